@@ -1,0 +1,1 @@
+//! Placeholder head; the module text follows with the code.
