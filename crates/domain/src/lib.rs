@@ -1,1 +1,28 @@
-//! Placeholder head; the module text follows with the code.
+//! The rules of money and access.
+//!
+//! Pure: nothing here reads a clock, draws a random number, awaits, or touches a file, a network or
+//! a database. `now`, ids and policy are arguments, so every rule can be tested from a table and run
+//! unchanged by the server, the simulator and the model checker.
+//!
+//! Refuses to know: any provider's wire format, SQL, HTTP.
+
+pub mod access;
+pub mod aggregate;
+pub mod catalog;
+pub mod checkout;
+pub mod digest;
+pub mod entitlement;
+pub mod ids;
+pub mod lease;
+pub mod money;
+pub mod projection;
+pub mod subscription;
+pub mod time;
+
+pub use access::{Access, AccessPolicy, Standing};
+pub use aggregate::{AggregateKey, AggregateObject, Mode, Provider, Scope};
+pub use catalog::Catalog;
+pub use ids::{CheckoutId, CommandId, CustomerId, FeatureKey, GrantId, PlanKey};
+pub use money::{Currency, Money};
+pub use subscription::{Subscription, SubscriptionStatus};
+pub use time::Timestamp;

@@ -1,1 +1,36 @@
-//! Placeholder head; the module text follows with the code.
+//! The engine: the use-cases, a file each. It loads, decides with the pure functions of the domain,
+//! commits once, and performs what must follow.
+//!
+//! All paths (webhook, redirect, sweep, timer, operator) do the same: they write a *hint* down, and
+//! one writer syncs the aggregate: lease, fetch the truth, project, commit once behind the fence.
+//! [`sync::apply`] is the one door through which observed truth enters.
+//!
+//! Refuses to know: HTTP routes, pages, command lines, and where time and chance come from
+//! ([`world::World`] brings them).
+
+pub mod api_keys;
+pub mod checkout;
+pub mod commands;
+pub mod customers;
+pub mod engine;
+pub mod entitlements;
+pub mod explain;
+pub mod grants;
+pub mod idempotency;
+pub mod inbox;
+pub mod operator;
+pub mod portal;
+pub mod problem;
+pub mod redirect;
+pub mod settings;
+pub mod subscriptions;
+pub mod sweep;
+pub mod sync;
+pub mod telemetry;
+pub mod worker;
+pub mod world;
+
+pub use engine::Engine;
+pub use problem::{Money, Problem, ProblemCode};
+pub use settings::Settings;
+pub use world::World;

@@ -1,1 +1,34 @@
-//! Placeholder head; the module text follows with the code.
+//! The store: the only place with SQL. One API, SQLite and PostgreSQL behind it.
+//!
+//! The facade ([`Db`], [`Tx`], [`sql!`](crate::sql!)) makes two databases one; the repositories beside it speak the words of the engine.
+//! What is absent on purpose: provider names, HTTP, clocks, chance. Times and ids come in as arguments.
+
+pub mod aggregates;
+pub mod api_keys;
+pub mod api_requests;
+pub mod checkouts;
+pub mod commands;
+pub mod customers;
+pub mod db;
+pub mod error;
+pub mod grants;
+pub mod history;
+pub mod inbox;
+mod json;
+pub mod meta;
+mod migrate;
+mod migrations;
+pub mod mirror;
+pub mod outbox;
+pub mod sql;
+#[cfg(test)]
+mod statements_tests;
+pub mod sweeps;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod value;
+
+pub use db::{Access, Change, Db, MigrationReport, Options, SchemaState, Stats, Tx};
+pub use error::{ConstraintKind, Result, StoreError};
+pub use sql::{Dialect, Sql};
+pub use value::{Column, Row, V};

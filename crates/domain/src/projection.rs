@@ -1,0 +1,571 @@
+//! The projection: from what was observed at a provider to what we keep and what must follow.
+//!
+//! One pure function for every path (webhook, redirect, sweep, timer, operator): it looks at the
+//! observed truth and at what was stored before, never at what an event said. Effects carry natural
+//! keys, so that computing them again is harmless.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::access::{Access, AccessPolicy, MoneyState, Standing};
+use crate::catalog::Catalog;
+use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
+use crate::money::Money;
+use crate::subscription::{Duplicate, HeldPlan, Subscription, SubscriptionFacts, SubscriptionStatus};
+use crate::time::{HOUR_MS, Timestamp};
+
+/// A payment as observed, as far as access depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentFacts {
+    /// The provider's id (Stripe: the PaymentIntent).
+    pub id: String,
+    /// What was captured.
+    pub amount: Money,
+    /// What went back so far.
+    pub refunded: Money,
+    /// What became of it.
+    pub money: MoneyState,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A one-off purchase as observed: a paid checkout in payment mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseFacts {
+    /// The provider's checkout session.
+    pub id: String,
+    /// The payment, once there is one.
+    pub payment: Option<String>,
+    /// Whether the money has arrived (delayed methods settle days later).
+    pub paid: bool,
+    /// Whether it failed for good.
+    pub failed: bool,
+    /// The plan that our checkout named when it was opened, from our own record.
+    pub plan: Option<PlanKey>,
+    /// The checkout of ours that made it.
+    pub checkout: Option<CheckoutId>,
+    /// The customer that its metadata names, if any.
+    pub named_customer: Option<CustomerId>,
+    /// Units bought.
+    pub quantity: i64,
+}
+
+/// Our copy of a purchase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    /// What the provider said last.
+    pub facts: PurchaseFacts,
+    /// Whose it is.
+    pub customer: Option<CustomerId>,
+    /// What it does to access.
+    pub standing: Standing,
+}
+
+/// Everything that one sync observed about one provider customer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// All subscriptions, final ones too.
+    pub subscriptions: Vec<SubscriptionFacts>,
+    /// Paid or pending one-off purchases; `None` when this sync did not look.
+    pub purchases: Option<Vec<PurchaseFacts>>,
+    /// Payments with what came back; `None` when this sync did not look.
+    pub payments: Option<Vec<PaymentFacts>>,
+    /// The provider does not know the customer, or has deleted it.
+    pub customer_gone: bool,
+}
+
+/// What was stored before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// The customer that the provider's customer is linked to.
+    pub customer: Option<CustomerId>,
+    /// The mirror of its subscriptions.
+    pub subscriptions: Vec<Subscription>,
+    /// The mirror of its purchases.
+    pub purchases: Vec<Purchase>,
+    /// The mirror of its payments.
+    pub payments: Vec<PaymentFacts>,
+}
+
+/// A permanent surprise: recorded, alerted, shown; the rest still syncs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// Its kind, a stable word.
+    pub kind: AnomalyKind,
+    /// The provider object it is about.
+    pub object: String,
+    /// What was found, for an operator.
+    pub detail: String,
+}
+
+/// The kinds of anomaly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyKind {
+    /// A price that the catalog does not name.
+    UnknownPrice,
+    /// A status that this version does not know.
+    UnknownStatus,
+    /// A provider customer that belongs to none of ours.
+    UnlinkedCustomer,
+    /// Metadata names another customer than the one linked.
+    CustomerContradiction,
+    /// The provider no longer lists a subscription that we mirror.
+    SubscriptionMissing,
+    /// Two live subscriptions of one plan group.
+    DuplicateSubscription,
+    /// An object without a required field, or with one of the wrong kind.
+    UnreadableObject,
+}
+
+impl AnomalyKind {
+    /// The word used in database, API and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownPrice => "unknown_price",
+            Self::UnknownStatus => "unknown_status",
+            Self::UnlinkedCustomer => "unlinked_customer",
+            Self::CustomerContradiction => "customer_contradiction",
+            Self::SubscriptionMissing => "subscription_missing",
+            Self::DuplicateSubscription => "duplicate_subscription",
+            Self::UnreadableObject => "unreadable_object",
+        }
+    }
+}
+
+/// Something that must happen once because of what was observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Cancel a subscription that is one too many.
+    CancelDuplicate {
+        /// Which one.
+        subscription: String,
+        /// Which one stays.
+        kept: String,
+    },
+    /// Give back what a duplicate charged.
+    RefundDuplicate {
+        /// Whose payment.
+        subscription: String,
+        /// The payment.
+        payment: String,
+        /// All of it.
+        amount: Money,
+    },
+    /// Tell the customer that a payment failed; once per invoice and attempt.
+    PaymentFailed {
+        /// The subscription.
+        subscription: String,
+        /// The invoice.
+        invoice: String,
+        /// Which try failed.
+        attempt: i64,
+        /// What is owed.
+        amount: Money,
+        /// When the provider tries next.
+        next_attempt_at: Option<Timestamp>,
+    },
+}
+
+/// A line of the customer's timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryLine {
+    /// A stable word.
+    pub kind: &'static str,
+    /// The provider object.
+    pub object: String,
+    /// What changed.
+    pub data: serde_json::Value,
+}
+
+/// The result of a projection: what to store and what must follow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Projection {
+    /// The mirror's subscriptions, all of them.
+    pub subscriptions: Vec<Subscription>,
+    /// The mirror's purchases, all of them.
+    pub purchases: Vec<Purchase>,
+    /// The mirror's payments, all of them.
+    pub payments: Vec<PaymentFacts>,
+    /// Surprises that stand now; those not named any more are resolved.
+    pub anomalies: Vec<Anomaly>,
+    /// What must follow, once each.
+    pub effects: Vec<Effect>,
+    /// What changed, for the timeline.
+    pub history: Vec<HistoryLine>,
+    /// When to look again even if nothing is heard.
+    pub look_again_at: Option<Timestamp>,
+}
+
+/// Projects what was observed onto what was stored.
+#[must_use]
+pub fn project(
+    observed: Observed,
+    stored: &Stored,
+    catalog: &Catalog,
+    policy: &AccessPolicy,
+    now: Timestamp,
+) -> Projection {
+    let mut out = Projection {
+        payments: observed.payments.unwrap_or_else(|| stored.payments.clone()),
+        ..Projection::default()
+    };
+    for facts in observed.subscriptions {
+        let previous = stored.subscriptions.iter().find(|s| s.facts.id == facts.id);
+        let subscription = project_subscription(facts, previous, stored, catalog, policy, now, &mut out);
+        out.subscriptions.push(subscription);
+    }
+    keep_missing(stored, observed.customer_gone, &mut out);
+    project_purchases(observed.purchases, stored, policy, &mut out);
+    settle_duplicates(stored, now, &mut out);
+    if stored.customer.is_none() && !(out.subscriptions.is_empty() && out.purchases.is_empty()) {
+        let object = out.subscriptions.first().map(|s| s.facts.id.clone()).unwrap_or_default();
+        out.anomalies.push(Anomaly {
+            kind: AnomalyKind::UnlinkedCustomer,
+            object,
+            detail: "the provider's customer belongs to none of ours; link it or name it in metadata".into(),
+        });
+    }
+    tell_failures(&mut out);
+    write_history(stored, now, &mut out);
+    out.look_again_at = look_again_at(&out, policy, now);
+    out
+}
+
+fn project_subscription(
+    facts: SubscriptionFacts,
+    previous: Option<&Subscription>,
+    stored: &Stored,
+    catalog: &Catalog,
+    policy: &AccessPolicy,
+    now: Timestamp,
+    out: &mut Projection,
+) -> Subscription {
+    let mut note = |kind, detail: String| {
+        out.anomalies.push(Anomaly { kind, object: facts.id.clone(), detail });
+    };
+    let mut plans = Vec::new();
+    for item in &facts.items {
+        let known = catalog.plan_of_price(&item.price, item.lookup_key.as_deref()).map(|plan| HeldPlan {
+            item: item.id.clone(),
+            plan: plan.key.clone(),
+            group: plan.group.clone(),
+            quantity: item.quantity,
+        });
+        // An unknown price keeps the plan that the line gave before: a rotated price must not cut
+        // off a paying customer, nor give anything new.
+        let held = known.or_else(|| {
+            note(
+                AnomalyKind::UnknownPrice,
+                format!("price {} is not in the catalog; add its id or lookup key to a plan", item.price),
+            );
+            previous.and_then(|p| p.plans.iter().find(|held| held.item == item.id)).cloned()
+        });
+        plans.extend(held);
+    }
+    let before = previous.map(|p| p.standing);
+    let contradicts =
+        matches!((&facts.named_customer, &stored.customer), (Some(named), Some(linked)) if named != linked);
+    let mut standing = policy.standing(&facts, before, now);
+    if let SubscriptionStatus::Unknown(raw) = &facts.status {
+        note(AnomalyKind::UnknownStatus, format!("status `{raw}` is not known; access stays as it was"));
+    }
+    if contradicts {
+        note(
+            AnomalyKind::CustomerContradiction,
+            "its metadata names another customer than the one linked; nobody gains access until this is mended".into(),
+        );
+        standing = before.unwrap_or(Standing::Pending);
+    }
+    if paid_money_came_back(&facts, &out.payments, policy) {
+        standing = Standing::Revoked;
+    }
+    Subscription {
+        customer: stored.customer.clone(),
+        plans,
+        standing,
+        access: standing.at(now),
+        duplicate: previous.and_then(|p| p.duplicate.clone()),
+        missing: false,
+        facts,
+    }
+}
+
+fn paid_money_came_back(facts: &SubscriptionFacts, payments: &[PaymentFacts], policy: &AccessPolicy) -> bool {
+    let Some(invoice) = &facts.latest_invoice else {
+        return false;
+    };
+    invoice
+        .payments
+        .iter()
+        .any(|paid| payments.iter().any(|p| p.id == paid.payment && policy.money_ends_access(p.money)))
+}
+
+fn keep_missing(stored: &Stored, customer_gone: bool, out: &mut Projection) {
+    for old in &stored.subscriptions {
+        if out.subscriptions.iter().any(|s| s.facts.id == old.facts.id) {
+            continue;
+        }
+        if !old.facts.status.is_final() {
+            let detail = if customer_gone {
+                "the provider no longer knows its customer; access ended"
+            } else {
+                "the provider no longer lists it; access ended"
+            };
+            out.anomalies.push(Anomaly {
+                kind: AnomalyKind::SubscriptionMissing,
+                object: old.facts.id.clone(),
+                detail: detail.into(),
+            });
+        }
+        out.subscriptions.push(Subscription {
+            missing: true,
+            standing: Standing::Revoked,
+            access: Access::Revoked,
+            ..old.clone()
+        });
+    }
+}
+
+fn project_purchases(
+    observed: Option<Vec<PurchaseFacts>>,
+    stored: &Stored,
+    policy: &AccessPolicy,
+    out: &mut Projection,
+) {
+    // A purchase never disappears by not being looked at: old ones stay as they were.
+    let mut all: Vec<PurchaseFacts> = observed.unwrap_or_default();
+    for old in &stored.purchases {
+        if !all.iter().any(|p| p.id == old.facts.id) {
+            all.push(old.facts.clone());
+        }
+    }
+    for mut facts in all {
+        let old = stored.purchases.iter().find(|p| p.facts.id == facts.id);
+        if facts.plan.is_none() {
+            facts.plan = old.and_then(|p| p.facts.plan.clone());
+        }
+        let came_back = out
+            .payments
+            .iter()
+            .any(|p| Some(&p.id) == facts.payment.as_ref() && policy.money_ends_access(p.money));
+        let contradicts = matches!((&facts.named_customer, &stored.customer), (Some(named), Some(linked)) if named != linked);
+        if contradicts {
+            out.anomalies.push(Anomaly {
+                kind: AnomalyKind::CustomerContradiction,
+                object: facts.id.clone(),
+                detail: "its metadata names another customer than the one linked; nobody gains access".into(),
+            });
+        }
+        let standing = match (facts.paid, facts.failed || came_back) {
+            (true, true) | (false, true) => Standing::Revoked,
+            (true, false) if contradicts => old.map_or(Standing::Pending, |p| p.standing),
+            (true, false) => Standing::Granted { until: None },
+            (false, false) => Standing::Pending,
+        };
+        out.purchases.push(Purchase { customer: stored.customer.clone(), standing, facts });
+    }
+}
+
+/// Finds plan groups with more than one live subscription. The one that serves best stays: access
+/// first, then age. What a checkout of ours made too much is cancelled; a younger one is refunded.
+/// Anything else is for a person to decide: a machine mends only what it made.
+fn settle_duplicates(stored: &Stored, now: Timestamp, out: &mut Projection) {
+    let mut groups: Vec<PlanGroup> =
+        out.subscriptions.iter().flat_map(|s| s.plans.iter().map(|p| p.group.clone())).collect();
+    groups.sort();
+    groups.dedup();
+    if stored.customer.is_none() {
+        return;
+    }
+    for group in groups {
+        let mut live: Vec<usize> = out
+            .subscriptions
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.is_live() && s.plans.iter().any(|p| p.group == group))
+            .filter(|(_, s)| !matches!(s.duplicate, Some(Duplicate::Cancel { .. })))
+            .map(|(i, _)| i)
+            .collect();
+        live.sort_by_key(|i| {
+            out.subscriptions
+                .get(*i)
+                .map(|s| (std::cmp::Reverse(s.standing.at(now)), s.facts.created_at, s.facts.id.clone()))
+        });
+        let Some((kept, extra)) = live.split_first() else {
+            continue;
+        };
+        let Some((kept_id, kept_created)) =
+            out.subscriptions.get(*kept).map(|s| (s.facts.id.clone(), s.facts.created_at))
+        else {
+            continue;
+        };
+        for index in extra {
+            let Some(subscription) = out.subscriptions.get_mut(*index) else {
+                continue;
+            };
+            let ours = subscription.facts.checkout.is_some();
+            subscription.duplicate = Some(if ours {
+                let refund = subscription.facts.created_at >= kept_created;
+                Duplicate::Cancel { kept: kept_id.clone(), refund }
+            } else {
+                Duplicate::AskOperator { kept: kept_id.clone() }
+            });
+        }
+        if let Some(kept) = out.subscriptions.get_mut(*kept) {
+            kept.duplicate = None;
+        }
+    }
+    demand_mending(out);
+}
+
+fn demand_mending(out: &mut Projection) {
+    for subscription in &out.subscriptions {
+        let id = &subscription.facts.id;
+        let live = subscription.is_live();
+        match &subscription.duplicate {
+            Some(Duplicate::Cancel { kept, refund }) => {
+                if live {
+                    out.effects
+                        .push(Effect::CancelDuplicate { subscription: id.clone(), kept: kept.clone() });
+                    out.anomalies.push(Anomaly {
+                        kind: AnomalyKind::DuplicateSubscription,
+                        object: id.clone(),
+                        detail: format!("a second subscription beside {kept}; it is being cancelled"),
+                    });
+                }
+                let paid = subscription.facts.latest_invoice.iter().flat_map(|i| &i.payments);
+                for payment in paid.filter(|p| *refund && p.amount.minor > 0) {
+                    out.effects.push(Effect::RefundDuplicate {
+                        subscription: id.clone(),
+                        payment: payment.payment.clone(),
+                        amount: payment.amount,
+                    });
+                }
+            }
+            Some(Duplicate::AskOperator { kept }) if live => out.anomalies.push(Anomaly {
+                kind: AnomalyKind::DuplicateSubscription,
+                object: id.clone(),
+                detail: format!(
+                    "a second subscription beside {kept}, not made by a checkout of ours; cancel one"
+                ),
+            }),
+            Some(Duplicate::AskOperator { .. }) | None => {}
+        }
+    }
+}
+
+/// A failed renewal is told once per invoice and attempt. A first payment that fails is not: the
+/// buyer sits in front of it.
+fn tell_failures(out: &mut Projection) {
+    for subscription in &out.subscriptions {
+        if subscription.facts.status != SubscriptionStatus::PastDue || subscription.missing {
+            continue;
+        }
+        let Some(invoice) = &subscription.facts.latest_invoice else {
+            continue;
+        };
+        if invoice.status == "open" && invoice.attempt_count > 0 {
+            out.effects.push(Effect::PaymentFailed {
+                subscription: subscription.facts.id.clone(),
+                invoice: invoice.id.clone(),
+                attempt: invoice.attempt_count,
+                amount: invoice.remaining,
+                next_attempt_at: invoice.next_attempt_at,
+            });
+        }
+    }
+}
+
+fn write_history(stored: &Stored, now: Timestamp, out: &mut Projection) {
+    let mut lines = Vec::new();
+    for new in &out.subscriptions {
+        let old = stored.subscriptions.iter().find(|s| s.facts.id == new.facts.id);
+        lines.extend(subscription_history(old, new));
+    }
+    for new in &out.purchases {
+        let old = stored.purchases.iter().find(|p| p.facts.id == new.facts.id);
+        let (from, to) = (old.map(|p| p.standing.at(now)), new.standing.at(now));
+        if from != Some(to) {
+            lines.push(HistoryLine {
+                kind: "purchase.access_changed",
+                object: new.facts.id.clone(),
+                data: json!({ "from": from, "to": to, "plan": new.facts.plan }),
+            });
+        }
+    }
+    for new in &out.payments {
+        let old = stored.payments.iter().find(|p| p.id == new.id).map_or(MoneyState::Kept, |p| p.money);
+        if old != new.money {
+            lines.push(HistoryLine {
+                kind: "payment.money_changed",
+                object: new.id.clone(),
+                data: json!({ "from": old, "to": new.money, "refunded": new.refunded }),
+            });
+        }
+    }
+    out.history = lines;
+}
+
+fn subscription_history(old: Option<&Subscription>, new: &Subscription) -> Vec<HistoryLine> {
+    let mut lines = Vec::new();
+    let mut line = |kind, data| lines.push(HistoryLine { kind, object: new.facts.id.clone(), data });
+    let plan = new.plan().map(|p| p.plan.clone());
+    match old {
+        None => line("subscription.created", json!({ "status": new.facts.status, "plan": plan })),
+        Some(old) => {
+            if old.facts.status != new.facts.status {
+                line(
+                    "subscription.status_changed",
+                    json!({ "from": old.facts.status, "to": new.facts.status }),
+                );
+            }
+            if old.plans != new.plans {
+                line("subscription.plan_changed", json!({ "from": old.plan().map(|p| &p.plan), "to": plan }));
+            }
+            if old.facts.ends_at() != new.facts.ends_at() && !new.facts.status.is_final() {
+                line(
+                    "subscription.end_changed",
+                    json!({ "ends_at": new.facts.ends_at().map(|t| t.to_string()) }),
+                );
+            }
+            if new.missing && !old.missing {
+                line("subscription.missing", json!({}));
+            }
+        }
+    }
+    if new.duplicate.is_some() && old.and_then(|o| o.duplicate.as_ref()) != new.duplicate.as_ref() {
+        line("subscription.duplicate_found", json!({ "duplicate": new.duplicate }));
+    }
+    let (from, to) = (old.map(|s| s.access), new.access);
+    if from != Some(to) {
+        line(
+            "access.changed",
+            json!({ "from": from, "to": to, "until": new.standing.until().map(|t| t.to_string()), "plan": plan }),
+        );
+    }
+    lines
+}
+
+/// The provider finalises a renewal about an hour after the period's end; looking then finds the result.
+const AFTER_PERIOD_END_MS: i64 = 2 * HOUR_MS;
+
+fn look_again_at(out: &Projection, policy: &AccessPolicy, now: Timestamp) -> Option<Timestamp> {
+    let mut times = Vec::new();
+    for subscription in out.subscriptions.iter().filter(|s| !s.facts.status.is_final() && !s.missing) {
+        times.extend(subscription.standing.until());
+        times.extend(subscription.facts.ends_at());
+        times.extend(subscription.facts.period_end());
+        times.extend(subscription.facts.period_end().map(|t| t.plus_ms(AFTER_PERIOD_END_MS)));
+        times.extend(subscription.facts.trial_end);
+        times.extend(subscription.facts.latest_invoice.iter().filter_map(|i| i.next_attempt_at));
+        // A provider that is late itself is asked again within the slack.
+        let slack = i64::from(policy.renewal_slack_hours) * HOUR_MS;
+        times.extend(subscription.facts.period_end().map(|t| t.plus_ms(slack / 2)));
+    }
+    times.into_iter().filter(|t| *t > now).min()
+}
+
+#[cfg(test)]
+mod tests;

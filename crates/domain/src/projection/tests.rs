@@ -1,0 +1,274 @@
+//! Tables over the projection: duplicates, unknown prices, contradictions, history.
+
+use super::*;
+use crate::access::tests::{T0, facts};
+use crate::catalog::tests::SMALL;
+use crate::money::Currency;
+use crate::subscription::{InvoiceFacts, InvoicePayment};
+use crate::time::DAY_MS;
+
+fn catalog() -> Catalog {
+    Catalog::parse(SMALL).unwrap()
+}
+
+fn linked() -> Stored {
+    Stored { customer: CustomerId::parse("u_1").ok(), ..Stored::default() }
+}
+
+fn yen(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("jpy").unwrap())
+}
+
+fn paid(id: &str, created: i64, from_checkout: bool) -> SubscriptionFacts {
+    let mut sub = facts("active");
+    sub.id = id.into();
+    sub.created_at = T0.plus_ms(created);
+    sub.checkout = from_checkout.then(|| CheckoutId::derived(&[id]));
+    sub.latest_invoice = Some(InvoiceFacts {
+        id: format!("in_{id}"),
+        status: "paid".into(),
+        remaining: yen(0),
+        attempt_count: 1,
+        next_attempt_at: None,
+        payments: vec![InvoicePayment { payment: format!("pi_{id}"), amount: yen(1980) }],
+    });
+    sub
+}
+
+fn run(subscriptions: Vec<SubscriptionFacts>, stored: &Stored) -> Projection {
+    let observed = Observed { subscriptions, ..Observed::default() };
+    project(observed, stored, &catalog(), &AccessPolicy::default(), T0)
+}
+
+fn after(projection: &Projection) -> Stored {
+    Stored {
+        customer: CustomerId::parse("u_1").ok(),
+        subscriptions: projection.subscriptions.clone(),
+        purchases: projection.purchases.clone(),
+        payments: projection.payments.clone(),
+    }
+}
+
+#[test]
+fn a19_of_two_paid_subscriptions_the_older_stays_and_the_younger_goes_back() {
+    let out = run(vec![paid("sub_b", 1_000, true), paid("sub_a", 0, true)], &linked());
+    assert_eq!(
+        out.effects,
+        vec![
+            Effect::CancelDuplicate { subscription: "sub_b".into(), kept: "sub_a".into() },
+            Effect::RefundDuplicate {
+                subscription: "sub_b".into(),
+                payment: "pi_sub_b".into(),
+                amount: yen(1980)
+            },
+        ]
+    );
+    assert!(
+        out.anomalies.iter().any(|a| a.kind == AnomalyKind::DuplicateSubscription && a.object == "sub_b")
+    );
+
+    // Once cancelled, the refund is still asked for (its key makes it happen once), the cancel is not.
+    let mut cancelled = paid("sub_b", 1_000, true);
+    cancelled.status = SubscriptionStatus::Canceled;
+    let again = run(vec![cancelled, paid("sub_a", 0, true)], &after(&out));
+    assert!(again.effects.iter().all(|e| matches!(e, Effect::RefundDuplicate { .. })));
+    assert_eq!(again.effects.len(), 1);
+    assert!(again.anomalies.is_empty());
+}
+
+#[test]
+fn a_duplicate_that_we_did_not_make_is_left_to_a_person() {
+    let out = run(vec![paid("sub_a", 0, true), paid("sub_b", 1_000, false)], &linked());
+    assert!(out.effects.is_empty());
+    assert_eq!(out.anomalies.len(), 1);
+    assert_eq!(out.anomalies[0].kind, AnomalyKind::DuplicateSubscription);
+}
+
+#[test]
+fn d7_a_cancelled_subscription_never_displaces_a_live_one() {
+    let mut old = paid("sub_old", 9_000, true);
+    old.status = SubscriptionStatus::Canceled;
+    let out = run(vec![old, paid("sub_live", 0, true)], &linked());
+    assert!(out.effects.is_empty() && out.anomalies.is_empty());
+}
+
+#[test]
+fn one_that_gives_access_is_kept_before_an_older_one_that_does_not() {
+    let mut unpaid = paid("sub_a", 0, true);
+    unpaid.status = SubscriptionStatus::Unpaid;
+    let out = run(vec![unpaid, paid("sub_b", 1_000, true)], &linked());
+    assert_eq!(
+        out.effects,
+        vec![Effect::CancelDuplicate { subscription: "sub_a".into(), kept: "sub_b".into() }]
+    );
+}
+
+#[test]
+fn a13_an_unknown_price_keeps_the_last_known_plan_and_alerts() {
+    let first = run(vec![paid("sub_a", 0, true)], &linked());
+    let mut rotated = paid("sub_a", 0, true);
+    rotated.items[0].price = "price_new".into();
+    rotated.items[0].lookup_key = None;
+    let out = run(vec![rotated.clone()], &after(&first));
+    assert_eq!(out.subscriptions[0].plan().unwrap().plan.as_str(), "pro");
+    assert_eq!(out.anomalies[0].kind, AnomalyKind::UnknownPrice);
+
+    let fresh = run(vec![rotated], &linked());
+    assert!(
+        fresh.subscriptions[0].plans.is_empty(),
+        "nothing known before: no plan, not the free one, not a paid one"
+    );
+}
+
+#[test]
+fn a14_no_items_is_never_a_plan() {
+    let mut empty = paid("sub_a", 0, true);
+    empty.items.clear();
+    assert!(run(vec![empty], &linked()).subscriptions[0].plans.is_empty());
+}
+
+#[test]
+fn a15_every_line_counts_in_any_order() {
+    let mut multi = paid("sub_a", 0, true);
+    let mut second = multi.items[0].clone();
+    second.id = "si_2".into();
+    second.price = "price_x".into();
+    second.lookup_key = Some("course_once_jpy".into());
+    second.quantity = 4;
+    multi.items.insert(0, second);
+    let out = run(vec![multi], &linked());
+    let plans: Vec<_> = out.subscriptions[0].plans.iter().map(|p| (p.plan.as_str(), p.quantity)).collect();
+    assert_eq!(plans, [("course", 4), ("pro", 1)]);
+}
+
+#[test]
+fn a17_metadata_that_names_another_customer_gives_nobody_access() {
+    let mut stolen = paid("sub_a", 0, true);
+    stolen.named_customer = CustomerId::parse("u_2").ok();
+    let out = run(vec![stolen], &linked());
+    assert_eq!(out.subscriptions[0].standing, Standing::Pending);
+    assert_eq!(out.anomalies[0].kind, AnomalyKind::CustomerContradiction);
+    assert_eq!(out.subscriptions[0].customer.as_ref().unwrap().as_str(), "u_1");
+}
+
+#[test]
+fn a16_an_unlinked_customer_is_an_anomaly_and_not_an_error() {
+    let out = run(vec![paid("sub_a", 0, false)], &Stored::default());
+    assert_eq!(out.anomalies[0].kind, AnomalyKind::UnlinkedCustomer);
+    assert_eq!(out.subscriptions.len(), 1);
+}
+
+#[test]
+fn a10_an_old_deletion_does_not_touch_the_new_subscription() {
+    let mut old = paid("sub_a", 0, true);
+    old.status = SubscriptionStatus::Canceled;
+    let out = run(vec![paid("sub_b", 1_000, true), old], &linked());
+    let access: Vec<_> = out.subscriptions.iter().map(|s| s.standing.at(T0)).collect();
+    assert_eq!(access, [Access::Granted, Access::Revoked]);
+}
+
+#[test]
+fn a21_refunds_and_disputes_end_access_and_a_won_dispute_gives_it_back() {
+    let payment = |money| PaymentFacts {
+        id: "pi_sub_a".into(),
+        amount: yen(1980),
+        refunded: yen(0),
+        money,
+        created_at: T0,
+    };
+    let with = |money, policy: &AccessPolicy| {
+        let observed = Observed {
+            subscriptions: vec![paid("sub_a", 0, true)],
+            payments: Some(vec![payment(money)]),
+            ..Observed::default()
+        };
+        project(observed, &linked(), &catalog(), policy, T0).subscriptions[0].standing.at(T0)
+    };
+    let strict = AccessPolicy::default();
+    assert_eq!(with(MoneyState::Kept, &strict), Access::Granted);
+    assert_eq!(with(MoneyState::Refunded, &strict), Access::Revoked);
+    assert_eq!(with(MoneyState::Disputed, &strict), Access::Revoked);
+    let kind = AccessPolicy {
+        on_refund: crate::access::OnMoneyBack::Keep,
+        on_dispute: crate::access::OnMoneyBack::Keep,
+        ..strict
+    };
+    assert_eq!(with(MoneyState::Refunded, &kind), Access::Granted);
+    assert_eq!(with(MoneyState::Disputed, &kind), Access::Granted);
+}
+
+#[test]
+fn b15_a_failed_renewal_is_told_once_per_invoice_and_attempt() {
+    let mut failing = paid("sub_a", 0, true);
+    failing.status = SubscriptionStatus::PastDue;
+    if let Some(invoice) = failing.latest_invoice.as_mut() {
+        invoice.status = "open".into();
+        invoice.attempt_count = 2;
+        invoice.remaining = yen(1980);
+        invoice.payments.clear();
+    }
+    let out = run(vec![failing.clone()], &linked());
+    assert!(
+        matches!(&out.effects[..], [Effect::PaymentFailed { attempt: 2, invoice, .. }] if invoice == "in_sub_a")
+    );
+    failing.status = SubscriptionStatus::Incomplete;
+    assert!(run(vec![failing], &linked()).effects.is_empty(), "the buyer sits in front of a first payment");
+}
+
+#[test]
+fn a_subscription_that_is_no_longer_listed_ends() {
+    let first = run(vec![paid("sub_a", 0, true)], &linked());
+    let out = run(vec![], &after(&first));
+    assert!(out.subscriptions[0].missing);
+    assert_eq!(out.subscriptions[0].standing, Standing::Revoked);
+    assert_eq!(out.anomalies[0].kind, AnomalyKind::SubscriptionMissing);
+}
+
+#[test]
+fn history_tells_changes_once() {
+    let first = run(vec![paid("sub_a", 0, true)], &linked());
+    let kinds: Vec<_> = first.history.iter().map(|h| h.kind).collect();
+    assert_eq!(kinds, ["subscription.created", "access.changed"]);
+    assert!(run(vec![paid("sub_a", 0, true)], &after(&first)).history.is_empty(), "nothing changed");
+}
+
+#[test]
+fn an_expiry_since_the_last_sync_is_history_when_it_is_seen() {
+    let mut failing = paid("sub_a", 0, true);
+    failing.status = SubscriptionStatus::PastDue;
+    failing.failing_since = Some(T0);
+    let first = run(vec![failing.clone()], &linked());
+    assert_eq!(first.look_again_at, Some(T0.plus_ms(7 * DAY_MS)));
+    let later = project(
+        Observed { subscriptions: vec![failing], ..Observed::default() },
+        &after(&first),
+        &catalog(),
+        &AccessPolicy::default(),
+        T0.plus_ms(7 * DAY_MS),
+    );
+    let last = later.history.last().unwrap();
+    assert_eq!((last.kind, &last.data["to"]), ("access.changed", &json!("revoked")));
+}
+
+#[test]
+fn one_off_purchases_wait_for_the_money() {
+    let purchase = |paid, failed| PurchaseFacts {
+        id: "cs_1".into(),
+        payment: Some("pi_1".into()),
+        paid,
+        failed,
+        plan: PlanKey::parse("course").ok(),
+        checkout: None,
+        named_customer: None,
+        quantity: 1,
+    };
+    for (paid, failed, access) in
+        [(false, false, Access::Pending), (true, false, Access::Granted), (false, true, Access::Revoked)]
+    {
+        let observed = Observed { purchases: Some(vec![purchase(paid, failed)]), ..Observed::default() };
+        let out = project(observed, &linked(), &catalog(), &AccessPolicy::default(), T0);
+        assert_eq!(out.purchases[0].standing.at(T0), access);
+        let unseen = project(Observed::default(), &after(&out), &catalog(), &AccessPolicy::default(), T0);
+        assert_eq!(unseen.purchases, out.purchases, "not looking does not lose a purchase");
+    }
+}

@@ -1,0 +1,301 @@
+//! Subscriptions as the provider reports them, and as we mirror them.
+//!
+//! Refuses to know the provider's wire format: a provider crate translates into these facts.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{Access, Standing};
+use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
+use crate::money::{Currency, Money};
+use crate::time::Timestamp;
+
+/// A subscription's status in the provider's terms: the eight that Stripe documents, and room for one
+/// that does not exist yet. An unknown value never crashes a sync and never widens access.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum SubscriptionStatus {
+    /// The first payment has not succeeded yet.
+    Incomplete,
+    /// The first payment never succeeded; final.
+    IncompleteExpired,
+    /// In a trial.
+    Trialing,
+    /// Paid, or about to be renewed.
+    Active,
+    /// A payment failed and is being retried.
+    PastDue,
+    /// Ended; final.
+    Canceled,
+    /// Retries are exhausted; the subscription is kept without being charged.
+    Unpaid,
+    /// Paused by request, or by a trial that ended without a payment method.
+    Paused,
+    /// A value that this version does not know, kept as received.
+    Unknown(String),
+}
+
+impl SubscriptionStatus {
+    /// The provider's word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::IncompleteExpired => "incomplete_expired",
+            Self::Trialing => "trialing",
+            Self::Active => "active",
+            Self::PastDue => "past_due",
+            Self::Canceled => "canceled",
+            Self::Unpaid => "unpaid",
+            Self::Paused => "paused",
+            Self::Unknown(raw) => raw,
+        }
+    }
+
+    /// Whether the provider will never change it again.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::IncompleteExpired | Self::Canceled => true,
+            Self::Incomplete
+            | Self::Trialing
+            | Self::Active
+            | Self::PastDue
+            | Self::Unpaid
+            | Self::Paused
+            | Self::Unknown(_) => false,
+        }
+    }
+
+    /// Whether it occupies its plan group: it charges, or may charge again without a new checkout.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::Trialing | Self::Active | Self::PastDue | Self::Unpaid | Self::Paused => true,
+            Self::Incomplete | Self::IncompleteExpired | Self::Canceled | Self::Unknown(_) => false,
+        }
+    }
+}
+
+impl From<String> for SubscriptionStatus {
+    fn from(raw: String) -> Self {
+        match raw.as_str() {
+            "incomplete" => Self::Incomplete,
+            "incomplete_expired" => Self::IncompleteExpired,
+            "trialing" => Self::Trialing,
+            "active" => Self::Active,
+            "past_due" => Self::PastDue,
+            "canceled" => Self::Canceled,
+            "unpaid" => Self::Unpaid,
+            "paused" => Self::Paused,
+            _ => Self::Unknown(raw),
+        }
+    }
+}
+
+impl From<SubscriptionStatus> for String {
+    fn from(status: SubscriptionStatus) -> Self {
+        status.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for SubscriptionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One line of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemFacts {
+    /// The provider's id of the line.
+    pub id: String,
+    /// The provider's price id.
+    pub price: String,
+    /// The price's lookup key, when it has one.
+    pub lookup_key: Option<String>,
+    /// Price per unit, when it is a plain one.
+    pub unit_price: Option<Money>,
+    /// `day`, `week`, `month` or `year`.
+    pub interval: Option<String>,
+    /// Units bought.
+    pub quantity: i64,
+    /// Start of the period that is running.
+    pub period_start: Option<Timestamp>,
+    /// End of the period that is running.
+    pub period_end: Option<Timestamp>,
+}
+
+/// What a payment of an invoice was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoicePayment {
+    /// The provider's payment (Stripe: the PaymentIntent).
+    pub payment: String,
+    /// What it paid.
+    pub amount: Money,
+}
+
+/// The latest invoice of a subscription, as far as access and duplicates need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceFacts {
+    /// The provider's id.
+    pub id: String,
+    /// The provider's status word (`draft`, `open`, `paid`, `void`, `uncollectible`).
+    pub status: String,
+    /// What remains to be paid.
+    pub remaining: Money,
+    /// Tries so far.
+    pub attempt_count: i64,
+    /// When the provider tries next; `None` when it will not.
+    pub next_attempt_at: Option<Timestamp>,
+    /// What was paid and by which payments.
+    pub payments: Vec<InvoicePayment>,
+}
+
+/// A subscription as observed at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionFacts {
+    /// The provider's id.
+    pub id: String,
+    /// Its status.
+    pub status: SubscriptionStatus,
+    /// Its lines, in the provider's order.
+    pub items: Vec<ItemFacts>,
+    /// The currency it is charged in.
+    pub currency: Option<Currency>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Whether it ends with the running period.
+    pub cancel_at_period_end: bool,
+    /// When it is set to end, if it is.
+    pub cancel_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When its trial ends or ended.
+    pub trial_end: Option<Timestamp>,
+    /// The provider's own record of a failing payment: when the oldest invoice that is still open became due.
+    pub failing_since: Option<Timestamp>,
+    /// The latest invoice.
+    pub latest_invoice: Option<InvoiceFacts>,
+    /// The customer that its metadata names, if any.
+    pub named_customer: Option<CustomerId>,
+    /// The checkout of ours that made it, if any.
+    pub checkout: Option<CheckoutId>,
+}
+
+impl SubscriptionFacts {
+    /// The earliest end of a running period over all lines.
+    #[must_use]
+    pub fn period_end(&self) -> Option<Timestamp> {
+        self.items.iter().filter_map(|item| item.period_end).min()
+    }
+
+    /// The earliest start of a running period over all lines.
+    #[must_use]
+    pub fn period_start(&self) -> Option<Timestamp> {
+        self.items.iter().filter_map(|item| item.period_start).min()
+    }
+
+    /// When it is set to end, whichever way that was said.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let with_period = if self.cancel_at_period_end { self.period_end() } else { None };
+        match (self.cancel_at, with_period) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (Some(at), None) | (None, Some(at)) => Some(at),
+            (None, None) => None,
+        }
+    }
+}
+
+/// A plan that one line of a subscription gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPlan {
+    /// The line's id at the provider.
+    pub item: String,
+    /// The plan.
+    pub plan: PlanKey,
+    /// The plan's group.
+    pub group: PlanGroup,
+    /// Units bought.
+    pub quantity: i64,
+}
+
+/// Why a subscription is set aside although the provider keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicate {
+    /// Another subscription of the same plan group was kept, and this one is cancelled; what it
+    /// charged is refunded when `refund` says so.
+    Cancel {
+        /// The subscription that stays.
+        kept: String,
+        /// Whether its payment goes back.
+        refund: bool,
+    },
+    /// It was not made by a checkout of ours, so a person decides.
+    AskOperator {
+        /// The subscription that stays.
+        kept: String,
+    },
+}
+
+/// Our copy of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// What the provider said last.
+    pub facts: SubscriptionFacts,
+    /// Whose it is; `None` while nobody is linked.
+    pub customer: Option<CustomerId>,
+    /// The plans that its lines give.
+    pub plans: Vec<HeldPlan>,
+    /// What it does to access.
+    pub standing: Standing,
+    /// The access at the last sync, so that an expiry since then is told once.
+    pub access: Access,
+    /// Set when it is one too many.
+    pub duplicate: Option<Duplicate>,
+    /// The provider no longer lists it.
+    pub missing: bool,
+}
+
+impl Subscription {
+    /// The plan to name when one must be named: that of the first line with a known price.
+    #[must_use]
+    pub fn plan(&self) -> Option<&HeldPlan> {
+        self.plans.first()
+    }
+
+    /// Whether it occupies its plan groups.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.facts.status.is_live() && !self.missing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a24_statuses_round_trip_and_unknown_ones_are_kept() {
+        for raw in [
+            "incomplete",
+            "incomplete_expired",
+            "trialing",
+            "active",
+            "past_due",
+            "canceled",
+            "unpaid",
+            "paused",
+        ] {
+            let status = SubscriptionStatus::from(raw.to_owned());
+            assert_eq!(status.as_str(), raw);
+            assert!(!matches!(status, SubscriptionStatus::Unknown(_)), "{raw}");
+        }
+        let new = SubscriptionStatus::from("hibernating".to_owned());
+        assert_eq!(new, SubscriptionStatus::Unknown("hibernating".to_owned()));
+        assert!(!new.is_live() && !new.is_final());
+    }
+}

@@ -1,0 +1,160 @@
+//! The engine's shared state: what every use-case needs, made once.
+
+use std::sync::Arc;
+
+use quittance_domain::{Catalog, Mode, Provider, Scope, Timestamp};
+use quittance_store::{Change, Db, customers};
+use quittance_stripe::client::StripeClient;
+use tokio::sync::Notify;
+
+use crate::api_keys::KeyRing;
+use crate::entitlements::Entitlements;
+use crate::inbox::Inbox;
+use crate::settings::Settings;
+use crate::world::World;
+
+/// The engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Db,
+    stripe: Arc<StripeClient>,
+    scope: Scope,
+    catalog: Arc<Catalog>,
+    settings: Settings,
+    world: Arc<dyn World>,
+    entitlements: Entitlements,
+    keys: KeyRing,
+    inbox: Inbox,
+    work: Notify,
+    synced: Notify,
+}
+
+impl Engine {
+    /// Puts an engine together. Tasks start only with [`Engine::follow_changes`] and [`crate::worker`];
+    /// the inbox's writer starts here, because an accepted event must be durable with or without workers.
+    ///
+    /// Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        stripe: Arc<StripeClient>,
+        catalog: Arc<Catalog>,
+        settings: Settings,
+        world: Arc<dyn World>,
+    ) -> Self {
+        let scope = Scope {
+            account: stripe.account().unwrap_or(Scope::OWN_ACCOUNT).to_owned(),
+            ..Scope::own(Provider::Stripe, Mode::from_livemode(stripe.livemode()))
+        };
+        let entitlements = Entitlements::new(catalog.clone(), settings.cached_customers);
+        let inbox = Inbox::start(db.clone(), settings.inbox_queue);
+        let inner = Inner {
+            db,
+            stripe,
+            scope,
+            catalog,
+            settings,
+            world,
+            entitlements,
+            keys: KeyRing::default(),
+            inbox,
+            work: Notify::new(),
+            synced: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    /// The provider's client.
+    #[must_use]
+    pub fn stripe(&self) -> &StripeClient {
+        &self.inner.stripe
+    }
+
+    /// Provider, account and mode that this engine serves.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.inner.scope
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    /// The operator's choices.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Time and chance.
+    #[must_use]
+    pub fn world(&self) -> &dyn World {
+        &*self.inner.world
+    }
+
+    /// Now, UTC.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.world.now()
+    }
+
+    pub(crate) fn catalog_handle(&self) -> Arc<Catalog> {
+        self.inner.catalog.clone()
+    }
+
+    pub(crate) fn entitlements(&self) -> &Entitlements {
+        &self.inner.entitlements
+    }
+
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.inner.keys
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inner.inbox
+    }
+
+    /// Tells the workers of this process that there is something to do.
+    pub fn wake(&self) {
+        self.inner.work.notify_one();
+    }
+
+    pub(crate) fn work(&self) -> &Notify {
+        &self.inner.work
+    }
+
+    pub(crate) fn synced(&self) -> &Notify {
+        &self.inner.synced
+    }
+
+    /// Follows what this and other processes commit, so that memory never stays behind the database.
+    /// Runs until the database handle is closed.
+    pub async fn follow_changes(self) {
+        let mut changes = self.inner.db.changes();
+        loop {
+            match changes.recv().await {
+                Ok(Change::Payload(payload)) => match customers::Touched::parse(&payload) {
+                    Some(touched) => self.inner.entitlements.outdate(touched.customer, touched.version),
+                    None => self.inner.keys.forget_all(),
+                },
+                Ok(Change::Resync) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                    self.inner.entitlements.forget_all();
+                    self.inner.keys.forget_all();
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+}

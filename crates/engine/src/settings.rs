@@ -1,0 +1,70 @@
+//! The operator's choices that the engine works by.
+
+use quittance_domain::AccessPolicy;
+use quittance_domain::lease::RetryPolicy;
+use quittance_domain::time::{MINUTE_MS, SECOND_MS};
+use secrecy::SecretString;
+
+/// What to do with a second live subscription of a plan group that a checkout of ours made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDuplicate {
+    /// Cancel it at once and refund what it charged.
+    CancelAndRefund,
+    /// Only raise an alert.
+    Alert,
+}
+
+/// All choices, with defaults that suit production.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What each status does to access.
+    pub access: AccessPolicy,
+    /// How failures are retried and how long leases last.
+    pub retry: RetryPolicy,
+    /// What happens to duplicates.
+    pub on_duplicate: OnDuplicate,
+    /// Metadata keys that name our customer on the provider's objects.
+    pub customer_metadata_keys: Vec<String>,
+    /// Secrets that webhooks may be signed with; several while one is rolled.
+    pub webhook_secrets: Vec<SecretString>,
+    /// How old or early a signature may be, in seconds.
+    pub webhook_tolerance_s: i64,
+    /// A webhook's aggregate waits this long, so that a burst becomes one fetch; milliseconds.
+    pub settle_ms: i64,
+    /// Events that may wait for a commit before new ones get 503.
+    pub inbox_queue: usize,
+    /// Aggregates that are synced at the same time.
+    pub sync_concurrency: usize,
+    /// How long a redirect waits for its sync before it shows "processing"; milliseconds.
+    pub redirect_wait_ms: i64,
+    /// Time between sweeps, in milliseconds.
+    pub sweep_every_ms: i64,
+    /// Customers whose entitlements are kept in memory.
+    pub cached_customers: usize,
+    /// How long answers to inbound idempotency keys are kept, in milliseconds.
+    pub idempotency_kept_ms: i64,
+    /// The address that customers' browsers reach us at, without a trailing slash.
+    pub public_url: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access: AccessPolicy::default(),
+            retry: RetryPolicy::default(),
+            on_duplicate: OnDuplicate::CancelAndRefund,
+            customer_metadata_keys: vec!["quittance_customer".to_owned()],
+            webhook_secrets: Vec::new(),
+            webhook_tolerance_s: 300,
+            settle_ms: 150,
+            inbox_queue: 2_048,
+            sync_concurrency: 8,
+            redirect_wait_ms: 3 * SECOND_MS,
+            sweep_every_ms: 10 * MINUTE_MS,
+            cached_customers: 500_000,
+            idempotency_kept_ms: 24 * 60 * MINUTE_MS,
+            public_url: "http://127.0.0.1:4242".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Names of metrics and funnel events, in one place, in the vocabulary of engine.md.
+//!
+//! Log fields carry ids, plans, statuses and access words; never card data, e-mail or names.
+
+use metrics::{counter, gauge, histogram};
+use quittance_domain::CustomerId;
+
+/// A webhook was accepted or refused: `outcome` is `new`, `duplicate`, or the refusal's code.
+pub fn inbox(outcome: &'static str) {
+    counter!("quittance_inbox_events_total", "outcome" => outcome).increment(1);
+}
+
+/// A sync ended: `outcome` is `done`, `retried`, `parked` or `fenced`.
+pub fn sync(outcome: &'static str) {
+    counter!("quittance_syncs_total", "outcome" => outcome).increment(1);
+}
+
+/// Milliseconds from the oldest hint to the commit that answered it.
+#[allow(clippy::cast_precision_loss, reason = "a histogram takes a float; nothing is decided by it")]
+pub fn sync_lag(ms: i64) {
+    histogram!("quittance_sync_lag_seconds").record(ms.max(0) as f64 / 1_000.0);
+}
+
+/// A call to the provider ended.
+#[allow(clippy::cast_precision_loss, reason = "a histogram takes a float; nothing is decided by it")]
+pub fn provider_call(endpoint: &'static str, outcome: &'static str, duration_ms: i64) {
+    counter!("quittance_provider_calls_total", "endpoint" => endpoint, "outcome" => outcome).increment(1);
+    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint).record(duration_ms as f64 / 1_000.0);
+}
+
+/// Access of a subscription or purchase changed to `to`.
+pub fn access_changed(to: &'static str) {
+    counter!("quittance_access_changes_total", "to" => to).increment(1);
+}
+
+/// A sweep found a difference.
+pub fn drift(kind: &'static str) {
+    counter!("quittance_drift_total", "kind" => kind).increment(1);
+}
+
+/// An anomaly or another alert was raised.
+pub fn alert(kind: &str) {
+    counter!("quittance_alerts_total", "kind" => kind.to_owned()).increment(1);
+}
+
+/// A command ended or failed: `outcome` is `succeeded`, `failed`, `retried` or `parked`.
+pub fn command(kind: &str, outcome: &'static str) {
+    counter!("quittance_commands_total", "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// What is waiting.
+#[allow(clippy::cast_precision_loss, reason = "a gauge takes a float; nothing is decided by it")]
+pub fn backlog(dirty: i64, parked: i64, oldest_ms: i64) {
+    gauge!("quittance_aggregates_dirty").set(dirty as f64);
+    gauge!("quittance_aggregates_parked").set(parked as f64);
+    gauge!("quittance_oldest_hint_age_seconds").set(oldest_ms.max(0) as f64 / 1_000.0);
+}
+
+/// Steps of the funnel from a pricing page to lasting revenue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Funnel {
+    /// A checkout was opened at the provider.
+    CheckoutStarted,
+    /// A checkout was paid and mirrored.
+    CheckoutCompleted,
+    /// A portal was opened.
+    PortalOpened,
+    /// A customer was told of a failed payment.
+    PaymentFailedNotified,
+    /// Access to something bought ended.
+    EntitlementRevoked,
+}
+
+impl Funnel {
+    /// The name in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckoutStarted => "checkout_started",
+            Self::CheckoutCompleted => "checkout_completed",
+            Self::PortalOpened => "portal_opened",
+            Self::PaymentFailedNotified => "payment_failed_notified",
+            Self::EntitlementRevoked => "entitlement_revoked",
+        }
+    }
+}
+
+/// Counts and logs a step of the funnel.
+pub fn funnel(step: Funnel, customer: Option<&CustomerId>, object: &str, plan: Option<&str>) {
+    counter!("quittance_funnel_total", "event" => step.as_str()).increment(1);
+    let customer = customer.map(CustomerId::as_str);
+    tracing::info!(event = step.as_str(), customer, object, plan, "funnel");
+}

@@ -1,0 +1,335 @@
+//! Aggregates: marks, leases, fences, timers and parking (engine.md section 3).
+//!
+//! Knows nothing of what an aggregate contains or how it is fetched.
+
+use quittance_domain::Timestamp;
+use quittance_domain::ids::LeaseToken;
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::params;
+use crate::sql::Sql;
+use crate::value::{Row, V};
+
+/// How urgent a hint is; a more urgent one moves an aggregate forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Sweeps and timers.
+    Sweep,
+    /// Webhooks.
+    Event,
+    /// Somebody is waiting: a redirect, an API call, an operator.
+    Waiting,
+}
+
+impl Priority {
+    const fn level(self) -> i64 {
+        match self {
+            Self::Sweep => 0,
+            Self::Event => 1,
+            Self::Waiting => 2,
+        }
+    }
+}
+
+/// A hint to write down.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint<'a> {
+    /// The aggregate's key.
+    pub key: &'a str,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Not to be synced before: webhooks wait a moment, so that a burst becomes one fetch.
+    pub due: Timestamp,
+    /// Whether a parked aggregate is tried again: a person pressed a button.
+    pub unpark: bool,
+    /// Whether to look also at what seldom changes (payments, refunds, one-off purchases).
+    pub thorough: bool,
+}
+
+static MARK: &Sql = crate::sql!(
+    "aggregates.mark",
+    "INSERT INTO aggregates (key, wanted, done, attempts, next_attempt_at, priority, dirty_since, thorough)
+     VALUES ($1, 1, 0, 0, $2, $3, $4, $6)
+     ON CONFLICT (key) DO UPDATE SET
+       wanted = aggregates.wanted + 1,
+       dirty_since = CASE WHEN aggregates.done >= aggregates.wanted THEN $4 ELSE aggregates.dirty_since END,
+       next_attempt_at = CASE
+         WHEN aggregates.done >= aggregates.wanted OR $5 OR aggregates.attempts = 0 AND $2 < aggregates.next_attempt_at THEN $2
+         ELSE aggregates.next_attempt_at END,
+       attempts = CASE WHEN $5 THEN 0 ELSE aggregates.attempts END,
+       parked_at = CASE WHEN $5 THEN NULL ELSE aggregates.parked_at END,
+       priority = CASE WHEN aggregates.priority < $3 THEN $3 ELSE aggregates.priority END,
+       thorough = aggregates.thorough OR $6
+     RETURNING wanted"
+);
+
+fn mark_params(hint: &Hint<'_>, now: Timestamp) -> Vec<V> {
+    params![hint.key, hint.due.ms(), hint.priority.level(), now.ms(), hint.unpark, hint.thorough].to_vec()
+}
+
+/// Writes hints down and returns for each the mark: it is answered once `done` has reached it.
+///
+/// # Errors
+/// As the database.
+pub fn mark_all(tx: &mut dyn Tx, hints: &[Hint<'_>], now: Timestamp) -> Result<Vec<i64>> {
+    let rows: Vec<Vec<V>> = hints.iter().map(|hint| mark_params(hint, now)).collect();
+    let results = tx.batch(MARK, &rows)?;
+    results.iter().map(|rows| rows.first().map_or(Ok(0), |row| row.i64("wanted"))).collect()
+}
+
+/// Writes one hint down and returns its mark.
+///
+/// # Errors
+/// As the database.
+pub fn mark(tx: &mut dyn Tx, hint: &Hint<'_>, now: Timestamp) -> Result<i64> {
+    Ok(mark_all(tx, std::slice::from_ref(hint), now)?.first().copied().unwrap_or(0))
+}
+
+/// A claimed aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Its key.
+    pub key: String,
+    /// The hints that this sync will have answered.
+    pub target: i64,
+    /// The hints that were answered before.
+    pub done: i64,
+    /// Failed tries so far.
+    pub attempts: i64,
+    /// The fencing token.
+    pub token: LeaseToken,
+    /// When the oldest unanswered hint arrived.
+    pub dirty_since: Option<Timestamp>,
+    /// Whether to look also at what seldom changes.
+    pub thorough: bool,
+}
+
+static CLAIM: &Sql = crate::sql!(
+    "aggregates.claim",
+    "UPDATE aggregates SET lease_token = $2, lease_until = $3
+     WHERE key IN (
+       SELECT key FROM aggregates
+       WHERE done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
+         AND (lease_until IS NULL OR lease_until <= $1)
+       ORDER BY priority DESC, next_attempt_at LIMIT $4 {FOR_UPDATE_SKIP_LOCKED})
+     RETURNING key, wanted, done, attempts, dirty_since, thorough"
+);
+
+/// Claims up to `limit` due aggregates until `until`, the most urgent first.
+///
+/// # Errors
+/// As the database.
+pub fn claim(
+    tx: &mut dyn Tx,
+    token: &LeaseToken,
+    now: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<Claim>> {
+    let rows = tx.query(CLAIM, params![now.ms(), token.as_str(), until.ms(), limit])?;
+    rows.iter().map(|row| read_claim(row, token)).collect()
+}
+
+fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
+    Ok(Claim {
+        key: row.text("key")?,
+        target: row.i64("wanted")?,
+        done: row.i64("done")?,
+        attempts: row.i64("attempts")?,
+        token: token.clone(),
+        dirty_since: row.opt_i64("dirty_since")?.map(Timestamp::from_ms),
+        thorough: row.bool("thorough")?,
+    })
+}
+
+static COMPLETE: &Sql = crate::sql!(
+    "aggregates.complete",
+    "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
+       synced_at = $4, look_at = $5, priority = 0,
+       thorough = thorough AND wanted > $3,
+       dirty_since = CASE WHEN wanted > $3 THEN $4 ELSE NULL END,
+       next_attempt_at = $4
+     WHERE key = $1 AND lease_token = $2"
+);
+
+/// Records a completed sync, if the lease is still ours: the fence. `false` means that another
+/// worker has claimed the aggregate since, and nothing may be written.
+///
+/// Run it first in the transaction: it also locks the row.
+///
+/// # Errors
+/// As the database.
+pub fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp, look_at: Option<Timestamp>) -> Result<bool> {
+    let changed = tx.exec(
+        COMPLETE,
+        params![&claim.key, claim.token.as_str(), claim.target, now.ms(), look_at.map(Timestamp::ms)],
+    )?;
+    Ok(changed == 1)
+}
+
+static RETRY: &Sql = crate::sql!(
+    "aggregates.retry",
+    "UPDATE aggregates SET lease_token = NULL, lease_until = NULL, attempts = $3, next_attempt_at = $4, last_error = $5
+     WHERE key = $1 AND lease_token = $2"
+);
+static PARK: &Sql = crate::sql!(
+    "aggregates.park",
+    "UPDATE aggregates SET lease_token = NULL, lease_until = NULL, attempts = $3, parked_at = $4, last_error = $5
+     WHERE key = $1 AND lease_token = $2"
+);
+
+/// Gives a failed claim back, to be tried again at `next`. `attempts` counts the failures so far.
+///
+/// # Errors
+/// As the database.
+pub fn retry(tx: &mut dyn Tx, claim: &Claim, attempts: i64, next: Timestamp, error: &str) -> Result<bool> {
+    Ok(tx.exec(RETRY, params![&claim.key, claim.token.as_str(), attempts, next.ms(), error])? == 1)
+}
+
+/// Parks a failed claim: it waits for an operator or a resent event.
+///
+/// # Errors
+/// As the database.
+pub fn park(tx: &mut dyn Tx, claim: &Claim, attempts: i64, now: Timestamp, error: &str) -> Result<bool> {
+    Ok(tx.exec(PARK, params![&claim.key, claim.token.as_str(), attempts, now.ms(), error])? == 1)
+}
+
+static DUE_LOOKS: &Sql = crate::sql!(
+    "aggregates.due_looks",
+    "UPDATE aggregates SET wanted = wanted + 1, look_at = NULL,
+       dirty_since = CASE WHEN done >= wanted THEN $1 ELSE dirty_since END,
+       next_attempt_at = CASE WHEN done >= wanted THEN $1 ELSE next_attempt_at END
+     WHERE key IN (SELECT key FROM aggregates WHERE look_at <= $1 ORDER BY look_at LIMIT $2 {FOR_UPDATE_SKIP_LOCKED})"
+);
+
+/// Turns timers that are due into hints; returns how many.
+///
+/// # Errors
+/// As the database.
+pub fn wake_due(tx: &mut dyn Tx, now: Timestamp, limit: i64) -> Result<u64> {
+    tx.exec(DUE_LOOKS, params![now.ms(), limit])
+}
+
+/// An aggregate as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregateRow {
+    /// Its key.
+    pub key: String,
+    /// Hints so far.
+    pub wanted: i64,
+    /// Hints answered.
+    pub done: i64,
+    /// Failed tries since the last success.
+    pub attempts: i64,
+    /// When it is tried next.
+    pub next_attempt_at: Timestamp,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// Since when it is parked.
+    pub parked_at: Option<Timestamp>,
+    /// When it was synced last.
+    pub synced_at: Option<Timestamp>,
+    /// When it is looked at next by itself.
+    pub look_at: Option<Timestamp>,
+    /// Since when a hint is unanswered.
+    pub dirty_since: Option<Timestamp>,
+    /// Who holds it.
+    pub lease_until: Option<Timestamp>,
+}
+
+fn read_row(row: &Row) -> Result<AggregateRow> {
+    let time = |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
+    Ok(AggregateRow {
+        key: row.text("key")?,
+        wanted: row.i64("wanted")?,
+        done: row.i64("done")?,
+        attempts: row.i64("attempts")?,
+        next_attempt_at: Timestamp::from_ms(row.i64("next_attempt_at")?),
+        last_error: row.opt_text("last_error")?,
+        parked_at: time("parked_at")?,
+        synced_at: time("synced_at")?,
+        look_at: time("look_at")?,
+        dirty_since: time("dirty_since")?,
+        lease_until: time("lease_until")?,
+    })
+}
+
+static GET: &Sql = crate::sql!(
+    "aggregates.get",
+    "SELECT key, wanted, done, attempts, next_attempt_at, last_error, parked_at, synced_at, look_at, dirty_since, lease_until
+     FROM aggregates WHERE key = $1"
+);
+static PARKED: &Sql = crate::sql!(
+    "aggregates.parked",
+    "SELECT key, wanted, done, attempts, next_attempt_at, last_error, parked_at, synced_at, look_at, dirty_since, lease_until
+     FROM aggregates WHERE parked_at IS NOT NULL ORDER BY parked_at DESC, key LIMIT $1"
+);
+
+/// One aggregate, if it was ever marked.
+///
+/// # Errors
+/// As the database.
+pub fn get(tx: &mut dyn Tx, key: &str) -> Result<Option<AggregateRow>> {
+    tx.query(GET, params![key])?.first().map(read_row).transpose()
+}
+
+/// The parked aggregates, newest first.
+///
+/// # Errors
+/// As the database.
+pub fn parked(tx: &mut dyn Tx, limit: i64) -> Result<Vec<AggregateRow>> {
+    tx.query(PARKED, params![limit])?.iter().map(read_row).collect()
+}
+
+/// How much is waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Aggregates with unanswered hints that are not parked.
+    pub dirty: i64,
+    /// Parked ones.
+    pub parked: i64,
+    /// When the oldest unanswered hint arrived.
+    pub oldest: Option<Timestamp>,
+}
+
+static BACKLOG: &Sql = crate::sql!(
+    "aggregates.backlog",
+    "SELECT
+       (SELECT COUNT(*) FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS dirty,
+       (SELECT COUNT(*) FROM aggregates WHERE parked_at IS NOT NULL) AS parked,
+       (SELECT MIN(dirty_since) FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS oldest"
+);
+
+/// Counts what is waiting.
+///
+/// # Errors
+/// As the database.
+pub fn backlog(tx: &mut dyn Tx) -> Result<Backlog> {
+    let rows = tx.query(BACKLOG, params![])?;
+    let Some(row) = rows.first() else { return Ok(Backlog::default()) };
+    Ok(Backlog {
+        dirty: row.i64("dirty")?,
+        parked: row.i64("parked")?,
+        oldest: row.opt_i64("oldest")?.map(Timestamp::from_ms),
+    })
+}
+
+static NEXT_DUE: &Sql = crate::sql!(
+    "aggregates.next_due",
+    "SELECT
+       (SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END)
+          FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS due,
+       (SELECT MIN(look_at) FROM aggregates WHERE look_at IS NOT NULL) AS look"
+);
+
+/// When the next claim or timer is due, if anything is planned at all.
+///
+/// # Errors
+/// As the database.
+pub fn next_due(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
+    let rows = tx.query(NEXT_DUE, params![])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let times = [row.opt_i64("due")?, row.opt_i64("look")?];
+    Ok(times.into_iter().flatten().min().map(Timestamp::from_ms))
+}

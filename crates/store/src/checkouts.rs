@@ -1,0 +1,170 @@
+//! Checkouts that we opened. The database itself allows one open per customer and plan group.
+
+use quittance_domain::checkout::{CheckoutState, CheckoutWish, EarlierCheckout};
+use quittance_domain::{CheckoutId, Timestamp};
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::sql::Sql;
+use crate::value::Row;
+use crate::{json, params};
+
+/// A checkout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckoutRow {
+    /// Its id.
+    pub id: CheckoutId,
+    /// Provider, mode and account.
+    pub scope: String,
+    /// What was asked for.
+    pub wish: CheckoutWish,
+    /// Where it stands.
+    pub state: CheckoutState,
+    /// The provider's session, once there is one.
+    pub session: Option<String>,
+    /// Where the buyer pays, while open.
+    pub url: Option<String>,
+    /// When the provider closes it.
+    pub expires_at: Option<Timestamp>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+impl CheckoutRow {
+    /// The part that decides what a new wish meets.
+    #[must_use]
+    pub fn as_earlier(&self) -> EarlierCheckout {
+        EarlierCheckout {
+            id: self.id.clone(),
+            fingerprint: self.wish.fingerprint(),
+            state: self.state,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+static INSERT: &Sql = crate::sql!(
+    "checkouts.insert",
+    "INSERT INTO checkouts (id, scope, customer, plan_group, wish, fingerprint, state, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, 'creating', $7, $7)"
+);
+static OPENED: &Sql = crate::sql!(
+    "checkouts.opened",
+    "UPDATE checkouts SET state = 'open', session = $2, url = $3, expires_at = $4, updated_at = $5
+     WHERE id = $1 AND state = 'creating'"
+);
+static SET_STATE: &Sql = crate::sql!(
+    "checkouts.set_state",
+    "UPDATE checkouts SET state = $2, updated_at = $3, url = CASE WHEN $2 = 'open' THEN url ELSE NULL END
+     WHERE id = $1 AND state <> $2 AND state <> 'complete'"
+);
+static GET: &Sql = crate::sql!(
+    "checkouts.get",
+    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts WHERE id = $1 OR session = $1"
+);
+static UNFINISHED: &Sql = crate::sql!(
+    "checkouts.unfinished",
+    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts
+     WHERE customer = $1 AND plan_group = $2 AND state IN ('creating', 'open', 'processing')"
+);
+static OF_CUSTOMER: &Sql = crate::sql!(
+    "checkouts.of_customer",
+    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts
+     WHERE customer = $1 AND scope = $2 ORDER BY created_at DESC, id LIMIT $3"
+);
+static RECENT: &Sql = crate::sql!(
+    "checkouts.recent",
+    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts ORDER BY created_at DESC, id LIMIT $1"
+);
+
+fn read(row: &Row) -> Result<CheckoutRow> {
+    Ok(CheckoutRow {
+        id: json::parsed("id", &row.text("id")?, CheckoutId::parse)?,
+        scope: row.text("scope")?,
+        wish: json::read(row, "wish")?,
+        state: json::parsed("state", &row.text("state")?, |text| {
+            CheckoutState::parse(text).ok_or("not a checkout state")
+        })?,
+        session: row.opt_text("session")?,
+        url: row.opt_text("url")?,
+        expires_at: row.opt_i64("expires_at")?.map(Timestamp::from_ms),
+        created_at: Timestamp::from_ms(row.i64("created_at")?),
+    })
+}
+
+/// Writes a new checkout down, before the provider is asked.
+///
+/// # Errors
+/// A unique violation when another one of the plan group is open.
+pub fn insert(tx: &mut dyn Tx, id: &CheckoutId, scope: &str, wish: &CheckoutWish, now: Timestamp) -> Result<()> {
+    tx.exec(
+        INSERT,
+        params![
+            id.as_str(),
+            scope,
+            wish.customer.as_str(),
+            wish.group.as_str(),
+            json::write(wish)?,
+            wish.fingerprint(),
+            now.ms()
+        ],
+    )?;
+    Ok(())
+}
+
+/// Records the provider's session; `false` when the checkout is no longer waiting for one.
+///
+/// # Errors
+/// As the database.
+pub fn opened(
+    tx: &mut dyn Tx,
+    id: &CheckoutId,
+    session: &str,
+    url: Option<&str>,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed =
+        tx.exec(OPENED, params![id.as_str(), session, url, expires_at.map(Timestamp::ms), now.ms()])?;
+    Ok(changed == 1)
+}
+
+/// Moves a checkout to another state; a complete one stays complete.
+///
+/// # Errors
+/// As the database.
+pub fn set_state(tx: &mut dyn Tx, id: &CheckoutId, state: CheckoutState, now: Timestamp) -> Result<bool> {
+    Ok(tx.exec(SET_STATE, params![id.as_str(), state.as_str(), now.ms()])? == 1)
+}
+
+/// One checkout, by our id or by the provider's session.
+///
+/// # Errors
+/// As the database.
+pub fn get(tx: &mut dyn Tx, id: &str) -> Result<Option<CheckoutRow>> {
+    tx.query(GET, params![id])?.first().map(read).transpose()
+}
+
+/// The checkout of this customer and plan group that is not over, if any.
+///
+/// # Errors
+/// As the database.
+pub fn unfinished(tx: &mut dyn Tx, customer: &str, group: &str) -> Result<Option<CheckoutRow>> {
+    tx.query(UNFINISHED, params![customer, group])?.first().map(read).transpose()
+}
+
+/// A customer's checkouts, newest first.
+///
+/// # Errors
+/// As the database.
+pub fn of_customer(tx: &mut dyn Tx, customer: &str, scope: &str, limit: i64) -> Result<Vec<CheckoutRow>> {
+    tx.query(OF_CUSTOMER, params![customer, scope, limit])?.iter().map(read).collect()
+}
+
+/// The newest checkouts of all customers.
+///
+/// # Errors
+/// As the database.
+pub fn recent(tx: &mut dyn Tx, limit: i64) -> Result<Vec<CheckoutRow>> {
+    tx.query(RECENT, params![limit])?.iter().map(read).collect()
+}

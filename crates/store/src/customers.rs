@@ -1,0 +1,212 @@
+//! Customers, and which of the provider's customers belongs to which of ours.
+
+use std::collections::BTreeMap;
+
+use quittance_domain::{CustomerId, Timestamp};
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::sql::Sql;
+use crate::value::Row;
+use crate::{json, params};
+
+/// A customer of the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerRow {
+    /// The app's own id.
+    pub id: CustomerId,
+    /// Where mail goes.
+    pub email: Option<String>,
+    /// How it is called.
+    pub name: Option<String>,
+    /// Language and region, for example `ja-JP`.
+    pub locale: Option<String>,
+    /// The app's own notes.
+    pub metadata: BTreeMap<String, String>,
+    /// When we heard of it first.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// Grows with every change of what it holds.
+    pub version: i64,
+}
+
+/// What a caller sets; `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CustomerPatch {
+    /// Where mail goes.
+    pub email: Option<String>,
+    /// How it is called.
+    pub name: Option<String>,
+    /// Language and region.
+    pub locale: Option<String>,
+    /// The app's own notes, replaced as a whole.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+static UPSERT: &Sql = crate::sql!(
+    "customers.upsert",
+    "INSERT INTO customers (id, email, name, locale, metadata, created_at, updated_at, version)
+     VALUES ($1, $2, $3, $4, COALESCE(CAST($5 AS TEXT), '{}'), $6, $6, 1)
+     ON CONFLICT (id) DO UPDATE SET
+       email = COALESCE($2, customers.email), name = COALESCE($3, customers.name),
+       locale = COALESCE($4, customers.locale), metadata = COALESCE(CAST($5 AS TEXT), customers.metadata),
+       updated_at = $6
+     RETURNING id, email, name, locale, metadata, created_at, updated_at, version"
+);
+static GET: &Sql = crate::sql!(
+    "customers.get",
+    "SELECT id, email, name, locale, metadata, created_at, updated_at, version FROM customers WHERE id = $1"
+);
+static LOCK: &Sql = crate::sql!("customers.lock", "SELECT version FROM customers WHERE id = $1 {FOR_UPDATE}");
+static BUMP: &Sql =
+    crate::sql!("customers.bump", "UPDATE customers SET version = version + 1 WHERE id = $1 RETURNING version");
+
+fn read(row: &Row) -> Result<CustomerRow> {
+    Ok(CustomerRow {
+        id: json::parsed("id", &row.text("id")?, CustomerId::parse)?,
+        email: row.opt_text("email")?,
+        name: row.opt_text("name")?,
+        locale: row.opt_text("locale")?,
+        metadata: json::read(row, "metadata")?,
+        created_at: Timestamp::from_ms(row.i64("created_at")?),
+        updated_at: Timestamp::from_ms(row.i64("updated_at")?),
+        version: row.i64("version")?,
+    })
+}
+
+/// Creates a customer, or changes what the patch names.
+///
+/// # Errors
+/// As the database.
+pub fn upsert(tx: &mut dyn Tx, id: &CustomerId, patch: &CustomerPatch, now: Timestamp) -> Result<CustomerRow> {
+    let metadata = patch.metadata.as_ref().map(json::write).transpose()?;
+    let rows = tx.query(
+        UPSERT,
+        params![id.as_str(), patch.email.clone(), patch.name.clone(), patch.locale.clone(), metadata, now.ms()],
+    )?;
+    rows.first().map_or_else(|| Err(crate::StoreError::Aborted("no customer came back".into())), read)
+}
+
+/// One customer.
+///
+/// # Errors
+/// As the database.
+pub fn get(tx: &mut dyn Tx, id: &str) -> Result<Option<CustomerRow>> {
+    tx.query(GET, params![id])?.first().map(read).transpose()
+}
+
+/// Makes concurrent decisions about one customer wait for each other; `false` when there is none.
+///
+/// # Errors
+/// As the database.
+pub fn lock(tx: &mut dyn Tx, id: &CustomerId) -> Result<bool> {
+    Ok(!tx.query(LOCK, params![id.as_str()])?.is_empty())
+}
+
+/// Counts a change of what the customer holds and tells every node after the commit.
+///
+/// # Errors
+/// As the database.
+pub fn touch(tx: &mut dyn Tx, id: &CustomerId) -> Result<()> {
+    if let Some(row) = tx.query_opt(BUMP, params![id.as_str()])? {
+        tx.notify(&format!("customer:{}:{id}", row.i64("version")?))?;
+    }
+    Ok(())
+}
+
+/// A change of what a customer holds, as told to other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched<'a> {
+    /// Which customer.
+    pub customer: &'a str,
+    /// Its version since then.
+    pub version: i64,
+}
+
+impl<'a> Touched<'a> {
+    /// Reads what [`touch`] told; `None` when the payload is about something else.
+    #[must_use]
+    pub fn parse(payload: &'a str) -> Option<Self> {
+        let (version, customer) = payload.strip_prefix("customer:")?.split_once(':')?;
+        Some(Self { customer, version: version.parse().ok()? })
+    }
+}
+
+/// Who said that a provider's customer is one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkedBy {
+    /// We created it at the provider.
+    Created,
+    /// An operator said so.
+    Operator,
+    /// Its metadata at the provider names ours.
+    Metadata,
+}
+
+impl LinkedBy {
+    /// The word stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Operator => "operator",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+static LINK: &Sql = crate::sql!(
+    "customers.link",
+    "INSERT INTO provider_customers (scope, provider_customer, customer, linked_by, created_at)
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (scope, provider_customer) DO NOTHING"
+);
+static RELINK: &Sql = crate::sql!(
+    "customers.relink",
+    "UPDATE provider_customers SET customer = $3, linked_by = 'operator' WHERE scope = $1 AND provider_customer = $2"
+);
+static LINKED: &Sql = crate::sql!(
+    "customers.linked",
+    "SELECT customer FROM provider_customers WHERE scope = $1 AND provider_customer = $2"
+);
+static OF: &Sql = crate::sql!(
+    "customers.provider_ids",
+    "SELECT provider_customer FROM provider_customers WHERE customer = $1 AND scope = $2
+     ORDER BY CASE linked_by WHEN 'created' THEN 0 ELSE 1 END, created_at, provider_customer"
+);
+
+/// Links a provider's customer to ours; an existing link stays. An operator may replace one.
+///
+/// # Errors
+/// As the database; a foreign-key error when our customer does not exist.
+pub fn link(
+    tx: &mut dyn Tx,
+    scope: &str,
+    provider_customer: &str,
+    customer: &CustomerId,
+    by: LinkedBy,
+    now: Timestamp,
+) -> Result<()> {
+    let new = tx.exec(LINK, params![scope, provider_customer, customer.as_str(), by.as_str(), now.ms()])?;
+    if new == 0 && by == LinkedBy::Operator {
+        tx.exec(RELINK, params![scope, provider_customer, customer.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Our customer behind a provider's one.
+///
+/// # Errors
+/// As the database.
+pub fn linked(tx: &mut dyn Tx, scope: &str, provider_customer: &str) -> Result<Option<CustomerId>> {
+    let rows = tx.query(LINKED, params![scope, provider_customer])?;
+    rows.first().map(|row| json::parsed("customer", &row.text("customer")?, CustomerId::parse)).transpose()
+}
+
+/// The provider's customers of one of ours, the one that we created first.
+///
+/// # Errors
+/// As the database.
+pub fn provider_ids(tx: &mut dyn Tx, customer: &CustomerId, scope: &str) -> Result<Vec<String>> {
+    tx.query(OF, params![customer.as_str(), scope])?.iter().map(|row| row.text("provider_customer")).collect()
+}

@@ -1,0 +1,266 @@
+//! The inbox: events exactly as the provider sent them (redacted), each once, never removed.
+//!
+//! Whether an event was processed is not stored: it is `aggregates.done >= event.mark`.
+
+use quittance_domain::Timestamp;
+
+use crate::aggregates::{self, Hint, Priority};
+use crate::db::Tx;
+use crate::error::Result;
+use crate::params;
+use crate::sql::Sql;
+use crate::value::{Row, V};
+
+/// An event to be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The provider's name.
+    pub provider: &'static str,
+    /// The connected account it is about, or `self`.
+    pub account: String,
+    /// The provider's event id.
+    pub event_id: String,
+    /// Whether it is about real money.
+    pub livemode: bool,
+    /// The provider's event type.
+    pub event_type: String,
+    /// The id of the object it is about.
+    pub object: Option<String>,
+    /// The aggregate to mark.
+    pub aggregate: String,
+    /// The API version that shaped it.
+    pub api_version: Option<String>,
+    /// The redacted payload, JSON.
+    pub payload: String,
+    /// SHA-256 of the raw body, hexadecimal.
+    pub sha256: String,
+    /// `webhook`, or `sweep` when it was found in the provider's event list.
+    pub source: &'static str,
+    /// When the provider made it.
+    pub created_at: Timestamp,
+    /// When it reached us.
+    pub received_at: Timestamp,
+    /// When its aggregate may be synced at the earliest.
+    pub due: Timestamp,
+}
+
+static INSERT: &Sql = crate::sql!(
+    "inbox.insert",
+    "INSERT INTO events (provider, account, event_id, livemode, type, object, aggregate, mark, api_version, payload,
+       sha256, source, created_at, received_at, deliveries)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11, $12, $13, 1)
+     ON CONFLICT (provider, account, event_id) DO NOTHING
+     RETURNING seq"
+);
+static SET_MARK: &Sql = crate::sql!("inbox.set_mark", "UPDATE events SET mark = $2 WHERE seq = $1");
+static COUNT_DELIVERY: &Sql = crate::sql!(
+    "inbox.count_delivery",
+    "UPDATE events SET deliveries = deliveries + 1 WHERE provider = $1 AND account = $2 AND event_id = $3 RETURNING aggregate"
+);
+static UNPARK: &Sql = crate::sql!(
+    "inbox.unpark",
+    "UPDATE aggregates SET parked_at = NULL, attempts = 0, next_attempt_at = $2 WHERE key = $1 AND parked_at IS NOT NULL"
+);
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Stored, and its aggregate marked.
+    New,
+    /// It was here already: only its deliveries were counted, and a parked aggregate was freed.
+    Duplicate,
+}
+
+/// Accepts a batch in one transaction: inserts what is new and marks its aggregates, counts what is not.
+/// The answers come in the order of the events. An event that stands twice in one batch is new once.
+///
+/// # Errors
+/// As the database; then nothing of the batch is stored.
+pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
+    // One order for all nodes, so that two batches cannot wait for each other.
+    let mut order: Vec<&NewEvent> = events.iter().collect();
+    order.sort_by(|a, b| (&a.aggregate, &a.event_id).cmp(&(&b.aggregate, &b.event_id)));
+    let inserted = tx.batch(INSERT, &order.iter().map(|e| insert_params(e)).collect::<Vec<_>>())?;
+    let mut fresh: Vec<(&NewEvent, i64)> = Vec::new();
+    let mut again: Vec<&NewEvent> = Vec::new();
+    for (event, rows) in order.iter().zip(&inserted) {
+        match rows.first() {
+            Some(row) => fresh.push((event, row.i64("seq")?)),
+            None => again.push(event),
+        }
+    }
+    mark_fresh(tx, &fresh)?;
+    count_again(tx, &again)?;
+    // Pointers tell which of two equal events in the batch was the new one.
+    let is_new = |event: &NewEvent| fresh.iter().any(|(f, _)| std::ptr::eq(*f, event));
+    Ok(events.iter().map(|e| if is_new(e) { Accepted::New } else { Accepted::Duplicate }).collect())
+}
+
+fn insert_params(e: &NewEvent) -> Vec<V> {
+    params![
+        e.provider,
+        &e.account,
+        &e.event_id,
+        e.livemode,
+        &e.event_type,
+        e.object.clone(),
+        &e.aggregate,
+        e.api_version.clone(),
+        &e.payload,
+        &e.sha256,
+        e.source,
+        e.created_at.ms(),
+        e.received_at.ms()
+    ]
+    .to_vec()
+}
+
+fn mark_fresh(tx: &mut dyn Tx, fresh: &[(&NewEvent, i64)]) -> Result<()> {
+    let Some(now) = fresh.iter().map(|(e, _)| e.received_at).max() else { return Ok(()) };
+    let hints: Vec<Hint<'_>> = fresh
+        .iter()
+        .map(|(e, _)| Hint {
+            key: &e.aggregate,
+            priority: if e.source == "sweep" { Priority::Sweep } else { Priority::Event },
+            due: e.due,
+            unpark: false,
+            thorough: false,
+        })
+        .collect();
+    let marks = aggregates::mark_all(tx, &hints, now)?;
+    let rows: Vec<Vec<V>> =
+        fresh.iter().zip(marks).map(|((_, seq), mark)| params![*seq, mark].to_vec()).collect();
+    tx.batch(SET_MARK, &rows)?;
+    Ok(())
+}
+
+fn count_again(tx: &mut dyn Tx, again: &[&NewEvent]) -> Result<()> {
+    for event in again {
+        let rows = tx.query(COUNT_DELIVERY, params![event.provider, &event.account, &event.event_id])?;
+        // A sweep that sees an event again is no person who pressed "resend".
+        if let Some(row) = rows.first().filter(|_| event.source == "webhook") {
+            tx.exec(UNPARK, params![row.text("aggregate")?, event.received_at.ms()])?;
+        }
+    }
+    Ok(())
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Our running number; also the cursor of lists.
+    pub seq: i64,
+    /// The provider's name.
+    pub provider: String,
+    /// The connected account, or `self`.
+    pub account: String,
+    /// The provider's event id.
+    pub event_id: String,
+    /// Whether it is about real money.
+    pub livemode: bool,
+    /// The provider's event type.
+    pub event_type: String,
+    /// The object it is about.
+    pub object: Option<String>,
+    /// The aggregate it marked.
+    pub aggregate: String,
+    /// The API version that shaped it.
+    pub api_version: Option<String>,
+    /// The redacted payload, JSON text.
+    pub payload: String,
+    /// SHA-256 of the raw body.
+    pub sha256: String,
+    /// `webhook` or `sweep`.
+    pub source: String,
+    /// When the provider made it.
+    pub created_at: Timestamp,
+    /// When it reached us first.
+    pub received_at: Timestamp,
+    /// How often it reached us.
+    pub deliveries: i64,
+    /// Whether a sync has answered it.
+    pub processed: bool,
+    /// Whether its aggregate is parked.
+    pub parked: bool,
+}
+
+fn read_event(row: &Row) -> Result<EventRow> {
+    Ok(EventRow {
+        seq: row.i64("seq")?,
+        provider: row.text("provider")?,
+        account: row.text("account")?,
+        event_id: row.text("event_id")?,
+        livemode: row.bool("livemode")?,
+        event_type: row.text("type")?,
+        object: row.opt_text("object")?,
+        aggregate: row.text("aggregate")?,
+        api_version: row.opt_text("api_version")?,
+        payload: row.text("payload")?,
+        sha256: row.text("sha256")?,
+        source: row.text("source")?,
+        created_at: Timestamp::from_ms(row.i64("created_at")?),
+        received_at: Timestamp::from_ms(row.i64("received_at")?),
+        deliveries: row.i64("deliveries")?,
+        processed: row.i64("done")? >= row.i64("mark")?,
+        parked: row.opt_i64("parked_at")?.is_some(),
+    })
+}
+
+static LIST: &Sql = crate::sql!(
+    "inbox.list",
+    "SELECT e.seq, e.provider, e.account, e.event_id, e.livemode, e.type, e.object, e.aggregate, e.mark, e.api_version,
+       e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, a.done, a.parked_at
+     FROM events e JOIN aggregates a ON a.key = e.aggregate
+     WHERE e.seq < $1 AND (CAST($2 AS TEXT) IS NULL OR e.aggregate = CAST($2 AS TEXT))
+     ORDER BY e.seq DESC LIMIT $3"
+);
+static GET: &Sql = crate::sql!(
+    "inbox.get",
+    "SELECT e.seq, e.provider, e.account, e.event_id, e.livemode, e.type, e.object, e.aggregate, e.mark, e.api_version,
+       e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, a.done, a.parked_at
+     FROM events e JOIN aggregates a ON a.key = e.aggregate
+     WHERE e.event_id = $1 ORDER BY e.seq LIMIT 1"
+);
+static HINTS: &Sql = crate::sql!(
+    "inbox.hints",
+    "SELECT event_id, type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 ORDER BY mark LIMIT 50"
+);
+static KNOWN: &Sql = crate::sql!(
+    "inbox.known",
+    "SELECT event_id FROM events WHERE provider = $1 AND account = $2 AND event_id = $3"
+);
+
+/// Events before `cursor` (exclusive; `i64::MAX` for the newest), newest first, of one aggregate or of all.
+///
+/// # Errors
+/// As the database.
+pub fn list(tx: &mut dyn Tx, cursor: i64, aggregate: Option<&str>, limit: i64) -> Result<Vec<EventRow>> {
+    tx.query(LIST, params![cursor, aggregate.map(str::to_owned), limit])?.iter().map(read_event).collect()
+}
+
+/// One event by the provider's id.
+///
+/// # Errors
+/// As the database.
+pub fn get(tx: &mut dyn Tx, event_id: &str) -> Result<Option<EventRow>> {
+    tx.query(GET, params![event_id])?.first().map(read_event).transpose()
+}
+
+/// Ids and types of the events of an aggregate whose marks lie in `(after, upto]`: the causes of a sync, at most 50.
+///
+/// # Errors
+/// As the database.
+pub fn hints_between(tx: &mut dyn Tx, aggregate: &str, after: i64, upto: i64) -> Result<Vec<(String, String)>> {
+    let rows = tx.query(HINTS, params![aggregate, after, upto])?;
+    rows.iter().map(|row| Ok((row.text("event_id")?, row.text("type")?))).collect()
+}
+
+/// Which of these events have not reached us.
+///
+/// # Errors
+/// As the database.
+pub fn missing<'a>(tx: &mut dyn Tx, provider: &str, account: &str, ids: &[&'a str]) -> Result<Vec<&'a str>> {
+    let rows: Vec<Vec<V>> = ids.iter().map(|id| params![provider, account, *id].to_vec()).collect();
+    let found = tx.batch(KNOWN, &rows)?;
+    Ok(ids.iter().zip(found).filter(|(_, rows)| rows.is_empty()).map(|(id, _)| *id).collect())
+}

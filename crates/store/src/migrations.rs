@@ -1,0 +1,12 @@
+//! The list of migrations, oldest first. To add one: put `NNNN_name.sql` into `crates/store/migrations/` and a line here.
+//! An applied migration never changes; a test checks that folder and list agree.
+
+use crate::migrate::Migration;
+
+
+/// All of them.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "first_light",
+    text: include_str!("../migrations/0001_first_light.sql"),
+}];

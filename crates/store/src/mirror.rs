@@ -1,0 +1,294 @@
+//! The mirror: our copy of the provider's subscriptions, purchases and payments, and the holdings
+//! that follow from them.
+//!
+//! Rows are written only by the one door (the engine's `apply`), inside the transaction that checked the fence.
+
+use quittance_domain::access::Standing;
+use quittance_domain::entitlement::SourceKind;
+use quittance_domain::projection::{PaymentFacts, Purchase};
+use quittance_domain::{CustomerId, PlanKey, Subscription, Timestamp};
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::sql::Sql;
+use crate::value::{Row, V};
+use crate::{json, params};
+
+static PUT_SUBSCRIPTION: &Sql = crate::sql!(
+    "mirror.put_subscription",
+    "INSERT INTO subscriptions (scope, id, aggregate, customer, status, plan, digest, data, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+     ON CONFLICT (scope, id) DO UPDATE SET aggregate = $3, customer = $4, status = $5, plan = $6, digest = $7, data = $8, updated_at = $10"
+);
+static SUBSCRIPTIONS_OF_AGGREGATE: &Sql = crate::sql!(
+    "mirror.subscriptions_of_aggregate",
+    "SELECT data FROM subscriptions WHERE aggregate = $1 ORDER BY created_at, id"
+);
+static SUBSCRIPTIONS_OF_CUSTOMER: &Sql = crate::sql!(
+    "mirror.subscriptions_of_customer",
+    "SELECT scope, aggregate, data FROM subscriptions WHERE customer = $1 ORDER BY created_at DESC, id"
+);
+static SUBSCRIPTION: &Sql = crate::sql!(
+    "mirror.subscription",
+    "SELECT scope, aggregate, data FROM subscriptions WHERE id = $1 ORDER BY scope LIMIT 1"
+);
+static DIGEST: &Sql =
+    crate::sql!("mirror.digest", "SELECT digest FROM subscriptions WHERE scope = $1 AND id = $2");
+static LIVE_SUBSCRIPTIONS: &Sql = crate::sql!(
+    "mirror.live_subscriptions",
+    "SELECT id, aggregate FROM subscriptions WHERE scope = $1 AND id > $2
+       AND status NOT IN ('canceled', 'incomplete_expired') ORDER BY id LIMIT $3"
+);
+
+/// A mirrored subscription and where it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionRow {
+    /// Provider, mode and account.
+    pub scope: String,
+    /// The aggregate it belongs to.
+    pub aggregate: String,
+    /// The subscription.
+    pub subscription: Subscription,
+}
+
+/// Writes a subscription. `digest` sums up what the provider said, for sweeps to compare.
+///
+/// # Errors
+/// As the database.
+pub fn put_subscription(
+    tx: &mut dyn Tx,
+    scope: &str,
+    aggregate: &str,
+    subscription: &Subscription,
+    digest: &str,
+    now: Timestamp,
+) -> Result<()> {
+    tx.exec(
+        PUT_SUBSCRIPTION,
+        params![
+            scope,
+            &subscription.facts.id,
+            aggregate,
+            subscription.customer.as_ref().map(CustomerId::as_str),
+            subscription.facts.status.as_str(),
+            subscription.plan().map(|held| held.plan.as_str()),
+            digest,
+            json::write(subscription)?,
+            subscription.facts.created_at.ms(),
+            now.ms()
+        ],
+    )?;
+    Ok(())
+}
+
+/// The subscriptions of one aggregate, oldest first.
+///
+/// # Errors
+/// As the database.
+pub fn subscriptions_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<Subscription>> {
+    tx.query(SUBSCRIPTIONS_OF_AGGREGATE, params![aggregate])?.iter().map(|row| json::read(row, "data")).collect()
+}
+
+fn read_subscription(row: &Row) -> Result<SubscriptionRow> {
+    Ok(SubscriptionRow {
+        scope: row.text("scope")?,
+        aggregate: row.text("aggregate")?,
+        subscription: json::read(row, "data")?,
+    })
+}
+
+/// The subscriptions of one customer over all providers, newest first.
+///
+/// # Errors
+/// As the database.
+pub fn subscriptions_of_customer(tx: &mut dyn Tx, customer: &str) -> Result<Vec<SubscriptionRow>> {
+    tx.query(SUBSCRIPTIONS_OF_CUSTOMER, params![customer])?.iter().map(read_subscription).collect()
+}
+
+/// One subscription by the provider's id.
+///
+/// # Errors
+/// As the database.
+pub fn subscription(tx: &mut dyn Tx, id: &str) -> Result<Option<SubscriptionRow>> {
+    tx.query(SUBSCRIPTION, params![id])?.first().map(read_subscription).transpose()
+}
+
+/// For each id the digest that we hold, or `None` when we do not mirror it.
+///
+/// # Errors
+/// As the database.
+pub fn digests(tx: &mut dyn Tx, scope: &str, ids: &[String]) -> Result<Vec<Option<String>>> {
+    let rows: Vec<Vec<V>> = ids.iter().map(|id| params![scope, id].to_vec()).collect();
+    let found = tx.batch(DIGEST, &rows)?;
+    found.iter().map(|rows| rows.first().map(|row| row.text("digest")).transpose()).collect()
+}
+
+/// Subscriptions that we believe not to be over, by id, after `after`: `(id, aggregate)`.
+///
+/// # Errors
+/// As the database.
+pub fn live_subscriptions(tx: &mut dyn Tx, scope: &str, after: &str, limit: i64) -> Result<Vec<(String, String)>> {
+    let rows = tx.query(LIVE_SUBSCRIPTIONS, params![scope, after, limit])?;
+    rows.iter().map(|row| Ok((row.text("id")?, row.text("aggregate")?))).collect()
+}
+
+static PUT_PURCHASE: &Sql = crate::sql!(
+    "mirror.put_purchase",
+    "INSERT INTO purchases (scope, id, aggregate, customer, data, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (scope, id) DO UPDATE SET aggregate = $3, customer = $4, data = $5, updated_at = $6"
+);
+static PURCHASES_OF_AGGREGATE: &Sql =
+    crate::sql!("mirror.purchases_of_aggregate", "SELECT data FROM purchases WHERE aggregate = $1 ORDER BY id");
+static PURCHASES_OF_CUSTOMER: &Sql =
+    crate::sql!("mirror.purchases_of_customer", "SELECT data FROM purchases WHERE customer = $1 ORDER BY id");
+
+/// Writes a purchase.
+///
+/// # Errors
+/// As the database.
+pub fn put_purchase(
+    tx: &mut dyn Tx,
+    scope: &str,
+    aggregate: &str,
+    purchase: &Purchase,
+    now: Timestamp,
+) -> Result<()> {
+    let customer = purchase.customer.as_ref().map(CustomerId::as_str);
+    let data = json::write(purchase)?;
+    tx.exec(PUT_PURCHASE, params![scope, &purchase.facts.id, aggregate, customer, data, now.ms()])?;
+    Ok(())
+}
+
+/// The purchases of one aggregate.
+///
+/// # Errors
+/// As the database.
+pub fn purchases_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<Purchase>> {
+    tx.query(PURCHASES_OF_AGGREGATE, params![aggregate])?.iter().map(|row| json::read(row, "data")).collect()
+}
+
+/// The purchases of one customer.
+///
+/// # Errors
+/// As the database.
+pub fn purchases_of_customer(tx: &mut dyn Tx, customer: &str) -> Result<Vec<Purchase>> {
+    tx.query(PURCHASES_OF_CUSTOMER, params![customer])?.iter().map(|row| json::read(row, "data")).collect()
+}
+
+static PUT_PAYMENT: &Sql = crate::sql!(
+    "mirror.put_payment",
+    "INSERT INTO payments (scope, id, aggregate, customer, data, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (scope, id) DO UPDATE SET aggregate = $3, customer = $4, data = $5, updated_at = $7"
+);
+static PAYMENTS_OF_AGGREGATE: &Sql =
+    crate::sql!("mirror.payments_of_aggregate", "SELECT data FROM payments WHERE aggregate = $1 ORDER BY id");
+
+/// Writes a payment.
+///
+/// # Errors
+/// As the database.
+pub fn put_payment(
+    tx: &mut dyn Tx,
+    scope: &str,
+    aggregate: &str,
+    customer: Option<&CustomerId>,
+    payment: &PaymentFacts,
+    now: Timestamp,
+) -> Result<()> {
+    let data = json::write(payment)?;
+    let customer = customer.map(CustomerId::as_str);
+    tx.exec(
+        PUT_PAYMENT,
+        params![scope, &payment.id, aggregate, customer, data, payment.created_at.ms(), now.ms()],
+    )?;
+    Ok(())
+}
+
+/// The payments of one aggregate.
+///
+/// # Errors
+/// As the database.
+pub fn payments_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<PaymentFacts>> {
+    tx.query(PAYMENTS_OF_AGGREGATE, params![aggregate])?.iter().map(|row| json::read(row, "data")).collect()
+}
+
+/// Something that a customer holds, as stored: the plan by name, without the catalog's features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldingRow {
+    /// What it comes from.
+    pub kind: SourceKind,
+    /// The subscription's or purchase's id.
+    pub source: String,
+    /// The line of it.
+    pub line: String,
+    /// The plan.
+    pub plan: PlanKey,
+    /// Units.
+    pub quantity: i64,
+    /// What it does to access.
+    pub standing: Standing,
+}
+
+static DROP_HOLDINGS: &Sql = crate::sql!("mirror.drop_holdings", "DELETE FROM holdings WHERE aggregate = $1");
+static PUT_HOLDING: &Sql = crate::sql!(
+    "mirror.put_holding",
+    "INSERT INTO holdings (aggregate, source_type, source_id, line, customer, plan, quantity, standing)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+);
+static HOLDINGS: &Sql = crate::sql!(
+    "mirror.holdings",
+    "SELECT source_type, source_id, line, plan, quantity, standing FROM holdings WHERE customer = $1
+     ORDER BY source_type, source_id, line"
+);
+
+/// Replaces what an aggregate gives to its customer. Other aggregates' and operators' gifts stay.
+///
+/// # Errors
+/// As the database.
+pub fn replace_holdings(
+    tx: &mut dyn Tx,
+    aggregate: &str,
+    customer: &CustomerId,
+    holdings: &[HoldingRow],
+) -> Result<()> {
+    tx.exec(DROP_HOLDINGS, params![aggregate])?;
+    for held in holdings {
+        tx.exec(
+            PUT_HOLDING,
+            params![
+                aggregate,
+                held.kind.as_str(),
+                &held.source,
+                &held.line,
+                customer.as_str(),
+                held.plan.as_str(),
+                held.quantity,
+                json::write(&held.standing)?
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// What a customer holds because of the mirror.
+///
+/// # Errors
+/// As the database.
+pub fn holdings(tx: &mut dyn Tx, customer: &str) -> Result<Vec<HoldingRow>> {
+    tx.query(HOLDINGS, params![customer])?.iter().map(read_holding).collect()
+}
+
+fn read_holding(row: &Row) -> Result<HoldingRow> {
+    Ok(HoldingRow {
+        kind: json::parsed("source_type", &row.text("source_type")?, |text| match text {
+            "subscription" => Ok(SourceKind::Subscription),
+            "purchase" => Ok(SourceKind::Purchase),
+            other => Err(format!("`{other}` is no source of the mirror")),
+        })?,
+        source: row.text("source_id")?,
+        line: row.text("line")?,
+        plan: json::parsed("plan", &row.text("plan")?, PlanKey::parse)?,
+        quantity: row.i64("quantity")?,
+        standing: json::read(row, "standing")?,
+    })
+}

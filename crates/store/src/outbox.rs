@@ -1,0 +1,199 @@
+//! What must be told: notices to customers and alerts to operators, once per natural key.
+
+use quittance_domain::{CustomerId, Timestamp};
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::params;
+use crate::sql::Sql;
+use crate::value::{Row, V};
+
+static PUT_NOTICE: &Sql = crate::sql!(
+    "outbox.put_notice",
+    "INSERT INTO notices (kind, object, occurrence, customer, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (kind, object, occurrence) DO NOTHING"
+);
+static NOTICES: &Sql = crate::sql!(
+    "outbox.notices",
+    "SELECT kind, object, occurrence, data, created_at FROM notices WHERE customer = $1 ORDER BY seq DESC LIMIT $2"
+);
+
+/// Writes a notice down; `true` when this fact was not told before.
+///
+/// # Errors
+/// As the database.
+pub fn put_notice(
+    tx: &mut dyn Tx,
+    kind: &str,
+    object: &str,
+    occurrence: &str,
+    customer: Option<&CustomerId>,
+    data: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let customer = customer.map(CustomerId::as_str);
+    Ok(tx.exec(PUT_NOTICE, params![kind, object, occurrence, customer, data, now.ms()])? == 1)
+}
+
+/// A notice that was written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeRow {
+    /// Its kind.
+    pub kind: String,
+    /// The object it is about.
+    pub object: String,
+    /// Which occurrence.
+    pub occurrence: String,
+    /// What to tell, JSON.
+    pub data: String,
+    /// When it was written down.
+    pub created_at: Timestamp,
+}
+
+/// A customer's notices, newest first.
+///
+/// # Errors
+/// As the database.
+pub fn notices(tx: &mut dyn Tx, customer: &str, limit: i64) -> Result<Vec<NoticeRow>> {
+    tx.query(NOTICES, params![customer, limit])?
+        .iter()
+        .map(|row| {
+            Ok(NoticeRow {
+                kind: row.text("kind")?,
+                object: row.text("object")?,
+                occurrence: row.text("occurrence")?,
+                data: row.text("data")?,
+                created_at: Timestamp::from_ms(row.i64("created_at")?),
+            })
+        })
+        .collect()
+}
+
+/// An alert to operators: an anomaly, a parked aggregate, a duplicate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRow {
+    /// Running number.
+    pub seq: i64,
+    /// Its kind, a stable word.
+    pub kind: String,
+    /// The object it is about.
+    pub object: String,
+    /// The customer, if one is known.
+    pub customer: Option<String>,
+    /// What was found.
+    pub detail: String,
+    /// The command or step that mends it.
+    pub mend: String,
+    /// When it was found first.
+    pub created_at: Timestamp,
+    /// When it was seen last.
+    pub last_seen_at: Timestamp,
+    /// When it was over.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// An alert to raise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAlert {
+    /// Its kind.
+    pub kind: String,
+    /// The object it is about.
+    pub object: String,
+    /// The customer, if one is known.
+    pub customer: Option<CustomerId>,
+    /// The aggregate it stands and falls with, if any.
+    pub aggregate: Option<String>,
+    /// What was found.
+    pub detail: String,
+    /// The command or step that mends it.
+    pub mend: String,
+}
+
+static RAISE: &Sql = crate::sql!(
+    "outbox.raise",
+    "INSERT INTO alerts (kind, object, customer, aggregate, detail, mend, created_at, last_seen_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+     ON CONFLICT (kind, object) DO UPDATE SET
+       created_at = CASE WHEN alerts.resolved_at IS NULL THEN alerts.created_at ELSE $7 END,
+       customer = $3, aggregate = $4, detail = $5, mend = $6, last_seen_at = $7, resolved_at = NULL
+     RETURNING created_at"
+);
+static RESOLVE: &Sql = crate::sql!(
+    "outbox.resolve",
+    "UPDATE alerts SET resolved_at = $3 WHERE kind = $1 AND object = $2 AND resolved_at IS NULL"
+);
+static OPEN_OF_AGGREGATE: &Sql = crate::sql!(
+    "outbox.open_of_aggregate",
+    "SELECT kind, object FROM alerts WHERE aggregate = $1 AND resolved_at IS NULL"
+);
+static ALERTS: &Sql = crate::sql!(
+    "outbox.alerts",
+    "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at FROM alerts
+     WHERE resolved_at IS NULL OR $1 ORDER BY seq DESC LIMIT $2"
+);
+
+/// Raises an alert; `true` when it is new (or was over and is back), `false` when it stands already.
+///
+/// # Errors
+/// As the database.
+pub fn raise(tx: &mut dyn Tx, alert: &NewAlert, now: Timestamp) -> Result<bool> {
+    let rows = tx.query(
+        RAISE,
+        params![
+            &alert.kind,
+            &alert.object,
+            alert.customer.as_ref().map(CustomerId::as_str),
+            alert.aggregate.clone(),
+            &alert.detail,
+            &alert.mend,
+            now.ms()
+        ],
+    )?;
+    rows.first().map_or(Ok(false), |row| Ok(row.i64("created_at")? == now.ms()))
+}
+
+/// Ends the alerts of an aggregate that are not among `standing` (kind, object) any more.
+///
+/// # Errors
+/// As the database.
+pub fn resolve_others(
+    tx: &mut dyn Tx,
+    aggregate: &str,
+    standing: &[(String, String)],
+    now: Timestamp,
+) -> Result<()> {
+    let open = tx.query(OPEN_OF_AGGREGATE, params![aggregate])?;
+    let mut over: Vec<Vec<V>> = Vec::new();
+    for row in &open {
+        let key = (row.text("kind")?, row.text("object")?);
+        if !standing.contains(&key) {
+            over.push(params![key.0, key.1, now.ms()].to_vec());
+        }
+    }
+    if !over.is_empty() {
+        tx.batch(RESOLVE, &over)?;
+    }
+    Ok(())
+}
+
+/// Alerts, newest first; those that are over too when `all`.
+///
+/// # Errors
+/// As the database.
+pub fn alerts(tx: &mut dyn Tx, all: bool, limit: i64) -> Result<Vec<AlertRow>> {
+    tx.query(ALERTS, params![all, limit])?.iter().map(read_alert).collect()
+}
+
+fn read_alert(row: &Row) -> Result<AlertRow> {
+    Ok(AlertRow {
+        seq: row.i64("seq")?,
+        kind: row.text("kind")?,
+        object: row.text("object")?,
+        customer: row.opt_text("customer")?,
+        detail: row.text("detail")?,
+        mend: row.text("mend")?,
+        created_at: Timestamp::from_ms(row.i64("created_at")?),
+        last_seen_at: Timestamp::from_ms(row.i64("last_seen_at")?),
+        resolved_at: row.opt_i64("resolved_at")?.map(Timestamp::from_ms),
+    })
+}
