@@ -1,1 +1,49 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask test` and `cargo xtask bench`.
+//!
+//! Each needs nothing prepared: what it needs it starts in a temporary directory and takes away again, also after a
+//! failure or Ctrl-C. It knows the product only from outside, by its command line and its HTTP contract, and depends on
+//! no crate of it.
+
+mod bench;
+mod browser;
+mod stages;
+mod suite;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::interrupt;
+
+/// Tasks of the Quittance workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every test, on SQLite and on a PostgreSQL of its own, then walk the purchase in a browser.
+    Test(suite::TestArguments),
+    /// Run one command beside a temporary PostgreSQL, whose address it finds in QUITTANCE_TEST_POSTGRES.
+    Postgres(suite::PostgresArguments),
+    /// Measure the product beside a bare handler and print the figures with the aims; minutes, on a quiet machine.
+    Bench(bench::BenchArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = interrupt::install().and_then(|()| match arguments.task {
+        Task::Test(arguments) => suite::run(&arguments),
+        Task::Postgres(arguments) => suite::beside_postgres(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

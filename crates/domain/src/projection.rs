@@ -72,6 +72,17 @@ pub struct Observed {
     pub payments: Option<Vec<PaymentFacts>>,
     /// The provider does not know the customer, or has deleted it.
     pub customer_gone: bool,
+    /// Objects that are there but could not be read: their mirror stays as it is.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// An object at the provider without something that we must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its id, when even that could be read.
+    pub id: Option<String>,
+    /// What is wrong with it, for an operator.
+    pub detail: String,
 }
 
 /// What was stored before.
@@ -216,7 +227,7 @@ pub fn project(
         let subscription = project_subscription(facts, previous, stored, catalog, policy, now, &mut out);
         out.subscriptions.push(subscription);
     }
-    keep_missing(stored, observed.customer_gone, &mut out);
+    keep_unseen(stored, observed.customer_gone, &observed.unreadable, &mut out);
     project_purchases(observed.purchases, stored, policy, &mut out);
     settle_duplicates(stored, now, &mut out);
     if stored.customer.is_none() && !(out.subscriptions.is_empty() && out.purchases.is_empty()) {
@@ -302,9 +313,20 @@ fn paid_money_came_back(facts: &SubscriptionFacts, payments: &[PaymentFacts], po
         .any(|paid| payments.iter().any(|p| p.id == paid.payment && policy.money_ends_access(p.money)))
 }
 
-fn keep_missing(stored: &Stored, customer_gone: bool, out: &mut Projection) {
+fn keep_unseen(stored: &Stored, customer_gone: bool, unreadable: &[Unreadable], out: &mut Projection) {
+    for odd in unreadable {
+        out.anomalies.push(Anomaly {
+            kind: AnomalyKind::UnreadableObject,
+            object: odd.id.clone().unwrap_or_else(|| "without id".into()),
+            detail: format!("{}; its mirror stays as it was", odd.detail),
+        });
+    }
     for old in &stored.subscriptions {
         if out.subscriptions.iter().any(|s| s.facts.id == old.facts.id) {
+            continue;
+        }
+        if unreadable.iter().any(|odd| odd.id.as_ref().is_none_or(|id| id == &old.facts.id)) {
+            out.subscriptions.push(old.clone());
             continue;
         }
         if !old.facts.status.is_final() {
@@ -432,7 +454,7 @@ fn demand_mending(out: &mut Projection) {
                     out.anomalies.push(Anomaly {
                         kind: AnomalyKind::DuplicateSubscription,
                         object: id.clone(),
-                        detail: format!("a second subscription beside {kept}; it is being cancelled"),
+                        detail: format!("a second live subscription of its plan group beside {kept}"),
                     });
                 }
                 let paid = subscription.facts.latest_invoice.iter().flat_map(|i| &i.payments);

@@ -130,7 +130,11 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn create_key(&self, name: &str, scopes: &[KeyScope]) -> Result<(ApiKeyId, SecretString), Problem> {
+    pub async fn create_key(
+        &self,
+        name: &str,
+        scopes: &[KeyScope],
+    ) -> Result<(ApiKeyId, SecretString), Problem> {
         let (first, second) = (self.world().random(), self.world().random());
         let secret = SecretString::from(format!("qk_{}{}", hex::encode(first), hex::encode(second)));
         let id = self.put_key(name, scopes, &secret).await?;
@@ -141,7 +145,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn put_key(&self, name: &str, scopes: &[KeyScope], secret: &SecretString) -> Result<ApiKeyId, Problem> {
+    pub async fn put_key(
+        &self,
+        name: &str,
+        scopes: &[KeyScope],
+        secret: &SecretString,
+    ) -> Result<ApiKeyId, Problem> {
         let hash = sha256_hex(secret.expose_secret().as_bytes());
         let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let row = ApiKeyRow {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quittance_domain::{Catalog, Mode, Provider, Scope, Timestamp};
-use quittance_store::{Change, Db, customers};
+use quittance_store::{Change, Db, StoreError, customers, meta};
 use quittance_stripe::client::StripeClient;
 use tokio::sync::Notify;
 
@@ -11,6 +11,7 @@ use crate::api_keys::KeyRing;
 use crate::entitlements::Entitlements;
 use crate::inbox::Inbox;
 use crate::settings::Settings;
+use crate::sync::PriceBook;
 use crate::world::World;
 
 /// The engine; cheap to clone.
@@ -29,6 +30,8 @@ struct Inner {
     entitlements: Entitlements,
     keys: KeyRing,
     inbox: Inbox,
+    prices: PriceBook,
+    instance: String,
     work: Notify,
     synced: Notify,
 }
@@ -37,15 +40,17 @@ impl Engine {
     /// Puts an engine together. Tasks start only with [`Engine::follow_changes`] and [`crate::worker`];
     /// the inbox's writer starts here, because an accepted event must be durable with or without workers.
     ///
-    /// Must be called inside a tokio runtime.
-    #[must_use]
-    pub fn new(
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn open(
         db: Db,
         stripe: Arc<StripeClient>,
         catalog: Arc<Catalog>,
         settings: Settings,
         world: Arc<dyn World>,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
+        let fresh = hex::encode(world.random());
+        let instance = db.write("engine.instance", move |tx| meta::put_once(tx, "instance", &fresh)).await?;
         let scope = Scope {
             account: stripe.account().unwrap_or(Scope::OWN_ACCOUNT).to_owned(),
             ..Scope::own(Provider::Stripe, Mode::from_livemode(stripe.livemode()))
@@ -62,10 +67,12 @@ impl Engine {
             entitlements,
             keys: KeyRing::default(),
             inbox,
+            prices: PriceBook::default(),
+            instance,
             work: Notify::new(),
             synced: Notify::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The database.
@@ -124,6 +131,16 @@ impl Engine {
 
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.inner.inbox
+    }
+
+    pub(crate) fn prices(&self) -> &PriceBook {
+        &self.inner.prices
+    }
+
+    /// Which database this is. Part of every command's idempotency key: another database's wishes at the
+    /// same provider account are other wishes.
+    pub(crate) fn instance(&self) -> &str {
+        &self.inner.instance
     }
 
     /// Tells the workers of this process that there is something to do.

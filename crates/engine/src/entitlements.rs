@@ -83,7 +83,13 @@ pub struct Answer {
 impl Entitlements {
     pub(crate) fn new(catalog: Arc<Catalog>, most: usize) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(HashMap::new())).collect();
-        Self { catalog, hasher: RandomState::new(), shards, per_shard: most.div_ceil(SHARDS).max(1), epoch: AtomicU64::new(0) }
+        Self {
+            catalog,
+            hasher: RandomState::new(),
+            shards,
+            per_shard: most.div_ceil(SHARDS).max(1),
+            epoch: AtomicU64::new(0),
+        }
     }
 
     fn shard(&self, customer: &str) -> Option<&Shard> {
@@ -164,7 +170,9 @@ pub fn load(tx: &mut dyn Tx, customer: &str, catalog: &Catalog) -> quittance_sto
     let Some(row) = customers::get(tx, customer)? else { return Ok(None) };
     let mut holdings: Vec<Holding> =
         mirror::holdings(tx, customer)?.into_iter().map(|held| from_mirror(held, catalog)).collect();
-    holdings.extend(grants::of_customer(tx, customer)?.into_iter().filter_map(|grant| from_grant(grant, catalog)));
+    holdings.extend(
+        grants::of_customer(tx, customer)?.into_iter().filter_map(|grant| from_grant(grant, catalog)),
+    );
     if let Some(free) = catalog.free_plan() {
         holdings.push(Holding {
             source: Source { kind: SourceKind::FreePlan, id: free.key.to_string() },

@@ -44,7 +44,10 @@ impl Engine {
         path: &str,
         body: &[u8],
     ) -> Result<Start, Problem> {
-        if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        if key.is_empty()
+            || key.len() > MAX_KEY_BYTES
+            || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+        {
             return Err(Problem::invalid("Idempotency-Key must have 1 to 255 visible ASCII characters."));
         }
         let body_hash = quittance_domain::digest::sha256_hex(body);

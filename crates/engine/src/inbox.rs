@@ -25,7 +25,7 @@ const COMMIT_WAIT: Duration = Duration::from_secs(10);
 
 struct Waiting {
     event: NewEvent,
-    reply: oneshot::Sender<Result<Accepted, StoreError>>,
+    reply: oneshot::Sender<Result<Accepted, Problem>>,
 }
 
 /// The way into the inbox.
@@ -52,7 +52,7 @@ impl Inbox {
         let (reply, answer) = oneshot::channel();
         self.queue.try_send(Waiting { event, reply }).map_err(|_| overloaded())?;
         match tokio::time::timeout(COMMIT_WAIT, answer).await {
-            Ok(Ok(result)) => Ok(result?),
+            Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(overloaded()),
         }
     }
@@ -73,18 +73,20 @@ async fn write_batches(db: Db, receiver: std::sync::Arc<tokio::sync::Mutex<mpsc:
         if receiver.lock().await.recv_many(&mut waiting, BATCH).await == 0 {
             return;
         }
-        let (events, replies): (Vec<NewEvent>, Vec<_>) = waiting.into_iter().map(|w| (w.event, w.reply)).unzip();
+        let (events, replies): (Vec<NewEvent>, Vec<_>) =
+            waiting.into_iter().map(|w| (w.event, w.reply)).unzip();
         let written = write_one_batch(&db, events).await;
         match written {
             Ok(results) => {
                 for (reply, result) in replies.into_iter().zip(results) {
                     // A request that went away is not told; its event is stored all the same.
-                    let _gone = reply.send(result);
+                    let _gone = reply.send(result.map_err(Problem::from));
                 }
             }
             Err(error) => {
+                let problem = Problem::from(error);
                 for reply in replies {
-                    let _gone = reply.send(Err(error.clone()));
+                    let _gone = reply.send(Err(problem.clone()));
                 }
             }
         }
@@ -130,7 +132,8 @@ pub fn aggregate_of(event: &Event<'_>, own: &Scope) -> AggregateKey {
     let kind = event.object_kind.as_deref().unwrap_or_default();
     let object = if let Some(customer) = &event.customer {
         AggregateObject::Customer(customer.to_string())
-    } else if let Some(payment) = event.payment_intent.as_ref().filter(|_| REACHED_BY_PAYMENT.contains(&kind)) {
+    } else if let Some(payment) = event.payment_intent.as_ref().filter(|_| REACHED_BY_PAYMENT.contains(&kind))
+    {
         AggregateObject::Payment(payment.to_string())
     } else if let Some(session) = &event.checkout_session {
         AggregateObject::Checkout(session.to_string())
@@ -208,7 +211,10 @@ impl Engine {
         if Mode::from_livemode(event.livemode) != self.scope().mode {
             return Err(Problem::new(
                 ProblemCode::WrongMode,
-                format!("This server works in {} mode; the event is of the other.", self.scope().mode.as_str()),
+                format!(
+                    "This server works in {} mode; the event is of the other.",
+                    self.scope().mode.as_str()
+                ),
                 "Point the endpoint of each mode to its own server.",
             ));
         }

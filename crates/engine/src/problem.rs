@@ -136,8 +136,12 @@ impl From<StoreError> for Problem {
         let busy = matches!(error, StoreError::Busy { .. });
         tracing::error!(error = %error, "the database refused");
         if busy {
-            return Self::new(ProblemCode::Overloaded, "More work is waiting than may wait.", "Send the request again.")
-                .retry_after(1);
+            return Self::new(
+                ProblemCode::Overloaded,
+                "More work is waiting than may wait.",
+                "Send the request again.",
+            )
+            .retry_after(1);
         }
         let mend = "Nothing was lost; send the request again. Operators: see the server's log and /readyz.";
         Self::new(ProblemCode::DatabaseUnavailable, "The database cannot be used now.", mend).retry_after(5)
@@ -150,7 +154,8 @@ impl From<StripeError> for Problem {
             MoneyMoved::No => Money::No,
             MoneyMoved::Unknown => Money::Unknown,
         };
-        let wait = error.retry_after_ms().map_or(2, |ms| u32::try_from(ms.div_ceil(1_000)).unwrap_or(3_600)).max(1);
+        let wait =
+            error.retry_after_ms().map_or(2, |ms| u32::try_from(ms.div_ceil(1_000)).unwrap_or(3_600)).max(1);
         let problem = match error.kind() {
             ErrorKind::Card { .. } => Self::new(
                 ProblemCode::PaymentDeclined,

@@ -25,7 +25,8 @@ pub fn sync_lag(ms: i64) {
 #[allow(clippy::cast_precision_loss, reason = "a histogram takes a float; nothing is decided by it")]
 pub fn provider_call(endpoint: &'static str, outcome: &'static str, duration_ms: i64) {
     counter!("quittance_provider_calls_total", "endpoint" => endpoint, "outcome" => outcome).increment(1);
-    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint).record(duration_ms as f64 / 1_000.0);
+    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint)
+        .record(duration_ms as f64 / 1_000.0);
 }
 
 /// Access of a subscription or purchase changed to `to`.

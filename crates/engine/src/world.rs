@@ -54,7 +54,8 @@ impl SystemWorld {
 impl World for SystemWorld {
     #[allow(clippy::disallowed_methods, reason = "this is where the machine's clock enters")]
     fn now(&self) -> Timestamp {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let ms = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_ms(ms).plus_ms(self.offset_ms.load(Ordering::Relaxed))
     }

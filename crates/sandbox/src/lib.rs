@@ -1,1 +1,2 @@
 //! Placeholder head; the module text follows with the code.
+pub mod pages;

@@ -146,7 +146,7 @@ fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
 static COMPLETE: &Sql = crate::sql!(
     "aggregates.complete",
     "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
-       synced_at = $4, look_at = $5, priority = 0,
+       synced_at = $4, look_at = NULL, priority = 0,
        thorough = thorough AND wanted > $3,
        dirty_since = CASE WHEN wanted > $3 THEN $4 ELSE NULL END,
        next_attempt_at = $4
@@ -160,12 +160,21 @@ static COMPLETE: &Sql = crate::sql!(
 ///
 /// # Errors
 /// As the database.
-pub fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp, look_at: Option<Timestamp>) -> Result<bool> {
-    let changed = tx.exec(
-        COMPLETE,
-        params![&claim.key, claim.token.as_str(), claim.target, now.ms(), look_at.map(Timestamp::ms)],
-    )?;
+pub fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp) -> Result<bool> {
+    let changed = tx.exec(COMPLETE, params![&claim.key, claim.token.as_str(), claim.target, now.ms()])?;
     Ok(changed == 1)
+}
+
+static SET_LOOK_AT: &Sql =
+    crate::sql!("aggregates.set_look_at", "UPDATE aggregates SET look_at = $2 WHERE key = $1");
+
+/// Sets the timer of an aggregate whose row this transaction has locked with [`complete`].
+///
+/// # Errors
+/// As the database.
+pub fn set_look_at(tx: &mut dyn Tx, key: &str, look_at: Option<Timestamp>) -> Result<()> {
+    tx.exec(SET_LOOK_AT, params![key, look_at.map(Timestamp::ms)])?;
+    Ok(())
 }
 
 static RETRY: &Sql = crate::sql!(
@@ -239,7 +248,8 @@ pub struct AggregateRow {
 }
 
 fn read_row(row: &Row) -> Result<AggregateRow> {
-    let time = |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
+    let time =
+        |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
     Ok(AggregateRow {
         key: row.text("key")?,
         wanted: row.i64("wanted")?,

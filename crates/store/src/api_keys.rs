@@ -38,16 +38,18 @@ static BY_HASH: &Sql = crate::sql!(
     "api_keys.by_hash",
     "SELECT id, name, hash, scopes, created_at, revoked_at FROM api_keys WHERE hash = $1"
 );
-static REVOKE: &Sql =
-    crate::sql!("api_keys.revoke", "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL");
+static REVOKE: &Sql = crate::sql!(
+    "api_keys.revoke",
+    "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL"
+);
 
 /// Writes a key down; `false` when the same key is there already.
 ///
 /// # Errors
 /// As the database.
 pub fn put(tx: &mut dyn Tx, key: &ApiKeyRow) -> Result<bool> {
-    let new = tx
-        .exec(PUT, params![key.id.as_str(), &key.name, &key.hash, &key.scopes, key.created_at.ms()])?;
+    let new =
+        tx.exec(PUT, params![key.id.as_str(), &key.name, &key.hash, &key.scopes, key.created_at.ms()])?;
     tx.notify("api_keys")?;
     Ok(new == 1)
 }

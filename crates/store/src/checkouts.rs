@@ -96,7 +96,13 @@ fn read(row: &Row) -> Result<CheckoutRow> {
 ///
 /// # Errors
 /// A unique violation when another one of the plan group is open.
-pub fn insert(tx: &mut dyn Tx, id: &CheckoutId, scope: &str, wish: &CheckoutWish, now: Timestamp) -> Result<()> {
+pub fn insert(
+    tx: &mut dyn Tx,
+    id: &CheckoutId,
+    scope: &str,
+    wish: &CheckoutWish,
+    now: Timestamp,
+) -> Result<()> {
     tx.exec(
         INSERT,
         params![

@@ -175,7 +175,8 @@ pub fn insert(tx: &mut dyn Tx, command: &NewCommand, now: Timestamp) -> Result<b
 }
 
 fn read(row: &Row) -> Result<CommandRow> {
-    let time = |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
+    let time =
+        |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
     Ok(CommandRow {
         id: json::parsed("id", &row.text("id")?, CommandId::parse)?,
         idempotency_key: row.text("idempotency_key")?,
@@ -264,7 +265,13 @@ pub fn finish(
 ///
 /// # Errors
 /// As the database.
-pub fn retry(tx: &mut dyn Tx, id: &CommandId, token: &LeaseToken, next: Timestamp, error: &str) -> Result<bool> {
+pub fn retry(
+    tx: &mut dyn Tx,
+    id: &CommandId,
+    token: &LeaseToken,
+    next: Timestamp,
+    error: &str,
+) -> Result<bool> {
     Ok(tx.exec(RETRY, params![id.as_str(), token.as_str(), next.ms(), error])? == 1)
 }
 
@@ -272,7 +279,13 @@ pub fn retry(tx: &mut dyn Tx, id: &CommandId, token: &LeaseToken, next: Timestam
 ///
 /// # Errors
 /// As the database.
-pub fn park(tx: &mut dyn Tx, id: &CommandId, token: &LeaseToken, now: Timestamp, error: &str) -> Result<bool> {
+pub fn park(
+    tx: &mut dyn Tx,
+    id: &CommandId,
+    token: &LeaseToken,
+    now: Timestamp,
+    error: &str,
+) -> Result<bool> {
     Ok(tx.exec(PARK, params![id.as_str(), token.as_str(), now.ms(), error])? == 1)
 }
 

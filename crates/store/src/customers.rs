@@ -59,8 +59,10 @@ static GET: &Sql = crate::sql!(
     "SELECT id, email, name, locale, metadata, created_at, updated_at, version FROM customers WHERE id = $1"
 );
 static LOCK: &Sql = crate::sql!("customers.lock", "SELECT version FROM customers WHERE id = $1 {FOR_UPDATE}");
-static BUMP: &Sql =
-    crate::sql!("customers.bump", "UPDATE customers SET version = version + 1 WHERE id = $1 RETURNING version");
+static BUMP: &Sql = crate::sql!(
+    "customers.bump",
+    "UPDATE customers SET version = version + 1 WHERE id = $1 RETURNING version"
+);
 
 fn read(row: &Row) -> Result<CustomerRow> {
     Ok(CustomerRow {
@@ -79,11 +81,23 @@ fn read(row: &Row) -> Result<CustomerRow> {
 ///
 /// # Errors
 /// As the database.
-pub fn upsert(tx: &mut dyn Tx, id: &CustomerId, patch: &CustomerPatch, now: Timestamp) -> Result<CustomerRow> {
+pub fn upsert(
+    tx: &mut dyn Tx,
+    id: &CustomerId,
+    patch: &CustomerPatch,
+    now: Timestamp,
+) -> Result<CustomerRow> {
     let metadata = patch.metadata.as_ref().map(json::write).transpose()?;
     let rows = tx.query(
         UPSERT,
-        params![id.as_str(), patch.email.clone(), patch.name.clone(), patch.locale.clone(), metadata, now.ms()],
+        params![
+            id.as_str(),
+            patch.email.clone(),
+            patch.name.clone(),
+            patch.locale.clone(),
+            metadata,
+            now.ms()
+        ],
     )?;
     rows.first().map_or_else(|| Err(crate::StoreError::Aborted("no customer came back".into())), read)
 }

@@ -60,7 +60,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The schema was written by a newer release.
-    #[error("the database has schema {found}, this release knows {known}: run the newer release, or restore a backup made before the upgrade")]
+    #[error(
+        "the database has schema {found}, this release knows {known}: run the newer release, or restore a backup made before the upgrade"
+    )]
     NewerSchema {
         /// The schema version found.
         found: i64,
@@ -74,7 +76,9 @@ pub enum StoreError {
         path: String,
     },
     /// Concurrent transactions got in each other's way more often than is allowed; each attempt was rolled back.
-    #[error("{operation} was rolled back {attempts} times because of concurrent changes; nothing was written: try again")]
+    #[error(
+        "{operation} was rolled back {attempts} times because of concurrent changes; nothing was written: try again"
+    )]
     Conflict {
         /// The name given to `write`.
         operation: &'static str,

@@ -52,8 +52,10 @@ static OF_CUSTOMER: &Sql = crate::sql!(
     "history.of_customer",
     "SELECT seq, at, kind, object, data, cause FROM history WHERE customer = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"
 );
-static ADOPT: &Sql =
-    crate::sql!("history.adopt", "UPDATE history SET customer = $2 WHERE aggregate = $1 AND customer IS NULL");
+static ADOPT: &Sql = crate::sql!(
+    "history.adopt",
+    "UPDATE history SET customer = $2 WHERE aggregate = $1 AND customer IS NULL"
+);
 
 /// Writes a line.
 ///

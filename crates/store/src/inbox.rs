@@ -250,7 +250,12 @@ pub fn get(tx: &mut dyn Tx, event_id: &str) -> Result<Option<EventRow>> {
 ///
 /// # Errors
 /// As the database.
-pub fn hints_between(tx: &mut dyn Tx, aggregate: &str, after: i64, upto: i64) -> Result<Vec<(String, String)>> {
+pub fn hints_between(
+    tx: &mut dyn Tx,
+    aggregate: &str,
+    after: i64,
+    upto: i64,
+) -> Result<Vec<(String, String)>> {
     let rows = tx.query(HINTS, params![aggregate, after, upto])?;
     rows.iter().map(|row| Ok((row.text("event_id")?, row.text("type")?))).collect()
 }

@@ -14,7 +14,8 @@ pub(crate) fn write<T: Serialize>(value: &T) -> Result<String> {
 /// Reads a column of JSON text.
 pub(crate) fn read<T: DeserializeOwned>(row: &Row, column: &'static str) -> Result<T> {
     let text = row.text(column)?;
-    serde_json::from_str(&text).map_err(|e| StoreError::Row { column: column.to_owned(), message: e.to_string() })
+    serde_json::from_str(&text)
+        .map_err(|e| StoreError::Row { column: column.to_owned(), message: e.to_string() })
 }
 
 /// Reads a typed id or word that is stored as text.

@@ -32,8 +32,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 )";
 
 /// One at a time, until the transaction ends; and a long migration may take as long as it needs.
-const LOCK_POSTGRES: &str =
-    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(7341990520114)";
+const LOCK_POSTGRES: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(7341990520114)";
 
 /// Applies what is missing.
 pub(crate) async fn migrate(db: &Db, all: &'static [Migration]) -> Result<MigrationReport> {
@@ -54,8 +53,10 @@ pub(crate) async fn state(db: &Db, all: &'static [Migration]) -> Result<SchemaSt
 }
 
 /// The catalogs differ too much for one text, so these two are not registered.
-static TABLE_IS_THERE_SQLITE: Sql =
-    Sql::registered("schema.table", "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'");
+static TABLE_IS_THERE_SQLITE: Sql = Sql::registered(
+    "schema.table",
+    "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'",
+);
 static TABLE_IS_THERE_POSTGRES: Sql =
     Sql::registered("schema.table", "SELECT 1 AS one WHERE to_regclass('schema_migrations') IS NOT NULL");
 
@@ -137,9 +138,13 @@ fn for_dialect(migration: &Migration, dialect: Dialect) -> Result<String> {
             (Some("pg"), None) => block = Some(Dialect::Postgres),
             (Some("sqlite"), None) => block = Some(Dialect::Sqlite),
             (Some("end"), Some(_)) => block = None,
-            (Some("pg" | "sqlite"), Some(_)) => return Err(refuse(number, "the block before is not ended by `--! end`")),
+            (Some("pg" | "sqlite"), Some(_)) => {
+                return Err(refuse(number, "the block before is not ended by `--! end`"));
+            }
             (Some("end"), None) => return Err(refuse(number, "`--! end` without a block")),
-            (Some(_), _) => return Err(refuse(number, "only `--! pg`, `--! sqlite` and `--! end` are known")),
+            (Some(_), _) => {
+                return Err(refuse(number, "only `--! pg`, `--! sqlite` and `--! end` are known"));
+            }
             (None, Some(only)) if only != dialect => {}
             (None, _) => {
                 // Writing to a string cannot fail.

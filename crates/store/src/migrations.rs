@@ -3,7 +3,6 @@
 
 use crate::migrate::Migration;
 
-
 /// All of them.
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,

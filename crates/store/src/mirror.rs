@@ -86,7 +86,10 @@ pub fn put_subscription(
 /// # Errors
 /// As the database.
 pub fn subscriptions_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<Subscription>> {
-    tx.query(SUBSCRIPTIONS_OF_AGGREGATE, params![aggregate])?.iter().map(|row| json::read(row, "data")).collect()
+    tx.query(SUBSCRIPTIONS_OF_AGGREGATE, params![aggregate])?
+        .iter()
+        .map(|row| json::read(row, "data"))
+        .collect()
 }
 
 fn read_subscription(row: &Row) -> Result<SubscriptionRow> {
@@ -127,7 +130,12 @@ pub fn digests(tx: &mut dyn Tx, scope: &str, ids: &[String]) -> Result<Vec<Optio
 ///
 /// # Errors
 /// As the database.
-pub fn live_subscriptions(tx: &mut dyn Tx, scope: &str, after: &str, limit: i64) -> Result<Vec<(String, String)>> {
+pub fn live_subscriptions(
+    tx: &mut dyn Tx,
+    scope: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, String)>> {
     let rows = tx.query(LIVE_SUBSCRIPTIONS, params![scope, after, limit])?;
     rows.iter().map(|row| Ok((row.text("id")?, row.text("aggregate")?))).collect()
 }
@@ -137,8 +145,10 @@ static PUT_PURCHASE: &Sql = crate::sql!(
     "INSERT INTO purchases (scope, id, aggregate, customer, data, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
      ON CONFLICT (scope, id) DO UPDATE SET aggregate = $3, customer = $4, data = $5, updated_at = $6"
 );
-static PURCHASES_OF_AGGREGATE: &Sql =
-    crate::sql!("mirror.purchases_of_aggregate", "SELECT data FROM purchases WHERE aggregate = $1 ORDER BY id");
+static PURCHASES_OF_AGGREGATE: &Sql = crate::sql!(
+    "mirror.purchases_of_aggregate",
+    "SELECT data FROM purchases WHERE aggregate = $1 ORDER BY id"
+);
 static PURCHASES_OF_CUSTOMER: &Sql =
     crate::sql!("mirror.purchases_of_customer", "SELECT data FROM purchases WHERE customer = $1 ORDER BY id");
 

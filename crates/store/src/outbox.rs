@@ -152,6 +152,15 @@ pub fn raise(tx: &mut dyn Tx, alert: &NewAlert, now: Timestamp) -> Result<bool> 
     rows.first().map_or(Ok(false), |row| Ok(row.i64("created_at")? == now.ms()))
 }
 
+/// Ends one alert, if it stands.
+///
+/// # Errors
+/// As the database.
+pub fn resolve(tx: &mut dyn Tx, kind: &str, object: &str, now: Timestamp) -> Result<()> {
+    tx.exec(RESOLVE, params![kind, object, now.ms()])?;
+    Ok(())
+}
+
 /// Ends the alerts of an aggregate that are not among `standing` (kind, object) any more.
 ///
 /// # Errors

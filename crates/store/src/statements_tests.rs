@@ -32,15 +32,20 @@ async fn on_postgres(url: &str, errors: &mut Vec<String>) -> Shapes {
     for statement in STATEMENTS {
         match client.prepare(statement.text_for(Dialect::Postgres)).await {
             Ok(prepared) => {
-                let types = prepared.columns().iter().map(tokio_postgres::Column::type_).chain(prepared.params());
+                let types =
+                    prepared.columns().iter().map(tokio_postgres::Column::type_).chain(prepared.params());
                 for of in types.filter(|of| !crate::db::carries(of)) {
-                    errors.push(format!("{} on PostgreSQL: type {of} cannot be carried, cast it", statement.name));
+                    errors.push(format!(
+                        "{} on PostgreSQL: type {of} cannot be carried, cast it",
+                        statement.name
+                    ));
                 }
                 let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
                 shapes.insert(statement.name, (prepared.params().len(), columns));
             }
             Err(error) => {
-                let message = error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
+                let message =
+                    error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
                 errors.push(format!("{} on PostgreSQL: {message}", statement.name));
             }
         }
@@ -79,7 +84,11 @@ fn names_are_unique_and_placeholders_have_no_gaps() {
         numbers.dedup();
         assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "{}", statement.name);
         let left = statement.text_for(Dialect::Sqlite);
-        assert!(!left.contains("{F") && !left.contains("{B") && !left.contains("{I"), "{}: unknown fragment", statement.name);
+        assert!(
+            !left.contains("{F") && !left.contains("{B") && !left.contains("{I"),
+            "{}: unknown fragment",
+            statement.name
+        );
     }
 }
 
@@ -91,7 +100,10 @@ fn the_list_of_migrations_is_the_folder() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     files.sort();
-    let listed: Vec<String> = MIGRATIONS.iter().map(|migration| format!("{:04}_{}.sql", migration.version, migration.name)).collect();
+    let listed: Vec<String> = MIGRATIONS
+        .iter()
+        .map(|migration| format!("{:04}_{}.sql", migration.version, migration.name))
+        .collect();
     assert_eq!(files, listed);
     for (migration, version) in MIGRATIONS.iter().zip(1..) {
         assert_eq!(migration.version, version, "{}", migration.name);

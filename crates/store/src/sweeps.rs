@@ -66,7 +66,8 @@ pub struct SweepLease {
 }
 
 fn read(row: &Row) -> Result<SweepRow> {
-    let time = |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
+    let time =
+        |column: &'static str| Ok::<_, crate::StoreError>(row.opt_i64(column)?.map(Timestamp::from_ms));
     Ok(SweepRow {
         cursor: row.opt_text("cursor")?,
         watermark: time("watermark")?,
@@ -88,8 +89,10 @@ pub fn claim(
     by_hand: bool,
 ) -> Result<Option<SweepRow>> {
     tx.exec(ENSURE, params![lease.kind, &lease.scope, now.ms()])?;
-    let rows = tx
-        .query(CLAIM, params![lease.kind, &lease.scope, lease.token.as_str(), until.ms(), now.ms(), by_hand])?;
+    let rows = tx.query(
+        CLAIM,
+        params![lease.kind, &lease.scope, lease.token.as_str(), until.ms(), now.ms(), by_hand],
+    )?;
     rows.first().map(read).transpose()
 }
 
@@ -98,8 +101,8 @@ pub fn claim(
 /// # Errors
 /// As the database.
 pub fn checkpoint(tx: &mut dyn Tx, lease: &SweepLease, cursor: &str, until: Timestamp) -> Result<bool> {
-    let changed = tx
-        .exec(CHECKPOINT, params![lease.kind, &lease.scope, lease.token.as_str(), cursor, until.ms()])?;
+    let changed =
+        tx.exec(CHECKPOINT, params![lease.kind, &lease.scope, lease.token.as_str(), cursor, until.ms()])?;
     Ok(changed == 1)
 }
 

@@ -39,7 +39,8 @@ impl Drop for Cleanup {
             let server = server.clone();
             // On a thread, because a test's runtime may be in its last moments. Best effort: a leftover harms nobody.
             let _dropped = std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 runtime.block_on(async move { admin(&server).await.batch_execute(&drop).await })
             })
             .join();
@@ -83,8 +84,14 @@ pub async fn postgres_with(options: Options) -> Option<TestDb> {
     let database = format!("quittance_test_{}_{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let client = admin(&server).await;
     // A left-over of a process that had the same number.
-    client.batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await.expect("a left-over is dropped");
-    client.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template}")).await.expect("a test database is created");
+    client
+        .batch_execute(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))
+        .await
+        .expect("a left-over is dropped");
+    client
+        .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template}"))
+        .await
+        .expect("a test database is created");
     let url = with_database(&server, &database);
     let cleanup = Cleanup::Postgres { server, database };
     let db = Db::open(&url, options).await.expect("the test database opens");
@@ -114,23 +121,30 @@ fn postgres_server() -> Option<String> {
     let server = env::var("QUITTANCE_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
     if server.is_none() {
         let required = env::var("QUITTANCE_REQUIRE_POSTGRES").is_ok_and(|value| value == "1");
-        assert!(!required, "QUITTANCE_REQUIRE_POSTGRES=1, but QUITTANCE_TEST_POSTGRES is not set (cargo xtask test sets it)");
+        assert!(
+            !required,
+            "QUITTANCE_REQUIRE_POSTGRES=1, but QUITTANCE_TEST_POSTGRES is not set (cargo xtask test sets it)"
+        );
         eprintln!("skipped PostgreSQL: QUITTANCE_TEST_POSTGRES is not set (cargo xtask test sets it)");
     }
     server
 }
 
 async fn admin(server: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(server, NoTls).await.expect("the PostgreSQL server of QUITTANCE_TEST_POSTGRES answers");
+    let (client, connection) = tokio_postgres::connect(server, NoTls)
+        .await
+        .expect("the PostgreSQL server of QUITTANCE_TEST_POSTGRES answers");
     tokio::spawn(connection);
     client
 }
 
 /// `postgres://host/one?x=y` with another database.
 fn with_database(server: &str, database: &str) -> String {
-    let (base, options) = server.split_once('?').map_or((server, None), |(base, options)| (base, Some(options)));
+    let (base, options) =
+        server.split_once('?').map_or((server, None), |(base, options)| (base, Some(options)));
     let after_scheme = base.find("://").map_or(0, |at| at + 3);
-    let host_ends = base.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| after_scheme + at);
+    let host_ends =
+        base.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| after_scheme + at);
     let options = options.map_or_else(|| "?sslmode=disable".to_owned(), |options| format!("?{options}"));
     format!("{}/{database}{options}", base.get(..host_ends).unwrap_or(base))
 }
@@ -146,16 +160,25 @@ async fn template(server: &str) -> String {
     let client = admin(server).await;
     // Held until `client` is dropped, so that others wait until the template is whole.
     client.batch_execute("SELECT pg_advisory_lock(7341990520115)").await.expect("the template's lock");
-    let found = client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("pg_database is readable");
+    let found = client
+        .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
+        .await
+        .expect("pg_database is readable");
     if found.is_none() {
         let draft = format!("{name}_draft");
-        client.batch_execute(&format!("DROP DATABASE IF EXISTS {draft} WITH (FORCE)")).await.expect("a draft is dropped");
+        client
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {draft} WITH (FORCE)"))
+            .await
+            .expect("a draft is dropped");
         client.batch_execute(&format!("CREATE DATABASE {draft}")).await.expect("a template is created");
         let db = Db::open(&with_database(server, &draft), options()).await.expect("the template opens");
         db.migrate().await.expect("migrations apply on PostgreSQL");
         db.close().await;
         // A renamed database is a finished one.
-        client.batch_execute(&format!("ALTER DATABASE {draft} RENAME TO {name}")).await.expect("the template is finished");
+        client
+            .batch_execute(&format!("ALTER DATABASE {draft} RENAME TO {name}"))
+            .await
+            .expect("the template is finished");
     }
     name
 }

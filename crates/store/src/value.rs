@@ -145,13 +145,21 @@ impl Row {
         })
     }
 
-    fn get<'r, X>(&'r self, column: impl Column, wanted: &str, read: impl Fn(&'r V) -> Option<X>) -> Result<Option<X>> {
+    fn get<'r, X>(
+        &'r self,
+        column: impl Column,
+        wanted: &str,
+        read: impl Fn(&'r V) -> Option<X>,
+    ) -> Result<Option<X>> {
         let label = column.label();
         let value = self.value(column)?;
         if *value == V::Null {
             return Ok(None);
         }
-        read(value).map(Some).ok_or_else(|| StoreError::Row { column: label, message: format!("is {}, not {wanted}", value.kind()) })
+        read(value).map(Some).ok_or_else(|| StoreError::Row {
+            column: label,
+            message: format!("is {}, not {wanted}", value.kind()),
+        })
     }
 
     fn required<X>(found: Option<X>, label: String) -> Result<X> {
@@ -228,6 +236,10 @@ impl Row {
     /// # Errors
     /// See [`Row::value`].
     pub fn opt_bytes(&self, column: impl Column) -> Result<Option<Vec<u8>>> {
-        self.get(column, "bytes", |value| if let V::Bytes(bytes) = value { Some(bytes.clone()) } else { None })
+        self.get(
+            column,
+            "bytes",
+            |value| if let V::Bytes(bytes) = value { Some(bytes.clone()) } else { None },
+        )
     }
 }

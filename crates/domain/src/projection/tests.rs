@@ -272,3 +272,19 @@ fn one_off_purchases_wait_for_the_money() {
         assert_eq!(unseen.purchases, out.purchases, "not looking does not lose a purchase");
     }
 }
+
+#[test]
+fn a22_an_unreadable_subscription_keeps_its_mirror_and_is_quarantined() {
+    let first = run(vec![paid("sub_a", 0, true)], &linked());
+    let odd = |id: Option<&str>| Observed {
+        unreadable: vec![Unreadable { id: id.map(str::to_owned), detail: "status is missing".into() }],
+        ..Observed::default()
+    };
+    for id in [Some("sub_a"), None] {
+        let out = project(odd(id), &after(&first), &catalog(), &AccessPolicy::default(), T0);
+        assert_eq!(out.subscriptions, first.subscriptions);
+        assert_eq!(out.anomalies[0].kind, AnomalyKind::UnreadableObject);
+    }
+    let out = project(odd(Some("sub_other")), &after(&first), &catalog(), &AccessPolicy::default(), T0);
+    assert!(out.subscriptions[0].missing);
+}

@@ -71,9 +71,15 @@ impl<T: Send + 'static> Answer<T> {
         match tokio::time::timeout(limit, &mut self.receiver).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(closed())),
             Err(_) => {
-                let gave_up = self.state.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_ok();
+                let gave_up = self
+                    .state
+                    .compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire)
+                    .is_ok();
                 if gave_up {
-                    let reason = format!("no connection became free within {} ms; nothing was done", limit.as_millis());
+                    let reason = format!(
+                        "no connection became free within {} ms; nothing was done",
+                        limit.as_millis()
+                    );
                     return Err(StoreError::unavailable(reason));
                 }
                 self.wait().await
@@ -106,8 +112,9 @@ where
 
     fn run(&mut self, tx: &mut dyn Tx) -> bool {
         // A closure that panics has only touched its transaction, which is rolled back, so nothing torn is seen afterwards.
-        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)))
-            .unwrap_or_else(|panic| Err(StoreError::Panicked { operation: self.name, message: panic_message(&*panic) }));
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx))).unwrap_or_else(|panic| {
+            Err(StoreError::Panicked { operation: self.name, message: panic_message(&*panic) })
+        });
         let ok = result.is_ok();
         self.result = Some(result);
         ok

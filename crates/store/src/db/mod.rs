@@ -143,7 +143,8 @@ impl Db {
     /// [`StoreError::Config`] for an address that makes no sense, [`StoreError::Locked`] when exclusive access was asked for and another
     /// server has it, [`StoreError::Unavailable`] when the file or the server cannot be reached.
     pub async fn open(url: &str, options: Options) -> Result<Self> {
-        let shared = Arc::new(Shared { counters: Arc::default(), changes: broadcast::channel(CHANGES_KEPT).0 });
+        let shared =
+            Arc::new(Shared { counters: Arc::default(), changes: broadcast::channel(CHANGES_KEPT).0 });
         let engine = if url.starts_with("sqlite:") {
             Engine::Sqlite(Sqlite::open(url, &options, &shared)?)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {

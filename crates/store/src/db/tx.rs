@@ -63,7 +63,10 @@ pub trait Tx: Script {
 }
 
 fn wrong_count(statement: &Sql, found: usize) -> StoreError {
-    StoreError::Sql { statement: statement.name.to_owned(), message: format!("expected one row, found {found}") }
+    StoreError::Sql {
+        statement: statement.name.to_owned(),
+        message: format!("expected one row, found {found}"),
+    }
 }
 
 /// The longest payload of [`Tx::notify`], in bytes; PostgreSQL's limit is just above.
@@ -71,7 +74,8 @@ const LONGEST_PAYLOAD: usize = 7_900;
 
 pub(super) fn check_payload(payload: &str) -> Result<()> {
     if payload.len() > LONGEST_PAYLOAD {
-        let message = format!("the payload has {} bytes, at most {LONGEST_PAYLOAD} are allowed", payload.len());
+        let message =
+            format!("the payload has {} bytes, at most {LONGEST_PAYLOAD} are allowed", payload.len());
         return Err(StoreError::Sql { statement: "notify".to_owned(), message });
     }
     Ok(())

@@ -48,7 +48,9 @@ where
     fn poll_event(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Event>> {
         self.poll_message(context).map(|message| {
             message.map(|message| match message {
-                Ok(tokio_postgres::AsyncMessage::Notification(notification)) => Event::Notification(notification.payload().to_owned()),
+                Ok(tokio_postgres::AsyncMessage::Notification(notification)) => {
+                    Event::Notification(notification.payload().to_owned())
+                }
                 Ok(_) => Event::Other,
                 Err(error) => Event::Broken(error.to_string()),
             })
@@ -76,7 +78,11 @@ impl Target {
             None | Some("prefer" | "allow") => SslMode::Prefer,
             Some("disable") => SslMode::Disable,
             Some("require" | "verify-ca" | "verify-full") => SslMode::Require,
-            Some(other) => return Err(StoreError::Config(format!("sslmode={other} is not known: use disable, prefer or verify-full"))),
+            Some(other) => {
+                return Err(StoreError::Config(format!(
+                    "sslmode={other} is not known: use disable, prefer or verify-full"
+                )));
+            }
         });
         config.connect_timeout(CONNECT_TIMEOUT).application_name("quittance");
         Ok(Self { config, tls: tls(root_file.as_deref())?, plain: AtomicBool::new(false) })
@@ -108,7 +114,9 @@ impl Target {
                 // Refused, or a certificate nobody vouches for. `prefer` promises no secrecy; a refused connection fails again below.
                 let connected = self.connect_plain().await?;
                 self.plain.store(true, Ordering::Relaxed);
-                tracing::warn!("the database's TLS certificate could not be verified, so the connection is not encrypted; set sslrootcert and sslmode=verify-full, or sslmode=disable");
+                tracing::warn!(
+                    "the database's TLS certificate could not be verified, so the connection is not encrypted; set sslrootcert and sslmode=verify-full, or sslmode=disable"
+                );
                 Ok(connected)
             }
             Err(error) => Err(cannot_connect(&error)),
@@ -171,7 +179,8 @@ mod tests {
 
     #[test]
     fn tls_options_are_taken_out_and_the_rest_stays() {
-        let (url, mode, root) = split_tls_options("postgres://h/d?sslmode=verify-full&connect_timeout=3&sslrootcert=/ca.pem");
+        let (url, mode, root) =
+            split_tls_options("postgres://h/d?sslmode=verify-full&connect_timeout=3&sslrootcert=/ca.pem");
         assert_eq!(url, "postgres://h/d?connect_timeout=3");
         assert_eq!((mode.as_deref(), root.as_deref()), (Some("verify-full"), Some("/ca.pem")));
     }

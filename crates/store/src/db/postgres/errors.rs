@@ -42,7 +42,9 @@ pub(super) fn remedy(error: &Error) -> Remedy {
 
 /// Must the statements prepared on this connection be forgotten?
 pub(super) fn is_stale_plan(error: &Error) -> bool {
-    error.code().is_some_and(|code| *code == SqlState::INVALID_SQL_STATEMENT_NAME || *code == SqlState::FEATURE_NOT_SUPPORTED)
+    error.code().is_some_and(|code| {
+        *code == SqlState::INVALID_SQL_STATEMENT_NAME || *code == SqlState::FEATURE_NOT_SUPPORTED
+    })
 }
 
 fn has_io_source(error: &Error) -> bool {
@@ -83,18 +85,20 @@ pub(super) fn translate(statement: &str, error: &Error) -> StoreError {
         other if other.starts_with("08") || other.starts_with("58") => {
             StoreError::unavailable(format!("{} (SQLSTATE {other})", db.message()))
         }
-        other => {
-            StoreError::Sql { statement: statement.to_owned(), message: format!("{} (SQLSTATE {other})", db.message()) }
-        }
+        other => StoreError::Sql {
+            statement: statement.to_owned(),
+            message: format!("{} (SQLSTATE {other})", db.message()),
+        },
     }
 }
 
 /// Why a connection could not be made; never contains the password.
 pub(super) fn cannot_connect(error: &Error) -> StoreError {
     match error.code().map(SqlState::code) {
-        Some("28P01" | "28000") => {
-            StoreError::unavailable(format!("the server refused the login ({}); check user and password", with_cause(error)))
-        }
+        Some("28P01" | "28000") => StoreError::unavailable(format!(
+            "the server refused the login ({}); check user and password",
+            with_cause(error)
+        )),
         Some("3D000") => StoreError::unavailable(format!("{}; create it with createdb", with_cause(error))),
         Some(_) | None => StoreError::unavailable(format!("cannot connect: {}", with_cause(error))),
     }
@@ -111,7 +115,9 @@ fn constraint(kind: ConstraintKind, db: &DbError) -> StoreError {
     let own_name = || db.constraint().unwrap_or("unnamed").to_owned();
     let table = db.table().unwrap_or("");
     let name = match kind {
-        ConstraintKind::Unique => db.detail().and_then(key_columns).map_or_else(own_name, |columns| format!("{table}({columns})")),
+        ConstraintKind::Unique => {
+            db.detail().and_then(key_columns).map_or_else(own_name, |columns| format!("{table}({columns})"))
+        }
         ConstraintKind::NotNull => format!("{table}({})", db.column().unwrap_or("")),
         ConstraintKind::ForeignKey | ConstraintKind::Check | ConstraintKind::Trigger => own_name(),
     };

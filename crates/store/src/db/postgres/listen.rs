@@ -23,7 +23,10 @@ pub(super) async fn listen(target: Arc<Target>, shared: Arc<Shared>) {
 async fn listen_once(target: &Target, shared: &Shared) -> crate::Result<()> {
     let (client, mut driver) = target.connect_raw().await?;
     let mut listening = Box::pin(async {
-        client.batch_execute("LISTEN quittance_change").await.map_err(|error| super::errors::cannot_connect(&error))
+        client
+            .batch_execute("LISTEN quittance_change")
+            .await
+            .map_err(|error| super::errors::cannot_connect(&error))
     });
     let mut asked = true;
     loop {

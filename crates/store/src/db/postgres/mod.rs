@@ -41,7 +41,10 @@ impl Postgres {
         let target = Arc::new(Target::parse(url)?);
         let queue = Arc::new(Queue::new(options.queue));
         let start = |index| start(index, &target, &queue, shared);
-        let threads = (0..options.connections.max(1)).map(start).collect::<Result<_>>().inspect_err(|_| queue.close())?;
+        let threads = (0..options.connections.max(1))
+            .map(start)
+            .collect::<Result<_>>()
+            .inspect_err(|_| queue.close())?;
         Ok(Self {
             queue,
             wait: options.wait,
@@ -57,7 +60,9 @@ impl Postgres {
     /// Gives the job to whichever worker is free first and waits.
     pub(super) async fn run<T: Send + 'static>(&self, job: Box<dyn Job>, answer: Answer<T>) -> Result<T> {
         if self.read_only && !job.reads() {
-            return Err(StoreError::ReadOnly { reason: "this handle was opened for reading only".to_owned() });
+            return Err(StoreError::ReadOnly {
+                reason: "this handle was opened for reading only".to_owned(),
+            });
         }
         self.queue.push(job)?;
         answer.wait_for_start(self.wait).await
@@ -89,10 +94,19 @@ impl Postgres {
     }
 }
 
-fn start(index: u32, target: &Arc<Target>, queue: &Arc<Queue>, shared: &Arc<Shared>) -> Result<JoinHandle<()>> {
+fn start(
+    index: u32,
+    target: &Arc<Target>,
+    queue: &Arc<Queue>,
+    shared: &Arc<Shared>,
+) -> Result<JoinHandle<()>> {
     let cannot = |error: std::io::Error| StoreError::unavailable(format!("cannot start a thread: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    let worker = Worker { runtime, target: Arc::clone(target), shared: Arc::clone(shared), session: None, index };
+    let worker =
+        Worker { runtime, target: Arc::clone(target), shared: Arc::clone(shared), session: None, index };
     let queue = Arc::clone(queue);
-    std::thread::Builder::new().name("store-worker".to_owned()).spawn(move || worker.serve(&queue)).map_err(cannot)
+    std::thread::Builder::new()
+        .name("store-worker".to_owned())
+        .spawn(move || worker.serve(&queue))
+        .map_err(cannot)
 }

@@ -62,7 +62,11 @@ impl<'s> PgTx<'s> {
         self.begin.is_none()
     }
 
-    fn guarded<X>(&mut self, name: &'static str, run: impl FnOnce(&mut Self) -> Result<X, Refused>) -> Result<X> {
+    fn guarded<X>(
+        &mut self,
+        name: &'static str,
+        run: impl FnOnce(&mut Self) -> Result<X, Refused>,
+    ) -> Result<X> {
         if let Some(failed) = self.failed {
             return Err(already_failed(name, failed.statement));
         }
@@ -88,7 +92,8 @@ impl<'s> PgTx<'s> {
         if let Some(found) = self.session.prepared.get(statement.name) {
             return Ok(Arc::clone(found));
         }
-        let prepared = self.runtime.block_on(self.session.client.prepare(statement.text_for(Dialect::Postgres)))?;
+        let prepared =
+            self.runtime.block_on(self.session.client.prepare(statement.text_for(Dialect::Postgres)))?;
         let names = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let prepared = Arc::new(Prepared { statement: prepared, names });
         self.session.prepared.insert(statement.name, Arc::clone(&prepared));
@@ -100,13 +105,18 @@ impl<'s> PgTx<'s> {
         let params = checked(statement, &prepared, params)?;
         let begin = self.begin.take();
         let client = &self.session.client;
-        let found = self.runtime.block_on(after(client, begin, client.query(&prepared.statement, &params)))?;
+        let found =
+            self.runtime.block_on(after(client, begin, client.query(&prepared.statement, &params)))?;
         Ok(rows(&prepared, &found)?)
     }
 }
 
 /// Runs `work`, with `BEGIN` in front of it in the same round trip when this is the first statement.
-async fn after<X>(client: &Client, begin: Option<&str>, work: impl Future<Output = Result<X, Error>>) -> Result<X, Error> {
+async fn after<X>(
+    client: &Client,
+    begin: Option<&str>,
+    work: impl Future<Output = Result<X, Error>>,
+) -> Result<X, Error> {
     let Some(begin) = begin else { return work.await };
     // Sent in this order, because the first future is polled first.
     let (begun, result) = futures_util::future::join(client.batch_execute(begin), work).await;
@@ -166,13 +176,15 @@ impl Tx for PgTx<'_> {
     fn batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<Vec<Row>>> {
         self.guarded(statement.name, |tx| {
             let prepared = tx.prepared(statement)?;
-            let sets: Vec<_> = sets.iter().map(|params| checked(statement, &prepared, params)).collect::<Result<_>>()?;
+            let sets: Vec<_> =
+                sets.iter().map(|params| checked(statement, &prepared, params)).collect::<Result<_>>()?;
             if sets.is_empty() {
                 return Ok(Vec::new());
             }
             let begin = tx.begin.take();
             let client = &tx.session.client;
-            let all = pipelined(sets.iter().map(|params| client.query(&prepared.statement, params)).collect());
+            let all =
+                pipelined(sets.iter().map(|params| client.query(&prepared.statement, params)).collect());
             let found = tx.runtime.block_on(after(client, begin, all))?;
             Ok(found.iter().map(|found| rows(&prepared, found)).collect::<Result<_>>()?)
         })

@@ -17,7 +17,9 @@ impl ToSql for V {
             Self::B(boolean) if *wanted == Type::BOOL => boolean.to_sql(wanted, out),
             Self::T(text) if is_text(wanted) => text.to_sql(wanted, out),
             Self::Bytes(bytes) if *wanted == Type::BYTEA => bytes.to_sql(wanted, out),
-            Self::B(_) | Self::T(_) | Self::Bytes(_) => Err(format!("the statement wants {wanted} there, got {}", self.kind()).into()),
+            Self::B(_) | Self::T(_) | Self::Bytes(_) => {
+                Err(format!("the statement wants {wanted} there, got {}", self.kind()).into())
+            }
         }
     }
 

@@ -71,7 +71,9 @@ impl Worker {
                     return self.end("COMMIT");
                 }
                 Attempt::Again(Remedy::Reconnect) if attempts >= MOST_CONNECTIONS => {
-                    job.fail(StoreError::unavailable("the connection broke several times; nothing was written"));
+                    job.fail(StoreError::unavailable(
+                        "the connection broke several times; nothing was written",
+                    ));
                     return job.reply();
                 }
                 Attempt::Again(_) if attempts >= MOST_ATTEMPTS => {
@@ -97,7 +99,8 @@ impl Worker {
                 return Attempt::Done;
             }
         };
-        let mut tx = PgTx::new(&self.runtime, &mut session, if job.reads() { BEGIN_READ } else { BEGIN_WRITE });
+        let mut tx =
+            PgTx::new(&self.runtime, &mut session, if job.reads() { BEGIN_READ } else { BEGIN_WRITE });
         let wants_commit = job.run(&mut tx);
         let (begun, failed) = (tx.begun(), tx.failed);
         let remedy = failed.map_or(Remedy::None, |failed| failed.remedy);
@@ -144,7 +147,8 @@ impl Worker {
 
     /// Ends a transaction whose result no longer matters.
     fn end(&mut self, how: &str) {
-        let ended = self.session.as_ref().map(|session| self.runtime.block_on(session.client.batch_execute(how)));
+        let ended =
+            self.session.as_ref().map(|session| self.runtime.block_on(session.client.batch_execute(how)));
         if let Some(Err(_)) = ended {
             self.session = None;
         }

@@ -34,7 +34,11 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Starts the thread; it ends when this is dropped.
-    pub(super) fn start(path: &Path, writer: &Connection, counters: Arc<Counters>) -> Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(
+        path: &Path,
+        writer: &Connection,
+        counters: Arc<Counters>,
+    ) -> Result<(Self, JoinHandle<()>)> {
         let connection = connect::checkpointer(path)?;
         let (ask, asked) = sync_channel(1);
         let thread = std::thread::Builder::new()

@@ -31,14 +31,17 @@ pub(super) fn place(url: &str) -> Result<Place> {
     match path {
         ":memory:" => Ok(Place::Memory),
         "" => Err(StoreError::Config("sqlite:// needs a path, such as sqlite://quittance.db".to_owned())),
-        path if path.contains('?') => Err(StoreError::Config("a sqlite:// address takes no ? options".to_owned())),
+        path if path.contains('?') => {
+            Err(StoreError::Config("a sqlite:// address takes no ? options".to_owned()))
+        }
         path => Ok(Place::File(PathBuf::from(path))),
     }
 }
 
 /// The one connection that writes.
 pub(super) fn writer(place: &Place, checkpoints_itself: bool) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match place {
         Place::Memory => Connection::open_in_memory().map_err(failed)?,
         Place::File(path) => open(path, flags)?,
@@ -73,8 +76,12 @@ pub(super) fn checkpointer(path: &Path) -> Result<Connection> {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
-    Connection::open_with_flags(path, flags)
-        .map_err(|error| StoreError::unavailable(format!("cannot open {}: {error}; check that the folder exists and may be used", path.display())))
+    Connection::open_with_flags(path, flags).map_err(|error| {
+        StoreError::unavailable(format!(
+            "cannot open {}: {error}; check that the folder exists and may be used",
+            path.display()
+        ))
+    })
 }
 
 fn common(connection: &Connection) -> Result<()> {
@@ -84,15 +91,21 @@ fn common(connection: &Connection) -> Result<()> {
     for setting in [DbConfig::SQLITE_DBCONFIG_DQS_DML, DbConfig::SQLITE_DBCONFIG_DQS_DDL] {
         connection.set_db_config(setting, false).map_err(failed)?;
     }
-    connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;").map_err(failed)
+    connection
+        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
+        .map_err(failed)
 }
 
 fn enter_wal(connection: &Connection, path: &Path) -> Result<()> {
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    let mode: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
     if mode == "wal" {
         return Ok(());
     }
-    let reason = format!("{} cannot use a write-ahead log (it stays in mode {mode}): put it on a local disk", path.display());
+    let reason = format!(
+        "{} cannot use a write-ahead log (it stays in mode {mode}): put it on a local disk",
+        path.display()
+    );
     Err(StoreError::Config(reason))
 }
 
@@ -103,11 +116,14 @@ fn failed(error: rusqlite::Error) -> StoreError {
 /// Takes `<database file>-lock`, held until the file is dropped.
 pub(super) fn lock(path: &Path) -> Result<File> {
     // The file exists by now; two names of it (a link) must meet in one lock.
-    let real = path.canonicalize().map_err(|error| StoreError::unavailable(format!("cannot resolve {}: {error}", path.display())))?;
+    let real = path
+        .canonicalize()
+        .map_err(|error| StoreError::unavailable(format!("cannot resolve {}: {error}", path.display())))?;
     let mut name = OsString::from(real);
     name.push("-lock");
     let path = PathBuf::from(name);
-    let cannot = |error: std::io::Error| StoreError::unavailable(format!("cannot lock {}: {error}", path.display()));
+    let cannot =
+        |error: std::io::Error| StoreError::unavailable(format!("cannot lock {}: {error}", path.display()));
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

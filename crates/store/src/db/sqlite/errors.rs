@@ -14,9 +14,10 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn of(error: &rusqlite::Error) -> Self {
         match error {
-            rusqlite::Error::SqliteFailure(failure, message) => {
-                Self { code: failure.extended_code, message: message.clone().unwrap_or_else(|| failure.to_string()) }
-            }
+            rusqlite::Error::SqliteFailure(failure, message) => Self {
+                code: failure.extended_code,
+                message: message.clone().unwrap_or_else(|| failure.to_string()),
+            },
             other => Self { code: ffi::SQLITE_ERROR, message: other.to_string() },
         }
     }
@@ -34,10 +35,14 @@ impl Refusal {
             ffi::SQLITE_FULL => StoreError::Full { reason },
             ffi::SQLITE_READONLY => StoreError::ReadOnly { reason },
             ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => StoreError::Corrupt { reason },
-            ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => {
-                StoreError::unavailable(format!("another process is writing to the database file ({reason}); nothing was written"))
-            }
-            ffi::SQLITE_IOERR | ffi::SQLITE_CANTOPEN | ffi::SQLITE_NOMEM | ffi::SQLITE_INTERRUPT | ffi::SQLITE_PROTOCOL => {
+            ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => StoreError::unavailable(format!(
+                "another process is writing to the database file ({reason}); nothing was written"
+            )),
+            ffi::SQLITE_IOERR
+            | ffi::SQLITE_CANTOPEN
+            | ffi::SQLITE_NOMEM
+            | ffi::SQLITE_INTERRUPT
+            | ffi::SQLITE_PROTOCOL => {
                 StoreError::unavailable(format!("{reason} (SQLite code {})", self.code))
             }
             _ => StoreError::Sql { statement: statement.to_owned(), message: reason },

@@ -41,7 +41,7 @@ enum Mode {
     /// A private database in memory has one connection, so reads take their turn with writes.
     OneThread { queue: Arc<Queue> },
     /// Everything runs in the caller, for simulations in virtual time.
-    Inline { writer: Mutex<Option<Writer>>, _lock: Option<File> },
+    Inline { writer: Mutex<Option<Box<Writer>>>, _lock: Option<File> },
     /// Only reads.
     ReadOnly { reads: Arc<Queue> },
 }
@@ -53,7 +53,9 @@ impl Sqlite {
         let queue = || Arc::new(Queue::new(options.queue));
         if options.access == Access::ReadOnly {
             let Place::File(path) = &place else {
-                return Err(StoreError::Config("a database in memory cannot be read-only: it would stay empty".to_owned()));
+                return Err(StoreError::Config(
+                    "a database in memory cannot be read-only: it would stay empty".to_owned(),
+                ));
             };
             let reads = queue();
             let threads = readers(path, options.readers, &reads, shared)?;
@@ -65,7 +67,7 @@ impl Sqlite {
             (Place::File(_) | Place::Memory, _) => None,
         };
         if options.inline {
-            let writer = Mutex::new(Some(Writer::new(connection, None, Arc::clone(shared))));
+            let writer = Mutex::new(Some(Box::new(Writer::new(connection, None, Arc::clone(shared)))));
             return Ok(Self { mode: Mode::Inline { writer, _lock: lock }, threads: Mutex::default() });
         }
         let writes = queue();
@@ -81,7 +83,11 @@ impl Sqlite {
         Ok(Self { mode: Mode::Threads { writes, reads }, threads: Mutex::new(threads) })
     }
 
-    fn checkpointed(path: &Path, connection: Connection, shared: &Arc<Shared>) -> Result<(Vec<JoinHandle<()>>, Writer)> {
+    fn checkpointed(
+        path: &Path,
+        connection: Connection,
+        shared: &Arc<Shared>,
+    ) -> Result<(Vec<JoinHandle<()>>, Writer)> {
         let (checkpoints, thread) = Checkpoints::start(path, &connection, Arc::clone(&shared.counters))?;
         Ok((vec![thread], Writer::new(connection, Some(checkpoints), Arc::clone(shared))))
     }
@@ -93,12 +99,16 @@ impl Sqlite {
             Mode::OneThread { queue } => queue.push(job)?,
             Mode::ReadOnly { reads } if job.reads() => reads.push(job)?,
             Mode::ReadOnly { .. } => {
-                return Err(StoreError::ReadOnly { reason: "this handle was opened for reading only".to_owned() });
+                return Err(StoreError::ReadOnly {
+                    reason: "this handle was opened for reading only".to_owned(),
+                });
             }
-            Mode::Inline { writer, .. } => match writer.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-                Some(writer) if job.start() => writer.group(vec![job]),
-                Some(_) | None => return Err(closed()),
-            },
+            Mode::Inline { writer, .. } => {
+                match writer.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                    Some(writer) if job.start() => writer.group(vec![job]),
+                    Some(_) | None => return Err(closed()),
+                }
+            }
         }
         answer.wait().await
     }
@@ -130,7 +140,12 @@ impl Sqlite {
     }
 }
 
-fn write_thread(mut writer: Writer, queue: &Arc<Queue>, group: usize, lock: Option<File>) -> Result<JoinHandle<()>> {
+fn write_thread(
+    mut writer: Writer,
+    queue: &Arc<Queue>,
+    group: usize,
+    lock: Option<File>,
+) -> Result<JoinHandle<()>> {
     let queue = Arc::clone(queue);
     spawn("store-writer", move || {
         let _held_while_open = lock;
@@ -144,7 +159,12 @@ fn write_thread(mut writer: Writer, queue: &Arc<Queue>, group: usize, lock: Opti
     })
 }
 
-fn readers(path: &Path, count: usize, queue: &Arc<Queue>, shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
+fn readers(
+    path: &Path,
+    count: usize,
+    queue: &Arc<Queue>,
+    shared: &Arc<Shared>,
+) -> Result<Vec<JoinHandle<()>>> {
     let start = |_| {
         let connection = connect::reader(path)?;
         let (queue, shared) = (Arc::clone(queue), Arc::clone(shared));
@@ -163,7 +183,8 @@ fn readers(path: &Path, count: usize, queue: &Arc<Queue>, shared: &Arc<Shared>) 
 }
 
 fn read(connection: &Connection, mut job: Box<dyn Job>, shared: &Shared) {
-    let simple = |text: &str| connection.prepare_cached(text).and_then(|mut statement| statement.raw_execute());
+    let simple =
+        |text: &str| connection.prepare_cached(text).and_then(|mut statement| statement.raw_execute());
     count(&shared.counters.reads);
     if let Err(error) = simple("BEGIN") {
         job.spoil(translate(job.name(), &error));

@@ -39,13 +39,17 @@ impl<'c> SqliteTx<'c> {
 
 impl Script for SqliteTx<'_> {
     fn script(&mut self, text: &str) -> Result<()> {
-        self.guarded("script", |connection| connection.execute_batch(text).map_err(|error| translate("script", &error)))
+        self.guarded("script", |connection| {
+            connection.execute_batch(text).map_err(|error| translate("script", &error))
+        })
     }
 }
 
 impl Tx for SqliteTx<'_> {
     fn query(&mut self, statement: &Sql, params: &[V]) -> Result<Vec<Row>> {
-        self.guarded(statement.name, |connection| rows(statement, &mut prepare(connection, statement)?, params))
+        self.guarded(statement.name, |connection| {
+            rows(statement, &mut prepare(connection, statement)?, params)
+        })
     }
 
     fn exec(&mut self, statement: &Sql, params: &[V]) -> Result<u64> {
@@ -79,7 +83,9 @@ impl Tx for SqliteTx<'_> {
 }
 
 fn prepare<'c>(connection: &'c Connection, statement: &Sql) -> Result<CachedStatement<'c>> {
-    connection.prepare_cached(statement.text_for(Dialect::Sqlite)).map_err(|error| translate(statement.name, &error))
+    connection
+        .prepare_cached(statement.text_for(Dialect::Sqlite))
+        .map_err(|error| translate(statement.name, &error))
 }
 
 /// Binds by the number in the placeholder's name: SQLite numbers `$2` as 1 when it is met first.
@@ -90,9 +96,13 @@ fn bind(statement: &Sql, prepared: &mut CachedStatement<'_>, params: &[V]) -> Re
         return Err(failure(format!("has {placeholders} parameters, got {}", params.len())));
     }
     for index in 1..=placeholders {
-        let number = prepared.parameter_name(index).and_then(|name| name.strip_prefix('$')).and_then(|digits| digits.parse::<usize>().ok());
+        let number = prepared
+            .parameter_name(index)
+            .and_then(|name| name.strip_prefix('$'))
+            .and_then(|digits| digits.parse::<usize>().ok());
         let value = number.and_then(|number| params.get(number.checked_sub(1)?));
-        let value = value.ok_or_else(|| failure(format!("placeholder {index} is not one of $1..${placeholders}")))?;
+        let value =
+            value.ok_or_else(|| failure(format!("placeholder {index} is not one of $1..${placeholders}")))?;
         if let V::T(text) = value {
             crate::db::tx::check_text(statement, text)?;
         }
@@ -122,8 +132,12 @@ fn read(column: &str, value: ValueRef<'_>) -> Result<V> {
     match value {
         ValueRef::Null => Ok(V::Null),
         ValueRef::Integer(integer) => Ok(V::I(integer)),
-        ValueRef::Real(_) => Err(refuse("is a floating-point number, which this store does not carry: cast it in the statement")),
-        ValueRef::Text(text) => std::str::from_utf8(text).map(|text| V::T(text.to_owned())).map_err(|_| refuse("is not UTF-8")),
+        ValueRef::Real(_) => Err(refuse(
+            "is a floating-point number, which this store does not carry: cast it in the statement",
+        )),
+        ValueRef::Text(text) => {
+            std::str::from_utf8(text).map(|text| V::T(text.to_owned())).map_err(|_| refuse("is not UTF-8"))
+        }
         ValueRef::Blob(bytes) => Ok(V::Bytes(bytes.to_vec())),
     }
 }

@@ -152,7 +152,10 @@ impl Writer {
     }
 
     fn read_data_version(&self) -> i64 {
-        let read = self.connection.prepare_cached("PRAGMA data_version").and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
+        let read = self
+            .connection
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut pragma| pragma.query_row([], |row| row.get(0)));
         read.unwrap_or(self.data_version)
     }
 

@@ -66,7 +66,8 @@ async fn a_full_queue_refuses_and_recovers() {
         let mut waiting = Vec::new();
         for id in 0..3 {
             let db = db.clone();
-            let mut write = Box::pin(async move { db.write("wait", move |tx| insert(tx, id, &id.to_string())).await });
+            let mut write =
+                Box::pin(async move { db.write("wait", move |tx| insert(tx, id, &id.to_string())).await });
             assert!(write.as_mut().now_or_never().is_none());
             waiting.push(write);
         }

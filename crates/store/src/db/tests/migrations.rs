@@ -12,7 +12,11 @@ const ONE: Migration = Migration {
            --! sqlite\nCREATE TABLE only_sqlite (id BIGINT);\n--! end\n",
 };
 const TWO: Migration = Migration { version: 2, name: "two", text: "CREATE TABLE two (id BIGINT);" };
-const BROKEN: Migration = Migration { version: 2, name: "two", text: "CREATE TABLE half (id BIGINT); CREATE TABLE one (id BIGINT);" };
+const BROKEN: Migration = Migration {
+    version: 2,
+    name: "two",
+    text: "CREATE TABLE half (id BIGINT); CREATE TABLE one (id BIGINT);",
+};
 const CHANGED: Migration = Migration { version: 1, name: "one", text: "CREATE TABLE one (id BIGINT);" };
 
 /// Databases without a schema.
@@ -50,7 +54,10 @@ async fn applied_once_each_with_its_own_dialect() {
         let report = migrate(&db, &[ONE, TWO]).await.expect("nothing to do");
         assert_eq!((report.from, report.to, report.applied.len()), (2, 2, 0));
         let postgres = db.dialect() == crate::Dialect::Postgres;
-        assert_eq!((has_table(&db, "only_pg").await, has_table(&db, "only_sqlite").await), (postgres, !postgres));
+        assert_eq!(
+            (has_table(&db, "only_pg").await, has_table(&db, "only_sqlite").await),
+            (postgres, !postgres)
+        );
     }
 }
 
@@ -59,7 +66,10 @@ async fn a_changed_file_and_a_newer_schema_are_refused() {
     for (db, _test) in empty().await {
         migrate(&db, &[ONE, TWO]).await.expect("applied");
         let changed = migrate(&db, &[CHANGED, TWO]).await.expect_err("refused").to_string();
-        assert!(changed.contains("one was applied") && changed.contains("recreate a development database"), "{changed}");
+        assert!(
+            changed.contains("one was applied") && changed.contains("recreate a development database"),
+            "{changed}"
+        );
         let newer = migrate(&db, &[ONE]).await;
         assert!(matches!(newer, Err(StoreError::NewerSchema { found: 2, known: 1 })), "{newer:?}");
         let state = state(&db, &[ONE]).await.expect("state");
@@ -81,7 +91,11 @@ async fn a_failing_migration_leaves_nothing_and_can_be_mended() {
 #[tokio::test]
 async fn several_servers_may_start_at_once() {
     for (db, test) in empty().await {
-        let url = if db.dialect() == crate::Dialect::Sqlite { format!("{}-empty.db", test.url) } else { test.url.clone() };
+        let url = if db.dialect() == crate::Dialect::Sqlite {
+            format!("{}-empty.db", test.url)
+        } else {
+            test.url.clone()
+        };
         let servers: Vec<_> = (0..4)
             .map(|_| {
                 let url = url.clone();

@@ -48,6 +48,11 @@ fn insert(tx: &mut dyn Tx, id: i64, label: &str) -> Result<u64> {
 
 /// The ids that are committed.
 async fn ids(db: &Db) -> Vec<i64> {
-    let all = |tx: &mut dyn Tx| tx.query(statement!("SELECT id FROM items ORDER BY id"), &[])?.iter().map(|row| row.i64("id")).collect();
+    let all = |tx: &mut dyn Tx| {
+        tx.query(statement!("SELECT id FROM items ORDER BY id"), &[])?
+            .iter()
+            .map(|row| row.i64("id"))
+            .collect()
+    };
     db.read("ids", all).await.expect("ids")
 }

@@ -8,7 +8,7 @@ use super::{insert, tables};
 use crate::db::{Change, Db};
 use crate::error::StoreError;
 use crate::sql::Dialect;
-use crate::testing::{databases, options, on_each_database, sqlite};
+use crate::testing::{databases, on_each_database, options, sqlite};
 
 /// Real time; only how long a failing test takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -39,7 +39,9 @@ async fn only_commits_are_announced_and_in_order() {
             .await;
         aborted.expect_err("aborted");
         for n in 0..3 {
-            db.write("good", move |tx| insert(tx, n, &n.to_string()).and_then(|_| tx.notify(&n.to_string()))).await.expect("committed");
+            db.write("good", move |tx| insert(tx, n, &n.to_string()).and_then(|_| tx.notify(&n.to_string())))
+                .await
+                .expect("committed");
         }
         for n in 0..3 {
             assert_eq!(next(&mut changes).await, Change::Payload(n.to_string()));
@@ -57,7 +59,10 @@ async fn another_process_is_noticed() {
         tables(&test.db).await;
         let mut changes = subscribed(&test.db).await;
         let other = Db::open(&test.url, options()).await.expect("a second handle");
-        other.write("elsewhere", |tx| insert(tx, 1, "a").and_then(|_| tx.notify("hello"))).await.expect("committed");
+        other
+            .write("elsewhere", |tx| insert(tx, 1, "a").and_then(|_| tx.notify("hello")))
+            .await
+            .expect("committed");
         let expected = match test.db.dialect() {
             Dialect::Sqlite => Change::Resync,
             Dialect::Postgres => Change::Payload("hello".to_owned()),
@@ -73,7 +78,10 @@ async fn the_change_is_readable_when_it_is_announced() {
     tables(&test.db).await;
     let mut changes = subscribed(&test.db).await;
     let db = test.db.clone();
-    let writing = tokio::spawn(async move { db.write("w", |tx| insert(tx, 1, "a").and_then(|_| tx.notify("1"))).await });
+    let writing =
+        tokio::spawn(
+            async move { db.write("w", |tx| insert(tx, 1, "a").and_then(|_| tx.notify("1"))).await },
+        );
     assert_eq!(next(&mut changes).await, Change::Payload("1".to_owned()));
     assert_eq!(super::ids(&test.db).await, [1]);
     writing.await.expect("joined").expect("committed");

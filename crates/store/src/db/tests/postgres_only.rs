@@ -74,7 +74,10 @@ async fn who_waits_too_long_for_a_connection_is_told_and_its_work_never_runs() {
 #[tokio::test]
 async fn a_plan_made_stale_by_a_migration_is_prepared_again() {
     let Some(test) = postgres_with(Options { connections: 1, ..options() }).await else { return };
-    test.db.write("v1", |tx| tx.script("CREATE TABLE wide (n INT); INSERT INTO wide VALUES (1)")).await.expect("created");
+    test.db
+        .write("v1", |tx| tx.script("CREATE TABLE wide (n INT); INSERT INTO wide VALUES (1)"))
+        .await
+        .expect("created");
     let read = || test.db.read("read", |tx| tx.query_one(statement!("SELECT n FROM wide"), &[])?.i64("n"));
     assert_eq!(read().await.expect("row"), 1);
     let elsewhere = Db::open(&test.url, options()).await.expect("opens");
@@ -100,5 +103,8 @@ async fn refused_logins_and_missing_databases_say_so() {
     let error = Db::open(&missing, options()).await.err().expect("refused").to_string();
     assert!(error.contains("createdb"), "{error}");
     let refused = Db::open("postgres://127.0.0.1:1/none", options()).await.err();
-    assert!(matches!(&refused, Some(StoreError::Unavailable { reason, .. }) if reason.contains("cannot connect")), "{refused:?}");
+    assert!(
+        matches!(&refused, Some(StoreError::Unavailable { reason, .. }) if reason.contains("cannot connect")),
+        "{refused:?}"
+    );
 }

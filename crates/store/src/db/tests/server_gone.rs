@@ -51,7 +51,8 @@ async fn through_proxy() -> Option<(TestDb, SocketAddr, Proxy, SocketAddr, Db)> 
         other => panic!("these tests need a TCP address, not {other:?}"),
     };
     let port = config.get_ports().first().copied().unwrap_or(5432);
-    let server = tokio::net::lookup_host((host.as_str(), port)).await.expect("resolves").next().expect("an address");
+    let server =
+        tokio::net::lookup_host((host.as_str(), port)).await.expect("resolves").next().expect("an address");
     let (proxy, address) = Proxy::start(([127, 0, 0, 1], 0).into(), server).await;
     let url = test.url.replace(&format!("{host}:{port}"), &address.to_string());
     assert_ne!(url, test.url, "the address must name its port");
@@ -97,7 +98,8 @@ async fn a_connection_cut_before_the_commit_is_replaced_and_the_work_done_once()
 }
 
 fn terminate(tx: &mut dyn crate::Tx, pid: i64) -> crate::Result<bool> {
-    tx.query_one(statement!("SELECT pg_terminate_backend(CAST($1 AS INT), 5000) AS gone"), &[pid.into()])?.bool("gone")
+    tx.query_one(statement!("SELECT pg_terminate_backend(CAST($1 AS INT), 5000) AS gone"), &[pid.into()])?
+        .bool("gone")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,7 +41,8 @@ async fn a_read_only_handle_reads_beside_a_writer_and_writes_nothing() {
     let server = sqlite_with(options()).await;
     tables(&server.db).await;
     server.db.write("w", |tx| insert(tx, 1, "a")).await.expect("committed");
-    let reader = Db::open(&server.url, Options { access: Access::ReadOnly, ..options() }).await.expect("opens");
+    let reader =
+        Db::open(&server.url, Options { access: Access::ReadOnly, ..options() }).await.expect("opens");
     assert_eq!(ids(&reader).await, [1]);
     let refused = reader.write("w", |tx| insert(tx, 2, "b")).await;
     assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
@@ -60,7 +61,10 @@ async fn unusable_addresses_are_refused_with_a_reason() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("missing.db");
-    let missing = Db::open(&format!("sqlite://{}", path.display()), Options { access: Access::ReadOnly, ..options() }).await.err();
+    let missing =
+        Db::open(&format!("sqlite://{}", path.display()), Options { access: Access::ReadOnly, ..options() })
+            .await
+            .err();
     assert!(matches!(missing, Some(StoreError::Unavailable { .. })), "{missing:?}");
     assert!(!path.exists());
 }
@@ -69,7 +73,8 @@ async fn unusable_addresses_are_refused_with_a_reason() {
 async fn a_damaged_file_is_called_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("text.db");
-    std::fs::write(&path, "this is not a database, it is a text of some length".repeat(100)).expect("written");
+    std::fs::write(&path, "this is not a database, it is a text of some length".repeat(100))
+        .expect("written");
     let error = Db::open(&format!("sqlite://{}", path.display()), options()).await.err();
     assert!(matches!(error, Some(StoreError::Corrupt { .. })), "{error:?}");
 }

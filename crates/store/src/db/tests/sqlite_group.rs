@@ -61,19 +61,25 @@ async fn a_rule_checked_at_commit_hits_only_who_broke_it() {
     let db = test.db.clone();
     tables(&db).await;
     let gate = block(&db).occupied().await;
-    let broken = statement!("INSERT INTO items (id, kind, label, flag, late_owner) VALUES ($1, 'k', 'late', $2, 99)");
+    let broken =
+        statement!("INSERT INTO items (id, kind, label, flag, late_owner) VALUES ($1, 'k', 'late', $2, 99)");
     let mut good = Box::pin(write(&db, 1));
     let mut bad = Box::pin(db.write("late", move |tx| tx.exec(broken, params![2, true])));
     assert!(good.as_mut().now_or_never().is_none() && bad.as_mut().now_or_never().is_none());
     gate.release().await;
     good.await.expect("the innocent one commits");
     let refused = bad.await;
-    assert!(matches!(refused, Err(StoreError::Constraint { kind: ConstraintKind::ForeignKey, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Constraint { kind: ConstraintKind::ForeignKey, .. })),
+        "{refused:?}"
+    );
     assert_eq!(ids(&db).await, [1]);
 }
 
 async fn limit_pages(db: &Db, pages: u32) {
-    db.write("limit", move |tx| tx.script(&format!("PRAGMA max_page_count = {pages}"))).await.expect("limited");
+    db.write("limit", move |tx| tx.script(&format!("PRAGMA max_page_count = {pages}")))
+        .await
+        .expect("limited");
 }
 
 #[tokio::test]
@@ -111,7 +117,9 @@ async fn a_full_disk_fails_whoever_needs_space_and_nobody_else() {
 async fn the_log_stays_bounded_while_writing_goes_on() {
     let test = sqlite().await;
     let db = test.db.clone();
-    db.write("big", |tx| tx.script("CREATE TABLE big (id INTEGER PRIMARY KEY, body BLOB)")).await.expect("created");
+    db.write("big", |tx| tx.script("CREATE TABLE big (id INTEGER PRIMARY KEY, body BLOB)"))
+        .await
+        .expect("created");
     // Each transaction writes about 50 pages: 40,000 pages in all, several times what the log may hold.
     let big = statement!("INSERT INTO big (id, body) VALUES ($1, $2)");
     let mut longest = 0;
@@ -131,7 +139,11 @@ async fn memory_and_inline_keep_the_same_promises() {
     for db in [file.db.clone(), memory, inline] {
         tables(&db).await;
         db.write("good", |tx| insert(tx, 1, "a")).await.expect("committed");
-        let aborted = db.write("bad", |tx| insert(tx, 2, "b").and_then(|_| Err::<(), _>(StoreError::Aborted(String::new())))).await;
+        let aborted = db
+            .write("bad", |tx| {
+                insert(tx, 2, "b").and_then(|_| Err::<(), _>(StoreError::Aborted(String::new())))
+            })
+            .await;
         aborted.expect_err("aborted");
         let sly = db.read("sly", |tx| insert(tx, 3, "c")).await;
         assert!(matches!(sly, Err(StoreError::ReadOnly { .. })), "{sly:?}");

@@ -13,10 +13,17 @@ async fn a_closure_commits_or_leaves_nothing() {
     on_each_database(|db| async move {
         tables(&db).await;
         db.write("good", |tx| insert(tx, 1, "a")).await.expect("committed");
-        let aborted = db.write("bad", |tx| insert(tx, 2, "b").and_then(|_| Err::<(), _>(StoreError::Aborted("no".to_owned())))).await;
+        let aborted = db
+            .write("bad", |tx| {
+                insert(tx, 2, "b").and_then(|_| Err::<(), _>(StoreError::Aborted("no".to_owned())))
+            })
+            .await;
         assert!(matches!(aborted, Err(StoreError::Aborted(reason)) if reason == "no"));
-        let panicked = db.write("worse", |tx| -> crate::Result<()> { insert(tx, 3, "c").map(|_| panic!("ouch")) }).await;
-        assert!(matches!(panicked, Err(StoreError::Panicked { operation: "worse", message }) if message == "ouch"));
+        let panicked =
+            db.write("worse", |tx| -> crate::Result<()> { insert(tx, 3, "c").map(|_| panic!("ouch")) }).await;
+        assert!(
+            matches!(panicked, Err(StoreError::Panicked { operation: "worse", message }) if message == "ouch")
+        );
         assert_eq!(ids(&db).await, [1]);
     })
     .await;
@@ -53,13 +60,17 @@ async fn values_come_back_as_they_went_in() {
         let values = [V::I(i64::MIN), V::B(true), V::from("ä\u{1F600}"), V::from(vec![0, 255]), V::Null];
         let written = db.write("insert", move |tx| tx.exec(insert, &values)).await;
         assert_eq!(written.expect("inserted"), 1);
-        let row = db.read("one", |tx| tx.query_one(statement!("SELECT i, b, t, y, n FROM kinds"), &[])).await.expect("a row");
+        let row = db
+            .read("one", |tx| tx.query_one(statement!("SELECT i, b, t, y, n FROM kinds"), &[]))
+            .await
+            .expect("a row");
         assert_eq!(row.i64("i").expect("i"), i64::MIN);
         assert!(row.bool("b").expect("b"));
         assert_eq!(row.text(2_usize).expect("t"), "ä\u{1F600}");
         assert_eq!(row.bytes("y").expect("y"), [0, 255]);
         assert_eq!(row.opt_text("n").expect("n"), None);
-        let mistakes = [row.i64("t"), row.i64("n"), row.i64("missing"), row.i64(9_usize)].map(|e| e.expect_err("refused").to_string());
+        let mistakes = [row.i64("t"), row.i64("n"), row.i64("missing"), row.i64(9_usize)]
+            .map(|e| e.expect_err("refused").to_string());
         assert_eq!(
             mistakes,
             [
@@ -126,9 +137,14 @@ async fn a_trigger_that_refuses_is_a_constraint_with_its_message() {
 async fn a_rule_checked_at_commit_reaches_the_caller() {
     on_each_database(|db| async move {
         tables(&db).await;
-        let into = statement!("INSERT INTO items (id, kind, label, flag, late_owner) VALUES ($1, 'k', 'late', $2, 99)");
+        let into = statement!(
+            "INSERT INTO items (id, kind, label, flag, late_owner) VALUES ($1, 'k', 'late', $2, 99)"
+        );
         let late = db.write("late", move |tx| tx.exec(into, params![5, true])).await;
-        assert!(matches!(late, Err(StoreError::Constraint { kind: ConstraintKind::ForeignKey, .. })), "{late:?}");
+        assert!(
+            matches!(late, Err(StoreError::Constraint { kind: ConstraintKind::ForeignKey, .. })),
+            "{late:?}"
+        );
         assert_eq!(ids(&db).await, [] as [i64; 0]);
     })
     .await;
@@ -153,10 +169,12 @@ async fn a_batch_runs_in_order_and_stops_at_the_first_failure() {
 
         let twice: Vec<Vec<V>> = [60, 61, 60, 62].map(|id| vec![V::I(id), V::from(format!("t{id}"))]).into();
         let plain = statement!("INSERT INTO items (id, kind, label, flag) VALUES ($1, 'k', $2, TRUE)");
-        let failed = db.write("twice", move |tx| tx.batch(plain, &twice)).await.expect_err("60 is there twice");
+        let failed =
+            db.write("twice", move |tx| tx.batch(plain, &twice)).await.expect_err("60 is there twice");
         assert!(failed.is_unique_violation(), "{failed}");
         assert_eq!(ids(&db).await.len(), 50);
-        let none = db.write("none", |tx| tx.batch(statement!("SELECT 1 AS one"), &[])).await.expect("nothing to do");
+        let none =
+            db.write("none", |tx| tx.batch(statement!("SELECT 1 AS one"), &[])).await.expect("nothing to do");
         assert!(none.is_empty());
     })
     .await;
@@ -185,7 +203,9 @@ async fn a_read_sees_one_snapshot() {
             let db = db.clone();
             async move {
                 db.read("twice", move |tx| {
-                    let count = |tx: &mut dyn Tx| tx.query_one(statement!("SELECT COUNT(*) AS n FROM items"), &[])?.i64("n");
+                    let count = |tx: &mut dyn Tx| {
+                        tx.query_one(statement!("SELECT COUNT(*) AS n FROM items"), &[])?.i64("n")
+                    };
                     let before = count(tx)?;
                     looked.send(()).expect("the test waits");
                     may_go_on.lock().expect("not poisoned").recv().expect("the test sends");
@@ -194,7 +214,10 @@ async fn a_read_sees_one_snapshot() {
                 .await
             }
         });
-        tokio::task::spawn_blocking(move || has_looked.recv()).await.expect("joined").expect("the reader looked");
+        tokio::task::spawn_blocking(move || has_looked.recv())
+            .await
+            .expect("joined")
+            .expect("the reader looked");
         db.write("between", |tx| insert(tx, 1, "a")).await.expect("committed");
         go_on.send(()).expect("the reader waits");
         assert_eq!(reading.await.expect("joined").expect("read"), (0, 0));
@@ -212,7 +235,8 @@ async fn mistakes_in_the_program_are_named() {
         assert!(message(too_few).contains("has 1 parameters, got 0"));
         let nul = db.write("nul", |tx| insert(tx, 1, "a\0b")).await;
         assert!(message(nul).contains("NUL"));
-        let many = db.read("many", |tx| tx.query_opt(statement!("SELECT 1 AS n UNION ALL SELECT 2"), &[])).await;
+        let many =
+            db.read("many", |tx| tx.query_opt(statement!("SELECT 1 AS n UNION ALL SELECT 2"), &[])).await;
         assert!(many.expect_err("refused").to_string().contains("expected one row, found 2"));
         let none = db.read("none", |tx| tx.query_one(statement!("SELECT id FROM items"), &[])).await;
         assert!(none.expect_err("refused").to_string().contains("expected one row, found 0"));

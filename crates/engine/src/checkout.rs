@@ -1,0 +1,280 @@
+//! Checkouts: from a wish to an address where the buyer pays, at most one open per plan group.
+
+use quittance_domain::catalog::{Interval, Plan, Price};
+use quittance_domain::checkout::{CheckoutDecision, CheckoutState, CheckoutWish, decide};
+use quittance_domain::{CheckoutId, Currency, CustomerId};
+use quittance_store::checkouts::{self, CheckoutRow};
+use quittance_store::customers::{self, CustomerPatch};
+use quittance_store::{Tx, mirror};
+
+use crate::commands::request::Request;
+use crate::engine::Engine;
+use crate::problem::{Money, Problem, ProblemCode};
+
+/// Most units that one checkout may buy.
+const MAX_QUANTITY: i64 = 100_000;
+/// How often a wish is decided again when others are at the same customer.
+const ROUNDS: usize = 5;
+
+/// What a caller asks for. There is no price in it: prices come from the catalog.
+#[derive(Debug, Clone)]
+pub struct NewCheckout {
+    /// The app's customer.
+    pub customer: CustomerId,
+    /// The plan's key.
+    pub plan: String,
+    /// `day`, `week`, `month`, `year` or `once`.
+    pub interval: Option<String>,
+    /// Units.
+    pub quantity: Option<i64>,
+    /// ISO 4217; default: the plan's first price.
+    pub currency: Option<String>,
+    /// The provider's id of a promotion code.
+    pub promotion_code: Option<String>,
+    /// Where the buyer returns to after paying; default: our own return page.
+    pub success_url: Option<String>,
+    /// Where the buyer returns to without paying; default: our pricing page.
+    pub cancel_url: Option<String>,
+    /// Makes the id, so that a repeated request finds what the first one made.
+    pub idempotency: Option<String>,
+}
+
+enum Step {
+    Answer(Box<CheckoutRow>),
+    Open(CheckoutId),
+    Close(Box<CheckoutRow>),
+    Subscribed(String),
+}
+
+impl Engine {
+    /// Opens a checkout, or returns the one that is open already for the same wish.
+    ///
+    /// # Errors
+    /// `unknown_price`, `already_subscribed`, `checkout_in_progress`, and what the provider says.
+    pub async fn open_checkout(&self, new: &NewCheckout) -> Result<CheckoutRow, Problem> {
+        let (plan, price) = self.find_price(new)?;
+        let wish = self.wish(new, plan, price)?;
+        let (id, now) = (wish.customer.clone(), self.now());
+        self.db()
+            .write("checkout.customer", move |tx| customers::upsert(tx, &id, &CustomerPatch::default(), now))
+            .await?;
+        for _ in 0..ROUNDS {
+            let id = match &new.idempotency {
+                Some(seed) => CheckoutId::derived(&["checkout", seed]),
+                None => CheckoutId::from_random(self.world().random()),
+            };
+            match self.decide_checkout(&wish, id).await? {
+                Step::Answer(row) if row.state == CheckoutState::Processing => return Err(in_progress()),
+                Step::Answer(row) if row.state == CheckoutState::Creating => {
+                    let opened = self.create_session_for(&row, plan, price).await?;
+                    return Ok(opened);
+                }
+                Step::Answer(row) => return Ok(*row),
+                Step::Open(id) => {
+                    let row = self.checkout_row(id.as_str()).await?;
+                    return self.create_session_for(&row, plan, price).await;
+                }
+                Step::Close(row) => self.close_checkout(&row).await?,
+                Step::Subscribed(subscription) => return Err(already_subscribed(&subscription)),
+            }
+        }
+        Err(in_progress())
+    }
+
+    fn find_price(&self, new: &NewCheckout) -> Result<(&Plan, &Price), Problem> {
+        let unknown = |what: String| {
+            Problem::new(ProblemCode::UnknownPrice, what, "GET /v1/plans lists what can be bought.")
+        };
+        let plan = self.catalog().plan(&new.plan).ok_or_else(|| unknown("There is no such plan.".into()))?;
+        if plan.free {
+            return Err(unknown(format!("The plan `{}` is free: every known customer has it.", plan.key)));
+        }
+        let interval = match &new.interval {
+            None => plan.prices.first().map(|p| p.interval),
+            Some(word) => Interval::parse(word),
+        };
+        let currency = match &new.currency {
+            None => plan.prices.iter().find(|p| Some(p.interval) == interval).map(|p| p.amount.currency),
+            Some(code) => Some(Currency::parse(code).map_err(|e| unknown(e.to_string()))?),
+        };
+        let price = interval.zip(currency).and_then(|(interval, currency)| plan.price(interval, currency));
+        let price =
+            price.ok_or_else(|| unknown(format!("The plan `{}` is not sold like that.", plan.key)))?;
+        Ok((plan, price))
+    }
+
+    fn wish(&self, new: &NewCheckout, plan: &Plan, price: &Price) -> Result<CheckoutWish, Problem> {
+        let quantity = new.quantity.unwrap_or(1);
+        if !(1..=MAX_QUANTITY).contains(&quantity) {
+            return Err(Problem::invalid(format!("`quantity` must be between 1 and {MAX_QUANTITY}.")));
+        }
+        if price.amount.checked_mul(quantity).is_err() {
+            return Err(Problem::invalid("`quantity` makes the amount too large."));
+        }
+        let public = &self.settings().public_url;
+        let success = new
+            .success_url
+            .clone()
+            .unwrap_or_else(|| format!("{public}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}"));
+        let cancel = new.cancel_url.clone().unwrap_or_else(|| format!("{public}/pricing"));
+        for (field, url) in [("success_url", &success), ("cancel_url", &cancel)] {
+            check_url(field, url)?;
+        }
+        if new
+            .promotion_code
+            .as_ref()
+            .is_some_and(|c| c.len() > 100 || !c.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(Problem::invalid("`promotion_code` must be the provider's id of a promotion code."));
+        }
+        Ok(CheckoutWish {
+            customer: new.customer.clone(),
+            plan: plan.key.clone(),
+            group: plan.group.clone(),
+            interval: price.interval.as_str().to_owned(),
+            currency: price.amount.currency,
+            quantity,
+            promotion_code: new.promotion_code.clone(),
+            success_url: success,
+            cancel_url: cancel,
+        })
+    }
+
+    async fn decide_checkout(&self, wish: &CheckoutWish, id: CheckoutId) -> Result<Step, Problem> {
+        let (wish, scope, now) = (wish.clone(), self.scope().to_string(), self.now());
+        let step = self
+            .db()
+            .write("checkout.decide", move |tx| {
+                // One decision at a time for each customer.
+                customers::lock(tx, &wish.customer)?;
+                if let Some(row) = checkouts::get(tx, id.as_str())? {
+                    return Ok(Step::Answer(Box::new(row)));
+                }
+                if let Some(subscription) = live_in_group(tx, &wish)? {
+                    return Ok(Step::Subscribed(subscription));
+                }
+                let earlier = checkouts::unfinished(tx, wish.customer.as_str(), wish.group.as_str())?;
+                let decision = decide(&wish, earlier.as_ref().map(CheckoutRow::as_earlier).as_ref(), now);
+                Ok(match (decision, earlier) {
+                    (CheckoutDecision::Reuse(_), Some(row)) => Step::Answer(Box::new(row)),
+                    (CheckoutDecision::Replace(_), Some(row)) => Step::Close(Box::new(row)),
+                    (
+                        CheckoutDecision::Create | CheckoutDecision::Reuse(_) | CheckoutDecision::Replace(_),
+                        _,
+                    ) => {
+                        checkouts::insert(tx, &id, &scope, &wish, now)?;
+                        Step::Open(id.clone())
+                    }
+                })
+            })
+            .await?;
+        self.world().point("checkout.decided").await;
+        Ok(step)
+    }
+
+    async fn create_session_for(
+        &self,
+        row: &CheckoutRow,
+        plan: &Plan,
+        price: &Price,
+    ) -> Result<CheckoutRow, Problem> {
+        let customer = &row.wish.customer;
+        let provider_customer = self.provider_customer(customer).await?;
+        let price_id = self.price_id(price).await?;
+        let request = Request::CreateCheckout {
+            checkout: row.id.clone(),
+            provider_customer,
+            price: price_id,
+            once: price.interval == Interval::Once,
+            trial_days: plan.trial_days,
+        };
+        let command = self.want(&request, None, Some(customer)).await?;
+        match self.perform(&command).await {
+            Ok(_) => self.checkout_row(row.id.as_str()).await,
+            Err(problem) => {
+                if matches!(problem.code, ProblemCode::ProviderRefused | ProblemCode::PaymentDeclined) {
+                    // Refused for good: nothing was opened, so the next wish must not meet this one.
+                    self.prices().forget(&price.lookup_key);
+                    self.set_checkout_state(&row.id, CheckoutState::Expired).await?;
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Closes an open checkout before another one is opened, so that never two can be paid.
+    async fn close_checkout(&self, row: &CheckoutRow) -> Result<(), Problem> {
+        let Some(session) = &row.session else {
+            // Written down but never opened, or its answer was lost: open it first to learn its session.
+            let plan = self.catalog().plan(row.wish.plan.as_str());
+            let interval = Interval::parse(&row.wish.interval);
+            let price = plan.zip(interval).and_then(|(p, i)| p.price(i, row.wish.currency));
+            return match plan.zip(price) {
+                Some((plan, price)) => self.create_session_for(row, plan, price).await.map(|_| ()),
+                None => self.set_checkout_state(&row.id, CheckoutState::Expired).await,
+            };
+        };
+        let request = Request::ExpireCheckout { checkout: row.id.clone(), session: session.clone() };
+        let aggregate = self.customer_aggregate(&row.wish.customer).await?;
+        let command = self.want(&request, aggregate.as_deref(), Some(&row.wish.customer)).await?;
+        self.perform(&command).await?;
+        Ok(())
+    }
+
+    async fn set_checkout_state(&self, id: &CheckoutId, state: CheckoutState) -> Result<(), Problem> {
+        let (id, now) = (id.clone(), self.now());
+        self.db().write("checkout.set_state", move |tx| checkouts::set_state(tx, &id, state, now)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn customer_aggregate(&self, customer: &CustomerId) -> Result<Option<String>, Problem> {
+        let found = self.known_provider_customer(customer).await?;
+        Ok(found.map(|id| quittance_domain::AggregateKey::customer(self.scope().clone(), &id).to_string()))
+    }
+
+    /// A checkout by our id or the provider's session.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn checkout_row(&self, id: &str) -> Result<CheckoutRow, Problem> {
+        let key = id.to_owned();
+        let row = self.db().read("checkout.get", move |tx| checkouts::get(tx, &key)).await?;
+        row.ok_or_else(|| Problem::not_found("checkout"))
+    }
+}
+
+fn live_in_group(tx: &mut dyn Tx, wish: &CheckoutWish) -> quittance_store::Result<Option<String>> {
+    let rows = mirror::subscriptions_of_customer(tx, wish.customer.as_str())?;
+    let live = rows.into_iter().find(|row| {
+        row.subscription.is_live() && row.subscription.plans.iter().any(|held| held.group == wish.group)
+    });
+    Ok(live.map(|row| row.subscription.facts.id))
+}
+
+fn check_url(field: &str, url: &str) -> Result<(), Problem> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    if !web || url.len() > 2_000 || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Problem::invalid(format!(
+            "`{field}` must be an http or https address of at most 2,000 bytes."
+        )));
+    }
+    Ok(())
+}
+
+fn in_progress() -> Problem {
+    Problem::new(
+        ProblemCode::CheckoutInProgress,
+        "An earlier checkout of this customer is paid or being paid.",
+        "Wait for it: GET /v1/customers/{id} shows the subscription as soon as the provider confirms it.",
+    )
+    .money(Money::Unknown)
+    .retry_after(5)
+}
+
+fn already_subscribed(subscription: &str) -> Problem {
+    Problem::new(
+        ProblemCode::AlreadySubscribed,
+        format!("The customer has a subscription of this plan group already: {subscription}."),
+        "Change it with POST /v1/subscriptions/{id}/change, or send the customer to the portal.",
+    )
+}

@@ -1,0 +1,327 @@
+//! Sending a command: one call for each kind, with its derived key; after a day the key is worthless,
+//! and the provider is asked what became of it instead.
+
+use quittance_domain::{CheckoutId, CustomerId};
+use quittance_store::commands::CommandRow;
+use quittance_store::{checkouts, customers};
+use quittance_stripe::calls::checkout::{CheckoutMode, CreateCheckout, Discount};
+use quittance_stripe::calls::customers::CustomerDetails;
+use quittance_stripe::calls::payments::{Paid, RefundReason};
+use quittance_stripe::calls::portal::{CreatePortal, PortalFlow};
+use quittance_stripe::calls::subscriptions::{
+    CancelSubscription, ItemChange, PaymentBehavior, ProrationBehavior, UpdateSubscription,
+};
+use quittance_stripe::calls::{self, IdempotencyKey, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::{ErrorKind, StripeError};
+use quittance_stripe::form::Metadata;
+use quittance_stripe::observe::ObservedCheckout;
+use serde_json::{Value, json};
+
+use super::request::{CancelAt, PortalStart, Proration, Request};
+use crate::engine::Engine;
+
+/// The provider may forget a key after 24 hours; an hour is left for clocks and slow calls.
+const KEY_LIFE_MS: i64 = 23 * 60 * 60 * 1_000;
+/// The metadata key under which we name our customer at the provider.
+pub(crate) const CUSTOMER_KEY: &str = "quittance_customer";
+const COMMAND_KEY: &str = "quittance_command";
+
+/// Metadata of ours always fits the provider's limits; a pair that does not is left out.
+fn metadata(pairs: &[(&str, &str)]) -> Metadata {
+    let mut out = Metadata::new();
+    for (key, value) in pairs {
+        match out.clone().with(key, value) {
+            Ok(more) => out = more,
+            Err(error) => tracing::warn!(key, %error, "metadata left out"),
+        }
+    }
+    out
+}
+
+impl Engine {
+    pub(super) async fn execute(&self, row: &CommandRow, request: &Request) -> Result<Value, StripeError> {
+        let age = row.first_sent_at.map_or(0, |at| self.now().since(at));
+        let key = if age < KEY_LIFE_MS {
+            row.idempotency_key.clone()
+        } else {
+            // What the first sending did cannot be replayed any more: look for it.
+            if let Some(found) = self.look_up(row, request).await? {
+                return Ok(found);
+            }
+            format!("{}-{}", row.idempotency_key, age / KEY_LIFE_MS)
+        };
+        let Ok(key) = IdempotencyKey::new(key) else {
+            tracing::error!(command = row.id.as_str(), "the key of a command cannot be sent");
+            return Ok(Value::Null);
+        };
+        match request {
+            Request::CreateCustomer { customer } => self.create_customer(customer, key).await,
+            Request::CreateCheckout { checkout, provider_customer, price, once, trial_days } => {
+                self.create_session(checkout, provider_customer, price, *once, *trial_days, key).await
+            }
+            Request::ExpireCheckout { session, .. } => self.expire_session(session, key).await,
+            Request::CreatePortal { provider_customer, return_url, start, .. } => {
+                self.create_portal(provider_customer, return_url, start, key).await
+            }
+            Request::ChangeSubscription {
+                subscription,
+                item,
+                price,
+                quantity,
+                proration,
+                proration_date_s,
+            } => {
+                let change =
+                    ItemChange { id: item, price: Some(price), quantity: Some(*quantity), deleted: false };
+                let wanted = UpdateSubscription {
+                    items: std::slice::from_ref(&change),
+                    proration_behavior: Some(behavior(*proration)),
+                    proration_date_s: *proration_date_s,
+                    // A change that cannot be paid changes nothing: no unpaid upgrade, no surprise.
+                    payment_behavior: Some(PaymentBehavior::ErrorIfIncomplete),
+                    ..UpdateSubscription::default()
+                };
+                self.update_subscription(subscription, &wanted, key).await
+            }
+            Request::CancelSubscription { subscription, at: CancelAt::PeriodEnd } => {
+                let wanted =
+                    UpdateSubscription { cancel_at_period_end: Some(true), ..UpdateSubscription::default() };
+                self.update_subscription(subscription, &wanted, key).await
+            }
+            Request::ResumeSubscription { subscription } => {
+                let wanted =
+                    UpdateSubscription { cancel_at_period_end: Some(false), ..UpdateSubscription::default() };
+                self.update_subscription(subscription, &wanted, key).await
+            }
+            Request::CancelSubscription { subscription, at: CancelAt::Now } => {
+                self.cancel_now(subscription, "cancelled through Quittance").await
+            }
+            Request::CancelDuplicate { subscription, kept } => {
+                self.cancel_now(subscription, &format!("second subscription beside {kept}")).await
+            }
+            Request::RefundDuplicate { payment, amount, .. } => {
+                self.refund_all(row, payment, amount.minor, key).await
+            }
+        }
+    }
+
+    async fn create_customer(
+        &self,
+        customer: &CustomerId,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let id = customer.clone();
+        let row =
+            self.db().read("customers.get", move |tx| customers::get(tx, id.as_str())).await.ok().flatten();
+        let details = CustomerDetails {
+            email: row.as_ref().and_then(|r| r.email.as_deref()),
+            name: row.as_ref().and_then(|r| r.name.as_deref()),
+            locale: row.as_ref().and_then(|r| r.locale.as_deref()),
+        };
+        let call = calls::customers::create(details, &metadata(&[(CUSTOMER_KEY, customer.as_str())]), key);
+        match self.stripe().send(call, Priority::Live).await {
+            Ok(created) => Ok(json!({ "id": created.id })),
+            // The customer's details changed between two sendings: what the first one made is there.
+            Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
+                self.find_customer(customer, 0).await?.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The provider's customer that names ours, among those created since; search would not show a fresh one.
+    async fn find_customer(&self, customer: &CustomerId, since_s: i64) -> Result<Option<Value>, StripeError> {
+        let mut after: Option<String> = None;
+        loop {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let page =
+                self.stripe().send(calls::customers::list(Some(since_s), paging), Priority::Live).await?;
+            let found = page
+                .items
+                .iter()
+                .find(|c| c.metadata.get(CUSTOMER_KEY).map(String::as_str) == Some(customer.as_str()));
+            if let Some(found) = found {
+                return Ok(Some(json!({ "id": found.id })));
+            }
+            if !page.has_more {
+                return Ok(None);
+            }
+            after = page.last_id;
+        }
+    }
+
+    async fn create_session(
+        &self,
+        checkout: &CheckoutId,
+        provider_customer: &str,
+        price: &str,
+        once: bool,
+        trial_days: u32,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let id = checkout.clone();
+        let row =
+            self.db().read("checkouts.get", move |tx| checkouts::get(tx, id.as_str())).await.ok().flatten();
+        let Some(row) = row else {
+            tracing::error!(checkout = checkout.as_str(), "a checkout to open is not written down");
+            return Ok(Value::Null);
+        };
+        let customer = row.wish.customer.as_str();
+        let marks = metadata(&[
+            (CUSTOMER_KEY, customer),
+            ("quittance_checkout", checkout.as_str()),
+            ("quittance_plan", row.wish.plan.as_str()),
+        ]);
+        let mode = if once {
+            CheckoutMode::Payment { metadata: &marks }
+        } else {
+            let trial = (trial_days > 0).then_some(i64::from(trial_days));
+            CheckoutMode::Subscription { metadata: &marks, trial_period_days: trial }
+        };
+        let wanted = CreateCheckout {
+            mode,
+            customer: provider_customer,
+            lines: &[(price, Some(row.wish.quantity))],
+            success_url: &row.wish.success_url,
+            cancel_url: Some(&row.wish.cancel_url),
+            client_reference_id: Some(customer),
+            metadata: &marks,
+            discount: row.wish.promotion_code.as_deref().map_or(Discount::None, Discount::PromotionCode),
+            locale: None,
+            expires_at_s: None,
+            automatic_tax: false,
+        };
+        let session = self.stripe().send(calls::checkout::create(&wanted, key), Priority::Live).await?;
+        Ok(session_json(&session))
+    }
+
+    /// Closes a session; one that is closed already, or paid, is told apart by its status.
+    async fn expire_session(&self, session: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
+        match self.stripe().send(calls::checkout::expire(session, key), Priority::Live).await {
+            Ok(session) => Ok(session_json(&session)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
+                let session = self.stripe().send(calls::checkout::retrieve(session), Priority::Live).await?;
+                Ok(session_json(&session))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create_portal(
+        &self,
+        customer: &str,
+        return_url: &str,
+        start: &PortalStart,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let flow = match start {
+            PortalStart::Home => PortalFlow::Home,
+            PortalStart::PaymentMethod => PortalFlow::PaymentMethodUpdate,
+            PortalStart::Cancel(subscription) => PortalFlow::SubscriptionCancel(subscription),
+            PortalStart::Change(subscription) => PortalFlow::SubscriptionUpdate(subscription),
+        };
+        let wanted = CreatePortal { customer, return_url: Some(return_url), flow, ..CreatePortal::default() };
+        let session = self.stripe().send(calls::portal::create(&wanted, key), Priority::Live).await?;
+        Ok(json!({ "url": session.url }))
+    }
+
+    async fn update_subscription(
+        &self,
+        id: &str,
+        wanted: &UpdateSubscription<'_>,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let updated =
+            self.stripe().send(calls::subscriptions::update(id, wanted, key), Priority::Live).await?;
+        Ok(json!({ "id": updated.id, "status": updated.status }))
+    }
+
+    /// Ends a subscription now; one that has ended already is what was wanted.
+    async fn cancel_now(&self, id: &str, comment: &str) -> Result<Value, StripeError> {
+        let wanted = CancelSubscription { comment: Some(comment), ..CancelSubscription::default() };
+        let refused = match self.stripe().send(calls::subscriptions::cancel(id, wanted), Priority::Live).await
+        {
+            Ok(ended) => return Ok(json!({ "id": ended.id, "status": ended.status })),
+            Err(error) => error,
+        };
+        if !matches!(refused.kind(), ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. }) {
+            return Err(refused);
+        }
+        let found = self.stripe().send(calls::subscriptions::retrieve(id, &[]), Priority::Live).await?;
+        if matches!(found.status.as_str(), "canceled" | "incomplete_expired") {
+            Ok(json!({ "id": found.id, "status": found.status }))
+        } else {
+            Err(refused)
+        }
+    }
+
+    /// Gives a payment back; one that is given back already is what was wanted.
+    async fn refund_all(
+        &self,
+        row: &CommandRow,
+        payment: &str,
+        amount: i64,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
+        let paid = Paid::PaymentIntent(payment);
+        let call = calls::payments::refund(paid, Some(amount), Some(RefundReason::Duplicate), &marks, key);
+        match self.stripe().send(call, Priority::Live).await {
+            Ok(refund) => Ok(json!({ "id": refund.id, "status": refund.status })),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "charge_already_refunded") => {
+                Ok(json!({ "status": "already_refunded" }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What became of a command whose key the provider has forgotten; `None` when it did nothing, or when
+    /// doing it again is harmless because it only sets a state.
+    async fn look_up(&self, row: &CommandRow, request: &Request) -> Result<Option<Value>, StripeError> {
+        match request {
+            Request::CreateCustomer { customer } => {
+                let since = row.first_sent_at.map_or(0, |at| at.seconds() - 3_600);
+                self.find_customer(customer, since).await
+            }
+            Request::CreateCheckout { checkout, provider_customer, .. } => {
+                let call = calls::checkout::list(provider_customer, Paging::default());
+                let page = self.stripe().send(call, Priority::Live).await?;
+                let ours = |s: &&ObservedCheckout| {
+                    s.metadata.get("quittance_checkout").map(String::as_str) == Some(checkout.as_str())
+                };
+                Ok(page.items.iter().find(ours).map(session_json))
+            }
+            Request::RefundDuplicate { payment, .. } => {
+                let call = calls::payments::list_refunds(Paid::PaymentIntent(payment), Paging::default());
+                let page = self.stripe().send(call, Priority::Live).await?;
+                let ours = page.items.iter().find(|r| {
+                    r.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
+                        && !matches!(r.status.as_deref(), Some("failed" | "canceled"))
+                });
+                Ok(ours.map(|refund| json!({ "id": refund.id, "status": refund.status })))
+            }
+            Request::ExpireCheckout { .. }
+            | Request::CreatePortal { .. }
+            | Request::ChangeSubscription { .. }
+            | Request::CancelSubscription { .. }
+            | Request::ResumeSubscription { .. }
+            | Request::CancelDuplicate { .. } => Ok(None),
+        }
+    }
+}
+
+fn behavior(proration: Proration) -> ProrationBehavior {
+    match proration {
+        Proration::NextInvoice => ProrationBehavior::CreateProrations,
+        Proration::Now => ProrationBehavior::AlwaysInvoice,
+        Proration::None => ProrationBehavior::None,
+    }
+}
+
+fn session_json(session: &ObservedCheckout) -> Value {
+    json!({
+        "id": session.id, "url": session.url, "status": session.status,
+        "payment_status": session.payment_status, "expires_at_s": session.expires_at_s,
+    })
+}

@@ -1,0 +1,278 @@
+//! Commands: changes that we ask a provider to make (engine.md section 4).
+//!
+//! Written down before they are sent; sent with a key derived from what is wanted; an unknown outcome is
+//! resolved by sending again or by looking, never by assuming. Whoever wants the same thing at the same
+//! time shares one command.
+
+mod execute;
+mod record;
+pub mod request;
+
+use quittance_domain::ids::LeaseToken;
+use quittance_domain::lease::{AfterFailure, after_failure};
+use quittance_domain::{CommandId, CustomerId};
+use quittance_store::commands::{self, CommandRow, CommandState, NewCommand, Outcome};
+use quittance_store::outbox::{self, NewAlert};
+use quittance_stripe::error::{ErrorKind, StripeError};
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::problem::{Money, Problem, ProblemCode};
+use crate::telemetry;
+use request::Request;
+
+/// How long one try may take before another worker may take over, in milliseconds.
+const LEASE_MS: i64 = 90_000;
+/// How long a caller waits for a command, in milliseconds.
+pub(crate) const PATIENCE_MS: i64 = 20_000;
+/// Pause between looks at a command that somebody else works on, in milliseconds.
+const LOOK_MS: u64 = 25;
+/// Pause before a caller's own second try, in milliseconds.
+const RETRY_PAUSE_MS: u64 = 250;
+
+/// What to do with a failed try.
+enum Verdict {
+    /// The provider refused for good.
+    Fail,
+    /// Try again.
+    Retry,
+    /// An operator must look: waiting does not mend it.
+    Park,
+}
+
+fn judge(error: &StripeError) -> Verdict {
+    match error.kind() {
+        ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Card { .. } => {
+            Verdict::Fail
+        }
+        ErrorKind::Authentication
+        | ErrorKind::Permission
+        | ErrorKind::WrongMode
+        | ErrorKind::IdempotencyMismatch
+        | ErrorKind::Shape(_) => Verdict::Park,
+        ErrorKind::RateLimited
+        | ErrorKind::LockTimeout
+        | ErrorKind::Conflict
+        | ErrorKind::Provider
+        | ErrorKind::OutcomeUnknown
+        | ErrorKind::NotSent
+        | ErrorKind::Throttled
+        | ErrorKind::CircuitOpen
+        | ErrorKind::Malformed => Verdict::Retry,
+    }
+}
+
+impl Engine {
+    /// Writes a command down in its own transaction. `object` commands are numbered, so that the same wish
+    /// after the last one is over is a new command.
+    pub(crate) async fn want(
+        &self,
+        request: &Request,
+        aggregate: Option<&str>,
+        customer: Option<&CustomerId>,
+    ) -> Result<CommandId, Problem> {
+        let (request, instance, now) = (request.clone(), self.instance().to_owned(), self.now());
+        let (aggregate, customer) = (aggregate.map(str::to_owned), customer.cloned());
+        let id = self
+            .db()
+            .write("commands.want", move |tx| {
+                if let Some(customer) = &customer {
+                    quittance_store::customers::lock(tx, customer)?;
+                }
+                let turn = commands::finished(tx, &request.object())?;
+                let command: NewCommand =
+                    request.command(&instance, aggregate.as_deref(), customer.as_ref(), turn)?;
+                commands::insert(tx, &command, now)?;
+                Ok(command.id())
+            })
+            .await?;
+        Ok(id)
+    }
+
+    /// Carries a command out, or waits for whoever does, and returns the provider's answer.
+    ///
+    /// # Errors
+    /// The provider's refusal, or `outcome_pending` when it takes longer than a caller waits: it is then
+    /// finished in the background.
+    pub(crate) async fn perform(&self, id: &CommandId) -> Result<Value, Problem> {
+        let deadline = self.now().plus_ms(PATIENCE_MS);
+        let mut own_tries = 0_u8;
+        loop {
+            match self.try_once(id).await? {
+                Try::Over(row) => return ending(&row),
+                Try::Parked(error) => return Err(error),
+                Try::Elsewhere => self.world().sleep(LOOK_MS).await,
+                Try::Failed(error) => {
+                    own_tries += 1;
+                    if own_tries >= 3 {
+                        return Err(error.into());
+                    }
+                    let wait = error.retry_after_ms().unwrap_or(RETRY_PAUSE_MS).min(2_000);
+                    self.world().sleep(wait.max(1)).await;
+                }
+            }
+            if self.now() >= deadline {
+                return Err(Problem::new(
+                    ProblemCode::OutcomePending,
+                    "The provider takes longer than usual; the request is finished in the background.",
+                    "Send the same request again with the same Idempotency-Key; it is finished once, never twice.",
+                )
+                .money(Money::Unknown)
+                .retry_after(2));
+            }
+        }
+    }
+
+    /// Carries out commands that are due: those of the outbox, and those whose caller went away.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn perform_due(&self, limit: i64) -> Result<usize, Problem> {
+        let now = self.now();
+        let due = self.db().read("commands.due", move |tx| commands::due(tx, now, limit)).await?;
+        for id in &due {
+            self.try_once(id).await?;
+        }
+        Ok(due.len())
+    }
+
+    async fn try_once(&self, id: &CommandId) -> Result<Try, Problem> {
+        let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
+        let (command, lease) = (id.clone(), token.clone());
+        let claimed = self
+            .db()
+            .write("commands.claim", move |tx| {
+                match commands::claim(tx, &command, &lease, now, now.plus_ms(LEASE_MS))? {
+                    Some(row) => Ok((Some(row), None)),
+                    None => Ok((None, commands::get(tx, &command)?)),
+                }
+            })
+            .await?;
+        let row = match claimed {
+            (Some(row), _) => row,
+            (None, Some(row)) if row.state == CommandState::Pending => return Ok(Try::Elsewhere),
+            (None, Some(row)) => return Ok(Try::Over(Box::new(row))),
+            (None, None) => return Err(Problem::not_found("command")),
+        };
+        self.world().point("command.claimed").await;
+        let request = Request::read(&row)?;
+        let result = self.execute(&row, &request).await;
+        self.world().point("command.answered").await;
+        match result {
+            Ok(answer) => {
+                let held = self.record_success(&row, &request, &token, answer).await?;
+                telemetry::command(&row.kind, "succeeded");
+                if held { self.over(id).await } else { Ok(Try::Elsewhere) }
+            }
+            Err(error) => self.record_trouble(&row, &token, error).await,
+        }
+    }
+
+    async fn over(&self, id: &CommandId) -> Result<Try, Problem> {
+        let command = id.clone();
+        let row = self.db().read("commands.get", move |tx| commands::get(tx, &command)).await?;
+        row.map(|row| Try::Over(Box::new(row))).ok_or_else(|| Problem::not_found("command"))
+    }
+
+    async fn record_trouble(
+        &self,
+        row: &CommandRow,
+        token: &LeaseToken,
+        error: StripeError,
+    ) -> Result<Try, Problem> {
+        let (now, text) = (self.now(), error.to_string());
+        let attempts = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+        let next = after_failure(
+            &self.settings().retry,
+            attempts,
+            false,
+            error.retry_after_ms().and_then(|ms| i64::try_from(ms).ok()),
+            self.world().chance(),
+            now,
+        );
+        tracing::warn!(
+            command = row.id.as_str(),
+            kind = row.kind,
+            customer = row.customer,
+            error = text,
+            "command failed"
+        );
+        let decision = match (judge(&error), next) {
+            (Verdict::Fail, _) => {
+                let problem = Problem::from(error.clone());
+                let body = serde_json::json!({ "code": problem.code.as_str(), "detail": problem.detail, "mend": problem.mend });
+                Decision::Fail(Outcome::Failed(body.to_string(), text.clone()))
+            }
+            (Verdict::Park, _) | (Verdict::Retry, AfterFailure::Park) => Decision::Park,
+            (Verdict::Retry, AfterFailure::RetryAt(next)) => Decision::Retry(next),
+        };
+        let parked = matches!(decision, Decision::Park);
+        let failed = matches!(decision, Decision::Fail(_));
+        let (command, lease) = (row.clone(), token.clone());
+        self.db()
+            .write("commands.record_trouble", move |tx| match &decision {
+                Decision::Fail(outcome) => commands::finish(tx, &command.id, &lease, outcome, now),
+                Decision::Retry(next) => commands::retry(tx, &command.id, &lease, *next, &text),
+                Decision::Park => {
+                    outbox::raise(tx, &parked_alert(&command, &text), now)?;
+                    commands::park(tx, &command.id, &lease, now, &text)
+                }
+            })
+            .await?;
+        telemetry::command(
+            &row.kind,
+            if failed {
+                "failed"
+            } else if parked {
+                "parked"
+            } else {
+                "retried"
+            },
+        );
+        if failed {
+            return self.over(&row.id).await;
+        }
+        Ok(if parked { Try::Parked(error.into()) } else { Try::Failed(error) })
+    }
+}
+
+enum Decision {
+    Fail(Outcome),
+    Retry(quittance_domain::Timestamp),
+    Park,
+}
+
+/// How one try went.
+enum Try {
+    /// The command is over.
+    Over(Box<CommandRow>),
+    /// Somebody else works on it.
+    Elsewhere,
+    /// It failed and may be tried again.
+    Failed(StripeError),
+    /// It waits for an operator.
+    Parked(Problem),
+}
+
+fn ending(row: &CommandRow) -> Result<Value, Problem> {
+    let body: Value =
+        row.result.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
+    if row.state == CommandState::Succeeded {
+        return Ok(body);
+    }
+    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let wanted = text("code");
+    let code = ProblemCode::ALL.iter().copied().find(|code| code.as_str() == wanted);
+    Err(Problem::new(code.unwrap_or(ProblemCode::ProviderRefused), text("detail"), text("mend")))
+}
+
+fn parked_alert(row: &CommandRow, error: &str) -> NewAlert {
+    NewAlert {
+        kind: "command_parked".to_owned(),
+        object: row.id.to_string(),
+        customer: row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
+        aggregate: None,
+        detail: format!("{} could not be carried out: {error}", row.kind),
+        mend: format!("quittance parked retry {}", row.id),
+    }
+}

@@ -1,0 +1,137 @@
+//! Writing down what a command did: its end and its effects on our own records, in one transaction.
+
+use quittance_domain::checkout::CheckoutState;
+use quittance_domain::ids::LeaseToken;
+use quittance_domain::{AggregateKey, Timestamp};
+use quittance_store::aggregates::{self, Hint, Priority};
+use quittance_store::commands::{self, CommandRow, Outcome};
+use quittance_store::customers::{self, LinkedBy};
+use quittance_store::{Tx, checkouts, outbox};
+use serde_json::Value;
+
+use super::request::Request;
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::telemetry::{self, Funnel};
+
+impl Engine {
+    /// `false`: the lease was lost, and whoever has it now records the end.
+    pub(super) async fn record_success(
+        &self,
+        row: &CommandRow,
+        request: &Request,
+        token: &LeaseToken,
+        answer: Value,
+    ) -> Result<bool, Problem> {
+        let (row_, request_, token_, scope) =
+            (row.clone(), request.clone(), token.clone(), self.scope().clone());
+        let (now, answer_) = (self.now(), answer.clone());
+        let held = self
+            .db()
+            .write("commands.record_success", move |tx| {
+                let outcome = Outcome::Succeeded(answer_.to_string());
+                if !commands::finish(tx, &row_.id, &token_, &outcome, now)? {
+                    return Ok(false);
+                }
+                record_effects(tx, &request_, &answer_, &scope, now)?;
+                outbox::resolve(tx, "command_parked", row_.id.as_str(), now)?;
+                if let Some(key) = &row_.aggregate {
+                    let hint = Hint {
+                        key,
+                        priority: Priority::Waiting,
+                        due: now,
+                        unpark: false,
+                        thorough: thorough(&request_),
+                    };
+                    aggregates::mark(tx, &hint, now)?;
+                }
+                Ok(true)
+            })
+            .await?;
+        if held {
+            self.tell(request);
+            if row.aggregate.is_some() {
+                self.wake();
+            }
+        }
+        Ok(held)
+    }
+
+    fn tell(&self, request: &Request) {
+        match request {
+            Request::CreateCheckout { checkout, provider_customer, .. } => {
+                tracing::debug!(provider_customer, "session created");
+                telemetry::funnel(Funnel::CheckoutStarted, None, checkout.as_str(), None);
+            }
+            Request::CreatePortal { provider_customer, .. } => {
+                telemetry::funnel(Funnel::PortalOpened, None, provider_customer, None);
+            }
+            Request::CreateCustomer { .. }
+            | Request::ExpireCheckout { .. }
+            | Request::ChangeSubscription { .. }
+            | Request::CancelSubscription { .. }
+            | Request::ResumeSubscription { .. }
+            | Request::CancelDuplicate { .. }
+            | Request::RefundDuplicate { .. } => {}
+        }
+    }
+}
+
+/// A refund shows in the payments, which only a thorough sync looks at.
+const fn thorough(request: &Request) -> bool {
+    match request {
+        Request::RefundDuplicate { .. } => true,
+        Request::CreateCustomer { .. }
+        | Request::CreateCheckout { .. }
+        | Request::ExpireCheckout { .. }
+        | Request::CreatePortal { .. }
+        | Request::ChangeSubscription { .. }
+        | Request::CancelSubscription { .. }
+        | Request::ResumeSubscription { .. }
+        | Request::CancelDuplicate { .. } => false,
+    }
+}
+
+fn record_effects(
+    tx: &mut dyn Tx,
+    request: &Request,
+    answer: &Value,
+    scope: &quittance_domain::Scope,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    let text = |key: &str| answer.get(key).and_then(Value::as_str);
+    match request {
+        Request::CreateCustomer { customer } => {
+            if let Some(id) = text("id") {
+                customers::link(tx, &scope.to_string(), id, customer, LinkedBy::Created, now)?;
+            }
+        }
+        Request::CreateCheckout { checkout, provider_customer, .. } => {
+            let expires = answer.get("expires_at_s").and_then(Value::as_i64).map(Timestamp::from_seconds);
+            if let Some(session) = text("id") {
+                checkouts::opened(tx, checkout, session, text("url"), expires, now)?;
+            }
+            if text("status") == Some("complete") {
+                // Found paid when it was looked up a day later.
+                let key = AggregateKey::customer(scope.clone(), provider_customer).to_string();
+                let hint =
+                    Hint { key: &key, priority: Priority::Waiting, due: now, unpark: false, thorough: true };
+                aggregates::mark(tx, &hint, now)?;
+            }
+        }
+        Request::ExpireCheckout { checkout, .. } => {
+            let state = match text("status") {
+                Some("complete") => CheckoutState::Processing,
+                Some(_) | None => CheckoutState::Expired,
+            };
+            checkouts::set_state(tx, checkout, state, now)?;
+        }
+        Request::CreatePortal { .. }
+        | Request::ChangeSubscription { .. }
+        | Request::CancelSubscription { .. }
+        | Request::ResumeSubscription { .. }
+        | Request::CancelDuplicate { .. }
+        | Request::RefundDuplicate { .. } => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! What can be asked of a provider, as it is written down.
+//!
+//! No e-mail and no name: they are read from the customer when the command is sent.
+
+use quittance_domain::digest::short_hex;
+use quittance_domain::{CheckoutId, CustomerId, Money};
+use quittance_store::StoreError;
+use quittance_store::commands::{CommandRow, NewCommand};
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Problem, ProblemCode};
+
+/// When a subscription is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelAt {
+    /// With the period that is paid for.
+    PeriodEnd,
+    /// At once.
+    Now,
+}
+
+/// How the difference of a change is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proration {
+    /// Added to the next invoice.
+    NextInvoice,
+    /// Invoiced at once.
+    Now,
+    /// Not at all.
+    None,
+}
+
+/// Where the portal opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortalStart {
+    /// The overview.
+    Home,
+    /// Changing the payment method.
+    PaymentMethod,
+    /// Cancelling this subscription.
+    Cancel(String),
+    /// Changing this subscription.
+    Change(String),
+}
+
+/// A change that we ask a provider to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Request {
+    /// Create the provider's customer of one of ours.
+    #[serde(rename = "customer.create")]
+    CreateCustomer {
+        /// Ours.
+        customer: CustomerId,
+    },
+    /// Open a checkout.
+    #[serde(rename = "checkout.create")]
+    CreateCheckout {
+        /// Ours.
+        checkout: CheckoutId,
+        /// The provider's customer.
+        provider_customer: String,
+        /// The provider's price.
+        price: String,
+        /// Whether it is bought once instead of subscribed to.
+        once: bool,
+        /// Days of trial.
+        trial_days: u32,
+    },
+    /// Close a checkout, so that nobody can pay it any more.
+    #[serde(rename = "checkout.expire")]
+    ExpireCheckout {
+        /// Ours.
+        checkout: CheckoutId,
+        /// The provider's session.
+        session: String,
+    },
+    /// Open the provider's portal for a customer.
+    #[serde(rename = "portal.create")]
+    CreatePortal {
+        /// The provider's customer.
+        provider_customer: String,
+        /// Where it leads back to.
+        return_url: String,
+        /// Where it opens.
+        start: PortalStart,
+        /// Which minute it was asked for: portal addresses are short-lived.
+        minute: i64,
+    },
+    /// Change plan, interval or quantity.
+    #[serde(rename = "subscription.change")]
+    ChangeSubscription {
+        /// Which one.
+        subscription: String,
+        /// Its line.
+        item: String,
+        /// The new price.
+        price: String,
+        /// The new quantity.
+        quantity: i64,
+        /// How the difference is charged.
+        proration: Proration,
+        /// The moment from which it counts, Unix seconds; the preview's.
+        proration_date_s: Option<i64>,
+    },
+    /// End a subscription.
+    #[serde(rename = "subscription.cancel")]
+    CancelSubscription {
+        /// Which one.
+        subscription: String,
+        /// When.
+        at: CancelAt,
+    },
+    /// Take back the end of a subscription.
+    #[serde(rename = "subscription.resume")]
+    ResumeSubscription {
+        /// Which one.
+        subscription: String,
+    },
+    /// Cancel a subscription that is one too many.
+    #[serde(rename = "duplicate.cancel")]
+    CancelDuplicate {
+        /// Which one.
+        subscription: String,
+        /// Which one stays.
+        kept: String,
+    },
+    /// Give back what a duplicate charged.
+    #[serde(rename = "duplicate.refund")]
+    RefundDuplicate {
+        /// Whose payment.
+        subscription: String,
+        /// The payment.
+        payment: String,
+        /// How much.
+        amount: Money,
+    },
+}
+
+impl Request {
+    /// The stable word of its kind.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateCustomer { .. } => "customer.create",
+            Self::CreateCheckout { .. } => "checkout.create",
+            Self::ExpireCheckout { .. } => "checkout.expire",
+            Self::CreatePortal { .. } => "portal.create",
+            Self::ChangeSubscription { .. } => "subscription.change",
+            Self::CancelSubscription { .. } => "subscription.cancel",
+            Self::ResumeSubscription { .. } => "subscription.resume",
+            Self::CancelDuplicate { .. } => "duplicate.cancel",
+            Self::RefundDuplicate { .. } => "duplicate.refund",
+        }
+    }
+
+    /// The object that it changes; commands on one object are numbered.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::CreateCustomer { customer } => format!("customer/{customer}"),
+            Self::CreateCheckout { checkout, .. } | Self::ExpireCheckout { checkout, .. } => {
+                checkout.to_string()
+            }
+            Self::CreatePortal { provider_customer, .. } => format!("portal/{provider_customer}"),
+            Self::ChangeSubscription { subscription, .. }
+            | Self::CancelSubscription { subscription, .. }
+            | Self::ResumeSubscription { subscription } => subscription.clone(),
+            Self::CancelDuplicate { subscription, .. } => format!("duplicate/{subscription}"),
+            Self::RefundDuplicate { payment, .. } => format!("duplicate/{payment}"),
+        }
+    }
+
+    /// Whether the same wish, once granted, is the same for ever: then turns do not count.
+    const fn happens_once(&self) -> bool {
+        match self {
+            Self::CreateCheckout { .. }
+            | Self::ExpireCheckout { .. }
+            | Self::CreatePortal { .. }
+            | Self::CancelDuplicate { .. }
+            | Self::RefundDuplicate { .. } => true,
+            Self::CreateCustomer { .. }
+            | Self::ChangeSubscription { .. }
+            | Self::CancelSubscription { .. }
+            | Self::ResumeSubscription { .. } => false,
+        }
+    }
+
+    /// The row to write down. Its key follows from the database, the wish and the turn, and from nothing else.
+    pub(crate) fn command(
+        &self,
+        instance: &str,
+        aggregate: Option<&str>,
+        customer: Option<&CustomerId>,
+        turn: i64,
+    ) -> Result<NewCommand, StoreError> {
+        let request = serde_json::to_string(self)
+            .map_err(|e| StoreError::Aborted(format!("a command cannot be written: {e}")))?;
+        let turn = if self.happens_once() { 0 } else { turn };
+        let digest = short_hex(&[instance, self.kind(), &request, &turn.to_string()]);
+        Ok(NewCommand {
+            idempotency_key: format!("quittance-{}-{digest}", self.kind()),
+            kind: self.kind(),
+            object: self.object(),
+            aggregate: aggregate.map(str::to_owned),
+            customer: customer.map(ToString::to_string),
+            request,
+        })
+    }
+
+    /// Reads what was written down.
+    pub(crate) fn read(row: &CommandRow) -> Result<Self, Problem> {
+        serde_json::from_str(&row.request).map_err(|error| {
+            tracing::error!(command = row.id.as_str(), error = %error, "a command cannot be read");
+            Problem::new(
+                ProblemCode::Internal,
+                "A command was written by another version and cannot be read.",
+                "Operators: run the version that wrote it until it is done.",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(request: &Request, turn: i64) -> String {
+        request.command("db", None, None, turn).unwrap().idempotency_key
+    }
+
+    #[test]
+    fn the_same_wish_has_the_same_key_and_another_turn_another() {
+        let cancel = Request::CancelSubscription { subscription: "sub_1".into(), at: CancelAt::PeriodEnd };
+        assert_eq!(key(&cancel, 0), key(&cancel, 0));
+        assert_ne!(key(&cancel, 0), key(&cancel, 1), "after a resume the same cancel is a new command");
+        let now = Request::CancelSubscription { subscription: "sub_1".into(), at: CancelAt::Now };
+        assert_ne!(key(&cancel, 0), key(&now, 0));
+        let other = cancel.command("other database", None, None, 0).unwrap().idempotency_key;
+        assert_ne!(key(&cancel, 0), other);
+    }
+
+    #[test]
+    fn a_refund_of_a_duplicate_is_one_for_ever() {
+        let yen = quittance_domain::Currency::parse("jpy").unwrap();
+        let refund = Request::RefundDuplicate {
+            subscription: "sub_1".into(),
+            payment: "pi_1".into(),
+            amount: Money::new(1980, yen),
+        };
+        assert_eq!(key(&refund, 0), key(&refund, 7));
+    }
+}

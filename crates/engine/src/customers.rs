@@ -1,0 +1,174 @@
+//! Customers: telling us of one, and having exactly one for each at the provider.
+
+use quittance_domain::{AggregateKey, CustomerId};
+use quittance_store::aggregates::{self, Hint, Priority};
+use quittance_store::customers::{self, CustomerPatch, CustomerRow, LinkedBy};
+use quittance_store::history::{self, NewLine};
+use quittance_store::mirror::{self, SubscriptionRow};
+use serde_json::json;
+
+use crate::api_keys::Caller;
+use crate::commands::request::Request;
+use crate::engine::Engine;
+use crate::problem::{Problem, ProblemCode};
+
+/// Longest e-mail, name or locale, in bytes.
+const MAX_TEXT: usize = 320;
+/// Most metadata entries, and the longest key and value, in bytes.
+const MAX_METADATA: (usize, usize, usize) = (50, 40, 500);
+
+/// Everything that callers may know of a customer.
+#[derive(Debug, Clone)]
+pub struct CustomerView {
+    /// The customer.
+    pub customer: CustomerRow,
+    /// Its subscriptions over all providers, newest first.
+    pub subscriptions: Vec<SubscriptionRow>,
+    /// Its one-off purchases.
+    pub purchases: Vec<quittance_domain::projection::Purchase>,
+}
+
+fn check_patch(patch: &CustomerPatch) -> Result<(), Problem> {
+    for (field, value) in [("email", &patch.email), ("name", &patch.name), ("locale", &patch.locale)] {
+        if value.as_ref().is_some_and(|v| v.len() > MAX_TEXT || v.chars().any(char::is_control)) {
+            return Err(Problem::invalid(format!(
+                "`{field}` must have at most {MAX_TEXT} bytes and no control characters."
+            )));
+        }
+    }
+    if patch
+        .email
+        .as_ref()
+        .is_some_and(|e| !e.split_once('@').is_some_and(|(l, d)| !l.is_empty() && !d.is_empty()))
+    {
+        return Err(Problem::invalid("`email` must be an e-mail address."));
+    }
+    let (most, key_max, value_max) = MAX_METADATA;
+    if let Some(metadata) = &patch.metadata
+        && (metadata.len() > most
+            || metadata
+                .iter()
+                .any(|(k, v)| k.is_empty() || k.len() > key_max || v.len() > value_max || v.contains('\0')))
+    {
+        return Err(Problem::invalid(format!(
+            "`metadata` may have {most} entries with keys of 1 to {key_max} and values of up to {value_max} bytes."
+        )));
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Creates a customer or changes the fields that are named.
+    ///
+    /// # Errors
+    /// `invalid_request` for a field that cannot be.
+    pub async fn put_customer(&self, id: &CustomerId, patch: CustomerPatch) -> Result<CustomerRow, Problem> {
+        check_patch(&patch)?;
+        let (id, now) = (id.clone(), self.now());
+        Ok(self.db().write("customers.put", move |tx| customers::upsert(tx, &id, &patch, now)).await?)
+    }
+
+    /// A customer with what it has.
+    ///
+    /// # Errors
+    /// `not_found` for one that we were never told of.
+    pub async fn customer(&self, id: &str) -> Result<CustomerView, Problem> {
+        let key = id.to_owned();
+        let view = self
+            .db()
+            .read("customers.view", move |tx| {
+                let Some(customer) = customers::get(tx, &key)? else { return Ok(None) };
+                Ok(Some(CustomerView {
+                    customer,
+                    subscriptions: mirror::subscriptions_of_customer(tx, &key)?,
+                    purchases: mirror::purchases_of_customer(tx, &key)?,
+                }))
+            })
+            .await?;
+        view.ok_or_else(|| Problem::not_found("customer"))
+    }
+
+    /// The provider's customer of one of ours, created if there is none. However many ask at once, one
+    /// is created: all share one command.
+    ///
+    /// # Errors
+    /// The provider's refusal, or `outcome_pending`.
+    pub async fn provider_customer(&self, id: &CustomerId) -> Result<String, Problem> {
+        if let Some(found) = self.known_provider_customer(id).await? {
+            return Ok(found);
+        }
+        let request = Request::CreateCustomer { customer: id.clone() };
+        let command = self.want(&request, None, Some(id)).await?;
+        self.perform(&command).await?;
+        self.known_provider_customer(id).await?.ok_or_else(|| {
+            Problem::new(
+                ProblemCode::Internal,
+                "The provider's customer was created but not linked.",
+                "See the server's log.",
+            )
+        })
+    }
+
+    /// The provider's customer of one of ours, if there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn known_provider_customer(&self, id: &CustomerId) -> Result<Option<String>, Problem> {
+        let (id, scope) = (id.clone(), self.scope().to_string());
+        let ids = self
+            .db()
+            .read("customers.provider_ids", move |tx| customers::provider_ids(tx, &id, &scope))
+            .await?;
+        Ok(ids.into_iter().next())
+    }
+
+    /// Links a provider's customer to ours because an operator says so, and looks at it at once.
+    ///
+    /// # Errors
+    /// `not_found` when we do not know the customer, `provider_refused` when the provider does not know its own.
+    pub async fn link_customer(
+        &self,
+        id: &CustomerId,
+        provider_customer: &str,
+        by: &Caller,
+    ) -> Result<(), Problem> {
+        use quittance_stripe::calls;
+        use quittance_stripe::client::Priority as CallPriority;
+        let found =
+            self.stripe().send(calls::customers::retrieve(provider_customer), CallPriority::Live).await?;
+        let key = AggregateKey::customer(self.scope().clone(), &found.id).to_string();
+        let (id, scope, now, by) = (id.clone(), self.scope().to_string(), self.now(), by.key.clone());
+        let linked = self
+            .db()
+            .write("customers.link", move |tx| {
+                if !customers::lock(tx, &id)? {
+                    return Ok(false);
+                }
+                let before = customers::linked(tx, &scope, &found.id)?;
+                customers::link(tx, &scope, &found.id, &id, LinkedBy::Operator, now)?;
+                let line = NewLine {
+                    customer: Some(id.clone()),
+                    aggregate: Some(key.clone()),
+                    at: now,
+                    kind: "customer.linked".into(),
+                    object: found.id.clone(),
+                    data: json!({ "before": before }).to_string(),
+                    cause: json!({ "api_key": by }).to_string(),
+                };
+                history::insert(tx, &line)?;
+                if let Some(before) = before.filter(|b| *b != id) {
+                    // What the old customer held through this one goes with the next sync; until then nobody's.
+                    mirror::replace_holdings(tx, &key, &before, &[])?;
+                    customers::touch(tx, &before)?;
+                }
+                let hint =
+                    Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
+                aggregates::mark(tx, &hint, now)?;
+                customers::touch(tx, &id)?;
+                Ok(true)
+            })
+            .await?;
+        self.wake();
+        if linked { Ok(()) } else { Err(Problem::not_found("customer")) }
+    }
+}

@@ -1,0 +1,160 @@
+//! Grants: what an operator gives by hand, with a reason, and takes back.
+
+use quittance_domain::{CustomerId, FeatureKey, GrantId, PlanKey, Timestamp};
+use quittance_store::customers;
+use quittance_store::grants::{self, Gift, GrantRow};
+use quittance_store::history::{self, NewLine};
+use serde_json::json;
+
+use crate::api_keys::Caller;
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+/// What to give.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// A plan of the catalog; or a feature, not both.
+    pub plan: Option<String>,
+    /// A feature of the catalog.
+    pub feature: Option<String>,
+    /// A limit on the feature.
+    pub limit: Option<i64>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+    /// Makes the id, so that a repeated request gives once.
+    pub idempotency: Option<String>,
+}
+
+impl Engine {
+    fn gift(&self, new: &NewGrant) -> Result<Gift, Problem> {
+        if new.limit.is_some_and(|limit| limit < 0) {
+            return Err(Problem::invalid("`limit` must not be negative."));
+        }
+        match (&new.plan, &new.feature) {
+            (Some(plan), None) => match self.catalog().plan(plan) {
+                Some(known) => Ok(Gift::Plan(PlanKey::clone(&known.key))),
+                None => Err(Problem::invalid("`plan` is not in the catalog.")),
+            },
+            (None, Some(feature)) => {
+                let key = FeatureKey::parse(feature).map_err(|e| Problem::invalid(e.to_string()))?;
+                if self.catalog().features().iter().any(|f| f.key == key) {
+                    Ok(Gift::Feature(key, new.limit))
+                } else {
+                    Err(Problem::invalid("`feature` is not in the catalog."))
+                }
+            }
+            (Some(_), Some(_)) | (None, None) => Err(Problem::invalid("Name either `plan` or `feature`.")),
+        }
+    }
+
+    /// Gives a plan or a feature to a customer, at once.
+    ///
+    /// # Errors
+    /// `not_found` for an unknown customer, `invalid_request` for what the catalog does not have.
+    pub async fn grant(
+        &self,
+        customer: &CustomerId,
+        new: &NewGrant,
+        by: &Caller,
+    ) -> Result<GrantRow, Problem> {
+        if new.reason.trim().is_empty() || new.reason.len() > 500 {
+            return Err(Problem::invalid("`reason` must say in 1 to 500 bytes why."));
+        }
+        let row = GrantRow {
+            id: match &new.idempotency {
+                Some(seed) => GrantId::derived(&["grant", seed]),
+                None => GrantId::from_random(self.world().random()),
+            },
+            customer: customer.clone(),
+            gift: self.gift(new)?,
+            expires_at: new.expires_at,
+            reason: new.reason.clone(),
+            created_by: by.key.to_string(),
+            created_at: self.now(),
+            revoked_at: None,
+        };
+        let (grant, now) = (row.clone(), self.now());
+        let known = self
+            .db()
+            .write("grants.put", move |tx| {
+                if !customers::lock(tx, &grant.customer)? {
+                    return Ok(false);
+                }
+                if grants::put(tx, &grant)? {
+                    history::insert(
+                        tx,
+                        &line(
+                            &grant.customer,
+                            &grant.id,
+                            "grant.given",
+                            &grant.reason,
+                            &grant.created_by,
+                            now,
+                        ),
+                    )?;
+                    customers::touch(tx, &grant.customer)?;
+                }
+                Ok(true)
+            })
+            .await?;
+        if !known {
+            return Err(Problem::not_found("customer"));
+        }
+        self.reload(customer.as_str()).await?;
+        Ok(row)
+    }
+
+    /// Takes a grant back, at once.
+    ///
+    /// # Errors
+    /// `not_found` when this customer has no such grant in force.
+    pub async fn revoke_grant(&self, customer: &CustomerId, id: &str, by: &Caller) -> Result<(), Problem> {
+        let (owner, grant, now, by) = (customer.clone(), id.to_owned(), self.now(), by.key.to_string());
+        let found = self
+            .db()
+            .write("grants.revoke", move |tx| {
+                if !grants::revoke(tx, &grant, &owner, now)? {
+                    return Ok(false);
+                }
+                history::insert(tx, &line(&owner, &grant, "grant.revoked", "", &by, now))?;
+                customers::touch(tx, &owner)?;
+                Ok(true)
+            })
+            .await?;
+        if !found {
+            return Err(Problem::not_found("grant in force"));
+        }
+        self.reload(customer.as_str()).await?;
+        Ok(())
+    }
+
+    /// A customer's grants, past ones too.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn grants_of(&self, customer: &CustomerId) -> Result<Vec<GrantRow>, Problem> {
+        let id = customer.clone();
+        Ok(self.db().read("grants.of_customer", move |tx| grants::of_customer(tx, id.as_str())).await?)
+    }
+}
+
+fn line(
+    customer: &CustomerId,
+    grant: &impl std::fmt::Display,
+    kind: &str,
+    reason: &str,
+    by: &str,
+    now: Timestamp,
+) -> NewLine {
+    NewLine {
+        customer: Some(customer.clone()),
+        aggregate: None,
+        at: now,
+        kind: kind.to_owned(),
+        object: grant.to_string(),
+        data: json!({ "reason": reason }).to_string(),
+        cause: json!({ "api_key": by }).to_string(),
+    }
+}

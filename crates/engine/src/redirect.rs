@@ -1,0 +1,79 @@
+//! Layer 1: the buyer comes back. The redirect grants nothing: it marks the aggregate dirty, waits a
+//! moment for the sync, and tells where the checkout stands.
+
+use quittance_domain::AggregateKey;
+use quittance_domain::checkout::CheckoutState;
+use quittance_store::aggregates::{self, Hint, Priority};
+use quittance_store::checkouts::CheckoutRow;
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+/// Pause between looks while waiting, in milliseconds.
+const LOOK_MS: u64 = 20;
+
+impl Engine {
+    /// Where a checkout stands, after having looked at the provider if that can still change.
+    ///
+    /// # Errors
+    /// `not_found` for a session that is not ours.
+    pub async fn checkout_returned(&self, session: &str, wait_ms: i64) -> Result<CheckoutRow, Problem> {
+        let row = self.checkout_row(session).await?;
+        match row.state {
+            CheckoutState::Complete | CheckoutState::Expired => return Ok(row),
+            CheckoutState::Creating | CheckoutState::Open | CheckoutState::Processing => {}
+        }
+        let Some(provider_customer) = self.known_provider_customer(&row.wish.customer).await? else {
+            return Ok(row);
+        };
+        let key = AggregateKey::customer(self.scope().clone(), &provider_customer).to_string();
+        let (marked, now) = (key.clone(), self.now());
+        let mark = self
+            .db()
+            .write("redirect.mark", move |tx| {
+                let hint = Hint {
+                    key: &marked,
+                    priority: Priority::Waiting,
+                    due: now,
+                    unpark: false,
+                    thorough: false,
+                };
+                aggregates::mark(tx, &hint, now)
+            })
+            .await?;
+        self.wake();
+        self.wait_for(&key, mark, wait_ms).await?;
+        self.checkout_row(session).await
+    }
+
+    /// Waits until an aggregate has answered a mark, at most `wait_ms`; `true` when it has.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn wait_for(&self, key: &str, mark: i64, wait_ms: i64) -> Result<bool, Problem> {
+        let deadline = self.now().plus_ms(wait_ms);
+        loop {
+            let id = key.to_owned();
+            let row = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &id)).await?;
+            if row.as_ref().is_some_and(|row| row.done >= mark) {
+                return Ok(true);
+            }
+            if self.now() >= deadline || row.is_some_and(|row| row.parked_at.is_some()) {
+                return Ok(false);
+            }
+            let synced = self.synced().notified();
+            let pause = self.world().sleep(LOOK_MS);
+            futures_util::future::select(std::pin::pin!(synced), pause).await;
+        }
+    }
+
+    /// Waits until everything that an aggregate was marked for by now is answered.
+    pub(crate) async fn wait_clean(&self, key: &str, wait_ms: i64) -> Result<bool, Problem> {
+        let id = key.to_owned();
+        let row = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &id)).await?;
+        match row {
+            Some(row) => self.wait_for(key, row.wanted, wait_ms).await,
+            None => Ok(true),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Layer 3: the sweep. It lists what the provider has, compares with the mirror, and marks what differs;
+//! it also reads the provider's own list of events, so that a webhook that never came is made good.
+//!
+//! It writes nothing around the one door: finding a difference is just another hint.
+
+use quittance_domain::ids::LeaseToken;
+use quittance_domain::time::MINUTE_MS;
+use quittance_domain::{AggregateKey, Timestamp};
+use quittance_store::aggregates::{self, Hint, Priority as Urgency};
+use quittance_store::inbox::{self, NewEvent};
+use quittance_store::mirror;
+use quittance_store::sweeps::{self, SweepLease, SweepRow};
+use quittance_stripe::calls::events::ListEvents;
+use quittance_stripe::calls::subscriptions::ListSubscriptions;
+use quittance_stripe::calls::{self, Call, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::StripeError;
+use quittance_stripe::observe::ObservedSubscription;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::sync::digest_of;
+use crate::{inbox as inbox_of_engine, telemetry};
+
+const KIND: &str = "provider";
+const LEASE_MS: i64 = 2 * MINUTE_MS;
+/// Events are looked for this far before the last run began: clocks differ, and lists lag.
+const OVERLAP_MS: i64 = 10 * MINUTE_MS;
+/// The provider keeps events for 30 days.
+const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
+/// Pages of one run at most; a longer run goes on next time.
+const MOST_PAGES: u32 = 5_000;
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// Subscriptions that were compared.
+    pub subscriptions: u64,
+    /// Those that the mirror has otherwise.
+    pub differing: u64,
+    /// Those that the mirror does not have.
+    pub unknown: u64,
+    /// Those that the mirror has and the provider no longer lists.
+    pub gone: u64,
+    /// Events that the provider lists.
+    pub events: u64,
+    /// Those that had not reached us.
+    pub missed_events: u64,
+    /// Calls to the provider.
+    pub calls: u64,
+}
+
+/// Where an interrupted run goes on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Cursor {
+    after: Option<String>,
+    report: SweepReport,
+    seen: bool,
+}
+
+impl Engine {
+    /// Runs the sweep if it is due (or `by_hand`) and no other node runs it; `None` when it is not.
+    /// With `dry_run` it only counts.
+    ///
+    /// # Errors
+    /// What the provider or the database says; the run goes on from its checkpoint next time.
+    pub async fn sweep(&self, by_hand: bool, dry_run: bool) -> Result<Option<SweepReport>, Problem> {
+        let lease = SweepLease {
+            kind: KIND,
+            scope: self.scope().to_string(),
+            token: LeaseToken::from_random(self.world().random()),
+        };
+        let (claim, now) = (lease.clone(), self.now());
+        let claimed = self
+            .db()
+            .write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, now.plus_ms(LEASE_MS), by_hand))
+            .await?;
+        let Some(row) = claimed else { return Ok(None) };
+        match self.run_sweep(&lease, &row, dry_run).await {
+            Ok(report) => Ok(Some(report)),
+            Err(problem) => {
+                let (held, next) = (lease.clone(), self.now().plus_ms(MINUTE_MS));
+                self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
+                Err(problem)
+            }
+        }
+    }
+
+    async fn run_sweep(
+        &self,
+        lease: &SweepLease,
+        row: &SweepRow,
+        dry_run: bool,
+    ) -> Result<SweepReport, Problem> {
+        let began = row.started_at.unwrap_or_else(|| self.now());
+        let mut cursor: Cursor =
+            row.cursor.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        if !cursor.seen {
+            self.sweep_subscriptions(lease, &mut cursor, dry_run).await?;
+        }
+        let since = row.watermark.map_or(began.plus_ms(-EVENTS_KEPT_MS), |mark| mark.plus_ms(-OVERLAP_MS));
+        self.sweep_events(since, &mut cursor.report, dry_run).await?;
+        let report = cursor.report;
+        let (held, now) = (lease.clone(), self.now());
+        let next = now.plus_ms(self.settings().sweep_every_ms);
+        let text = serde_json::to_string(&report).unwrap_or_default();
+        let watermark = (!dry_run).then_some(began);
+        self.db()
+            .write("sweep.finish", move |tx| sweeps::finish(tx, &held, now, next, watermark, &text))
+            .await?;
+        tracing::info!(
+            subscriptions = report.subscriptions,
+            differing = report.differing,
+            unknown = report.unknown,
+            gone = report.gone,
+            missed_events = report.missed_events,
+            calls = report.calls,
+            dry_run,
+            "sweep done"
+        );
+        self.wake();
+        Ok(report)
+    }
+
+    /// Lists behind the limiter's reserve: live traffic goes first, and being held back only means waiting.
+    async fn listed<T>(
+        &self,
+        make: impl Fn() -> Call<T>,
+        report: &mut SweepReport,
+    ) -> Result<T, StripeError> {
+        loop {
+            report.calls += 1;
+            match self.stripe().send(make(), Priority::Sweep).await {
+                Err(error) if error.is_local() => {
+                    report.calls -= 1;
+                    self.world().sleep(error.retry_after_ms().unwrap_or(100).clamp(5, 5_000)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn sweep_subscriptions(
+        &self,
+        lease: &SweepLease,
+        cursor: &mut Cursor,
+        dry_run: bool,
+    ) -> Result<(), Problem> {
+        for _ in 0..MOST_PAGES {
+            let after = cursor.after.clone();
+            let page = self
+                .listed(
+                    || {
+                        calls::subscriptions::list(&ListSubscriptions {
+                            paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                            ..Default::default()
+                        })
+                    },
+                    &mut cursor.report,
+                )
+                .await?;
+            self.compare(&page.items, &mut cursor.report, dry_run).await?;
+            cursor.after = page.last_id.clone();
+            cursor.seen = !page.has_more;
+            let (held, text) = (lease.clone(), serde_json::to_string(&cursor).unwrap_or_default());
+            let until = self.now().plus_ms(LEASE_MS);
+            let still = self
+                .db()
+                .write("sweep.checkpoint", move |tx| sweeps::checkpoint(tx, &held, &text, until))
+                .await?;
+            self.world().point("sweep.checkpointed").await;
+            if !still || cursor.seen {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare(
+        &self,
+        listed: &[ObservedSubscription],
+        report: &mut SweepReport,
+        dry_run: bool,
+    ) -> Result<(), Problem> {
+        let scope = self.scope().to_string();
+        let ids: Vec<String> = listed.iter().map(|s| s.id.clone()).collect();
+        let known = self.db().read("sweep.digests", move |tx| mirror::digests(tx, &scope, &ids)).await?;
+        let mut dirty: Vec<String> = Vec::new();
+        for (subscription, mirrored) in listed.iter().zip(known) {
+            report.subscriptions += 1;
+            let kind = match mirrored {
+                Some(digest) if digest == digest_of(subscription) => continue,
+                Some(_) => "differing",
+                None => "unknown",
+            };
+            report.differing += u64::from(kind == "differing");
+            report.unknown += u64::from(kind == "unknown");
+            telemetry::drift(kind);
+            tracing::warn!(subscription = subscription.id, kind, "drift");
+            if let Some(customer) = &subscription.customer {
+                dirty.push(AggregateKey::customer(self.scope().clone(), &customer.id).to_string());
+            }
+        }
+        if !dry_run {
+            self.mark_swept(dirty).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark_swept(&self, mut keys: Vec<String>) -> Result<(), Problem> {
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        self.db()
+            .write("sweep.mark", move |tx| {
+                let hints: Vec<Hint<'_>> = keys
+                    .iter()
+                    .map(|key| Hint {
+                        key,
+                        priority: Urgency::Sweep,
+                        due: now,
+                        unpark: false,
+                        thorough: true,
+                    })
+                    .collect();
+                aggregates::mark_all(tx, &hints, now)
+            })
+            .await?;
+        self.wake();
+        Ok(())
+    }
+
+    async fn sweep_events(
+        &self,
+        since: Timestamp,
+        report: &mut SweepReport,
+        dry_run: bool,
+    ) -> Result<(), Problem> {
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let from = after.clone();
+            let page = self
+                .listed(
+                    || {
+                        calls::events::list(&ListEvents {
+                            created_gte_s: Some(since.seconds()),
+                            paging: Paging { starting_after: from.as_deref(), ..Paging::default() },
+                            ..Default::default()
+                        })
+                    },
+                    report,
+                )
+                .await?;
+            report.events += page.items.len() as u64;
+            let now = self.now();
+            let events: Vec<NewEvent> = page
+                .items
+                .iter()
+                .filter_map(|e| {
+                    inbox_of_engine::new_event(e.json.as_bytes(), self.scope(), "sweep", now, now).ok()
+                })
+                .collect();
+            report.missed_events += self.store_missed(events, dry_run).await?;
+            after = page.last_id.clone();
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the events that had not reached us, which marks their aggregates.
+    async fn store_missed(&self, events: Vec<NewEvent>, dry_run: bool) -> Result<u64, Problem> {
+        let missed = self
+            .db()
+            .write("sweep.store_missed", move |tx| {
+                let mut missed: Vec<NewEvent> = Vec::new();
+                for event in &events {
+                    let ids = [event.event_id.as_str()];
+                    if !inbox::missing(tx, event.provider, &event.account, &ids)?.is_empty() {
+                        missed.push(event.clone());
+                    }
+                }
+                if !dry_run && !missed.is_empty() {
+                    inbox::accept(tx, &missed)?;
+                }
+                Ok(missed)
+            })
+            .await?;
+        for event in &missed {
+            telemetry::drift("missed_event");
+            tracing::warn!(event = event.event_id, kind = event.event_type, "an event had not reached us");
+        }
+        if !missed.is_empty() {
+            self.wake();
+        }
+        Ok(missed.len() as u64)
+    }
+}

@@ -1,0 +1,373 @@
+//! The one door through which observed truth enters: project and commit once, behind the fence.
+
+use std::sync::Arc;
+
+use quittance_domain::checkout::CheckoutState;
+use quittance_domain::entitlement::SourceKind;
+use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
+use quittance_domain::subscription::Subscription;
+use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp};
+use quittance_store::aggregates::{self, Claim};
+use quittance_store::customers::{CustomerPatch, LinkedBy};
+use quittance_store::history::NewLine;
+use quittance_store::mirror::HoldingRow;
+use quittance_store::outbox::NewAlert;
+use quittance_store::{Tx, checkouts, commands, customers, history, mirror, outbox};
+use serde_json::json;
+
+use super::fetch::{Context, Fetched};
+use super::{SyncEnd, SyncError};
+use crate::commands::request::Request;
+use crate::engine::Engine;
+use crate::settings::OnDuplicate;
+use crate::telemetry::{self, Funnel};
+
+/// Everything that one apply needs, fixed before the transaction, so that the transaction can be run again.
+struct Input {
+    claim: Claim,
+    scope: String,
+    /// Which database this is: part of every command's key.
+    instance: String,
+    provider_customer: String,
+    context: Context,
+    fetched: Fetched,
+    policy: quittance_domain::AccessPolicy,
+    on_duplicate: OnDuplicate,
+    now: Timestamp,
+}
+
+/// What a committed apply wants to be followed by.
+#[derive(Debug, Clone, Default)]
+struct Applied {
+    customer: Option<CustomerId>,
+    access: Vec<(String, Access, Option<String>)>,
+    completed: Vec<(CheckoutId, String)>,
+    notified: Vec<String>,
+    alerts: Vec<String>,
+    commands: bool,
+}
+
+impl Engine {
+    pub(super) async fn apply(
+        &self,
+        claim: &Claim,
+        provider_customer: &str,
+        context: Context,
+        fetched: Fetched,
+    ) -> Result<SyncEnd, SyncError> {
+        let input = Arc::new(Input {
+            claim: claim.clone(),
+            scope: self.scope().to_string(),
+            instance: self.instance().to_owned(),
+            provider_customer: provider_customer.to_owned(),
+            context,
+            fetched,
+            policy: self.settings().access,
+            on_duplicate: self.settings().on_duplicate,
+            now: self.now(),
+        });
+        let catalog = self.catalog_handle();
+        self.world().point("apply.before_commit").await;
+        let applied = self.db().write("sync.apply", move |tx| apply(tx, &input, &catalog)).await?;
+        self.world().point("apply.after_commit").await;
+        let Some(applied) = applied else { return Ok(SyncEnd::Fenced) };
+        self.follow_up(claim, applied).await;
+        Ok(SyncEnd::Done)
+    }
+
+    /// Brings memory up to date and tells logs and metrics; nothing here is needed for correctness.
+    async fn follow_up(&self, claim: &Claim, applied: Applied) {
+        if let Some(customer) = &applied.customer
+            && let Err(problem) = self.reload(customer.as_str()).await
+        {
+            tracing::warn!(customer = customer.as_str(), error = %problem, "not reloaded; the next question loads it");
+        }
+        let customer = applied.customer.as_ref();
+        for (object, access, plan) in &applied.access {
+            telemetry::access_changed(access.as_str());
+            tracing::info!(
+                customer = customer.map(CustomerId::as_str),
+                subscription = object,
+                plan,
+                access = access.as_str(),
+                aggregate = claim.key,
+                "access changed"
+            );
+            if *access == Access::Revoked {
+                telemetry::funnel(Funnel::EntitlementRevoked, customer, object, plan.as_deref());
+            }
+        }
+        for (checkout, plan) in &applied.completed {
+            telemetry::funnel(Funnel::CheckoutCompleted, customer, checkout.as_str(), Some(plan));
+        }
+        for invoice in &applied.notified {
+            telemetry::funnel(Funnel::PaymentFailedNotified, customer, invoice, None);
+        }
+        for kind in &applied.alerts {
+            telemetry::alert(kind);
+        }
+        if applied.commands {
+            self.wake();
+        }
+    }
+}
+
+/// `None`: the fence was closed, and nothing was written.
+fn apply(
+    tx: &mut dyn Tx,
+    input: &Input,
+    catalog: &quittance_domain::Catalog,
+) -> quittance_store::Result<Option<Applied>> {
+    // The fence first: it also locks the row, so that nothing can slip in between check and commit.
+    if !aggregates::complete(tx, &input.claim, input.now)? {
+        return Ok(None);
+    }
+    let mut stored = input.context.stored.clone();
+    let newly_linked = link(tx, input, &mut stored.customer)?;
+    let projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
+    let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
+    write_mirror(tx, input, &projection)?;
+    if let Some(customer) = &stored.customer {
+        if newly_linked {
+            history::adopt(tx, &input.claim.key, customer)?;
+        }
+        settle_checkouts(tx, input, &mut applied)?;
+        let same =
+            projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
+        if newly_linked || !same {
+            mirror::replace_holdings(tx, &input.claim.key, customer, &holdings_of(&projection))?;
+            customers::touch(tx, customer)?;
+        }
+    }
+    write_history(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
+    write_effects(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
+    write_alerts(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
+    aggregates::set_look_at(tx, &input.claim.key, projection.look_again_at)?;
+    Ok(Some(applied))
+}
+
+/// Links the provider's customer by its own metadata when nobody is linked yet. An existing link always
+/// wins; what contradicts it becomes an anomaly in the projection.
+fn link(tx: &mut dyn Tx, input: &Input, customer: &mut Option<CustomerId>) -> quittance_store::Result<bool> {
+    if customer.is_none() {
+        *customer = customers::linked(tx, &input.scope, &input.provider_customer)?;
+    }
+    if customer.is_some() {
+        return Ok(false);
+    }
+    let mut named: Vec<&CustomerId> = input.fetched.named_customer.iter().collect();
+    named.extend(input.fetched.observed.subscriptions.iter().filter_map(|s| s.named_customer.as_ref()));
+    named.sort();
+    named.dedup();
+    // Two different names are a contradiction, never a guess.
+    let [one] = named.as_slice() else { return Ok(false) };
+    customers::upsert(tx, one, &CustomerPatch::default(), input.now)?;
+    customers::link(tx, &input.scope, &input.provider_customer, one, LinkedBy::Metadata, input.now)?;
+    *customer = Some((*one).clone());
+    Ok(true)
+}
+
+fn write_mirror(tx: &mut dyn Tx, input: &Input, projection: &Projection) -> quittance_store::Result<()> {
+    let (scope, key, now) = (&input.scope, &input.claim.key, input.now);
+    for subscription in &projection.subscriptions {
+        let digest = input
+            .fetched
+            .digests
+            .iter()
+            .find(|(id, _)| *id == subscription.facts.id)
+            .map_or("missing", |(_, digest)| digest.as_str());
+        mirror::put_subscription(tx, scope, key, subscription, digest, now)?;
+    }
+    let known = &input.context.stored;
+    for purchase in projection.purchases.iter().filter(|p| !known.purchases.contains(p)) {
+        mirror::put_purchase(tx, scope, key, purchase, now)?;
+    }
+    for payment in projection.payments.iter().filter(|p| !known.payments.contains(p)) {
+        let customer = projection.subscriptions.iter().find_map(|s| s.customer.as_ref());
+        mirror::put_payment(tx, scope, key, customer, payment, now)?;
+    }
+    Ok(())
+}
+
+fn holdings_of(projection: &Projection) -> Vec<HoldingRow> {
+    let subscriptions = projection.subscriptions.iter().filter(|s| s.customer.is_some()).flat_map(|s| {
+        s.plans.iter().map(|held| HoldingRow {
+            kind: SourceKind::Subscription,
+            source: s.facts.id.clone(),
+            line: held.item.clone(),
+            plan: held.plan.clone(),
+            quantity: held.quantity,
+            standing: s.standing,
+        })
+    });
+    let purchases = projection.purchases.iter().filter(|p| p.customer.is_some()).filter_map(|p| {
+        Some(HoldingRow {
+            kind: SourceKind::Purchase,
+            source: p.facts.id.clone(),
+            line: String::new(),
+            plan: p.facts.plan.clone()?,
+            quantity: p.facts.quantity,
+            standing: p.standing,
+        })
+    });
+    subscriptions.chain(purchases).collect()
+}
+
+fn settle_checkouts(tx: &mut dyn Tx, input: &Input, applied: &mut Applied) -> quittance_store::Result<()> {
+    for (id, state) in &input.fetched.checkouts {
+        let Some(row) = input.context.checkouts.iter().find(|c| c.id == *id) else { continue };
+        if row.state == *state || !checkouts::set_state(tx, id, *state, input.now)? {
+            continue;
+        }
+        if *state == CheckoutState::Complete {
+            applied.completed.push((id.clone(), row.wish.plan.to_string()));
+        }
+        let line = NewLine {
+            customer: Some(row.wish.customer.clone()),
+            aggregate: Some(input.claim.key.clone()),
+            at: input.now,
+            kind: format!("checkout.{}", state.as_str()),
+            object: id.to_string(),
+            data: json!({ "plan": row.wish.plan, "session": row.session }).to_string(),
+            cause: cause(input),
+        };
+        history::insert(tx, &line)?;
+    }
+    Ok(())
+}
+
+fn cause(input: &Input) -> String {
+    let events: Vec<serde_json::Value> =
+        input.context.hints.iter().map(|(id, kind)| json!({ "event": id, "type": kind })).collect();
+    json!({ "sync": input.claim.target, "events": events }).to_string()
+}
+
+fn write_history(
+    tx: &mut dyn Tx,
+    input: &Input,
+    customer: Option<&CustomerId>,
+    projection: &Projection,
+    applied: &mut Applied,
+) -> quittance_store::Result<()> {
+    for change in &projection.history {
+        let line = NewLine {
+            customer: customer.cloned(),
+            aggregate: Some(input.claim.key.clone()),
+            at: input.now,
+            kind: change.kind.to_owned(),
+            object: change.object.clone(),
+            data: change.data.to_string(),
+            cause: cause(input),
+        };
+        history::insert(tx, &line)?;
+        if change.kind.ends_with("access_changed") || change.kind == "access.changed" {
+            applied.access.extend(access_of(projection, &change.object, input.now));
+        }
+    }
+    Ok(())
+}
+
+fn access_of(
+    projection: &Projection,
+    object: &str,
+    now: Timestamp,
+) -> Option<(String, Access, Option<String>)> {
+    let plan = |s: &Subscription| s.plan().map(|held| held.plan.to_string());
+    let subscription =
+        projection.subscriptions.iter().find(|s| s.facts.id == object).map(|s| (s.access, plan(s)));
+    let purchase = projection
+        .purchases
+        .iter()
+        .find(|p| p.facts.id == object)
+        .map(|p| (p.standing.at(now), p.facts.plan.as_ref().map(ToString::to_string)));
+    subscription.or(purchase).map(|(access, plan)| (object.to_owned(), access, plan))
+}
+
+fn write_effects(
+    tx: &mut dyn Tx,
+    input: &Input,
+    customer: Option<&CustomerId>,
+    projection: &Projection,
+    applied: &mut Applied,
+) -> quittance_store::Result<()> {
+    for effect in &projection.effects {
+        let request = match effect {
+            Effect::PaymentFailed { subscription, invoice, attempt, amount, next_attempt_at } => {
+                let data = json!({
+                    "subscription": subscription, "amount": amount.minor, "currency": amount.currency,
+                    "next_attempt_at": next_attempt_at.map(|t| t.to_string()),
+                });
+                let occurrence = attempt.to_string();
+                let text = data.to_string();
+                if outbox::put_notice(tx, "payment_failed", invoice, &occurrence, customer, &text, input.now)?
+                {
+                    applied.notified.push(invoice.clone());
+                }
+                continue;
+            }
+            Effect::CancelDuplicate { .. } | Effect::RefundDuplicate { .. }
+                if input.on_duplicate == OnDuplicate::Alert =>
+            {
+                continue;
+            }
+            Effect::CancelDuplicate { subscription, kept } => {
+                Request::CancelDuplicate { subscription: subscription.clone(), kept: kept.clone() }
+            }
+            Effect::RefundDuplicate { subscription, payment, amount } => Request::RefundDuplicate {
+                subscription: subscription.clone(),
+                payment: payment.clone(),
+                amount: *amount,
+            },
+        };
+        let command = request.command(&input.instance, Some(&input.claim.key), customer, 0)?;
+        applied.commands |= commands::insert(tx, &command, input.now)?;
+    }
+    Ok(())
+}
+
+fn write_alerts(
+    tx: &mut dyn Tx,
+    input: &Input,
+    customer: Option<&CustomerId>,
+    projection: &Projection,
+    applied: &mut Applied,
+) -> quittance_store::Result<()> {
+    let mut standing = Vec::with_capacity(projection.anomalies.len());
+    for anomaly in &projection.anomalies {
+        let alert = NewAlert {
+            kind: anomaly.kind.as_str().to_owned(),
+            object: anomaly.object.clone(),
+            customer: customer.cloned(),
+            aggregate: Some(input.claim.key.clone()),
+            detail: anomaly.detail.clone(),
+            mend: mend(anomaly, input),
+        };
+        standing.push((alert.kind.clone(), alert.object.clone()));
+        if outbox::raise(tx, &alert, input.now)? {
+            tracing::warn!(kind = alert.kind, object = alert.object, detail = alert.detail, "anomaly");
+            applied.alerts.push(alert.kind);
+        }
+    }
+    outbox::resolve_others(tx, &input.claim.key, &standing, input.now)
+}
+
+fn mend(anomaly: &Anomaly, input: &Input) -> String {
+    match anomaly.kind {
+        AnomalyKind::UnknownPrice => "add the price to a plan in catalog.toml and restart".into(),
+        AnomalyKind::UnknownStatus => "update Quittance; until then access stays as it was".into(),
+        AnomalyKind::UnlinkedCustomer => {
+            format!(
+                "link it: POST /v1/customers/{{id}}/links {{\"provider_customer\": \"{}\"}}",
+                input.provider_customer
+            )
+        }
+        AnomalyKind::CustomerContradiction => {
+            "correct the metadata at the provider, or link the provider's customer to the right one".into()
+        }
+        AnomalyKind::SubscriptionMissing => "check whether the right account's key is configured".into(),
+        AnomalyKind::DuplicateSubscription => {
+            "cancel the one that is too many, and refund it if it was charged".into()
+        }
+        AnomalyKind::UnreadableObject => "update Quittance; until then its mirror stays as it was".into(),
+    }
+}

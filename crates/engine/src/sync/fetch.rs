@@ -1,0 +1,357 @@
+//! Fetching the truth about one provider customer, with as few calls as the hints allow.
+//!
+//! Normally one call: all its subscriptions with customer, newest invoice and payments expanded. More
+//! only where something calls for it: a failing payment, a refund or dispute, an unexplained checkout.
+
+use quittance_domain::checkout::CheckoutState;
+use quittance_domain::projection::{Observed, Stored, Unreadable};
+use quittance_domain::{CheckoutId, CustomerId};
+use quittance_store::aggregates::Claim;
+use quittance_store::checkouts::{self, CheckoutRow};
+use quittance_store::{customers, inbox, mirror};
+use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
+use quittance_stripe::calls::{self, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::{ErrorKind, StripeError};
+use quittance_stripe::observe::{ObservedCheckout, ObservedInvoice, ObservedSubscription, Page};
+
+use super::{SyncError, translate};
+use crate::engine::Engine;
+
+/// Pages of one list that a sync follows at most: 100 objects each.
+const MOST_PAGES: usize = 20;
+/// Checkouts of one customer that a sync looks at.
+const MOST_CHECKOUTS: i64 = 50;
+
+/// What was known before the fetch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Context {
+    /// The mirror.
+    pub stored: Stored,
+    /// Ids and types of the events that led here.
+    pub hints: Vec<(String, String)>,
+    /// Our checkouts of the linked customer.
+    pub checkouts: Vec<CheckoutRow>,
+}
+
+/// What the provider said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fetched {
+    /// In the domain's terms.
+    pub observed: Observed,
+    /// For each subscription a digest, for sweeps to compare.
+    pub digests: Vec<(String, String)>,
+    /// Our customer as the provider's customer object names it.
+    pub named_customer: Option<CustomerId>,
+    /// Where checkouts of ours stand at the provider.
+    pub checkouts: Vec<(CheckoutId, CheckoutState)>,
+}
+
+impl Context {
+    fn hinted(&self, prefixes: &[&str]) -> bool {
+        self.hints.iter().any(|(_, kind)| prefixes.iter().any(|prefix| kind.starts_with(prefix)))
+    }
+
+    fn unfinished(&self) -> impl Iterator<Item = &CheckoutRow> {
+        self.checkouts.iter().filter(|c| match c.state {
+            CheckoutState::Open | CheckoutState::Processing => true,
+            CheckoutState::Creating | CheckoutState::Complete | CheckoutState::Expired => false,
+        })
+    }
+}
+
+impl Engine {
+    pub(super) async fn load_context(
+        &self,
+        claim: &Claim,
+        provider_customer: &str,
+    ) -> Result<Context, SyncError> {
+        let (claim, scope, id) = (claim.clone(), self.scope().to_string(), provider_customer.to_owned());
+        let context = self
+            .db()
+            .read("sync.context", move |tx| {
+                let customer = customers::linked(tx, &scope, &id)?;
+                let checkouts = match &customer {
+                    Some(customer) => checkouts::of_customer(tx, customer.as_str(), &scope, MOST_CHECKOUTS)?,
+                    None => Vec::new(),
+                };
+                Ok(Context {
+                    stored: Stored {
+                        customer,
+                        subscriptions: mirror::subscriptions_of_aggregate(tx, &claim.key)?,
+                        purchases: mirror::purchases_of_aggregate(tx, &claim.key)?,
+                        payments: mirror::payments_of_aggregate(tx, &claim.key)?,
+                    },
+                    hints: inbox::hints_between(tx, &claim.key, claim.done, claim.target)?,
+                    checkouts,
+                })
+            })
+            .await?;
+        Ok(context)
+    }
+
+    /// Asks the provider.
+    pub(super) async fn fetch(
+        &self,
+        customer: &str,
+        context: &Context,
+        thorough: bool,
+    ) -> Result<Fetched, SyncError> {
+        let mut out = Fetched::default();
+        let subscriptions = self.fetch_subscriptions(customer, &mut out.observed.unreadable).await?;
+        self.fetch_customer(customer, context, &subscriptions, thorough, &mut out).await?;
+        let failing = subscriptions.iter().any(|s| s.status == "past_due");
+        let open_invoices = if failing { self.fetch_open_invoices(customer).await? } else { Vec::new() };
+        let keys = &self.settings().customer_metadata_keys;
+        for found in &subscriptions {
+            match translate::subscription(found, &open_invoices, keys) {
+                Ok(facts) => out.observed.subscriptions.push(facts),
+                Err(odd) => out.observed.unreadable.push(odd),
+            }
+            out.digests.push((found.id.clone(), translate::digest_of(found)));
+        }
+        self.fetch_checkouts(customer, context, thorough, &mut out).await?;
+        let money_hinted = context.hinted(&["charge.refund", "charge.dispute", "refund.", "radar."]);
+        let money_known = context.stored.payments.iter().any(|p| p.refunded.minor > 0)
+            || context.stored.payments.iter().any(|p| p.money != quittance_domain::access::MoneyState::Kept);
+        if thorough || money_hinted || money_known {
+            out.observed.payments = Some(self.fetch_payments(customer).await?);
+        }
+        Ok(out)
+    }
+
+    async fn fetch_subscriptions(
+        &self,
+        customer: &str,
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Vec<ObservedSubscription>, SyncError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let wanted = ListSubscriptions {
+                customer: Some(customer),
+                expand: EXPAND_LIST,
+                paging,
+                ..Default::default()
+            };
+            let page = match self.stripe().send(calls::subscriptions::list(&wanted), Priority::Live).await {
+                Ok(page) => page,
+                Err(error) if names_missing(&error) => break,
+                Err(error) => return Err(error.into()),
+            };
+            note_odd(&page, unreadable);
+            let more = page.has_more;
+            after = page.last_id.clone();
+            for mut found in page.items {
+                if !found.items_complete {
+                    found.items = self.fetch_items(&found.id).await?;
+                }
+                all.push(found);
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    async fn fetch_items(
+        &self,
+        subscription: &str,
+    ) -> Result<Vec<quittance_stripe::observe::ObservedItem>, SyncError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let page = self
+                .stripe()
+                .send(calls::subscriptions::list_items(subscription, paging), Priority::Live)
+                .await?;
+            after = page.last_id.clone();
+            all.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The customer object comes expanded with a subscription; without one it is fetched where it can
+    /// matter: nobody is linked yet, or it was changed or deleted.
+    async fn fetch_customer(
+        &self,
+        customer: &str,
+        context: &Context,
+        subscriptions: &[ObservedSubscription],
+        thorough: bool,
+        out: &mut Fetched,
+    ) -> Result<(), SyncError> {
+        let keys = &self.settings().customer_metadata_keys;
+        let expanded = subscriptions.iter().filter_map(|s| s.customer.as_ref()).find(|c| c.deleted.is_some());
+        if let Some(found) = expanded {
+            out.observed.customer_gone = found.deleted == Some(true);
+            out.named_customer = found.metadata.as_ref().and_then(|m| translate::named_customer(m, keys));
+            return Ok(());
+        }
+        let hinted = context.hinted(&["customer.updated", "customer.deleted"]);
+        if context.stored.customer.is_some() && !hinted && !thorough {
+            return Ok(());
+        }
+        match self.stripe().send(calls::customers::retrieve(customer), Priority::Live).await {
+            Ok(found) => {
+                out.observed.customer_gone = found.deleted;
+                out.named_customer = translate::named_customer(&found.metadata, keys);
+            }
+            Err(error) if names_missing(&error) => out.observed.customer_gone = true,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn fetch_open_invoices(&self, customer: &str) -> Result<Vec<ObservedInvoice>, SyncError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let wanted = calls::invoices::ListInvoices {
+                customer: Some(customer),
+                status: Some("open"),
+                paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                ..Default::default()
+            };
+            let page = self.stripe().send(calls::invoices::list(&wanted), Priority::Live).await?;
+            after = page.last_id.clone();
+            all.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// A subscription that names its checkout explains it. The sessions are listed only when something
+    /// unexplained is left: an unfinished checkout, or a session that did not come from us.
+    async fn fetch_checkouts(
+        &self,
+        customer: &str,
+        context: &Context,
+        thorough: bool,
+        out: &mut Fetched,
+    ) -> Result<(), SyncError> {
+        let made: Vec<CheckoutId> =
+            out.observed.subscriptions.iter().filter_map(|s| s.checkout.clone()).collect();
+        out.checkouts = made.iter().map(|id| (id.clone(), CheckoutState::Complete)).collect();
+        let unexplained = context.unfinished().any(|c| !made.contains(&c.id));
+        let explained = context.unfinished().any(|c| made.contains(&c.id));
+        let session_hinted = context.hinted(&["checkout.session.", "payment_intent."]);
+        // Hints that are no events (redirect, timer, operator) say nothing about what they are about.
+        let unnamed_hint = context.hints.is_empty();
+        let pending = context.stored.purchases.iter().any(|p| !p.facts.paid && !p.facts.failed);
+        let look = thorough
+            || (unexplained && (session_hinted || unnamed_hint))
+            || (session_hinted && !explained && made.is_empty())
+            || pending;
+        if !look {
+            return Ok(());
+        }
+        let page = match self
+            .stripe()
+            .send(calls::checkout::list(customer, Paging::default()), Priority::Live)
+            .await
+        {
+            Ok(page) => page,
+            Err(error) if names_missing(&error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        note_odd(&page, &mut out.observed.unreadable);
+        let mut purchases = Vec::new();
+        for session in &page.items {
+            let ours = context.checkouts.iter().find(|c| c.session.as_deref() == Some(session.id.as_str()));
+            if let Some(ours) = ours
+                && let Some(state) = state_of(session)
+            {
+                out.checkouts.push((ours.id.clone(), state));
+            }
+            let plan = ours.map(|c| c.wish.plan.clone()).or_else(|| self.plan_of_lines(session));
+            let purchase = translate::purchase(session, plan, &self.settings().customer_metadata_keys);
+            let Some(mut purchase) = purchase else { continue };
+            if !purchase.paid && self.payment_failed(session).await? {
+                purchase.failed = true;
+                out.checkouts.extend(ours.map(|c| (c.id.clone(), CheckoutState::Expired)));
+            }
+            purchases.push(purchase);
+        }
+        out.observed.purchases = Some(purchases);
+        Ok(())
+    }
+
+    /// Whether a delayed payment of a finished session has failed for good.
+    async fn payment_failed(&self, session: &ObservedCheckout) -> Result<bool, SyncError> {
+        let Some(payment) = &session.payment_intent else { return Ok(false) };
+        let intent = self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await?;
+        Ok(matches!(intent.status.as_str(), "requires_payment_method" | "canceled"))
+    }
+
+    fn plan_of_lines(&self, session: &ObservedCheckout) -> Option<quittance_domain::PlanKey> {
+        let mut lines = session.line_items.iter().flatten();
+        let line = lines.next()?;
+        let plan = self.catalog().plan_of_price(line.price_id.as_deref()?, line.lookup_key.as_deref())?;
+        Some(plan.key.clone())
+    }
+
+    async fn fetch_payments(
+        &self,
+        customer: &str,
+    ) -> Result<Vec<quittance_domain::projection::PaymentFacts>, SyncError> {
+        let mut charges = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let page = match self
+                .stripe()
+                .send(calls::payments::list_charges(customer, paging), Priority::Live)
+                .await
+            {
+                Ok(page) => page,
+                Err(error) if names_missing(&error) => break,
+                Err(error) => return Err(error.into()),
+            };
+            after = page.last_id.clone();
+            charges.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        let mut disputed = Vec::new();
+        for payment in charges.iter().filter(|c| c.disputed).filter_map(|c| c.payment_intent.clone()) {
+            let call = calls::disputes::list(&payment, Paging::default());
+            let disputes = self.stripe().send(call, Priority::Live).await?;
+            // A dispute that cannot be read counts as standing: the money is not safe.
+            if disputes.items.iter().any(|d| d.stands()) || !disputes.odd.is_empty() {
+                disputed.push(payment);
+            }
+        }
+        Ok(translate::payments(&charges, &disputed))
+    }
+}
+
+fn state_of(session: &ObservedCheckout) -> Option<CheckoutState> {
+    match (session.status.as_str(), session.payment_status.as_str()) {
+        ("expired", _) => Some(CheckoutState::Expired),
+        ("complete", "unpaid") => Some(CheckoutState::Processing),
+        ("complete", _) => Some(CheckoutState::Complete),
+        ("open", _) => Some(CheckoutState::Open),
+        _ => None,
+    }
+}
+
+/// The provider does not know the customer that a list is about.
+fn names_missing(error: &StripeError) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound { .. })
+        || matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "resource_missing")
+}
+
+fn note_odd<T>(page: &Page<T>, unreadable: &mut Vec<Unreadable>) {
+    unreadable
+        .extend(page.odd.iter().map(|odd| Unreadable { id: odd.id.clone(), detail: odd.error.to_string() }));
+}

@@ -1,0 +1,198 @@
+//! Sync: the one writer (engine.md section 3).
+//!
+//! Claim (lease and token) → read what is stored → fetch the truth → project → commit once behind the
+//! fence → perform what follows. Every path into the engine ends here.
+
+pub mod apply;
+mod fetch;
+mod payment;
+mod prices;
+mod translate;
+
+use quittance_domain::ids::LeaseToken;
+use quittance_domain::lease::{AfterFailure, after_failure};
+use quittance_domain::{AggregateKey, AggregateObject};
+use quittance_store::aggregates::{self, Claim};
+use quittance_store::outbox::{self, NewAlert};
+use quittance_stripe::error::StripeError;
+
+pub use prices::PriceBook;
+pub use translate::digest_of;
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::telemetry;
+
+/// Why a sync failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The provider did not give what was needed.
+    #[error("{0}")]
+    Provider(#[from] StripeError),
+    /// The database refused.
+    #[error("{0}")]
+    Store(#[from] quittance_store::StoreError),
+    /// The key of the provider belongs to another account than the one mirrored here.
+    #[error("{0}")]
+    WrongAccount(String),
+}
+
+impl SyncError {
+    fn is_permanent(&self) -> bool {
+        match self {
+            Self::Provider(error) => !error.is_transient(),
+            Self::Store(_) => false,
+            Self::WrongAccount(_) => true,
+        }
+    }
+
+    fn retry_after_ms(&self) -> Option<i64> {
+        match self {
+            Self::Provider(error) => error.retry_after_ms().and_then(|ms| i64::try_from(ms).ok()),
+            Self::Store(_) | Self::WrongAccount(_) => None,
+        }
+    }
+
+    /// Whether the failure was our own holding back: no try was made, so none is counted.
+    fn is_held_back(&self) -> bool {
+        matches!(self, Self::Provider(error) if error.is_local())
+    }
+}
+
+/// How a sync ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncEnd {
+    /// The mirror is what the provider said.
+    Done,
+    /// It will be tried again.
+    Retried,
+    /// It waits for an operator.
+    Parked,
+    /// Another worker had claimed the aggregate meanwhile; nothing was written.
+    Fenced,
+}
+
+impl SyncEnd {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retried => "retried",
+            Self::Parked => "parked",
+            Self::Fenced => "fenced",
+        }
+    }
+}
+
+impl Engine {
+    /// Claims what is due, up to `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn claim(&self, limit: i64) -> Result<Vec<Claim>, Problem> {
+        let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
+        let until = now.plus_ms(self.settings().retry.lease_ms);
+        let claims = self
+            .db()
+            .write("sync.claim", move |tx| {
+                aggregates::wake_due(tx, now, limit)?;
+                aggregates::claim(tx, &token, now, until, limit)
+            })
+            .await?;
+        Ok(claims)
+    }
+
+    /// Syncs a claimed aggregate and records how it ended.
+    ///
+    /// # Errors
+    /// When the end could not be recorded; the lease then runs out and another worker takes over.
+    pub async fn sync(&self, claim: Claim) -> Result<SyncEnd, Problem> {
+        self.world().point("sync.claimed").await;
+        let result = self.sync_object(&claim).await;
+        let end = match result {
+            Ok(end) => end,
+            Err(error) => self.record_failure(&claim, &error).await?,
+        };
+        telemetry::sync(end.as_str());
+        if end == SyncEnd::Done {
+            if let Some(since) = claim.dirty_since {
+                telemetry::sync_lag(self.now().since(since));
+            }
+            self.synced().notify_waiters();
+        }
+        Ok(end)
+    }
+
+    async fn sync_object(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
+        match AggregateKey::parse(&claim.key) {
+            Some(AggregateKey { scope, object }) if scope == *self.scope() => match object {
+                AggregateObject::Customer(id) => self.sync_customer(claim, &id).await,
+                AggregateObject::Payment(id) => self.sync_payment(claim, &id).await,
+                AggregateObject::Checkout(id) => self.sync_checkout(claim, &id).await,
+                AggregateObject::Other(_) => self.sync_nothing(claim).await,
+            },
+            // Another account's or mode's object: kept in the inbox, not ours to fetch with this key.
+            Some(_) | None => self.sync_nothing(claim).await,
+        }
+    }
+
+    async fn sync_customer(&self, claim: &Claim, provider_customer: &str) -> Result<SyncEnd, SyncError> {
+        self.check_account().await?;
+        let context = self.load_context(claim, provider_customer).await?;
+        let fetched = self.fetch(provider_customer, &context, claim.thorough).await?;
+        self.world().point("sync.fetched").await;
+        self.apply(claim, provider_customer, context, fetched).await
+    }
+
+    async fn record_failure(&self, claim: &Claim, error: &SyncError) -> Result<SyncEnd, Problem> {
+        let now = self.now();
+        let attempts = claim.attempts + i64::from(!error.is_held_back());
+        let decision = after_failure(
+            &self.settings().retry,
+            u32::try_from(attempts.max(1)).unwrap_or(u32::MAX),
+            error.is_permanent(),
+            error.retry_after_ms(),
+            self.world().chance(),
+            now,
+        );
+        let (claim, text, customer) = (claim.clone(), error.to_string(), claim.key.clone());
+        tracing::warn!(aggregate = customer, attempts, error = text, "sync failed");
+        let end = self
+            .db()
+            .write("sync.record_failure", move |tx| {
+                let held = match decision {
+                    AfterFailure::RetryAt(next) => aggregates::retry(tx, &claim, attempts, next, &text)?,
+                    AfterFailure::Park => {
+                        let held = aggregates::park(tx, &claim, attempts, now, &text)?;
+                        if held {
+                            outbox::raise(tx, &parked_alert(&claim, &text), now)?;
+                        }
+                        held
+                    }
+                };
+                Ok(match (held, decision) {
+                    (false, _) => SyncEnd::Fenced,
+                    (true, AfterFailure::RetryAt(_)) => SyncEnd::Retried,
+                    (true, AfterFailure::Park) => SyncEnd::Parked,
+                })
+            })
+            .await?;
+        if end == SyncEnd::Parked {
+            telemetry::alert("parked");
+        }
+        Ok(end)
+    }
+}
+
+/// The kind of alert that a parked aggregate raises.
+pub(crate) const PARKED_ALERT: &str = "parked";
+
+fn parked_alert(claim: &Claim, error: &str) -> NewAlert {
+    NewAlert {
+        kind: PARKED_ALERT.to_owned(),
+        object: claim.key.clone(),
+        customer: None,
+        aggregate: Some(claim.key.clone()),
+        detail: format!("not synced after {} tries: {error}", claim.attempts + 1),
+        mend: format!("quittance parked retry '{}'", claim.key),
+    }
+}

@@ -1,0 +1,108 @@
+//! The provider's price ids behind the catalog's lookup keys, and the account that they belong to.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use quittance_domain::catalog::Price;
+use quittance_store::meta;
+use quittance_stripe::calls::prices::ListPrices;
+use quittance_stripe::calls::{self, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::ErrorKind;
+
+use super::SyncError;
+use crate::engine::Engine;
+use crate::problem::{Problem, ProblemCode};
+
+/// What was learnt about the provider's account, kept for the life of the process.
+#[derive(Debug, Default)]
+pub struct PriceBook {
+    by_lookup_key: RwLock<HashMap<String, String>>,
+    account_checked: std::sync::atomic::AtomicBool,
+}
+
+impl PriceBook {
+    fn get(&self, lookup_key: &str) -> Option<String> {
+        self.by_lookup_key.read().unwrap_or_else(PoisonError::into_inner).get(lookup_key).cloned()
+    }
+
+    fn learn(&self, lookup_key: &str, id: &str) {
+        let mut book = self.by_lookup_key.write().unwrap_or_else(PoisonError::into_inner);
+        book.insert(lookup_key.to_owned(), id.to_owned());
+    }
+
+    /// Forgets a price that the provider refused: its lookup key may have moved to another one.
+    pub(crate) fn forget(&self, lookup_key: &str) {
+        self.by_lookup_key.write().unwrap_or_else(PoisonError::into_inner).remove(lookup_key);
+    }
+}
+
+impl Engine {
+    /// The provider's id of a catalog price: the one named, or the active one with its lookup key.
+    ///
+    /// # Errors
+    /// `unknown_price` when the provider has none, or charges another amount than the catalog says.
+    pub async fn price_id(&self, price: &Price) -> Result<String, Problem> {
+        if let Some(id) = &price.stripe {
+            return Ok(id.clone());
+        }
+        if let Some(id) = self.prices().get(&price.lookup_key) {
+            return Ok(id);
+        }
+        let keys = [price.lookup_key.as_str()];
+        let wanted = ListPrices {
+            lookup_keys: &keys,
+            active: Some(true),
+            paging: Paging::default(),
+            ..Default::default()
+        };
+        let page = self.stripe().send(calls::prices::list(&wanted), Priority::Live).await?;
+        let unknown = |detail: String| {
+            Problem::new(
+                ProblemCode::UnknownPrice,
+                detail,
+                "Operators: bring catalog.toml and the provider's prices in step.",
+            )
+        };
+        let Some(found) = page.items.first() else {
+            return Err(unknown(format!(
+                "The provider has no active price with lookup key `{}`.",
+                price.lookup_key
+            )));
+        };
+        let same_amount = found.unit_amount == Some(price.amount.minor);
+        if !same_amount || found.currency != price.amount.currency.code() {
+            return Err(unknown(format!(
+                "The provider's price `{}` is not the {} of the catalog.",
+                price.lookup_key, price.amount
+            )));
+        }
+        self.prices().learn(&price.lookup_key, &found.id);
+        Ok(found.id.clone())
+    }
+
+    /// Makes sure, once per process, that the key still belongs to the account that this database
+    /// mirrors: with another account's key every object would look deleted.
+    pub(super) async fn check_account(&self) -> Result<(), SyncError> {
+        use std::sync::atomic::Ordering;
+        if self.prices().account_checked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let account = match self.stripe().send(calls::account::retrieve(), Priority::Live).await {
+            Ok(account) => account.id,
+            // A restricted key may not read its account; then there is nothing to compare.
+            Err(error) if *error.kind() == ErrorKind::Permission => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let (key, found) = (format!("account/{}", self.scope()), account.clone());
+        let known = self.db().write("sync.account", move |tx| meta::put_once(tx, &key, &found)).await?;
+        if known != account {
+            return Err(SyncError::WrongAccount(format!(
+                "this database mirrors {known}, but STRIPE_SECRET_KEY belongs to {account}; nothing was changed. \
+                 Use the key of {known}, or another database"
+            )));
+        }
+        self.prices().account_checked.store(true, Ordering::Release);
+        Ok(())
+    }
+}

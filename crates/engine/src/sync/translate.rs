@@ -1,0 +1,174 @@
+//! From Stripe's observed objects to the domain's facts.
+
+use std::collections::BTreeMap;
+
+use quittance_domain::access::MoneyState;
+use quittance_domain::digest::short_hex;
+use quittance_domain::projection::{PaymentFacts, PurchaseFacts, Unreadable};
+use quittance_domain::subscription::{InvoiceFacts, InvoicePayment, ItemFacts, SubscriptionFacts};
+use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
+use quittance_stripe::observe::{
+    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedSubscription,
+};
+
+/// The metadata key under which our checkouts name themselves.
+pub(crate) const CHECKOUT_KEY: &str = "quittance_checkout";
+
+fn odd(id: &str, detail: impl ToString) -> Unreadable {
+    Unreadable { id: Some(id.to_owned()), detail: detail.to_string() }
+}
+
+/// The customer that metadata names, by the first of the configured keys that is there and valid.
+pub(crate) fn named_customer(metadata: &BTreeMap<String, String>, keys: &[String]) -> Option<CustomerId> {
+    keys.iter().filter_map(|key| metadata.get(key)).find_map(|value| CustomerId::parse(value).ok())
+}
+
+pub(crate) fn named_checkout(metadata: &BTreeMap<String, String>) -> Option<CheckoutId> {
+    metadata.get(CHECKOUT_KEY).and_then(|value| CheckoutId::parse(value).ok())
+}
+
+/// Translates a subscription. `open_invoices` are those of the same customer that are still unpaid.
+pub(crate) fn subscription(
+    observed: &ObservedSubscription,
+    open_invoices: &[ObservedInvoice],
+    keys: &[String],
+) -> Result<SubscriptionFacts, Unreadable> {
+    let currency =
+        observed.currency.as_deref().map(Currency::parse).transpose().map_err(|e| odd(&observed.id, e))?;
+    let latest_invoice = match &observed.latest_invoice {
+        Some(LatestInvoice::Expanded(found)) => Some(invoice(found).map_err(|e| odd(&observed.id, e))?),
+        Some(LatestInvoice::Id(_)) | None => None,
+    };
+    let mut items = Vec::with_capacity(observed.items.len());
+    for item in &observed.items {
+        let price_currency = Currency::parse(&item.currency).map_err(|e| odd(&observed.id, e))?;
+        items.push(ItemFacts {
+            id: item.id.clone(),
+            price: item.price_id.clone(),
+            lookup_key: item.lookup_key.clone(),
+            unit_price: item.unit_amount.map(|minor| Money::new(minor, price_currency)),
+            interval: item.interval.clone(),
+            quantity: item.quantity.unwrap_or(1),
+            period_start: item.current_period_start_s.map(Timestamp::from_seconds),
+            period_end: item.current_period_end_s.map(Timestamp::from_seconds),
+        });
+    }
+    Ok(SubscriptionFacts {
+        id: observed.id.clone(),
+        status: SubscriptionStatus::from(observed.status.clone()),
+        items,
+        currency,
+        created_at: Timestamp::from_seconds(observed.created_s),
+        cancel_at_period_end: observed.cancel_at_period_end,
+        cancel_at: observed.cancel_at_s.map(Timestamp::from_seconds),
+        ended_at: observed.ended_at_s.map(Timestamp::from_seconds),
+        trial_end: observed.trial_end_s.map(Timestamp::from_seconds),
+        failing_since: failing_since(&observed.id, open_invoices),
+        latest_invoice,
+        named_customer: named_customer(&observed.metadata, keys),
+        checkout: named_checkout(&observed.metadata),
+    })
+}
+
+/// When the oldest invoice that is still open became due: the provider's own record of the failure.
+fn failing_since(subscription: &str, open_invoices: &[ObservedInvoice]) -> Option<Timestamp> {
+    open_invoices
+        .iter()
+        .filter(|i| i.status == "open" && i.subscription.as_deref() == Some(subscription))
+        .map(|i| Timestamp::from_seconds(i.finalized_at_s.unwrap_or(i.created_s)))
+        .min()
+}
+
+fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
+    let currency = Currency::parse(&found.currency).map_err(|e| e.to_string())?;
+    let paid_whole = found.status == "paid";
+    let payments = found.payments.iter().flatten().filter_map(|payment| {
+        let id = payment.payment_intent.clone()?;
+        // The older shape has one payment and no amount of its own.
+        let paid = match (&payment.status, payment.amount_paid) {
+            (Some(status), amount) if status == "paid" => amount.unwrap_or(found.amount_paid),
+            (None, amount) if paid_whole => amount.unwrap_or(found.amount_paid),
+            (Some(_) | None, _) => return None,
+        };
+        Some(InvoicePayment { payment: id, amount: Money::new(paid, currency) })
+    });
+    Ok(InvoiceFacts {
+        id: found.id.clone(),
+        status: found.status.clone(),
+        remaining: Money::new(found.amount_remaining, currency),
+        attempt_count: found.attempt_count,
+        next_attempt_at: found.next_payment_attempt_s.map(Timestamp::from_seconds),
+        payments: payments.collect(),
+    })
+}
+
+/// A digest of what a plain list says about a subscription: sweeps compare it with the mirror's.
+#[must_use]
+pub fn digest_of(observed: &ObservedSubscription) -> String {
+    let items: Vec<String> = observed
+        .items
+        .iter()
+        .map(|i| format!("{}={}x{:?}@{:?}", i.id, i.price_id, i.quantity, i.current_period_end_s))
+        .collect();
+    let metadata: Vec<String> =
+        observed.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    short_hex(&[
+        &observed.status,
+        &items.join(";"),
+        &format!(
+            "{:?}",
+            (observed.cancel_at_period_end, observed.cancel_at_s, observed.ended_at_s, observed.trial_end_s)
+        ),
+        observed.latest_invoice.as_ref().map_or("", LatestInvoice::id),
+        &metadata.join(";"),
+    ])
+}
+
+/// Translates a checkout session in payment mode; `plan` is what our own record of it says, or else the
+/// plan of its only line.
+pub(crate) fn purchase(
+    observed: &ObservedCheckout,
+    plan: Option<PlanKey>,
+    keys: &[String],
+) -> Option<PurchaseFacts> {
+    if observed.mode != "payment" || observed.status != "complete" {
+        return None;
+    }
+    let quantity = observed.line_items.iter().flatten().find_map(|line| line.quantity).unwrap_or(1);
+    Some(PurchaseFacts {
+        id: observed.id.clone(),
+        payment: observed.payment_intent.clone(),
+        paid: matches!(observed.payment_status.as_str(), "paid" | "no_payment_required"),
+        failed: false,
+        plan,
+        checkout: named_checkout(&observed.metadata),
+        named_customer: named_customer(&observed.metadata, keys)
+            .or_else(|| observed.client_reference_id.as_deref().and_then(|id| CustomerId::parse(id).ok())),
+        quantity,
+    })
+}
+
+/// Translates the charges of a customer into payments. `disputed` names the payments with a standing dispute.
+pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[String]) -> Vec<PaymentFacts> {
+    let mut payments: Vec<PaymentFacts> = Vec::new();
+    for charge in charges.iter().filter(|c| c.status == "succeeded") {
+        let (Some(id), Ok(currency)) = (&charge.payment_intent, Currency::parse(&charge.currency)) else {
+            continue;
+        };
+        let money = if disputed.contains(id) {
+            MoneyState::Disputed
+        } else if charge.refunded {
+            MoneyState::Refunded
+        } else {
+            MoneyState::Kept
+        };
+        payments.push(PaymentFacts {
+            id: id.clone(),
+            amount: Money::new(charge.amount_captured, currency),
+            refunded: Money::new(charge.amount_refunded, currency),
+            money,
+            created_at: Timestamp::from_seconds(charge.created_s),
+        });
+    }
+    payments
+}

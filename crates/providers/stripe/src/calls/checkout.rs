@@ -1,0 +1,132 @@
+//! Checkout Sessions.
+
+use serde_json::Value;
+
+use super::{Call, IdempotencyKey, Paging, Path, Verb};
+use crate::form::{Form, Metadata};
+use crate::observe::{ObservedCheckout, Page, ShapeError};
+
+/// What a session sells: the mode and what only that mode has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckoutMode<'a> {
+    /// A subscription.
+    Subscription {
+        /// Copied to the subscription.
+        metadata: &'a Metadata,
+        /// At least one day; none is no trial.
+        trial_period_days: Option<i64>,
+    },
+    /// A one-off purchase.
+    Payment {
+        /// Copied to the payment intent.
+        metadata: &'a Metadata,
+    },
+}
+
+/// Discounts: Stripe takes either a code field for the buyer or fixed discounts, never both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Discount<'a> {
+    /// None, and no code field.
+    #[default]
+    None,
+    /// The buyer may enter a code.
+    BuyerEntersCode,
+    /// This promotion code, `promo_...`.
+    PromotionCode(&'a str),
+    /// This coupon.
+    Coupon(&'a str),
+}
+
+/// A session to create.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateCheckout<'a> {
+    /// What is sold.
+    pub mode: CheckoutMode<'a>,
+    /// `cus_...`.
+    pub customer: &'a str,
+    /// Price ids with quantities; a metered price has none.
+    pub lines: &'a [(&'a str, Option<i64>)],
+    /// Where the buyer returns to; `{CHECKOUT_SESSION_ID}` in it is replaced by Stripe.
+    pub success_url: &'a str,
+    /// Where the buyer goes who does not buy.
+    pub cancel_url: Option<&'a str>,
+    /// The app's own customer.
+    pub client_reference_id: Option<&'a str>,
+    /// The session's metadata.
+    pub metadata: &'a Metadata,
+    /// Discounts.
+    pub discount: Discount<'a>,
+    /// The page's language.
+    pub locale: Option<&'a str>,
+    /// 30 minutes to 24 hours ahead, Unix seconds; Stripe's default is 24 hours.
+    pub expires_at_s: Option<i64>,
+    /// Whether Stripe computes tax.
+    pub automatic_tax: bool,
+}
+
+/// Creates a session.
+#[must_use]
+pub fn create(wanted: &CreateCheckout<'_>, key: IdempotencyKey) -> Call<ObservedCheckout> {
+    let mut form = match wanted.mode {
+        CheckoutMode::Subscription { metadata, trial_period_days } => Form::new()
+            .text("mode", "subscription")
+            .metadata("subscription_data[metadata]", metadata)
+            .int_if("subscription_data[trial_period_days]", trial_period_days),
+        CheckoutMode::Payment { metadata } => {
+            Form::new().text("mode", "payment").metadata("payment_intent_data[metadata]", metadata)
+        }
+    };
+    form = form.text("customer", wanted.customer);
+    for (index, (price, quantity)) in wanted.lines.iter().enumerate() {
+        form = form
+            .text(&format!("line_items[{index}][price]"), price)
+            .int_if(&format!("line_items[{index}][quantity]"), *quantity);
+    }
+    form = match wanted.discount {
+        Discount::None => form,
+        Discount::BuyerEntersCode => form.flag("allow_promotion_codes", true),
+        Discount::PromotionCode(id) => form.text("discounts[0][promotion_code]", id),
+        Discount::Coupon(id) => form.text("discounts[0][coupon]", id),
+    };
+    if wanted.automatic_tax {
+        // Without an address on file Stripe needs leave to take the one from the page.
+        form = form.flag("automatic_tax[enabled]", true).text("customer_update[address]", "auto");
+    }
+    form = form
+        .text("success_url", wanted.success_url)
+        .text_if("cancel_url", wanted.cancel_url)
+        .text_if("client_reference_id", wanted.client_reference_id)
+        .metadata("metadata", wanted.metadata)
+        .text_if("locale", wanted.locale)
+        .int_if("expires_at", wanted.expires_at_s);
+    Call::new("checkout.create", Verb::Post(key), sessions(), form, ObservedCheckout::read)
+}
+
+/// One session with its lines.
+#[must_use]
+pub fn retrieve(id: &str) -> Call<ObservedCheckout> {
+    let form = Form::new().list("expand", ["line_items"]);
+    Call::new("checkout.retrieve", Verb::Get, sessions().id(id), form, ObservedCheckout::read)
+}
+
+/// A customer's sessions, newest first, with their lines.
+#[must_use]
+pub fn list(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCheckout>> {
+    let form = paging.add(Form::new().text("customer", customer).list("expand", ["data.line_items"]));
+    Call::new("checkout.list", Verb::Get, sessions(), form, page)
+}
+
+/// Ends an open session, so that nobody can pay it any more.
+#[must_use]
+pub fn expire(id: &str, key: IdempotencyKey) -> Call<ObservedCheckout> {
+    let path = sessions().id(id).then("/expire");
+    Call::new("checkout.expire", Verb::Post(key), path, Form::new(), ObservedCheckout::read)
+}
+
+fn sessions() -> Path {
+    Path::of("/v1/checkout/sessions")
+}
+
+fn page(value: &Value) -> Result<Page<ObservedCheckout>, ShapeError> {
+    Page::read(value, ObservedCheckout::read)
+}

@@ -1,0 +1,100 @@
+//! Invoices, previews of the next one, and the payments towards them.
+
+use serde_json::Value;
+
+use super::subscriptions::{ItemChange, ProrationBehavior, items};
+use super::{Call, Paging, Path, Verb};
+use crate::form::Form;
+use crate::observe::{InvoicePreview, ObservedInvoice, ObservedInvoicePayment, Page, ShapeError};
+
+/// Which invoices to list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListInvoices<'a> {
+    /// `cus_...`.
+    pub customer: Option<&'a str>,
+    /// `sub_...`.
+    pub subscription: Option<&'a str>,
+    /// `draft`, `open`, `paid`, `uncollectible` or `void`.
+    pub status: Option<&'a str>,
+    /// Created at or after, Unix seconds.
+    pub created_gte_s: Option<i64>,
+    /// Which page.
+    pub paging: Paging<'a>,
+}
+
+/// What to preview.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PreviewChange<'a> {
+    /// `sub_...`.
+    pub subscription: &'a str,
+    /// Changed items; none previews the next renewal.
+    pub items: &'a [ItemChange<'a>],
+    /// How the difference would be settled.
+    pub proration_behavior: Option<ProrationBehavior>,
+    /// The moment from which the difference counts, Unix seconds; use the same when applying.
+    pub proration_date_s: Option<i64>,
+}
+
+/// Which payment to find the invoices of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentOf<'a> {
+    /// All payments towards this invoice.
+    Invoice(&'a str),
+    /// The invoice paid with this payment intent.
+    PaymentIntent(&'a str),
+}
+
+/// One invoice with its payments.
+#[must_use]
+pub fn retrieve(id: &str) -> Call<ObservedInvoice> {
+    let form = Form::new().list("expand", ["payments"]);
+    Call::new("invoices.retrieve", Verb::Get, Path::of("/v1/invoices").id(id), form, ObservedInvoice::read)
+}
+
+/// Invoices with their payments, newest first.
+#[must_use]
+pub fn list(wanted: &ListInvoices<'_>) -> Call<Page<ObservedInvoice>> {
+    let form = Form::new()
+        .text_if("customer", wanted.customer)
+        .text_if("subscription", wanted.subscription)
+        .text_if("status", wanted.status)
+        .int_if("created[gte]", wanted.created_gte_s)
+        .list("expand", ["data.payments"]);
+    Call::new("invoices.list", Verb::Get, Path::of("/v1/invoices"), wanted.paging.add(form), page)
+}
+
+/// What the next invoice would be, after the given change. It changes nothing and so needs no key.
+#[must_use]
+pub fn create_preview(wanted: &PreviewChange<'_>) -> Call<InvoicePreview> {
+    let behavior = wanted.proration_behavior.map(ProrationBehavior::as_str);
+    let form = items(
+        Form::new().text("subscription", wanted.subscription),
+        "subscription_details[items]",
+        wanted.items,
+    )
+    .text_if("subscription_details[proration_behavior]", behavior)
+    .int_if("subscription_details[proration_date]", wanted.proration_date_s);
+    let path = Path::of("/v1/invoices/create_preview");
+    Call::new("invoices.create_preview", Verb::Preview, path, form, InvoicePreview::read)
+}
+
+/// The payments of an invoice, or the invoice of a payment.
+#[must_use]
+pub fn list_payments(of: PaymentOf<'_>, paging: Paging<'_>) -> Call<Page<ObservedInvoicePayment>> {
+    let form = match of {
+        PaymentOf::Invoice(id) => Form::new().text("invoice", id),
+        PaymentOf::PaymentIntent(id) => {
+            Form::new().text("payment[type]", "payment_intent").text("payment[payment_intent]", id)
+        }
+    };
+    let path = Path::of("/v1/invoice_payments");
+    Call::new("invoice_payments.list", Verb::Get, path, paging.add(form), payments_page)
+}
+
+fn page(value: &Value) -> Result<Page<ObservedInvoice>, ShapeError> {
+    Page::read(value, ObservedInvoice::read)
+}
+
+fn payments_page(value: &Value) -> Result<Page<ObservedInvoicePayment>, ShapeError> {
+    Page::read(value, ObservedInvoicePayment::read)
+}

@@ -1,0 +1,103 @@
+//! Payment intents, charges and refunds.
+
+use serde_json::Value;
+
+use super::{Call, IdempotencyKey, Paging, Path, Verb};
+use crate::form::{Form, Metadata};
+use crate::observe::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, Page, ShapeError};
+
+/// Why money goes back, in Stripe's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundReason {
+    /// Paid twice.
+    Duplicate,
+    /// Not paid by the owner of the card; blocks the card.
+    Fraudulent,
+    /// The customer asked.
+    RequestedByCustomer,
+}
+
+impl RefundReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Fraudulent => "fraudulent",
+            Self::RequestedByCustomer => "requested_by_customer",
+        }
+    }
+}
+
+/// Which payment something is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paid<'a> {
+    /// `pi_...`.
+    PaymentIntent(&'a str),
+    /// `ch_...`.
+    Charge(&'a str),
+}
+
+impl Paid<'_> {
+    fn add(self, form: Form) -> Form {
+        match self {
+            Self::PaymentIntent(id) => form.text("payment_intent", id),
+            Self::Charge(id) => form.text("charge", id),
+        }
+    }
+}
+
+/// One payment intent.
+#[must_use]
+pub fn retrieve_intent(id: &str) -> Call<ObservedPaymentIntent> {
+    let path = Path::of("/v1/payment_intents").id(id);
+    Call::new("payment_intents.retrieve", Verb::Get, path, Form::new(), ObservedPaymentIntent::read)
+}
+
+/// A customer's payment intents, newest first.
+#[must_use]
+pub fn list_intents(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedPaymentIntent>> {
+    let form = paging.add(Form::new().text("customer", customer));
+    Call::new("payment_intents.list", Verb::Get, Path::of("/v1/payment_intents"), form, intents_page)
+}
+
+/// A customer's charges, newest first, failed ones included.
+#[must_use]
+pub fn list_charges(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCharge>> {
+    let form = paging.add(Form::new().text("customer", customer));
+    Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
+}
+
+/// Gives money back: `amount` in minor units, or all that is left.
+#[must_use]
+pub fn refund(
+    paid: Paid<'_>,
+    amount: Option<i64>,
+    reason: Option<RefundReason>,
+    metadata: &Metadata,
+    key: IdempotencyKey,
+) -> Call<ObservedRefund> {
+    let form = paid
+        .add(Form::new())
+        .int_if("amount", amount)
+        .text_if("reason", reason.map(RefundReason::as_str))
+        .metadata("metadata", metadata);
+    Call::new("refunds.create", Verb::Post(key), Path::of("/v1/refunds"), form, ObservedRefund::read)
+}
+
+/// The refunds of a payment, newest first.
+#[must_use]
+pub fn list_refunds(paid: Paid<'_>, paging: Paging<'_>) -> Call<Page<ObservedRefund>> {
+    let form = paging.add(paid.add(Form::new()));
+    Call::new("refunds.list", Verb::Get, Path::of("/v1/refunds"), form, refunds_page)
+}
+
+fn intents_page(value: &Value) -> Result<Page<ObservedPaymentIntent>, ShapeError> {
+    Page::read(value, ObservedPaymentIntent::read)
+}
+
+fn charges_page(value: &Value) -> Result<Page<ObservedCharge>, ShapeError> {
+    Page::read(value, ObservedCharge::read)
+}
+
+fn refunds_page(value: &Value) -> Result<Page<ObservedRefund>, ShapeError> {
+    Page::read(value, ObservedRefund::read)
+}

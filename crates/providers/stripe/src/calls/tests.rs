@@ -1,0 +1,344 @@
+//! Every call as it goes over the wire, and every parameter against the provider's schema.
+
+use super::subscriptions::{
+    CancelSubscription, EXPAND, EXPAND_LIST, ItemChange, ListSubscriptions, PaymentBehavior,
+    ProrationBehavior, UpdateSubscription,
+};
+use super::*;
+use crate::form::Metadata;
+use serde_json::Value;
+
+/// A call without the type of its answer.
+struct Wire {
+    endpoint: &'static str,
+    line: String,
+    method: Method,
+    path: String,
+    form: String,
+}
+
+fn wire<T>(call: Call<T>) -> Wire {
+    let key = call.idempotency_key().map(|key| format!(" key={}", key.as_str())).unwrap_or_default();
+    let (method, path, form) = (call.method(), call.path().to_owned(), call.form().as_str().to_owned());
+    let line = format!("{} {path} {form}{key}", method.as_str());
+    Wire {
+        endpoint: call.endpoint(),
+        line: line.replace("  ", " ").trim_end().to_owned(),
+        method,
+        path,
+        form,
+    }
+}
+
+fn key() -> IdempotencyKey {
+    IdempotencyKey::new("k1").unwrap()
+}
+
+fn metadata() -> Metadata {
+    Metadata::new().with("quittance_customer", "u1").unwrap()
+}
+
+fn checkouts() -> Vec<Wire> {
+    let (metadata, none) = (metadata(), Metadata::new());
+    let base = checkout::CreateCheckout {
+        mode: checkout::CheckoutMode::Subscription { metadata: &metadata, trial_period_days: Some(14) },
+        customer: "cus_1",
+        lines: &[("price_1", Some(2)), ("price_metered", None)],
+        success_url: "https://app/r?s={CHECKOUT_SESSION_ID}",
+        cancel_url: Some("https://app/c"),
+        client_reference_id: Some("u1"),
+        metadata: &metadata,
+        discount: checkout::Discount::BuyerEntersCode,
+        locale: Some("ja"),
+        expires_at_s: Some(1_795_003_600),
+        automatic_tax: true,
+    };
+    let bare = checkout::CreateCheckout {
+        mode: checkout::CheckoutMode::Payment { metadata: &metadata },
+        lines: &[("price_2", Some(1))],
+        cancel_url: None,
+        client_reference_id: None,
+        metadata: &none,
+        discount: checkout::Discount::None,
+        locale: None,
+        expires_at_s: None,
+        automatic_tax: false,
+        ..base
+    };
+    let coded = checkout::CreateCheckout { discount: checkout::Discount::PromotionCode("promo_1"), ..bare };
+    let coupon = checkout::CreateCheckout { discount: checkout::Discount::Coupon("c1"), ..bare };
+    vec![
+        wire(checkout::create(&base, key())),
+        wire(checkout::create(&bare, key())),
+        wire(checkout::create(&coded, key())),
+        wire(checkout::create(&coupon, key())),
+        wire(checkout::retrieve("cs_test_1")),
+        wire(checkout::list("cus_1", Paging::after("cs_0"))),
+        wire(checkout::expire("cs_test_1", key())),
+    ]
+}
+
+fn portals() -> Vec<Wire> {
+    use portal::PortalFlow as Flow;
+    let confirm = Flow::SubscriptionUpdateConfirm {
+        subscription: "sub_1",
+        item: "si_1",
+        price: "price_2",
+        quantity: Some(3),
+    };
+    let flows = [
+        Flow::Home,
+        Flow::PaymentMethodUpdate,
+        Flow::SubscriptionCancel("sub_1"),
+        Flow::SubscriptionUpdate("sub_1"),
+        confirm,
+    ];
+    let base = portal::CreatePortal {
+        customer: "cus_1",
+        return_url: Some("https://app/b"),
+        configuration: Some("bpc_1"),
+        locale: Some("ja"),
+        flow: Flow::Home,
+    };
+    flows.map(|flow| wire(portal::create(&portal::CreatePortal { flow, ..base }, key()))).into()
+}
+
+fn subscription_calls() -> Vec<Wire> {
+    let metadata = metadata();
+    let items = [ItemChange { id: "si_1", price: Some("price_2"), quantity: Some(3), deleted: false }];
+    let gone = [ItemChange { id: "si_1", price: None, quantity: None, deleted: true }];
+    let update = UpdateSubscription {
+        items: &items,
+        proration_behavior: Some(ProrationBehavior::AlwaysInvoice),
+        proration_date_s: Some(1_795_000_000),
+        payment_behavior: Some(PaymentBehavior::ErrorIfIncomplete),
+        cancel_at_period_end: Some(false),
+        default_payment_method: Some("pm_1"),
+        metadata: Some(&metadata),
+    };
+    let list = ListSubscriptions {
+        customer: Some("cus_1"),
+        price: Some("price_1"),
+        created_gte_s: Some(1),
+        created_lt_s: Some(2),
+        expand: EXPAND_LIST,
+        paging: Paging::default(),
+    };
+    let cancel = CancelSubscription { invoice_now: true, prorate: true, comment: Some("duplicate") };
+    vec![
+        wire(subscriptions::retrieve("sub_1", EXPAND)),
+        wire(subscriptions::list(&list)),
+        wire(subscriptions::list_items("sub_1", Paging::default())),
+        wire(subscriptions::update("sub_1", &update, key())),
+        wire(subscriptions::update(
+            "sub_1",
+            &UpdateSubscription { items: &gone, ..Default::default() },
+            key(),
+        )),
+        wire(subscriptions::cancel("sub_1", CancelSubscription::default())),
+        wire(subscriptions::cancel("sub_1", cancel)),
+    ]
+}
+
+fn invoice_calls() -> Vec<Wire> {
+    let list = invoices::ListInvoices {
+        customer: Some("cus_1"),
+        subscription: Some("sub_1"),
+        status: Some("open"),
+        created_gte_s: Some(1),
+        paging: Paging::default(),
+    };
+    let items = [ItemChange { id: "si_1", price: Some("price_2"), quantity: None, deleted: false }];
+    let preview = invoices::PreviewChange {
+        subscription: "sub_1",
+        items: &items,
+        proration_behavior: Some(ProrationBehavior::CreateProrations),
+        proration_date_s: Some(1_795_000_000),
+    };
+    vec![
+        wire(invoices::retrieve("in_1")),
+        wire(invoices::list(&list)),
+        wire(invoices::create_preview(&preview)),
+        wire(invoices::list_payments(invoices::PaymentOf::Invoice("in_1"), Paging::default())),
+        wire(invoices::list_payments(invoices::PaymentOf::PaymentIntent("pi_1"), Paging::default())),
+    ]
+}
+
+fn other_calls() -> Vec<Wire> {
+    let metadata = metadata();
+    let details = customers::CustomerDetails {
+        email: Some("jane@example.com"),
+        name: Some("Jané"),
+        locale: Some("ja"),
+    };
+    let events = events::ListEvents {
+        created_gte_s: Some(5),
+        types: &["invoice.paid", "customer.updated"],
+        delivery_success: Some(false),
+        paging: Paging { limit: 200, starting_after: None, ending_before: Some("evt_9") },
+    };
+    let prices = prices::ListPrices {
+        lookup_keys: &["pro_month_jpy"],
+        active: Some(true),
+        product: Some("prod_1"),
+        paging: Paging::default(),
+    };
+    let price = prices::CreatePrice {
+        product: "prod_1",
+        currency: "jpy",
+        unit_amount: 1980,
+        recurring: Some(("month", 1)),
+        lookup_key: Some("pro_month_jpy"),
+        transfer_lookup_key: true,
+        metadata: &metadata,
+    };
+    let intent = payments::Paid::PaymentIntent("pi_1");
+    let reason = Some(payments::RefundReason::Duplicate);
+    vec![
+        wire(account::retrieve()),
+        wire(customers::create(details, &metadata, key())),
+        wire(customers::retrieve("cus_1")),
+        wire(customers::update("cus_1", customers::CustomerDetails::default(), &metadata, key())),
+        wire(customers::list(Some(7), Paging::default())),
+        wire(payments::retrieve_intent("pi_1")),
+        wire(payments::list_intents("cus_1", Paging::default())),
+        wire(payments::list_charges("cus_1", Paging::default())),
+        wire(payments::refund(intent, Some(980), reason, &metadata, key())),
+        wire(payments::list_refunds(payments::Paid::Charge("ch_1"), Paging::default())),
+        wire(events::list(&events)),
+        wire(events::retrieve("evt_1")),
+        wire(prices::list(&prices)),
+        wire(prices::retrieve("price_1")),
+        wire(prices::create(&price, key())),
+        wire(prices::create_product(Some("quittance.pro"), "Pro", &metadata, key())),
+        wire(prices::retrieve_product("quittance.pro")),
+        wire(webhook_endpoints::list(Paging::default())),
+        wire(webhook_endpoints::create("https://app/webhooks/stripe", &["*"], "2026-10-28.endive", key())),
+    ]
+}
+
+fn every_call() -> Vec<Wire> {
+    [checkouts(), portals(), subscription_calls(), invoice_calls(), other_calls()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn calls_on_the_wire() {
+    let lines: Vec<String> =
+        every_call().into_iter().map(|call| format!("{:<24} {}", call.endpoint, call.line)).collect();
+    let expected = include_str!("wire.txt");
+    for (index, (got, want)) in lines.iter().zip(expected.lines()).enumerate() {
+        assert_eq!(got, want, "line {}", index + 1);
+    }
+    assert_eq!(lines.len(), expected.lines().count(), "all calls:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn only_changes_carry_keys_and_only_reads_are_read_only() {
+    for call in every_call() {
+        let keyed = call.line.ends_with(" key=k1");
+        let preview = call.endpoint == "invoices.create_preview";
+        assert_eq!(keyed, call.method == Method::Post && !preview, "{}", call.line);
+    }
+    assert!(invoices::create_preview(&invoices::PreviewChange::default()).is_read_only());
+    assert!(!subscriptions::cancel("sub_1", CancelSubscription::default()).is_read_only());
+    assert!(customers::retrieve("cus_1").is_read_only());
+}
+
+#[test]
+fn idempotency_keys() {
+    assert!(IdempotencyKey::new("k".repeat(255)).is_ok());
+    for bad in [String::new(), "k".repeat(256), "a b".into(), "a\nb".into(), "é".into()] {
+        assert_eq!(IdempotencyKey::new(bad), Err(InvalidKey));
+    }
+}
+
+/// B1 and C9: an id from outside cannot name another object or a whole list.
+#[test]
+fn ids_cannot_leave_their_place() {
+    for id in [
+        "",
+        ".",
+        "..",
+        "../customers",
+        "cus_1/sources",
+        "cus_1?expand[]=x",
+        "cus 1",
+        "cus_é",
+        &"c".repeat(256),
+    ] {
+        let call = customers::retrieve(id);
+        assert!(call.names_impossible_id(), "{id}");
+        assert_eq!(call.path().matches('/').count(), 3, "{id}");
+        assert!(!call.path().contains('?'), "{id}");
+    }
+    assert!(!prices::retrieve_product("quittance.pro-1_a").names_impossible_id());
+}
+
+/// One of the provider's published files, when they are beside the repository.
+fn published(name: &str) -> Option<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/specs/stripe");
+    match std::fs::read(format!("{folder}/{name}")) {
+        Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap()),
+        Err(error) => {
+            eprintln!("SKIPPED: {name} is not beside the repository: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn every_wanted_event_exists() {
+    let Some(types) = published("event-types.json") else { return };
+    for wanted in webhook_endpoints::WANTED_EVENTS {
+        assert!(types.as_array().unwrap().contains(&Value::from(*wanted)), "{wanted}");
+    }
+}
+
+fn resolve<'s>(schema: &'s Value, mut node: &'s Value) -> &'s Value {
+    while let Some(name) = node.get("$ref").and_then(Value::as_str) {
+        node = &schema["$defs"][name.trim_start_matches("#/$defs/")];
+    }
+    node
+}
+
+/// Whether a parameter path such as `items[0][price]` exists below a schema node.
+fn knows(schema: &Value, node: &Value, path: &[&str]) -> bool {
+    let node = resolve(schema, node);
+    let Some((first, rest)) = path.split_first() else { return true };
+    for choice in ["anyOf", "allOf", "oneOf"] {
+        let options = node.get(choice).and_then(Value::as_array).into_iter().flatten();
+        if options.into_iter().any(|option| knows(schema, option, path)) {
+            return true;
+        }
+    }
+    let next = node.get("properties").and_then(|p| p.get(first)).or_else(|| node.get("additionalProperties"));
+    let next = if first.bytes().all(|b| b.is_ascii_digit()) { node.get("items") } else { next };
+    next.is_some_and(|next| knows(schema, next, rest))
+}
+
+#[test]
+fn every_path_and_parameter_is_in_the_providers_schema() {
+    let Some(schema) = published("stripe-2026-10-28.endive.schema.json") else { return };
+    let paths = schema["paths"].as_object().unwrap();
+    for call in every_call() {
+        let fits = |pattern: &str| {
+            let (pattern, path) = (pattern.split('/'), call.path.split('/'));
+            pattern.clone().count() == path.clone().count()
+                && pattern.zip(path).all(|(p, c)| p == c || p.starts_with('{'))
+        };
+        // A fixed path is a better fit than one with a placeholder.
+        let found =
+            paths.get(&call.path).or_else(|| paths.iter().find(|(p, _)| fits(p)).map(|(_, entry)| entry));
+        let operation = found.and_then(|entry| entry.get(call.method.as_str().to_lowercase()));
+        let operation =
+            operation.unwrap_or_else(|| panic!("{} {} is no operation", call.method.as_str(), call.path));
+        for pair in call.form.split('&').filter(|pair| !pair.is_empty()) {
+            let name = pair.split('=').next().unwrap();
+            let path: Vec<&str> = name.split(['[', ']']).filter(|part| !part.is_empty()).collect();
+            assert!(knows(&schema, &operation["params"], &path), "{}: unknown parameter {name}", call.line);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Customers. Of personal data only whether there is an e-mail address.
+
+use serde_json::Value;
+
+use super::MetadataMap;
+use super::read::{Node, ShapeError};
+
+/// The customer that an object belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerRef {
+    /// `cus_...`.
+    pub id: String,
+    /// Known only when expanded.
+    pub deleted: Option<bool>,
+    /// Known only when expanded and not deleted.
+    pub metadata: Option<MetadataMap>,
+}
+
+impl CustomerRef {
+    pub(super) fn read(node: &Node<'_>) -> Result<Option<Self>, ShapeError> {
+        let Some(found) = node.expandable("customer")? else { return Ok(None) };
+        let Some(customer) = found.expanded else {
+            return Ok(Some(Self { id: found.id, deleted: None, metadata: None }));
+        };
+        let deleted = customer.opt_flag("deleted")?.unwrap_or(false);
+        let metadata = if deleted { None } else { Some(customer.metadata("metadata")?) };
+        Ok(Some(Self { id: found.id, deleted: Some(deleted), metadata }))
+    }
+}
+
+/// A customer, or the stub that remains of a deleted one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedCustomer {
+    /// `cus_...`.
+    pub id: String,
+    /// True for the stub of a deleted customer, which has nothing else.
+    pub deleted: bool,
+    /// When it was created.
+    pub created_s: Option<i64>,
+    /// Live or test; the stub does not say.
+    pub livemode: Option<bool>,
+    /// Metadata.
+    pub metadata: MetadataMap,
+    /// Whether it has an e-mail address.
+    pub email_present: bool,
+    /// The payment method that invoices use.
+    pub default_payment_method: Option<String>,
+}
+
+impl ObservedCustomer {
+    /// Reads a customer.
+    ///
+    /// # Errors
+    /// [`ShapeError`] naming the field that is missing or odd.
+    pub fn read(value: &Value) -> Result<Self, ShapeError> {
+        let node = Node::root("customer", value)?;
+        let id = node.text("id")?;
+        let deleted = node.opt_flag("deleted")?.unwrap_or(false);
+        let settings = node.child("invoice_settings")?;
+        let default_payment_method =
+            settings.map(|s| s.opt_id("default_payment_method")).transpose()?.flatten();
+        Ok(Self {
+            id,
+            deleted,
+            created_s: if deleted { node.opt_int("created")? } else { Some(node.int("created")?) },
+            livemode: if deleted { node.opt_flag("livemode")? } else { Some(node.flag("livemode")?) },
+            metadata: node.metadata("metadata")?,
+            email_present: node.opt_text("email")?.is_some_and(|email| !email.is_empty()),
+            default_payment_method,
+        })
+    }
+}

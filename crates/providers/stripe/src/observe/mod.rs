@@ -1,0 +1,37 @@
+//! What Stripe's objects say, read strictly and named plainly: the *observed* facts from which the engine builds its own.
+//!
+//! Statuses and other enumerations stay raw strings, since Stripe adds values. A field that is missing but needed, has another type
+//! or does not fit an `i64` makes a [`ShapeError`] that names it; nothing is ever replaced by a default. Both the shapes of
+//! 2024-06-20 and those since Basil are read. Amounts are minor units, times Unix seconds (`_s`). Personal data is not read.
+
+mod account;
+mod checkout;
+mod customer;
+mod dispute;
+mod event;
+mod invoice;
+mod page;
+mod payment;
+mod price;
+mod read;
+mod subscription;
+
+pub use account::{ObservedAccount, ObservedPortalSession, ObservedWebhookEndpoint};
+pub use checkout::{CheckoutLine, ObservedCheckout};
+pub use customer::{CustomerRef, ObservedCustomer};
+pub use dispute::ObservedDispute;
+pub use event::ListedEvent;
+pub use invoice::{InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment, PreviewLine};
+pub use page::{OddItem, Page};
+pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};
+pub use price::{ObservedPrice, ObservedProduct};
+pub use read::{ShapeError, ShapeProblem};
+pub use subscription::{LatestInvoice, ObservedItem, ObservedSubscription};
+
+use std::collections::BTreeMap;
+
+/// Metadata as Stripe keeps it. Values come from anyone with access to the Stripe account: claims, not facts.
+pub type MetadataMap = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests;

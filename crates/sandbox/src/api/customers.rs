@@ -1,0 +1,201 @@
+//! Customers.
+
+use serde_json::{Value, json};
+
+use super::Call;
+use crate::billing::cancel::CancelNow;
+use crate::model::customer::{Customer, PaymentMethod};
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::list::list;
+use crate::wire::params::{Field, Metadata, Params};
+
+pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+    Some(match (method, path) {
+        ("POST", "customers") => create(world, call),
+        ("GET", "customers") => all(world, call),
+        ("GET", "customers/{id}") => need(&world.customers, call.id(), "id").map(|customer| customer.render()),
+        ("POST", "customers/{id}") => update(world, call),
+        ("DELETE", "customers/{id}") => delete(world, call),
+        ("GET", "customers/{id}/payment_methods") => methods(world, call),
+        _ => return None,
+    })
+}
+
+impl World {
+    /// An empty customer with a new id.
+    pub(crate) fn new_customer(&mut self) -> Customer {
+        Customer {
+            id: self.chance.id("cus_"),
+            created: self.now,
+            email: None,
+            name: None,
+            description: None,
+            phone: None,
+            address: Value::Null,
+            shipping: Value::Null,
+            preferred_locales: Vec::new(),
+            metadata: Metadata::new(),
+            balance: 0,
+            currency: None,
+            default_payment_method: None,
+            invoice_prefix: self.chance.text(8).to_ascii_uppercase(),
+            next_invoice_sequence: 1,
+            tax_exempt: "none".to_owned(),
+            delinquent: false,
+            deleted: false,
+        }
+    }
+
+    /// A customer that exists and is not deleted.
+    pub(crate) fn live_customer(&self, id: &str, param: &str) -> ApiResult<Customer> {
+        match self.customers.get(id) {
+            Some(customer) if !customer.deleted => Ok(customer.clone()),
+            _ => Err(ApiError::missing("customer", id, param)),
+        }
+    }
+}
+
+fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    params.refuse_unplayed(&["test_clock", "tax_id_data", "cash_balance"])?;
+    let mut customer = world.new_customer();
+    read(params, &mut customer)?;
+    let attached = params.text("payment_method")?.value().or(params.text("source")?.value());
+    let default = params.sub("invoice_settings").text("default_payment_method")?.value();
+    world.customers.put(customer.clone());
+    if let Err(error) = attach_first(world, &mut customer, attached.as_deref(), default.as_deref()) {
+        world.customers.remove(&customer.id);
+        return Err(error);
+    }
+    let object = customer.render();
+    world.customers.put(customer);
+    world.emit("customer.created", object.clone());
+    Ok(object)
+}
+
+/// Attaches the payment method that a new customer brings; the same token given twice means one card.
+fn attach_first(world: &mut World, customer: &mut Customer, attached: Option<&str>, default: Option<&str>) -> ApiResult<()> {
+    let mut materialised = None;
+    if let Some(reference) = attached {
+        let method = world.resolve_method(reference, "payment_method")?;
+        world.attach_method(&method, &customer.id)?;
+        materialised = Some(method);
+    }
+    if let Some(reference) = default {
+        let same = attached == Some(reference);
+        let method = match materialised {
+            Some(method) if same => method,
+            _ => world.resolve_method(reference, "invoice_settings[default_payment_method]")?,
+        };
+        check_owner(world, &method, &customer.id)?;
+        customer.default_payment_method = Some(method);
+    }
+    Ok(())
+}
+
+fn check_owner(world: &World, method: &str, customer: &str) -> ApiResult<()> {
+    let owner = world.payment_methods.get(method).and_then(|method| method.customer.clone());
+    if owner.as_deref() == Some(customer) {
+        return Ok(());
+    }
+    Err(ApiError::state("resource_missing", format!("No such PaymentMethod: '{method}'; it must be attached to the customer before it can be the default."))
+        .param("invoice_settings[default_payment_method]"))
+}
+
+fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
+    params.text("email")?.apply(&mut customer.email);
+    params.text("name")?.apply(&mut customer.name);
+    params.text("description")?.apply(&mut customer.description);
+    params.text("phone")?.apply(&mut customer.phone);
+    if customer.email.as_ref().is_some_and(|email| !email.contains('@')) {
+        let email = customer.email.clone().unwrap_or_default();
+        return Err(ApiError::invalid("email_invalid", "email", format!("Invalid email address: {email}")));
+    }
+    if let Some(address) = params.free("address") {
+        customer.address = complete_address(address);
+    }
+    if let Some(shipping) = params.free("shipping") {
+        customer.shipping = shipping;
+    }
+    if let Some(locales) = params.texts("preferred_locales")? {
+        customer.preferred_locales = locales;
+    }
+    if let Field::Set(balance) = params.int("balance")? {
+        customer.balance = balance;
+    }
+    if let Field::Set(prefix) = params.text("invoice_prefix")? {
+        customer.invoice_prefix = prefix;
+    }
+    if let Field::Set(sequence) = params.int_within("next_invoice_sequence", 1..=i64::from(u32::MAX))? {
+        customer.next_invoice_sequence = sequence;
+    }
+    if let Field::Set(word) = params.one_of("tax_exempt", &["none", "exempt", "reverse"])? {
+        word.clone_into(&mut customer.tax_exempt);
+    }
+    params.metadata_into(&mut customer.metadata)
+}
+
+fn complete_address(address: Value) -> Value {
+    let Value::Object(given) = address else {
+        return Value::Null;
+    };
+    let mut full = json!({ "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null });
+    if let Some(fields) = full.as_object_mut() {
+        fields.extend(given);
+    }
+    full
+}
+
+fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let mut customer = world.live_customer(call.id(), "id")?;
+    let before = customer.render();
+    read(params, &mut customer)?;
+    match params.sub("invoice_settings").text("default_payment_method")? {
+        Field::Absent => {}
+        Field::Unset => customer.default_payment_method = None,
+        Field::Set(reference) => {
+            let method = world.resolve_method(&reference, "invoice_settings[default_payment_method]")?;
+            check_owner(world, &method, &customer.id)?;
+            customer.default_payment_method = Some(method);
+        }
+    }
+    let after = customer.render();
+    world.customers.put(customer);
+    world.emit_change("customer.updated", &before, after.clone());
+    Ok(after)
+}
+
+/// Deleting a customer cancels their subscriptions at once and cannot be undone.
+fn delete(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let mut customer = world.live_customer(call.id(), "id")?;
+    let running: Vec<String> = world
+        .subscriptions
+        .of(&customer.id)
+        .filter(|subscription| !subscription.status.is_terminal())
+        .map(|subscription| subscription.id.clone())
+        .collect();
+    for subscription in running {
+        world.cancel_now(&subscription, CancelNow::default())?;
+    }
+    let last = customer.render();
+    customer.deleted = true;
+    let stub = customer.render();
+    world.customers.put(customer);
+    world.emit("customer.deleted", last);
+    Ok(stub)
+}
+
+fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let email = call.params.text("email")?.value();
+    let keep = |customer: &Customer| !customer.deleted && email.as_ref().is_none_or(|email| customer.email.as_ref() == Some(email));
+    list(&world.customers, &call.params, "/v1/customers", None, keep, Customer::render)
+}
+
+fn methods(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let customer = world.live_customer(call.id(), "customer")?;
+    let card = call.params.text("type")?.value().is_none_or(|kind| kind == "card");
+    let url = format!("/v1/customers/{}/payment_methods", customer.id);
+    list(&world.payment_methods, &call.params, &url, Some(&customer.id), |_| card, PaymentMethod::render)
+}

@@ -1,0 +1,135 @@
+//! Events and webhook endpoints.
+
+use serde_json::{Value, json};
+
+use super::Call;
+use crate::model::event::{Event, WebhookEndpoint};
+use crate::state::world::{API_VERSION, World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::list::list;
+use crate::wire::params::{Field, Metadata, Params};
+
+pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+    Some(match (method, path) {
+        ("GET", "events") => all(world, call),
+        ("GET", "events/{id}") => need(&world.events, call.id(), "id").map(|event| show(&event)),
+        ("POST", "webhook_endpoints") => create(world, call),
+        ("GET", "webhook_endpoints") => endpoints(world, call),
+        ("GET", "webhook_endpoints/{id}") => need(&world.endpoints, call.id(), "id").map(|endpoint| endpoint.render(false)),
+        ("POST", "webhook_endpoints/{id}") => update(world, call),
+        ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
+        _ => return None,
+    })
+}
+
+fn show(event: &Event) -> Value {
+    event.render(API_VERSION, event.object.clone(), event.previous.clone())
+}
+
+/// A type fits when it is named, or covered by a name that ends in `*`.
+fn fits(kind: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(head) => kind.starts_with(head),
+        None => kind == pattern,
+    }
+}
+
+fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let kind = params.text("type")?.value();
+    let kinds = params.texts("types")?;
+    if kind.is_some() && kinds.is_some() {
+        return Err(ApiError::rule("You may pass either 'type' or 'types', but not both.").param("types"));
+    }
+    let delivered = params.flag("delivery_success")?.value();
+    let keep = |event: &Event| {
+        let success = event.pending.is_empty() && !event.failed;
+        kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
+            && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
+            && delivered.is_none_or(|delivered| delivered == success)
+    };
+    list(&world.events, params, "/v1/events", None, keep, show)
+}
+
+impl World {
+    /// Adds an endpoint that hears of everything, with a secret that is known beforehand.
+    pub(crate) fn add_endpoint(&mut self, url: &str, secret: &str) {
+        let endpoint = WebhookEndpoint {
+            id: self.chance.id("we_"),
+            created: self.now,
+            url: url.to_owned(),
+            secret: secret.to_owned(),
+            enabled_events: vec!["*".to_owned()],
+            enabled: true,
+            api_version: Some(API_VERSION.to_owned()),
+            description: None,
+            metadata: Metadata::new(),
+        };
+        self.endpoints.put(endpoint);
+    }
+}
+
+fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
+    let Some(url) = params.text("url")?.value() else {
+        return Ok(None);
+    };
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(Some(url));
+    }
+    Err(ApiError::invalid("url_invalid", "url", "Not a valid URL: it must start with http:// or https://."))
+}
+
+fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    params.refuse_unplayed(&["connect"])?;
+    params.required("url")?;
+    let url = read_url(params)?.unwrap_or_default();
+    let enabled_events = params.texts("enabled_events")?.unwrap_or_default();
+    if enabled_events.is_empty() {
+        return Err(ApiError::invalid("parameter_missing", "enabled_events", "Missing required param: enabled_events."));
+    }
+    let mut metadata = Metadata::new();
+    params.metadata_into(&mut metadata)?;
+    let endpoint = WebhookEndpoint {
+        id: world.chance.id("we_"),
+        created: world.now,
+        url,
+        secret: format!("whsec_{}", world.chance.text(32)),
+        enabled_events,
+        enabled: true,
+        api_version: params.text("api_version")?.value(),
+        description: params.text("description")?.value(),
+        metadata,
+    };
+    let object = endpoint.render(true);
+    world.endpoints.put(endpoint);
+    Ok(object)
+}
+
+fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let mut endpoint = need(&world.endpoints, call.id(), "id")?;
+    if let Some(url) = read_url(params)? {
+        endpoint.url = url;
+    }
+    if let Some(events) = params.texts("enabled_events")?.filter(|events| !events.is_empty()) {
+        endpoint.enabled_events = events;
+    }
+    if let Field::Set(disabled) = params.flag("disabled")? {
+        endpoint.enabled = !disabled;
+    }
+    params.text("description")?.apply(&mut endpoint.description);
+    params.metadata_into(&mut endpoint.metadata)?;
+    let object = endpoint.render(false);
+    world.endpoints.put(endpoint);
+    Ok(object)
+}
+
+fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
+    world.endpoints.remove(id).ok_or_else(|| ApiError::missing("webhook endpoint", id, "id"))?;
+    Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
+}
+
+fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    list(&world.endpoints, &call.params, "/v1/webhook_endpoints", None, |_| true, |endpoint| endpoint.render(false))
+}

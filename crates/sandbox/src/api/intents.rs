@@ -1,0 +1,271 @@
+//! Payment intents and setup intents.
+
+use serde_json::Value;
+
+use super::Call;
+use crate::model::payment::{IntentStatus, PaymentIntent, SetupIntent};
+use crate::payments::attempt::{Attempt, NewIntent, Presence};
+use crate::payments::setup::NewSetup;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::list::list;
+use crate::wire::params::{Field, Metadata};
+
+pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+    Some(match (method, path) {
+        ("POST", "payment_intents") => create(world, call),
+        ("GET", "payment_intents") => all(world, call),
+        ("GET", "payment_intents/{id}") => payment(world, call.id()),
+        ("POST", "payment_intents/{id}") => update(world, call),
+        ("POST", "payment_intents/{id}/confirm") => confirm(world, call, call.id()),
+        ("POST", "payment_intents/{id}/cancel") => cancel(world, call),
+        ("POST", "setup_intents") => create_setup(world, call),
+        ("GET", "setup_intents") => all_setups(world, call),
+        ("GET", "setup_intents/{id}") => setup(world, call.id()),
+        ("POST", "setup_intents/{id}/confirm") => confirm_setup(world, call, call.id()),
+        ("POST", "setup_intents/{id}/cancel") => cancel_setup(world, call),
+        _ => return None,
+    })
+}
+
+fn payment(world: &World, id: &str) -> ApiResult<Value> {
+    need(&world.payment_intents, id, "intent").map(|intent| intent.render())
+}
+
+fn setup(world: &World, id: &str) -> ApiResult<Value> {
+    need(&world.setup_intents, id, "intent").map(|intent| intent.render())
+}
+
+/// Since 2026-09-30 the list of types is gone from requests; older and unversioned clients may still send it.
+fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
+    let modern = call.version.is_some_and(|version| version.get(..10).is_some_and(|date| date >= "2026-09-30"));
+    if modern && call.params.has("payment_method_types") {
+        let message = "The parameter payment_method_types is no longer supported. Use automatic payment methods, or allowed_payment_method_types.";
+        return Err(ApiError::invalid("payment_method_types_no_longer_supported", "payment_method_types", message));
+    }
+    Ok(())
+}
+
+fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    refuse_types(call)?;
+    params.refuse_unplayed(&["transfer_data", "application_fee_amount", "on_behalf_of", "transfer_group"])?;
+    if params.one_of("capture_method", &["automatic", "automatic_async", "manual"])? == Field::Set("manual") {
+        return Err(ApiError::invalid("parameter_not_in_sandbox", "capture_method", "The sandbox does not play manual capture yet."));
+    }
+    params.required("amount")?;
+    let amount = params.int("amount")?.value().unwrap_or_default();
+    check_amount(amount)?;
+    let customer = params.text("customer")?.value();
+    if let Some(customer) = &customer {
+        world.live_customer(customer, "customer")?;
+    }
+    let mut metadata = Metadata::new();
+    params.metadata_into(&mut metadata)?;
+    let method = match params.text("payment_method")?.value() {
+        Some(reference) => Some(world.resolve_method(&reference, "payment_method")?),
+        None => None,
+    };
+    let id = world.add_intent(NewIntent {
+        amount,
+        currency: params.required("currency")?.to_ascii_lowercase(),
+        customer,
+        description: params.text("description")?.value(),
+        receipt_email: params.text("receipt_email")?.value(),
+        metadata,
+        shipping: params.free("shipping").unwrap_or_default(),
+        setup_future_usage: params.text("setup_future_usage")?.value(),
+        return_url: params.text("return_url")?.value(),
+        invoice: None,
+        session: None,
+    });
+    if let Some(method) = method {
+        world.payment_intents.edit(&id, |intent| {
+            intent.payment_method = Some(method);
+            intent.status = IntentStatus::RequiresConfirmation;
+        });
+    }
+    if params.flag("confirm")? == Field::Set(true) { confirm(world, call, &id) } else { payment(world, &id) }
+}
+
+fn check_amount(amount: i64) -> ApiResult<()> {
+    if amount < 50 {
+        return Err(ApiError::invalid("amount_too_small", "amount", "Amount must be at least 50 in the smallest unit of the currency."));
+    }
+    if amount > 99_999_999 {
+        return Err(ApiError::invalid("amount_too_large", "amount", "Amount must be no more than 99999999 in the smallest unit of the currency."));
+    }
+    Ok(())
+}
+
+fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    refuse_types(call)?;
+    let mut intent = need(&world.payment_intents, call.id(), "intent")?;
+    let editable = matches!(
+        intent.status,
+        IntentStatus::RequiresPaymentMethod | IntentStatus::RequiresConfirmation | IntentStatus::RequiresAction
+    );
+    if let Field::Set(amount) = params.int("amount")? {
+        check_amount(amount)?;
+        if !editable || intent.invoice.is_some() || intent.session.is_some() {
+            return Err(unexpected(&intent, "changed"));
+        }
+        intent.amount = amount;
+    }
+    if let Field::Set(reference) = params.text("payment_method")? {
+        if !editable {
+            return Err(unexpected(&intent, "changed"));
+        }
+        intent.payment_method = Some(world.resolve_method(&reference, "payment_method")?);
+        intent.status = IntentStatus::RequiresConfirmation;
+    }
+    params.text("description")?.apply(&mut intent.description);
+    params.text("receipt_email")?.apply(&mut intent.receipt_email);
+    params.metadata_into(&mut intent.metadata)?;
+    let object = intent.render();
+    world.payment_intents.put(intent);
+    Ok(object)
+}
+
+fn unexpected(intent: &PaymentIntent, what: &str) -> ApiError {
+    let message = format!("This PaymentIntent could not be {what} because it has a status of {}. No money moved.", intent.status.as_str());
+    ApiError::state("payment_intent_unexpected_state", message).with("payment_intent", intent.render())
+}
+
+fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
+    let params = &call.params;
+    let intent = need(&world.payment_intents, id, "intent")?;
+    match intent.status {
+        IntentStatus::RequiresPaymentMethod | IntentStatus::RequiresConfirmation | IntentStatus::RequiresAction => {}
+        IntentStatus::Succeeded | IntentStatus::Canceled => return Err(unexpected(&intent, "confirmed")),
+    }
+    if let Field::Set(url) = params.text("return_url")? {
+        world.payment_intents.edit(id, |intent| intent.return_url = Some(url));
+    }
+    if let Field::Set(usage) = params.one_of("setup_future_usage", &["on_session", "off_session"])? {
+        world.payment_intents.edit(id, |intent| intent.setup_future_usage = Some(usage.to_owned()));
+    }
+    let method = match params.text("payment_method")?.value() {
+        Some(reference) => world.resolve_method(&reference, "payment_method")?,
+        None => intent.payment_method.clone().ok_or_else(|| {
+            ApiError::state("payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it's missing a payment method. No money moved.")
+        })?,
+    };
+    let owner = world.payment_methods.get(&method).and_then(|method| method.customer.clone());
+    if owner.is_some() && owner != intent.customer {
+        return Err(ApiError::rule("The provided PaymentMethod belongs to another customer. No money moved.").param("payment_method"));
+    }
+    if let (None, Some(customer), true) = (&owner, &intent.customer, intent.setup_future_usage.is_some()) {
+        world.attach_method(&method, customer)?;
+    }
+    let off_session = params.text("off_session")?.value().is_some_and(|word| word != "false");
+    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    let mut attempt = world.attempt_payment(id, &method, presence, false)?;
+    if attempt == Attempt::RequiresAction && off_session {
+        attempt = world.refuse_unauthenticated(id, &method)?;
+    }
+    match attempt {
+        Attempt::Succeeded | Attempt::RequiresAction => payment(world, id),
+        Attempt::Declined(decline) => {
+            if let Some(invoice) = &intent.invoice {
+                world.note_manual_failure(invoice, attempt);
+            }
+            Err(world.refusal(id, &decline))
+        }
+    }
+}
+
+fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let intent = need(&world.payment_intents, call.id(), "intent")?;
+    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+        return Err(unexpected(&intent, "canceled"));
+    }
+    if intent.session.is_some() || intent.invoice.is_some() {
+        let message = "This PaymentIntent belongs to a Checkout Session or an Invoice: expire the session or void the invoice instead. No money moved.";
+        return Err(ApiError::state("payment_intent_unexpected_state", message));
+    }
+    let reasons = ["duplicate", "fraudulent", "requested_by_customer", "abandoned"];
+    let reason = call.params.one_of("cancellation_reason", &reasons)?.value();
+    world.cancel_intent(call.id(), reason.unwrap_or("requested_by_customer"));
+    world.payment_intents.edit(call.id(), |intent| intent.cancellation_reason = reason.map(str::to_owned));
+    payment(world, call.id())
+}
+
+fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let customer = call.params.text("customer")?.value();
+    list(&world.payment_intents, &call.params, "/v1/payment_intents", customer.as_deref(), |_| true, PaymentIntent::render)
+}
+
+fn create_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    refuse_types(call)?;
+    let customer = params.text("customer")?.value();
+    if let Some(customer) = &customer {
+        world.live_customer(customer, "customer")?;
+    }
+    let mut metadata = Metadata::new();
+    params.metadata_into(&mut metadata)?;
+    let method = match params.text("payment_method")?.value() {
+        Some(reference) => Some(world.resolve_method(&reference, "payment_method")?),
+        None => None,
+    };
+    let id = world.add_setup(NewSetup {
+        customer,
+        description: params.text("description")?.value(),
+        metadata,
+        usage: params.one_of("usage", &["off_session", "on_session"])?.value().map(str::to_owned),
+        return_url: params.text("return_url")?.value(),
+        session: None,
+    });
+    if let Some(method) = method {
+        world.setup_intents.edit(&id, |intent| {
+            intent.payment_method = Some(method);
+            intent.status = IntentStatus::RequiresConfirmation;
+        });
+    }
+    if params.flag("confirm")? == Field::Set(true) { confirm_setup(world, call, &id) } else { setup(world, &id) }
+}
+
+fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
+    let intent = need(&world.setup_intents, id, "intent")?;
+    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+        return Err(unexpected_setup(&intent));
+    }
+    let method = match call.params.text("payment_method")?.value() {
+        Some(reference) => world.resolve_method(&reference, "payment_method")?,
+        None => intent.payment_method.clone().ok_or_else(|| {
+            ApiError::state("setup_intent_unexpected_state", "You cannot confirm this SetupIntent because it's missing a payment method.")
+        })?,
+    };
+    match world.attempt_setup(id, &method, false)? {
+        Attempt::Succeeded | Attempt::RequiresAction => setup(world, id),
+        Attempt::Declined(decline) => {
+            let error = ApiError::card(decline.code, decline.decline_code, decline.message);
+            Err(error.with("setup_intent", setup(world, id)?))
+        }
+    }
+}
+
+fn unexpected_setup(intent: &SetupIntent) -> ApiError {
+    let message = format!("This SetupIntent has a status of {} and cannot be changed.", intent.status.as_str());
+    ApiError::state("setup_intent_unexpected_state", message)
+}
+
+fn cancel_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let mut intent = need(&world.setup_intents, call.id(), "intent")?;
+    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+        return Err(unexpected_setup(&intent));
+    }
+    intent.status = IntentStatus::Canceled;
+    intent.cancellation_reason = call.params.text("cancellation_reason")?.value();
+    let object = intent.render();
+    world.setup_intents.put(intent);
+    world.emit("setup_intent.canceled", object.clone());
+    Ok(object)
+}
+
+fn all_setups(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let customer = call.params.text("customer")?.value();
+    list(&world.setup_intents, &call.params, "/v1/setup_intents", customer.as_deref(), |_| true, SetupIntent::render)
+}

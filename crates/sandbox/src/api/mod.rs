@@ -1,0 +1,60 @@
+//! The calls of the API: each reads its parameters, changes the state and renders the answer.
+
+pub(crate) mod account;
+pub(crate) mod checkout;
+pub(crate) mod customers;
+pub(crate) mod events;
+pub(crate) mod intents;
+pub(crate) mod invoice_items;
+pub(crate) mod invoices;
+pub(crate) mod methods;
+pub(crate) mod money;
+pub(crate) mod portal;
+pub(crate) mod prices;
+pub(crate) mod products;
+pub(crate) mod subscription_changes;
+pub(crate) mod subscriptions;
+
+use serde_json::Value;
+
+use crate::state::world::World;
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::params::Params;
+
+/// A call that was matched and checked.
+pub(crate) struct Call<'a> {
+    pub(crate) ids: &'a [String],
+    pub(crate) params: Params<'a>,
+    /// The version that the request asked for.
+    pub(crate) version: Option<&'a str>,
+}
+
+impl Call<'_> {
+    /// The first id of the path.
+    pub(crate) fn id(&self) -> &str {
+        self.ids.first().map_or("", String::as_str)
+    }
+}
+
+/// Carries a call out.
+pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &Call<'_>) -> ApiResult<Value> {
+    let path = template.strip_prefix("/v1/").unwrap_or(template);
+    let resource = path.split('/').next().unwrap_or_default();
+    let answer = match resource {
+        "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "customers" => customers::dispatch(world, method, path, call),
+        "products" => products::dispatch(world, method, path, call),
+        "prices" => prices::dispatch(world, method, path, call),
+        "payment_methods" => methods::dispatch(world, method, path, call),
+        "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
+        "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
+        "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
+        "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),
+        "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
+        "invoiceitems" => invoice_items::dispatch(world, method, path, call),
+        "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
+        "billing_portal" => portal::dispatch(world, method, path, call),
+        _ => None,
+    };
+    answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)))
+}

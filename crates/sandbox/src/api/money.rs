@@ -1,0 +1,109 @@
+//! Charges, refunds and disputes.
+
+use serde_json::Value;
+
+use super::Call;
+use crate::model::payment::{Charge, Dispute, Refund};
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::list::list;
+use crate::wire::params::{Field, Metadata};
+
+pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+    Some(match (method, path) {
+        ("GET", "charges") => charges(world, call),
+        ("GET", "charges/{id}") => need(&world.charges, call.id(), "id").map(|charge| charge.render()),
+        ("POST", "refunds") => refund(world, call),
+        ("GET", "refunds") => refunds(world, call),
+        ("GET", "refunds/{id}") => need(&world.refunds, call.id(), "id").map(|refund| refund.render()),
+        ("POST", "refunds/{id}") => update_refund(world, call),
+        ("GET", "disputes") => disputes(world, call),
+        ("GET", "disputes/{id}") => need(&world.disputes, call.id(), "id").map(|dispute| dispute.render()),
+        ("POST", "disputes/{id}") => update_dispute(world, call),
+        ("POST", "disputes/{id}/close") => {
+            let id = call.id();
+            world.close_dispute(id, false).and_then(|()| need(&world.disputes, id, "id")).map(|dispute| dispute.render())
+        }
+        _ => return None,
+    })
+}
+
+fn charges(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let customer = call.params.text("customer")?.value();
+    let intent = call.params.text("payment_intent")?.value();
+    let keep = |charge: &Charge| intent.as_ref().is_none_or(|intent| charge.payment_intent == *intent);
+    list(&world.charges, &call.params, "/v1/charges", customer.as_deref(), keep, Charge::render)
+}
+
+fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    params.refuse_unplayed(&["reverse_transfer", "refund_application_fee", "origin"])?;
+    let charge = match (params.text("charge")?.value(), params.text("payment_intent")?.value()) {
+        (Some(charge), _) => charge,
+        (None, Some(intent)) => {
+            let intent = need(&world.payment_intents, &intent, "payment_intent")?;
+            let paid = intent.latest_charge.clone().filter(|_| intent.amount_received > 0);
+            paid.ok_or_else(|| ApiError::rule(format!("This PaymentIntent ({}) does not have a successful charge to refund.", intent.id)).param("payment_intent"))?
+        }
+        (None, None) => {
+            return Err(ApiError::invalid("parameter_missing", "charge", "One of the following params should be provided for this request: payment_intent or charge."));
+        }
+    };
+    let amount = params.int("amount")?.value();
+    let reason = params.one_of("reason", &["duplicate", "fraudulent", "requested_by_customer"])?.value();
+    let mut metadata = Metadata::new();
+    params.metadata_into(&mut metadata)?;
+    let id = world.refund_charge(&charge, amount, reason.map(str::to_owned), metadata)?;
+    need(&world.refunds, &id, "id").map(|refund| refund.render())
+}
+
+fn update_refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let mut refund = need(&world.refunds, call.id(), "id")?;
+    let before = refund.render();
+    call.params.metadata_into(&mut refund.metadata)?;
+    let after = refund.render();
+    world.refunds.put(refund);
+    world.emit_change("refund.updated", &before, after.clone());
+    Ok(after)
+}
+
+fn refunds(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let charge = call.params.text("charge")?.value();
+    let intent = call.params.text("payment_intent")?.value();
+    let keep = |refund: &Refund| {
+        charge.as_ref().is_none_or(|charge| refund.charge == *charge) && intent.as_ref().is_none_or(|intent| refund.payment_intent == *intent)
+    };
+    list(&world.refunds, &call.params, "/v1/refunds", None, keep, Refund::render)
+}
+
+fn disputes(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let charge = call.params.text("charge")?.value();
+    let intent = call.params.text("payment_intent")?.value();
+    let keep = |dispute: &Dispute| {
+        charge.as_ref().is_none_or(|charge| dispute.charge == *charge) && intent.as_ref().is_none_or(|intent| dispute.payment_intent == *intent)
+    };
+    list(&world.disputes, &call.params, "/v1/disputes", None, keep, Dispute::render)
+}
+
+/// Submitted evidence decides at once: `winning_evidence` wins, `losing_evidence` loses.
+fn update_dispute(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let mut dispute = need(&world.disputes, call.id(), "id")?;
+    let before = dispute.render();
+    params.metadata_into(&mut dispute.metadata)?;
+    let text = params.free("evidence").and_then(|evidence| evidence.get("uncategorized_text").and_then(Value::as_str).map(str::to_owned));
+    if text.is_some() {
+        dispute.evidence_text = text;
+    }
+    let evidence = dispute.evidence_text.clone();
+    let after = dispute.render();
+    world.disputes.put(dispute);
+    world.emit_change("charge.dispute.updated", &before, after);
+    let submits = params.flag("submit")? != Field::Set(false);
+    match evidence.as_deref().filter(|_| submits) {
+        Some("winning_evidence") => world.close_dispute(call.id(), true)?,
+        Some("losing_evidence") => world.close_dispute(call.id(), false)?,
+        Some(_) | None => {}
+    }
+    need(&world.disputes, call.id(), "id").map(|dispute| dispute.render())
+}

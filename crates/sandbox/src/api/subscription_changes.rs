@@ -1,0 +1,217 @@
+//! `POST /v1/subscriptions/{id}`: everything that can be changed about a running subscription.
+
+use serde_json::Value;
+
+use super::Call;
+use super::subscriptions::{UNPLAYED, one, owned_method, read_details, read_missing_card};
+use crate::billing::change::{Change, ItemChange, Proration, Strictness};
+use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
+use crate::payments::attempt::Presence;
+use crate::state::timers::Timer;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::params::{Field, Metadata, Params};
+
+/// Changes that a subscription which is over still takes.
+const AFTERLIFE: &[&str] = &["metadata", "cancellation_details", "expand"];
+/// Changes that a subscription which was never paid takes.
+const BEFORE_PAID: &[&str] = &["metadata", "default_payment_method", "payment_settings", "description", "expand", "cancellation_details"];
+
+/// Reads `cancel_at`: a time, an end of the period, or nothing to take it back.
+pub(super) fn read_cancel_at(params: &Params<'_>, subscription: Option<&Subscription>, now: i64) -> ApiResult<Field<i64>> {
+    match (params.text("cancel_at")?, subscription) {
+        (Field::Set(word), Some(subscription)) if matches!(word.as_str(), "min_period_end" | "max_period_end") => {
+            Ok(Field::Set(subscription.period.end))
+        }
+        (Field::Set(_), _) => match params.int("cancel_at")? {
+            Field::Set(at) if at <= now => Err(ApiError::rule("cancel_at must be in the future.").param("cancel_at")),
+            field => Ok(field),
+        },
+        (Field::Absent, _) => Ok(Field::Absent),
+        (Field::Unset, _) => Ok(Field::Unset),
+    }
+}
+
+/// Reads changes of items; also used by previews.
+pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<ItemChange>> {
+    let mut changes = Vec::new();
+    for item in params.list("items") {
+        item.refuse_unplayed(&["discounts", "tax_rates", "billing_thresholds", "clear_usage"])?;
+        let metadata = if item.has("metadata") {
+            let mut metadata = Metadata::new();
+            item.metadata_into(&mut metadata)?;
+            Some(metadata)
+        } else {
+            None
+        };
+        changes.push(ItemChange {
+            id: item.text("id")?.value(),
+            price: world.price_of(&item)?,
+            quantity: item.int_within("quantity", 0..=999_999)?.value(),
+            deleted: item.flag("deleted")? == Field::Set(true),
+            metadata,
+        });
+    }
+    Ok(changes)
+}
+
+/// Reads what happens to the difference in price.
+pub(super) fn read_proration(params: &Params<'_>) -> ApiResult<Proration> {
+    Ok(match params.one_of("proration_behavior", &["create_prorations", "always_invoice", "none"])? {
+        Field::Set("always_invoice") => Proration::Invoice,
+        Field::Set("none") => Proration::None,
+        Field::Set(_) | Field::Absent | Field::Unset => Proration::Wait,
+    })
+}
+
+/// Reads a new end of the trial.
+pub(super) fn read_trial_end(params: &Params<'_>, now: i64) -> ApiResult<Option<i64>> {
+    match params.text("trial_end")?.value().as_deref() {
+        None => Ok(None),
+        Some("now") => Ok(Some(now)),
+        Some(_) => Ok(params.int("trial_end")?.value()),
+    }
+}
+
+fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
+    let behaviors = ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
+    match params.one_of("payment_behavior", &behaviors)? {
+        Field::Set("default_incomplete") => Ok(Strictness::Wait),
+        Field::Set("error_if_incomplete") => Ok(Strictness::Insist),
+        Field::Set("pending_if_incomplete") => Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "payment_behavior",
+            "The sandbox does not play pending updates yet; use error_if_incomplete. No money moved.",
+        )),
+        Field::Set(_) | Field::Absent | Field::Unset => Ok(Strictness::Allow),
+    }
+}
+
+fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult<()> {
+    let allowed = match subscription.status {
+        SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => AFTERLIFE,
+        SubscriptionStatus::Incomplete => BEFORE_PAID,
+        SubscriptionStatus::Trialing
+        | SubscriptionStatus::Active
+        | SubscriptionStatus::PastDue
+        | SubscriptionStatus::Unpaid
+        | SubscriptionStatus::Paused => return Ok(()),
+    };
+    match params.names().find(|name| !allowed.contains(name)) {
+        Some(name) => {
+            let message = format!("A subscription with status {} cannot change '{name}'. No money moved.", subscription.status.as_str());
+            Err(ApiError::rule(message).param(name))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Carries an update out: plain fields first, then what may cost money.
+pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let (params, id) = (&call.params, call.id());
+    params.refuse_unplayed(UNPLAYED)?;
+    let subscription = need(&world.subscriptions, id, "id")?;
+    check_editable(&subscription, params)?;
+    let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;
+    let at_period_end = params.flag("cancel_at_period_end")?;
+    if matches!((&cancel_at, &at_period_end), (Field::Set(_), Field::Set(true))) {
+        return Err(ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at"));
+    }
+    let strictness = read_strictness(params)?;
+    let off_session = params.flag("off_session")? == Field::Set(true);
+    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    let restart = params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
+    let plain = read_plain(world, params, &subscription)?;
+    let change = Change {
+        items: read_item_changes(world, params)?,
+        proration: read_proration(params)?,
+        at: params.int("proration_date")?.value(),
+        restart,
+        trial_end: read_trial_end(params, world.now)?,
+    };
+    if !change.items.is_empty() || change.restart || change.trial_end.is_some() {
+        world.apply_change(id, &change, strictness, presence)?;
+    }
+    world.change_subscription(id, |subscription| plain.write(subscription));
+    if let Some(resumes_at) = plain.pause.clone().value().and_then(|pause| pause.resumes_at) {
+        world.timers.set(resumes_at.max(world.now), Timer::CollectionResumes(id.to_owned()));
+    }
+    if let Field::Set(cancel) = at_period_end {
+        world.set_cancel_at_period_end(id, cancel);
+    }
+    match cancel_at {
+        Field::Set(at) => world.set_cancel_at(id, Some(at)),
+        Field::Unset => world.set_cancel_at(id, None),
+        Field::Absent => {}
+    }
+    one(world, id)
+}
+
+/// Changes that move no money.
+struct Plain {
+    metadata: Metadata,
+    description: Field<String>,
+    default_payment_method: Field<String>,
+    pause: Field<PauseCollection>,
+    comment: Option<String>,
+    feedback: Option<String>,
+    saves: Option<&'static str>,
+    missing_card: Option<crate::model::subscription::MissingCard>,
+}
+
+fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscription) -> ApiResult<Plain> {
+    let mut metadata = subscription.metadata.clone();
+    params.metadata_into(&mut metadata)?;
+    let default_payment_method = match params.text("default_payment_method")? {
+        Field::Set(reference) => Field::Set(owned_method(world, &reference, &subscription.customer)?),
+        Field::Unset => Field::Unset,
+        Field::Absent => Field::Absent,
+    };
+    let details = read_details(params)?;
+    let missing_card = if params.has("trial_settings") { Some(read_missing_card(params)?) } else { None };
+    Ok(Plain {
+        metadata,
+        description: params.text("description")?,
+        default_payment_method,
+        pause: read_pause(params)?,
+        comment: details.comment,
+        feedback: details.feedback,
+        saves: params.sub("payment_settings").one_of("save_default_payment_method", &["off", "on_subscription"])?.value(),
+        missing_card,
+    })
+}
+
+fn read_pause(params: &Params<'_>) -> ApiResult<Field<PauseCollection>> {
+    if !params.has("pause_collection") {
+        return Ok(Field::Absent);
+    }
+    let pause = params.sub("pause_collection");
+    let behavior = match pause.one_of("behavior", &["keep_as_draft", "mark_uncollectible", "void"])? {
+        Field::Set("keep_as_draft") => PauseBehavior::KeepAsDraft,
+        Field::Set("mark_uncollectible") => PauseBehavior::MarkUncollectible,
+        Field::Set(_) => PauseBehavior::Void,
+        Field::Absent | Field::Unset => return Ok(Field::Unset),
+    };
+    Ok(Field::Set(PauseCollection { behavior, resumes_at: pause.int("resumes_at")?.value() }))
+}
+
+impl Plain {
+    fn write(&self, subscription: &mut Subscription) {
+        subscription.metadata.clone_from(&self.metadata);
+        self.description.clone().apply(&mut subscription.description);
+        self.default_payment_method.clone().apply(&mut subscription.default_payment_method);
+        self.pause.clone().apply(&mut subscription.pause_collection);
+        if let Some(comment) = &self.comment {
+            subscription.cancellation.comment = Some(comment.clone());
+        }
+        if let Some(feedback) = &self.feedback {
+            subscription.cancellation.feedback = Some(feedback.clone());
+        }
+        if let Some(word) = self.saves {
+            word.clone_into(&mut subscription.save_default_payment_method);
+        }
+        if let Some(missing_card) = self.missing_card {
+            subscription.missing_card = missing_card;
+        }
+    }
+}

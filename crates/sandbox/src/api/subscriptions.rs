@@ -1,0 +1,256 @@
+//! Subscriptions: made, listed, cancelled, paused and resumed. Changes are next door.
+
+use serde_json::Value;
+
+use super::{Call, subscription_changes};
+use crate::billing::cancel::CancelNow;
+use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use crate::model::subscription::{CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus};
+use crate::payments::attempt::Presence;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::list::{Range, list, list_values};
+use crate::wire::params::{Field, Metadata, Params};
+
+/// Real parameters that would change the money, and that the sandbox does not play yet.
+pub(super) const UNPLAYED: &[&str] = &[
+    "add_invoice_items",
+    "application_fee_percent",
+    "automatic_tax",
+    "billing_schedules",
+    "billing_thresholds",
+    "default_tax_rates",
+    "discounts",
+    "on_behalf_of",
+    "pending_invoice_item_interval",
+    "transfer_data",
+    "trial_from_plan",
+    "default_source",
+];
+
+pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+    Some(match (method, path) {
+        ("POST", "subscriptions") => create(world, call),
+        ("GET", "subscriptions") => all(world, call),
+        ("GET", "subscriptions/{id}") => one(world, call.id()),
+        ("POST", "subscriptions/{id}") => subscription_changes::update(world, call),
+        ("DELETE", "subscriptions/{id}") => cancel(world, call),
+        ("POST", "subscriptions/{id}/pause") => pause(world, call),
+        ("POST", "subscriptions/{id}/resume") => resume(world, call),
+        ("GET", "subscription_items") => items(world, call),
+        ("GET", "subscription_items/{id}") => item(world, call),
+        _ => return None,
+    })
+}
+
+/// One subscription as it stands.
+pub(super) fn one(world: &World, id: &str) -> ApiResult<Value> {
+    need(&world.subscriptions, id, "id").map(|subscription| subscription.render(&world.prices))
+}
+
+/// The items of a new subscription.
+fn read_items(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<(String, i64, Metadata)>> {
+    let mut items = Vec::new();
+    for item in params.list("items") {
+        item.refuse_unplayed(&["discounts", "tax_rates", "billing_thresholds", "trial"])?;
+        let price = match world.price_of(&item)? {
+            Some(price) => price,
+            None => item.required("price")?,
+        };
+        let mut metadata = Metadata::new();
+        item.metadata_into(&mut metadata)?;
+        items.push((price, item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1), metadata));
+    }
+    if items.is_empty() {
+        return Err(ApiError::invalid("parameter_missing", "items", "Missing required param: items."));
+    }
+    Ok(items)
+}
+
+/// Reads `trial_end` (a time, or `now`) and `trial_period_days`.
+fn read_trial(world: &World, params: &Params<'_>) -> ApiResult<Option<i64>> {
+    if let Some(days) = params.int_within("trial_period_days", 0..=730)?.value() {
+        return Ok((days > 0).then(|| world.now + days * 86_400));
+    }
+    match params.text("trial_end")?.value().as_deref() {
+        None | Some("now") => Ok(None),
+        Some(_) => {
+            let end = params.int("trial_end")?.value().unwrap_or_default();
+            if end <= world.now || end > world.now + 2 * 366 * 86_400 {
+                return Err(ApiError::rule("Invalid timestamp: must be in the future and at most two years ahead.").param("trial_end"));
+            }
+            Ok(Some(end))
+        }
+    }
+}
+
+/// What happens when the trial ends and there is no card.
+pub(super) fn read_missing_card(params: &Params<'_>) -> ApiResult<MissingCard> {
+    let behavior = params.sub("trial_settings").sub("end_behavior");
+    Ok(match behavior.one_of("missing_payment_method", &["cancel", "create_invoice", "pause"])? {
+        Field::Set("cancel") => MissingCard::Cancel,
+        Field::Set("pause") => MissingCard::Pause,
+        Field::Set(_) | Field::Absent | Field::Unset => MissingCard::CreateInvoice,
+    })
+}
+
+fn read_first_payment(params: &Params<'_>) -> ApiResult<FirstPayment> {
+    let off_session = params.flag("off_session")? == Field::Set(true);
+    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    let behaviors = ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
+    match params.one_of("payment_behavior", &behaviors)? {
+        Field::Set("default_incomplete") => Ok(FirstPayment::Wait),
+        Field::Set("error_if_incomplete") => Ok(FirstPayment::Insist(presence)),
+        Field::Set("pending_if_incomplete") => {
+            Err(ApiError::rule("payment_behavior=pending_if_incomplete can only be used when updating a subscription.").param("payment_behavior"))
+        }
+        Field::Set(_) | Field::Absent | Field::Unset => Ok(FirstPayment::Try(presence)),
+    }
+}
+
+fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    params.refuse_unplayed(UNPLAYED)?;
+    let customer = world.live_customer(&params.required("customer")?, "customer")?;
+    let collection = match params.one_of("collection_method", &["charge_automatically", "send_invoice"])? {
+        Field::Set("send_invoice") => Collection::SendInvoice,
+        Field::Set(_) | Field::Absent | Field::Unset => Collection::ChargeAutomatically,
+    };
+    let days_until_due = params.int_within("days_until_due", 0..=3650)?.value();
+    if (collection == Collection::SendInvoice) != days_until_due.is_some() {
+        return Err(ApiError::rule("days_until_due is required with collection_method=send_invoice, and only then.").param("days_until_due"));
+    }
+    let default_payment_method = match params.text("default_payment_method")?.value() {
+        Some(reference) => Some(owned_method(world, &reference, &customer.id)?),
+        None => None,
+    };
+    let trial_end = read_trial(world, params)?;
+    let anchor = params.int("billing_cycle_anchor")?.value();
+    if anchor.is_some_and(|anchor| anchor < world.now) {
+        return Err(ApiError::rule("billing_cycle_anchor must be in the future.").param("billing_cycle_anchor"));
+    }
+    let cancel_at = subscription_changes::read_cancel_at(params, None, world.now)?.value();
+    let first_payment = read_first_payment(params)?;
+    let missing_card = read_missing_card(params)?;
+    let proration = params.one_of("proration_behavior", &["create_prorations", "always_invoice", "none"])?;
+    let settings = params.sub("payment_settings");
+    let saves = settings.one_of("save_default_payment_method", &["off", "on_subscription"])?.value().unwrap_or("off");
+    let mut metadata = Metadata::new();
+    params.metadata_into(&mut metadata)?;
+    let items = read_items(world, params)?;
+    let id = world.subscribe(NewSubscription {
+        customer: customer.id,
+        items,
+        metadata,
+        description: params.text("description")?.value(),
+        trial_end,
+        anchor,
+        prorate_first: proration != Field::Set("none"),
+        collection,
+        days_until_due,
+        default_payment_method,
+        missing_card,
+        cancel_at,
+        cancel_at_period_end: params.flag("cancel_at_period_end")? == Field::Set(true),
+        save_default_payment_method: saves.to_owned(),
+        first_payment,
+    })?;
+    one(world, &id)
+}
+
+/// A payment method that the customer has; a test token is attached on the way.
+pub(super) fn owned_method(world: &mut World, reference: &str, customer: &str) -> ApiResult<String> {
+    let method = world.resolve_method(reference, "default_payment_method")?;
+    let owner = world.payment_methods.get(&method).and_then(|method| method.customer.clone());
+    if method != reference && owner.is_none() {
+        world.attach_method(&method, customer)?;
+        return Ok(method);
+    }
+    if owner.as_deref() == Some(customer) {
+        return Ok(method);
+    }
+    let message = format!("The customer does not have a payment method with the ID {method}. The payment method must be attached to the customer.");
+    Err(ApiError::state("resource_missing", message).param("default_payment_method"))
+}
+
+fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let words = ["active", "all", "canceled", "ended", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"];
+    let status = params.one_of("status", &words)?.value();
+    let customer = params.text("customer")?.value();
+    if let Some(customer) = &customer {
+        need(&world.customers, customer, "customer")?;
+    }
+    let price = params.text("price")?.value().or(params.text("plan")?.value());
+    let collection = params.text("collection_method")?.value();
+    let (starts, ends) = (Range::read(params, "current_period_start")?, Range::read(params, "current_period_end")?);
+    let keep = |subscription: &Subscription| {
+        let by_status = match status {
+            None => subscription.status != SubscriptionStatus::Canceled,
+            Some("all") => true,
+            Some("ended") => subscription.status.is_terminal(),
+            Some(word) => subscription.status.as_str() == word,
+        };
+        by_status
+            && price.as_ref().is_none_or(|price| subscription.items.iter().any(|item| item.price == *price))
+            && collection.as_ref().is_none_or(|word| subscription.collection.as_str() == word)
+            && starts.holds(subscription.period.start)
+            && ends.holds(subscription.period.end)
+    };
+    let render = |subscription: &Subscription| subscription.render(&world.prices);
+    list(&world.subscriptions, params, "/v1/subscriptions", customer.as_deref(), keep, render)
+}
+
+/// Reads why somebody cancels.
+pub(super) fn read_details(params: &Params<'_>) -> ApiResult<CancellationDetails> {
+    const FEEDBACK: &[&str] =
+        &["customer_service", "low_quality", "missing_features", "other", "switched_service", "too_complex", "too_expensive", "unused"];
+    let details = params.sub("cancellation_details");
+    Ok(CancellationDetails {
+        comment: details.text("comment")?.value(),
+        feedback: details.one_of("feedback", FEEDBACK)?.value().map(str::to_owned),
+        reason: None,
+    })
+}
+
+fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let how = CancelNow {
+        invoice: params.flag("invoice_now")? == Field::Set(true),
+        prorate: params.flag("prorate")? == Field::Set(true),
+        details: read_details(params)?,
+    };
+    world.cancel_now(call.id(), how)?;
+    one(world, call.id())
+}
+
+fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    call.params.refuse_unplayed(&["bill_for", "invoicing_behavior"])?;
+    let subscription = need(&world.subscriptions, call.id(), "id")?;
+    if !matches!(subscription.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue) {
+        let message = format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
+        return Err(ApiError::state("subscription_not_pausable", message));
+    }
+    world.pause_subscription(call.id(), "pause_requested");
+    one(world, call.id())
+}
+
+fn resume(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let anchor = call.params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])?;
+    world.resume_subscription(call.id(), anchor == Field::Set("unchanged"))?;
+    one(world, call.id())
+}
+
+fn items(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let subscription = need(&world.subscriptions, &call.params.required("subscription")?, "subscription")?;
+    let rendered = subscription.items.iter().map(|item| subscription.render_item(item, &world.prices)).collect();
+    list_values(rendered, &call.params, "/v1/subscription_items")
+}
+
+fn item(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let found = world.subscriptions.iter().find_map(|subscription| {
+        let item = subscription.items.iter().find(|item| item.id == call.id())?;
+        Some(subscription.render_item(item, &world.prices))
+    });
+    found.ok_or_else(|| ApiError::missing("subscription_item", call.id(), "item"))
+}

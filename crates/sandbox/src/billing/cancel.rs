@@ -1,0 +1,136 @@
+//! The end of a subscription: at once, or later and revocable.
+
+use super::lines::LineOf;
+use crate::model::invoice::{BillingReason, InvoiceStatus};
+use crate::model::subscription::{CancellationDetails, Period, Subscription, SubscriptionStatus};
+use crate::state::timers::Timer;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+
+/// How a subscription is cancelled at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CancelNow {
+    /// Make a last invoice of what is due or owed.
+    pub(crate) invoice: bool,
+    /// Credit the unused time.
+    pub(crate) prorate: bool,
+    pub(crate) details: CancellationDetails,
+}
+
+impl World {
+    /// Cancels at once. Money moves only when a last invoice asks for it.
+    pub(crate) fn cancel_now(&mut self, id: &str, how: CancelNow) -> ApiResult<()> {
+        let subscription = need(&self.subscriptions, id, "id")?;
+        if subscription.status.is_terminal() {
+            return Err(ApiError::missing("subscription", id, "id"));
+        }
+        let uses_up = matches!(subscription.status, SubscriptionStatus::Active | SubscriptionStatus::PastDue);
+        if how.prorate && uses_up {
+            self.credit_rest(&subscription);
+        }
+        if how.invoice {
+            let waiting = self.waiting_items(&subscription.customer, Some(id), &subscription.currency);
+            if !waiting.is_empty() {
+                let invoice = self.draft_invoice(self.invoice_of(&subscription, BillingReason::SubscriptionUpdate, Vec::new()), true);
+                self.finalize_invoice(&invoice, None)?;
+                self.try_invoice(&invoice, None, crate::payments::attempt::Presence::OffSession)?;
+            }
+        }
+        let mut details = how.details;
+        details.reason.get_or_insert_with(|| "cancellation_requested".to_owned());
+        self.end_subscription(id, details);
+        Ok(())
+    }
+
+    fn credit_rest(&mut self, subscription: &Subscription) {
+        let period = Period { start: self.now, end: subscription.period.end };
+        let part = self.rest_of_period(subscription, self.now, -1);
+        for item in &subscription.items {
+            if let Some(line) = self.proration_line(&LineOf { subscription, item, period }, part) {
+                self.add_invoice_item(&subscription.customer, line);
+            }
+        }
+    }
+
+    /// Ends a subscription now and stops collecting what is still open.
+    pub(crate) fn end_subscription(&mut self, id: &str, details: CancellationDetails) {
+        let Some(mut subscription) = self.subscriptions.get(id).filter(|subscription| !subscription.status.is_terminal()).cloned() else {
+            return;
+        };
+        if subscription.status == SubscriptionStatus::Incomplete {
+            self.void_latest(&subscription);
+        }
+        subscription.status = SubscriptionStatus::Canceled;
+        subscription.ended_at = Some(self.now);
+        subscription.canceled_at.get_or_insert(self.now);
+        subscription.cancellation.reason = details.reason.or(subscription.cancellation.reason);
+        subscription.cancellation.comment = details.comment.or(subscription.cancellation.comment);
+        subscription.cancellation.feedback = details.feedback.or(subscription.cancellation.feedback);
+        let customer = subscription.customer.clone();
+        self.subscriptions.put(subscription);
+        self.emit("customer.subscription.deleted", self.subscription_value(id));
+        let running: Vec<String> = self
+            .invoices
+            .of(&customer)
+            .filter(|invoice| invoice.subscription.as_deref() == Some(id) && invoice.auto_advance)
+            .filter(|invoice| matches!(invoice.status, InvoiceStatus::Draft | InvoiceStatus::Open))
+            .map(|invoice| invoice.id.clone())
+            .collect();
+        for invoice in running {
+            self.change_invoice(&invoice, |invoice| {
+                invoice.auto_advance = false;
+                invoice.next_payment_attempt = None;
+                invoice.finalizes_at = None;
+            });
+        }
+    }
+
+    pub(crate) fn void_latest(&mut self, subscription: &Subscription) {
+        let open = subscription.latest_invoice.as_ref().and_then(|invoice| self.invoices.get(invoice));
+        if let Some(invoice) = open.filter(|invoice| invoice.status == InvoiceStatus::Open).map(|invoice| invoice.id.clone()) {
+            // It is open, so voiding it cannot be refused.
+            let _ = self.void_invoice(&invoice);
+        }
+    }
+
+    /// Plans the end for the end of the period, or takes the plan back.
+    pub(crate) fn set_cancel_at_period_end(&mut self, id: &str, cancel: bool) {
+        let now = self.now;
+        self.change_subscription(id, |subscription| {
+            if cancel {
+                plan_end(subscription, subscription.period.end, now);
+                subscription.cancel_at_period_end = true;
+            } else if subscription.cancel_at_period_end {
+                unplan_end(subscription);
+            }
+        });
+    }
+
+    /// Plans the end for an instant, or takes the plan back.
+    pub(crate) fn set_cancel_at(&mut self, id: &str, at: Option<i64>) {
+        let now = self.now;
+        self.change_subscription(id, |subscription| match at {
+            Some(at) => {
+                plan_end(subscription, at, now);
+                subscription.cancel_at_period_end = false;
+            }
+            None => unplan_end(subscription),
+        });
+        if let Some(at) = at {
+            self.timers.set(at.max(now), Timer::CancelAt(id.to_owned()));
+        }
+    }
+}
+
+fn plan_end(subscription: &mut Subscription, at: i64, now: i64) {
+    subscription.cancel_at = Some(at);
+    subscription.canceled_at = Some(now);
+    subscription.cancellation.reason = Some("cancellation_requested".to_owned());
+}
+
+fn unplan_end(subscription: &mut Subscription) {
+    subscription.cancel_at = None;
+    subscription.cancel_at_period_end = false;
+    subscription.canceled_at = None;
+    subscription.cancellation = CancellationDetails::default();
+}

@@ -1,0 +1,255 @@
+//! Changes of a running subscription: other prices and quantities, prorated to the second; a new anchor; the trial's end.
+
+use super::calendar::{last_boundary, next_boundary};
+use super::lines::{LineOf, Part};
+use super::subscribe::{inactive, same_rhythm};
+use crate::model::invoice::{BillingReason, Line};
+use crate::model::subscription::{Collection, Period, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::payments::attempt::{Attempt, Presence, foresee};
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::params::Metadata;
+
+/// What happens to the difference in price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proration {
+    /// It waits for the next invoice.
+    Wait,
+    /// It is invoiced now.
+    Invoice,
+    /// There is none.
+    None,
+}
+
+/// How strictly a payment that the change causes is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// The change holds even when the payment fails.
+    Allow,
+    /// The payment is left for somebody to confirm.
+    Wait,
+    /// A payment that would fail refuses the change.
+    Insist,
+}
+
+/// A change of one item; without an id it is a new item.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ItemChange {
+    pub(crate) id: Option<String>,
+    pub(crate) price: Option<String>,
+    pub(crate) quantity: Option<i64>,
+    pub(crate) deleted: bool,
+    pub(crate) metadata: Option<Metadata>,
+}
+
+/// A change of a subscription.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) items: Vec<ItemChange>,
+    pub(crate) proration: Proration,
+    /// The instant from which the difference counts.
+    pub(crate) at: Option<i64>,
+    pub(crate) restart: bool,
+    /// A new end of the trial; an instant that has passed ends it now.
+    pub(crate) trial_end: Option<i64>,
+}
+
+/// What a change would do.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) items: Vec<SubscriptionItem>,
+    pub(crate) prorations: Vec<Line>,
+    pub(crate) period: Period,
+    pub(crate) anchor: i64,
+    pub(crate) trial: Option<Period>,
+    pub(crate) status: SubscriptionStatus,
+    /// A new period begins now, and is billed now.
+    pub(crate) restarts: bool,
+}
+
+impl World {
+    /// Works a change out, without making it.
+    pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
+        let items = self.changed_items(subscription, &change.items)?;
+        let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items)) else {
+            return Err(ApiError::rule("A subscription must have at least one active price."));
+        };
+        let trialing = subscription.status == SubscriptionStatus::Trialing;
+        let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
+        let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
+        let wakes = self.total(&subscription.items) == 0 && self.total(&items) > 0;
+        let restarts = !trial_goes_on && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
+        let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
+        let prorations = if trialing || change.proration == Proration::None {
+            Vec::new()
+        } else {
+            self.prorations(subscription, &items, at, restarts || trial_goes_on)
+        };
+        let now = self.now;
+        let (period, anchor, trial, status) = if restarts {
+            let status = if trialing { SubscriptionStatus::Active } else { subscription.status };
+            let trial = subscription.trial.map(|trial| Period { end: trial.end.min(now), ..trial });
+            (Period { start: now, end: next_boundary(now, after, now) }, now, trial, status)
+        } else if let Some(end) = change.trial_end.filter(|_| trial_goes_on) {
+            let start = subscription.trial.map_or(now, |trial| trial.start);
+            (Period { start: subscription.period.start, end }, end, Some(Period { start, end }), SubscriptionStatus::Trialing)
+        } else {
+            (subscription.period, subscription.anchor, subscription.trial, subscription.status)
+        };
+        Ok(Planned { items, prorations, period, anchor, trial, status, restarts })
+    }
+
+    fn total(&self, items: &[SubscriptionItem]) -> i64 {
+        items.iter().filter_map(|item| self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))).sum()
+    }
+
+    fn changed_items(&mut self, subscription: &Subscription, changes: &[ItemChange]) -> ApiResult<Vec<SubscriptionItem>> {
+        let mut items = subscription.items.clone();
+        for (index, change) in changes.iter().enumerate() {
+            if let Some(price) = &change.price {
+                let price = need(&self.prices, price, &format!("items[{index}][price]"))?;
+                if !price.active {
+                    return Err(inactive(&price));
+                }
+            }
+            match &change.id {
+                Some(id) => {
+                    let position = items.iter().position(|item| item.id == *id);
+                    let position = position.ok_or_else(|| ApiError::missing("subscription item", id, &format!("items[{index}][id]")))?;
+                    if change.deleted {
+                        items.remove(position);
+                    } else if let Some(item) = items.get_mut(position) {
+                        if let Some(price) = &change.price {
+                            item.price.clone_from(price);
+                        }
+                        item.quantity = change.quantity.unwrap_or(item.quantity);
+                        if let Some(metadata) = &change.metadata {
+                            item.metadata.clone_from(metadata);
+                        }
+                    }
+                }
+                None => {
+                    let price = change.price.clone().ok_or_else(|| {
+                        ApiError::invalid("parameter_missing", &format!("items[{index}][price]"), format!("Missing required param: items[{index}][price]."))
+                    })?;
+                    items.push(SubscriptionItem {
+                        id: self.chance.id("si_"),
+                        created: self.now,
+                        price,
+                        quantity: change.quantity.unwrap_or(1),
+                        metadata: change.metadata.clone().unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        let listed: Vec<_> = items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
+        self.check_items(&listed, Some(&subscription.currency))?;
+        Ok(items)
+    }
+
+    /// Credit for what was paid and is not used, and a charge for what will be used instead.
+    fn prorations(&mut self, subscription: &Subscription, after: &[SubscriptionItem], at: i64, credit_all: bool) -> Vec<Line> {
+        let part = |sign: i64, world: &Self| world.rest_of_period(subscription, at, sign);
+        let mut lines = Vec::new();
+        let period = Period { start: at, end: subscription.period.end };
+        for item in &subscription.items {
+            let stays = after.iter().any(|other| other.id == item.id && other.price == item.price && other.quantity == item.quantity);
+            if credit_all || !stays {
+                let credit = part(-1, self);
+                lines.extend(self.proration_line(&LineOf { subscription, item, period }, credit));
+            }
+        }
+        if credit_all {
+            return lines;
+        }
+        for item in after {
+            let stays = subscription.items.iter().any(|other| other.id == item.id && other.price == item.price && other.quantity == item.quantity);
+            if !stays {
+                let debit = part(1, self);
+                lines.extend(self.proration_line(&LineOf { subscription, item, period }, debit));
+            }
+        }
+        lines
+    }
+
+    /// The rest of the running period, out of a full interval.
+    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64, sign: i64) -> Part {
+        let Period { start, end } = subscription.period;
+        let full = self.recurring(&subscription.items).map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
+        Part { part: (end - at).max(0), whole: end - full, sign, at }
+    }
+
+    /// Makes a change: the difference waits or is invoiced, a new period is billed.
+    pub(crate) fn apply_change(&mut self, id: &str, change: &Change, strictness: Strictness, presence: Presence) -> ApiResult<()> {
+        let subscription = need(&self.subscriptions, id, "subscription")?;
+        let planned = self.plan_change(&subscription, change)?;
+        let bills = planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
+        let mut changed = subscription.clone();
+        changed.items.clone_from(&planned.items);
+        changed.period = planned.period;
+        changed.anchor = planned.anchor;
+        changed.trial = planned.trial;
+        changed.status = planned.status;
+        if changed.cancel_at_period_end {
+            changed.cancel_at = Some(changed.period.end);
+        }
+        let lines = if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
+        if bills && strictness == Strictness::Insist {
+            self.insist(&subscription, planned.prorations.iter().chain(&lines).map(|line| line.amount).sum())?;
+        }
+        let before = subscription.render(&self.prices);
+        let mark = self.mark();
+        let new_period = changed.period != subscription.period;
+        self.subscriptions.put(changed.clone());
+        if new_period {
+            self.set_period_timers(&changed);
+        }
+        for line in planned.prorations {
+            self.add_invoice_item(&subscription.customer, line);
+        }
+        let mut invoice = None;
+        if bills {
+            let draft = self.draft_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, lines), true);
+            self.finalize_invoice(&draft, None)?;
+            invoice = Some(draft);
+        }
+        let after = self.subscription_value(id);
+        if let Some(previous) = crate::webhooks::emit::difference(&before, &after) {
+            self.emit_at(mark, "customer.subscription.updated", after, Some(previous));
+        }
+        if let (Some(invoice), Collection::ChargeAutomatically, true) = (invoice, subscription.collection, strictness != Strictness::Wait) {
+            self.collect_change(&invoice, presence)?;
+        }
+        Ok(())
+    }
+
+    fn collect_change(&mut self, invoice: &str, presence: Presence) -> ApiResult<()> {
+        if self.invoices.get(invoice).is_none_or(|invoice| invoice.remaining() == 0) {
+            return Ok(());
+        }
+        let attempt = self.try_invoice(invoice, None, presence)?;
+        if attempt != Some(Attempt::Succeeded) {
+            self.note_failure(invoice, attempt);
+        }
+        Ok(())
+    }
+
+    /// Refuses a change whose payment would fail; nothing has happened yet.
+    fn insist(&self, subscription: &Subscription, amount: i64) -> ApiResult<()> {
+        let balance = self.customers.get(&subscription.customer).map_or(0, |customer| customer.balance);
+        if amount + balance <= 0 {
+            return Ok(());
+        }
+        let method = self.default_method(&subscription.customer, Some(&subscription.id)).and_then(|id| self.payment_methods.get(&id));
+        match method.map(|method| foresee(method, Presence::OffSession, false)) {
+            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Declined(decline)) => Err(ApiError::card(decline.code, decline.decline_code, decline.message)),
+            Some(Attempt::RequiresAction) => Err(ApiError::card(
+                "subscription_payment_intent_requires_action",
+                None,
+                "Payment for this subscription requires additional user action before it can be completed successfully. No money moved.",
+            )),
+            None => Err(ApiError::card("card_declined", None, "There is no payment method to charge. No money moved.")),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What time does to a subscription and its invoices.
+
+use super::calendar::next_boundary;
+use crate::model::invoice::{BillingReason, InvoiceStatus};
+use crate::model::subscription::{
+    CancellationDetails, Collection, MissingCard, PauseBehavior, Period, Subscription, SubscriptionStatus,
+};
+use crate::state::timers::Timer;
+use crate::state::world::World;
+
+impl World {
+    /// The period, or the trial, is over: end, pause or renew.
+    pub(crate) fn period_ends(&mut self, id: &str) {
+        let Some(subscription) = self.subscriptions.get(id).filter(|subscription| subscription.period.end == self.now).cloned() else {
+            return;
+        };
+        let trialing = match subscription.status {
+            SubscriptionStatus::Trialing => true,
+            SubscriptionStatus::Active | SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => false,
+            SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired | SubscriptionStatus::Canceled | SubscriptionStatus::Paused => {
+                return;
+            }
+        };
+        if subscription.cancel_at.is_some_and(|at| at <= self.now) {
+            self.end_subscription(id, CancellationDetails::default());
+            return;
+        }
+        let has_card = self.default_method(&subscription.customer, Some(id)).is_some();
+        let needs_card = trialing && !has_card && subscription.collection == Collection::ChargeAutomatically;
+        match subscription.missing_card {
+            MissingCard::Cancel if needs_card => self.end_subscription(id, CancellationDetails::default()),
+            MissingCard::Pause if needs_card => self.pause_subscription(id, "trial_end_without_payment_method"),
+            MissingCard::Cancel | MissingCard::Pause | MissingCard::CreateInvoice => self.renew(&subscription),
+        }
+    }
+
+    fn renew(&mut self, subscription: &Subscription) {
+        let Some(recurring) = self.recurring(&subscription.items) else {
+            return;
+        };
+        let before = subscription.render(&self.prices);
+        let mut renewed = subscription.clone();
+        renewed.period = Period { start: self.now, end: next_boundary(subscription.anchor, recurring, self.now) };
+        if renewed.status == SubscriptionStatus::Trialing {
+            renewed.status = SubscriptionStatus::Active;
+        }
+        self.subscriptions.put(renewed.clone());
+        self.set_period_timers(&renewed);
+        let lines = self.period_lines(&renewed, renewed.period, false);
+        let mut new = self.invoice_of(&renewed, BillingReason::SubscriptionCycle, lines);
+        new.period = subscription.period;
+        let keeps_draft = renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
+        new.auto_advance = renewed.status != SubscriptionStatus::Unpaid && !keeps_draft;
+        let advances = new.auto_advance;
+        let invoice = self.draft_invoice(new, true);
+        if advances {
+            let at = self.now + self.settings.draft_seconds;
+            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
+            self.timers.set(at, Timer::Finalize(invoice));
+        }
+        self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
+    }
+
+    /// `cancel_at` is reached within a period.
+    pub(crate) fn cancel_at_reached(&mut self, id: &str) {
+        if self.subscriptions.get(id).is_some_and(|subscription| subscription.cancel_at.is_some_and(|at| at <= self.now)) {
+            self.end_subscription(id, CancellationDetails::default());
+        }
+    }
+
+    /// The trial ends in three days.
+    pub(crate) fn trial_will_end(&mut self, id: &str) {
+        if self.subscriptions.get(id).is_some_and(|subscription| subscription.status == SubscriptionStatus::Trialing) {
+            self.emit("customer.subscription.trial_will_end", self.subscription_value(id));
+        }
+    }
+
+    /// A renewal comes up: shown as an invoice that has no id yet.
+    pub(crate) fn invoice_comes_up(&mut self, id: &str) {
+        let Some(subscription) = self.subscriptions.get(id).cloned() else {
+            return;
+        };
+        let runs = matches!(subscription.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue);
+        let due = subscription.period.end - self.settings.upcoming_days * 86_400 == self.now;
+        if runs && due && subscription.cancel_at.is_none() {
+            let mut object = self.upcoming_invoice(&subscription).render();
+            if let Some(fields) = object.as_object_mut() {
+                fields.remove("id");
+            }
+            self.emit("invoice.upcoming", object);
+        }
+    }
+
+    /// Nobody paid the first invoice in time.
+    pub(crate) fn incomplete_expires(&mut self, id: &str) {
+        let Some(subscription) = self.subscriptions.get(id).filter(|found| found.status == SubscriptionStatus::Incomplete).cloned() else {
+            return;
+        };
+        let now = self.now;
+        self.change_subscription(id, |subscription| {
+            subscription.status = SubscriptionStatus::IncompleteExpired;
+            subscription.ended_at = Some(now);
+        });
+        self.void_latest(&subscription);
+    }
+
+    /// A draft becomes final, and what follows by the state of collection.
+    pub(crate) fn finalize_due(&mut self, id: &str) {
+        let Some(invoice) = self.invoices.get(id).filter(|found| found.status == InvoiceStatus::Draft && found.auto_advance).cloned() else {
+            return;
+        };
+        if self.finalize_invoice(id, None).is_err() {
+            return;
+        }
+        let subscription = invoice.subscription.as_ref().and_then(|id| self.subscriptions.get(id));
+        let outcome = match subscription.and_then(|subscription| subscription.pause_collection) {
+            Some(pause) => match pause.behavior {
+                PauseBehavior::Void => self.void_invoice(id),
+                PauseBehavior::MarkUncollectible => self.write_off_invoice(id),
+                PauseBehavior::KeepAsDraft => Ok(()),
+            },
+            None => {
+                if invoice.collection == Collection::ChargeAutomatically {
+                    self.collect_automatically(id);
+                }
+                Ok(())
+            }
+        };
+        // A free invoice is paid already, and then there is nothing to void.
+        drop(outcome);
+    }
+
+    /// A planned retry is due.
+    pub(crate) fn retry_due(&mut self, id: &str) {
+        if self.invoices.get(id).is_some_and(|invoice| invoice.next_payment_attempt == Some(self.now)) {
+            self.collect_automatically(id);
+        }
+    }
+
+    /// A sent invoice is past its due date.
+    pub(crate) fn due_date_passed(&mut self, id: &str) {
+        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Open).cloned() else {
+            return;
+        };
+        self.emit("invoice.overdue", invoice.render());
+        if let Some(subscription) = invoice.subscription
+            && self.subscriptions.get(&subscription).is_some_and(|found| found.status == SubscriptionStatus::Active)
+        {
+            self.change_subscription(&subscription, |subscription| subscription.status = SubscriptionStatus::PastDue);
+        }
+    }
+
+    /// A paused collection goes on.
+    pub(crate) fn collection_resumes(&mut self, id: &str) {
+        let now = self.now;
+        let due = |found: &Subscription| found.pause_collection.and_then(|pause| pause.resumes_at).is_some_and(|at| at <= now);
+        if self.subscriptions.get(id).is_some_and(due) {
+            self.change_subscription(id, |subscription| subscription.pause_collection = None);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Invoices from draft to their end: made, finalized, paid, voided, written off.
+
+use crate::model::invoice::{BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line, Transitions};
+use crate::model::subscription::{Collection, Period, SubscriptionStatus};
+use crate::payments::attempt::NewIntent;
+use crate::state::timers::Timer;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::params::Metadata;
+
+/// Below this the amount goes to the customer's balance, in minor units.
+const MINIMUM_CHARGE: i64 = 50;
+
+/// An invoice that is about to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewInvoice {
+    pub(crate) customer: String,
+    pub(crate) subscription: Option<String>,
+    pub(crate) reason: BillingReason,
+    pub(crate) currency: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) period: Period,
+    pub(crate) collection: Collection,
+    pub(crate) days_until_due: Option<i64>,
+    pub(crate) auto_advance: bool,
+    pub(crate) default_payment_method: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+}
+
+impl Invoice {
+    /// Whether money can still be taken for it.
+    pub(crate) fn is_payable(&self) -> bool {
+        match self.status {
+            InvoiceStatus::Draft | InvoiceStatus::Open | InvoiceStatus::Uncollectible => true,
+            InvoiceStatus::Paid | InvoiceStatus::Void => false,
+        }
+    }
+
+    /// Whether it waits for its payment.
+    pub(crate) fn is_open(&self) -> bool {
+        self.status == InvoiceStatus::Open
+    }
+}
+
+impl World {
+    /// An invoice that exists nowhere yet.
+    pub(crate) fn build_invoice(&mut self, new: NewInvoice) -> Invoice {
+        let id = self.chance.id("in_");
+        let customer = self.customers.get(&new.customer);
+        let subscription = new.subscription.as_ref().and_then(|id| self.subscriptions.get(id));
+        let mut invoice = Invoice {
+            page_url: format!("{}/i/{id}", self.public_url),
+            id,
+            created: self.now,
+            status: InvoiceStatus::Draft,
+            reason: new.reason,
+            customer_email: customer.and_then(|customer| customer.email.clone()),
+            customer_name: customer.and_then(|customer| customer.name.clone()),
+            starting_balance: customer.map_or(0, |customer| customer.balance),
+            customer: new.customer,
+            subscription_metadata: subscription.map(|subscription| subscription.metadata.clone()).unwrap_or_default(),
+            subscription: new.subscription,
+            currency: new.currency,
+            lines: new.lines,
+            period: new.period,
+            number: None,
+            collection: new.collection,
+            auto_advance: new.auto_advance,
+            finalizes_at: None,
+            due_date: new.days_until_due.map(|days| self.now + days * 86_400),
+            attempted: false,
+            attempt_count: 0,
+            next_payment_attempt: None,
+            ending_balance: None,
+            amount_due: 0,
+            amount_paid: 0,
+            default_payment_method: new.default_payment_method,
+            description: new.description,
+            metadata: new.metadata,
+            transitions: Transitions::default(),
+            payment_intent: None,
+            payments: Vec::new(),
+            hard_declined: None,
+        };
+        invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
+        invoice
+    }
+
+    /// Makes a draft, with the items that wait for it when it takes them.
+    pub(crate) fn draft_invoice(&mut self, new: NewInvoice, takes_waiting: bool) -> String {
+        let mut invoice = self.build_invoice(new);
+        let taken = if takes_waiting { self.take_waiting_items(&invoice) } else { Vec::new() };
+        if !taken.is_empty() {
+            invoice.lines.splice(0..0, taken);
+            invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
+        }
+        let id = invoice.id.clone();
+        if let Some(subscription) = invoice.subscription.clone() {
+            self.subscriptions.edit(&subscription, |subscription| subscription.latest_invoice = Some(id.clone()));
+        }
+        let object = invoice.render();
+        self.invoices.put(invoice);
+        self.emit("invoice.created", object);
+        id
+    }
+
+    /// Items that wait for an invoice of this customer and subscription, as they stand.
+    pub(crate) fn waiting_items(&self, customer: &str, subscription: Option<&str>, currency: &str) -> Vec<InvoiceItem> {
+        self.invoice_items
+            .of(customer)
+            .filter(|item| item.invoice.is_none() && item.line.currency == currency)
+            .filter(|item| item.line.subscription.is_none() || item.line.subscription.as_deref() == subscription)
+            .cloned()
+            .collect()
+    }
+
+    fn take_waiting_items(&mut self, invoice: &Invoice) -> Vec<Line> {
+        let waiting = self.waiting_items(&invoice.customer, invoice.subscription.as_deref(), &invoice.currency);
+        waiting
+            .into_iter()
+            .map(|mut item| {
+                item.invoice = Some(invoice.id.clone());
+                let line = item.line.clone();
+                self.invoice_items.put(item);
+                line
+            })
+            .collect()
+    }
+
+    /// Lets an item wait for the next invoice.
+    pub(crate) fn add_invoice_item(&mut self, customer: &str, mut line: Line) -> String {
+        let id = self.chance.id("ii_");
+        line.invoice_item = Some(id.clone());
+        let item = InvoiceItem { id: id.clone(), created: self.now, customer: customer.to_owned(), invoice: None, line };
+        let object = item.render();
+        self.invoice_items.put(item);
+        self.emit("invoiceitem.created", object);
+        id
+    }
+
+    /// Makes a draft final: number, balance, the intent that will pay it. An existing intent may already have paid.
+    pub(crate) fn finalize_invoice(&mut self, id: &str, paid_by: Option<&str>) -> ApiResult<()> {
+        let mut invoice = need(&self.invoices, id, "invoice")?;
+        if invoice.status != InvoiceStatus::Draft {
+            return Err(ApiError::state("invoice_not_editable", "This invoice is already finalized, you can't re-finalize a non-draft invoice."));
+        }
+        self.number_and_balance(&mut invoice)?;
+        invoice.status = InvoiceStatus::Open;
+        invoice.finalizes_at = None;
+        invoice.transitions.finalized = Some(self.now);
+        let (due, due_date, collection) = (invoice.amount_due, invoice.due_date, invoice.collection);
+        if due > 0 {
+            let intent = match paid_by {
+                Some(intent) => {
+                    self.payment_intents.edit(intent, |intent| intent.invoice = Some(id.to_owned()));
+                    intent.to_owned()
+                }
+                None => self.intent_for(&invoice),
+            };
+            invoice.payment_intent = Some(intent.clone());
+            self.add_invoice_payment(&mut invoice, intent);
+        }
+        self.invoices.put(invoice.clone());
+        self.emit("invoice.finalized", invoice.render());
+        if due == 0 {
+            self.invoice_paid(id, None);
+        } else if let Some(intent) = paid_by {
+            self.invoice_paid(id, Some(intent));
+        } else if collection == Collection::SendInvoice {
+            if let Some(due_date) = due_date {
+                self.timers.set(due_date, Timer::Due(id.to_owned()));
+            }
+            self.emit("invoice.sent", invoice.render());
+        }
+        Ok(())
+    }
+
+    fn number_and_balance(&mut self, invoice: &mut Invoice) -> ApiResult<()> {
+        let mut customer = need(&self.customers, &invoice.customer, "customer")?;
+        let before = customer.render();
+        invoice.number = Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
+        customer.next_invoice_sequence += 1;
+        customer.currency.get_or_insert_with(|| invoice.currency.clone());
+        let silent = customer.render();
+        invoice.starting_balance = customer.balance;
+        let owed = invoice.total() + customer.balance;
+        let (due, ending) = match owed {
+            ..=0 => (0, owed),
+            1..MINIMUM_CHARGE => (0, owed),
+            _ => (owed, 0),
+        };
+        invoice.amount_due = due;
+        invoice.ending_balance = Some(ending);
+        customer.balance = ending;
+        let after = customer.render();
+        self.customers.put(customer);
+        if silent != after {
+            self.emit_change("customer.updated", &before, after);
+        }
+        Ok(())
+    }
+
+    fn intent_for(&mut self, invoice: &Invoice) -> String {
+        let what = match invoice.reason {
+            BillingReason::SubscriptionCreate => "Subscription creation",
+            BillingReason::SubscriptionCycle | BillingReason::SubscriptionUpdate => "Subscription update",
+            BillingReason::Manual | BillingReason::Upcoming => "Payment for Invoice",
+        };
+        self.add_intent(NewIntent {
+            amount: invoice.amount_due,
+            currency: invoice.currency.clone(),
+            customer: Some(invoice.customer.clone()),
+            description: Some(what.to_owned()),
+            setup_future_usage: invoice.subscription.as_ref().map(|_| "off_session".to_owned()),
+            invoice: Some(invoice.id.clone()),
+            ..NewIntent::default()
+        })
+    }
+
+    fn add_invoice_payment(&mut self, invoice: &mut Invoice, intent: String) {
+        let payment = InvoicePayment {
+            id: self.chance.id("inpay_"),
+            created: self.now,
+            status: InvoicePaymentStatus::Open,
+            invoice: invoice.id.clone(),
+            payment_intent: intent,
+            amount_requested: invoice.amount_due,
+            currency: invoice.currency.clone(),
+            paid_at: None,
+            canceled_at: None,
+        };
+        invoice.payments.push(payment.id.clone());
+        self.invoice_payments.put(payment);
+    }
+
+    /// The payments of an invoice, oldest first.
+    pub(crate) fn payments_of(&self, invoice: &str) -> Vec<InvoicePayment> {
+        let ids = self.invoices.get(invoice).map(|invoice| invoice.payments.clone()).unwrap_or_default();
+        ids.iter().filter_map(|id| self.invoice_payments.get(id).cloned()).collect()
+    }
+
+    /// The invoice is paid: by an intent, from the balance, or outside.
+    pub(crate) fn invoice_paid(&mut self, id: &str, intent: Option<&str>) {
+        let Some(mut invoice) = self.invoices.get(id).filter(|invoice| invoice.is_payable()).cloned() else {
+            return;
+        };
+        let method = intent.and_then(|intent| self.payment_intents.get(intent)).and_then(|intent| intent.payment_method.clone());
+        invoice.status = InvoiceStatus::Paid;
+        invoice.attempted = true;
+        if intent.is_some() && invoice.attempt_count == 0 {
+            invoice.attempt_count = 1;
+        }
+        invoice.amount_paid = invoice.amount_due;
+        invoice.next_payment_attempt = None;
+        invoice.transitions.paid = Some(self.now);
+        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
+        self.invoices.put(invoice);
+        for mut payment in self.payments_of(id).into_iter().filter(|payment| payment.status == InvoicePaymentStatus::Open) {
+            if intent == Some(payment.payment_intent.as_str()) {
+                payment.status = InvoicePaymentStatus::Paid;
+                payment.paid_at = Some(self.now);
+                let object = payment.render();
+                self.invoice_payments.put(payment);
+                self.emit("invoice_payment.paid", object);
+            } else {
+                self.close_payment(payment);
+            }
+        }
+        self.emit("invoice.paid", object.clone());
+        if intent.is_some() {
+            self.emit("invoice.payment_succeeded", object);
+        }
+        if let Some(subscription) = subscription {
+            self.subscription_paid(&subscription, id, method);
+        }
+    }
+
+    fn close_payment(&mut self, mut payment: InvoicePayment) {
+        self.cancel_intent(&payment.payment_intent.clone(), "void_invoice");
+        payment.status = InvoicePaymentStatus::Canceled;
+        payment.canceled_at = Some(self.now);
+        self.invoice_payments.put(payment);
+    }
+
+    /// What a paid invoice means for its subscription.
+    fn subscription_paid(&mut self, id: &str, invoice: &str, method: Option<String>) {
+        let Some(subscription) = self.subscriptions.get(id).cloned() else {
+            return;
+        };
+        let latest = subscription.latest_invoice.as_deref() == Some(invoice);
+        let revives = match subscription.status {
+            SubscriptionStatus::Incomplete | SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid | SubscriptionStatus::Paused => latest,
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active | SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => {
+                false
+            }
+        };
+        let resumed = revives && subscription.status == SubscriptionStatus::Paused;
+        let saves = subscription.save_default_payment_method == "on_subscription" && subscription.default_payment_method.is_none();
+        if revives || (saves && method.is_some()) {
+            self.change_subscription(id, |subscription| {
+                if revives {
+                    subscription.status = SubscriptionStatus::Active;
+                    subscription.paused_at = None;
+                }
+                if saves && method.is_some() {
+                    subscription.default_payment_method = method;
+                }
+            });
+        }
+        if resumed {
+            self.emit("customer.subscription.resumed", self.subscription_value(id));
+        }
+        if revives {
+            self.set_delinquent(&subscription.customer, false);
+        }
+    }
+
+    pub(crate) fn set_delinquent(&mut self, customer: &str, delinquent: bool) {
+        if let Some(mut customer) = self.customers.get(customer).filter(|customer| customer.delinquent != delinquent).cloned() {
+            let before = customer.render();
+            customer.delinquent = delinquent;
+            self.emit_change("customer.updated", &before, customer.render());
+            self.customers.put(customer);
+        }
+    }
+
+    /// Voids an open or uncollectible invoice.
+    pub(crate) fn void_invoice(&mut self, id: &str) -> ApiResult<()> {
+        let mut invoice = need(&self.invoices, id, "invoice")?;
+        if !matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible) {
+            return Err(ApiError::state("invoice_not_editable", format!("You can only void an invoice that is open or uncollectible; this one is {}.", invoice.status.as_str())));
+        }
+        invoice.status = InvoiceStatus::Void;
+        invoice.transitions.voided = Some(self.now);
+        invoice.next_payment_attempt = None;
+        let object = invoice.render();
+        self.invoices.put(invoice);
+        self.close_payments(id);
+        self.emit("invoice.voided", object);
+        Ok(())
+    }
+
+    fn close_payments(&mut self, invoice: &str) {
+        for payment in self.payments_of(invoice).into_iter().filter(|payment| payment.status == InvoicePaymentStatus::Open) {
+            self.close_payment(payment);
+        }
+    }
+
+    /// Gives up on an open invoice.
+    pub(crate) fn write_off_invoice(&mut self, id: &str) -> ApiResult<()> {
+        let mut invoice = need(&self.invoices, id, "invoice")?;
+        if invoice.status != InvoiceStatus::Open {
+            return Err(ApiError::state("invoice_not_editable", format!("You can only mark an open invoice as uncollectible; this one is {}.", invoice.status.as_str())));
+        }
+        invoice.status = InvoiceStatus::Uncollectible;
+        invoice.transitions.uncollectible = Some(self.now);
+        invoice.next_payment_attempt = None;
+        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
+        self.invoices.put(invoice);
+        self.emit("invoice.marked_uncollectible", object);
+        if let Some(subscription) = subscription {
+            self.subscription_paid(&subscription, id, None);
+        }
+        Ok(())
+    }
+
+    /// Changes an invoice and notes the change.
+    pub(crate) fn change_invoice(&mut self, id: &str, change: impl FnOnce(&mut Invoice)) {
+        if let Some(mut invoice) = self.invoices.get(id).cloned() {
+            let before = invoice.render();
+            change(&mut invoice);
+            let after = invoice.render();
+            self.invoices.put(invoice);
+            self.emit_change("invoice.updated", &before, after);
+        }
+    }
+}

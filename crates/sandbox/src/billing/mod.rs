@@ -1,0 +1,13 @@
+//! Subscriptions through time: periods, prorations, invoices, collection, retries and the end.
+
+pub(crate) mod calendar;
+pub(crate) mod cancel;
+pub(crate) mod change;
+pub(crate) mod collect;
+pub(crate) mod cycle;
+pub(crate) mod invoicing;
+pub(crate) mod lines;
+pub(crate) mod pause;
+pub(crate) mod preview;
+pub(crate) mod subscribe;
+pub(crate) mod timeline;

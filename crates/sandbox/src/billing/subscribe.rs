@@ -1,0 +1,273 @@
+//! The start of a subscription, from the API or from a paid checkout session.
+
+use super::calendar::{last_boundary, next_boundary};
+use super::invoicing::NewInvoice;
+use super::lines::{LineOf, Part};
+use crate::model::invoice::{BillingReason, Line};
+use crate::model::product::{Price, Recurring};
+use crate::model::subscription::{CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::payments::attempt::{Attempt, Presence, foresee};
+use crate::state::timers::Timer;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::params::Metadata;
+
+/// A subscription that is never paid gives up after this long, in seconds.
+const INCOMPLETE_SECONDS: i64 = 23 * 3600;
+const DAY: i64 = 86_400;
+
+/// How the first invoice is paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FirstPayment {
+    /// Try the default card; a failure leaves the subscription incomplete.
+    Try(Presence),
+    /// Try the default card; a failure is an error and nothing is kept.
+    Insist(Presence),
+    /// Wait for somebody to confirm the payment.
+    Wait,
+    /// A checkout session has taken the money already.
+    PaidBy(String),
+}
+
+/// A subscription that is about to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSubscription {
+    pub(crate) customer: String,
+    pub(crate) items: Vec<(String, i64, Metadata)>,
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) anchor: Option<i64>,
+    pub(crate) prorate_first: bool,
+    pub(crate) collection: Collection,
+    pub(crate) days_until_due: Option<i64>,
+    pub(crate) default_payment_method: Option<String>,
+    pub(crate) missing_card: MissingCard,
+    pub(crate) cancel_at: Option<i64>,
+    pub(crate) cancel_at_period_end: bool,
+    pub(crate) save_default_payment_method: String,
+    pub(crate) first_payment: FirstPayment,
+}
+
+impl World {
+    /// Makes a subscription with its first invoice. Answers its id.
+    pub(crate) fn subscribe(&mut self, new: NewSubscription) -> ApiResult<String> {
+        let customer = need(&self.customers, &new.customer, "customer")?;
+        let prices = self.check_items(&new.items, customer.currency.as_deref())?;
+        if let Some(price) = prices.iter().find(|price| !price.active) {
+            return Err(inactive(price));
+        }
+        let first = prices.first().cloned().ok_or_else(|| ApiError::invalid("parameter_missing", "items", "Missing required param: items."))?;
+        let recurring = first.recurring.unwrap_or(Recurring { interval: crate::model::product::Interval::Month, count: 1, trial_days: None });
+        let (period, anchor) = self.first_period(&new, recurring);
+        let due: i64 = prices.iter().zip(&new.items).map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity)).sum();
+        let trialing = new.trial_end.is_some();
+        let status = self.first_status(&new, trialing || due == 0)?;
+        let id = self.chance.id("sub_");
+        let items = new
+            .items
+            .iter()
+            .map(|(price, quantity, metadata)| SubscriptionItem {
+                id: self.chance.id("si_"),
+                created: self.now,
+                price: price.clone(),
+                quantity: *quantity,
+                metadata: metadata.clone(),
+            })
+            .collect();
+        let subscription = Subscription {
+            id: id.clone(),
+            created: self.now,
+            status,
+            customer: new.customer.clone(),
+            currency: first.currency.clone(),
+            items,
+            period,
+            anchor,
+            start_date: self.now,
+            trial: new.trial_end.map(|end| Period { start: self.now, end }),
+            missing_card: new.missing_card,
+            cancel_at: if new.cancel_at_period_end { Some(period.end) } else { new.cancel_at },
+            cancel_at_period_end: new.cancel_at_period_end,
+            canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(self.now),
+            ended_at: None,
+            cancellation: CancellationDetails::default(),
+            collection: new.collection,
+            days_until_due: new.days_until_due,
+            default_payment_method: new.default_payment_method.clone(),
+            description: new.description.clone(),
+            latest_invoice: None,
+            metadata: new.metadata.clone(),
+            pause_collection: None,
+            paused_at: None,
+            pause_reason: String::new(),
+            save_default_payment_method: new.save_default_payment_method.clone(),
+        };
+        let mark = self.mark();
+        self.subscriptions.put(subscription.clone());
+        self.customers.edit(&new.customer, |customer| {
+            customer.currency.get_or_insert_with(|| first.currency.clone());
+        });
+        self.set_period_timers(&subscription);
+        self.first_invoice(&subscription, &new, recurring)?;
+        let object = self.subscription_value(&id);
+        self.emit_at(mark, "customer.subscription.created", object, None);
+        Ok(id)
+    }
+
+    /// Checks that the prices exist, recur alike and share a currency.
+    pub(crate) fn check_items(&self, items: &[(String, i64, Metadata)], currency: Option<&str>) -> ApiResult<Vec<Price>> {
+        let mut prices: Vec<Price> = Vec::with_capacity(items.len());
+        for (index, (price, _, _)) in items.iter().enumerate() {
+            let param = format!("items[{index}][price]");
+            let price = need(&self.prices, price, &param)?;
+            if price.recurring.is_none() {
+                return Err(ApiError::rule(format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}", price.id)).param(&param));
+            }
+            if prices.iter().any(|other| other.id == price.id) {
+                return Err(ApiError::rule("You cannot use the same price on several items of a subscription; change the quantity instead.").param(&param));
+            }
+            let other = prices.first();
+            let differs = other.is_some_and(|other| other.currency != price.currency || !same_rhythm(other.recurring, price.recurring));
+            if differs || currency.is_some_and(|currency| currency != price.currency) {
+                return Err(ApiError::rule("Currency and interval fields must match across all prices on this subscription and the customer's currency.").param(&param));
+            }
+            prices.push(price);
+        }
+        Ok(prices)
+    }
+
+    fn first_period(&self, new: &NewSubscription, recurring: Recurring) -> (Period, i64) {
+        let start = self.now;
+        match (new.trial_end, new.anchor) {
+            (Some(end), _) => (Period { start, end }, new.anchor.unwrap_or(end)),
+            (None, Some(anchor)) => (Period { start, end: next_boundary(anchor, recurring, start) }, anchor),
+            (None, None) => (Period { start, end: next_boundary(start, recurring, start) }, start),
+        }
+    }
+
+    /// The status at birth. The answer of the issuer is foreseen, so that the first event shows the truth.
+    fn first_status(&self, new: &NewSubscription, free: bool) -> ApiResult<SubscriptionStatus> {
+        if new.trial_end.is_some() {
+            return Ok(SubscriptionStatus::Trialing);
+        }
+        if free || new.collection == Collection::SendInvoice {
+            return Ok(SubscriptionStatus::Active);
+        }
+        let presence = match &new.first_payment {
+            FirstPayment::PaidBy(_) => return Ok(SubscriptionStatus::Active),
+            FirstPayment::Wait => return Ok(SubscriptionStatus::Incomplete),
+            FirstPayment::Try(presence) | FirstPayment::Insist(presence) => *presence,
+        };
+        let method = new.default_payment_method.clone().or_else(|| self.default_method(&new.customer, None));
+        let method = method.and_then(|id| self.payment_methods.get(&id)).ok_or_else(|| {
+            ApiError::state("resource_missing", "This customer has no attached payment source or default payment method. Please consider adding a default payment method. No money moved.")
+        })?;
+        match foresee(method, presence, false) {
+            Attempt::Succeeded => Ok(SubscriptionStatus::Active),
+            Attempt::Declined(decline) if matches!(new.first_payment, FirstPayment::Insist(_)) => {
+                Err(ApiError::card(decline.code, decline.decline_code, decline.message))
+            }
+            Attempt::RequiresAction if matches!(new.first_payment, FirstPayment::Insist(_)) => {
+                Err(ApiError::card("subscription_payment_intent_requires_action", None, "Payment for this subscription requires additional user action before it can be completed successfully. No money moved."))
+            }
+            Attempt::Declined(_) | Attempt::RequiresAction => Ok(SubscriptionStatus::Incomplete),
+        }
+    }
+
+    fn first_invoice(&mut self, subscription: &Subscription, new: &NewSubscription, recurring: Recurring) -> ApiResult<()> {
+        let lines = self.first_lines(subscription, new, recurring);
+        let invoice = self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
+        let paid_by = match &new.first_payment {
+            FirstPayment::PaidBy(intent) => Some(intent.as_str()),
+            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,
+        };
+        self.finalize_invoice(&invoice, paid_by)?;
+        if subscription.status == SubscriptionStatus::Incomplete {
+            self.timers.set(self.now + INCOMPLETE_SECONDS, Timer::IncompleteExpires(subscription.id.clone()));
+        }
+        let open = self.invoices.get(&invoice).is_some_and(|invoice| invoice.remaining() > 0);
+        if let (FirstPayment::Try(presence) | FirstPayment::Insist(presence), true, Collection::ChargeAutomatically) =
+            (&new.first_payment, open, subscription.collection)
+        {
+            let attempt = self.try_invoice(&invoice, None, *presence)?;
+            if attempt != Some(Attempt::Succeeded) {
+                self.note_first_failure(&invoice, attempt);
+            }
+        }
+        Ok(())
+    }
+
+    fn first_lines(&mut self, subscription: &Subscription, new: &NewSubscription, recurring: Recurring) -> Vec<Line> {
+        let period = subscription.period;
+        let partial = new.trial_end.is_none() && new.anchor.is_some_and(|anchor| anchor != self.now);
+        if !partial {
+            return self.period_lines(subscription, period, new.trial_end.is_some());
+        }
+        if !new.prorate_first {
+            return Vec::new();
+        }
+        let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
+        let part = Part { part: period.end - period.start, whole, sign: 1, at: self.now };
+        let items = subscription.items.clone();
+        items.iter().filter_map(|item| self.proration_line(&LineOf { subscription, item, period }, part)).collect()
+    }
+
+    /// The frame of a subscription's next invoice.
+    pub(crate) fn invoice_of(&self, subscription: &Subscription, reason: BillingReason, lines: Vec<Line>) -> NewInvoice {
+        NewInvoice {
+            customer: subscription.customer.clone(),
+            subscription: Some(subscription.id.clone()),
+            reason,
+            currency: subscription.currency.clone(),
+            lines,
+            period: Period { start: self.now, end: self.now },
+            collection: subscription.collection,
+            days_until_due: subscription.days_until_due,
+            auto_advance: true,
+            default_payment_method: None,
+            description: None,
+            metadata: Metadata::new(),
+        }
+    }
+
+    /// Sets the timers of a period that has just begun.
+    pub(crate) fn set_period_timers(&mut self, subscription: &Subscription) {
+        let id = || subscription.id.clone();
+        let end = subscription.period.end;
+        self.timers.set(end, Timer::PeriodEnd(id()));
+        if subscription.status == SubscriptionStatus::Trialing {
+            self.timers.set((end - 3 * DAY).max(self.now), Timer::TrialWillEnd(id()));
+        }
+        let upcoming = end - self.settings.upcoming_days * DAY;
+        if self.settings.upcoming_days > 0 && upcoming > self.now {
+            self.timers.set(upcoming, Timer::InvoiceUpcoming(id()));
+        }
+        if let Some(at) = subscription.cancel_at.filter(|at| *at != end) {
+            self.timers.set(at.max(self.now), Timer::CancelAt(id()));
+        }
+    }
+
+    /// Changes a subscription and notes the change.
+    pub(crate) fn change_subscription(&mut self, id: &str, change: impl FnOnce(&mut Subscription)) {
+        let Some(mut subscription) = self.subscriptions.get(id).cloned() else {
+            return;
+        };
+        let before = subscription.render(&self.prices);
+        change(&mut subscription);
+        let after = subscription.render(&self.prices);
+        self.subscriptions.put(subscription);
+        self.emit_change("customer.subscription.updated", &before, after);
+    }
+}
+
+/// Whether two prices recur at the same times; their trials do not matter.
+pub(crate) fn same_rhythm(one: Option<Recurring>, other: Option<Recurring>) -> bool {
+    let rhythm = |recurring: Option<Recurring>| recurring.map(|recurring| (recurring.interval, recurring.count));
+    rhythm(one) == rhythm(other)
+}
+
+/// The error for a price that is no longer sold.
+pub(crate) fn inactive(price: &Price) -> ApiError {
+    ApiError::rule(format!("The price specified is inactive. This field only accepts active prices: {}", price.id)).param("items")
+}

@@ -1,0 +1,35 @@
+//! The passing of time: everything that falls due happens in order, at its own instant.
+
+use crate::state::timers::Timer;
+use crate::state::world::World;
+
+impl World {
+    /// Plays everything that is due up to an instant and leaves the world there. Time never goes back.
+    pub(crate) fn pass_time(&mut self, until: i64) {
+        while let Some((at, timer)) = self.timers.take_due(until) {
+            self.now = self.now.max(at);
+            self.fire(timer);
+            self.flush_events();
+        }
+        if until > self.now + 3600 {
+            self.keys.prune(until);
+        }
+        self.now = self.now.max(until);
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::PeriodEnd(id) => self.period_ends(&id),
+            Timer::CancelAt(id) => self.cancel_at_reached(&id),
+            Timer::TrialWillEnd(id) => self.trial_will_end(&id),
+            Timer::InvoiceUpcoming(id) => self.invoice_comes_up(&id),
+            Timer::IncompleteExpires(id) => self.incomplete_expires(&id),
+            Timer::Finalize(id) => self.finalize_due(&id),
+            Timer::Retry(id) => self.retry_due(&id),
+            Timer::Due(id) => self.due_date_passed(&id),
+            Timer::SessionExpires(id) => self.session_time_is_up(&id),
+            Timer::RefundSettles(id) => self.settle_refund(&id),
+            Timer::CollectionResumes(id) => self.collection_resumes(&id),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Buying and managing on hosted pages: checkout sessions and the customer portal, as functions of the state.
+
+pub(crate) mod buy;
+pub(crate) mod portal;
+pub(crate) mod sessions;

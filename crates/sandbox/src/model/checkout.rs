@@ -1,0 +1,200 @@
+//! Checkout sessions: an offer to buy, open until it is paid or its time is up.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::product::Price;
+use super::subscription::MissingCard;
+use crate::state::table::{Stored, Table};
+use crate::wire::params::Metadata;
+use crate::wire::shape::Shape;
+use crate::words::words;
+
+words! {
+    /// What a session sells.
+    Mode { Payment = "payment", Subscription = "subscription", Setup = "setup" }
+}
+
+words! {
+    /// Where a session stands.
+    SessionStatus { Open = "open", Complete = "complete", Expired = "expired" }
+}
+
+words! {
+    /// Whether a session has been paid.
+    PaymentStatus { Unpaid = "unpaid", Paid = "paid", NoPaymentRequired = "no_payment_required" }
+}
+
+/// One line of a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SessionLine {
+    pub(crate) id: String,
+    pub(crate) price: String,
+    pub(crate) quantity: i64,
+    pub(crate) amount: i64,
+    pub(crate) description: String,
+}
+
+/// What a session says about the subscription that it will create.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SubscriptionData {
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    pub(crate) trial_days: Option<i64>,
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) missing_card: MissingCard,
+}
+
+/// What a session says about the payment that it will make.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct PaymentData {
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    pub(crate) receipt_email: Option<String>,
+    pub(crate) setup_future_usage: Option<String>,
+    pub(crate) shipping: Value,
+}
+
+/// A checkout session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CheckoutSession {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) mode: Mode,
+    pub(crate) status: SessionStatus,
+    pub(crate) payment_status: PaymentStatus,
+    pub(crate) currency: Option<String>,
+    pub(crate) lines: Vec<SessionLine>,
+    /// Due at completion: nothing during a trial.
+    pub(crate) amount_total: i64,
+    pub(crate) customer: Option<String>,
+    pub(crate) customer_creation: String,
+    pub(crate) customer_email: Option<String>,
+    /// What the buyer typed: e-mail and name.
+    pub(crate) buyer_email: Option<String>,
+    pub(crate) buyer_name: Option<String>,
+    pub(crate) client_reference_id: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) success_url: Option<String>,
+    pub(crate) cancel_url: Option<String>,
+    pub(crate) return_url: Option<String>,
+    pub(crate) ui_mode: String,
+    pub(crate) locale: Option<String>,
+    pub(crate) allow_promotion_codes: Option<bool>,
+    pub(crate) billing_address_collection: Option<String>,
+    pub(crate) payment_method_collection: String,
+    pub(crate) submit_type: Option<String>,
+    pub(crate) subscription_data: SubscriptionData,
+    pub(crate) payment_data: PaymentData,
+    pub(crate) subscription: Option<String>,
+    pub(crate) invoice: Option<String>,
+    pub(crate) payment_intent: Option<String>,
+    pub(crate) setup_intent: Option<String>,
+    /// The intent of a payment that is under way; in subscription mode the session does not show it.
+    pub(crate) pending_intent: Option<String>,
+    pub(crate) page_url: String,
+}
+
+impl Stored for CheckoutSession {
+    const LABEL: &'static str = "checkout.session";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+impl CheckoutSession {
+    /// Where the buyer goes after success.
+    pub(crate) fn redirect_url(&self) -> Option<String> {
+        let url = self.success_url.as_ref().or(self.return_url.as_ref())?;
+        Some(url.replace("{CHECKOUT_SESSION_ID}", &self.id))
+    }
+
+    fn customer_details(&self) -> Value {
+        let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
+        match self.status {
+            SessionStatus::Complete => json!({
+                "address": null, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
+                "phone": null, "tax_exempt": "none", "tax_ids": [],
+            }),
+            SessionStatus::Open | SessionStatus::Expired => match email {
+                Some(email) => json!({
+                    "address": null, "business_name": null, "email": email, "individual_name": null, "name": null,
+                    "phone": null, "tax_exempt": "none", "tax_ids": null,
+                }),
+                None => Value::Null,
+            },
+        }
+    }
+
+    /// The object, without its line items, which must be asked for.
+    pub(crate) fn render(&self) -> Value {
+        let hosted = self.ui_mode == "hosted_page";
+        let open = self.status == SessionStatus::Open;
+        let sells = self.mode != Mode::Setup;
+        let total = sells.then_some(self.amount_total);
+        Shape::CheckoutSession.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "expires_at": self.expires_at,
+            "mode": self.mode.as_str(),
+            "status": self.status.as_str(),
+            "payment_status": self.payment_status.as_str(),
+            "adaptive_pricing": { "enabled": false },
+            "currency": self.currency,
+            "amount_subtotal": total,
+            "amount_total": total,
+            "total_details": sells.then(|| json!({ "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 })),
+            "customer": self.customer,
+            "customer_creation": (self.mode == Mode::Payment).then_some(&self.customer_creation),
+            "customer_email": self.customer_email,
+            "customer_details": self.customer_details(),
+            "client_reference_id": self.client_reference_id,
+            "client_secret": (!hosted && open).then(|| format!("{}_secret_{}", self.id, self.created)),
+            "metadata": self.metadata,
+            "success_url": self.success_url,
+            "cancel_url": self.cancel_url,
+            "return_url": self.return_url,
+            "ui_mode": self.ui_mode,
+            "locale": self.locale,
+            "allow_promotion_codes": self.allow_promotion_codes,
+            "billing_address_collection": self.billing_address_collection,
+            "payment_method_collection": self.payment_method_collection,
+            "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
+            "payment_method_types": ["card"],
+            "phone_number_collection": { "enabled": false },
+            "submit_type": self.submit_type,
+            "subscription": self.subscription,
+            "invoice": self.invoice,
+            "payment_intent": self.payment_intent,
+            "setup_intent": self.setup_intent,
+            "discounts": [],
+            "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
+            "url": (hosted && open).then_some(&self.page_url),
+        }))
+    }
+
+    /// Its line items.
+    pub(crate) fn render_lines(&self, prices: &Table<Price>) -> Vec<Value> {
+        self.lines
+            .iter()
+            .map(|line| {
+                Shape::LineItem.with(json!({
+                    "id": line.id,
+                    "amount_subtotal": line.amount,
+                    "amount_total": line.amount,
+                    "currency": self.currency,
+                    "description": line.description,
+                    "price": prices.get(&line.price).map(Price::render),
+                    "quantity": line.quantity,
+                }))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! Customers and their payment methods.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::card::{CardFace, TestCard};
+use crate::state::table::Stored;
+use crate::wire::params::Metadata;
+use crate::wire::shape::Shape;
+
+/// A customer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Customer {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) email: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) address: Value,
+    pub(crate) shipping: Value,
+    pub(crate) preferred_locales: Vec<String>,
+    pub(crate) metadata: Metadata,
+    /// In minor units; negative is credit that the next invoice uses.
+    pub(crate) balance: i64,
+    /// Fixed by the first invoice or subscription.
+    pub(crate) currency: Option<String>,
+    pub(crate) default_payment_method: Option<String>,
+    pub(crate) invoice_prefix: String,
+    pub(crate) next_invoice_sequence: i64,
+    pub(crate) tax_exempt: String,
+    pub(crate) delinquent: bool,
+    pub(crate) deleted: bool,
+}
+
+impl Stored for Customer {
+    const LABEL: &'static str = "customer";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+}
+
+impl Customer {
+    /// The object, or the stub of a deleted one.
+    pub(crate) fn render(&self) -> Value {
+        if self.deleted {
+            return json!({ "id": self.id, "object": "customer", "deleted": true });
+        }
+        Shape::Customer.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "email": self.email,
+            "name": self.name,
+            "description": self.description,
+            "phone": self.phone,
+            "address": self.address,
+            "shipping": self.shipping,
+            "preferred_locales": self.preferred_locales,
+            "metadata": self.metadata,
+            "balance": self.balance,
+            "currency": self.currency,
+            "invoice_settings": { "default_payment_method": self.default_payment_method },
+            "invoice_prefix": self.invoice_prefix,
+            "next_invoice_sequence": self.next_invoice_sequence,
+            "tax_exempt": self.tax_exempt,
+            "delinquent": self.delinquent,
+            "discount": null,
+            "test_clock": null,
+            "customer_account": null,
+        }))
+    }
+}
+
+/// A saved or one-time payment method: always a test card.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PaymentMethod {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) customer: Option<String>,
+    /// The token of the test card that decides how it behaves; the number itself is never kept.
+    pub(crate) card: String,
+    pub(crate) face: CardFace,
+    /// The customer has authenticated it for payments without them.
+    pub(crate) set_up: bool,
+    pub(crate) billing_details: Value,
+    pub(crate) allow_redisplay: String,
+    pub(crate) metadata: Metadata,
+}
+
+impl Stored for PaymentMethod {
+    const LABEL: &'static str = "PaymentMethod";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+impl PaymentMethod {
+    /// The test card behind it.
+    pub(crate) fn test_card(&self) -> &'static TestCard {
+        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
+    }
+
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        Shape::PaymentMethod.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "customer": self.customer,
+            "type": "card",
+            "card": self.face.render(self.test_card()),
+            "billing_details": self.billing_details,
+            "allow_redisplay": self.allow_redisplay,
+            "metadata": self.metadata,
+        }))
+    }
+}

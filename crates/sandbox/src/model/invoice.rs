@@ -1,0 +1,341 @@
+//! Invoices, their lines and payments, and invoice items that wait for the next invoice.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::subscription::{Collection, Period};
+use crate::state::table::Stored;
+use crate::wire::params::Metadata;
+use crate::wire::shape::Shape;
+use crate::words::words;
+
+words! {
+    /// Where an invoice stands.
+    InvoiceStatus { Draft = "draft", Open = "open", Paid = "paid", Uncollectible = "uncollectible", Void = "void" }
+}
+
+words! {
+    /// Why an invoice exists.
+    BillingReason {
+        SubscriptionCreate = "subscription_create",
+        SubscriptionCycle = "subscription_cycle",
+        SubscriptionUpdate = "subscription_update",
+        Manual = "manual",
+        Upcoming = "upcoming",
+    }
+}
+
+/// One line of an invoice, or one item that waits for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) id: String,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) description: String,
+    pub(crate) period: Period,
+    pub(crate) price: Option<String>,
+    pub(crate) product: Option<String>,
+    pub(crate) unit_amount: i64,
+    pub(crate) quantity: i64,
+    pub(crate) subscription: Option<String>,
+    pub(crate) subscription_item: Option<String>,
+    pub(crate) invoice_item: Option<String>,
+    pub(crate) proration: bool,
+    pub(crate) metadata: Metadata,
+}
+
+impl Line {
+    fn pricing(&self) -> Value {
+        let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
+        match details {
+            Some(details) => json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount.to_string() }),
+            None => Value::Null,
+        }
+    }
+
+    /// The line of an invoice.
+    pub(crate) fn render(&self, invoice: &str) -> Value {
+        let parent = match (&self.subscription_item, &self.invoice_item) {
+            (Some(item), _) => json!({
+                "type": "subscription_item_details",
+                "invoice_item_details": null,
+                "subscription_item_details": {
+                    "invoice_item": self.invoice_item, "proration": self.proration, "proration_details": { "credited_items": null },
+                    "subscription": self.subscription, "subscription_item": item,
+                },
+            }),
+            (None, Some(item)) => json!({
+                "type": "invoice_item_details",
+                "subscription_item_details": null,
+                "invoice_item_details": {
+                    "invoice_item": item, "proration": self.proration, "proration_details": { "credited_items": null },
+                    "subscription": self.subscription,
+                },
+            }),
+            (None, None) => Value::Null,
+        };
+        Shape::InvoiceLine.with(json!({
+            "id": self.id,
+            "amount": self.amount,
+            "subtotal": self.amount,
+            "currency": self.currency,
+            "description": self.description,
+            "discount_amounts": [],
+            "discountable": !self.proration,
+            "invoice": invoice,
+            "metadata": self.metadata,
+            "parent": parent,
+            "period": { "start": self.period.start, "end": self.period.end },
+            "pretax_credit_amounts": [],
+            "pricing": self.pricing(),
+            "quantity": self.quantity,
+            "quantity_decimal": self.quantity.to_string(),
+            "subscription": self.subscription,
+            "taxes": [],
+        }))
+    }
+}
+
+/// An invoice item that waits for the next invoice of its customer or subscription.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct InvoiceItem {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) customer: String,
+    /// The invoice that took it up.
+    pub(crate) invoice: Option<String>,
+    pub(crate) line: Line,
+}
+
+impl Stored for InvoiceItem {
+    const LABEL: &'static str = "invoiceitem";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        Some(&self.customer)
+    }
+}
+
+impl InvoiceItem {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        let line = &self.line;
+        let parent = line.subscription.as_ref().map(|subscription| {
+            json!({ "type": "subscription_details", "subscription_details": { "subscription": subscription, "subscription_item": line.subscription_item } })
+        });
+        Shape::InvoiceItem.with(json!({
+            "id": self.id,
+            "date": self.created,
+            "customer": self.customer,
+            "invoice": self.invoice,
+            "amount": line.amount,
+            "net_amount": line.amount,
+            "currency": line.currency,
+            "description": line.description,
+            "discountable": !line.proration,
+            "discounts": [],
+            "metadata": line.metadata,
+            "parent": parent,
+            "period": { "start": line.period.start, "end": line.period.end },
+            "pricing": line.pricing(),
+            "proration": line.proration,
+            "quantity": line.quantity,
+            "quantity_decimal": line.quantity.to_string(),
+            "tax_rates": [],
+        }))
+    }
+}
+
+/// When an invoice changed its status, in unix seconds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Transitions {
+    pub(crate) finalized: Option<i64>,
+    pub(crate) paid: Option<i64>,
+    pub(crate) voided: Option<i64>,
+    pub(crate) uncollectible: Option<i64>,
+}
+
+/// An invoice.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Invoice {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) status: InvoiceStatus,
+    pub(crate) reason: BillingReason,
+    pub(crate) customer: String,
+    pub(crate) customer_email: Option<String>,
+    pub(crate) customer_name: Option<String>,
+    pub(crate) subscription: Option<String>,
+    pub(crate) subscription_metadata: Metadata,
+    pub(crate) currency: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) period: Period,
+    pub(crate) number: Option<String>,
+    pub(crate) collection: Collection,
+    pub(crate) auto_advance: bool,
+    pub(crate) finalizes_at: Option<i64>,
+    pub(crate) due_date: Option<i64>,
+    pub(crate) attempted: bool,
+    pub(crate) attempt_count: i64,
+    pub(crate) next_payment_attempt: Option<i64>,
+    pub(crate) starting_balance: i64,
+    pub(crate) ending_balance: Option<i64>,
+    /// What is to be paid after the customer's balance, in minor units; fixed when the invoice becomes final.
+    pub(crate) amount_due: i64,
+    pub(crate) amount_paid: i64,
+    pub(crate) default_payment_method: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) transitions: Transitions,
+    /// The intent that pays it.
+    pub(crate) payment_intent: Option<String>,
+    /// Its payments, oldest first.
+    pub(crate) payments: Vec<String>,
+    /// Where people see it.
+    pub(crate) page_url: String,
+    /// The payment method that the issuer refused for good; trying it again makes no sense.
+    pub(crate) hard_declined: Option<String>,
+}
+
+impl Stored for Invoice {
+    const LABEL: &'static str = "invoice";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        Some(&self.customer)
+    }
+}
+
+impl Invoice {
+    /// The sum of the lines.
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(|line| line.amount).sum()
+    }
+
+    /// What is still to be paid.
+    pub(crate) fn remaining(&self) -> i64 {
+        match self.status {
+            InvoiceStatus::Void => 0,
+            InvoiceStatus::Draft | InvoiceStatus::Open | InvoiceStatus::Paid | InvoiceStatus::Uncollectible => {
+                (self.amount_due - self.amount_paid).max(0)
+            }
+        }
+    }
+
+    /// The object, without the parts that must be asked for (`payments`, `confirmation_secret`).
+    pub(crate) fn render(&self) -> Value {
+        let total = self.total();
+        let lines: Vec<Value> = self.lines.iter().map(|line| line.render(&self.id)).collect();
+        let parent = self.subscription.as_ref().map(|subscription| {
+            json!({ "type": "subscription_details", "quote_details": null,
+                    "subscription_details": { "subscription": subscription, "metadata": self.subscription_metadata } })
+        });
+        let hosted = self.transitions.finalized.map(|_| self.page_url.clone());
+        Shape::Invoice.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": self.status.as_str(),
+            "billing_reason": self.reason.as_str(),
+            "account_country": "US",
+            "account_name": "Sandbox",
+            "customer": self.customer,
+            "customer_email": self.customer_email,
+            "customer_name": self.customer_name,
+            "customer_tax_exempt": "none",
+            "currency": self.currency,
+            "lines": { "data": lines, "url": format!("/v1/invoices/{}/lines", self.id) },
+            "period_start": self.period.start,
+            "period_end": self.period.end,
+            "number": self.number,
+            "collection_method": self.collection.as_str(),
+            "auto_advance": self.auto_advance,
+            "automatically_finalizes_at": self.finalizes_at,
+            "due_date": self.due_date,
+            "effective_at": self.transitions.finalized,
+            "attempted": self.attempted,
+            "attempt_count": self.attempt_count,
+            "next_payment_attempt": self.next_payment_attempt,
+            "starting_balance": self.starting_balance,
+            "ending_balance": self.ending_balance,
+            "subtotal": total,
+            "subtotal_excluding_tax": total,
+            "total": total,
+            "total_excluding_tax": total,
+            "total_discount_amounts": [],
+            "total_pretax_credit_amounts": [],
+            "total_taxes": [],
+            "amount_due": self.amount_due,
+            "amount_paid": self.amount_paid,
+            "amount_remaining": self.remaining(),
+            "default_payment_method": self.default_payment_method,
+            "description": self.description,
+            "metadata": self.metadata,
+            "issuer": { "type": "self" },
+            "parent": parent,
+            "status_transitions": {
+                "finalized_at": self.transitions.finalized,
+                "marked_uncollectible_at": self.transitions.uncollectible,
+                "paid_at": self.transitions.paid,
+                "voided_at": self.transitions.voided,
+            },
+            "hosted_invoice_url": hosted,
+            "invoice_pdf": null,
+            "webhooks_delivered_at": self.transitions.finalized,
+        }))
+    }
+}
+
+words! {
+    /// Where one payment of an invoice stands.
+    InvoicePaymentStatus { Open = "open", Paid = "paid", Canceled = "canceled" }
+}
+
+/// The link between an invoice and the intent that pays it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct InvoicePayment {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) status: InvoicePaymentStatus,
+    pub(crate) invoice: String,
+    pub(crate) payment_intent: String,
+    pub(crate) amount_requested: i64,
+    pub(crate) currency: String,
+    pub(crate) paid_at: Option<i64>,
+    pub(crate) canceled_at: Option<i64>,
+}
+
+impl Stored for InvoicePayment {
+    const LABEL: &'static str = "invoice_payment";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+}
+
+impl InvoicePayment {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        Shape::InvoicePayment.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": self.status.as_str(),
+            "invoice": self.invoice,
+            "amount_requested": self.amount_requested,
+            "amount_paid": self.paid_at.map(|_| self.amount_requested),
+            "currency": self.currency,
+            "is_default": true,
+            "payment": { "type": "payment_intent", "payment_intent": self.payment_intent },
+            "status_transitions": { "paid_at": self.paid_at, "canceled_at": self.canceled_at },
+        }))
+    }
+}

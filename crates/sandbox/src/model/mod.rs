@@ -1,0 +1,13 @@
+//! The objects: what each one holds, and how it is rendered in the shape of version 2026-10-28.endive.
+//!
+//! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
+
+pub(crate) mod card;
+pub(crate) mod checkout;
+pub(crate) mod customer;
+pub(crate) mod event;
+pub(crate) mod invoice;
+pub(crate) mod payment;
+pub(crate) mod portal;
+pub(crate) mod product;
+pub(crate) mod subscription;

@@ -1,0 +1,439 @@
+//! Payment intents, setup intents, charges, refunds, disputes and balance transactions.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::card::{CardFace, TestCard};
+use crate::state::table::Stored;
+use crate::wire::params::Metadata;
+use crate::wire::shape::Shape;
+use crate::words::words;
+
+words! {
+    /// Where an intent to pay, or to set a card up, stands.
+    IntentStatus {
+        RequiresPaymentMethod = "requires_payment_method",
+        RequiresConfirmation = "requires_confirmation",
+        RequiresAction = "requires_action",
+        Succeeded = "succeeded",
+        Canceled = "canceled",
+    }
+}
+
+/// An intent to collect a payment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PaymentIntent {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) status: IntentStatus,
+    pub(crate) amount: i64,
+    pub(crate) amount_received: i64,
+    pub(crate) currency: String,
+    pub(crate) customer: Option<String>,
+    pub(crate) payment_method: Option<String>,
+    pub(crate) latest_charge: Option<String>,
+    pub(crate) last_error: Value,
+    pub(crate) client_secret: String,
+    pub(crate) description: Option<String>,
+    pub(crate) receipt_email: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) shipping: Value,
+    /// `on_session` or `off_session`: what the method is saved for.
+    pub(crate) setup_future_usage: Option<String>,
+    pub(crate) canceled_at: Option<i64>,
+    pub(crate) cancellation_reason: Option<String>,
+    pub(crate) return_url: Option<String>,
+    /// The invoice that it pays; the wire shows it only through invoice payments.
+    pub(crate) invoice: Option<String>,
+    /// The checkout session that it belongs to.
+    pub(crate) session: Option<String>,
+    /// Payment pages and bank pages live here.
+    pub(crate) page_url: String,
+}
+
+impl Stored for PaymentIntent {
+    const LABEL: &'static str = "payment_intent";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+fn next_action(status: IntentStatus, page_url: &str, return_url: Option<&str>) -> Value {
+    match status {
+        IntentStatus::RequiresAction => {
+            json!({ "type": "redirect_to_url", "redirect_to_url": { "url": page_url, "return_url": return_url } })
+        }
+        IntentStatus::RequiresPaymentMethod | IntentStatus::RequiresConfirmation | IntentStatus::Succeeded | IntentStatus::Canceled => {
+            Value::Null
+        }
+    }
+}
+
+impl PaymentIntent {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        Shape::PaymentIntent.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": self.status.as_str(),
+            "amount": self.amount,
+            "amount_received": self.amount_received,
+            "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
+            "currency": self.currency,
+            "customer": self.customer,
+            "payment_method": self.payment_method,
+            "payment_method_types": ["card"],
+            "latest_charge": self.latest_charge,
+            "last_payment_error": self.last_error,
+            "client_secret": self.client_secret,
+            "capture_method": "automatic",
+            "confirmation_method": "automatic",
+            "description": self.description,
+            "receipt_email": self.receipt_email,
+            "metadata": self.metadata,
+            "shipping": self.shipping,
+            "setup_future_usage": self.setup_future_usage,
+            "canceled_at": self.canceled_at,
+            "cancellation_reason": self.cancellation_reason,
+            "next_action": next_action(self.status, &self.page_url, self.return_url.as_deref()),
+        }))
+    }
+}
+
+/// An intent to save a card without a payment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SetupIntent {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) status: IntentStatus,
+    pub(crate) customer: Option<String>,
+    pub(crate) payment_method: Option<String>,
+    pub(crate) client_secret: String,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) usage: String,
+    pub(crate) last_error: Value,
+    pub(crate) cancellation_reason: Option<String>,
+    pub(crate) return_url: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) page_url: String,
+}
+
+impl Stored for SetupIntent {
+    const LABEL: &'static str = "setupintent";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+impl SetupIntent {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        Shape::SetupIntent.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": self.status.as_str(),
+            "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
+            "customer": self.customer,
+            "payment_method": self.payment_method,
+            "payment_method_types": ["card"],
+            "client_secret": self.client_secret,
+            "description": self.description,
+            "metadata": self.metadata,
+            "usage": self.usage,
+            "last_setup_error": self.last_error,
+            "cancellation_reason": self.cancellation_reason,
+            "next_action": next_action(self.status, &self.page_url, self.return_url.as_deref()),
+        }))
+    }
+}
+
+/// One attempt to take money.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Charge {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) paid: bool,
+    pub(crate) amount: i64,
+    pub(crate) amount_refunded: i64,
+    pub(crate) currency: String,
+    pub(crate) customer: Option<String>,
+    pub(crate) payment_intent: String,
+    pub(crate) payment_method: String,
+    pub(crate) card: String,
+    pub(crate) face: CardFace,
+    pub(crate) authenticated: bool,
+    pub(crate) billing_details: Value,
+    pub(crate) description: Option<String>,
+    pub(crate) receipt_email: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) disputed: bool,
+    pub(crate) balance_transaction: Option<String>,
+    pub(crate) failure_code: Option<String>,
+    pub(crate) failure_message: Option<String>,
+    pub(crate) decline_code: Option<String>,
+}
+
+impl Stored for Charge {
+    const LABEL: &'static str = "charge";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+impl Charge {
+    /// The test card behind it.
+    pub(crate) fn test_card(&self) -> &'static TestCard {
+        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
+    }
+
+    /// What can still be refunded, in minor units.
+    pub(crate) fn refundable(&self) -> i64 {
+        if self.paid { self.amount - self.amount_refunded } else { 0 }
+    }
+
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        let outcome = if self.paid {
+            json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": "approved_by_network",
+                    "reason": null, "risk_level": "normal", "risk_score": 20, "seller_message": "Payment complete.", "type": "authorized" })
+        } else {
+            json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": "declined_by_network",
+                    "reason": self.decline_code.as_ref().or(self.failure_code.as_ref()), "risk_level": "normal", "risk_score": 20,
+                    "seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined" })
+        };
+        Shape::Charge.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": if self.paid { "succeeded" } else { "failed" },
+            "paid": self.paid,
+            "captured": self.paid,
+            "amount": self.amount,
+            "amount_captured": if self.paid { self.amount } else { 0 },
+            "amount_refunded": self.amount_refunded,
+            "refunded": self.paid && self.amount_refunded == self.amount,
+            "currency": self.currency,
+            "customer": self.customer,
+            "payment_intent": self.payment_intent,
+            "payment_method": self.payment_method,
+            "payment_method_details": { "type": "card", "card": self.test_card().charge_details(&self.face, self.authenticated) },
+            "billing_details": self.billing_details,
+            "description": self.description,
+            "receipt_email": self.receipt_email,
+            "metadata": self.metadata,
+            "disputed": self.disputed,
+            "balance_transaction": self.balance_transaction,
+            "failure_code": self.failure_code,
+            "failure_message": self.failure_message,
+            "calculated_statement_descriptor": "SANDBOX",
+            "fraud_details": {},
+            "outcome": outcome,
+        }))
+    }
+}
+
+words! {
+    /// Where a refund stands.
+    RefundStatus { Pending = "pending", Succeeded = "succeeded", Failed = "failed" }
+}
+
+/// Money going back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Refund {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) status: RefundStatus,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) charge: String,
+    pub(crate) payment_intent: String,
+    pub(crate) payment_method: String,
+    pub(crate) customer: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) balance_transaction: Option<String>,
+    pub(crate) failure_balance_transaction: Option<String>,
+    pub(crate) failure_reason: Option<String>,
+}
+
+impl Stored for Refund {
+    const LABEL: &'static str = "refund";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+impl Refund {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        let mut value = Shape::Refund.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": self.status.as_str(),
+            "amount": self.amount,
+            "currency": self.currency,
+            "charge": self.charge,
+            "payment_intent": self.payment_intent,
+            "payment_method": self.payment_method,
+            "customer": self.customer,
+            "reason": self.reason,
+            "metadata": self.metadata,
+            "balance_transaction": self.balance_transaction,
+            "destination_details": { "type": "card", "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" } },
+        }));
+        if let (Some(reason), Some(fields)) = (&self.failure_reason, value.as_object_mut()) {
+            fields.insert("failure_reason".to_owned(), json!(reason));
+            fields.insert("failure_balance_transaction".to_owned(), json!(self.failure_balance_transaction));
+        }
+        value
+    }
+}
+
+words! {
+    /// Where a dispute stands.
+    DisputeStatus {
+        WarningNeedsResponse = "warning_needs_response",
+        NeedsResponse = "needs_response",
+        WarningClosed = "warning_closed",
+        Won = "won",
+        Lost = "lost",
+    }
+}
+
+/// A payment that the cardholder disputes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Dispute {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) status: DisputeStatus,
+    pub(crate) reason: String,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) charge: String,
+    pub(crate) payment_intent: String,
+    pub(crate) customer: Option<String>,
+    pub(crate) balance_transactions: Vec<BalanceTransaction>,
+    pub(crate) evidence_text: Option<String>,
+    pub(crate) metadata: Metadata,
+}
+
+impl Stored for Dispute {
+    const LABEL: &'static str = "dispute";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+    fn customer(&self) -> Option<&str> {
+        self.customer.as_deref()
+    }
+}
+
+impl Dispute {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        let transactions: Vec<Value> = self.balance_transactions.iter().map(BalanceTransaction::render).collect();
+        Shape::Dispute.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "status": self.status.as_str(),
+            "reason": self.reason,
+            "amount": self.amount,
+            "currency": self.currency,
+            "charge": self.charge,
+            "payment_intent": self.payment_intent,
+            "balance_transactions": transactions,
+            "evidence": { "uncategorized_text": self.evidence_text },
+            "evidence_details": {
+                "due_by": self.created + 9 * 86_400,
+                "has_evidence": self.evidence_text.is_some(),
+                "submission_count": i64::from(self.evidence_text.is_some()),
+                "submission_method": "manual",
+            },
+            "intended_submission_method": null,
+            "is_charge_refundable": matches!(self.status, DisputeStatus::WarningNeedsResponse | DisputeStatus::WarningClosed),
+            "metadata": self.metadata,
+        }))
+    }
+}
+
+/// One movement of the account's balance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BalanceTransaction {
+    pub(crate) id: String,
+    pub(crate) created: i64,
+    pub(crate) available_on: i64,
+    /// `charge`, `refund`, `refund_failure` or `adjustment`.
+    pub(crate) kind: String,
+    pub(crate) amount: i64,
+    pub(crate) fee: i64,
+    pub(crate) currency: String,
+    pub(crate) source: String,
+    pub(crate) description: Option<String>,
+}
+
+impl Stored for BalanceTransaction {
+    const LABEL: &'static str = "balance transaction";
+    fn id(&self) -> &str {
+        &self.id
+    }
+    fn created(&self) -> i64 {
+        self.created
+    }
+}
+
+impl BalanceTransaction {
+    /// The object.
+    pub(crate) fn render(&self) -> Value {
+        let fees = if self.fee == 0 {
+            json!([])
+        } else {
+            json!([{ "amount": self.fee, "application": null, "currency": self.currency, "description": "Stripe processing fees", "type": "stripe_fee" }])
+        };
+        let category = match self.kind.as_str() {
+            "adjustment" => "dispute",
+            other => other,
+        };
+        Shape::BalanceTransaction.with(json!({
+            "id": self.id,
+            "created": self.created,
+            "available_on": self.available_on,
+            "balance_type": "payments",
+            "type": self.kind,
+            "reporting_category": category,
+            "amount": self.amount,
+            "fee": self.fee,
+            "fee_details": fees,
+            "net": self.amount - self.fee,
+            "currency": self.currency,
+            "source": self.source,
+            "description": self.description,
+            "status": "pending",
+        }))
+    }
+}

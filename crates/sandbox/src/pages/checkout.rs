@@ -1,0 +1,164 @@
+//! The hosted checkout page.
+
+use maud::{Markup, html};
+
+use super::card::{Field, card_fields, field, problem_message, test_cards};
+use super::format::{date, day_count, format_money, price_per};
+use super::layout::{back_to, developer_id, join, page};
+use super::text::{Text, say, t};
+use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money};
+
+/// The page on which a buyer pays.
+///
+/// Posted fields: `email` (only when the view has none), `number`, `expiry`, `cvc`, `name`: see
+/// [`super::parse_card_fields`].
+#[must_use]
+pub fn checkout_page(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    let title = match (view.mode, view.trial_days) {
+        (CheckoutMode::Payment, _) => Text::PayTitle,
+        (CheckoutMode::Subscription, Some(_)) => Text::TrialTitle,
+        (CheckoutMode::Subscription, None) => Text::SubscribeTitle,
+        (CheckoutMode::Setup, _) => Text::SetupTitle,
+    };
+    let title = say(locale, title, &[("merchant", &view.merchant)]);
+    let body = html! {
+        (summary(view, &title))
+        (payment_form(view))
+        (test_cards(locale, "card"))
+    };
+    page(&view.frame, &title, "checkout", &body)
+}
+
+fn summary(view: &CheckoutView, title: &str) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        section class="summary" aria-labelledby="title" {
+            (back_to(&view.frame, &view.merchant, view.cancel_url.as_ref()))
+            h1 id="title" { (title) }
+            @if let Some(total) = &view.total {
+                p class="due" {
+                    span class="due-label" { (t(locale, Text::DueToday)) }
+                    span class="due-amount" { (format_money(locale, total)) }
+                }
+            } @else {
+                p { (t(locale, Text::SetupLead)) }
+            }
+            (trial(view))
+            @if !view.lines.is_empty() {
+                h2 class="quiet-head" { (t(locale, Text::OrderHeading)) }
+                ul class="lines" { @for line in &view.lines { (order_line(view, line)) } }
+                (sums(view))
+            }
+        }
+    }
+}
+
+fn trial(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    let Some(days) = view.trial_days else {
+        return html! {
+            @if view.mode == CheckoutMode::Subscription { p class="muted" { (t(locale, Text::RenewsUntilCancelled)) } }
+        };
+    };
+    let free = say(locale, Text::TrialFree, &[("days", &day_count(locale, days))]);
+    let then = view.after_trial.as_ref().zip(view.trial_end).map(|(money, end)| {
+        let interval = view.lines.iter().find_map(|line| line.interval);
+        let price =
+            interval.map_or_else(|| format_money(locale, money), |every| price_per(locale, money, every));
+        say(locale, Text::AfterTrial, &[("price", &price), ("date", &date(locale, &view.frame.zone, end))])
+    });
+    let rest = join(locale, &[&then.unwrap_or_default(), t(locale, Text::AfterTrialCancel)]);
+    html! { p { strong { (free) } br; (rest) } }
+}
+
+fn order_line(view: &CheckoutView, line: &CheckoutLine) -> Markup {
+    let locale = view.frame.locale;
+    let amount = match line.interval {
+        Some(every) => price_per(locale, &line.amount, every),
+        None => format_money(locale, &line.amount),
+    };
+    html! {
+        li {
+            span class="line-name" {
+                (line.name)
+                @if line.quantity != 1 {
+                    span class="muted" { " " (say(locale, Text::Quantity, &[("count", &line.quantity.to_string())])) }
+                }
+            }
+            span class="money" { (amount) }
+        }
+    }
+}
+
+fn sums(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    let negated = view
+        .discount
+        .as_ref()
+        .map(|money| Money { amount: money.amount.saturating_neg(), currency: money.currency.clone() });
+    let rows = [(Text::Subtotal, &view.subtotal), (Text::Discount, &negated), (Text::Tax, &view.tax)];
+    html! {
+        dl class="sums" {
+            @for (label, money) in rows.iter().filter_map(|(label, money)| money.as_ref().map(|m| (*label, m))) {
+                div { dt { (t(locale, label)) } dd class="money" { (format_money(locale, money)) } }
+            }
+            @if let Some(total) = &view.total {
+                div class="total" {
+                    dt { (t(locale, Text::DueToday)) }
+                    dd class="money" { (format_money(locale, total)) }
+                }
+            }
+        }
+    }
+}
+
+fn payment_form(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    let promise = say(locale, Text::CheckoutPromise, &[("merchant", &view.merchant)]);
+    html! {
+        section class="pay" aria-labelledby="pay-head" {
+            h2 id="pay-head" { (t(locale, Text::PaymentHeading)) }
+            @if let Some(problem) = &view.form.problem { (problem_message(locale, problem)) }
+            form method="post" action=(view.action) data-once=(t(locale, Text::Working)) {
+                (email(view))
+                (card_fields(locale, "card", &view.form, false))
+                button class="main-action" { (button_words(view)) }
+                p class="hint centre" {
+                    @if view.total.as_ref().is_some_and(|total| total.amount > 0) {
+                        (t(locale, Text::NothingChargedYet)) br;
+                    }
+                    (promise)
+                }
+            }
+            (developer_id(&view.frame, &view.session_id))
+        }
+    }
+}
+
+fn email(view: &CheckoutView) -> Markup {
+    let label = t(view.frame.locale, Text::Email);
+    html! {
+        @if let Some(email) = &view.email {
+            dl class="known" { div { dt { (label) } dd { (email) } } }
+        } @else {
+            (field(&Field {
+                id: "email", name: "email", label, value: &view.email_typed, kind: Some("email"),
+                autocomplete: "email", maxlength: 254, wrong: view.form.problem == Some(FormProblem::Email),
+                ..Field::default()
+            }))
+        }
+    }
+}
+
+fn button_words(view: &CheckoutView) -> String {
+    let locale = view.frame.locale;
+    let text = match (view.mode, view.trial_days) {
+        (CheckoutMode::Setup, _) => Text::SaveCardButton,
+        (CheckoutMode::Subscription, Some(_)) => Text::TrialButton,
+        (CheckoutMode::Subscription, None) => Text::SubscribeButton,
+        (CheckoutMode::Payment, _) => Text::PayButton,
+    };
+    let amount = view.total.as_ref().map(|total| format_money(locale, total)).unwrap_or_default();
+    say(locale, text, &[("amount", &amount)])
+}

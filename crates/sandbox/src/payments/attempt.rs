@@ -1,0 +1,280 @@
+//! One attempt to take a payment: what the issuer would say, and what follows from it.
+
+use serde_json::{Value, json};
+
+use crate::model::card::{AUTHENTICATION_REQUIRED, Aftermath, Challenge, Decline};
+use crate::model::customer::PaymentMethod;
+use crate::model::payment::{Charge, IntentStatus, PaymentIntent};
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::params::Metadata;
+
+/// Whether the customer is there to authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    OnSession,
+    OffSession,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Succeeded,
+    RequiresAction,
+    Declined(Decline),
+}
+
+/// A payment that is about to be collected.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewIntent {
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) customer: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) receipt_email: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) shipping: Value,
+    pub(crate) setup_future_usage: Option<String>,
+    pub(crate) return_url: Option<String>,
+    pub(crate) invoice: Option<String>,
+    pub(crate) session: Option<String>,
+}
+
+/// What the issuer would say, without asking it.
+pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated: bool) -> Attempt {
+    let card = method.test_card();
+    let challenged = match card.challenge {
+        Challenge::Never => false,
+        Challenge::Always => true,
+        Challenge::UntilSetUp => !method.set_up,
+        Challenge::OnSession => presence == Presence::OnSession || !method.set_up,
+    };
+    match card.decline {
+        _ if challenged && !authenticated => Attempt::RequiresAction,
+        Some(decline) => Attempt::Declined(decline),
+        None => Attempt::Succeeded,
+    }
+}
+
+/// The `last_payment_error` and the error answer of a refusal share these fields.
+fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) -> Value {
+    let mut error = json!({ "type": "card_error", "code": decline.code, "message": decline.message, "payment_method": method.render() });
+    if let Some(fields) = error.as_object_mut() {
+        if let Some(code) = decline.decline_code {
+            fields.insert("decline_code".to_owned(), json!(code));
+        }
+        if let Some(charge) = charge {
+            fields.insert("charge".to_owned(), json!(charge));
+        }
+    }
+    error
+}
+
+impl World {
+    /// Makes an intent to pay.
+    pub(crate) fn add_intent(&mut self, new: NewIntent) -> String {
+        let id = self.chance.id("pi_");
+        let intent = PaymentIntent {
+            client_secret: format!("{id}_secret_{}", self.chance.text(24)),
+            page_url: format!("{}/3ds/{id}", self.public_url),
+            id: id.clone(),
+            created: self.now,
+            status: IntentStatus::RequiresPaymentMethod,
+            amount: new.amount,
+            amount_received: 0,
+            currency: new.currency,
+            customer: new.customer,
+            payment_method: None,
+            latest_charge: None,
+            last_error: Value::Null,
+            description: new.description,
+            receipt_email: new.receipt_email,
+            metadata: new.metadata,
+            shipping: new.shipping,
+            setup_future_usage: new.setup_future_usage,
+            canceled_at: None,
+            cancellation_reason: None,
+            return_url: new.return_url,
+            invoice: new.invoice,
+            session: new.session,
+        };
+        let object = intent.render();
+        self.payment_intents.put(intent);
+        self.emit("payment_intent.created", object);
+        id
+    }
+
+    /// Tries to take the payment. What a success means for an invoice or a checkout session follows at once.
+    pub(crate) fn attempt_payment(&mut self, intent_id: &str, method_id: &str, presence: Presence, authenticated: bool) -> ApiResult<Attempt> {
+        let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+        let mut method = need(&self.payment_methods, method_id, "payment_method")?;
+        intent.payment_method = Some(method_id.to_owned());
+        let attempt = foresee(&method, presence, authenticated);
+        match attempt {
+            Attempt::RequiresAction => {
+                intent.status = IntentStatus::RequiresAction;
+                intent.last_error = Value::Null;
+                let object = intent.render();
+                self.payment_intents.put(intent);
+                self.emit("payment_intent.requires_action", object);
+            }
+            Attempt::Declined(decline) => self.refuse_payment(intent, &method, &decline, authenticated),
+            Attempt::Succeeded => {
+                let charge = self.add_charge(&intent, &method, authenticated, None);
+                intent.status = IntentStatus::Succeeded;
+                intent.amount_received = intent.amount;
+                intent.latest_charge = Some(charge.clone());
+                intent.last_error = Value::Null;
+                if intent.setup_future_usage.as_deref() == Some("off_session") {
+                    method.set_up = true;
+                    self.payment_methods.put(method.clone());
+                }
+                let object = intent.render();
+                self.payment_intents.put(intent.clone());
+                self.emit("payment_intent.succeeded", object);
+                self.settle(&intent)?;
+                if let Aftermath::Dispute { reason, inquiry } = method.test_card().aftermath {
+                    self.open_dispute(&charge, reason, inquiry);
+                }
+            }
+        }
+        Ok(attempt)
+    }
+
+    fn refuse_payment(&mut self, mut intent: PaymentIntent, method: &PaymentMethod, decline: &Decline, authenticated: bool) {
+        let charge = self.add_charge(&intent, method, authenticated, Some(decline));
+        intent.status = IntentStatus::RequiresPaymentMethod;
+        intent.payment_method = None;
+        intent.latest_charge = Some(charge.clone());
+        intent.last_error = error_value(decline, Some(&charge), method);
+        let object = intent.render();
+        self.payment_intents.put(intent);
+        self.emit("payment_intent.payment_failed", object);
+    }
+
+    /// Ends an off-session attempt that would need the customer.
+    pub(crate) fn refuse_unauthenticated(&mut self, intent_id: &str, method_id: &str) -> ApiResult<Attempt> {
+        let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+        let method = need(&self.payment_methods, method_id, "payment_method")?;
+        self.refuse_payment(intent, &method, &AUTHENTICATION_REQUIRED, false);
+        Ok(Attempt::Declined(AUTHENTICATION_REQUIRED))
+    }
+
+    fn add_charge(&mut self, intent: &PaymentIntent, method: &PaymentMethod, authenticated: bool, refused: Option<&Decline>) -> String {
+        let id = self.chance.id("ch_");
+        let paid = refused.is_none();
+        let balance_transaction = paid.then(|| self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()));
+        let charge = Charge {
+            id: id.clone(),
+            created: self.now,
+            paid,
+            amount: intent.amount,
+            amount_refunded: 0,
+            currency: intent.currency.clone(),
+            customer: intent.customer.clone(),
+            payment_intent: intent.id.clone(),
+            payment_method: method.id.clone(),
+            card: method.card.clone(),
+            face: method.face.clone(),
+            authenticated,
+            billing_details: method.billing_details.clone(),
+            description: intent.description.clone(),
+            receipt_email: intent.receipt_email.clone(),
+            metadata: intent.metadata.clone(),
+            disputed: false,
+            balance_transaction,
+            failure_code: refused.map(|decline| decline.code.to_owned()),
+            failure_message: refused.map(|decline| decline.message.to_owned()),
+            decline_code: refused.and_then(|decline| decline.decline_code).map(str::to_owned),
+        };
+        let object = charge.render();
+        self.charges.put(charge);
+        self.emit(if paid { "charge.succeeded" } else { "charge.failed" }, object);
+        id
+    }
+
+    /// What a succeeded payment means: its invoice is paid, its checkout session completes.
+    fn settle(&mut self, intent: &PaymentIntent) -> ApiResult<()> {
+        if let Some(invoice) = &intent.invoice {
+            self.invoice_paid(invoice, Some(&intent.id));
+        }
+        match &intent.session {
+            Some(session) => self.session_paid(&session.clone(), &intent.id),
+            None => Ok(()),
+        }
+    }
+
+    /// The error answer of a refused attempt, with the intent in full.
+    pub(crate) fn refusal(&self, intent_id: &str, decline: &Decline) -> ApiError {
+        let mut error = ApiError::card(decline.code, decline.decline_code, decline.message);
+        if let Some(intent) = self.payment_intents.get(intent_id) {
+            if let Some(charge) = &intent.latest_charge {
+                error = error.with("charge", json!(charge));
+            }
+            error = error.with("payment_intent", intent.render());
+            if let Some(method) = intent.last_error.get("payment_method") {
+                error = error.with("payment_method", method.clone());
+            }
+        }
+        error
+    }
+
+    /// The customer has, or has not, proved who they are: the 3-D Secure step.
+    pub(crate) fn authenticate_payment(&mut self, intent_id: &str, success: bool) -> ApiResult<Attempt> {
+        let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+        let method_id = match (intent.status, &intent.payment_method) {
+            (IntentStatus::RequiresAction, Some(method)) => method.clone(),
+            _ => {
+                return Err(ApiError::state("payment_intent_unexpected_state", "This payment does not wait for an authentication. No money moved."));
+            }
+        };
+        if success {
+            if self.invoice_closed(&intent) {
+                return Err(ApiError::state("payment_intent_unexpected_state", "The invoice of this payment is closed. No money moved."));
+            }
+            let attempt = self.attempt_payment(intent_id, &method_id, Presence::OnSession, true)?;
+            if let (Attempt::Declined(_), Some(invoice)) = (attempt, &intent.invoice) {
+                self.note_manual_failure(invoice, attempt);
+            }
+            return Ok(attempt);
+        }
+        let method = need(&self.payment_methods, &method_id, "payment_method")?;
+        let failure = Decline {
+            code: "payment_intent_authentication_failure",
+            decline_code: None,
+            message: "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
+        };
+        let mut intent = intent;
+        intent.status = IntentStatus::RequiresPaymentMethod;
+        intent.payment_method = None;
+        intent.last_error = error_value(&failure, None, &method);
+        let (object, invoice) = (intent.render(), intent.invoice.clone());
+        self.payment_intents.put(intent);
+        self.emit("payment_intent.payment_failed", object);
+        if let Some(invoice) = invoice {
+            self.note_manual_failure(&invoice, Attempt::Declined(failure));
+        }
+        Ok(Attempt::Declined(failure))
+    }
+
+    fn invoice_closed(&self, intent: &PaymentIntent) -> bool {
+        let invoice = intent.invoice.as_ref().and_then(|id| self.invoices.get(id));
+        invoice.is_some_and(|invoice| !invoice.is_payable())
+    }
+
+    /// Cancels an intent that has not succeeded.
+    pub(crate) fn cancel_intent(&mut self, intent_id: &str, reason: &str) {
+        let Some(mut intent) = self.payment_intents.get(intent_id).cloned() else {
+            return;
+        };
+        if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+            return;
+        }
+        intent.status = IntentStatus::Canceled;
+        intent.canceled_at = Some(self.now);
+        intent.cancellation_reason = Some(reason.to_owned());
+        let object = intent.render();
+        self.payment_intents.put(intent);
+        self.emit("payment_intent.canceled", object);
+    }
+}

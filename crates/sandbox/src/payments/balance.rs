@@ -1,0 +1,53 @@
+//! The account's balance: one entry for each movement, with the provider's fee.
+
+use crate::model::payment::BalanceTransaction;
+use crate::state::world::World;
+
+impl World {
+    /// Books a charge; the id of its entry.
+    pub(crate) fn book_charge(&mut self, charge: &str, amount: i64, currency: &str, description: Option<String>) -> String {
+        let fee = round_fraction(amount, self.settings.fee_basis_points, 10_000);
+        self.book("charge", charge, amount, fee, currency, description).id
+    }
+
+    /// Books any movement.
+    pub(crate) fn book(&mut self, kind: &str, source: &str, amount: i64, fee: i64, currency: &str, description: Option<String>) -> BalanceTransaction {
+        let entry = BalanceTransaction {
+            id: self.chance.id("txn_"),
+            created: self.now,
+            available_on: self.now + 2 * 86_400,
+            kind: kind.to_owned(),
+            amount,
+            fee,
+            currency: currency.to_owned(),
+            source: source.to_owned(),
+            description,
+        };
+        self.balance_transactions.put(entry.clone());
+        entry
+    }
+}
+
+/// `amount × part ÷ whole`, rounded half away from zero; 0 when the whole is not positive.
+pub(crate) fn round_fraction(amount: i64, part: i64, whole: i64) -> i64 {
+    if whole <= 0 {
+        return 0;
+    }
+    let (product, whole) = (i128::from(amount) * i128::from(part), i128::from(whole));
+    let rounded = (product.abs() * 2 + whole) / (whole * 2) * product.signum();
+    i64::try_from(rounded).unwrap_or(if rounded > 0 { i64::MAX } else { i64::MIN })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round_fraction;
+
+    #[test]
+    fn halves_round_away_from_zero() {
+        assert_eq!(round_fraction(1, 1, 2), 1);
+        assert_eq!(round_fraction(-1, 1, 2), -1);
+        assert_eq!(round_fraction(100, 1, 3), 33);
+        assert_eq!(round_fraction(i64::MAX, 2, 1), i64::MAX);
+        assert_eq!(round_fraction(5, 1, 0), 0);
+    }
+}

@@ -1,0 +1,8 @@
+//! Money in and back: payment methods, attempts to charge, authentication, refunds, disputes and the balance.
+
+pub(crate) mod attempt;
+pub(crate) mod balance;
+pub(crate) mod disputes;
+pub(crate) mod methods;
+pub(crate) mod refunds;
+pub(crate) mod setup;

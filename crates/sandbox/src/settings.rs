@@ -1,0 +1,42 @@
+//! What the real provider keeps in its dashboard, and what tests want to turn.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+
+words! {
+    /// What happens to a subscription when every retry has failed.
+    Exhaustion { Cancel = "cancel", Unpaid = "unpaid", Leave = "leave" }
+}
+
+/// The settings of the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Days from each failed attempt to the next.
+    pub(crate) retry_days: Vec<i64>,
+    pub(crate) on_exhaustion: Exhaustion,
+    /// Days before a renewal at which `invoice.upcoming` is sent; 0 for never.
+    pub(crate) upcoming_days: i64,
+    /// How long a renewal invoice stays a draft, in seconds.
+    pub(crate) draft_seconds: i64,
+    /// The provider's fee in hundredths of a percent of each charge.
+    pub(crate) fee_basis_points: i64,
+    /// Seconds from one delivery attempt of a webhook to the next.
+    pub(crate) webhook_retry_seconds: Vec<i64>,
+}
+
+const HOUR: i64 = 3600;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            retry_days: vec![3, 5, 7],
+            on_exhaustion: Exhaustion::Cancel,
+            upcoming_days: 7,
+            draft_seconds: HOUR,
+            fee_basis_points: 360,
+            webhook_retry_seconds: vec![300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR],
+        }
+    }
+}

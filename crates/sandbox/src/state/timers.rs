@@ -1,0 +1,74 @@
+//! What the passing of time will cause. A timer is only a reason to look: whoever handles it checks the object again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that falls due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Timer {
+    /// A subscription's period, or its trial, ends.
+    PeriodEnd(String),
+    /// A subscription's `cancel_at` is reached.
+    CancelAt(String),
+    /// A trial ends in three days.
+    TrialWillEnd(String),
+    /// A renewal is some days away.
+    InvoiceUpcoming(String),
+    /// A subscription that was never paid gives up.
+    IncompleteExpires(String),
+    /// A draft invoice becomes final.
+    Finalize(String),
+    /// A failed invoice is tried again.
+    Retry(String),
+    /// An invoice that is sent to the customer is past its due date.
+    Due(String),
+    /// A checkout session closes unpaid.
+    SessionExpires(String),
+    /// A pending refund succeeds, or a succeeded one fails.
+    RefundSettles(String),
+    /// A paused collection resumes.
+    CollectionResumes(String),
+}
+
+/// Timers in the order in which they fall due; ties in the order in which they were set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(i64, Timer)>", into = "Vec<(i64, Timer)>")]
+pub(crate) struct Timers {
+    queue: BTreeMap<(i64, u64), Timer>,
+    next: u64,
+}
+
+impl From<Vec<(i64, Timer)>> for Timers {
+    fn from(list: Vec<(i64, Timer)>) -> Self {
+        let mut timers = Self::default();
+        for (at, timer) in list {
+            timers.set(at, timer);
+        }
+        timers
+    }
+}
+
+impl From<Timers> for Vec<(i64, Timer)> {
+    fn from(timers: Timers) -> Self {
+        timers.queue.into_iter().map(|((at, _), timer)| (at, timer)).collect()
+    }
+}
+
+impl Timers {
+    /// Sets a timer, in unix seconds.
+    pub(crate) fn set(&mut self, at: i64, timer: Timer) {
+        self.queue.insert((at, self.next), timer);
+        self.next += 1;
+    }
+
+    /// Takes the next timer that is due.
+    pub(crate) fn take_due(&mut self, now: i64) -> Option<(i64, Timer)> {
+        let entry = self.queue.first_entry()?;
+        if entry.key().0 > now {
+            return None;
+        }
+        let at = entry.key().0;
+        Some((at, entry.remove()))
+    }
+}

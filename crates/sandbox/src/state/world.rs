@@ -1,0 +1,171 @@
+//! Everything the sandbox knows, and how it looks from outside.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::chance::Chance;
+use super::table::{Stored, Table};
+use super::timers::Timers;
+use crate::faults::Fault;
+use crate::model::checkout::CheckoutSession;
+use crate::model::customer::{Customer, PaymentMethod};
+use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
+use crate::model::payment::{BalanceTransaction, Charge, Dispute, PaymentIntent, Refund, SetupIntent};
+use crate::model::portal::{PortalConfiguration, PortalSession};
+use crate::model::product::{Price, Product};
+use crate::model::subscription::Subscription;
+use crate::settings::Settings;
+use crate::webhooks::policy::DeliveryPolicy;
+use crate::webhooks::queue::Queued;
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::idempotency::Keys;
+use crate::wire::shape::Shape;
+
+/// The version that is played.
+pub(crate) const API_VERSION: &str = "2026-10-28.endive";
+
+/// The request that causes what happens now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Cause {
+    pub(crate) id: String,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) version: Option<String>,
+}
+
+/// The state of the sandbox. It can be written out and read back whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct World {
+    pub(crate) account_id: String,
+    pub(crate) public_url: String,
+    pub(crate) settings: Settings,
+    /// The instant that is being played, in unix seconds.
+    pub(crate) now: i64,
+    pub(crate) chance: Chance,
+    pub(crate) policy_chance: Chance,
+    pub(crate) timers: Timers,
+    pub(crate) keys: Keys,
+    pub(crate) request: Option<Cause>,
+    pub(crate) customers: Table<Customer>,
+    pub(crate) payment_methods: Table<PaymentMethod>,
+    pub(crate) products: Table<Product>,
+    pub(crate) prices: Table<Price>,
+    pub(crate) payment_intents: Table<PaymentIntent>,
+    pub(crate) setup_intents: Table<SetupIntent>,
+    pub(crate) charges: Table<Charge>,
+    pub(crate) refunds: Table<Refund>,
+    pub(crate) disputes: Table<Dispute>,
+    pub(crate) balance_transactions: Table<BalanceTransaction>,
+    pub(crate) invoices: Table<Invoice>,
+    pub(crate) invoice_items: Table<InvoiceItem>,
+    pub(crate) invoice_payments: Table<InvoicePayment>,
+    pub(crate) subscriptions: Table<Subscription>,
+    pub(crate) sessions: Table<CheckoutSession>,
+    pub(crate) portal_configurations: Table<PortalConfiguration>,
+    pub(crate) portal_sessions: Table<PortalSession>,
+    pub(crate) events: Table<Event>,
+    pub(crate) endpoints: Table<WebhookEndpoint>,
+    pub(crate) outgoing: Vec<Event>,
+    pub(crate) deliveries: Vec<Queued>,
+    pub(crate) policy: DeliveryPolicy,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) calls: BTreeMap<String, u64>,
+}
+
+impl World {
+    /// An empty account.
+    pub(crate) fn new(seed: u64, public_url: String, now: i64) -> Self {
+        let mut chance = Chance::from(seed);
+        let account_id = format!("acct_1{}", chance.text(15));
+        let mut world = Self {
+            account_id,
+            public_url,
+            settings: Settings::default(),
+            now,
+            policy_chance: Chance::from(seed ^ 0x5eed),
+            chance,
+            timers: Timers::default(),
+            keys: Keys::default(),
+            request: None,
+            customers: Table::default(),
+            payment_methods: Table::default(),
+            products: Table::default(),
+            prices: Table::default(),
+            payment_intents: Table::default(),
+            setup_intents: Table::default(),
+            charges: Table::default(),
+            refunds: Table::default(),
+            disputes: Table::default(),
+            balance_transactions: Table::default(),
+            invoices: Table::default(),
+            invoice_items: Table::default(),
+            invoice_payments: Table::default(),
+            subscriptions: Table::default(),
+            sessions: Table::default(),
+            portal_configurations: Table::default(),
+            portal_sessions: Table::default(),
+            events: Table::default(),
+            endpoints: Table::default(),
+            outgoing: Vec::new(),
+            deliveries: Vec::new(),
+            policy: DeliveryPolicy::default(),
+            faults: Vec::new(),
+            calls: BTreeMap::new(),
+        };
+        world.add_default_portal_configuration();
+        world
+    }
+
+    /// The account object.
+    pub(crate) fn render_account(&self) -> Value {
+        Shape::Account.with(json!({
+            "id": self.account_id,
+            "charges_enabled": true,
+            "payouts_enabled": true,
+            "details_submitted": true,
+            "email": "sandbox@example.com",
+            "type": "standard",
+            "country": "US",
+            "default_currency": "usd",
+            "business_profile": { "name": "Sandbox" },
+            "metadata": {},
+            "settings": { "dashboard": { "display_name": "Sandbox", "timezone": "Etc/UTC" } },
+        }))
+    }
+
+    /// A subscription as its events and answers show it; null when there is none.
+    pub(crate) fn subscription_value(&self, id: &str) -> Value {
+        self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)).unwrap_or_default()
+    }
+
+    /// Any object by its id, as expansion needs it.
+    pub(crate) fn object(&self, id: &str) -> Option<Value> {
+        let prefix = id.split_once('_').map_or("", |(prefix, _)| prefix);
+        match prefix {
+            "cus" => self.customers.get(id).map(Customer::render),
+            "pm" => self.payment_methods.get(id).map(PaymentMethod::render),
+            "prod" => self.products.get(id).map(Product::render),
+            "price" => self.prices.get(id).map(Price::render),
+            "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
+            "seti" => self.setup_intents.get(id).map(SetupIntent::render),
+            "ch" => self.charges.get(id).map(Charge::render),
+            "re" => self.refunds.get(id).map(Refund::render),
+            "dp" => self.disputes.get(id).map(Dispute::render),
+            "txn" => self.balance_transactions.get(id).map(BalanceTransaction::render),
+            "in" => self.invoices.get(id).map(Invoice::render),
+            "ii" => self.invoice_items.get(id).map(InvoiceItem::render),
+            "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
+            "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
+            "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
+            _ => self.products.get(id).map(Product::render),
+        }
+    }
+}
+
+/// Finds an object, or says that there is none.
+pub(crate) fn need<T: Stored>(table: &Table<T>, id: &str, param: &str) -> ApiResult<T> {
+    table.get(id).cloned().ok_or_else(|| ApiError::missing(T::LABEL, id, param))
+}

@@ -1,0 +1,88 @@
+//! `expand[]`: replaces ids by objects, and adds what is shown only when asked for.
+
+use serde_json::{Value, json};
+
+use super::error::{ApiError, ApiResult};
+use crate::state::world::World;
+
+const MAX_DEPTH: usize = 4;
+
+/// Expands an answer along each path, such as `data.latest_invoice.payments`.
+pub(crate) fn expand(world: &World, value: &mut Value, paths: &[String]) -> ApiResult<()> {
+    for path in paths {
+        let segments: Vec<&str> = path.split('.').collect();
+        if segments.len() > MAX_DEPTH {
+            return Err(ApiError::rule(format!("You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}")).param("expand"));
+        }
+        walk(world, value, &segments, path)?;
+    }
+    Ok(())
+}
+
+fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiResult<()> {
+    let Some((name, rest)) = segments.split_first() else {
+        return Ok(());
+    };
+    if value.is_null() {
+        return Ok(());
+    }
+    add_on_demand(world, value, name);
+    let Some(field) = value.as_object_mut().and_then(|fields| fields.get_mut(*name)) else {
+        let message = format!("This property cannot be expanded ({name}). You may want to try expanding 'data.{name}' instead when listing. Path: {path}");
+        return Err(ApiError::rule(message).param("expand"));
+    };
+    match field {
+        Value::Array(elements) => {
+            for element in elements {
+                step(world, element, rest, path)?;
+            }
+            Ok(())
+        }
+        single => step(world, single, rest, path),
+    }
+}
+
+/// Replaces an id by its object and goes on below it.
+fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
+    if let Value::String(id) = value {
+        match world.object(id) {
+            Some(object) => *value = object,
+            None => return Err(ApiError::rule(format!("This property cannot be expanded ({path}).")).param("expand")),
+        }
+    }
+    walk(world, value, rest, path)
+}
+
+/// Fields that an object has only when they are asked for.
+fn add_on_demand(world: &World, value: &mut Value, name: &str) {
+    let object = value.get("object").and_then(Value::as_str).unwrap_or_default();
+    let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
+    let listed = |data: Vec<Value>, url: String| json!({ "object": "list", "url": url, "has_more": false, "data": data });
+    let added = match (object, name) {
+        ("invoice", "payments") => {
+            let payments = world.payments_of(id).iter().map(|payment| payment.render()).collect();
+            listed(payments, format!("/v1/invoice_payments?invoice={id}"))
+        }
+        ("invoice", "confirmation_secret") => {
+            let intent = world.invoices.get(id).and_then(|invoice| invoice.payment_intent.as_ref()).and_then(|id| world.payment_intents.get(id));
+            intent.map(|intent| json!({ "client_secret": intent.client_secret, "type": "payment_intent" })).unwrap_or_default()
+        }
+        ("customer", "subscriptions") => {
+            let subscriptions = world.subscriptions.of(id).rev().filter(|subscription| !subscription.status.is_terminal());
+            listed(subscriptions.map(|subscription| subscription.render(&world.prices)).collect(), format!("/v1/customers/{id}/subscriptions"))
+        }
+        ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
+        ("checkout.session", "line_items") => {
+            let lines = world.sessions.get(id).map(|session| session.render_lines(&world.prices)).unwrap_or_default();
+            listed(lines, format!("/v1/checkout/sessions/{id}/line_items"))
+        }
+        ("charge", "refunds") => {
+            let refunds = world.refunds.iter().rev().filter(|refund| refund.charge == id);
+            listed(refunds.map(|refund| refund.render()).collect(), format!("/v1/charges/{id}/refunds"))
+        }
+        _ => return,
+    };
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert(name.to_owned(), added);
+    }
+}

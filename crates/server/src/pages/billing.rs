@@ -1,0 +1,320 @@
+//! The customer's own billing page: what they have, what happens next, and what it costs.
+
+use maud::{Markup, html};
+use quittance_domain::catalog::Interval;
+use quittance_domain::{Access, Money, Timestamp};
+
+use super::format::{format_date, format_money, price_per, relative};
+use super::layout::{Audience, Frame, Tone, message, page, status};
+use super::text::{Text, access_word, say, t};
+
+/// The billing page.
+#[derive(Clone, Debug)]
+pub struct BillingView {
+    /// The frame.
+    pub frame: Frame,
+    /// Our id of the customer.
+    pub customer: String,
+    /// What happened before.
+    pub notice: Option<BillingNotice>,
+    /// Subscriptions, live ones first. The free plan is none.
+    pub subscriptions: Vec<BillingSubscription>,
+    /// The free plan's name, when the customer has it.
+    pub free_plan: Option<String>,
+    /// One-off purchases, newest first.
+    pub purchases: Vec<Purchase>,
+    /// What the customer may use, in the catalog's order.
+    pub entitlements: Vec<BillingEntitlement>,
+    /// POST: opens the provider's portal and redirects there; posts `customer` and [`Self::hidden`]. `None` while the
+    /// customer has nothing at a provider.
+    pub portal_action: Option<String>,
+    /// More hidden fields of that form, such as a request token.
+    pub hidden: Vec<(String, String)>,
+}
+
+/// What the billing page says at its top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BillingNotice {
+    /// The customer came back from the portal: changes may still be on their way.
+    BackFromPortal,
+    /// The portal could not be opened.
+    PortalFailed,
+}
+
+/// A subscription.
+#[derive(Clone, Debug)]
+pub struct BillingSubscription {
+    /// The plan's name.
+    pub plan: String,
+    /// Access that it gives now.
+    pub access: Access,
+    /// Price and interval; `None` when the provider's price is unknown to the catalog.
+    pub price: Option<(Money, Interval)>,
+    /// How many, when not one.
+    pub quantity: i64,
+    /// What happens next.
+    pub next: NextStep,
+}
+
+/// What happens next with a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// It renews.
+    Renews {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was cancelled and ends.
+    Ends {
+        /// When.
+        at: Timestamp,
+    },
+    /// The trial ends and the first charge is made.
+    TrialEnds {
+        /// When.
+        at: Timestamp,
+    },
+    /// A payment failed; access lasts until a fixed time.
+    Grace {
+        /// When access ends.
+        until: Timestamp,
+        /// What is owed.
+        owed: Option<Money>,
+    },
+    /// The first payment is outstanding.
+    WaitingForPayment,
+    /// It is paused.
+    Paused,
+    /// It is over since a time.
+    Over {
+        /// Since when, if known.
+        since: Option<Timestamp>,
+        /// It ended because a payment failed, not because somebody cancelled.
+        unpaid: bool,
+    },
+}
+
+/// Something bought once.
+#[derive(Clone, Debug)]
+pub struct Purchase {
+    /// Its name.
+    pub name: String,
+    /// When it was paid.
+    pub at: Timestamp,
+    /// What was paid.
+    pub amount: Option<Money>,
+    /// The money went back.
+    pub refunded: bool,
+}
+
+/// A feature that the customer may use.
+#[derive(Clone, Debug)]
+pub struct BillingEntitlement {
+    /// Its name.
+    pub name: String,
+    /// How much of it; `None` without a limit.
+    pub limit: Option<i64>,
+    /// How much is used, where that is counted.
+    pub used: Option<i64>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What a customer has and what happens next.
+#[must_use]
+pub fn billing_page(view: &BillingView) -> Markup {
+    let locale = view.frame.locale;
+    let title = t(locale, Text::BillingTitle);
+    let body = html! {
+        @if let Some(notice) = &view.notice { (notice_message(&view.frame, notice)) }
+        h1 { (title) }
+        p class="muted" { (say(locale, Text::BillingFor, &[("customer", &view.customer)])) }
+        section aria-labelledby="plans" {
+            h2 id="plans" { (t(locale, Text::PlansHeading)) }
+            (plans(view))
+        }
+        (portal_form(view))
+        (purchases(view))
+        (entitlements(view))
+    };
+    page(&view.frame, Audience::Customer, title, "billing", None, &body)
+}
+
+fn notice_message(frame: &Frame, notice: &BillingNotice) -> Markup {
+    let (tone, text) = match notice {
+        BillingNotice::BackFromPortal => (Tone::Quiet, Text::NoticeBackFromPortal),
+        BillingNotice::PortalFailed => (Tone::Bad, Text::NoticePortalFailed),
+    };
+    message(tone, None, &html! { p { (t(frame.locale, text)) } })
+}
+
+fn plans(view: &BillingView) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @for subscription in &view.subscriptions { (subscription_block(&view.frame, subscription)) }
+        @if view.subscriptions.is_empty() {
+            @match &view.free_plan {
+                Some(name) => p { (say(locale, Text::OnFreePlan, &[("plan", name)])) },
+                None => p { (t(locale, Text::NoPlan)) },
+            }
+            p { a class=(if view.portal_action.is_some() { "second-action" } else { "main-action" }) href="/pricing" {
+                (t(locale, Text::SeePlans))
+            } }
+        }
+    }
+}
+
+fn subscription_block(frame: &Frame, subscription: &BillingSubscription) -> Markup {
+    let locale = frame.locale;
+    let tone = access_tone(subscription.access);
+    html! {
+        article class="plan-block" aria-label=(subscription.plan) {
+            div class="plan-head" {
+                h3 {
+                    (subscription.plan)
+                    @if subscription.quantity != 1 { span class="muted" { " ×" (subscription.quantity) } }
+                }
+                (status(tone, t(locale, access_word(subscription.access))))
+            }
+            @if let Some((amount, interval)) = subscription.price {
+                p class="price" { (price_per(locale, amount, interval)) }
+            }
+            @if let NextStep::Grace { .. } = subscription.next {
+                (message(Tone::Warn, Some(t(locale, Text::GraceTitle)), &html! { p { (next_sentence(frame, subscription.next)) } }))
+            } @else {
+                p { (next_sentence(frame, subscription.next)) }
+            }
+        }
+    }
+}
+
+/// The colour that goes with an access word.
+pub(super) const fn access_tone(access: Access) -> Tone {
+    match access {
+        Access::Granted => Tone::Good,
+        Access::Grace => Tone::Warn,
+        Access::Pending => Tone::Quiet,
+        Access::Revoked => Tone::Bad,
+    }
+}
+
+/// One sentence: what happens next, when, and what to do.
+fn next_sentence(frame: &Frame, next: NextStep) -> String {
+    let locale = frame.locale;
+    let dated = |text: Text, at: Timestamp, owed: &str| {
+        let day = format_date(locale, &frame.zone, at);
+        let away = relative(locale, frame.now, at);
+        say(locale, text, &[("date", &day), ("relative", &away), ("amount", owed)])
+    };
+    match next {
+        NextStep::Renews { at } => dated(Text::NextRenews, at, ""),
+        NextStep::Ends { at } => dated(Text::NextEnds, at, ""),
+        NextStep::TrialEnds { at } => dated(Text::NextTrialEnds, at, ""),
+        NextStep::Grace { until, owed: Some(owed) } => {
+            dated(Text::NextGraceOwed, until, &format_money(locale, owed))
+        }
+        NextStep::Grace { until, owed: None } => dated(Text::NextGrace, until, ""),
+        NextStep::WaitingForPayment => t(locale, Text::NextWaiting).to_owned(),
+        NextStep::Paused => t(locale, Text::NextPaused).to_owned(),
+        NextStep::Over { since: Some(since), unpaid: false } => dated(Text::NextOverSince, since, ""),
+        NextStep::Over { since: Some(since), unpaid: true } => dated(Text::NextUnpaidSince, since, ""),
+        NextStep::Over { since: None, unpaid: false } => t(locale, Text::NextOver).to_owned(),
+        NextStep::Over { since: None, unpaid: true } => t(locale, Text::NextUnpaid).to_owned(),
+    }
+}
+
+/// The one button: everything else (card, plan, cancelling, receipts) is on the provider's portal.
+fn portal_form(view: &BillingView) -> Markup {
+    let locale = view.frame.locale;
+    let to_pay = view.subscriptions.iter().any(|subscription| match subscription.next {
+        NextStep::Grace { .. } | NextStep::WaitingForPayment | NextStep::Over { unpaid: true, .. } => true,
+        NextStep::Renews { .. }
+        | NextStep::Ends { .. }
+        | NextStep::TrialEnds { .. }
+        | NextStep::Paused
+        | NextStep::Over { unpaid: false, .. } => false,
+    });
+    let words = if to_pay { Text::PayNow } else { Text::Manage };
+    html! {
+        @if let Some(action) = &view.portal_action {
+            form class="manage" method="post" action=(action) data-once=(t(locale, Text::Working)) {
+                input type="hidden" name="customer" value=(view.customer);
+                @for (name, value) in &view.hidden { input type="hidden" name=(name) value=(value); }
+                button class="main-action" { (t(locale, words)) }
+                p class="hint" { (t(locale, Text::ManageHint)) }
+            }
+        }
+    }
+}
+
+fn purchases(view: &BillingView) -> Markup {
+    let frame = &view.frame;
+    let locale = frame.locale;
+    html! {
+        @if !view.purchases.is_empty() {
+            section aria-labelledby="purchases" {
+                h2 id="purchases" { (t(locale, Text::BoughtHeading)) }
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { (t(locale, Text::ColumnWhat)) }
+                            th scope="col" { (t(locale, Text::ColumnDate)) }
+                            th scope="col" class="money" { (t(locale, Text::ColumnAmount)) }
+                        }
+                    }
+                    tbody {
+                        @for purchase in &view.purchases {
+                            tr {
+                                td {
+                                    (purchase.name)
+                                    @if purchase.refunded { br; (status(Tone::Quiet, t(locale, Text::Refunded))) }
+                                }
+                                td { time datetime=(purchase.at) { (format_date(locale, &frame.zone, purchase.at)) } }
+                                td class="money" {
+                                    @if let Some(amount) = purchase.amount { (format_money(locale, amount)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn entitlements(view: &BillingView) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        section aria-labelledby="entitlements" {
+            h2 id="entitlements" { (t(locale, Text::EntitlementsHeading)) }
+            @if view.entitlements.is_empty() { p { (t(locale, Text::NoEntitlements)) } }
+            ul class="features ruled" { @for entitlement in &view.entitlements { (entitlement_line(&view.frame, entitlement)) } }
+        }
+    }
+}
+
+fn entitlement_line(frame: &Frame, entitlement: &BillingEntitlement) -> Markup {
+    let locale = frame.locale;
+    let amount = match (entitlement.used, entitlement.limit) {
+        (Some(used), Some(limit)) => {
+            Some(say(locale, Text::UsedOf, &[("used", &used.to_string()), ("limit", &limit.to_string())]))
+        }
+        (None, Some(limit)) => Some(say(locale, Text::UpTo, &[("count", &limit.to_string())])),
+        (Some(used), None) => Some(say(locale, Text::Used, &[("used", &used.to_string())])),
+        (None, None) => None,
+    };
+    html! {
+        li {
+            span class="mark good" aria-hidden="true" { "✓" }
+            span {
+                (entitlement.name)
+                @if let Some(amount) = amount { span class="muted" { (amount) } }
+            }
+            @if let Some(at) = entitlement.expires_at {
+                span class="muted until" {
+                    (say(locale, Text::Until, &[("date", &format_date(locale, &frame.zone, at))]))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The web pages: pricing, the checkout's return, the customer's own billing page, the operators' overview, errors and
+//! the API reference.
+//!
+//! Every page is a pure function from a view (plain data, beside the function) to HTML. This module knows no state, no
+//! routes, no clock and no store: the caller fills a view, passes the paths that forms post to and reads the posted
+//! fields, which are listed at each view. What customers read is in one table per language; operators' pages are
+//! English only.
+//!
+//! The style sheet and the script have their own URLs ([`STYLE_PATH`], [`SCRIPT_PATH`]); [`csp`] composes the content
+//! security policy under which all pages work. Every page works without the script.
+
+mod admin;
+mod assets;
+mod billing;
+mod checkout_return;
+mod docs;
+mod docs_schema;
+mod format;
+mod layout;
+mod pricing;
+mod problem;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use admin::{AdminView, AlertRow, AnomalyRow, CheckoutRow, EventRow, InboxCounts, ParkedRow, admin_page};
+pub use assets::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp};
+pub use billing::{
+    BillingEntitlement, BillingNotice, BillingSubscription, BillingView, NextStep, Purchase, billing_page,
+};
+pub use checkout_return::{ActiveView, ReturnState, ReturnView, return_page};
+pub use docs::{DocsView, docs_page};
+pub use format::{format_date, format_money, format_timestamp};
+pub use layout::{DemoBand, Frame, Locale};
+pub use pricing::{
+    Choice, FeatureLine, Included, PlanCard, PlanOffer, PriceTag, PricingNotice, PricingView, pricing_page,
+};
+pub use problem::{MoneyMoved, Problem, ProblemView, problem_page};

@@ -1,0 +1,212 @@
+//! Every sentence that a customer reads, in each language, in one table.
+//!
+//! A sentence may hold `{names}` that [`say`] replaces. A test holds both languages to the same names. Operators' pages
+//! are English only and keep their words beside their markup.
+
+use quittance_domain::Access;
+
+use super::layout::Locale;
+
+macro_rules! texts {
+    ($($name:ident: $en:literal, $ja:literal;)*) => {
+        /// A sentence of the pages, by what it means.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Text { $($name,)* }
+
+        impl Text {
+            /// All of them, for tests.
+            #[cfg(test)]
+            pub(super) const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+
+        /// The sentence in a language.
+        pub(super) fn t(locale: Locale, text: Text) -> &'static str {
+            match (text, locale) {
+                $((Text::$name, Locale::En) => $en, (Text::$name, Locale::Ja) => $ja,)*
+            }
+        }
+    };
+}
+
+/// The sentence with its `{names}` replaced. Values are put in as they are; escaping is the template's.
+pub(super) fn say(locale: Locale, text: Text, values: &[(&str, &str)]) -> String {
+    let mut rest = t(locale, text);
+    let mut said = String::with_capacity(rest.len() + 32);
+    // One pass, so that a value that itself holds `{names}` stays as it is.
+    while let Some((before, after)) = rest.split_once('{') {
+        said.push_str(before);
+        let Some((name, tail)) = after.split_once('}') else {
+            said.push('{');
+            rest = after;
+            continue;
+        };
+        said.push_str(values.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
+        rest = tail;
+    }
+    said.push_str(rest);
+    said
+}
+
+texts! {
+    // The frame.
+    SkipToContent: "Skip to content", "本文へ移動";
+    NavLabel: "Pages", "ページ";
+    NavPlans: "Plans", "プラン";
+    NavBilling: "Your plan", "ご契約内容";
+    DemoBand: "Sandbox: no money moves here", "サンドボックス：お金は動きません";
+    DemoControl: "Time travel and faults", "時刻と障害の操作";
+    Copy: "Copy", "コピー";
+    ForDevelopers: "For developers", "開発者向け情報";
+    Working: "Working…", "処理しています…";
+    GoOn: "Go on", "続ける";
+
+    // Dates and intervals.
+    PerDay: "{amount} per day", "{amount}/日";
+    PerWeek: "{amount} per week", "{amount}/週";
+    PerMonth: "{amount} per month", "{amount}/月";
+    PerYear: "{amount} per year", "{amount}/年";
+    JustPerDay: "per day", "/日";
+    JustPerWeek: "per week", "/週";
+    JustPerMonth: "per month", "/月";
+    JustPerYear: "per year", "/年";
+    JustOnce: "once", "買い切り";
+    Now: "now", "今";
+    OneMinute: "1 minute", "1分";
+    Minutes: "{count} minutes", "{count}分";
+    OneHour: "1 hour", "1時間";
+    Hours: "{count} hours", "{count}時間";
+    OneDay: "1 day", "1日";
+    Days: "{count} days", "{count}日";
+    InSpan: "in {span}", "{span}後";
+    SpanAgo: "{span} ago", "{span}前";
+
+    // Pricing.
+    PricingTitle: "Plans", "プラン";
+    PricingLead: "Start free. Change or cancel whenever you like.", "無料で始められます。変更も解約もいつでもできます。";
+    IntervalLabel: "Billing interval", "お支払いの間隔";
+    IntervalDay: "Daily", "日払い";
+    IntervalWeek: "Weekly", "週払い";
+    IntervalMonth: "Monthly", "月払い";
+    IntervalYear: "Yearly", "年払い";
+    IntervalOnce: "Once", "買い切り";
+    CurrencyLabel: "Currency", "通貨";
+    FreePrice: "Free", "無料";
+    PriceUnavailable: "Not sold in this currency and interval.", "この通貨と間隔では販売していません。";
+    TrialDayThen: "1 day free, then {price}", "1日間無料、その後{price}";
+    TrialThen: "{count} days free, then {price}", "{count}日間無料、その後{price}";
+    EverythingIn: "Everything in {plan}, and:", "{plan}のすべてに加えて：";
+    UpTo: ", up to {count}", "（上限 {count}）";
+    ChoosePlan: "Choose {plan}", "{plan}を選ぶ";
+    TryPlan: "Try {plan} free", "{plan}を無料で試す";
+    BuyPlan: "Buy {plan}", "{plan}を購入する";
+    ChangeTo: "Change to {plan}", "{plan}に変更する";
+    SignInToBuy: "Sign in to choose", "ログインして選ぶ";
+    YourPlan: "Your plan now", "現在のプラン";
+    FreeForAll: "No card needed.", "カードの登録は不要です。";
+    PurchasesHeading: "Buy once", "買い切り";
+    DemoCustomer: "Demo: you are signed in as", "デモ：ログイン中のお客様";
+    DemoCustomerChange: "Change", "変更する";
+    DemoCustomerHint: "Any name will do. In your app this is your user's id.", "名前は自由です。実際のアプリでは、ユーザーのIDになります。";
+    NoticeCheckoutCancelled: "You left the checkout. Nothing was charged.", "お手続きは中断されました。請求は発生していません。";
+    NoticeCheckoutFailed: "The checkout could not be opened. Nothing was charged. Please try again in a minute.", "お支払い画面を開けませんでした。請求は発生していません。少し待ってからもう一度お試しください。";
+    NoticeAlreadySubscribed: "You already have a plan. Nothing was charged. Change it under “Your plan”.", "すでにご契約中です。請求は発生していません。変更は「ご契約内容」からできます。";
+
+    // Back from the checkout.
+    ReturnProcessing: "Confirming your payment", "お支払いを確認しています";
+    ProcessingNormal: "We are waiting for the payment provider's confirmation. It usually takes a few seconds.", "決済会社からの確認を待っています。通常は数秒で終わります。";
+    ProcessingSlow: "This takes longer than usual. You can close this page: your plan starts by itself once the payment is confirmed.", "通常より時間がかかっています。このページは閉じても構いません。お支払いが確認できしだい、自動でご利用いただけます。";
+    ProcessingSafe: "This page updates itself. Please do not pay again.", "このページは自動で更新されます。もう一度お支払いにならないでください。";
+    StepPaid: "You finished the checkout", "お支払い手続きの完了";
+    StepConfirming: "The provider confirms the payment", "決済会社による確認";
+    StepUnlock: "Your plan starts", "ご利用の開始";
+    ReturnActive: "Thank you", "ありがとうございます";
+    ActiveTitle: "{plan} is yours", "{plan}をご利用いただけます";
+    YouPaid: "You paid {amount}.", "{amount}をお支払いいただきました。";
+    NothingCharged: "Nothing was charged.", "請求は発生していません。";
+    NothingRenews: "Nothing renews.", "更新はありません。";
+    ThenRenews: "It renews on {date} for {price}.", "次の更新は{date}、{price}です。";
+    TrialThenRenews: "Free until {date}, then {price}.", "{date}まで無料、その後{price}です。";
+    UnlockedHeading: "What you can use now", "ご利用いただけるもの";
+    SeeBilling: "See your plan", "ご契約内容を見る";
+    EntitlementCurl: "Your app asks this before it shows something:", "アプリは、表示の前に次のように確認します。";
+    ReturnOpen: "The checkout is not finished", "お手続きは終わっていません";
+    ReturnOpenBody: "Nothing was charged yet.", "まだ請求は発生していません。";
+    GoOnPaying: "Go on with the checkout", "お手続きを続ける";
+    ReturnFailed: "The payment failed", "お支払いができませんでした";
+    ReturnFailedBody: "You have not been charged. Please try again, or use another card.", "請求は発生していません。もう一度試すか、別のカードをお使いください。";
+    ReturnExpired: "This checkout has expired", "お手続きの期限が切れました";
+    ReturnExpiredBody: "You have not been charged. Please choose your plan again.", "請求は発生していません。もう一度プランをお選びください。";
+    ReturnUnknown: "We do not know this checkout", "このお手続きが見つかりません";
+    ReturnUnknownBody: "The link may be incomplete. Opening it charged nothing. If you have paid, “Your plan” shows it within a few minutes.", "リンクが途中で切れている可能性があります。このページを開いても請求は発生しません。お支払い済みの場合は、数分以内に「ご契約内容」に表示されます。";
+    ReturnDuplicate: "You already had this plan", "すでにご契約中のプランです";
+    ReturnDuplicateBody: "The second payment of {amount} was given back. One plan goes on.", "二度目のお支払い{amount}は返金しました。ご契約は一つだけ続きます。";
+    BackToPlans: "See the plans", "プランを見る";
+
+    // Billing.
+    BillingTitle: "Your plan", "ご契約内容";
+    BillingFor: "For {customer}", "{customer} 様";
+    PlansHeading: "Plan", "プラン";
+    OnFreePlan: "You are on {plan}. Nothing is charged.", "{plan}をご利用中です。請求は発生しません。";
+    NoPlan: "You have no plan. Nothing is charged.", "ご契約中のプランはありません。請求は発生しません。";
+    SeePlans: "See the plans", "プランを見る";
+    AccessGranted: "Active", "利用中";
+    AccessGrace: "Payment failed", "お支払い失敗";
+    AccessPending: "Waiting for payment", "お支払い待ち";
+    AccessRevoked: "Ended", "終了";
+    NextRenews: "Renews on {date}, {relative}.", "{date}（{relative}）に更新されます。";
+    NextEnds: "Ends on {date}, {relative}. You pay nothing more.", "{date}（{relative}）に終了します。今後の請求はありません。";
+    NextTrialEnds: "Free until {date}, {relative}. The first payment follows then.", "{date}（{relative}）まで無料です。その後、最初のお支払いとなります。";
+    GraceTitle: "The last payment failed", "前回のお支払いができませんでした";
+    NextGraceOwed: "You keep everything until {date}, {relative}. Pay {amount} before then to go on.", "{date}（{relative}）までは、これまでどおり使えます。続けるには、それまでに{amount}をお支払いください。";
+    NextGrace: "You keep everything until {date}, {relative}. Change your card before then to go on.", "{date}（{relative}）までは、これまでどおり使えます。続けるには、それまでにカードを変更してください。";
+    NextWaiting: "The plan starts when the first payment is confirmed.", "最初のお支払いが確認できると始まります。";
+    NextPaused: "Paused. Nothing is charged while it is.", "休止中です。休止中の請求はありません。";
+    NextOver: "This plan is over. Nothing more is charged.", "このプランは終了しました。今後の請求はありません。";
+    NextOverSince: "This plan ended on {date}. Nothing more is charged.", "このプランは{date}に終了しました。今後の請求はありません。";
+    NextUnpaid: "This plan stopped because a payment failed. Pay it to go on.", "お支払いができなかったため停止しています。お支払いいただくと再開します。";
+    NextUnpaidSince: "This plan stopped on {date} because a payment failed. Pay it to go on.", "お支払いができなかったため、{date}に停止しました。お支払いいただくと再開します。";
+    Manage: "Manage plan and card", "プランとカードを管理する";
+    PayNow: "Pay or change the card", "支払う・カードを変更する";
+    ManageHint: "Opens our payment provider's page: card, plan, cancelling and invoices.", "決済会社のページが開きます。カード、プラン、解約、請求書を管理できます。";
+    BoughtHeading: "Bought once", "買い切り";
+    ColumnWhat: "For", "内容";
+    ColumnDate: "Date", "日付";
+    ColumnAmount: "Amount", "金額";
+    Refunded: "Refunded", "返金済み";
+    EntitlementsHeading: "What you can use", "ご利用いただけるもの";
+    NoEntitlements: "Nothing yet.", "まだありません。";
+    UsedOf: ", {used} of {limit} used", "（{limit}のうち{used}を使用）";
+    Used: ", {used} used", "（{used}を使用）";
+    Until: "until {date}", "{date}まで";
+    NoticeBackFromPortal: "Changes that you made show here within a few seconds.", "変更した内容は、数秒でこのページに反映されます。";
+    NoticePortalFailed: "The payment provider's page could not be opened. Nothing was changed or charged. Please try again in a minute.", "決済会社のページを開けませんでした。変更も請求も行われていません。少し待ってからもう一度お試しください。";
+
+    // Errors.
+    ProblemNotFound: "This page does not exist", "ページが見つかりません";
+    AdviceNotFound: "Check the address, or go on from the plans.", "アドレスを確認するか、プランのページからお進みください。";
+    ProblemBadRequest: "This could not be read", "内容を読み取れませんでした";
+    AdviceBadRequest: "Go back, reload the page and try again.", "前のページに戻って再読み込みし、もう一度お試しください。";
+    ProblemForbidden: "This is not open to you", "このページは表示できません";
+    AdviceForbidden: "Sign in with the account that it belongs to.", "該当するアカウントでログインしてください。";
+    ProblemConflict: "This is already settled", "すでに手続き済みです";
+    AdviceConflict: "Look at “Your plan” before you try again.", "もう一度試す前に「ご契約内容」をご確認ください。";
+    ProblemBusy: "Too much at once", "混み合っています";
+    AdviceBusy: "Wait a minute and try again.", "少し待ってから、もう一度お試しください。";
+    ProblemProvider: "The payment provider does not answer", "決済会社から応答がありません";
+    AdviceProvider: "Wait a minute and try again. What you have stays as it is.", "少し待ってから、もう一度お試しください。ご契約内容は変わりません。";
+    ProblemInternal: "Something failed on our side", "こちらで問題が発生しました";
+    AdviceInternal: "Reload the page in a minute. If it stays, tell us the code below.", "少し待ってから再読み込みしてください。続く場合は、下のコードをお知らせください。";
+    MoneyNotMoved: "No money moved.", "お金は動いていません。";
+    MoneyMoved: "The payment went through. Do not pay again.", "お支払いは完了しています。もう一度お支払いにならないでください。";
+    MoneyUnknown: "We do not know yet whether the payment went through. Do not pay again: “Your plan” will show it.", "お支払いが完了したか、まだ分かりません。もう一度お支払いにならず、「ご契約内容」でご確認ください。";
+}
+
+/// Words for an access.
+pub(super) fn access_word(access: Access) -> Text {
+    match access {
+        Access::Granted => Text::AccessGranted,
+        Access::Grace => Text::AccessGrace,
+        Access::Pending => Text::AccessPending,
+        Access::Revoked => Text::AccessRevoked,
+    }
+}

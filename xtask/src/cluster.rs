@@ -1,0 +1,211 @@
+//! A PostgreSQL of our own, for one run: a temporary directory, a free loopback port, an unprivileged user.
+//!
+//! PostgreSQL refuses to run as root, so as root we become `postgres`, or else `nobody`. The server dies with us even
+//! when we are killed (parent-death signal), where `setpriv` offers it.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::clock::poll;
+use crate::interrupt::{self, Group, output};
+use crate::packages::install_postgres;
+use crate::programs::{User, find, is_root, user};
+
+/// How much a crash of the machine may lose.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing: every commit waits for the disk. For benchmarks.
+    Full,
+    /// Everything: no commit waits. For tests, whose databases live for minutes.
+    None,
+}
+
+/// A running server; dropped, it stops and its files go.
+pub struct Cluster {
+    // Before the directory: fields drop in this order, and the server must end before its files go.
+    server: Group,
+    port: u16,
+    _directory: TempDir,
+}
+
+impl Cluster {
+    /// Creates and starts a server, and waits until it takes connections.
+    pub fn start(durability: Durability) -> Result<Self> {
+        let binaries = binaries()?;
+        let account = Account::choose()?;
+        let directory = tempfile::Builder::new().prefix("quittance-postgres-").tempdir()?;
+        if let Some(user) = account.becomes {
+            chown(directory.path(), Some(user.uid), Some(user.gid))
+                .context("the temporary directory could not be given to the unprivileged user")?;
+        }
+        let data = directory.path().join("data");
+        output(
+            account.command(&binaries.join("initdb"), directory.path()).arg("--pgdata").arg(&data).args([
+                "--username=quittance",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ]),
+        )
+        .context("PostgreSQL's initdb failed")?;
+
+        // Another process can take the port between our look and the server's start: then try the next one.
+        let mut last = None;
+        for _ in 0..3 {
+            let port = free_port()?;
+            match boot(&binaries, &account, directory.path(), port, durability) {
+                Ok(server) => {
+                    return Ok(Self { server, port, _directory: directory });
+                }
+                Err(error) => last = Some(error),
+            }
+            interrupt::check()?;
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("PostgreSQL did not start")))
+    }
+
+    /// Where to connect, as a superuser without a password.
+    pub fn url(&self) -> String {
+        format!("postgres://quittance@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Immediate shutdown: nobody will read these files again.
+        self.server.stop("QUIT", Duration::from_secs(10));
+    }
+}
+
+/// A TCP port on loopback that nobody listens on.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn boot(
+    binaries: &Path,
+    account: &Account,
+    directory: &Path,
+    port: u16,
+    durability: Durability,
+) -> Result<Group> {
+    let data = directory.join("data");
+    let log = directory.join("server.log");
+    let file = fs::File::create(&log)?;
+    let mut settings = vec![
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("port={port}"),
+        format!("unix_socket_directories={}", directory.display()),
+        "max_connections=200".to_owned(),
+        "timezone=UTC".to_owned(),
+    ];
+    if durability == Durability::None {
+        settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
+    }
+    let mut command = account.command(&binaries.join("postgres"), directory);
+    command.arg("-D").arg(&data);
+    for setting in settings {
+        command.arg("-c").arg(setting);
+    }
+    let mut server = Group::spawn(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file))?;
+    // The last line of the lock file says what `pg_ctl -w` waits for.
+    let lock = data.join("postmaster.pid");
+    let ready = poll(Duration::from_secs(60), || {
+        let text = fs::read_to_string(&lock).unwrap_or_default();
+        let up = text.lines().nth(7).is_some_and(|line| line.trim() == "ready");
+        (up || server.ended().is_some() || interrupt::check().is_err()).then_some(up)
+    });
+    if ready == Some(true) {
+        return Ok(server);
+    }
+    interrupt::check()?;
+    let words = fs::read_to_string(&log).unwrap_or_default();
+    bail!("PostgreSQL did not start on port {port}. Its log:\n{words}")
+}
+
+/// Who runs the server, and through which program we become that user.
+struct Account {
+    becomes: Option<User>,
+    setpriv: Option<PathBuf>,
+}
+
+impl Account {
+    fn choose() -> Result<Self> {
+        let setpriv = find(&["setpriv"]);
+        if !is_root()? {
+            return Ok(Self { becomes: None, setpriv });
+        }
+        let becomes = user("postgres").or_else(|| user("nobody")).context(
+            "PostgreSQL does not run as root, and this machine has neither a user `postgres` nor `nobody`: run this as another user",
+        )?;
+        if setpriv.is_none() {
+            bail!(
+                "PostgreSQL does not run as root, and `setpriv` is missing: install the package util-linux, or run this as another user"
+            );
+        }
+        Ok(Self { becomes: Some(becomes), setpriv })
+    }
+
+    fn command(&self, program: &Path, directory: &Path) -> Command {
+        let mut command = match &self.setpriv {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "QUIT"]);
+                if let Some(user) = self.becomes {
+                    command
+                        .arg(format!("--reuid={}", user.uid))
+                        .arg(format!("--regid={}", user.gid))
+                        .arg("--clear-groups");
+                }
+                command.arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        // The temporary directory is one that the unprivileged user can enter; the caller's own may not be.
+        command.current_dir(directory).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
+        command
+    }
+}
+
+fn binaries() -> Result<PathBuf> {
+    if let Some(found) = look() {
+        return Ok(found);
+    }
+    install_postgres()?;
+    look().context("PostgreSQL was installed, but `initdb` and `postgres` were found neither in the PATH, nor by pg_config, nor under /usr/lib/postgresql")
+}
+
+/// The directory that holds both `initdb` and `postgres`. A client-only installation has a `pg_config` but no server.
+fn look() -> Option<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(file) = find(&["initdb"]) {
+        places.extend(file.parent().map(PathBuf::from));
+    }
+    if let Some(directory) =
+        find(&["pg_config"]).and_then(|program| output(Command::new(program).arg("--bindir")).ok())
+    {
+        places.push(PathBuf::from(directory.trim()));
+    }
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    versions.sort();
+    places.extend(versions.into_iter().rev().map(|(_, path)| path));
+    places.into_iter().find(|place| place.join("initdb").exists() && place.join("postgres").exists())
+}

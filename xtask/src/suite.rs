@@ -1,0 +1,120 @@
+//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then the browser.
+
+use std::env;
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::browser;
+use crate::stages::Stages;
+use xtask::cluster::{Cluster, Durability};
+use xtask::interrupt;
+use xtask::programs::{find, works};
+use xtask::workspace::{cargo, root};
+
+const BROWSER: &str = "browser";
+
+/// What to run.
+#[derive(Args)]
+pub struct TestArguments {
+    /// SQLite only: no PostgreSQL, no documentation tests, no browser.
+    #[arg(long)]
+    fast: bool,
+    /// Only tests whose name contains this; `browser` is the walk in the browser.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+/// What to run beside a server.
+#[derive(Args)]
+pub struct PostgresArguments {
+    /// The command and its arguments, for instance `cargo test -p quittance-store`.
+    #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Runs one command with a PostgreSQL of its own, as the tests get it.
+pub fn beside_postgres(arguments: &PostgresArguments) -> Result<()> {
+    let cluster = Cluster::start(Durability::None)?;
+    let (program, rest) = arguments.command.split_first().context("no command was given")?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    prepare(&mut command, Some(&cluster));
+    interrupt::run(&mut command)
+}
+
+/// Runs the tests; an error names the stage that failed.
+pub fn run(arguments: &TestArguments) -> Result<()> {
+    let mut stages = Stages::default();
+    let only = arguments.only.as_deref();
+    if only == Some(BROWSER) {
+        stages.run("browser", || browser::run_walk(browser::Build::Alone))?;
+    } else {
+        rust(arguments, &mut stages)?;
+        if !arguments.fast && only.is_none() {
+            stages.run("browser", || browser::run_walk(browser::Build::AsTested))?;
+        }
+    }
+    eprintln!("\nAll stages passed: {}", stages.summary());
+    Ok(())
+}
+
+fn rust(arguments: &TestArguments, stages: &mut Stages) -> Result<()> {
+    let cluster = if arguments.fast {
+        eprintln!("--fast: SQLite only; no PostgreSQL, no documentation tests, no browser");
+        None
+    } else {
+        Some(stages.run("postgres", || Cluster::start(Durability::None))?)
+    };
+    let nextest = find(&["cargo-nextest"]).is_some_and(|program| works(&program, &["nextest", "--version"]));
+    stages.run("tests", || {
+        let mut command = runner(nextest, arguments.only.as_deref());
+        prepare(&mut command, cluster.as_ref());
+        interrupt::run(&mut command)
+    })?;
+    if !arguments.fast && arguments.only.is_none() {
+        stages.run("doctests", || {
+            let mut command = cargo();
+            command.args(["test", "--doc", "--workspace"]);
+            prepare(&mut command, cluster.as_ref());
+            interrupt::run(&mut command)
+        })?;
+    }
+    Ok(())
+}
+
+fn runner(nextest: bool, only: Option<&str>) -> Command {
+    let mut command = cargo();
+    if nextest {
+        command
+            .args(["nextest", "run", "--workspace", "--no-fail-fast", "--config-file"])
+            .arg(root().join("xtask/nextest.toml"));
+    } else {
+        // Every target but the documentation tests, which have a stage of their own.
+        command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    }
+    command.args(only);
+    command
+}
+
+/// Gives the tests their database and takes away what the caller's shell holds of real accounts.
+fn prepare(command: &mut Command, cluster: Option<&Cluster>) {
+    scrub(command);
+    if let Some(cluster) = cluster {
+        command.env("QUITTANCE_TEST_POSTGRES", cluster.url()).env("QUITTANCE_REQUIRE_POSTGRES", "1");
+    }
+}
+
+/// Removes every variable that configures the product, so that no test can meet a real account by accident.
+pub fn scrub(command: &mut Command) {
+    const PREFIXES: [&str; 4] = ["QUITTANCE_", "STRIPE_", "PAYPAL_", "REVENUECAT_"];
+    const NAMES: [&str; 3] = ["DATABASE_URL", "SMTP_URL", "REDIS_URL"];
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if NAMES.contains(&&*text) || PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the repository must never hold, and what its own documents must say of it.
+//!
+//! Looks at every file that git tracks or would track, so a mistake is seen before it is committed.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "in a test, the panic is the finding"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every text file that is tracked, or new and not ignored, with its content.
+fn files() -> Vec<(String, String)> {
+    let output = Command::new("git")
+        .current_dir(root())
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .output()
+        .expect("git lists the files");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git ls-files failed: {errors}");
+    let names = String::from_utf8(output.stdout).expect("file names are UTF-8");
+    let files: Vec<(String, String)> = names
+        .split_terminator('\0')
+        .filter_map(|name| Some((name.to_owned(), fs::read_to_string(root().join(name)).ok()?)))
+        .collect();
+    assert!(files.len() > 20, "git listed only {} files", files.len());
+    files
+}
+
+/// `file:line: text` for each line that offends.
+fn offences(files: &[(String, String)], offends: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, content) in files {
+        for (number, line) in content.lines().enumerate() {
+            if offends(name, line) {
+                found.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+fn is_rust(name: &str) -> bool {
+    name.ends_with(".rs")
+}
+
+/// Words that must not stand in any file are put together here, so that this file does not hold them.
+fn joined(parts: &[&str]) -> String {
+    parts.concat()
+}
+
+#[test]
+fn no_file_holds_a_path_of_one_machine() {
+    let homes = ["home", "Users", "work", "root", "farm"].map(|name| joined(&["/", name, "/"]));
+    let found = offences(&files(), |_, line| homes.iter().any(|home| starts_a_path(line, home)));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Whether `home` stands where an absolute path begins, not in the middle of an address or a relative path.
+fn starts_a_path(line: &str, home: &str) -> bool {
+    line.match_indices(home).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || "._-}/".contains(c))
+    })
+}
+
+#[test]
+fn no_lock_file_names_the_host_of_a_registry() {
+    let resolved = joined(&["\"resol", "ved\""]);
+    let found =
+        offences(&files(), |name, line| name.ends_with("package-lock.json") && line.contains(&resolved));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn no_file_names_the_host_of_a_registry() {
+    let hosts = [
+        joined(&["registry.", "npmjs"]),
+        joined(&["static.", "crates.io"]),
+        joined(&["index.", "crates.io"]),
+        joined(&["deb.", "debian.org"]),
+        joined(&["files.", "pythonhosted"]),
+    ];
+    let found = offences(&files(), |_, line| hosts.iter().any(|host| line.contains(host.as_str())));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_rust_file_says_what_it_is_for() {
+    let silent: Vec<String> = files()
+        .into_iter()
+        .filter(|(name, content)| is_rust(name) && !content.starts_with("//! "))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(silent.is_empty(), "no //! head: {}", silent.join(", "));
+}
+
+#[test]
+fn nothing_promises_instead_of_doing() {
+    let words = [
+        joined(&["TO", "DO"]),
+        joined(&["FIX", "ME"]),
+        joined(&["to", "do!("]),
+        joined(&["unimple", "mented!("]),
+        joined(&["#[ig", "nore"]),
+        joined(&["test", ".skip("]),
+        joined(&["it", ".skip("]),
+    ];
+    let code = [".rs", ".mjs", ".js", ".ts", ".sql", ".toml", ".sh"];
+    let found = offences(&files(), |name, line| {
+        code.iter().any(|ending| name.ends_with(ending))
+            && words.iter().any(|word| line.contains(word.as_str()))
+    });
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_readme_and_ci_name_the_one_test_command() {
+    let command = "cargo xtask test";
+    for name in ["README.md", "CONTRIBUTING.md", ".ci/run"] {
+        let content = fs::read_to_string(root().join(name))
+            .unwrap_or_else(|error| panic!("{name} cannot be read: {error}"));
+        let alone = |line: &str| line.trim() == command || line.trim() == format!("stage tests {command}");
+        assert!(content.lines().any(alone), "{name} has no line that is exactly `{command}`");
+    }
+}
