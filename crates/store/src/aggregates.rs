@@ -148,7 +148,7 @@ static COMPLETE: &Sql = crate::sql!(
     "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
        synced_at = $4, look_at = NULL, priority = 0,
        thorough = thorough AND wanted > $3,
-       dirty_since = CASE WHEN wanted > $3 THEN $4 ELSE NULL END,
+       dirty_since = CASE WHEN wanted > $3 THEN CAST($4 AS BIGINT) ELSE NULL END,
        next_attempt_at = $4
      WHERE key = $1 AND lease_token = $2"
 );

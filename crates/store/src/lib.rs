@@ -23,6 +23,8 @@ pub mod outbox;
 pub mod sql;
 #[cfg(test)]
 mod statements_tests;
+#[cfg(test)]
+mod protocol_tests;
 pub mod sweeps;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,0 +1,199 @@
+//! Customer portal sessions and configurations.
+
+use serde_json::{Value, json};
+
+use super::Call;
+use crate::model::portal::{PortalConfiguration, PortalSession};
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::list::list;
+use crate::wire::params::{Field, Metadata, Params};
+
+pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+    Some(match (method, path) {
+        ("POST", "billing_portal/sessions") => create_session(world, call),
+        ("POST", "billing_portal/configurations") => create(world, call),
+        ("GET", "billing_portal/configurations") => all(world, call),
+        ("GET", "billing_portal/configurations/{id}") => {
+            need(&world.portal_configurations, call.id(), "configuration").map(|configuration| configuration.render())
+        }
+        ("POST", "billing_portal/configurations/{id}") => update(world, call),
+        _ => return None,
+    })
+}
+
+fn create_session(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let customer = world.live_customer(&params.required("customer")?, "customer")?;
+    let configuration = match params.text("configuration")?.value() {
+        Some(id) => need(&world.portal_configurations, &id, "configuration")?,
+        None => world.portal_configurations.iter().find(|configuration| configuration.is_default).cloned().ok_or_else(|| {
+            ApiError::rule("You can't create a portal session without a configuration. Create one first.")
+        })?,
+    };
+    if !configuration.active {
+        return Err(ApiError::rule("This portal configuration is not active.").param("configuration"));
+    }
+    let flow = read_flow(world, params, &customer.id)?;
+    let token = format!("test_{}", world.chance.text(40));
+    let session = PortalSession {
+        id: world.chance.id("bps_"),
+        created: world.now,
+        customer: customer.id,
+        configuration: configuration.id,
+        return_url: params.text("return_url")?.value().or(configuration.default_return_url),
+        locale: params.text("locale")?.value(),
+        flow,
+        url: format!("{}/p/session/{token}", world.public_url),
+        token,
+    };
+    let object = session.render();
+    world.portal_sessions.put(session);
+    world.emit("billing_portal.session.created", object.clone());
+    Ok(object)
+}
+
+/// A deep link into one page of the portal.
+fn read_flow(world: &World, params: &Params<'_>, customer: &str) -> ApiResult<Value> {
+    let flow = params.sub("flow_data");
+    let kinds = ["payment_method_update", "subscription_cancel", "subscription_update"];
+    let Some(kind) = flow.one_of("type", &kinds)?.value() else {
+        return Ok(Value::Null);
+    };
+    let mut value = json!({
+        "type": kind,
+        "after_completion": { "hosted_confirmation": null, "redirect": null, "type": "portal_homepage" },
+        "customer_update": null, "subscription_cancel": null, "subscription_pause": null, "subscription_update": null,
+        "subscription_update_confirm": null,
+    });
+    if kind != "payment_method_update" {
+        let id = flow.sub(kind).required("subscription")?;
+        let subscription = need(&world.subscriptions, &id, &format!("flow_data[{kind}][subscription]"))?;
+        if subscription.customer != customer {
+            return Err(ApiError::missing("subscription", &id, &format!("flow_data[{kind}][subscription]")));
+        }
+        let details = if kind == "subscription_cancel" { json!({ "retention": null, "subscription": id }) } else { json!({ "subscription": id }) };
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert(kind.to_owned(), details);
+        }
+    }
+    let completion = flow.sub("after_completion");
+    if let (Some(word), Some(slot)) = (completion.text("type")?.value(), value.get_mut("after_completion").and_then(Value::as_object_mut)) {
+        slot.insert("type".to_owned(), json!(word));
+        if let Some(url) = completion.sub("redirect").text("return_url")?.value() {
+            slot.insert("redirect".to_owned(), json!({ "return_url": url }));
+        }
+    }
+    Ok(value)
+}
+
+fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    if !params.has("features") {
+        return Err(ApiError::invalid("parameter_missing", "features", "Missing required param: features."));
+    }
+    let mut configuration = PortalConfiguration {
+        id: world.chance.id("bpc_"),
+        created: world.now,
+        updated: world.now,
+        active: true,
+        is_default: false,
+        name: None,
+        headline: None,
+        privacy_policy_url: None,
+        terms_of_service_url: None,
+        default_return_url: None,
+        metadata: Metadata::new(),
+        payment_method_update: false,
+        invoice_history: false,
+        customer_update: false,
+        subscription_cancel: false,
+        cancel_mode: "at_period_end".to_owned(),
+        cancel_proration: "none".to_owned(),
+        subscription_update: false,
+        update_proration: "none".to_owned(),
+        allowed_updates: Vec::new(),
+        products: Vec::new(),
+    };
+    read(world, params, &mut configuration)?;
+    let object = configuration.render();
+    world.portal_configurations.put(configuration);
+    world.emit("billing_portal.configuration.created", object.clone());
+    Ok(object)
+}
+
+fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let mut configuration = need(&world.portal_configurations, call.id(), "configuration")?;
+    let before = configuration.render();
+    read(world, &call.params, &mut configuration)?;
+    if let Field::Set(active) = call.params.flag("active")? {
+        configuration.active = active || configuration.is_default;
+    }
+    configuration.updated = world.now;
+    let after = configuration.render();
+    world.portal_configurations.put(configuration);
+    world.emit_change("billing_portal.configuration.updated", &before, after.clone());
+    Ok(after)
+}
+
+fn read(world: &World, params: &Params<'_>, configuration: &mut PortalConfiguration) -> ApiResult<()> {
+    let profile = params.sub("business_profile");
+    profile.text("headline")?.apply(&mut configuration.headline);
+    profile.text("privacy_policy_url")?.apply(&mut configuration.privacy_policy_url);
+    profile.text("terms_of_service_url")?.apply(&mut configuration.terms_of_service_url);
+    params.text("default_return_url")?.apply(&mut configuration.default_return_url);
+    params.text("name")?.apply(&mut configuration.name);
+    params.metadata_into(&mut configuration.metadata)?;
+    let features = params.sub("features");
+    let switches: [(&str, &mut bool); 5] = [
+        ("payment_method_update", &mut configuration.payment_method_update),
+        ("invoice_history", &mut configuration.invoice_history),
+        ("customer_update", &mut configuration.customer_update),
+        ("subscription_cancel", &mut configuration.subscription_cancel),
+        ("subscription_update", &mut configuration.subscription_update),
+    ];
+    for (name, switch) in switches {
+        if let Field::Set(enabled) = features.sub(name).flag("enabled")? {
+            *switch = enabled;
+        }
+    }
+    let cancel = features.sub("subscription_cancel");
+    let prorations = ["none", "create_prorations", "always_invoice"];
+    if let Field::Set(mode) = cancel.one_of("mode", &["at_period_end", "immediately"])? {
+        mode.clone_into(&mut configuration.cancel_mode);
+    }
+    if let Field::Set(word) = cancel.one_of("proration_behavior", &prorations)? {
+        word.clone_into(&mut configuration.cancel_proration);
+    }
+    read_update(world, &features.sub("subscription_update"), &prorations, configuration)
+}
+
+fn read_update(world: &World, update: &Params<'_>, prorations: &[&'static str], configuration: &mut PortalConfiguration) -> ApiResult<()> {
+    if let Field::Set(word) = update.one_of("proration_behavior", prorations)? {
+        word.clone_into(&mut configuration.update_proration);
+    }
+    if let Some(words) = update.texts("default_allowed_updates")? {
+        configuration.allowed_updates = words;
+    }
+    if update.has("products") {
+        configuration.products.clear();
+        for product in update.list("products") {
+            let id = need(&world.products, &product.required("product")?, &product.full("product"))?.id;
+            let prices = product.texts("prices")?.unwrap_or_default();
+            for price in &prices {
+                need(&world.prices, price, &product.full("prices"))?;
+            }
+            configuration.products.push((id, prices));
+        }
+    }
+    Ok(())
+}
+
+fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let active = call.params.flag("active")?.value();
+    let default = call.params.flag("is_default")?.value();
+    let keep = |configuration: &PortalConfiguration| {
+        active.is_none_or(|active| configuration.active == active) && default.is_none_or(|default| configuration.is_default == default)
+    };
+    list(&world.portal_configurations, &call.params, "/v1/billing_portal/configurations", None, keep, PortalConfiguration::render)
+}

@@ -1,0 +1,240 @@
+//! The protocol's promises, row by row, on both databases: dedupe, marks, leases, fences, parking, timers.
+
+use quittance_domain::Timestamp;
+use quittance_domain::ids::LeaseToken;
+
+use crate::aggregates::{self, Claim, Hint, Priority};
+use crate::commands::{self, CommandState, NewCommand, Outcome};
+use crate::db::{Db, Tx};
+use crate::error::Result;
+use crate::inbox::{self, Accepted, NewEvent};
+use crate::testing::on_each_database;
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_ms(ms)
+}
+
+fn token(n: u8) -> LeaseToken {
+    LeaseToken::from_random([n; 16])
+}
+
+fn event(id: &str, aggregate: &str) -> NewEvent {
+    NewEvent {
+        provider: "stripe",
+        account: "self".into(),
+        event_id: id.into(),
+        livemode: false,
+        event_type: "invoice.paid".into(),
+        object: Some("in_1".into()),
+        aggregate: aggregate.into(),
+        api_version: None,
+        payload: "{}".into(),
+        sha256: "00".into(),
+        source: "webhook",
+        created_at: at(1_000),
+        received_at: at(2_000),
+        due: at(2_100),
+    }
+}
+
+async fn accept(db: &Db, events: Vec<NewEvent>) -> Vec<Accepted> {
+    db.write("test.accept", move |tx| inbox::accept(tx, &events)).await.expect("accepted")
+}
+
+async fn claim(db: &Db, n: u8, now: i64) -> Vec<Claim> {
+    db.write("test.claim", move |tx| aggregates::claim(tx, &token(n), at(now), at(now + 1_000), 10)).await.expect("claimed")
+}
+
+async fn tx<T: Send + 'static>(db: &Db, f: impl Fn(&mut dyn Tx) -> Result<T> + Send + Sync + 'static) -> T {
+    db.write("test.tx", f).await.expect("written")
+}
+
+fn hint(key: &str, due: i64) -> Hint<'_> {
+    Hint { key, priority: Priority::Event, due: at(due), unpark: false, thorough: false }
+}
+
+#[tokio::test]
+async fn a1_a_duplicate_is_counted_and_marks_nothing() {
+    on_each_database(async |db: Db| {
+        assert_eq!(accept(&db, vec![event("evt_1", "k"), event("evt_2", "k")]).await, [Accepted::New, Accepted::New]);
+        assert_eq!(accept(&db, vec![event("evt_1", "k")]).await, [Accepted::Duplicate]);
+        let in_one_batch = accept(&db, vec![event("evt_3", "k"), event("evt_3", "k")]).await;
+        assert_eq!(in_one_batch.iter().filter(|a| **a == Accepted::New).count(), 1);
+        let (row, first, third) = tx(&db, |tx| {
+            Ok((aggregates::get(tx, "k")?, inbox::get(tx, "evt_1")?, inbox::get(tx, "evt_3")?))
+        })
+        .await;
+        assert_eq!(row.expect("marked").wanted, 3);
+        assert_eq!(first.expect("stored").deliveries, 2);
+        assert_eq!(third.expect("stored").deliveries, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a1_fifty_parallel_deliveries_are_one_event() {
+    on_each_database(async |db: Db| {
+        let all = (0..50).map(|_| accept(&db, vec![event("evt_1", "k")]));
+        let answers = futures_util::future::join_all(all).await.concat();
+        assert_eq!(answers.iter().filter(|a| **a == Accepted::New).count(), 1);
+        let row = tx(&db, |tx| aggregates::get(tx, "k")).await.expect("marked");
+        assert_eq!(row.wanted, 1);
+        let stored = tx(&db, |tx| inbox::get(tx, "evt_1")).await.expect("stored");
+        assert_eq!(stored.deliveries, 50);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_event_id_of_another_account_is_another_event() {
+    on_each_database(async |db: Db| {
+        let other = NewEvent { account: "acct_2".into(), aggregate: "k2".into(), ..event("evt_1", "k") };
+        assert_eq!(accept(&db, vec![event("evt_1", "k"), other]).await, [Accepted::New, Accepted::New]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_is_processed_when_done_has_reached_its_mark() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let held = claim(&db, 1, 3_000).await.remove(0);
+        accept(&db, vec![event("evt_2", "k")]).await;
+        assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(3_500))).await);
+        let (first, second) = tx(&db, |tx| Ok((inbox::get(tx, "evt_1")?, inbox::get(tx, "evt_2")?))).await;
+        assert!(first.expect("stored").processed);
+        assert!(!second.expect("stored").processed, "it came while the sync ran");
+        assert_eq!(claim(&db, 2, 4_000).await.len(), 1, "and is claimed again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a5_e4_whoever_lost_the_lease_writes_nothing() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let slow = claim(&db, 1, 3_000).await.remove(0);
+        assert!(claim(&db, 2, 3_500).await.is_empty(), "leased");
+        let fast = claim(&db, 2, 4_000).await.remove(0);
+        let (held, late) = (fast.clone(), slow.clone());
+        assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(4_100))).await);
+        assert!(!tx(&db, move |tx| aggregates::complete(tx, &late, at(4_200))).await, "fenced");
+        assert!(!tx(&db, move |tx| aggregates::retry(tx, &slow, 1, at(9_000), "late")).await, "not even a failure");
+        let row = tx(&db, |tx| aggregates::get(tx, "k")).await.expect("there");
+        assert_eq!((row.done, row.attempts, row.last_error), (1, 0, None));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_claimers_never_get_the_same_row() {
+    on_each_database(async |db: Db| {
+        let keys: Vec<String> = (0..40).map(|n| format!("k{n}")).collect();
+        accept(&db, keys.iter().map(|k| event(&format!("evt_{k}"), k)).collect()).await;
+        let claims = futures_util::future::join_all((1..=8).map(|n| claim(&db, n, 3_000))).await.concat();
+        let mut claimed: Vec<&str> = claims.iter().map(|c| c.key.as_str()).collect();
+        claimed.sort_unstable();
+        let count = claimed.len();
+        claimed.dedup();
+        assert_eq!((claimed.len(), count), (40, 40));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn c3_a_parked_aggregate_waits_for_a_person() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let held = claim(&db, 1, 3_000).await.remove(0);
+        assert!(tx(&db, move |tx| aggregates::park(tx, &held, 20, at(3_100), "gone")).await);
+        accept(&db, vec![event("evt_2", "k")]).await;
+        assert!(claim(&db, 2, 1_000_000).await.is_empty(), "new events do not free it");
+        assert_eq!(tx(&db, |tx| aggregates::parked(tx, 10)).await.len(), 1);
+        assert_eq!(accept(&db, vec![event("evt_1", "k")]).await, [Accepted::Duplicate]);
+        assert_eq!(claim(&db, 2, 1_000_000).await.len(), 1, "a resent event does");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_swept_duplicate_frees_nothing() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let held = claim(&db, 1, 3_000).await.remove(0);
+        tx(&db, move |tx| aggregates::park(tx, &held, 20, at(3_100), "gone")).await;
+        let swept = NewEvent { source: "sweep", ..event("evt_1", "k") };
+        assert_eq!(accept(&db, vec![swept]).await, [Accepted::Duplicate]);
+        assert!(claim(&db, 2, 1_000_000).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn timers_wake_once_and_survive_only_until_the_next_sync() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let held = claim(&db, 1, 3_000).await.remove(0);
+        tx(&db, move |tx| {
+            aggregates::complete(tx, &held, at(3_100))?;
+            aggregates::set_look_at(tx, "k", Some(at(10_000)))
+        })
+        .await;
+        assert_eq!(tx(&db, |tx| aggregates::wake_due(tx, at(9_999), 10)).await, 0);
+        assert_eq!(tx(&db, |tx| aggregates::next_due(tx)).await, Some(at(10_000)));
+        assert_eq!(tx(&db, |tx| aggregates::wake_due(tx, at(10_000), 10)).await, 1);
+        assert_eq!(tx(&db, |tx| aggregates::wake_due(tx, at(10_001), 10)).await, 0);
+        assert_eq!(claim(&db, 2, 10_001).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_urgent_hint_overtakes_and_backoff_is_not_shortened_by_events() {
+    on_each_database(async |db: Db| {
+        tx(&db, |tx| aggregates::mark(tx, &hint("slow", 5_000), at(1_000))).await;
+        assert!(claim(&db, 1, 2_000).await.is_empty());
+        tx(&db, |tx| aggregates::mark(tx, &Hint { priority: Priority::Waiting, ..hint("slow", 2_000) }, at(2_000))).await;
+        let held = claim(&db, 1, 2_000).await.remove(0);
+        tx(&db, move |tx| aggregates::retry(tx, &held, 3, at(60_000), "429")).await;
+        tx(&db, |tx| aggregates::mark(tx, &hint("slow", 2_500), at(2_500))).await;
+        assert!(claim(&db, 2, 59_999).await.is_empty(), "the provider asked to wait");
+        assert_eq!(claim(&db, 2, 60_000).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_is_one_however_many_want_it() {
+    on_each_database(async |db: Db| {
+        let wish = || NewCommand {
+            idempotency_key: "key".into(),
+            kind: "customer.create",
+            object: "customer/u".into(),
+            aggregate: None,
+            customer: Some("u".into()),
+            request: "{}".into(),
+        };
+        let inserted = futures_util::future::join_all(
+            (0..20).map(|_| tx(&db, move |tx| commands::insert(tx, &wish(), at(1_000)))),
+        )
+        .await;
+        assert_eq!(inserted.iter().filter(|new| **new).count(), 1);
+        let id = wish().id();
+        let (a, b) = (id.clone(), id.clone());
+        let first = tx(&db, move |tx| commands::claim(tx, &a, &token(1), at(2_000), at(3_000))).await;
+        assert_eq!(first.expect("claimed").first_sent_at, Some(at(2_000)));
+        assert!(tx(&db, move |tx| commands::claim(tx, &b, &token(2), at(2_500), at(3_500))).await.is_none());
+        let taken = id.clone();
+        let second = tx(&db, move |tx| commands::claim(tx, &taken, &token(2), at(3_000), at(4_000))).await;
+        assert_eq!(second.expect("taken over").first_sent_at, Some(at(2_000)), "the key's age counts from the first sending");
+        let (late, held) = (id.clone(), id.clone());
+        let done = Outcome::Succeeded("{}".into());
+        let other = done.clone();
+        assert!(!tx(&db, move |tx| commands::finish(tx, &late, &token(1), &other, at(3_100))).await);
+        assert!(tx(&db, move |tx| commands::finish(tx, &held, &token(2), &done, at(3_200))).await);
+        let row = tx(&db, move |tx| commands::get(tx, &id)).await.expect("there");
+        assert_eq!(row.state, CommandState::Succeeded);
+        assert_eq!(tx(&db, |tx| commands::finished(tx, "customer/u")).await, 1);
+    })
+    .await;
+}
