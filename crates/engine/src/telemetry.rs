@@ -2,8 +2,15 @@
 //!
 //! Log fields carry ids, plans, statuses and access words; never card data, e-mail or names.
 
+use std::time::Duration;
+
 use metrics::{counter, gauge, histogram};
 use quittance_domain::CustomerId;
+
+/// Milliseconds as the seconds that metrics are counted in; a clock that went back counts as zero.
+fn seconds(ms: i64) -> f64 {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
+}
 
 /// A webhook was accepted or refused: `outcome` is `new`, `duplicate`, or the refusal's code.
 pub fn inbox(outcome: &'static str) {
@@ -16,17 +23,15 @@ pub fn sync(outcome: &'static str) {
 }
 
 /// Milliseconds from the oldest hint to the commit that answered it.
-#[allow(clippy::cast_precision_loss, reason = "a histogram takes a float; nothing is decided by it")]
 pub fn sync_lag(ms: i64) {
-    histogram!("quittance_sync_lag_seconds").record(ms.max(0) as f64 / 1_000.0);
+    histogram!("quittance_sync_lag_seconds").record(seconds(ms));
 }
 
 /// A call to the provider ended.
-#[allow(clippy::cast_precision_loss, reason = "a histogram takes a float; nothing is decided by it")]
 pub fn provider_call(endpoint: &'static str, outcome: &'static str, duration_ms: i64) {
     counter!("quittance_provider_calls_total", "endpoint" => endpoint, "outcome" => outcome).increment(1);
     histogram!("quittance_provider_call_seconds", "endpoint" => endpoint)
-        .record(duration_ms as f64 / 1_000.0);
+        .record(seconds(duration_ms));
 }
 
 /// Access of a subscription or purchase changed to `to`.
@@ -54,7 +59,7 @@ pub fn command(kind: &str, outcome: &'static str) {
 pub fn backlog(dirty: i64, parked: i64, oldest_ms: i64) {
     gauge!("quittance_aggregates_dirty").set(dirty as f64);
     gauge!("quittance_aggregates_parked").set(parked as f64);
-    gauge!("quittance_oldest_hint_age_seconds").set(oldest_ms.max(0) as f64 / 1_000.0);
+    gauge!("quittance_oldest_hint_age_seconds").set(oldest_seconds(ms));
 }
 
 /// Steps of the funnel from a pricing page to lasting revenue.

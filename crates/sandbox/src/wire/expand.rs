@@ -7,13 +7,33 @@ use crate::state::world::World;
 
 const MAX_DEPTH: usize = 4;
 
+/// Names that a path can contain. They are checked before a call is carried out, so that a wrong name changes nothing.
+const NAMES: &[&str] = &[
+    "account", "application", "balance_transaction", "charge", "configuration", "confirmation_secret", "currency_options", "customer",
+    "customer_account", "data", "default_payment_method", "default_price", "default_source", "discounts", "failure_balance_transaction",
+    "invoice", "invoice_item_details", "invoice_settings", "items", "last_payment_error", "latest_charge", "latest_invoice", "line_items",
+    "lines", "on_behalf_of", "parent", "payment", "payment_intent", "payment_method", "payments", "pending_setup_intent", "plan", "price",
+    "price_details", "pricing", "product", "refunds", "schedule", "setup_intent", "source", "sources", "subscription",
+    "subscription_details", "subscription_item_details", "subscriptions", "tax", "tax_ids", "test_clock", "tiers", "total_details",
+];
+
+/// Checks paths before the call.
+pub(crate) fn check(paths: &[String]) -> ApiResult<()> {
+    for path in paths {
+        if path.split('.').count() > MAX_DEPTH {
+            return Err(ApiError::rule(format!("You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}")).param("expand"));
+        }
+        if let Some(name) = path.split('.').find(|name| !NAMES.contains(name)) {
+            return Err(ApiError::rule(format!("This property cannot be expanded ({name}). Path: {path}")).param("expand"));
+        }
+    }
+    Ok(())
+}
+
 /// Expands an answer along each path, such as `data.latest_invoice.payments`.
 pub(crate) fn expand(world: &World, value: &mut Value, paths: &[String]) -> ApiResult<()> {
     for path in paths {
         let segments: Vec<&str> = path.split('.').collect();
-        if segments.len() > MAX_DEPTH {
-            return Err(ApiError::rule(format!("You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}")).param("expand"));
-        }
         walk(world, value, &segments, path)?;
     }
     Ok(())
@@ -71,6 +91,8 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
             let subscriptions = world.subscriptions.of(id).rev().filter(|subscription| !subscription.status.is_terminal());
             listed(subscriptions.map(|subscription| subscription.render(&world.prices)).collect(), format!("/v1/customers/{id}/subscriptions"))
         }
+        ("customer", "tax") | ("price", "tiers" | "currency_options") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
+        ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
         ("checkout.session", "line_items") => {
             let lines = world.sessions.get(id).map(|session| session.render_lines(&world.prices)).unwrap_or_default();

@@ -1,0 +1,79 @@
+//! How long one entitlement check takes in process, from memory, among many customers.
+//!
+//! Prints `check_ns MEDIAN` and the number of customers; `cargo xtask bench` reads it.
+
+#![allow(clippy::disallowed_methods, clippy::expect_used, reason = "a benchmark measures real time")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use quittance_domain::{Catalog, Timestamp};
+use quittance_engine::world::SystemWorld;
+use quittance_engine::{Engine, Settings};
+use quittance_store::customers::{self, CustomerPatch};
+use quittance_store::{Db, Options};
+use quittance_stripe::client::StripeClient;
+use quittance_stripe::config::StripeConfig;
+use quittance_stripe::transport::{HttpsTransport, TransportConfig};
+
+const CUSTOMERS: usize = 100_000;
+const CHECKS: usize = 200_000;
+const ROUNDS: usize = 9;
+
+#[tokio::main]
+async fn main() {
+    let directory = std::env::temp_dir().join(format!("quittance-check-ns-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a temporary directory");
+    let url = format!("sqlite://{}", directory.join("bench.db").display());
+    let engine = open(&url).await;
+    let names: Vec<String> = (0..CUSTOMERS).map(|n| format!("customer_{n:06}")).collect();
+    for chunk in names.chunks(1_000) {
+        let chunk = chunk.to_vec();
+        engine
+            .db()
+            .write("bench.fill", move |tx| {
+                for name in &chunk {
+                    let id = quittance_domain::CustomerId::parse(name).expect("a valid id");
+                    customers::upsert(tx, &id, &CustomerPatch::default(), Timestamp::from_ms(0))?;
+                }
+                Ok(())
+            })
+            .await
+            .expect("filled");
+    }
+    for name in &names {
+        engine.held(name).await.expect("loaded");
+    }
+    let mut rounds: Vec<u128> = (0..ROUNDS).map(|_| round(&engine, &names)).collect();
+    rounds.sort_unstable();
+    println!("check_ns {}", rounds.get(ROUNDS / 2).copied().unwrap_or_default());
+    println!("customers {CUSTOMERS}");
+    std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+/// Nanoseconds of one check, averaged over many spread over all customers.
+fn round(engine: &Engine, names: &[String]) -> u128 {
+    let now = engine.now();
+    let begun = Instant::now();
+    let mut allowed = 0_usize;
+    let mut at = 0_usize;
+    for _ in 0..CHECKS {
+        at = (at + 7_919) % names.len();
+        let held = names.get(at).and_then(|name| engine.held_in_memory(name)).expect("in memory");
+        let decision = quittance_domain::entitlement::check(&held.holdings, "article:preview", now);
+        allowed += usize::from(decision.allowed);
+    }
+    assert_eq!(std::hint::black_box(allowed), CHECKS);
+    begun.elapsed().as_nanos() / CHECKS as u128
+}
+
+async fn open(url: &str) -> Engine {
+    let db = Db::open(url, Options::default()).await.expect("a database");
+    db.migrate().await.expect("migrated");
+    let config = StripeConfig::new("sk_test_bench".to_owned().into(), false);
+    let transport = HttpsTransport::new(&TransportConfig::default()).expect("a transport");
+    let client = StripeClient::new(config, Arc::new(transport), Arc::new(|| 0), Arc::new(|_| {})).expect("a client");
+    let catalog = Catalog::parse(include_str!("../../../catalog.toml")).expect("the demo catalog");
+    let world = Arc::new(SystemWorld::default());
+    Engine::open(db, Arc::new(client), Arc::new(catalog), Settings::default(), world).await.expect("an engine")
+}

@@ -1,0 +1,148 @@
+//! What tests and pages do to the sandbox that no API call can: buy, authenticate, break the network, look behind.
+
+use crate::checkout::buy::{Buyer, Purchase};
+use crate::faults::Fault;
+use crate::ledger::Ledger;
+use crate::payments::attempt::Attempt;
+use crate::payments::methods::TypedCard;
+use crate::sandbox::Sandbox;
+use crate::state::chance::Chance;
+use crate::webhooks::policy::DeliveryPolicy;
+use crate::wire::error::ApiError;
+
+/// Why a control call was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SandboxError {
+    /// The HTTP status that the same refusal has over HTTP.
+    pub status: u16,
+    /// A stable code, such as `card_declined`; empty when there is none.
+    pub code: String,
+    /// The issuer's code, such as `insufficient_funds`, for a refused card.
+    pub decline_code: Option<String>,
+    /// A sentence for people; it says whether money moved where that could be in doubt.
+    pub message: String,
+}
+
+impl SandboxError {
+    pub(crate) fn invalid(message: String) -> Self {
+        Self { status: 400, code: String::new(), decline_code: None, message }
+    }
+}
+
+impl From<ApiError> for SandboxError {
+    fn from(error: ApiError) -> Self {
+        Self {
+            status: error.status(),
+            code: error.code().unwrap_or_default().to_owned(),
+            decline_code: error.extra("decline_code").and_then(serde_json::Value::as_str).map(str::to_owned),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+/// How a purchase stands after a buyer's step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckoutOutcome {
+    /// The session is complete; the buyer goes to this URL, where there is one.
+    Complete {
+        /// The session's success URL with its id filled in.
+        redirect_url: Option<String>,
+    },
+    /// The buyer must authenticate: see [`Sandbox::authenticate`].
+    RequiresAction {
+        /// `pi_…` or `seti_…`.
+        intent: String,
+        /// The page of the bank.
+        url: String,
+    },
+}
+
+impl Sandbox {
+    /// The buyer pays an open session with a test token (`pm_card_visa`) or a payment method's id.
+    ///
+    /// # Errors
+    /// When the card is refused (the session stays open) or the session is not open.
+    pub fn complete_checkout(&self, session_id: &str, payment_method: &str) -> Result<CheckoutOutcome, SandboxError> {
+        self.buy(session_id, &Buyer { payment_method: payment_method.to_owned(), ..Buyer::default() })
+    }
+
+    pub(crate) fn buy(&self, session_id: &str, buyer: &Buyer) -> Result<CheckoutOutcome, SandboxError> {
+        self.change(|world| match world.buy(session_id, buyer)? {
+            Purchase::Complete => Ok(CheckoutOutcome::Complete {
+                redirect_url: world.sessions.get(session_id).and_then(crate::model::checkout::CheckoutSession::redirect_url),
+            }),
+            Purchase::RequiresAction(intent) => Ok(CheckoutOutcome::RequiresAction { url: format!("{}/3ds/{intent}", world.public_url), intent }),
+        })
+        .map_err(|error: ApiError| error.into())
+    }
+
+    /// Makes a payment method from what a buyer typed.
+    ///
+    /// # Errors
+    /// When the number, the date or the code is wrong.
+    pub fn card(&self, typed: &TypedCard) -> Result<String, SandboxError> {
+        self.change(|world| world.card_from_typed(typed)).map_err(SandboxError::from)
+    }
+
+    /// The 3-D Secure step of a payment (`pi_…`) or of saving a card (`seti_…`). Answers whether the payment succeeded.
+    ///
+    /// # Errors
+    /// When the intent does not wait for it.
+    pub fn authenticate(&self, intent: &str, success: bool) -> Result<bool, SandboxError> {
+        self.change(|world| {
+            if intent.starts_with("seti_") { world.authenticate_setup(intent, success) } else { world.authenticate_payment(intent, success) }
+        })
+        .map(|attempt| attempt == Attempt::Succeeded)
+        .map_err(SandboxError::from)
+    }
+
+    /// The delivery policy in force.
+    #[must_use]
+    pub fn delivery_policy(&self) -> DeliveryPolicy {
+        self.read(|world| world.policy.clone())
+    }
+
+    /// Sets how the network treats webhooks from now on.
+    ///
+    /// # Errors
+    /// When a probability is not between 0 and 1; the old policy then stays.
+    pub fn set_delivery_policy(&self, policy: DeliveryPolicy) -> Result<(), SandboxError> {
+        if let Some(name) = policy.fault() {
+            return Err(SandboxError::invalid(format!("'{name}' must be a probability between 0 and 1. The policy is unchanged.")));
+        }
+        self.change(|world| {
+            if let Some(seed) = policy.seed {
+                world.policy_chance = Chance::from(seed);
+            }
+            world.policy = policy;
+        });
+        Ok(())
+    }
+
+    /// Delivers an event again, now, whatever the policy. Answers the number of deliveries.
+    ///
+    /// # Errors
+    /// When there is no such event.
+    pub fn deliver_event(&self, event_id: &str, times: u32, concurrently: bool) -> Result<usize, SandboxError> {
+        let queued = self.change(|world| world.deliver_again(event_id, times.min(1000), concurrently));
+        queued.ok_or_else(|| ApiError::missing("event", event_id, "id").into())
+    }
+
+    /// The faults in force.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.read(|world| world.faults.clone())
+    }
+
+    /// Replaces the faults in force.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.change(|world| world.faults = faults);
+    }
+
+    /// What really happened to the money: the truth for oracles.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.read(Ledger::of)
+    }
+}

@@ -1,0 +1,195 @@
+//! The door of the API: keys, counting, faults, idempotency, reading of parameters, expansion.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::api::{self, Call};
+use crate::faults::{Fault, Lost};
+use crate::state::world::{API_VERSION, Cause, World};
+use crate::wire::error::{ApiError, ApiResult};
+use crate::wire::expand;
+use crate::wire::form::{Tree, decode};
+use crate::wire::idempotency::Lookup;
+use crate::wire::params::Params;
+use crate::wire::request::{HttpRequest, HttpResponse};
+use crate::wire::schema::{self, Matched};
+
+/// Answers one request to the API.
+pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &HttpRequest) -> HttpResponse {
+    let request_id = world.chance.id("req_");
+    let matched = schema::find(&request.method, &request.path);
+    let counted = matched.as_ref().map_or(request.path.as_str(), Matched::template);
+    *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
+    let fault = world.draw_fault(&request.method, &request.path);
+    let mut response = match (&fault, check_key(secret_key, request)) {
+        (_, Err(error)) => error_response(&error, &request_id),
+        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(())) => HttpResponse { lost: true, ..HttpResponse::default() },
+        (Some(fault), Ok(())) if !fault.after_commit && fault.status.is_some() => injected(fault, &request_id),
+        (fault, Ok(())) => execute(world, request, matched, &request_id, fault.as_ref()),
+    };
+    if let Some(fault) = fault {
+        response.latency_ms = fault.latency_ms;
+        response.lost |= fault.lost.is_some();
+        response.headers.extend(fault.headers);
+    }
+    add_headers(&mut response, request, &request_id);
+    response
+}
+
+fn add_headers(response: &mut HttpResponse, request: &HttpRequest, request_id: &str) {
+    let version = request.header_value("stripe-version").unwrap_or(API_VERSION);
+    response.headers.push(("request-id".to_owned(), request_id.to_owned()));
+    response.headers.push(("stripe-version".to_owned(), version.to_owned()));
+    if let Some(key) = request.header_value("idempotency-key") {
+        response.headers.push(("idempotency-key".to_owned(), key.to_owned()));
+    }
+}
+
+fn error_response(error: &ApiError, request_id: &str) -> HttpResponse {
+    HttpResponse::json(error.status(), &error.body(request_id))
+}
+
+fn injected(fault: &Fault, request_id: &str) -> HttpResponse {
+    fault.error().map(|error| error_response(&error, request_id)).unwrap_or_default()
+}
+
+fn check_key(secret_key: Option<&str>, request: &HttpRequest) -> ApiResult<()> {
+    let header = request.header_value("authorization").unwrap_or_default();
+    let key = match header.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("basic") => basic_user(token.trim()),
+        _ => String::new(),
+    };
+    if key.is_empty() {
+        let message = "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
+        return Err(ApiError::unauthorized(message));
+    }
+    let accepted = match secret_key {
+        Some(expected) => key == expected,
+        None => key.starts_with("sk_test_") || key.starts_with("rk_test_"),
+    };
+    if accepted {
+        return Ok(());
+    }
+    let shown: String = key.chars().take(8).collect();
+    let hint = if key.contains("_live_") { " This is a sandbox: never give it a live key." } else { "" };
+    Err(ApiError::unauthorized(format!("Invalid API Key provided: {shown}***.{hint}")))
+}
+
+/// The user name of a Basic header; the password is empty by convention.
+fn basic_user(encoded: &str) -> String {
+    let mut bits = 0_u32;
+    let mut count = 0_u32;
+    let mut bytes = Vec::new();
+    for byte in encoded.bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => break,
+        };
+        bits = (bits << 6) | u32::from(digit);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from((bits >> count) & 0xff).unwrap_or_default());
+        }
+    }
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    text.split(':').next().unwrap_or_default().to_owned()
+}
+
+/// Carries a request out, or replays the answer that its key already has.
+fn execute(world: &mut World, request: &HttpRequest, matched: Option<Matched>, request_id: &str, fault: Option<&Fault>) -> HttpResponse {
+    let tree = match read_tree(request) {
+        Ok(tree) => tree,
+        Err(error) => return error_response(&error, request_id),
+    };
+    let key = request.header_value("idempotency-key").filter(|_| request.method == "POST");
+    let fingerprint = fingerprint(request, &tree);
+    if let Some(key) = key {
+        if key.chars().count() > 255 {
+            let error = ApiError::rule("Idempotency keys may have up to 255 characters.");
+            return error_response(&error, request_id);
+        }
+        match world.keys.look_up(key, &fingerprint, world.now) {
+            Lookup::New => {}
+            Lookup::Mismatch => return error_response(&ApiError::key_reused(key), request_id),
+            Lookup::Replay(kept) => {
+                let mut response = HttpResponse { status: kept.status, body: kept.body.clone().into_bytes(), ..HttpResponse::default() };
+                response.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+                response.headers.push(("idempotent-replayed".to_owned(), "true".to_owned()));
+                response.headers.push(("original-request".to_owned(), kept.request_id.clone()));
+                return response;
+            }
+        }
+    }
+    world.request = Some(Cause {
+        id: request_id.to_owned(),
+        idempotency_key: key.map(str::to_owned),
+        version: request.header_value("stripe-version").map(str::to_owned),
+    });
+    let result = call(world, request, matched, &tree);
+    world.flush_events();
+    world.request = None;
+    let (mut response, mut keeps) = match &result {
+        Ok(value) => (HttpResponse::json(200, value), true),
+        Err(error) => (error_response(error, request_id), error.is_kept()),
+    };
+    if let Some(error) = fault.filter(|fault| fault.after_commit).and_then(Fault::error) {
+        response = error_response(&error, request_id);
+        keeps = true;
+    }
+    if let Some(key) = key.filter(|_| keeps) {
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        world.keys.keep(key, fingerprint, response.status, body, request_id, world.now);
+    }
+    response
+}
+
+fn read_tree(request: &HttpRequest) -> ApiResult<Tree> {
+    let wrong = |error: crate::wire::form::FormError| ApiError::rule(format!("Invalid request: {error}."));
+    if matches!(request.method.as_str(), "GET" | "DELETE") || request.body.is_empty() {
+        return decode(request.query.as_bytes()).map_err(wrong);
+    }
+    let kind = request.header_value("content-type").unwrap_or("application/x-www-form-urlencoded");
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(ApiError::rule(format!("Invalid content type '{kind}': version 1 of the API takes application/x-www-form-urlencoded.")));
+    }
+    decode(&request.body).map_err(wrong)
+}
+
+fn fingerprint(request: &HttpRequest, tree: &Tree) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{} {} {tree:?}", request.method, request.path);
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+fn call(world: &mut World, request: &HttpRequest, matched: Option<Matched>, tree: &Tree) -> ApiResult<Value> {
+    let matched = matched.ok_or_else(|| ApiError::unknown_path(&request.method, &request.path))?;
+    matched.check(tree)?;
+    let params = Params::root(tree);
+    let paths = params.texts("expand")?.unwrap_or_default();
+    expand::check(&paths)?;
+    let version = request.header_value("stripe-version");
+    let call = Call { ids: &matched.ids, params, version };
+    let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
+    expand::expand(world, &mut value, &paths)?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::basic_user;
+
+    #[test]
+    fn basic_credentials_are_read() {
+        assert_eq!(basic_user("c2tfdGVzdF8xMjM6"), "sk_test_123");
+        assert_eq!(basic_user("!"), "");
+    }
+}

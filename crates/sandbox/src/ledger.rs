@@ -1,0 +1,239 @@
+//! The truth about money, per customer, for oracles: what was taken, given back and disputed, and what runs.
+
+use serde::Serialize;
+
+use crate::model::subscription::Subscription;
+use crate::state::world::World;
+
+/// Everything that happened to money.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// The sandbox's time, in unix seconds.
+    pub now: i64,
+    /// Customers in order of creation, deleted ones included.
+    pub customers: Vec<CustomerLedger>,
+    /// Charges without a customer.
+    pub charges: Vec<LedgerCharge>,
+}
+
+/// What happened to one customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CustomerLedger {
+    /// `cus_…`.
+    pub customer: String,
+    /// As the API has them.
+    pub metadata: std::collections::BTreeMap<String, String>,
+    /// Credit (negative) or debt for the next invoice, in minor units.
+    pub balance: i64,
+    /// Charges, oldest first, failed ones included.
+    pub charges: Vec<LedgerCharge>,
+    /// Refunds, oldest first.
+    pub refunds: Vec<LedgerRefund>,
+    /// Disputes, oldest first.
+    pub disputes: Vec<LedgerDispute>,
+    /// Subscriptions, oldest first.
+    pub subscriptions: Vec<LedgerSubscription>,
+    /// Invoices, oldest first.
+    pub invoices: Vec<LedgerInvoice>,
+}
+
+/// One attempt to take money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerCharge {
+    /// `ch_…`.
+    pub id: String,
+    /// The intent behind it.
+    pub payment_intent: String,
+    /// The invoice that it pays.
+    pub invoice: Option<String>,
+    /// Unix seconds.
+    pub created: i64,
+    /// Minor units.
+    pub amount: i64,
+    /// Minor units given back.
+    pub amount_refunded: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// Whether money moved.
+    pub paid: bool,
+    /// Whether it is charged back.
+    pub disputed: bool,
+    /// Why it failed.
+    pub failure_code: Option<String>,
+}
+
+/// Money given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRefund {
+    /// `re_…`.
+    pub id: String,
+    /// The charge.
+    pub charge: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// `pending`, `succeeded` or `failed`.
+    pub status: String,
+}
+
+/// A dispute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerDispute {
+    /// `dp_…`.
+    pub id: String,
+    /// The charge.
+    pub charge: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// The API's status.
+    pub status: String,
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerSubscription {
+    /// `sub_…`.
+    pub id: String,
+    /// The API's status.
+    pub status: String,
+    /// Price and quantity of each item.
+    pub items: Vec<(String, i64)>,
+    /// Unix seconds.
+    pub current_period_start: i64,
+    /// Unix seconds.
+    pub current_period_end: i64,
+    /// Unix seconds.
+    pub cancel_at: Option<i64>,
+    /// Whether it ends with the period.
+    pub cancel_at_period_end: bool,
+    /// Unix seconds.
+    pub ended_at: Option<i64>,
+    /// As the API has them.
+    pub metadata: std::collections::BTreeMap<String, String>,
+}
+
+/// An invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerInvoice {
+    /// `in_…`.
+    pub id: String,
+    /// The subscription behind it.
+    pub subscription: Option<String>,
+    /// The API's status.
+    pub status: String,
+    /// Minor units.
+    pub amount_due: i64,
+    /// Minor units.
+    pub amount_paid: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// Unix seconds.
+    pub created: i64,
+}
+
+impl Ledger {
+    /// Reads the state.
+    pub(crate) fn of(world: &World) -> Self {
+        Self {
+            now: world.now,
+            customers: world.customers.iter().map(|customer| CustomerLedger::of(world, &customer.id)).collect(),
+            charges: world.charges.iter().filter(|charge| charge.customer.is_none()).map(|charge| LedgerCharge::of(world, charge)).collect(),
+        }
+    }
+
+    /// One customer's part.
+    #[must_use]
+    pub fn customer(&self, id: &str) -> Option<&CustomerLedger> {
+        self.customers.iter().find(|customer| customer.customer == id)
+    }
+}
+
+impl CustomerLedger {
+    fn of(world: &World, id: &str) -> Self {
+        let customer = world.customers.get(id);
+        Self {
+            customer: id.to_owned(),
+            metadata: customer.map(|customer| customer.metadata.clone()).unwrap_or_default(),
+            balance: customer.map_or(0, |customer| customer.balance),
+            charges: world.charges.of(id).map(|charge| LedgerCharge::of(world, charge)).collect(),
+            refunds: world
+                .refunds
+                .of(id)
+                .map(|refund| LedgerRefund {
+                    id: refund.id.clone(),
+                    charge: refund.charge.clone(),
+                    amount: refund.amount,
+                    currency: refund.currency.clone(),
+                    status: refund.status.as_str().to_owned(),
+                })
+                .collect(),
+            disputes: world
+                .disputes
+                .of(id)
+                .map(|dispute| LedgerDispute {
+                    id: dispute.id.clone(),
+                    charge: dispute.charge.clone(),
+                    amount: dispute.amount,
+                    currency: dispute.currency.clone(),
+                    status: dispute.status.as_str().to_owned(),
+                })
+                .collect(),
+            subscriptions: world.subscriptions.of(id).map(LedgerSubscription::of).collect(),
+            invoices: world
+                .invoices
+                .of(id)
+                .map(|invoice| LedgerInvoice {
+                    id: invoice.id.clone(),
+                    subscription: invoice.subscription.clone(),
+                    status: invoice.status.as_str().to_owned(),
+                    amount_due: invoice.amount_due,
+                    amount_paid: invoice.amount_paid,
+                    currency: invoice.currency.clone(),
+                    created: invoice.created,
+                })
+                .collect(),
+        }
+    }
+
+    /// What was taken and not given back, in minor units of a currency. Money in dispute counts as taken.
+    #[must_use]
+    pub fn net(&self, currency: &str) -> i64 {
+        self.charges.iter().filter(|charge| charge.paid && charge.currency == currency).map(|charge| charge.amount - charge.amount_refunded).sum()
+    }
+}
+
+impl LedgerCharge {
+    fn of(world: &World, charge: &crate::model::payment::Charge) -> Self {
+        Self {
+            id: charge.id.clone(),
+            payment_intent: charge.payment_intent.clone(),
+            invoice: world.payment_intents.get(&charge.payment_intent).and_then(|intent| intent.invoice.clone()),
+            created: charge.created,
+            amount: charge.amount,
+            amount_refunded: charge.amount_refunded,
+            currency: charge.currency.clone(),
+            paid: charge.paid,
+            disputed: charge.disputed,
+            failure_code: charge.failure_code.clone(),
+        }
+    }
+}
+
+impl LedgerSubscription {
+    fn of(subscription: &Subscription) -> Self {
+        Self {
+            id: subscription.id.clone(),
+            status: subscription.status.as_str().to_owned(),
+            items: subscription.items.iter().map(|item| (item.price.clone(), item.quantity)).collect(),
+            current_period_start: subscription.period.start,
+            current_period_end: subscription.period.end,
+            cancel_at: subscription.cancel_at,
+            cancel_at_period_end: subscription.cancel_at_period_end,
+            ended_at: subscription.ended_at,
+            metadata: subscription.metadata.clone(),
+        }
+    }
+}

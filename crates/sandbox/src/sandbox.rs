@@ -1,0 +1,235 @@
+//! The sandbox as its users hold it: one lock around the state, the clock, and what is told of changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, fresh_seed};
+use crate::state::world::World;
+use crate::webhooks::queue::{Delivery, DeliveryOutcome};
+use crate::wire::request::{HttpRequest, HttpResponse};
+use crate::{gateway, site};
+
+/// Where webhooks go from the start, without a call to make an endpoint.
+#[derive(Debug, Clone)]
+pub struct WebhookTarget {
+    /// The URL that receives every event.
+    pub url: String,
+    /// The signing secret, `whsec_…`.
+    pub secret: String,
+}
+
+/// How a sandbox starts.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxConfig {
+    /// Makes ids and chances repeatable; from the system's entropy when absent.
+    pub seed: Option<u64>,
+    /// The one key that is accepted; any `sk_test_…` or `rk_test_…` when absent.
+    pub secret_key: Option<String>,
+    /// Where the pages are reached, for links: `http://127.0.0.1:12111`, without a slash at the end.
+    pub public_url: String,
+    /// An endpoint that exists from the start.
+    pub webhook: Option<WebhookTarget>,
+    /// A clock that stands at this unix second and only moves when told; the real time when absent.
+    pub start_time: Option<i64>,
+}
+
+type TimeListener = Box<dyn Fn(i64) + Send + Sync>;
+
+/// State and clock, behind one lock.
+pub(crate) struct Inner {
+    pub(crate) world: World,
+    pub(crate) clock: Clock,
+    seed: u64,
+    resets: u64,
+}
+
+/// A running sandbox. All methods may be called from any thread.
+pub struct Sandbox {
+    config: SandboxConfig,
+    account_id: String,
+    inner: Mutex<Inner>,
+    listeners: Mutex<Vec<TimeListener>>,
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Sandbox").field("account_id", &self.account_id).finish_non_exhaustive()
+    }
+}
+
+fn fresh_world(config: &SandboxConfig, seed: u64, now: i64) -> World {
+    let mut world = World::new(seed, config.public_url.trim_end_matches('/').to_owned(), now);
+    if let Some(webhook) = &config.webhook {
+        world.add_endpoint(&webhook.url, &webhook.secret);
+    }
+    world
+}
+
+impl Sandbox {
+    /// Starts an empty sandbox.
+    #[must_use]
+    pub fn new(config: SandboxConfig) -> Arc<Self> {
+        let seed = config.seed.unwrap_or_else(fresh_seed);
+        let clock = Clock::new(config.start_time);
+        let world = fresh_world(&config, seed, clock.now());
+        Arc::new(Self {
+            account_id: world.account_id.clone(),
+            inner: Mutex::new(Inner { world, clock, seed, resets: 0 }),
+            config,
+            listeners: Mutex::new(Vec::new()),
+            wake: Notify::new(),
+        })
+    }
+
+    /// The id of the account that it plays.
+    #[must_use]
+    pub fn account_id(&self) -> &str {
+        &self.account_id
+    }
+
+    /// How it was started.
+    #[must_use]
+    pub fn config(&self) -> &SandboxConfig {
+        &self.config
+    }
+
+    /// The sandbox's time, in unix seconds.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.raw().clock.now()
+    }
+
+    /// The sandbox's time, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.raw().clock.now_ms()
+    }
+
+    /// Calls back after each jump of the clock, with its distance from the real time in seconds.
+    pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Answers a request to the API, to the control calls or to a page.
+    #[must_use]
+    pub fn handle(&self, request: HttpRequest) -> HttpResponse {
+        let api = request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
+        if api {
+            let key = self.config.secret_key.as_deref();
+            self.change(|world| gateway::answer(world, key, &request))
+        } else {
+            site::answer(self, &request)
+        }
+    }
+
+    /// Takes the webhook deliveries that are due. Report each one's outcome with [`Sandbox::delivery_result`].
+    #[must_use]
+    pub fn due_deliveries(&self) -> Vec<Delivery> {
+        self.lock().world.take_due_deliveries()
+    }
+
+    /// Notes how a delivery went; a failed one is tried again later on the sandbox's clock.
+    pub fn delivery_result(&self, delivery_id: &str, outcome: DeliveryOutcome) {
+        self.lock().world.note_delivery(delivery_id, outcome);
+    }
+
+    /// Moves the clock ahead by seconds. Everything that falls due on the way happens at its own instant.
+    pub fn advance_time(&self, seconds: i64) {
+        self.move_clock(|clock| clock.advance(seconds));
+    }
+
+    /// Moves the clock ahead to a unix second; nothing happens when that has passed.
+    pub fn advance_time_to(&self, to: i64) {
+        self.move_clock(|clock| clock.advance(to - clock.now()));
+    }
+
+    fn move_clock(&self, change: impl FnOnce(&mut Clock)) {
+        let offset = {
+            let mut inner = self.raw();
+            change(&mut inner.clock);
+            let now = inner.clock.now();
+            inner.world.pass_time(now);
+            inner.clock.offset()
+        };
+        for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            listener(offset);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Forgets everything but the account and the time; ids do not repeat.
+    pub fn reset(&self) {
+        let mut inner = self.raw();
+        inner.resets += 1;
+        let (seed, now) = (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
+        let mut world = fresh_world(&self.config, seed, now);
+        world.account_id.clone_from(&self.account_id);
+        inner.world = world;
+    }
+
+    /// The whole state as JSON, to be restored with [`Sandbox::restore`].
+    #[must_use]
+    pub fn snapshot(&self) -> serde_json::Value {
+        let inner = self.lock();
+        serde_json::json!({ "format": 1, "now": inner.clock.now(), "world": inner.world })
+    }
+
+    /// Restores a snapshot. The clock goes on from where it is, or jumps ahead to the snapshot's time.
+    ///
+    /// # Errors
+    /// When the text is no snapshot of this version; the state is then unchanged.
+    pub fn restore(&self, snapshot: &serde_json::Value) -> Result<(), crate::SandboxError> {
+        let world = snapshot.get("world").cloned().unwrap_or_default();
+        let world: World = serde_json::from_value(world).map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
+        let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
+        self.raw().world = world;
+        self.advance_time_to(to);
+        Ok(())
+    }
+
+    /// How many requests each call of the API has had: `POST /v1/customers`, `GET /v1/subscriptions/{id}`.
+    #[must_use]
+    pub fn provider_calls(&self) -> BTreeMap<String, u64> {
+        self.raw().world.calls.clone()
+    }
+
+    /// Starts counting from nothing.
+    pub fn reset_provider_calls(&self) {
+        self.raw().world.calls.clear();
+    }
+
+    /// Changes the state at the present time and lets the events of the change go.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let mut inner = self.lock();
+        let result = change(&mut inner.world);
+        inner.world.flush_events();
+        drop(inner);
+        self.wake.notify_one();
+        result
+    }
+
+    /// Reads the state at the present time.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
+        read(&self.lock().world)
+    }
+
+    /// Waits until something may have become due.
+    pub(crate) async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The state, brought up to the present.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.raw();
+        let now = inner.clock.now();
+        inner.world.pass_time(now);
+        inner
+    }
+
+    fn raw(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
