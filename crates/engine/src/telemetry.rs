@@ -59,7 +59,7 @@ pub fn command(kind: &str, outcome: &'static str) {
 pub fn backlog(dirty: i64, parked: i64, oldest_ms: i64) {
     gauge!("quittance_aggregates_dirty").set(dirty as f64);
     gauge!("quittance_aggregates_parked").set(parked as f64);
-    gauge!("quittance_oldest_hint_age_seconds").set(oldest_seconds(ms));
+    gauge!("quittance_oldest_hint_age_seconds").set(seconds(oldest_ms));
 }
 
 /// Steps of the funnel from a pricing page to lasting revenue.

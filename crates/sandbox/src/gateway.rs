@@ -20,7 +20,7 @@ use crate::wire::schema::{self, Matched};
 pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &HttpRequest) -> HttpResponse {
     let request_id = world.chance.id("req_");
     let matched = schema::find(&request.method, &request.path);
-    let counted = matched.as_ref().map_or(request.path.as_str(), Matched::template);
+    let counted = matched.as_ref().map_or(request.path.as_str(), |matched| matched.template());
     *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
     let fault = world.draw_fault(&request.method, &request.path);
     let mut response = match (&fault, check_key(secret_key, request)) {

@@ -8,6 +8,8 @@
 //! two would otherwise agree with each other while both are wrong. It is meant for one machine and has no security
 //! beyond that: whoever reaches it may do everything.
 
+#![recursion_limit = "256"]
+
 mod api;
 mod billing;
 mod checkout;

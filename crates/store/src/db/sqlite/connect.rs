@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::errors::translate;
 use crate::error::{Result, StoreError};
 
 /// How long a connection waits for another *process* that writes. Within the process nobody waits: there is one writer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often, and how far apart, entering the write-ahead log is tried again: as long as [`BUSY_TIMEOUT`] in all.
+const ENTER_AGAIN: u32 = 500;
+const ENTER_PAUSE: Duration = Duration::from_millis(10);
 /// Prepared statements kept per connection; above the number of statements of this crate.
 const STATEMENTS_KEPT: usize = 512;
 
@@ -97,8 +100,17 @@ fn common(connection: &Connection) -> Result<()> {
 }
 
 fn enter_wal(connection: &Connection, path: &Path) -> Result<()> {
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    let enter = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+    let mut entered = enter();
+    // Two processes that create the file together both upgrade their locks; SQLite then refuses one at once, without its busy timeout.
+    for _ in 0..ENTER_AGAIN {
+        if !matches!(&entered, Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
+            break;
+        }
+        std::thread::sleep(ENTER_PAUSE);
+        entered = enter();
+    }
+    let mode = entered.map_err(failed)?;
     if mode == "wal" {
         return Ok(());
     }

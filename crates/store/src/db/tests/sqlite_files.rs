@@ -78,3 +78,19 @@ async fn a_damaged_file_is_called_damaged() {
     let error = Db::open(&format!("sqlite://{}", path.display()), options()).await.err();
     assert!(matches!(error, Some(StoreError::Corrupt { .. })), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_may_create_the_file_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for round in 0..10 {
+        let url = format!("sqlite://{}", folder.path().join(format!("{round}.db")).display());
+        let open = |_| {
+            let url = url.clone();
+            tokio::spawn(async move { Db::open(&url, options()).await?.migrate().await })
+        };
+        let opening: Vec<_> = (0..6).map(open).collect();
+        for opened in opening {
+            opened.await.expect("joined").expect("opened and migrated");
+        }
+    }
+}

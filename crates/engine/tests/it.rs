@@ -1,0 +1,14 @@
+//! The engine against the sandbox, in one process, on both databases, with time and faults in hand.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+#[path = "it/house.rs"]
+mod house;
+#[path = "it/light.rs"]
+mod light;
