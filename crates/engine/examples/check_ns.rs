@@ -72,8 +72,11 @@ async fn open(url: &str) -> Engine {
     db.migrate().await.expect("migrated");
     let config = StripeConfig::new("sk_test_bench".to_owned().into(), false);
     let transport = HttpsTransport::new(&TransportConfig::default()).expect("a transport");
-    let client = StripeClient::new(config, Arc::new(transport), Arc::new(|| 0), Arc::new(|_| {})).expect("a client");
+    let client =
+        StripeClient::new(config, Arc::new(transport), Arc::new(|| 0), Arc::new(|_| {})).expect("a client");
     let catalog = Catalog::parse(include_str!("../../../catalog.toml")).expect("the demo catalog");
     let world = Arc::new(SystemWorld::default());
-    Engine::open(db, Arc::new(client), Arc::new(catalog), Settings::default(), world).await.expect("an engine")
+    Engine::open(db, Arc::new(client), Arc::new(catalog), Settings::default(), world)
+        .await
+        .expect("an engine")
 }

@@ -1,7 +1,8 @@
 //! Customers: telling us of one, and having exactly one for each at the provider.
 
-use quittance_domain::{AggregateKey, CustomerId};
+use quittance_domain::{AggregateKey, CommandId, CustomerId};
 use quittance_store::aggregates::{self, Hint, Priority};
+use quittance_store::commands;
 use quittance_store::customers::{self, CustomerPatch, CustomerRow, LinkedBy};
 use quittance_store::history::{self, NewLine};
 use quittance_store::mirror::{self, SubscriptionRow};
@@ -97,9 +98,9 @@ impl Engine {
         if let Some(found) = self.known_provider_customer(id).await? {
             return Ok(found);
         }
-        let request = Request::CreateCustomer { customer: id.clone() };
-        let command = self.want(&request, None, Some(id)).await?;
-        self.perform(&command).await?;
+        if let Some(command) = self.want_provider_customer(id).await? {
+            self.perform(&command).await?;
+        }
         self.known_provider_customer(id).await?.ok_or_else(|| {
             Problem::new(
                 ProblemCode::Internal,
@@ -107,6 +108,29 @@ impl Engine {
                 "See the server's log.",
             )
         })
+    }
+
+    /// Writes the wish for a provider's customer down, unless there is one by now. The turn is counted
+    /// before the link is looked for: a creation that ended in between is then seen as a link, and one
+    /// that ends later is the same command. The other order would create a second customer.
+    async fn want_provider_customer(&self, id: &CustomerId) -> Result<Option<CommandId>, Problem> {
+        let request = Request::CreateCustomer { customer: id.clone() };
+        let (instance, scope, id, now) =
+            (self.instance().to_owned(), self.scope().to_string(), id.clone(), self.now());
+        let command = self
+            .db()
+            .write("customers.want", move |tx| {
+                customers::lock(tx, &id)?;
+                let turn = commands::finished(tx, &request.object())?;
+                if !customers::provider_ids(tx, &id, &scope)?.is_empty() {
+                    return Ok(None);
+                }
+                let command = request.command(&instance, None, Some(&id), turn)?;
+                commands::insert(tx, &command, now)?;
+                Ok(Some(command.id()))
+            })
+            .await?;
+        Ok(command)
     }
 
     /// The provider's customer of one of ours, if there is one.

@@ -95,4 +95,17 @@ impl Engine {
             .await?;
         Ok(())
     }
+
+    /// Gives a key back whose request could not be done yet (a 4xx that says when to try again), so that the
+    /// same request can be sent with the same key.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn abandon_keyed(&self, keyed: &Keyed) -> Result<(), Problem> {
+        let row = keyed.clone();
+        self.db()
+            .write("idempotency.abandon", move |tx| api_requests::forget(tx, &row.caller, &row.key))
+            .await?;
+        Ok(())
+    }
 }

@@ -73,6 +73,10 @@ codes! {
     WrongMode = "wrong_mode",
     /// The body is too large.
     TooLarge = "too_large",
+    /// The address exists, but not for this method.
+    MethodNotAllowed = "method_not_allowed",
+    /// The body is not of a kind that is read here.
+    UnsupportedMediaType = "unsupported_media_type",
     /// More work is waiting than may wait.
     Overloaded = "overloaded",
     /// The database cannot be used now.

@@ -12,19 +12,37 @@ use crate::problem::Problem;
 /// Pause between looks while waiting, in milliseconds.
 const LOOK_MS: u64 = 20;
 
+/// Where a checkout stands for somebody who came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// The checkout as stored.
+    pub row: CheckoutRow,
+    /// Whether that is what the provider said since we were last told to look. While it is not, a checkout
+    /// that is stored as open may be paid already.
+    pub looked: bool,
+}
+
 impl Engine {
     /// Where a checkout stands, after having looked at the provider if that can still change.
     ///
     /// # Errors
     /// `not_found` for a session that is not ours.
     pub async fn checkout_returned(&self, session: &str, wait_ms: i64) -> Result<CheckoutRow, Problem> {
+        Ok(self.buyer_returned(session, wait_ms).await?.row)
+    }
+
+    /// As [`Engine::checkout_returned`], and whether the wait was long enough.
+    ///
+    /// # Errors
+    /// `not_found` for a session that is not ours.
+    pub async fn buyer_returned(&self, session: &str, wait_ms: i64) -> Result<Returned, Problem> {
         let row = self.checkout_row(session).await?;
         match row.state {
-            CheckoutState::Complete | CheckoutState::Expired => return Ok(row),
+            CheckoutState::Complete | CheckoutState::Expired => return Ok(Returned { row, looked: true }),
             CheckoutState::Creating | CheckoutState::Open | CheckoutState::Processing => {}
         }
         let Some(provider_customer) = self.known_provider_customer(&row.wish.customer).await? else {
-            return Ok(row);
+            return Ok(Returned { row, looked: true });
         };
         let key = AggregateKey::customer(self.scope().clone(), &provider_customer).to_string();
         let (marked, now) = (key.clone(), self.now());
@@ -42,8 +60,25 @@ impl Engine {
             })
             .await?;
         self.wake();
-        self.wait_for(&key, mark, wait_ms).await?;
-        self.checkout_row(session).await
+        let looked = self.wait_for(&key, mark, wait_ms).await?;
+        Ok(Returned { row: self.checkout_row(session).await?, looked })
+    }
+
+    /// Where a checkout stands as far as we know, without looking at the provider again: for a page that asks
+    /// every second.
+    ///
+    /// # Errors
+    /// `not_found` for a session that is not ours.
+    pub async fn checkout_seen(&self, session: &str) -> Result<Returned, Problem> {
+        let row = self.checkout_row(session).await?;
+        let Some(provider_customer) = self.known_provider_customer(&row.wish.customer).await? else {
+            return Ok(Returned { row, looked: true });
+        };
+        let key = AggregateKey::customer(self.scope().clone(), &provider_customer).to_string();
+        let aggregate = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &key)).await?;
+        let looked = aggregate.is_none_or(|aggregate| aggregate.done >= aggregate.wanted);
+        // Read again, so that an answer that came in between is not paired with the state before it.
+        Ok(Returned { row: self.checkout_row(session).await?, looked })
     }
 
     /// Waits until an aggregate has answered a mark, at most `wait_ms`; `true` when it has.

@@ -30,8 +30,7 @@ pub fn sync_lag(ms: i64) {
 /// A call to the provider ended.
 pub fn provider_call(endpoint: &'static str, outcome: &'static str, duration_ms: i64) {
     counter!("quittance_provider_calls_total", "endpoint" => endpoint, "outcome" => outcome).increment(1);
-    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint)
-        .record(seconds(duration_ms));
+    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint).record(seconds(duration_ms));
 }
 
 /// Access of a subscription or purchase changed to `to`.

@@ -12,3 +12,7 @@
 mod house;
 #[path = "it/light.rs"]
 mod light;
+#[path = "it/permutations.rs"]
+mod permutations;
+#[path = "it/races.rs"]
+mod races;

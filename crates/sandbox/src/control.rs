@@ -63,16 +63,26 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the card is refused (the session stays open) or the session is not open.
-    pub fn complete_checkout(&self, session_id: &str, payment_method: &str) -> Result<CheckoutOutcome, SandboxError> {
+    pub fn complete_checkout(
+        &self,
+        session_id: &str,
+        payment_method: &str,
+    ) -> Result<CheckoutOutcome, SandboxError> {
         self.buy(session_id, &Buyer { payment_method: payment_method.to_owned(), ..Buyer::default() })
     }
 
     pub(crate) fn buy(&self, session_id: &str, buyer: &Buyer) -> Result<CheckoutOutcome, SandboxError> {
         self.change(|world| match world.buy(session_id, buyer)? {
             Purchase::Complete => Ok(CheckoutOutcome::Complete {
-                redirect_url: world.sessions.get(session_id).and_then(crate::model::checkout::CheckoutSession::redirect_url),
+                redirect_url: world
+                    .sessions
+                    .get(session_id)
+                    .and_then(crate::model::checkout::CheckoutSession::redirect_url),
             }),
-            Purchase::RequiresAction(intent) => Ok(CheckoutOutcome::RequiresAction { url: format!("{}/3ds/{intent}", world.public_url), intent }),
+            Purchase::RequiresAction(intent) => Ok(CheckoutOutcome::RequiresAction {
+                url: format!("{}/3ds/{intent}", world.public_url),
+                intent,
+            }),
         })
         .map_err(|error: ApiError| error.into())
     }
@@ -91,7 +101,11 @@ impl Sandbox {
     /// When the intent does not wait for it.
     pub fn authenticate(&self, intent: &str, success: bool) -> Result<bool, SandboxError> {
         self.change(|world| {
-            if intent.starts_with("seti_") { world.authenticate_setup(intent, success) } else { world.authenticate_payment(intent, success) }
+            if intent.starts_with("seti_") {
+                world.authenticate_setup(intent, success)
+            } else {
+                world.authenticate_payment(intent, success)
+            }
         })
         .map(|attempt| attempt == Attempt::Succeeded)
         .map_err(SandboxError::from)
@@ -109,7 +123,9 @@ impl Sandbox {
     /// When a probability is not between 0 and 1; the old policy then stays.
     pub fn set_delivery_policy(&self, policy: DeliveryPolicy) -> Result<(), SandboxError> {
         if let Some(name) = policy.fault() {
-            return Err(SandboxError::invalid(format!("'{name}' must be a probability between 0 and 1. The policy is unchanged.")));
+            return Err(SandboxError::invalid(format!(
+                "'{name}' must be a probability between 0 and 1. The policy is unchanged."
+            )));
         }
         self.change(|world| {
             if let Some(seed) = policy.seed {
@@ -124,7 +140,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// When there is no such event.
-    pub fn deliver_event(&self, event_id: &str, times: u32, concurrently: bool) -> Result<usize, SandboxError> {
+    pub fn deliver_event(
+        &self,
+        event_id: &str,
+        times: u32,
+        concurrently: bool,
+    ) -> Result<usize, SandboxError> {
         let queued = self.change(|world| world.deliver_again(event_id, times.min(1000), concurrently));
         queued.ok_or_else(|| ApiError::missing("event", event_id, "id").into())
     }

@@ -63,7 +63,9 @@ impl Default for Fault {
 
 impl Fault {
     fn fits(&self, method: &str, path: &str) -> bool {
-        self.count != Some(0) && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method)) && glob(&self.path, path)
+        self.count != Some(0)
+            && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && glob(&self.path, path)
     }
 
     /// The error that it answers with, where it does.
@@ -76,7 +78,9 @@ impl World {
     /// The fault that hits this request, used up by one.
     pub(crate) fn draw_fault(&mut self, method: &str, path: &str) -> Option<Fault> {
         let chance = &mut self.policy_chance;
-        let hit = self.faults.iter_mut().find(|fault| fault.fits(method, path) && (fault.probability >= 1.0 || chance.happens(fault.probability)))?;
+        let hit = self.faults.iter_mut().find(|fault| {
+            fault.fits(method, path) && (fault.probability >= 1.0 || chance.happens(fault.probability))
+        })?;
         if let Some(count) = &mut hit.count {
             *count -= 1;
         }

@@ -25,8 +25,12 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     let fault = world.draw_fault(&request.method, &request.path);
     let mut response = match (&fault, check_key(secret_key, request)) {
         (_, Err(error)) => error_response(&error, &request_id),
-        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(())) => HttpResponse { lost: true, ..HttpResponse::default() },
-        (Some(fault), Ok(())) if !fault.after_commit && fault.status.is_some() => injected(fault, &request_id),
+        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(())) => {
+            HttpResponse { lost: true, ..HttpResponse::default() }
+        }
+        (Some(fault), Ok(())) if !fault.after_commit && fault.status.is_some() => {
+            injected(fault, &request_id)
+        }
         (fault, Ok(())) => execute(world, request, matched, &request_id, fault.as_ref()),
     };
     if let Some(fault) = fault {
@@ -104,7 +108,13 @@ fn basic_user(encoded: &str) -> String {
 }
 
 /// Carries a request out, or replays the answer that its key already has.
-fn execute(world: &mut World, request: &HttpRequest, matched: Option<Matched>, request_id: &str, fault: Option<&Fault>) -> HttpResponse {
+fn execute(
+    world: &mut World,
+    request: &HttpRequest,
+    matched: Option<Matched>,
+    request_id: &str,
+    fault: Option<&Fault>,
+) -> HttpResponse {
     let tree = match read_tree(request) {
         Ok(tree) => tree,
         Err(error) => return error_response(&error, request_id),
@@ -120,7 +130,11 @@ fn execute(world: &mut World, request: &HttpRequest, matched: Option<Matched>, r
             Lookup::New => {}
             Lookup::Mismatch => return error_response(&ApiError::key_reused(key), request_id),
             Lookup::Replay(kept) => {
-                let mut response = HttpResponse { status: kept.status, body: kept.body.clone().into_bytes(), ..HttpResponse::default() };
+                let mut response = HttpResponse {
+                    status: kept.status,
+                    body: kept.body.clone().into_bytes(),
+                    ..HttpResponse::default()
+                };
                 response.headers.push(("content-type".to_owned(), "application/json".to_owned()));
                 response.headers.push(("idempotent-replayed".to_owned(), "true".to_owned()));
                 response.headers.push(("original-request".to_owned(), kept.request_id.clone()));
@@ -158,7 +172,9 @@ fn read_tree(request: &HttpRequest) -> ApiResult<Tree> {
     }
     let kind = request.header_value("content-type").unwrap_or("application/x-www-form-urlencoded");
     if !kind.starts_with("application/x-www-form-urlencoded") {
-        return Err(ApiError::rule(format!("Invalid content type '{kind}': version 1 of the API takes application/x-www-form-urlencoded.")));
+        return Err(ApiError::rule(format!(
+            "Invalid content type '{kind}': version 1 of the API takes application/x-www-form-urlencoded."
+        )));
     }
     decode(&request.body).map_err(wrong)
 }

@@ -139,8 +139,17 @@ impl Ledger {
     pub(crate) fn of(world: &World) -> Self {
         Self {
             now: world.now,
-            customers: world.customers.iter().map(|customer| CustomerLedger::of(world, &customer.id)).collect(),
-            charges: world.charges.iter().filter(|charge| charge.customer.is_none()).map(|charge| LedgerCharge::of(world, charge)).collect(),
+            customers: world
+                .customers
+                .iter()
+                .map(|customer| CustomerLedger::of(world, &customer.id))
+                .collect(),
+            charges: world
+                .charges
+                .iter()
+                .filter(|charge| charge.customer.is_none())
+                .map(|charge| LedgerCharge::of(world, charge))
+                .collect(),
         }
     }
 
@@ -201,7 +210,11 @@ impl CustomerLedger {
     /// What was taken and not given back, in minor units of a currency. Money in dispute counts as taken.
     #[must_use]
     pub fn net(&self, currency: &str) -> i64 {
-        self.charges.iter().filter(|charge| charge.paid && charge.currency == currency).map(|charge| charge.amount - charge.amount_refunded).sum()
+        self.charges
+            .iter()
+            .filter(|charge| charge.paid && charge.currency == currency)
+            .map(|charge| charge.amount - charge.amount_refunded)
+            .sum()
     }
 }
 
@@ -210,7 +223,10 @@ impl LedgerCharge {
         Self {
             id: charge.id.clone(),
             payment_intent: charge.payment_intent.clone(),
-            invoice: world.payment_intents.get(&charge.payment_intent).and_then(|intent| intent.invoice.clone()),
+            invoice: world
+                .payment_intents
+                .get(&charge.payment_intent)
+                .and_then(|intent| intent.invoice.clone()),
             created: charge.created,
             amount: charge.amount,
             amount_refunded: charge.amount_refunded,

@@ -32,7 +32,9 @@ mod words;
 
 pub use control::{CheckoutOutcome, SandboxError};
 pub use faults::{Fault, Lost};
-pub use ledger::{CustomerLedger, Ledger, LedgerCharge, LedgerDispute, LedgerInvoice, LedgerRefund, LedgerSubscription};
+pub use ledger::{
+    CustomerLedger, Ledger, LedgerCharge, LedgerDispute, LedgerInvoice, LedgerRefund, LedgerSubscription,
+};
 pub use payments::methods::TypedCard;
 pub use sandbox::{Sandbox, SandboxConfig, WebhookTarget};
 pub use webhooks::policy::DeliveryPolicy;

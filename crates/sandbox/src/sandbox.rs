@@ -116,7 +116,8 @@ impl Sandbox {
     /// Answers a request to the API, to the control calls or to a page.
     #[must_use]
     pub fn handle(&self, request: HttpRequest) -> HttpResponse {
-        let api = request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
+        let api =
+            request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
         if api {
             let key = self.config.secret_key.as_deref();
             self.change(|world| gateway::answer(world, key, &request))
@@ -164,7 +165,8 @@ impl Sandbox {
     pub fn reset(&self) {
         let mut inner = self.raw();
         inner.resets += 1;
-        let (seed, now) = (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
+        let (seed, now) =
+            (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
         let mut world = fresh_world(&self.config, seed, now);
         world.account_id.clone_from(&self.account_id);
         inner.world = world;
@@ -183,7 +185,12 @@ impl Sandbox {
     /// When the text is no snapshot of this version; the state is then unchanged.
     pub fn restore(&self, snapshot: &serde_json::Value) -> Result<(), crate::SandboxError> {
         let world = snapshot.get("world").cloned().unwrap_or_default();
-        let world: World = serde_json::from_value(world).map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
+        let mut world: World = serde_json::from_value(world)
+            .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
+        // Nobody will report on what was under way when the snapshot was taken.
+        for queued in &mut world.deliveries {
+            queued.in_flight = false;
+        }
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
         self.raw().world = world;
         self.advance_time_to(to);

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::words;
-
-words! {
-    /// What happens to a subscription when every retry has failed.
-    Exhaustion { Cancel = "cancel", Unpaid = "unpaid", Leave = "leave" }
+/// What happens to a subscription when every retry has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Exhaustion {
+    Cancel,
+    Unpaid,
+    Leave,
 }
 
 /// The settings of the account.
@@ -36,7 +38,17 @@ impl Default for Settings {
             upcoming_days: 7,
             draft_seconds: HOUR,
             fee_basis_points: 360,
-            webhook_retry_seconds: vec![300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR, 12 * HOUR],
+            webhook_retry_seconds: vec![
+                300,
+                1800,
+                2 * HOUR,
+                5 * HOUR,
+                10 * HOUR,
+                12 * HOUR,
+                12 * HOUR,
+                12 * HOUR,
+                12 * HOUR,
+            ],
         }
     }
 }

@@ -1,2 +1,3 @@
 //! Placeholder head; the module text follows with the code.
+pub mod http;
 pub mod pages;

@@ -11,12 +11,16 @@ use quittance_engine::checkout::NewCheckout;
 use quittance_engine::problem::Problem;
 use quittance_engine::world::Waiting;
 use quittance_engine::{Engine, Settings, World};
-use quittance_sandbox::{CheckoutOutcome, Delivery, DeliveryOutcome, DeliveryPolicy, Sandbox, SandboxConfig, WebhookTarget};
+use quittance_sandbox::{
+    CheckoutOutcome, Delivery, DeliveryOutcome, DeliveryPolicy, Sandbox, SandboxConfig, WebhookTarget,
+};
 use quittance_store::checkouts::CheckoutRow;
 use quittance_store::testing::TestDb;
 use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::{RateLimits, StripeConfig};
-use quittance_stripe::http::{Exchange, HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
+use quittance_stripe::http::{
+    Exchange, HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
 use tokio::sync::Semaphore;
 
 /// 2026-01-31T12:00:00Z: the end of a long month, so that month arithmetic shows.
@@ -64,15 +68,18 @@ impl World for TestWorld {
 
     fn sleep(&self, ms: u64) -> Waiting<'_> {
         Box::pin(async move {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            self.slept_ms.fetch_add(i64::try_from(ms).unwrap(), Ordering::SeqCst);
+            // Those who sleep at the same time wake at the same time: their sleeps do not add up.
+            let wake = self.slept_ms.load(Ordering::SeqCst) + i64::try_from(ms).unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis((ms / 4).clamp(1, 20))).await;
+            self.slept_ms.fetch_max(wake, Ordering::SeqCst);
         })
     }
 
     fn random(&self) -> [u8; 16] {
         let n = self.drawn.fetch_add(1, Ordering::SeqCst);
         let mut bytes = [0; 16];
-        for (to, from) in bytes.iter_mut().zip(quittance_domain::digest::digest(&["random", &n.to_string()])) {
+        for (to, from) in bytes.iter_mut().zip(quittance_domain::digest::digest(&["random", &n.to_string()]))
+        {
             *to = from;
         }
         bytes
@@ -118,7 +125,8 @@ impl SandboxTransport {
         use secrecy::ExposeSecret;
         let target = format!("{} {}", request.method.as_str(), request.target);
         let trouble = self.draw(&target);
-        let unknown = |message: &str| TransportError { kind: TransportErrorKind::Unknown, message: message.into() };
+        let unknown =
+            |message: &str| TransportError { kind: TransportErrorKind::Unknown, message: message.into() };
         match trouble {
             Some(Trouble::LostBefore) => return Err(unknown("lost before")),
             Some(Trouble::Status(status)) => {
@@ -150,7 +158,13 @@ impl Transport for SandboxTransport {
         Box::pin(async move {
             // The answer is taken before the gate: what is held back is a stale answer.
             let answer = self.call(&request);
-            let gate = self.gates.lock().unwrap().iter().find(|(part, _)| request.target.contains(part.as_str())).map(|(_, g)| g.clone());
+            let gate = self
+                .gates
+                .lock()
+                .unwrap()
+                .iter()
+                .find(|(part, _)| request.target.contains(part.as_str()))
+                .map(|(_, g)| g.clone());
             if let Some(gate) = gate {
                 gate.reached.add_permits(1);
                 gate.open.acquire().await.unwrap().forget();
@@ -194,12 +208,14 @@ pub fn pro(id: &str) -> NewCheckout {
 
 fn seed_prices(sandbox: &Sandbox, catalog: &Catalog) {
     let post = |path: &str, form: String| {
-        let answer = sandbox.handle(quittance_sandbox::HttpRequest::new("POST", path, "sk_test_house", &form));
+        let answer =
+            sandbox.handle(quittance_sandbox::HttpRequest::new("POST", path, "sk_test_house", &form));
         assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
         answer.value()["id"].as_str().unwrap().to_owned()
     };
     for plan in catalog.plans().iter().filter(|p| !p.free) {
-        let product = post("/v1/products", format!("name={}", plan.name.en.replace(' ', "+").replace(',', "")));
+        let product =
+            post("/v1/products", format!("name={}", plan.name.en.replace(' ', "+").replace(',', "")));
         for price in &plan.prices {
             let recurring = match price.interval.as_str() {
                 "once" => String::new(),
@@ -227,7 +243,10 @@ impl House {
         let sandbox = Sandbox::new(SandboxConfig {
             seed: Some(7),
             public_url: "http://127.0.0.1:12111".into(),
-            webhook: Some(WebhookTarget { url: "http://127.0.0.1:4242/webhooks/stripe".into(), secret: SECRET.into() }),
+            webhook: Some(WebhookTarget {
+                url: "http://127.0.0.1:4242/webhooks/stripe".into(),
+                secret: SECRET.into(),
+            }),
             start_time: Some(START),
             ..SandboxConfig::default()
         });
@@ -252,7 +271,8 @@ impl House {
 
     /// Another engine (another node, or the same one after a crash) on the same database and provider.
     pub async fn another_engine(&self) -> Engine {
-        Self::engine_on(&self.test, self.engine.settings().clone(), catalog(), &self.world, &self.transport).await
+        Self::engine_on(&self.test, self.engine.settings().clone(), catalog(), &self.world, &self.transport)
+            .await
     }
 
     async fn engine_on(
@@ -265,16 +285,27 @@ impl House {
         test.db.migrate().await.unwrap();
         settings.webhook_secrets = vec![SECRET.to_owned().into()];
         let mut config = StripeConfig::new("sk_test_house".to_owned().into(), false);
-        config.limits = RateLimits { per_second: 100_000, per_endpoint_per_second: 100_000, breaker_threshold: 1_000, ..config.limits };
+        config.limits = RateLimits {
+            per_second: 100_000,
+            per_endpoint_per_second: 100_000,
+            breaker_threshold: 1_000,
+            ..config.limits
+        };
         let clock = world.clone();
         let now = Arc::new(move || clock.now().ms());
         let client = StripeClient::new(config, transport.clone(), now, Arc::new(|_| {})).unwrap();
-        Engine::open(test.db.clone(), Arc::new(client), Arc::new(catalog), settings, world.clone()).await.unwrap()
+        Engine::open(test.db.clone(), Arc::new(client), Arc::new(catalog), settings, world.clone())
+            .await
+            .unwrap()
     }
 
     /// Hands one delivery to the engine as the HTTP layer would.
     pub async fn hand_in(&self, delivery: &Delivery) -> Result<quittance_store::inbox::Accepted, Problem> {
-        let header = delivery.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("stripe-signature")).map(|(_, v)| v.as_bytes());
+        let header = delivery
+            .headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case("stripe-signature"))
+            .map(|(_, v)| v.as_bytes());
         self.engine.accept_stripe(header, &delivery.body).await
     }
 
@@ -350,7 +381,8 @@ impl House {
 
     /// A call as another program on the account would make it.
     pub fn provider(&self, method: &str, path: &str, form: &str) -> serde_json::Value {
-        let answer = self.sandbox.handle(quittance_sandbox::HttpRequest::new(method, path, "sk_test_house", form));
+        let answer =
+            self.sandbox.handle(quittance_sandbox::HttpRequest::new(method, path, "sk_test_house", form));
         assert!(answer.status < 300, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
         answer.value()
     }
@@ -383,6 +415,12 @@ impl House {
 
     pub fn release_point(&self, name: &'static str) {
         self.world.gates.lock().unwrap().remove(name);
+    }
+
+    /// Claims what is due and picks the one of a customer; the others keep their lease until it runs out.
+    pub async fn claim_customer(&self) -> quittance_store::aggregates::Claim {
+        let claims = self.engine.claim(50).await.unwrap();
+        claims.into_iter().find(|c| c.key.contains("/customer/")).unwrap()
     }
 
     pub fn pass_ms(&self, ms: i64) {

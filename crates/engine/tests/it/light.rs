@@ -71,7 +71,11 @@ async fn the_sweep_alone_makes_it_true() {
             assert!(report.missed_events > 3, "{report:?}");
             assert!(h.allowed("ada", "article:full").await);
             let again = h.engine.sweep(true, false).await.unwrap().unwrap();
-            assert_eq!((again.unknown, again.differing, again.missed_events), (0, 0, 0), "nothing is left to find");
+            assert_eq!(
+                (again.unknown, again.differing, again.missed_events),
+                (0, 0, 0),
+                "nothing is left to find"
+            );
         })
     })
     .await;

@@ -5,17 +5,24 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::payment::BalanceTransaction;
+use crate::model::money::BalanceTransaction;
 use crate::state::world::{World, need};
 use crate::wire::error::ApiResult;
 use crate::wire::list::list;
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "account") => Ok(world.render_account()),
         ("GET", "balance") => Ok(balance(world)),
         ("GET", "balance_transactions") => transactions(world, call),
-        ("GET", "balance_transactions/{id}") => need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render()),
+        ("GET", "balance_transactions/{id}") => {
+            need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render())
+        }
         _ => return None,
     })
 }
@@ -43,5 +50,12 @@ fn transactions(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && source.as_ref().is_none_or(|source| entry.source == *source)
             && currency.as_ref().is_none_or(|currency| entry.currency == *currency)
     };
-    list(&world.balance_transactions, params, "/v1/balance_transactions", None, keep, BalanceTransaction::render)
+    list(
+        &world.balance_transactions,
+        params,
+        "/v1/balance_transactions",
+        None,
+        keep,
+        BalanceTransaction::render,
+    )
 }

@@ -2,38 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::Call;
-use super::subscriptions::read_missing_card;
+use super::{Call, checkout_create};
 use crate::checkout::buy::Buyer;
-use crate::model::checkout::{CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData};
-use crate::model::product::Price;
+use crate::model::checkout::CheckoutSession;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::{list, list_values};
-use crate::wire::params::{Field, Metadata, Params};
 
-const DAY: i64 = 86_400;
-
-/// Real parameters that would change the money or the flow, and that the sandbox does not play yet.
-const UNPLAYED: &[&str] = &[
-    "after_expiration",
-    "automatic_tax",
-    "consent_collection",
-    "custom_fields",
-    "discounts",
-    "invoice_creation",
-    "managed_payments",
-    "optional_items",
-    "setup_intent_data",
-    "shipping_address_collection",
-    "shipping_options",
-    "tax_id_collection",
-];
-
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     let id = call.id();
     Some(match (method, path) {
-        ("POST", "checkout/sessions") => create(world, call),
+        ("POST", "checkout/sessions") => checkout_create::create(world, call),
         ("GET", "checkout/sessions") => all(world, call),
         ("GET", "checkout/sessions/{id}") => one(world, id),
         ("POST", "checkout/sessions/{id}") => update(world, call),
@@ -49,226 +33,14 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
     need(&world.sessions, id, "session").map(|session| session.render())
 }
 
-fn read_mode(params: &Params<'_>) -> ApiResult<Mode> {
-    params.required("mode")?;
-    Ok(match params.one_of("mode", &["payment", "subscription", "setup"])? {
-        Field::Set("payment") => Mode::Payment,
-        Field::Set("setup") => Mode::Setup,
-        Field::Set(_) | Field::Absent | Field::Unset => Mode::Subscription,
-    })
-}
-
-fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let params = &call.params;
-    params.refuse_unplayed(UNPLAYED)?;
-    let mode = read_mode(params)?;
-    let mut session = blank(world, params, mode)?;
-    read_urls(params, &mut session)?;
-    read_buyer(world, params, &mut session)?;
-    read_data(world, params, &mut session)?;
-    session.lines = read_lines(world, params, mode)?;
-    let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
-    session.currency = first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
-    let sum: i64 = session.lines.iter().map(|line| line.amount).sum();
-    let trial = session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
-    session.amount_total = if trial { one_time_part(world, &session.lines) } else { sum };
-    if mode == Mode::Subscription {
-        check_subscription(world, &session)?;
-    }
-    if session.amount_total == 0 && mode != Mode::Setup && session.payment_method_collection == "if_required" && mode == Mode::Payment {
-        session.payment_status = PaymentStatus::NoPaymentRequired;
-    }
-    let object = session.render();
-    world.open_session(session);
-    Ok(object)
-}
-
-/// One-time prices beside a subscription are paid at once even when a trial runs; there are none here yet.
-fn one_time_part(world: &World, lines: &[SessionLine]) -> i64 {
-    let one_time = |line: &&SessionLine| world.prices.get(&line.price).is_some_and(|price| price.recurring.is_none());
-    lines.iter().filter(one_time).map(|line| line.amount).sum()
-}
-
-fn check_subscription(world: &World, session: &CheckoutSession) -> ApiResult<()> {
-    let items: Vec<_> = session.lines.iter().map(|line| (line.price.clone(), line.quantity, Metadata::new())).collect();
-    let currency = session.customer.as_ref().and_then(|id| world.customers.get(id)).and_then(|customer| customer.currency.clone());
-    world.check_items(&items, currency.as_deref()).map(|_| ())
-}
-
-fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
-    let id = world.chance.id("cs_test_");
-    let expires_at = params.int("expires_at")?.value().unwrap_or(world.now + DAY);
-    if !(world.now + 1800..=world.now + DAY).contains(&expires_at) {
-        let message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
-        return Err(ApiError::rule(message).param("expires_at"));
-    }
-    let mut metadata = Metadata::new();
-    params.metadata_into(&mut metadata)?;
-    let words = params.one_of("payment_method_collection", &["always", "if_required"])?;
-    Ok(CheckoutSession {
-        page_url: format!("{}/c/pay/{id}", world.public_url),
-        id,
-        created: world.now,
-        expires_at,
-        mode,
-        status: SessionStatus::Open,
-        payment_status: if mode == Mode::Setup { PaymentStatus::NoPaymentRequired } else { PaymentStatus::Unpaid },
-        currency: None,
-        lines: Vec::new(),
-        amount_total: 0,
-        customer: None,
-        customer_creation: params.one_of("customer_creation", &["always", "if_required"])?.value().unwrap_or("if_required").to_owned(),
-        customer_email: None,
-        buyer_email: None,
-        buyer_name: None,
-        client_reference_id: params.text("client_reference_id")?.value(),
-        metadata,
-        success_url: None,
-        cancel_url: None,
-        return_url: None,
-        ui_mode: "hosted_page".to_owned(),
-        locale: params.text("locale")?.value(),
-        allow_promotion_codes: params.flag("allow_promotion_codes")?.value(),
-        billing_address_collection: params.text("billing_address_collection")?.value(),
-        payment_method_collection: words.value().unwrap_or("always").to_owned(),
-        submit_type: params.text("submit_type")?.value(),
-        subscription_data: SubscriptionData {
-            metadata: Metadata::new(),
-            description: None,
-            trial_days: None,
-            trial_end: None,
-            missing_card: crate::model::subscription::MissingCard::CreateInvoice,
-        },
-        payment_data: PaymentData::default(),
-        subscription: None,
-        invoice: None,
-        payment_intent: None,
-        setup_intent: None,
-        pending_intent: None,
-    })
-}
-
-fn read_urls(params: &Params<'_>, session: &mut CheckoutSession) -> ApiResult<()> {
-    if session.client_reference_id.as_ref().is_some_and(|id| id.chars().count() > 200) {
-        return Err(ApiError::rule("client_reference_id may have up to 200 characters.").param("client_reference_id"));
-    }
-    let mode = params.one_of("ui_mode", &["hosted_page", "embedded_page", "elements", "form"])?.value().unwrap_or("hosted_page");
-    mode.clone_into(&mut session.ui_mode);
-    session.cancel_url = params.text("cancel_url")?.value();
-    if mode == "hosted_page" {
-        session.success_url = Some(params.required("success_url")?);
-    } else {
-        if params.has("success_url") {
-            return Err(ApiError::rule(format!("`success_url` cannot be used with `ui_mode: {mode}`; use `return_url`.")).param("success_url"));
-        }
-        session.return_url = params.text("return_url")?.value();
-    }
-    for (name, url) in [("success_url", &session.success_url), ("cancel_url", &session.cancel_url), ("return_url", &session.return_url)] {
-        if url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            return Err(ApiError::invalid("url_invalid", name, "Not a valid URL: it must start with http:// or https://."));
-        }
-    }
-    Ok(())
-}
-
-fn read_buyer(world: &World, params: &Params<'_>, session: &mut CheckoutSession) -> ApiResult<()> {
-    session.customer_email = params.text("customer_email")?.value();
-    if let Some(id) = params.text("customer")?.value() {
-        if session.customer_email.is_some() {
-            return Err(ApiError::rule("You may only specify one of these parameters: customer, customer_email."));
-        }
-        let customer = world.live_customer(&id, "customer")?;
-        session.buyer_email = customer.email;
-        session.customer = Some(id);
-    }
-    Ok(())
-}
-
-fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) -> ApiResult<()> {
-    let subscription = params.sub("subscription_data");
-    let payment = params.sub("payment_intent_data");
-    let wrong = match session.mode {
-        Mode::Subscription if params.has("payment_intent_data") => Some("payment_intent_data"),
-        Mode::Payment | Mode::Setup if params.has("subscription_data") => Some("subscription_data"),
-        Mode::Subscription | Mode::Payment | Mode::Setup => None,
-    };
-    if let Some(name) = wrong {
-        return Err(ApiError::rule(format!("You can not pass `{name}` in `{}` mode.", session.mode.as_str())).param(name));
-    }
-    subscription.refuse_unplayed(&["application_fee_percent", "billing_cycle_anchor", "default_tax_rates", "on_behalf_of", "transfer_data"])?;
-    payment.refuse_unplayed(&["application_fee_amount", "on_behalf_of", "transfer_data", "transfer_group"])?;
-    subscription.metadata_into(&mut session.subscription_data.metadata)?;
-    session.subscription_data.description = subscription.text("description")?.value();
-    session.subscription_data.trial_days = subscription.int_within("trial_period_days", 1..=730)?.value();
-    session.subscription_data.trial_end = subscription.int("trial_end")?.value();
-    if session.subscription_data.trial_end.is_some_and(|end| end < world.now + 2 * DAY) {
-        return Err(ApiError::rule("The `trial_end` date has to be at least 2 days in the future.").param("subscription_data[trial_end]"));
-    }
-    session.subscription_data.missing_card = read_missing_card(&subscription)?;
-    payment.metadata_into(&mut session.payment_data.metadata)?;
-    session.payment_data.description = payment.text("description")?.value();
-    session.payment_data.receipt_email = payment.text("receipt_email")?.value();
-    session.payment_data.setup_future_usage = payment.text("setup_future_usage")?.value();
-    session.payment_data.shipping = payment.free("shipping").unwrap_or_default();
-    if payment.text("capture_method")?.value().as_deref() == Some("manual") {
-        return Err(ApiError::invalid("parameter_not_in_sandbox", "payment_intent_data[capture_method]", "The sandbox does not play manual capture yet."));
-    }
-    Ok(())
-}
-
-fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Vec<SessionLine>> {
-    let items = params.list("line_items");
-    match (mode, items.is_empty()) {
-        (Mode::Setup, true) => return Ok(Vec::new()),
-        (Mode::Setup, false) => return Err(ApiError::rule("You can not pass `line_items` in `setup` mode.").param("line_items")),
-        (Mode::Payment | Mode::Subscription, true) => {
-            return Err(ApiError::invalid("parameter_missing", "line_items", "Missing required param: line_items."));
-        }
-        (Mode::Payment | Mode::Subscription, false) => {}
-    }
-    let mut lines = Vec::new();
-    for item in items {
-        item.refuse_unplayed(&["tax_rates", "dynamic_tax_rates"])?;
-        let price = match world.price_of(&item)? {
-            Some(price) => price,
-            None => item.required("price")?,
-        };
-        let price = need(&world.prices, &price, &item.full("price"))?;
-        check_line(&price, mode, &item)?;
-        let quantity = item.int_within("quantity", 1..=999_999)?.value().ok_or_else(|| {
-            ApiError::invalid("parameter_missing", &item.full("quantity"), "Quantity is required. Add `quantity` to the line item.")
-        })?;
-        lines.push(SessionLine {
-            id: world.chance.id("li_"),
-            amount: price.unit_amount.saturating_mul(quantity),
-            description: world.product_name(&price),
-            price: price.id,
-            quantity,
-        });
-    }
-    Ok(lines)
-}
-
-fn check_line(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {
-    let param = item.full("price");
-    if !price.active {
-        return Err(ApiError::rule(format!("The price `{}` is inactive. This field only accepts active prices.", price.id)).param(&param));
-    }
-    match (mode, price.recurring.is_some()) {
-        (Mode::Payment, true) => {
-            Err(ApiError::rule("You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.").param(&param))
-        }
-        (Mode::Subscription, false) => {
-            Err(ApiError::rule("The sandbox plays `subscription` mode with recurring prices only; this one is one-time.").param(&param))
-        }
-        (Mode::Payment, false) | (Mode::Subscription, true) | (Mode::Setup, _) => Ok(()),
-    }
-}
-
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut session = need(&world.sessions, call.id(), "session")?;
     if let Some(name) = call.params.names().find(|name| !["metadata", "expand"].contains(name)) {
-        return Err(ApiError::invalid("parameter_not_in_sandbox", name, format!("The sandbox cannot change '{name}' of a session yet.")));
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            name,
+            format!("The sandbox cannot change '{name}' of a session yet."),
+        ));
     }
     call.params.metadata_into(&mut session.metadata)?;
     let object = session.render();
@@ -301,20 +73,34 @@ fn lines(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn page(world: &World, id: &str) -> ApiResult<Value> {
     let session = need(&world.sessions, id, "session")?;
-    Ok(json!({ "id": id, "object": "checkout.session", "session_id": id, "livemode": false, "state": session.status.as_str(),
-               "amount_total": session.amount_total, "currency": session.currency, "url": session.page_url }))
+    Ok(
+        json!({ "id": id, "object": "checkout.session", "session_id": id, "livemode": false, "state": session.status.as_str(),
+               "amount_total": session.amount_total, "currency": session.currency, "url": session.page_url }),
+    )
 }
 
 fn confirm(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let session = need(&world.sessions, call.id(), "session")?;
-    if params.int("expected_amount")?.value().is_some_and(|expected| expected != World::amount_now(&session)) {
-        return Err(ApiError::state("amount_mismatch", "The amount of this Checkout Session differs from `expected_amount`. No money moved."));
+    if params.int("expected_amount")?.value().is_some_and(|expected| expected != World::amount_now(&session))
+    {
+        return Err(ApiError::state(
+            "amount_mismatch",
+            "The amount of this Checkout Session differs from `expected_amount`. No money moved.",
+        ));
     }
     let payment_method = params.required("payment_method")?;
-    let billing = world.payment_methods.get(&payment_method).map(|method| method.billing_details.clone()).unwrap_or_default();
+    let billing = world
+        .payment_methods
+        .get(&payment_method)
+        .map(|method| method.billing_details.clone())
+        .unwrap_or_default();
     let from_card = |name: &str| billing.get(name).and_then(Value::as_str).map(str::to_owned);
-    let buyer = Buyer { payment_method, email: params.text("email")?.value().or(from_card("email")), name: from_card("name") };
+    let buyer = Buyer {
+        payment_method,
+        email: params.text("email")?.value().or(from_card("email")),
+        name: from_card("name"),
+    };
     world.buy(call.id(), &buyer)?;
     page(world, call.id())
 }

@@ -10,11 +10,18 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "customers") => create(world, call),
         ("GET", "customers") => all(world, call),
-        ("GET", "customers/{id}") => need(&world.customers, call.id(), "id").map(|customer| customer.render()),
+        ("GET", "customers/{id}") => {
+            need(&world.customers, call.id(), "id").map(|customer| customer.render())
+        }
         ("POST", "customers/{id}") => update(world, call),
         ("DELETE", "customers/{id}") => delete(world, call),
         ("GET", "customers/{id}/payment_methods") => methods(world, call),
@@ -75,7 +82,12 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 /// Attaches the payment method that a new customer brings; the same token given twice means one card.
-fn attach_first(world: &mut World, customer: &mut Customer, attached: Option<&str>, default: Option<&str>) -> ApiResult<()> {
+fn attach_first(
+    world: &mut World,
+    customer: &mut Customer,
+    attached: Option<&str>,
+    default: Option<&str>,
+) -> ApiResult<()> {
     let mut materialised = None;
     if let Some(reference) = attached {
         let method = world.resolve_method(reference, "payment_method")?;
@@ -189,7 +201,9 @@ fn delete(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let email = call.params.text("email")?.value();
-    let keep = |customer: &Customer| !customer.deleted && email.as_ref().is_none_or(|email| customer.email.as_ref() == Some(email));
+    let keep = |customer: &Customer| {
+        !customer.deleted && email.as_ref().is_none_or(|email| customer.email.as_ref() == Some(email))
+    };
     list(&world.customers, &call.params, "/v1/customers", None, keep, Customer::render)
 }
 

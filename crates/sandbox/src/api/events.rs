@@ -9,13 +9,20 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
         ("GET", "events/{id}") => need(&world.events, call.id(), "id").map(|event| show(&event)),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
-        ("GET", "webhook_endpoints/{id}") => need(&world.endpoints, call.id(), "id").map(|endpoint| endpoint.render(false)),
+        ("GET", "webhook_endpoints/{id}") => {
+            need(&world.endpoints, call.id(), "id").map(|endpoint| endpoint.render(false))
+        }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
         _ => return None,
@@ -86,7 +93,11 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let url = read_url(params)?.unwrap_or_default();
     let enabled_events = params.texts("enabled_events")?.unwrap_or_default();
     if enabled_events.is_empty() {
-        return Err(ApiError::invalid("parameter_missing", "enabled_events", "Missing required param: enabled_events."));
+        return Err(ApiError::invalid(
+            "parameter_missing",
+            "enabled_events",
+            "Missing required param: enabled_events.",
+        ));
     }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
@@ -131,5 +142,12 @@ fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
 }
 
 fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    list(&world.endpoints, &call.params, "/v1/webhook_endpoints", None, |_| true, |endpoint| endpoint.render(false))
+    list(
+        &world.endpoints,
+        &call.params,
+        "/v1/webhook_endpoints",
+        None,
+        |_| true,
+        |endpoint| endpoint.render(false),
+    )
 }

@@ -11,7 +11,12 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "payment_intents") => create(world, call),
         ("GET", "payment_intents") => all(world, call),
@@ -38,10 +43,15 @@ fn setup(world: &World, id: &str) -> ApiResult<Value> {
 
 /// Since 2026-09-30 the list of types is gone from requests; older and unversioned clients may still send it.
 fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
-    let modern = call.version.is_some_and(|version| version.get(..10).is_some_and(|date| date >= "2026-09-30"));
+    let modern =
+        call.version.is_some_and(|version| version.get(..10).is_some_and(|date| date >= "2026-09-30"));
     if modern && call.params.has("payment_method_types") {
         let message = "The parameter payment_method_types is no longer supported. Use automatic payment methods, or allowed_payment_method_types.";
-        return Err(ApiError::invalid("payment_method_types_no_longer_supported", "payment_method_types", message));
+        return Err(ApiError::invalid(
+            "payment_method_types_no_longer_supported",
+            "payment_method_types",
+            message,
+        ));
     }
     Ok(())
 }
@@ -51,7 +61,11 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     refuse_types(call)?;
     params.refuse_unplayed(&["transfer_data", "application_fee_amount", "on_behalf_of", "transfer_group"])?;
     if params.one_of("capture_method", &["automatic", "automatic_async", "manual"])? == Field::Set("manual") {
-        return Err(ApiError::invalid("parameter_not_in_sandbox", "capture_method", "The sandbox does not play manual capture yet."));
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "capture_method",
+            "The sandbox does not play manual capture yet.",
+        ));
     }
     params.required("amount")?;
     let amount = params.int("amount")?.value().unwrap_or_default();
@@ -90,10 +104,18 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn check_amount(amount: i64) -> ApiResult<()> {
     if amount < 50 {
-        return Err(ApiError::invalid("amount_too_small", "amount", "Amount must be at least 50 in the smallest unit of the currency."));
+        return Err(ApiError::invalid(
+            "amount_too_small",
+            "amount",
+            "Amount must be at least 50 in the smallest unit of the currency.",
+        ));
     }
     if amount > 99_999_999 {
-        return Err(ApiError::invalid("amount_too_large", "amount", "Amount must be no more than 99999999 in the smallest unit of the currency."));
+        return Err(ApiError::invalid(
+            "amount_too_large",
+            "amount",
+            "Amount must be no more than 99999999 in the smallest unit of the currency.",
+        ));
     }
     Ok(())
 }
@@ -104,7 +126,9 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut intent = need(&world.payment_intents, call.id(), "intent")?;
     let editable = matches!(
         intent.status,
-        IntentStatus::RequiresPaymentMethod | IntentStatus::RequiresConfirmation | IntentStatus::RequiresAction
+        IntentStatus::RequiresPaymentMethod
+            | IntentStatus::RequiresConfirmation
+            | IntentStatus::RequiresAction
     );
     if let Field::Set(amount) = params.int("amount")? {
         check_amount(amount)?;
@@ -129,7 +153,10 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn unexpected(intent: &PaymentIntent, what: &str) -> ApiError {
-    let message = format!("This PaymentIntent could not be {what} because it has a status of {}. No money moved.", intent.status.as_str());
+    let message = format!(
+        "This PaymentIntent could not be {what} because it has a status of {}. No money moved.",
+        intent.status.as_str()
+    );
     ApiError::state("payment_intent_unexpected_state", message).with("payment_intent", intent.render())
 }
 
@@ -137,7 +164,9 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     let params = &call.params;
     let intent = need(&world.payment_intents, id, "intent")?;
     match intent.status {
-        IntentStatus::RequiresPaymentMethod | IntentStatus::RequiresConfirmation | IntentStatus::RequiresAction => {}
+        IntentStatus::RequiresPaymentMethod
+        | IntentStatus::RequiresConfirmation
+        | IntentStatus::RequiresAction => {}
         IntentStatus::Succeeded | IntentStatus::Canceled => return Err(unexpected(&intent, "confirmed")),
     }
     if let Field::Set(url) = params.text("return_url")? {
@@ -154,7 +183,10 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     };
     let owner = world.payment_methods.get(&method).and_then(|method| method.customer.clone());
     if owner.is_some() && owner != intent.customer {
-        return Err(ApiError::rule("The provided PaymentMethod belongs to another customer. No money moved.").param("payment_method"));
+        return Err(ApiError::rule(
+            "The provided PaymentMethod belongs to another customer. No money moved.",
+        )
+        .param("payment_method"));
     }
     if let (None, Some(customer), true) = (&owner, &intent.customer, intent.setup_future_usage.is_some()) {
         world.attach_method(&method, customer)?;
@@ -194,7 +226,14 @@ fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = call.params.text("customer")?.value();
-    list(&world.payment_intents, &call.params, "/v1/payment_intents", customer.as_deref(), |_| true, PaymentIntent::render)
+    list(
+        &world.payment_intents,
+        &call.params,
+        "/v1/payment_intents",
+        customer.as_deref(),
+        |_| true,
+        PaymentIntent::render,
+    )
 }
 
 fn create_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
@@ -224,7 +263,11 @@ fn create_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             intent.status = IntentStatus::RequiresConfirmation;
         });
     }
-    if params.flag("confirm")? == Field::Set(true) { confirm_setup(world, call, &id) } else { setup(world, &id) }
+    if params.flag("confirm")? == Field::Set(true) {
+        confirm_setup(world, call, &id)
+    } else {
+        setup(world, &id)
+    }
 }
 
 fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
@@ -235,7 +278,10 @@ fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Valu
     let method = match call.params.text("payment_method")?.value() {
         Some(reference) => world.resolve_method(&reference, "payment_method")?,
         None => intent.payment_method.clone().ok_or_else(|| {
-            ApiError::state("setup_intent_unexpected_state", "You cannot confirm this SetupIntent because it's missing a payment method.")
+            ApiError::state(
+                "setup_intent_unexpected_state",
+                "You cannot confirm this SetupIntent because it's missing a payment method.",
+            )
         })?,
     };
     match world.attempt_setup(id, &method, false)? {
@@ -248,7 +294,8 @@ fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Valu
 }
 
 fn unexpected_setup(intent: &SetupIntent) -> ApiError {
-    let message = format!("This SetupIntent has a status of {} and cannot be changed.", intent.status.as_str());
+    let message =
+        format!("This SetupIntent has a status of {} and cannot be changed.", intent.status.as_str());
     ApiError::state("setup_intent_unexpected_state", message)
 }
 
@@ -267,5 +314,12 @@ fn cancel_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn all_setups(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = call.params.text("customer")?.value();
-    list(&world.setup_intents, &call.params, "/v1/setup_intents", customer.as_deref(), |_| true, SetupIntent::render)
+    list(
+        &world.setup_intents,
+        &call.params,
+        "/v1/setup_intents",
+        customer.as_deref(),
+        |_| true,
+        SetupIntent::render,
+    )
 }

@@ -10,7 +10,12 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "invoiceitems") => create(world, call),
         ("GET", "invoiceitems") => all(world, call),
@@ -32,11 +37,15 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let amount = match (&price, params.int("amount")?) {
         (Some(price), _) => price.unit_amount.saturating_mul(quantity),
         (None, Field::Set(amount)) => amount,
-        (None, Field::Absent | Field::Unset) => return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount.")),
+        (None, Field::Absent | Field::Unset) => {
+            return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount."));
+        }
     };
     let currency = match &price {
         Some(price) => price.currency.clone(),
-        None => params.text("currency")?.value().or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned()),
+        None => {
+            params.text("currency")?.value().or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned())
+        }
     };
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
@@ -63,7 +72,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         None => None,
     };
     if draft.as_ref().is_some_and(|invoice| invoice.status != InvoiceStatus::Draft) {
-        return Err(ApiError::state("invoice_not_editable", "This invoice is no longer editable.").param("invoice"));
+        return Err(
+            ApiError::state("invoice_not_editable", "This invoice is no longer editable.").param("invoice")
+        );
     }
     let id = world.add_invoice_item(&customer.id, line);
     if let Some(draft) = draft {
@@ -89,7 +100,10 @@ fn take_up(world: &mut World, id: &str, invoice: &str) {
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
     let item = need(&world.invoice_items, id, "id")?;
     if item.invoice.is_some() {
-        return Err(ApiError::state("invoice_not_editable", "This invoice item is on an invoice already and cannot be deleted."));
+        return Err(ApiError::state(
+            "invoice_not_editable",
+            "This invoice item is on an invoice already and cannot be deleted.",
+        ));
     }
     world.invoice_items.remove(id);
     world.emit("invoiceitem.deleted", item.render());

@@ -16,7 +16,12 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::{list, list_values};
 use crate::wire::params::{Field, Metadata};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     let id = call.id();
     Some(match (method, path) {
         ("POST", "invoices") => create(world, call),
@@ -28,11 +33,15 @@ pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<
         ("GET", "invoices/{id}/lines") => lines(world, call),
         ("POST", "invoices/{id}/pay") => pay(world, call),
         ("POST", "invoices/{id}/void") => world.void_invoice(id).and_then(|()| one(world, id)),
-        ("POST", "invoices/{id}/mark_uncollectible") => world.write_off_invoice(id).and_then(|()| one(world, id)),
+        ("POST", "invoices/{id}/mark_uncollectible") => {
+            world.write_off_invoice(id).and_then(|()| one(world, id))
+        }
         ("POST", "invoices/{id}/finalize") => finalize(world, call),
         ("POST", "invoices/{id}/send") => send(world, id),
         ("GET", "invoice_payments") => payments(world, call),
-        ("GET", "invoice_payments/{id}") => need(&world.invoice_payments, id, "id").map(|payment| payment.render()),
+        ("GET", "invoice_payments/{id}") => {
+            need(&world.invoice_payments, id, "id").map(|payment| payment.render())
+        }
         _ => return None,
     })
 }
@@ -43,19 +52,38 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["automatic_tax", "default_tax_rates", "discounts", "from_invoice", "shipping_cost", "transfer_data", "application_fee_amount", "on_behalf_of"])?;
+    params.refuse_unplayed(&[
+        "automatic_tax",
+        "default_tax_rates",
+        "discounts",
+        "from_invoice",
+        "shipping_cost",
+        "transfer_data",
+        "application_fee_amount",
+        "on_behalf_of",
+    ])?;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
     let subscription = params.text("subscription")?.value();
     if let Some(subscription) = &subscription {
         need(&world.subscriptions, subscription, "subscription")?;
     }
-    let sends = params.one_of("collection_method", &["charge_automatically", "send_invoice"])? == Field::Set("send_invoice");
+    let sends = params.one_of("collection_method", &["charge_automatically", "send_invoice"])?
+        == Field::Set("send_invoice");
     let default_method = params.text("default_payment_method")?.value();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let includes = params.one_of("pending_invoice_items_behavior", &["include", "exclude"])? == Field::Set("include");
-    let waiting_currency = world.invoice_items.of(&customer.id).find(|item| item.invoice.is_none()).map(|item| item.line.currency.clone());
-    let fallback = customer.currency.clone().or(waiting_currency.filter(|_| includes)).unwrap_or_else(|| "usd".to_owned());
+    let includes =
+        params.one_of("pending_invoice_items_behavior", &["include", "exclude"])? == Field::Set("include");
+    let waiting_currency = world
+        .invoice_items
+        .of(&customer.id)
+        .find(|item| item.invoice.is_none())
+        .map(|item| item.line.currency.clone());
+    let fallback = customer
+        .currency
+        .clone()
+        .or(waiting_currency.filter(|_| includes))
+        .unwrap_or_else(|| "usd".to_owned());
     let new = NewInvoice {
         customer: customer.id,
         subscription,
@@ -87,11 +115,21 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.metadata_into(&mut metadata)?;
     let auto_advance = params.flag("auto_advance")?.value();
     let description = params.text("description")?;
-    if let Some(name) = params.names().find(|name| !["metadata", "auto_advance", "description", "expand"].contains(name)) {
-        return Err(ApiError::invalid("parameter_not_in_sandbox", name, format!("The sandbox cannot change '{name}' of an invoice yet.")));
+    if let Some(name) =
+        params.names().find(|name| !["metadata", "auto_advance", "description", "expand"].contains(name))
+    {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            name,
+            format!("The sandbox cannot change '{name}' of an invoice yet."),
+        ));
     }
     if description != Field::Absent && invoice.status != InvoiceStatus::Draft {
-        return Err(ApiError::state("invoice_not_editable", "Finalized invoices can't be updated in this way.").param("description"));
+        return Err(ApiError::state(
+            "invoice_not_editable",
+            "Finalized invoices can't be updated in this way.",
+        )
+        .param("description"));
     }
     world.change_invoice(call.id(), |invoice| {
         invoice.metadata = metadata;
@@ -108,7 +146,10 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
     let invoice = need(&world.invoices, id, "invoice")?;
     if invoice.status != InvoiceStatus::Draft || invoice.subscription.is_some() {
-        return Err(ApiError::state("invoice_not_editable", "You can only delete draft invoices that belong to no subscription."));
+        return Err(ApiError::state(
+            "invoice_not_editable",
+            "You can only delete draft invoices that belong to no subscription.",
+        ));
     }
     let object = invoice.render();
     world.invoices.remove(id);
@@ -128,7 +169,10 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && collection.as_ref().is_none_or(|word| invoice.collection.as_str() == word)
     };
     // A subscription's invoices are its customer's, which makes the search short.
-    let owner = subscription.as_ref().and_then(|id| world.subscriptions.get(id)).map(|subscription| subscription.customer.clone());
+    let owner = subscription
+        .as_ref()
+        .and_then(|id| world.subscriptions.get(id))
+        .map(|subscription| subscription.customer.clone());
     list(&world.invoices, params, "/v1/invoices", customer.or(owner).as_deref(), keep, Invoice::render)
 }
 
@@ -157,7 +201,10 @@ fn pay(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             InvoiceStatus::Draft => world.finalize_invoice(id, None)?,
             InvoiceStatus::Open | InvoiceStatus::Uncollectible => {}
             InvoiceStatus::Paid | InvoiceStatus::Void => {
-                return Err(ApiError::state("invoice_not_editable", format!("This invoice is {} already.", invoice.status.as_str())));
+                return Err(ApiError::state(
+                    "invoice_not_editable",
+                    format!("This invoice is {} already.", invoice.status.as_str()),
+                ));
             }
         }
         world.invoice_paid(id, None);
@@ -207,9 +254,21 @@ fn payments(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["automatic_tax", "discounts", "invoice_items", "schedule", "schedule_details"])?;
+    params.refuse_unplayed(&[
+        "automatic_tax",
+        "discounts",
+        "invoice_items",
+        "schedule",
+        "schedule_details",
+    ])?;
     let details = params.sub("subscription_details");
-    details.refuse_unplayed(&["billing_schedules", "default_tax_rates", "pause", "resume_at", "start_date"])?;
+    details.refuse_unplayed(&[
+        "billing_schedules",
+        "default_tax_rates",
+        "pause",
+        "resume_at",
+        "start_date",
+    ])?;
     let subscription = previewed_subscription(world, call)?;
     let trial_end = read_trial_end(&details, world.now)?;
     let supposed = Supposed {

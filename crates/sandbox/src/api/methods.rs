@@ -10,7 +10,12 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Params};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "payment_methods") => create(world, call),
         ("GET", "payment_methods") => all(world, call),
@@ -19,7 +24,10 @@ pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<
         ("POST", "payment_methods/{id}/attach") => attach(world, call),
         ("POST", "payment_methods/{id}/detach") => {
             let id = call.id();
-            world.detach_method(id).and_then(|()| need(&world.payment_methods, id, "id")).map(|method| method.render())
+            world
+                .detach_method(id)
+                .and_then(|()| need(&world.payment_methods, id, "id"))
+                .map(|method| method.render())
         }
         _ => return None,
     })
@@ -51,7 +59,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn read(params: &Params<'_>, method: &mut PaymentMethod) -> ApiResult<()> {
-    if let (Some(Value::Object(given)), Some(fields)) = (params.free("billing_details"), method.billing_details.as_object_mut()) {
+    if let (Some(Value::Object(given)), Some(fields)) =
+        (params.free("billing_details"), method.billing_details.as_object_mut())
+    {
         fields.extend(given);
     }
     if let Field::Set(word) = params.one_of("allow_redisplay", &["always", "limited", "unspecified"])? {
@@ -97,5 +107,12 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         need(&world.customers, customer, "customer")?;
     }
     let card = call.params.text("type")?.value().is_none_or(|kind| kind == "card");
-    list(&world.payment_methods, &call.params, "/v1/payment_methods", customer.as_deref(), |_| card, PaymentMethod::render)
+    list(
+        &world.payment_methods,
+        &call.params,
+        "/v1/payment_methods",
+        customer.as_deref(),
+        |_| card,
+        PaymentMethod::render,
+    )
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod checkout;
+mod checkout_create;
 pub(crate) mod customers;
 pub(crate) mod events;
 pub(crate) mod intents;
@@ -57,4 +58,28 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         _ => None,
     };
     answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::form::Tree;
+    use crate::wire::schema;
+
+    #[test]
+    fn every_call_of_the_table_is_carried_out() {
+        let ids = vec!["x_none".to_owned()];
+        let missing: Vec<String> = schema::all_calls()
+            .into_iter()
+            .filter(|(method, template)| {
+                let mut world = World::new(1, String::new(), 1_768_478_400);
+                let tree = Tree::new();
+                let call = Call { ids: &ids, params: Params::root(&tree), version: None };
+                dispatch(&mut world, method, template, &call)
+                    .is_err_and(|error| error.message().starts_with("Unrecognized"))
+            })
+            .map(|(method, template)| format!("{method} {template}"))
+            .collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
 }

@@ -3,13 +3,19 @@
 use serde_json::Value;
 
 use super::Call;
-use crate::model::payment::{Charge, Dispute, Refund};
+use crate::model::money::{Dispute, Refund};
+use crate::model::payment::Charge;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "charges") => charges(world, call),
         ("GET", "charges/{id}") => need(&world.charges, call.id(), "id").map(|charge| charge.render()),
@@ -22,7 +28,10 @@ pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<
         ("POST", "disputes/{id}") => update_dispute(world, call),
         ("POST", "disputes/{id}/close") => {
             let id = call.id();
-            world.close_dispute(id, false).and_then(|()| need(&world.disputes, id, "id")).map(|dispute| dispute.render())
+            world
+                .close_dispute(id, false)
+                .and_then(|()| need(&world.disputes, id, "id"))
+                .map(|dispute| dispute.render())
         }
         _ => return None,
     })
@@ -43,10 +52,20 @@ fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         (None, Some(intent)) => {
             let intent = need(&world.payment_intents, &intent, "payment_intent")?;
             let paid = intent.latest_charge.clone().filter(|_| intent.amount_received > 0);
-            paid.ok_or_else(|| ApiError::rule(format!("This PaymentIntent ({}) does not have a successful charge to refund.", intent.id)).param("payment_intent"))?
+            paid.ok_or_else(|| {
+                ApiError::rule(format!(
+                    "This PaymentIntent ({}) does not have a successful charge to refund.",
+                    intent.id
+                ))
+                .param("payment_intent")
+            })?
         }
         (None, None) => {
-            return Err(ApiError::invalid("parameter_missing", "charge", "One of the following params should be provided for this request: payment_intent or charge."));
+            return Err(ApiError::invalid(
+                "parameter_missing",
+                "charge",
+                "One of the following params should be provided for this request: payment_intent or charge.",
+            ));
         }
     };
     let amount = params.int("amount")?.value();
@@ -71,7 +90,8 @@ fn refunds(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let charge = call.params.text("charge")?.value();
     let intent = call.params.text("payment_intent")?.value();
     let keep = |refund: &Refund| {
-        charge.as_ref().is_none_or(|charge| refund.charge == *charge) && intent.as_ref().is_none_or(|intent| refund.payment_intent == *intent)
+        charge.as_ref().is_none_or(|charge| refund.charge == *charge)
+            && intent.as_ref().is_none_or(|intent| refund.payment_intent == *intent)
     };
     list(&world.refunds, &call.params, "/v1/refunds", None, keep, Refund::render)
 }
@@ -80,7 +100,8 @@ fn disputes(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let charge = call.params.text("charge")?.value();
     let intent = call.params.text("payment_intent")?.value();
     let keep = |dispute: &Dispute| {
-        charge.as_ref().is_none_or(|charge| dispute.charge == *charge) && intent.as_ref().is_none_or(|intent| dispute.payment_intent == *intent)
+        charge.as_ref().is_none_or(|charge| dispute.charge == *charge)
+            && intent.as_ref().is_none_or(|intent| dispute.payment_intent == *intent)
     };
     list(&world.disputes, &call.params, "/v1/disputes", None, keep, Dispute::render)
 }
@@ -91,7 +112,9 @@ fn update_dispute(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut dispute = need(&world.disputes, call.id(), "id")?;
     let before = dispute.render();
     params.metadata_into(&mut dispute.metadata)?;
-    let text = params.free("evidence").and_then(|evidence| evidence.get("uncategorized_text").and_then(Value::as_str).map(str::to_owned));
+    let text = params
+        .free("evidence")
+        .and_then(|evidence| evidence.get("uncategorized_text").and_then(Value::as_str).map(str::to_owned));
     if text.is_some() {
         dispute.evidence_text = text;
     }

@@ -9,13 +9,19 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "billing_portal/sessions") => create_session(world, call),
         ("POST", "billing_portal/configurations") => create(world, call),
         ("GET", "billing_portal/configurations") => all(world, call),
         ("GET", "billing_portal/configurations/{id}") => {
-            need(&world.portal_configurations, call.id(), "configuration").map(|configuration| configuration.render())
+            need(&world.portal_configurations, call.id(), "configuration")
+                .map(|configuration| configuration.render())
         }
         ("POST", "billing_portal/configurations/{id}") => update(world, call),
         _ => return None,
@@ -27,9 +33,14 @@ fn create_session(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
     let configuration = match params.text("configuration")?.value() {
         Some(id) => need(&world.portal_configurations, &id, "configuration")?,
-        None => world.portal_configurations.iter().find(|configuration| configuration.is_default).cloned().ok_or_else(|| {
-            ApiError::rule("You can't create a portal session without a configuration. Create one first.")
-        })?,
+        None => world
+            .portal_configurations
+            .iter()
+            .find(|configuration| configuration.is_default)
+            .cloned()
+            .ok_or_else(|| {
+                ApiError::rule("You can't create a portal session without a configuration. Create one first.")
+            })?,
     };
     if !configuration.active {
         return Err(ApiError::rule("This portal configuration is not active.").param("configuration"));
@@ -72,13 +83,19 @@ fn read_flow(world: &World, params: &Params<'_>, customer: &str) -> ApiResult<Va
         if subscription.customer != customer {
             return Err(ApiError::missing("subscription", &id, &format!("flow_data[{kind}][subscription]")));
         }
-        let details = if kind == "subscription_cancel" { json!({ "retention": null, "subscription": id }) } else { json!({ "subscription": id }) };
+        let details = if kind == "subscription_cancel" {
+            json!({ "retention": null, "subscription": id })
+        } else {
+            json!({ "subscription": id })
+        };
         if let Some(fields) = value.as_object_mut() {
             fields.insert(kind.to_owned(), details);
         }
     }
     let completion = flow.sub("after_completion");
-    if let (Some(word), Some(slot)) = (completion.text("type")?.value(), value.get_mut("after_completion").and_then(Value::as_object_mut)) {
+    if let (Some(word), Some(slot)) =
+        (completion.text("type")?.value(), value.get_mut("after_completion").and_then(Value::as_object_mut))
+    {
         slot.insert("type".to_owned(), json!(word));
         if let Some(url) = completion.sub("redirect").text("return_url")?.value() {
             slot.insert("redirect".to_owned(), json!({ "return_url": url }));
@@ -168,7 +185,12 @@ fn read(world: &World, params: &Params<'_>, configuration: &mut PortalConfigurat
     read_update(world, &features.sub("subscription_update"), &prorations, configuration)
 }
 
-fn read_update(world: &World, update: &Params<'_>, prorations: &[&'static str], configuration: &mut PortalConfiguration) -> ApiResult<()> {
+fn read_update(
+    world: &World,
+    update: &Params<'_>,
+    prorations: &[&'static str],
+    configuration: &mut PortalConfiguration,
+) -> ApiResult<()> {
     if let Field::Set(word) = update.one_of("proration_behavior", prorations)? {
         word.clone_into(&mut configuration.update_proration);
     }
@@ -193,7 +215,15 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let active = call.params.flag("active")?.value();
     let default = call.params.flag("is_default")?.value();
     let keep = |configuration: &PortalConfiguration| {
-        active.is_none_or(|active| configuration.active == active) && default.is_none_or(|default| configuration.is_default == default)
+        active.is_none_or(|active| configuration.active == active)
+            && default.is_none_or(|default| configuration.is_default == default)
     };
-    list(&world.portal_configurations, &call.params, "/v1/billing_portal/configurations", None, keep, PortalConfiguration::render)
+    list(
+        &world.portal_configurations,
+        &call.params,
+        "/v1/billing_portal/configurations",
+        None,
+        keep,
+        PortalConfiguration::render,
+    )
 }

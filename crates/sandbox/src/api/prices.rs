@@ -9,11 +9,17 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
-        ("POST", "prices") => {
-            world.add_price(&call.params, None).and_then(|id| need(&world.prices, &id, "id")).map(|price| price.render())
-        }
+        ("POST", "prices") => world
+            .add_price(&call.params, None)
+            .and_then(|id| need(&world.prices, &id, "id"))
+            .map(|price| price.render()),
         ("GET", "prices") => all(world, call),
         ("GET", "prices/{id}") => need(&world.prices, call.id(), "id").map(|price| price.render()),
         ("POST", "prices/{id}") => update(world, call),
@@ -30,9 +36,15 @@ pub(crate) fn unit_amount(params: &Params<'_>) -> ApiResult<i64> {
     let full = params.full("unit_amount_decimal");
     match params.text("unit_amount_decimal")? {
         Field::Set(text) => {
-            let whole = text.split_once('.').map_or(text.as_str(), |(whole, rest)| if rest.trim_end_matches('0').is_empty() { whole } else { "" });
+            let whole = text.split_once('.').map_or(text.as_str(), |(whole, rest)| {
+                if rest.trim_end_matches('0').is_empty() { whole } else { "" }
+            });
             whole.parse().ok().filter(|amount| (0..=LARGEST).contains(amount)).ok_or_else(|| {
-                ApiError::invalid("parameter_invalid_integer", &full, format!("The sandbox takes whole minor units only; got {text}."))
+                ApiError::invalid(
+                    "parameter_invalid_integer",
+                    &full,
+                    format!("The sandbox takes whole minor units only; got {text}."),
+                )
             })
         }
         Field::Absent | Field::Unset => {
@@ -57,7 +69,11 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
     let params = params.sub("recurring");
     params.refuse_unplayed(&["meter"])?;
     if params.one_of("usage_type", &["licensed", "metered"])? == Field::Set("metered") {
-        return Err(ApiError::invalid("parameter_not_in_sandbox", "recurring[usage_type]", "The sandbox does not play metered prices yet."));
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "recurring[usage_type]",
+            "The sandbox does not play metered prices yet.",
+        ));
     }
     params.required("interval")?;
     let interval = match params.one_of("interval", &["day", "week", "month", "year"])? {
@@ -73,13 +89,23 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
         Interval::Year => 3,
     };
     let count = params.int_within("interval_count", 1..=longest)?.value().unwrap_or(1);
-    Ok(Some(Recurring { interval, count, trial_days: params.int_within("trial_period_days", 1..=730)?.value() }))
+    Ok(Some(Recurring {
+        interval,
+        count,
+        trial_days: params.int_within("trial_period_days", 1..=730)?.value(),
+    }))
 }
 
 impl World {
     /// Makes a price from its parameters, for the product given or named in them.
     pub(crate) fn add_price(&mut self, params: &Params<'_>, product: Option<&str>) -> ApiResult<String> {
-        params.refuse_unplayed(&["tiers", "tiers_mode", "transform_quantity", "custom_unit_amount", "currency_options"])?;
+        params.refuse_unplayed(&[
+            "tiers",
+            "tiers_mode",
+            "transform_quantity",
+            "custom_unit_amount",
+            "currency_options",
+        ])?;
         let currency = currency(params)?;
         let unit_amount = unit_amount(params)?;
         let recurring = recurring(params)?;
@@ -129,13 +155,19 @@ impl World {
             return Ok(());
         };
         match self.prices.iter().find(|price| price.lookup_key.as_deref() == Some(key) && price.id != own) {
-            Some(other) => Err(ApiError::state("resource_already_exists", format!("A price (`{}`) already uses that lookup key.", other.id)).param("lookup_key")),
+            Some(other) => Err(ApiError::state(
+                "resource_already_exists",
+                format!("A price (`{}`) already uses that lookup key.", other.id),
+            )
+            .param("lookup_key")),
             None => Ok(()),
         }
     }
 
     fn free_lookup_key(&mut self, key: Option<&str>, transfer: bool) {
-        let holder = key.filter(|_| transfer).and_then(|key| self.prices.iter().find(|price| price.lookup_key.as_deref() == Some(key)));
+        let holder = key
+            .filter(|_| transfer)
+            .and_then(|key| self.prices.iter().find(|price| price.lookup_key.as_deref() == Some(key)));
         if let Some(mut holder) = holder.cloned() {
             let before = holder.render();
             holder.lookup_key = None;
@@ -184,11 +216,15 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let interval = params.sub("recurring").text("interval")?.value();
     let keep = |price: &Price| {
         active.is_none_or(|active| price.active == active)
-            && keys.as_ref().is_none_or(|keys| price.lookup_key.as_ref().is_some_and(|key| keys.contains(key)))
+            && keys
+                .as_ref()
+                .is_none_or(|keys| price.lookup_key.as_ref().is_some_and(|key| keys.contains(key)))
             && product.as_ref().is_none_or(|product| price.product == *product)
             && currency.as_ref().is_none_or(|currency| price.currency == *currency)
             && kind.is_none_or(|kind| (kind == "recurring") == price.recurring.is_some())
-            && interval.as_ref().is_none_or(|interval| price.recurring.is_some_and(|recurring| recurring.interval.as_str() == interval))
+            && interval.as_ref().is_none_or(|interval| {
+                price.recurring.is_some_and(|recurring| recurring.interval.as_str() == interval)
+            })
     };
     list(&world.prices, params, "/v1/prices", None, keep, Price::render)
 }

@@ -9,7 +9,12 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "products") => create(world, call),
         ("GET", "products") => all(world, call),
@@ -70,7 +75,11 @@ fn read(params: &Params<'_>, product: &mut Product) -> ApiResult<()> {
         product.images = images;
     }
     if params.has("marketing_features") {
-        product.marketing_features = params.list("marketing_features").iter().map(|feature| feature.required("name")).collect::<ApiResult<_>>()?;
+        product.marketing_features = params
+            .list("marketing_features")
+            .iter()
+            .map(|feature| feature.required("name"))
+            .collect::<ApiResult<_>>()?;
     }
     params.metadata_into(&mut product.metadata)
 }
@@ -104,7 +113,9 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 fn delete(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let product = need(&world.products, call.id(), "id")?;
     if world.prices.iter().any(|price| price.product == product.id) {
-        return Err(ApiError::rule("This product cannot be deleted because it has one or more user-created prices."));
+        return Err(ApiError::rule(
+            "This product cannot be deleted because it has one or more user-created prices.",
+        ));
     }
     world.products.remove(&product.id);
     world.emit("product.deleted", product.render());
@@ -115,7 +126,8 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let active = call.params.flag("active")?.value();
     let ids = call.params.texts("ids")?;
     let keep = |product: &Product| {
-        active.is_none_or(|active| product.active == active) && ids.as_ref().is_none_or(|ids| ids.contains(&product.id))
+        active.is_none_or(|active| product.active == active)
+            && ids.as_ref().is_none_or(|ids| ids.contains(&product.id))
     };
     list(&world.products, &call.params, "/v1/products", None, keep, Product::render)
 }

@@ -15,16 +15,31 @@ use crate::wire::params::{Field, Metadata, Params};
 /// Changes that a subscription which is over still takes.
 const AFTERLIFE: &[&str] = &["metadata", "cancellation_details", "expand"];
 /// Changes that a subscription which was never paid takes.
-const BEFORE_PAID: &[&str] = &["metadata", "default_payment_method", "payment_settings", "description", "expand", "cancellation_details"];
+const BEFORE_PAID: &[&str] = &[
+    "metadata",
+    "default_payment_method",
+    "payment_settings",
+    "description",
+    "expand",
+    "cancellation_details",
+];
 
 /// Reads `cancel_at`: a time, an end of the period, or nothing to take it back.
-pub(super) fn read_cancel_at(params: &Params<'_>, subscription: Option<&Subscription>, now: i64) -> ApiResult<Field<i64>> {
+pub(super) fn read_cancel_at(
+    params: &Params<'_>,
+    subscription: Option<&Subscription>,
+    now: i64,
+) -> ApiResult<Field<i64>> {
     match (params.text("cancel_at")?, subscription) {
-        (Field::Set(word), Some(subscription)) if matches!(word.as_str(), "min_period_end" | "max_period_end") => {
+        (Field::Set(word), Some(subscription))
+            if matches!(word.as_str(), "min_period_end" | "max_period_end") =>
+        {
             Ok(Field::Set(subscription.period.end))
         }
         (Field::Set(_), _) => match params.int("cancel_at")? {
-            Field::Set(at) if at <= now => Err(ApiError::rule("cancel_at must be in the future.").param("cancel_at")),
+            Field::Set(at) if at <= now => {
+                Err(ApiError::rule("cancel_at must be in the future.").param("cancel_at"))
+            }
             field => Ok(field),
         },
         (Field::Absent, _) => Ok(Field::Absent),
@@ -74,7 +89,8 @@ pub(super) fn read_trial_end(params: &Params<'_>, now: i64) -> ApiResult<Option<
 }
 
 fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
-    let behaviors = ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
+    let behaviors =
+        ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
     match params.one_of("payment_behavior", &behaviors)? {
         Field::Set("default_incomplete") => Ok(Strictness::Wait),
         Field::Set("error_if_incomplete") => Ok(Strictness::Insist),
@@ -99,7 +115,10 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
     };
     match params.names().find(|name| !allowed.contains(name)) {
         Some(name) => {
-            let message = format!("A subscription with status {} cannot change '{name}'. No money moved.", subscription.status.as_str());
+            let message = format!(
+                "A subscription with status {} cannot change '{name}'. No money moved.",
+                subscription.status.as_str()
+            );
             Err(ApiError::rule(message).param(name))
         }
         None => Ok(()),
@@ -115,12 +134,15 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;
     let at_period_end = params.flag("cancel_at_period_end")?;
     if matches!((&cancel_at, &at_period_end), (Field::Set(_), Field::Set(true))) {
-        return Err(ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at"));
+        return Err(
+            ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
+        );
     }
     let strictness = read_strictness(params)?;
     let off_session = params.flag("off_session")? == Field::Set(true);
     let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
-    let restart = params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
+    let restart =
+        params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
     let plain = read_plain(world, params, &subscription)?;
     let change = Change {
         items: read_item_changes(world, params)?,
@@ -176,7 +198,10 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
         pause: read_pause(params)?,
         comment: details.comment,
         feedback: details.feedback,
-        saves: params.sub("payment_settings").one_of("save_default_payment_method", &["off", "on_subscription"])?.value(),
+        saves: params
+            .sub("payment_settings")
+            .one_of("save_default_payment_method", &["off", "on_subscription"])?
+            .value(),
         missing_card,
     })
 }

@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
 use crate::billing::subscribe::{FirstPayment, NewSubscription};
-use crate::model::subscription::{CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus};
+use crate::model::subscription::{
+    CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
+};
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -28,7 +30,12 @@ pub(super) const UNPLAYED: &[&str] = &[
     "default_source",
 ];
 
-pub(super) fn dispatch(world: &mut World, method: &str, path: &str, call: &Call<'_>) -> Option<ApiResult<Value>> {
+pub(super) fn dispatch(
+    world: &mut World,
+    method: &str,
+    path: &str,
+    call: &Call<'_>,
+) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("POST", "subscriptions") => create(world, call),
         ("GET", "subscriptions") => all(world, call),
@@ -77,7 +84,10 @@ fn read_trial(world: &World, params: &Params<'_>) -> ApiResult<Option<i64>> {
         Some(_) => {
             let end = params.int("trial_end")?.value().unwrap_or_default();
             if end <= world.now || end > world.now + 2 * 366 * 86_400 {
-                return Err(ApiError::rule("Invalid timestamp: must be in the future and at most two years ahead.").param("trial_end"));
+                return Err(ApiError::rule(
+                    "Invalid timestamp: must be in the future and at most two years ahead.",
+                )
+                .param("trial_end"));
             }
             Ok(Some(end))
         }
@@ -97,13 +107,15 @@ pub(super) fn read_missing_card(params: &Params<'_>) -> ApiResult<MissingCard> {
 fn read_first_payment(params: &Params<'_>) -> ApiResult<FirstPayment> {
     let off_session = params.flag("off_session")? == Field::Set(true);
     let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
-    let behaviors = ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
+    let behaviors =
+        ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
     match params.one_of("payment_behavior", &behaviors)? {
         Field::Set("default_incomplete") => Ok(FirstPayment::Wait),
         Field::Set("error_if_incomplete") => Ok(FirstPayment::Insist(presence)),
-        Field::Set("pending_if_incomplete") => {
-            Err(ApiError::rule("payment_behavior=pending_if_incomplete can only be used when updating a subscription.").param("payment_behavior"))
-        }
+        Field::Set("pending_if_incomplete") => Err(ApiError::rule(
+            "payment_behavior=pending_if_incomplete can only be used when updating a subscription.",
+        )
+        .param("payment_behavior")),
         Field::Set(_) | Field::Absent | Field::Unset => Ok(FirstPayment::Try(presence)),
     }
 }
@@ -118,7 +130,10 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     };
     let days_until_due = params.int_within("days_until_due", 0..=3650)?.value();
     if (collection == Collection::SendInvoice) != days_until_due.is_some() {
-        return Err(ApiError::rule("days_until_due is required with collection_method=send_invoice, and only then.").param("days_until_due"));
+        return Err(ApiError::rule(
+            "days_until_due is required with collection_method=send_invoice, and only then.",
+        )
+        .param("days_until_due"));
     }
     let default_payment_method = match params.text("default_payment_method")?.value() {
         Some(reference) => Some(owned_method(world, &reference, &customer.id)?),
@@ -127,14 +142,17 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let trial_end = read_trial(world, params)?;
     let anchor = params.int("billing_cycle_anchor")?.value();
     if anchor.is_some_and(|anchor| anchor < world.now) {
-        return Err(ApiError::rule("billing_cycle_anchor must be in the future.").param("billing_cycle_anchor"));
+        return Err(
+            ApiError::rule("billing_cycle_anchor must be in the future.").param("billing_cycle_anchor")
+        );
     }
     let cancel_at = subscription_changes::read_cancel_at(params, None, world.now)?.value();
     let first_payment = read_first_payment(params)?;
     let missing_card = read_missing_card(params)?;
     let proration = params.one_of("proration_behavior", &["create_prorations", "always_invoice", "none"])?;
     let settings = params.sub("payment_settings");
-    let saves = settings.one_of("save_default_payment_method", &["off", "on_subscription"])?.value().unwrap_or("off");
+    let saves =
+        settings.one_of("save_default_payment_method", &["off", "on_subscription"])?.value().unwrap_or("off");
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let items = read_items(world, params)?;
@@ -169,13 +187,26 @@ pub(super) fn owned_method(world: &mut World, reference: &str, customer: &str) -
     if owner.as_deref() == Some(customer) {
         return Ok(method);
     }
-    let message = format!("The customer does not have a payment method with the ID {method}. The payment method must be attached to the customer.");
+    let message = format!(
+        "The customer does not have a payment method with the ID {method}. The payment method must be attached to the customer."
+    );
     Err(ApiError::state("resource_missing", message).param("default_payment_method"))
 }
 
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let words = ["active", "all", "canceled", "ended", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"];
+    let words = [
+        "active",
+        "all",
+        "canceled",
+        "ended",
+        "incomplete",
+        "incomplete_expired",
+        "past_due",
+        "paused",
+        "trialing",
+        "unpaid",
+    ];
     let status = params.one_of("status", &words)?.value();
     let customer = params.text("customer")?.value();
     if let Some(customer) = &customer {
@@ -183,7 +214,8 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     }
     let price = params.text("price")?.value().or(params.text("plan")?.value());
     let collection = params.text("collection_method")?.value();
-    let (starts, ends) = (Range::read(params, "current_period_start")?, Range::read(params, "current_period_end")?);
+    let (starts, ends) =
+        (Range::read(params, "current_period_start")?, Range::read(params, "current_period_end")?);
     let keep = |subscription: &Subscription| {
         let by_status = match status {
             None => subscription.status != SubscriptionStatus::Canceled,
@@ -203,8 +235,16 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 
 /// Reads why somebody cancels.
 pub(super) fn read_details(params: &Params<'_>) -> ApiResult<CancellationDetails> {
-    const FEEDBACK: &[&str] =
-        &["customer_service", "low_quality", "missing_features", "other", "switched_service", "too_complex", "too_expensive", "unused"];
+    const FEEDBACK: &[&str] = &[
+        "customer_service",
+        "low_quality",
+        "missing_features",
+        "other",
+        "switched_service",
+        "too_complex",
+        "too_expensive",
+        "unused",
+    ];
     let details = params.sub("cancellation_details");
     Ok(CancellationDetails {
         comment: details.text("comment")?.value(),
@@ -227,8 +267,12 @@ fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     call.params.refuse_unplayed(&["bill_for", "invoicing_behavior"])?;
     let subscription = need(&world.subscriptions, call.id(), "id")?;
-    if !matches!(subscription.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue) {
-        let message = format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
+    if !matches!(
+        subscription.status,
+        SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
+    ) {
+        let message =
+            format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
         return Err(ApiError::state("subscription_not_pausable", message));
     }
     world.pause_subscription(call.id(), "pause_requested");
@@ -243,7 +287,8 @@ fn resume(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn items(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let subscription = need(&world.subscriptions, &call.params.required("subscription")?, "subscription")?;
-    let rendered = subscription.items.iter().map(|item| subscription.render_item(item, &world.prices)).collect();
+    let rendered =
+        subscription.items.iter().map(|item| subscription.render_item(item, &world.prices)).collect();
     list_values(rendered, &call.params, "/v1/subscription_items")
 }
 

@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn month_ends_do_not_drift() {
         let anchor = at("2026-01-31T10:00:00Z");
-        let expected = ["2026-02-28T10:00:00Z", "2026-03-31T10:00:00Z", "2026-04-30T10:00:00Z", "2026-05-31T10:00:00Z"];
+        let expected =
+            ["2026-02-28T10:00:00Z", "2026-03-31T10:00:00Z", "2026-04-30T10:00:00Z", "2026-05-31T10:00:00Z"];
         let mut now = anchor;
         for text in expected {
             now = next_boundary(anchor, MONTHLY, now);

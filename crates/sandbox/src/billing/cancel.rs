@@ -31,7 +31,10 @@ impl World {
         if how.invoice {
             let waiting = self.waiting_items(&subscription.customer, Some(id), &subscription.currency);
             if !waiting.is_empty() {
-                let invoice = self.draft_invoice(self.invoice_of(&subscription, BillingReason::SubscriptionUpdate, Vec::new()), true);
+                let invoice = self.draft_invoice(
+                    self.invoice_of(&subscription, BillingReason::SubscriptionUpdate, Vec::new()),
+                    true,
+                );
                 self.finalize_invoice(&invoice, None)?;
                 self.try_invoice(&invoice, None, crate::payments::attempt::Presence::OffSession)?;
             }
@@ -54,7 +57,9 @@ impl World {
 
     /// Ends a subscription now and stops collecting what is still open.
     pub(crate) fn end_subscription(&mut self, id: &str, details: CancellationDetails) {
-        let Some(mut subscription) = self.subscriptions.get(id).filter(|subscription| !subscription.status.is_terminal()).cloned() else {
+        let Some(mut subscription) =
+            self.subscriptions.get(id).filter(|subscription| !subscription.status.is_terminal()).cloned()
+        else {
             return;
         };
         if subscription.status == SubscriptionStatus::Incomplete {
@@ -87,7 +92,9 @@ impl World {
 
     pub(crate) fn void_latest(&mut self, subscription: &Subscription) {
         let open = subscription.latest_invoice.as_ref().and_then(|invoice| self.invoices.get(invoice));
-        if let Some(invoice) = open.filter(|invoice| invoice.status == InvoiceStatus::Open).map(|invoice| invoice.id.clone()) {
+        if let Some(invoice) =
+            open.filter(|invoice| invoice.status == InvoiceStatus::Open).map(|invoice| invoice.id.clone())
+        {
             // It is open, so voiding it cannot be refused.
             let _ = self.void_invoice(&invoice);
         }

@@ -71,14 +71,16 @@ impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
         let items = self.changed_items(subscription, &change.items)?;
-        let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items)) else {
+        let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
+        else {
             return Err(ApiError::rule("A subscription must have at least one active price."));
         };
         let trialing = subscription.status == SubscriptionStatus::Trialing;
         let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
         let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
         let wakes = self.total(&subscription.items) == 0 && self.total(&items) > 0;
-        let restarts = !trial_goes_on && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
+        let restarts = !trial_goes_on
+            && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
         let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
         let prorations = if trialing || change.proration == Proration::None {
             Vec::new()
@@ -92,7 +94,12 @@ impl World {
             (Period { start: now, end: next_boundary(now, after, now) }, now, trial, status)
         } else if let Some(end) = change.trial_end.filter(|_| trial_goes_on) {
             let start = subscription.trial.map_or(now, |trial| trial.start);
-            (Period { start: subscription.period.start, end }, end, Some(Period { start, end }), SubscriptionStatus::Trialing)
+            (
+                Period { start: subscription.period.start, end },
+                end,
+                Some(Period { start, end }),
+                SubscriptionStatus::Trialing,
+            )
         } else {
             (subscription.period, subscription.anchor, subscription.trial, subscription.status)
         };
@@ -100,10 +107,19 @@ impl World {
     }
 
     fn total(&self, items: &[SubscriptionItem]) -> i64 {
-        items.iter().filter_map(|item| self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))).sum()
+        items
+            .iter()
+            .filter_map(|item| {
+                self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))
+            })
+            .sum()
     }
 
-    fn changed_items(&mut self, subscription: &Subscription, changes: &[ItemChange]) -> ApiResult<Vec<SubscriptionItem>> {
+    fn changed_items(
+        &mut self,
+        subscription: &Subscription,
+        changes: &[ItemChange],
+    ) -> ApiResult<Vec<SubscriptionItem>> {
         let mut items = subscription.items.clone();
         for (index, change) in changes.iter().enumerate() {
             if let Some(price) = &change.price {
@@ -115,7 +131,9 @@ impl World {
             match &change.id {
                 Some(id) => {
                     let position = items.iter().position(|item| item.id == *id);
-                    let position = position.ok_or_else(|| ApiError::missing("subscription item", id, &format!("items[{index}][id]")))?;
+                    let position = position.ok_or_else(|| {
+                        ApiError::missing("subscription item", id, &format!("items[{index}][id]"))
+                    })?;
                     if change.deleted {
                         items.remove(position);
                     } else if let Some(item) = items.get_mut(position) {
@@ -130,7 +148,11 @@ impl World {
                 }
                 None => {
                     let price = change.price.clone().ok_or_else(|| {
-                        ApiError::invalid("parameter_missing", &format!("items[{index}][price]"), format!("Missing required param: items[{index}][price]."))
+                        ApiError::invalid(
+                            "parameter_missing",
+                            &format!("items[{index}][price]"),
+                            format!("Missing required param: items[{index}][price]."),
+                        )
                     })?;
                     items.push(SubscriptionItem {
                         id: self.chance.id("si_"),
@@ -142,18 +164,27 @@ impl World {
                 }
             }
         }
-        let listed: Vec<_> = items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
+        let listed: Vec<_> =
+            items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
         self.check_items(&listed, Some(&subscription.currency))?;
         Ok(items)
     }
 
     /// Credit for what was paid and is not used, and a charge for what will be used instead.
-    fn prorations(&mut self, subscription: &Subscription, after: &[SubscriptionItem], at: i64, credit_all: bool) -> Vec<Line> {
+    fn prorations(
+        &mut self,
+        subscription: &Subscription,
+        after: &[SubscriptionItem],
+        at: i64,
+        credit_all: bool,
+    ) -> Vec<Line> {
         let part = |sign: i64, world: &Self| world.rest_of_period(subscription, at, sign);
         let mut lines = Vec::new();
         let period = Period { start: at, end: subscription.period.end };
         for item in &subscription.items {
-            let stays = after.iter().any(|other| other.id == item.id && other.price == item.price && other.quantity == item.quantity);
+            let stays = after.iter().any(|other| {
+                other.id == item.id && other.price == item.price && other.quantity == item.quantity
+            });
             if credit_all || !stays {
                 let credit = part(-1, self);
                 lines.extend(self.proration_line(&LineOf { subscription, item, period }, credit));
@@ -163,7 +194,9 @@ impl World {
             return lines;
         }
         for item in after {
-            let stays = subscription.items.iter().any(|other| other.id == item.id && other.price == item.price && other.quantity == item.quantity);
+            let stays = subscription.items.iter().any(|other| {
+                other.id == item.id && other.price == item.price && other.quantity == item.quantity
+            });
             if !stays {
                 let debit = part(1, self);
                 lines.extend(self.proration_line(&LineOf { subscription, item, period }, debit));
@@ -175,15 +208,24 @@ impl World {
     /// The rest of the running period, out of a full interval.
     pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64, sign: i64) -> Part {
         let Period { start, end } = subscription.period;
-        let full = self.recurring(&subscription.items).map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
+        let full = self
+            .recurring(&subscription.items)
+            .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
         Part { part: (end - at).max(0), whole: end - full, sign, at }
     }
 
     /// Makes a change: the difference waits or is invoiced, a new period is billed.
-    pub(crate) fn apply_change(&mut self, id: &str, change: &Change, strictness: Strictness, presence: Presence) -> ApiResult<()> {
+    pub(crate) fn apply_change(
+        &mut self,
+        id: &str,
+        change: &Change,
+        strictness: Strictness,
+        presence: Presence,
+    ) -> ApiResult<()> {
         let subscription = need(&self.subscriptions, id, "subscription")?;
         let planned = self.plan_change(&subscription, change)?;
-        let bills = planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
+        let bills =
+            planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
         let mut changed = subscription.clone();
         changed.items.clone_from(&planned.items);
         changed.period = planned.period;
@@ -193,9 +235,13 @@ impl World {
         if changed.cancel_at_period_end {
             changed.cancel_at = Some(changed.period.end);
         }
-        let lines = if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
+        let lines =
+            if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
         if bills && strictness == Strictness::Insist {
-            self.insist(&subscription, planned.prorations.iter().chain(&lines).map(|line| line.amount).sum())?;
+            self.insist(
+                &subscription,
+                planned.prorations.iter().chain(&lines).map(|line| line.amount).sum(),
+            )?;
         }
         let before = subscription.render(&self.prices);
         let mark = self.mark();
@@ -209,7 +255,8 @@ impl World {
         }
         let mut invoice = None;
         if bills {
-            let draft = self.draft_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, lines), true);
+            let draft =
+                self.draft_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, lines), true);
             self.finalize_invoice(&draft, None)?;
             invoice = Some(draft);
         }
@@ -217,7 +264,9 @@ impl World {
         if let Some(previous) = crate::webhooks::emit::difference(&before, &after) {
             self.emit_at(mark, "customer.subscription.updated", after, Some(previous));
         }
-        if let (Some(invoice), Collection::ChargeAutomatically, true) = (invoice, subscription.collection, strictness != Strictness::Wait) {
+        if let (Some(invoice), Collection::ChargeAutomatically, true) =
+            (invoice, subscription.collection, strictness != Strictness::Wait)
+        {
             self.collect_change(&invoice, presence)?;
         }
         Ok(())
@@ -240,16 +289,24 @@ impl World {
         if amount + balance <= 0 {
             return Ok(());
         }
-        let method = self.default_method(&subscription.customer, Some(&subscription.id)).and_then(|id| self.payment_methods.get(&id));
+        let method = self
+            .default_method(&subscription.customer, Some(&subscription.id))
+            .and_then(|id| self.payment_methods.get(&id));
         match method.map(|method| foresee(method, Presence::OffSession, false)) {
             Some(Attempt::Succeeded) => Ok(()),
-            Some(Attempt::Declined(decline)) => Err(ApiError::card(decline.code, decline.decline_code, decline.message)),
+            Some(Attempt::Declined(decline)) => {
+                Err(ApiError::card(decline.code, decline.decline_code, decline.message))
+            }
             Some(Attempt::RequiresAction) => Err(ApiError::card(
                 "subscription_payment_intent_requires_action",
                 None,
                 "Payment for this subscription requires additional user action before it can be completed successfully. No money moved.",
             )),
-            None => Err(ApiError::card("card_declined", None, "There is no payment method to charge. No money moved.")),
+            None => Err(ApiError::card(
+                "card_declined",
+                None,
+                "There is no payment method to charge. No money moved.",
+            )),
         }
     }
 }

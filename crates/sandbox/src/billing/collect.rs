@@ -11,11 +11,19 @@ use crate::wire::error::{ApiError, ApiResult};
 impl World {
     /// The method that the invoice is charged to when nobody names one.
     fn method_for(&self, invoice: &Invoice) -> Option<String> {
-        invoice.default_payment_method.clone().or_else(|| self.default_method(&invoice.customer, invoice.subscription.as_deref()))
+        invoice
+            .default_payment_method
+            .clone()
+            .or_else(|| self.default_method(&invoice.customer, invoice.subscription.as_deref()))
     }
 
     /// Tries to collect an open invoice once. `None` when there is nothing to charge it to, or nothing to charge.
-    pub(crate) fn try_invoice(&mut self, id: &str, method: Option<String>, presence: Presence) -> ApiResult<Option<Attempt>> {
+    pub(crate) fn try_invoice(
+        &mut self,
+        id: &str,
+        method: Option<String>,
+        presence: Presence,
+    ) -> ApiResult<Option<Attempt>> {
         let invoice = need(&self.invoices, id, "invoice")?;
         let Some(intent) = invoice.payment_intent.clone().filter(|_| invoice.is_payable()) else {
             return Ok(None);
@@ -28,7 +36,9 @@ impl World {
 
     /// The first automatic attempt, or a retry.
     pub(crate) fn collect_automatically(&mut self, id: &str) {
-        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Open).cloned() else {
+        let Some(invoice) =
+            self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Open).cloned()
+        else {
             return;
         };
         let method = self.method_for(&invoice);
@@ -40,7 +50,8 @@ impl World {
         let attempt = self.try_invoice(id, method.clone(), Presence::OffSession).ok().flatten();
         if attempt != Some(Attempt::Succeeded) {
             if let Some(Attempt::Declined(decline)) = attempt {
-                self.invoices.edit(id, |invoice| invoice.hard_declined = method.filter(|_| decline.is_hard()));
+                self.invoices
+                    .edit(id, |invoice| invoice.hard_declined = method.filter(|_| decline.is_hard()));
             }
             self.note_failure(id, attempt);
         }
@@ -91,7 +102,10 @@ impl World {
         };
         let failures = invoice.attempt_count + i64::from(skipped);
         let step = usize::try_from(failures - 1).ok();
-        let next = step.and_then(|step| self.settings.retry_days.get(step)).filter(|_| invoice.auto_advance).map(|days| self.now + days * 86_400);
+        let next = step
+            .and_then(|step| self.settings.retry_days.get(step))
+            .filter(|_| invoice.auto_advance)
+            .map(|days| self.now + days * 86_400);
         if let Some(at) = next {
             self.timers.set(at, Timer::Retry(id.to_owned()));
         }
@@ -105,12 +119,17 @@ impl World {
     }
 
     fn mark_past_due(&mut self, invoice: &str) {
-        let Some((subscription, customer)) = self.invoices.get(invoice).and_then(|invoice| Some((invoice.subscription.clone()?, invoice.customer.clone())))
+        let Some((subscription, customer)) = self
+            .invoices
+            .get(invoice)
+            .and_then(|invoice| Some((invoice.subscription.clone()?, invoice.customer.clone())))
         else {
             return;
         };
         self.change_subscription(&subscription, |subscription| match subscription.status {
-            SubscriptionStatus::Active | SubscriptionStatus::Trialing => subscription.status = SubscriptionStatus::PastDue,
+            SubscriptionStatus::Active | SubscriptionStatus::Trialing => {
+                subscription.status = SubscriptionStatus::PastDue
+            }
             SubscriptionStatus::Incomplete
             | SubscriptionStatus::IncompleteExpired
             | SubscriptionStatus::PastDue
@@ -123,33 +142,58 @@ impl World {
 
     /// When no attempt is left: cancel, mark unpaid, or leave, as the settings say.
     fn act_on_exhaustion(&mut self, id: &str) {
-        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Open && invoice.next_payment_attempt.is_none()) else {
+        let Some(invoice) = self.invoices.get(id).filter(|invoice| {
+            invoice.status == InvoiceStatus::Open && invoice.next_payment_attempt.is_none()
+        }) else {
             return;
         };
         let Some(subscription) = invoice.subscription.clone() else {
             return;
         };
-        if !matches!(self.subscriptions.get(&subscription).map(|found| found.status), Some(SubscriptionStatus::PastDue)) {
+        if !matches!(
+            self.subscriptions.get(&subscription).map(|found| found.status),
+            Some(SubscriptionStatus::PastDue)
+        ) {
             return;
         }
         match self.settings.on_exhaustion {
             Exhaustion::Cancel => {
-                let details = CancellationDetails { reason: Some("payment_failed".to_owned()), ..CancellationDetails::default() };
+                let details = CancellationDetails {
+                    reason: Some("payment_failed".to_owned()),
+                    ..CancellationDetails::default()
+                };
                 self.end_subscription(&subscription, details);
             }
-            Exhaustion::Unpaid => self.change_subscription(&subscription, |subscription| subscription.status = SubscriptionStatus::Unpaid),
+            Exhaustion::Unpaid => self.change_subscription(&subscription, |subscription| {
+                subscription.status = SubscriptionStatus::Unpaid
+            }),
             Exhaustion::Leave => {}
         }
     }
 
     /// `POST /v1/invoices/{id}/pay`: a payment that a person or a program asks for.
-    pub(crate) fn pay_invoice(&mut self, id: &str, method: Option<String>, presence: Presence) -> ApiResult<()> {
+    pub(crate) fn pay_invoice(
+        &mut self,
+        id: &str,
+        method: Option<String>,
+        presence: Presence,
+    ) -> ApiResult<()> {
         let invoice = need(&self.invoices, id, "invoice")?;
         match invoice.status {
             InvoiceStatus::Draft => self.finalize_invoice(id, None)?,
             InvoiceStatus::Open | InvoiceStatus::Uncollectible => {}
-            InvoiceStatus::Paid => return Err(ApiError::state("invoice_already_paid", "Invoice is already paid. No money moved.")),
-            InvoiceStatus::Void => return Err(ApiError::state("invoice_not_editable", "This invoice is void and can't be paid. No money moved.")),
+            InvoiceStatus::Paid => {
+                return Err(ApiError::state(
+                    "invoice_already_paid",
+                    "Invoice is already paid. No money moved.",
+                ));
+            }
+            InvoiceStatus::Void => {
+                return Err(ApiError::state(
+                    "invoice_not_editable",
+                    "This invoice is void and can't be paid. No money moved.",
+                ));
+            }
         }
         let invoice = need(&self.invoices, id, "invoice")?;
         if invoice.status == InvoiceStatus::Paid {
@@ -164,10 +208,17 @@ impl World {
             }
             Some(attempt @ Attempt::RequiresAction) => {
                 self.note_manual_failure(id, attempt);
-                let error = ApiError::state("invoice_payment_intent_requires_action", "This payment requires additional user action before it can be completed successfully.");
+                let error = ApiError::card(
+                    "invoice_payment_intent_requires_action",
+                    None,
+                    "This payment requires additional user action before it can be completed successfully.",
+                );
                 Err(error.with("payment_intent", self.object(&intent).unwrap_or_default()))
             }
-            None => Err(ApiError::state("resource_missing", "There is no payment method to charge: attach one to the customer and make it the default, or name one in 'payment_method'. No money moved.")),
+            None => Err(ApiError::state(
+                "resource_missing",
+                "There is no payment method to charge: attach one to the customer and make it the default, or name one in 'payment_method'. No money moved.",
+            )),
         }
     }
 }

@@ -11,13 +11,18 @@ use crate::state::world::World;
 impl World {
     /// The period, or the trial, is over: end, pause or renew.
     pub(crate) fn period_ends(&mut self, id: &str) {
-        let Some(subscription) = self.subscriptions.get(id).filter(|subscription| subscription.period.end == self.now).cloned() else {
+        let Some(subscription) =
+            self.subscriptions.get(id).filter(|subscription| subscription.period.end == self.now).cloned()
+        else {
             return;
         };
         let trialing = match subscription.status {
             SubscriptionStatus::Trialing => true,
             SubscriptionStatus::Active | SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => false,
-            SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired | SubscriptionStatus::Canceled | SubscriptionStatus::Paused => {
+            SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::Paused => {
                 return;
             }
         };
@@ -29,8 +34,12 @@ impl World {
         let needs_card = trialing && !has_card && subscription.collection == Collection::ChargeAutomatically;
         match subscription.missing_card {
             MissingCard::Cancel if needs_card => self.end_subscription(id, CancellationDetails::default()),
-            MissingCard::Pause if needs_card => self.pause_subscription(id, "trial_end_without_payment_method"),
-            MissingCard::Cancel | MissingCard::Pause | MissingCard::CreateInvoice => self.renew(&subscription),
+            MissingCard::Pause if needs_card => {
+                self.pause_subscription(id, "trial_end_without_payment_method")
+            }
+            MissingCard::Cancel | MissingCard::Pause | MissingCard::CreateInvoice => {
+                self.renew(&subscription)
+            }
         }
     }
 
@@ -40,7 +49,8 @@ impl World {
         };
         let before = subscription.render(&self.prices);
         let mut renewed = subscription.clone();
-        renewed.period = Period { start: self.now, end: next_boundary(subscription.anchor, recurring, self.now) };
+        renewed.period =
+            Period { start: self.now, end: next_boundary(subscription.anchor, recurring, self.now) };
         if renewed.status == SubscriptionStatus::Trialing {
             renewed.status = SubscriptionStatus::Active;
         }
@@ -49,7 +59,8 @@ impl World {
         let lines = self.period_lines(&renewed, renewed.period, false);
         let mut new = self.invoice_of(&renewed, BillingReason::SubscriptionCycle, lines);
         new.period = subscription.period;
-        let keeps_draft = renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
+        let keeps_draft =
+            renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
         new.auto_advance = renewed.status != SubscriptionStatus::Unpaid && !keeps_draft;
         let advances = new.auto_advance;
         let invoice = self.draft_invoice(new, true);
@@ -63,14 +74,22 @@ impl World {
 
     /// `cancel_at` is reached within a period.
     pub(crate) fn cancel_at_reached(&mut self, id: &str) {
-        if self.subscriptions.get(id).is_some_and(|subscription| subscription.cancel_at.is_some_and(|at| at <= self.now)) {
+        if self
+            .subscriptions
+            .get(id)
+            .is_some_and(|subscription| subscription.cancel_at.is_some_and(|at| at <= self.now))
+        {
             self.end_subscription(id, CancellationDetails::default());
         }
     }
 
     /// The trial ends in three days.
     pub(crate) fn trial_will_end(&mut self, id: &str) {
-        if self.subscriptions.get(id).is_some_and(|subscription| subscription.status == SubscriptionStatus::Trialing) {
+        if self
+            .subscriptions
+            .get(id)
+            .is_some_and(|subscription| subscription.status == SubscriptionStatus::Trialing)
+        {
             self.emit("customer.subscription.trial_will_end", self.subscription_value(id));
         }
     }
@@ -80,7 +99,10 @@ impl World {
         let Some(subscription) = self.subscriptions.get(id).cloned() else {
             return;
         };
-        let runs = matches!(subscription.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue);
+        let runs = matches!(
+            subscription.status,
+            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
+        );
         let due = subscription.period.end - self.settings.upcoming_days * 86_400 == self.now;
         if runs && due && subscription.cancel_at.is_none() {
             let mut object = self.upcoming_invoice(&subscription).render();
@@ -93,7 +115,12 @@ impl World {
 
     /// Nobody paid the first invoice in time.
     pub(crate) fn incomplete_expires(&mut self, id: &str) {
-        let Some(subscription) = self.subscriptions.get(id).filter(|found| found.status == SubscriptionStatus::Incomplete).cloned() else {
+        let Some(subscription) = self
+            .subscriptions
+            .get(id)
+            .filter(|found| found.status == SubscriptionStatus::Incomplete)
+            .cloned()
+        else {
             return;
         };
         let now = self.now;
@@ -106,7 +133,12 @@ impl World {
 
     /// A draft becomes final, and what follows by the state of collection.
     pub(crate) fn finalize_due(&mut self, id: &str) {
-        let Some(invoice) = self.invoices.get(id).filter(|found| found.status == InvoiceStatus::Draft && found.auto_advance).cloned() else {
+        let Some(invoice) = self
+            .invoices
+            .get(id)
+            .filter(|found| found.status == InvoiceStatus::Draft && found.auto_advance)
+            .cloned()
+        else {
             return;
         };
         if self.finalize_invoice(id, None).is_err() {
@@ -139,21 +171,30 @@ impl World {
 
     /// A sent invoice is past its due date.
     pub(crate) fn due_date_passed(&mut self, id: &str) {
-        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Open).cloned() else {
+        let Some(invoice) =
+            self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Open).cloned()
+        else {
             return;
         };
         self.emit("invoice.overdue", invoice.render());
         if let Some(subscription) = invoice.subscription
-            && self.subscriptions.get(&subscription).is_some_and(|found| found.status == SubscriptionStatus::Active)
+            && self
+                .subscriptions
+                .get(&subscription)
+                .is_some_and(|found| found.status == SubscriptionStatus::Active)
         {
-            self.change_subscription(&subscription, |subscription| subscription.status = SubscriptionStatus::PastDue);
+            self.change_subscription(&subscription, |subscription| {
+                subscription.status = SubscriptionStatus::PastDue
+            });
         }
     }
 
     /// A paused collection goes on.
     pub(crate) fn collection_resumes(&mut self, id: &str) {
         let now = self.now;
-        let due = |found: &Subscription| found.pause_collection.and_then(|pause| pause.resumes_at).is_some_and(|at| at <= now);
+        let due = |found: &Subscription| {
+            found.pause_collection.and_then(|pause| pause.resumes_at).is_some_and(|at| at <= now)
+        };
         if self.subscriptions.get(id).is_some_and(due) {
             self.change_subscription(id, |subscription| subscription.pause_collection = None);
         }

@@ -1,7 +1,10 @@
-//! Invoices from draft to their end: made, finalized, paid, voided, written off.
+//! Invoices on their way to being due: made, filled, finalized.
 
-use crate::model::invoice::{BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line, Transitions};
-use crate::model::subscription::{Collection, Period, SubscriptionStatus};
+use crate::model::invoice::{
+    BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
+    Transitions,
+};
+use crate::model::subscription::{Collection, Period};
 use crate::payments::attempt::NewIntent;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -59,7 +62,9 @@ impl World {
             customer_name: customer.and_then(|customer| customer.name.clone()),
             starting_balance: customer.map_or(0, |customer| customer.balance),
             customer: new.customer,
-            subscription_metadata: subscription.map(|subscription| subscription.metadata.clone()).unwrap_or_default(),
+            subscription_metadata: subscription
+                .map(|subscription| subscription.metadata.clone())
+                .unwrap_or_default(),
             subscription: new.subscription,
             currency: new.currency,
             lines: new.lines,
@@ -97,7 +102,8 @@ impl World {
         }
         let id = invoice.id.clone();
         if let Some(subscription) = invoice.subscription.clone() {
-            self.subscriptions.edit(&subscription, |subscription| subscription.latest_invoice = Some(id.clone()));
+            self.subscriptions
+                .edit(&subscription, |subscription| subscription.latest_invoice = Some(id.clone()));
         }
         let object = invoice.render();
         self.invoices.put(invoice);
@@ -106,17 +112,25 @@ impl World {
     }
 
     /// Items that wait for an invoice of this customer and subscription, as they stand.
-    pub(crate) fn waiting_items(&self, customer: &str, subscription: Option<&str>, currency: &str) -> Vec<InvoiceItem> {
+    pub(crate) fn waiting_items(
+        &self,
+        customer: &str,
+        subscription: Option<&str>,
+        currency: &str,
+    ) -> Vec<InvoiceItem> {
         self.invoice_items
             .of(customer)
             .filter(|item| item.invoice.is_none() && item.line.currency == currency)
-            .filter(|item| item.line.subscription.is_none() || item.line.subscription.as_deref() == subscription)
+            .filter(|item| {
+                item.line.subscription.is_none() || item.line.subscription.as_deref() == subscription
+            })
             .cloned()
             .collect()
     }
 
     fn take_waiting_items(&mut self, invoice: &Invoice) -> Vec<Line> {
-        let waiting = self.waiting_items(&invoice.customer, invoice.subscription.as_deref(), &invoice.currency);
+        let waiting =
+            self.waiting_items(&invoice.customer, invoice.subscription.as_deref(), &invoice.currency);
         waiting
             .into_iter()
             .map(|mut item| {
@@ -132,7 +146,13 @@ impl World {
     pub(crate) fn add_invoice_item(&mut self, customer: &str, mut line: Line) -> String {
         let id = self.chance.id("ii_");
         line.invoice_item = Some(id.clone());
-        let item = InvoiceItem { id: id.clone(), created: self.now, customer: customer.to_owned(), invoice: None, line };
+        let item = InvoiceItem {
+            id: id.clone(),
+            created: self.now,
+            customer: customer.to_owned(),
+            invoice: None,
+            line,
+        };
         let object = item.render();
         self.invoice_items.put(item);
         self.emit("invoiceitem.created", object);
@@ -143,7 +163,10 @@ impl World {
     pub(crate) fn finalize_invoice(&mut self, id: &str, paid_by: Option<&str>) -> ApiResult<()> {
         let mut invoice = need(&self.invoices, id, "invoice")?;
         if invoice.status != InvoiceStatus::Draft {
-            return Err(ApiError::state("invoice_not_editable", "This invoice is already finalized, you can't re-finalize a non-draft invoice."));
+            return Err(ApiError::state(
+                "invoice_not_editable",
+                "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
+            ));
         }
         self.number_and_balance(&mut invoice)?;
         invoice.status = InvoiceStatus::Open;
@@ -238,131 +261,6 @@ impl World {
     pub(crate) fn payments_of(&self, invoice: &str) -> Vec<InvoicePayment> {
         let ids = self.invoices.get(invoice).map(|invoice| invoice.payments.clone()).unwrap_or_default();
         ids.iter().filter_map(|id| self.invoice_payments.get(id).cloned()).collect()
-    }
-
-    /// The invoice is paid: by an intent, from the balance, or outside.
-    pub(crate) fn invoice_paid(&mut self, id: &str, intent: Option<&str>) {
-        let Some(mut invoice) = self.invoices.get(id).filter(|invoice| invoice.is_payable()).cloned() else {
-            return;
-        };
-        let method = intent.and_then(|intent| self.payment_intents.get(intent)).and_then(|intent| intent.payment_method.clone());
-        invoice.status = InvoiceStatus::Paid;
-        invoice.attempted = true;
-        if intent.is_some() && invoice.attempt_count == 0 {
-            invoice.attempt_count = 1;
-        }
-        invoice.amount_paid = invoice.amount_due;
-        invoice.next_payment_attempt = None;
-        invoice.transitions.paid = Some(self.now);
-        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
-        self.invoices.put(invoice);
-        for mut payment in self.payments_of(id).into_iter().filter(|payment| payment.status == InvoicePaymentStatus::Open) {
-            if intent == Some(payment.payment_intent.as_str()) {
-                payment.status = InvoicePaymentStatus::Paid;
-                payment.paid_at = Some(self.now);
-                let object = payment.render();
-                self.invoice_payments.put(payment);
-                self.emit("invoice_payment.paid", object);
-            } else {
-                self.close_payment(payment);
-            }
-        }
-        self.emit("invoice.paid", object.clone());
-        if intent.is_some() {
-            self.emit("invoice.payment_succeeded", object);
-        }
-        if let Some(subscription) = subscription {
-            self.subscription_paid(&subscription, id, method);
-        }
-    }
-
-    fn close_payment(&mut self, mut payment: InvoicePayment) {
-        self.cancel_intent(&payment.payment_intent.clone(), "void_invoice");
-        payment.status = InvoicePaymentStatus::Canceled;
-        payment.canceled_at = Some(self.now);
-        self.invoice_payments.put(payment);
-    }
-
-    /// What a paid invoice means for its subscription.
-    fn subscription_paid(&mut self, id: &str, invoice: &str, method: Option<String>) {
-        let Some(subscription) = self.subscriptions.get(id).cloned() else {
-            return;
-        };
-        let latest = subscription.latest_invoice.as_deref() == Some(invoice);
-        let revives = match subscription.status {
-            SubscriptionStatus::Incomplete | SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid | SubscriptionStatus::Paused => latest,
-            SubscriptionStatus::Trialing | SubscriptionStatus::Active | SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => {
-                false
-            }
-        };
-        let resumed = revives && subscription.status == SubscriptionStatus::Paused;
-        let saves = subscription.save_default_payment_method == "on_subscription" && subscription.default_payment_method.is_none();
-        if revives || (saves && method.is_some()) {
-            self.change_subscription(id, |subscription| {
-                if revives {
-                    subscription.status = SubscriptionStatus::Active;
-                    subscription.paused_at = None;
-                }
-                if saves && method.is_some() {
-                    subscription.default_payment_method = method;
-                }
-            });
-        }
-        if resumed {
-            self.emit("customer.subscription.resumed", self.subscription_value(id));
-        }
-        if revives {
-            self.set_delinquent(&subscription.customer, false);
-        }
-    }
-
-    pub(crate) fn set_delinquent(&mut self, customer: &str, delinquent: bool) {
-        if let Some(mut customer) = self.customers.get(customer).filter(|customer| customer.delinquent != delinquent).cloned() {
-            let before = customer.render();
-            customer.delinquent = delinquent;
-            self.emit_change("customer.updated", &before, customer.render());
-            self.customers.put(customer);
-        }
-    }
-
-    /// Voids an open or uncollectible invoice.
-    pub(crate) fn void_invoice(&mut self, id: &str) -> ApiResult<()> {
-        let mut invoice = need(&self.invoices, id, "invoice")?;
-        if !matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible) {
-            return Err(ApiError::state("invoice_not_editable", format!("You can only void an invoice that is open or uncollectible; this one is {}.", invoice.status.as_str())));
-        }
-        invoice.status = InvoiceStatus::Void;
-        invoice.transitions.voided = Some(self.now);
-        invoice.next_payment_attempt = None;
-        let object = invoice.render();
-        self.invoices.put(invoice);
-        self.close_payments(id);
-        self.emit("invoice.voided", object);
-        Ok(())
-    }
-
-    fn close_payments(&mut self, invoice: &str) {
-        for payment in self.payments_of(invoice).into_iter().filter(|payment| payment.status == InvoicePaymentStatus::Open) {
-            self.close_payment(payment);
-        }
-    }
-
-    /// Gives up on an open invoice.
-    pub(crate) fn write_off_invoice(&mut self, id: &str) -> ApiResult<()> {
-        let mut invoice = need(&self.invoices, id, "invoice")?;
-        if invoice.status != InvoiceStatus::Open {
-            return Err(ApiError::state("invoice_not_editable", format!("You can only mark an open invoice as uncollectible; this one is {}.", invoice.status.as_str())));
-        }
-        invoice.status = InvoiceStatus::Uncollectible;
-        invoice.transitions.uncollectible = Some(self.now);
-        invoice.next_payment_attempt = None;
-        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
-        self.invoices.put(invoice);
-        self.emit("invoice.marked_uncollectible", object);
-        if let Some(subscription) = subscription {
-            self.subscription_paid(&subscription, id, None);
-        }
-        Ok(())
     }
 
     /// Changes an invoice and notes the change.

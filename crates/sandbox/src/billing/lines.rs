@@ -8,8 +8,10 @@ use crate::state::world::World;
 use crate::wire::params::Metadata;
 
 /// Currencies whose minor unit is the unit itself.
-const ZERO_DECIMAL: &[&str] =
-    &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
+const ZERO_DECIMAL: &[&str] = &[
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof",
+    "xpf",
+];
 
 /// An amount as people read it: `10.00 USD`, `1980 JPY`.
 pub(crate) fn readable(amount: i64, currency: &str) -> String {
@@ -58,7 +60,9 @@ pub(crate) struct Part {
 
 impl World {
     pub(crate) fn product_name(&self, price: &Price) -> String {
-        self.products.get(&price.product).map_or_else(|| price.product.clone(), |product| product.name.clone())
+        self.products
+            .get(&price.product)
+            .map_or_else(|| price.product.clone(), |product| product.name.clone())
     }
 
     /// A full period of one item; free during a trial.
@@ -69,7 +73,11 @@ impl World {
             format!("Trial period for {name}")
         } else {
             let each = readable(price.unit_amount, &price.currency);
-            format!("{} × {name} (at {each} {})", of.item.quantity, price.recurring.map(every).unwrap_or_default())
+            format!(
+                "{} × {name} (at {each} {})",
+                of.item.quantity,
+                price.recurring.map(every).unwrap_or_default()
+            )
         };
         let amount = if free { 0 } else { price.unit_amount.saturating_mul(of.item.quantity) };
         Some(self.line(of, &price, amount, description, false))
@@ -81,12 +89,21 @@ impl World {
         let full = price.unit_amount.saturating_mul(of.item.quantity);
         let amount = round_fraction(full, part.part, part.whole) * part.sign;
         let what = if part.sign < 0 { "Unused" } else { "Remaining" };
-        let quantity = if of.item.quantity == 1 { String::new() } else { format!("{} × ", of.item.quantity) };
-        let description = format!("{what} time on {quantity}{} after {}", self.product_name(&price), day(part.at));
+        let quantity =
+            if of.item.quantity == 1 { String::new() } else { format!("{} × ", of.item.quantity) };
+        let description =
+            format!("{what} time on {quantity}{} after {}", self.product_name(&price), day(part.at));
         Some(self.line(of, &price, amount, description, true))
     }
 
-    fn line(&mut self, of: &LineOf<'_>, price: &Price, amount: i64, description: String, proration: bool) -> Line {
+    fn line(
+        &mut self,
+        of: &LineOf<'_>,
+        price: &Price,
+        amount: i64,
+        description: String,
+        proration: bool,
+    ) -> Line {
         Line {
             id: self.chance.id("il_"),
             amount,
@@ -106,8 +123,17 @@ impl World {
     }
 
     /// The lines of all items for a period.
-    pub(crate) fn period_lines(&mut self, subscription: &Subscription, period: Period, free: bool) -> Vec<Line> {
-        subscription.items.iter().filter_map(|item| self.period_line(&LineOf { subscription, item, period }, free)).collect()
+    pub(crate) fn period_lines(
+        &mut self,
+        subscription: &Subscription,
+        period: Period,
+        free: bool,
+    ) -> Vec<Line> {
+        subscription
+            .items
+            .iter()
+            .filter_map(|item| self.period_line(&LineOf { subscription, item, period }, free))
+            .collect()
     }
 
     /// How often the subscription recurs; all its items agree.

@@ -9,5 +9,6 @@ pub(crate) mod invoicing;
 pub(crate) mod lines;
 pub(crate) mod pause;
 pub(crate) mod preview;
+pub(crate) mod settling;
 pub(crate) mod subscribe;
 pub(crate) mod timeline;

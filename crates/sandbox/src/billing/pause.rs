@@ -23,9 +23,14 @@ impl World {
     pub(crate) fn resume_subscription(&mut self, id: &str, keep_anchor: bool) -> ApiResult<()> {
         let subscription = need(&self.subscriptions, id, "id")?;
         if subscription.status != SubscriptionStatus::Paused {
-            return Err(ApiError::state("subscription_not_paused", "Only a paused subscription can be resumed. No money moved."));
+            return Err(ApiError::state(
+                "subscription_not_paused",
+                "Only a paused subscription can be resumed. No money moved.",
+            ));
         }
-        let recurring = self.recurring(&subscription.items).ok_or_else(|| ApiError::rule("The subscription has no prices."))?;
+        let recurring = self
+            .recurring(&subscription.items)
+            .ok_or_else(|| ApiError::rule("The subscription has no prices."))?;
         if keep_anchor && self.now < subscription.period.end {
             self.change_subscription(id, |subscription| {
                 subscription.status = SubscriptionStatus::Active;
@@ -43,7 +48,8 @@ impl World {
         let resumed = need(&self.subscriptions, id, "id")?;
         self.set_period_timers(&resumed);
         let lines = self.period_lines(&resumed, period, false);
-        let invoice = self.draft_invoice(self.invoice_of(&resumed, BillingReason::SubscriptionUpdate, lines), true);
+        let invoice =
+            self.draft_invoice(self.invoice_of(&resumed, BillingReason::SubscriptionUpdate, lines), true);
         self.finalize_invoice(&invoice, None)?;
         if self.invoices.get(&invoice).is_some_and(|invoice| invoice.remaining() > 0) {
             let attempt = self.try_invoice(&invoice, None, Presence::OffSession)?;

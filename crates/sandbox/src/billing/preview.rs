@@ -24,7 +24,8 @@ impl World {
     }
 
     fn waiting_lines(&self, subscription: &Subscription) -> Vec<Line> {
-        let waiting = self.waiting_items(&subscription.customer, Some(&subscription.id), &subscription.currency);
+        let waiting =
+            self.waiting_items(&subscription.customer, Some(&subscription.id), &subscription.currency);
         waiting.into_iter().map(|item| item.line).collect()
     }
 
@@ -51,13 +52,21 @@ impl World {
     /// The invoice that a supposed change would lead to. Nothing changes.
     pub(crate) fn preview(&mut self, subscription: &Subscription, supposed: &Supposed) -> ApiResult<Invoice> {
         if subscription.status.is_terminal() {
-            return Err(ApiError::state("invoice_upcoming_none", format!("No upcoming invoices for subscription: {}", subscription.id)));
+            return Err(ApiError::state(
+                "invoice_upcoming_none",
+                format!("No upcoming invoices for subscription: {}", subscription.id),
+            ));
         }
         if supposed.cancel_now {
             return Ok(self.preview_cancel(subscription, supposed.prorate_cancel));
         }
-        if subscription.cancel_at.is_some_and(|at| at <= subscription.period.end) && supposed.change.items.is_empty() {
-            return Err(ApiError::state("invoice_upcoming_none", format!("No upcoming invoices for subscription: {}", subscription.id)));
+        if subscription.cancel_at.is_some_and(|at| at <= subscription.period.end)
+            && supposed.change.items.is_empty()
+        {
+            return Err(ApiError::state(
+                "invoice_upcoming_none",
+                format!("No upcoming invoices for subscription: {}", subscription.id),
+            ));
         }
         let planned = self.plan_change(subscription, &supposed.change)?;
         let mut changed = subscription.clone();

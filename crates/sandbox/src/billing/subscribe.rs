@@ -5,7 +5,9 @@ use super::invoicing::NewInvoice;
 use super::lines::{LineOf, Part};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::product::{Price, Recurring};
-use crate::model::subscription::{CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::model::subscription::{
+    CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
+};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -53,14 +55,26 @@ impl World {
     /// Makes a subscription with its first invoice. Answers its id.
     pub(crate) fn subscribe(&mut self, new: NewSubscription) -> ApiResult<String> {
         let customer = need(&self.customers, &new.customer, "customer")?;
-        let prices = self.check_items(&new.items, customer.currency.as_deref())?;
-        if let Some(price) = prices.iter().find(|price| !price.active) {
+        // Once the money is there nothing may stop the subscription any more: the session was checked before.
+        let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
+        let prices = self.check_items(&new.items, customer.currency.as_deref().filter(|_| !paid))?;
+        if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
             return Err(inactive(price));
         }
-        let first = prices.first().cloned().ok_or_else(|| ApiError::invalid("parameter_missing", "items", "Missing required param: items."))?;
-        let recurring = first.recurring.unwrap_or(Recurring { interval: crate::model::product::Interval::Month, count: 1, trial_days: None });
+        let first = prices.first().cloned().ok_or_else(|| {
+            ApiError::invalid("parameter_missing", "items", "Missing required param: items.")
+        })?;
+        let recurring = first.recurring.unwrap_or(Recurring {
+            interval: crate::model::product::Interval::Month,
+            count: 1,
+            trial_days: None,
+        });
         let (period, anchor) = self.first_period(&new, recurring);
-        let due: i64 = prices.iter().zip(&new.items).map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity)).sum();
+        let due: i64 = prices
+            .iter()
+            .zip(&new.items)
+            .map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity))
+            .sum();
         let trialing = new.trial_end.is_some();
         let status = self.first_status(&new, trialing || due == 0)?;
         let id = self.chance.id("sub_");
@@ -116,7 +130,11 @@ impl World {
     }
 
     /// Checks that the prices exist, recur alike and share a currency.
-    pub(crate) fn check_items(&self, items: &[(String, i64, Metadata)], currency: Option<&str>) -> ApiResult<Vec<Price>> {
+    pub(crate) fn check_items(
+        &self,
+        items: &[(String, i64, Metadata)],
+        currency: Option<&str>,
+    ) -> ApiResult<Vec<Price>> {
         let mut prices: Vec<Price> = Vec::with_capacity(items.len());
         for (index, (price, _, _)) in items.iter().enumerate() {
             let param = format!("items[{index}][price]");
@@ -128,7 +146,9 @@ impl World {
                 return Err(ApiError::rule("You cannot use the same price on several items of a subscription; change the quantity instead.").param(&param));
             }
             let other = prices.first();
-            let differs = other.is_some_and(|other| other.currency != price.currency || !same_rhythm(other.recurring, price.recurring));
+            let differs = other.is_some_and(|other| {
+                other.currency != price.currency || !same_rhythm(other.recurring, price.recurring)
+            });
             if differs || currency.is_some_and(|currency| currency != price.currency) {
                 return Err(ApiError::rule("Currency and interval fields must match across all prices on this subscription and the customer's currency.").param(&param));
             }
@@ -169,15 +189,25 @@ impl World {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }
             Attempt::RequiresAction if matches!(new.first_payment, FirstPayment::Insist(_)) => {
-                Err(ApiError::card("subscription_payment_intent_requires_action", None, "Payment for this subscription requires additional user action before it can be completed successfully. No money moved."))
+                Err(ApiError::card(
+                    "subscription_payment_intent_requires_action",
+                    None,
+                    "Payment for this subscription requires additional user action before it can be completed successfully. No money moved.",
+                ))
             }
             Attempt::Declined(_) | Attempt::RequiresAction => Ok(SubscriptionStatus::Incomplete),
         }
     }
 
-    fn first_invoice(&mut self, subscription: &Subscription, new: &NewSubscription, recurring: Recurring) -> ApiResult<()> {
+    fn first_invoice(
+        &mut self,
+        subscription: &Subscription,
+        new: &NewSubscription,
+        recurring: Recurring,
+    ) -> ApiResult<()> {
         let lines = self.first_lines(subscription, new, recurring);
-        let invoice = self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
+        let invoice =
+            self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
         let paid_by = match &new.first_payment {
             FirstPayment::PaidBy(intent) => Some(intent.as_str()),
             FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,
@@ -187,8 +217,11 @@ impl World {
             self.timers.set(self.now + INCOMPLETE_SECONDS, Timer::IncompleteExpires(subscription.id.clone()));
         }
         let open = self.invoices.get(&invoice).is_some_and(|invoice| invoice.remaining() > 0);
-        if let (FirstPayment::Try(presence) | FirstPayment::Insist(presence), true, Collection::ChargeAutomatically) =
-            (&new.first_payment, open, subscription.collection)
+        if let (
+            FirstPayment::Try(presence) | FirstPayment::Insist(presence),
+            true,
+            Collection::ChargeAutomatically,
+        ) = (&new.first_payment, open, subscription.collection)
         {
             let attempt = self.try_invoice(&invoice, None, *presence)?;
             if attempt != Some(Attempt::Succeeded) {
@@ -198,7 +231,12 @@ impl World {
         Ok(())
     }
 
-    fn first_lines(&mut self, subscription: &Subscription, new: &NewSubscription, recurring: Recurring) -> Vec<Line> {
+    fn first_lines(
+        &mut self,
+        subscription: &Subscription,
+        new: &NewSubscription,
+        recurring: Recurring,
+    ) -> Vec<Line> {
         let period = subscription.period;
         let partial = new.trial_end.is_none() && new.anchor.is_some_and(|anchor| anchor != self.now);
         if !partial {
@@ -210,11 +248,19 @@ impl World {
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
         let part = Part { part: period.end - period.start, whole, sign: 1, at: self.now };
         let items = subscription.items.clone();
-        items.iter().filter_map(|item| self.proration_line(&LineOf { subscription, item, period }, part)).collect()
+        items
+            .iter()
+            .filter_map(|item| self.proration_line(&LineOf { subscription, item, period }, part))
+            .collect()
     }
 
     /// The frame of a subscription's next invoice.
-    pub(crate) fn invoice_of(&self, subscription: &Subscription, reason: BillingReason, lines: Vec<Line>) -> NewInvoice {
+    pub(crate) fn invoice_of(
+        &self,
+        subscription: &Subscription,
+        reason: BillingReason,
+        lines: Vec<Line>,
+    ) -> NewInvoice {
         NewInvoice {
             customer: subscription.customer.clone(),
             subscription: Some(subscription.id.clone()),
@@ -263,11 +309,16 @@ impl World {
 
 /// Whether two prices recur at the same times; their trials do not matter.
 pub(crate) fn same_rhythm(one: Option<Recurring>, other: Option<Recurring>) -> bool {
-    let rhythm = |recurring: Option<Recurring>| recurring.map(|recurring| (recurring.interval, recurring.count));
+    let rhythm =
+        |recurring: Option<Recurring>| recurring.map(|recurring| (recurring.interval, recurring.count));
     rhythm(one) == rhythm(other)
 }
 
 /// The error for a price that is no longer sold.
 pub(crate) fn inactive(price: &Price) -> ApiError {
-    ApiError::rule(format!("The price specified is inactive. This field only accepts active prices: {}", price.id)).param("items")
+    ApiError::rule(format!(
+        "The price specified is inactive. This field only accepts active prices: {}",
+        price.id
+    ))
+    .param("items")
 }

@@ -11,9 +11,6 @@ impl World {
             self.fire(timer);
             self.flush_events();
         }
-        if until > self.now + 3600 {
-            self.keys.prune(until);
-        }
         self.now = self.now.max(until);
     }
 

@@ -6,7 +6,7 @@ use crate::billing::subscribe::{FirstPayment, NewSubscription};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::model::customer::Customer;
 use crate::model::subscription::Collection;
-use crate::payments::attempt::{Attempt, NewIntent, Presence};
+use crate::payments::attempt::{Attempt, NewIntent, Presence, foresee};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -33,21 +33,44 @@ impl World {
     pub(crate) fn buy(&mut self, session_id: &str, buyer: &Buyer) -> ApiResult<Purchase> {
         let mut session = need(&self.sessions, session_id, "session")?;
         if session.status != SessionStatus::Open {
-            let message = format!("This Checkout Session is no longer open: its status is `{}`. No money moved.", session.status.as_str());
+            let message = format!(
+                "This Checkout Session is no longer open: its status is `{}`. No money moved.",
+                session.status.as_str()
+            );
             return Err(ApiError::state("checkout_session_not_open", message));
         }
         if self.session_customer(&session).is_some_and(|customer| customer.deleted) {
-            return Err(ApiError::state("resource_missing", "The customer of this Checkout Session was deleted. No money moved."));
+            return Err(ApiError::state(
+                "resource_missing",
+                "The customer of this Checkout Session was deleted. No money moved.",
+            ));
         }
+        self.check_sellable(&session)?;
         let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
         let owner = self.payment_methods.get(&method).and_then(|method| method.customer.clone());
         if owner.is_some() && owner != session.customer {
-            return Err(ApiError::rule("The payment method belongs to another customer. No money moved.").param("payment_method"));
+            return Err(ApiError::rule("The payment method belongs to another customer. No money moved.")
+                .param("payment_method"));
         }
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
         self.sessions.put(session.clone());
-        if Self::amount_now(&session) > 0 { self.buy_now(session, &method) } else { self.buy_later(session, &method) }
+        if Self::amount_now(&session) > 0 {
+            self.buy_now(session, &method)
+        } else {
+            self.buy_later(session, &method)
+        }
+    }
+
+    /// Finds before the payment what would stop the subscription after it.
+    pub(crate) fn check_sellable(&self, session: &CheckoutSession) -> ApiResult<()> {
+        if session.mode != Mode::Subscription {
+            return Ok(());
+        }
+        let items: Vec<_> =
+            session.lines.iter().map(|line| (line.price.clone(), line.quantity, Metadata::new())).collect();
+        let currency = self.session_customer(session).and_then(|customer| customer.currency.clone());
+        self.check_items(&items, currency.as_deref()).map(|_| ())
     }
 
     fn session_customer(&self, session: &CheckoutSession) -> Option<&Customer> {
@@ -55,19 +78,28 @@ impl World {
     }
 
     fn buy_now(&mut self, mut session: CheckoutSession, method: &str) -> ApiResult<Purchase> {
-        let pending = session.pending_intent.clone();
-        let intent = match pending {
+        let keeps = session.mode == Mode::Subscription || session.customer_creation == "always";
+        let refused = self.payment_methods.get(method).is_some_and(|method| {
+            matches!(foresee(method, Presence::OnSession, false), Attempt::Declined(_))
+        });
+        if keeps && !refused {
+            self.ensure_customer(&mut session);
+        }
+        let intent = match session.pending_intent.clone() {
             Some(intent) => intent,
-            None => {
-                let intent = self.add_intent(Self::intent_of(&session));
-                session.pending_intent = Some(intent.clone());
-                if session.mode == Mode::Payment {
-                    session.payment_intent = Some(intent.clone());
-                }
-                self.sessions.put(session);
-                intent
-            }
+            None => self.add_intent(Self::intent_of(&session)),
         };
+        session.pending_intent = Some(intent.clone());
+        if session.mode == Mode::Payment {
+            session.payment_intent = Some(intent.clone());
+        }
+        if let Some(mut pending) =
+            self.payment_intents.get(&intent).filter(|pending| pending.customer != session.customer).cloned()
+        {
+            pending.customer.clone_from(&session.customer);
+            self.payment_intents.put(pending);
+        }
+        self.sessions.put(session);
         match self.attempt_payment(&intent, method, Presence::OnSession, false)? {
             Attempt::Succeeded => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
@@ -82,11 +114,19 @@ impl World {
             amount: session.amount_total,
             currency: session.currency.clone().unwrap_or_default(),
             customer: session.customer.clone(),
-            description: if subscription { Some("Subscription creation".to_owned()) } else { data.description.clone() },
+            description: if subscription {
+                Some("Subscription creation".to_owned())
+            } else {
+                data.description.clone()
+            },
             receipt_email: data.receipt_email.clone(),
             metadata: if subscription { Metadata::new() } else { data.metadata.clone() },
             shipping: data.shipping.clone(),
-            setup_future_usage: if subscription { Some("off_session".to_owned()) } else { data.setup_future_usage.clone() },
+            setup_future_usage: if subscription {
+                Some("off_session".to_owned())
+            } else {
+                data.setup_future_usage.clone()
+            },
             return_url: session.redirect_url(),
             invoice: None,
             session: Some(session.id.clone()),
@@ -95,7 +135,11 @@ impl World {
 
     /// Nothing is due now: the card is saved, and that is all.
     fn buy_later(&mut self, mut session: CheckoutSession, method: &str) -> ApiResult<Purchase> {
-        let customer = if session.mode == Mode::Subscription { Some(self.ensure_customer(&mut session)) } else { session.customer.clone() };
+        let customer = if session.mode == Mode::Subscription {
+            Some(self.ensure_customer(&mut session))
+        } else {
+            session.customer.clone()
+        };
         let intent = self.add_setup(NewSetup {
             customer,
             return_url: session.redirect_url(),
@@ -107,7 +151,9 @@ impl World {
         match self.attempt_setup(&intent, method, false)? {
             Attempt::Succeeded => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
-            Attempt::Declined(decline) => Err(ApiError::card(decline.code, decline.decline_code, decline.message)),
+            Attempt::Declined(decline) => {
+                Err(ApiError::card(decline.code, decline.decline_code, decline.message))
+            }
         }
     }
 
@@ -131,14 +177,13 @@ impl World {
         let mut session = need(&self.sessions, session_id, "session")?;
         let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let method = intent.payment_method.clone();
-        let keeps = session.mode == Mode::Subscription || session.customer_creation == "always" || session.customer.is_some();
-        if keeps {
-            let customer = self.ensure_customer(&mut session);
-            self.adopt_payment(intent_id, &customer);
-            let saves = session.mode == Mode::Subscription || intent.setup_future_usage.is_some();
-            if let Some(method) = method.as_deref().filter(|_| saves) {
-                self.attach_method(method, &customer)?;
-            }
+        let saves = session.mode == Mode::Subscription || intent.setup_future_usage.is_some();
+        let unowned =
+            |id: &&str| self.payment_methods.get(id).is_some_and(|method| method.customer.is_none());
+        if let (Some(customer), Some(method)) =
+            (session.customer.clone(), method.as_deref().filter(|_| saves).filter(unowned))
+        {
+            self.attach_method(method, &customer)?;
         }
         if session.mode == Mode::Subscription {
             self.subscribe_for(&mut session, method, FirstPayment::PaidBy(intent_id.to_owned()))?;
@@ -148,25 +193,14 @@ impl World {
         Ok(())
     }
 
-    /// Gives a payment that was made before the customer existed to that customer.
-    fn adopt_payment(&mut self, intent_id: &str, customer: &str) {
-        let Some(mut intent) = self.payment_intents.get(intent_id).filter(|intent| intent.customer.is_none()).cloned() else {
-            return;
-        };
-        intent.customer = Some(customer.to_owned());
-        if let Some(mut charge) = intent.latest_charge.as_ref().and_then(|id| self.charges.get(id)).cloned() {
-            charge.customer = Some(customer.to_owned());
-            self.charges.put(charge);
-        }
-        self.payment_intents.put(intent);
-    }
-
     /// The card of a session without a payment is saved.
     pub(crate) fn session_set_up(&mut self, session_id: &str, intent_id: &str) -> ApiResult<()> {
         let mut session = need(&self.sessions, session_id, "session")?;
         let method = self.setup_intents.get(intent_id).and_then(|intent| intent.payment_method.clone());
         match session.mode {
-            Mode::Subscription => self.subscribe_for(&mut session, method, FirstPayment::Try(Presence::OnSession))?,
+            Mode::Subscription => {
+                self.subscribe_for(&mut session, method, FirstPayment::Try(Presence::OnSession))?
+            }
             Mode::Setup => session.setup_intent = Some(intent_id.to_owned()),
             Mode::Payment => {}
         }
@@ -175,12 +209,21 @@ impl World {
         Ok(())
     }
 
-    fn subscribe_for(&mut self, session: &mut CheckoutSession, method: Option<String>, first_payment: FirstPayment) -> ApiResult<()> {
+    fn subscribe_for(
+        &mut self,
+        session: &mut CheckoutSession,
+        method: Option<String>,
+        first_payment: FirstPayment,
+    ) -> ApiResult<()> {
         let data = session.subscription_data.clone();
         let trial_end = data.trial_end.or_else(|| data.trial_days.map(|days| self.now + days * 86_400));
         let id = self.subscribe(NewSubscription {
             customer: session.customer.clone().unwrap_or_default(),
-            items: session.lines.iter().map(|line| (line.price.clone(), line.quantity, Metadata::new())).collect(),
+            items: session
+                .lines
+                .iter()
+                .map(|line| (line.price.clone(), line.quantity, Metadata::new()))
+                .collect(),
             metadata: data.metadata,
             description: data.description,
             trial_end,
@@ -195,7 +238,8 @@ impl World {
             save_default_payment_method: "off".to_owned(),
             first_payment,
         })?;
-        session.invoice = self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());
+        session.invoice =
+            self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());
         session.subscription = Some(id);
         Ok(())
     }

@@ -51,6 +51,30 @@ impl World {
         Ok((session.clone(), configuration))
     }
 
+    /// Opens a session for a customer with the default configuration; the path of its page.
+    pub(crate) fn open_portal(&mut self, customer: &str) -> ApiResult<String> {
+        let customer = self.live_customer(customer, "customer")?;
+        let configuration = self
+            .portal_configurations
+            .iter()
+            .find(|configuration| configuration.is_default)
+            .map(|found| found.id.clone());
+        let token = format!("test_{}", self.chance.text(40));
+        let session = PortalSession {
+            id: self.chance.id("bps_"),
+            created: self.now,
+            customer: customer.id,
+            configuration: configuration.unwrap_or_default(),
+            return_url: None,
+            locale: None,
+            flow: serde_json::Value::Null,
+            url: format!("{}/p/session/{token}", self.public_url),
+            token: token.clone(),
+        };
+        self.portal_sessions.put(session);
+        Ok(format!("/p/session/{token}"))
+    }
+
     fn portal_subscription(&self, token: &str, id: &str) -> ApiResult<(Subscription, PortalConfiguration)> {
         let (session, configuration) = self.portal_by_token(token)?;
         let subscription = need(&self.subscriptions, id, "subscription")?;
@@ -64,10 +88,15 @@ impl World {
     pub(crate) fn portal_cancel(&mut self, token: &str, id: &str) -> ApiResult<i64> {
         let (subscription, configuration) = self.portal_subscription(token, id)?;
         if !configuration.subscription_cancel {
-            return Err(ApiError::rule("The portal is not configured to let customers cancel. Nothing changed."));
+            return Err(ApiError::rule(
+                "The portal is not configured to let customers cancel. Nothing changed.",
+            ));
         }
         if configuration.cancel_mode == "immediately" {
-            let details = CancellationDetails { reason: Some("cancellation_requested".to_owned()), ..CancellationDetails::default() };
+            let details = CancellationDetails {
+                reason: Some("cancellation_requested".to_owned()),
+                ..CancellationDetails::default()
+            };
             let prorate = configuration.cancel_proration != "none";
             let invoice = configuration.cancel_proration == "always_invoice";
             self.cancel_now(id, CancelNow { invoice, prorate, details })?;
@@ -81,7 +110,9 @@ impl World {
     pub(crate) fn portal_resume(&mut self, token: &str, id: &str) -> ApiResult<()> {
         let (subscription, _) = self.portal_subscription(token, id)?;
         if subscription.status.is_terminal() {
-            return Err(ApiError::rule("This subscription has ended and cannot be resumed. Nothing changed."));
+            return Err(ApiError::rule(
+                "This subscription has ended and cannot be resumed. Nothing changed.",
+            ));
         }
         self.set_cancel_at(id, None);
         Ok(())
@@ -104,8 +135,14 @@ impl World {
     /// Changes the plan. A payment that would fail refuses the change.
     pub(crate) fn portal_change_plan(&mut self, token: &str, id: &str, price: &str) -> ApiResult<()> {
         let (subscription, configuration) = self.portal_subscription(token, id)?;
-        if !self.portal_prices(&configuration, &subscription.currency).iter().any(|offered| offered.id == price) {
-            return Err(ApiError::rule("This price is not offered in the portal. Nothing changed.").param("price"));
+        if !self
+            .portal_prices(&configuration, &subscription.currency)
+            .iter()
+            .any(|offered| offered.id == price)
+        {
+            return Err(
+                ApiError::rule("This price is not offered in the portal. Nothing changed.").param("price")
+            );
         }
         let item = subscription.items.first().map(|item| item.id.clone());
         let proration = match configuration.update_proration.as_str() {
@@ -128,7 +165,9 @@ impl World {
     pub(crate) fn portal_change_card(&mut self, token: &str, method: &str) -> ApiResult<i64> {
         let (session, configuration) = self.portal_by_token(token)?;
         if !configuration.payment_method_update {
-            return Err(ApiError::rule("The portal is not configured to let customers change their card. Nothing changed."));
+            return Err(ApiError::rule(
+                "The portal is not configured to let customers change their card. Nothing changed.",
+            ));
         }
         let customer_id = session.customer;
         let method = self.resolve_method(method, "payment_method")?;
@@ -140,15 +179,24 @@ impl World {
         customer.default_payment_method = Some(method.clone());
         self.emit_change("customer.updated", &before, customer.render());
         self.customers.put(customer);
-        let running: Vec<Subscription> =
-            self.subscriptions.of(&customer_id).filter(|subscription| !subscription.status.is_terminal()).cloned().collect();
+        let running: Vec<Subscription> = self
+            .subscriptions
+            .of(&customer_id)
+            .filter(|subscription| !subscription.status.is_terminal())
+            .cloned()
+            .collect();
         let mut paid = 0;
         for subscription in running {
             if subscription.default_payment_method.is_some() {
-                self.change_subscription(&subscription.id, |subscription| subscription.default_payment_method = Some(method.clone()));
+                self.change_subscription(&subscription.id, |subscription| {
+                    subscription.default_payment_method = Some(method.clone())
+                });
             }
             let open = subscription.latest_invoice.as_ref().and_then(|id| self.invoices.get(id));
-            if let Some((id, owed)) = open.filter(|invoice| invoice.is_open()).map(|invoice| (invoice.id.clone(), invoice.remaining())) {
+            if let Some((id, owed)) = open
+                .filter(|invoice| invoice.is_open())
+                .map(|invoice| (invoice.id.clone(), invoice.remaining()))
+            {
                 self.pay_invoice(&id, Some(method.clone()), Presence::OffSession)?;
                 paid += owed;
             }

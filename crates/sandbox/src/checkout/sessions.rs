@@ -16,7 +16,10 @@ impl World {
     pub(crate) fn expire_session(&mut self, id: &str) -> ApiResult<()> {
         let mut session = need(&self.sessions, id, "session")?;
         if session.status != SessionStatus::Open {
-            let message = format!("Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `{}`.", session.status.as_str());
+            let message = format!(
+                "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `{}`.",
+                session.status.as_str()
+            );
             return Err(ApiError::state("checkout_session_not_open", message).param("session"));
         }
         if let Some(intent) = session.pending_intent.take() {

@@ -21,12 +21,20 @@ pub(crate) const GENERIC: Decline = decline("generic_decline", "Your card was de
 const INSUFFICIENT: Decline = decline("insufficient_funds", "Your card has insufficient funds.");
 const LOST: Decline = decline("lost_card", "Your card was declined.");
 const STOLEN: Decline = decline("stolen_card", "Your card was declined.");
-const VELOCITY: Decline = decline("card_velocity_exceeded", "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.");
+const VELOCITY: Decline = decline(
+    "card_velocity_exceeded",
+    "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
+);
 const BLOCKED: Decline = decline("fraudulent", "Your card was declined.");
-const EXPIRED: Decline = Decline { code: "expired_card", decline_code: None, message: "Your card has expired." };
-const BAD_CVC: Decline = Decline { code: "incorrect_cvc", decline_code: None, message: "Your card's security code is incorrect." };
-const PROCESSING: Decline =
-    Decline { code: "processing_error", decline_code: None, message: "An error occurred while processing your card. Try again in a little bit." };
+const EXPIRED: Decline =
+    Decline { code: "expired_card", decline_code: None, message: "Your card has expired." };
+const BAD_CVC: Decline =
+    Decline { code: "incorrect_cvc", decline_code: None, message: "Your card's security code is incorrect." };
+const PROCESSING: Decline = Decline {
+    code: "processing_error",
+    decline_code: None,
+    message: "An error occurred while processing your card. Try again in a little bit.",
+};
 /// The issuer wants the customer, who is not there.
 pub(crate) const AUTHENTICATION_REQUIRED: Decline = Decline {
     code: "authentication_required",
@@ -37,7 +45,10 @@ pub(crate) const AUTHENTICATION_REQUIRED: Decline = Decline {
 impl Decline {
     /// Whether trying the same card again is pointless.
     pub(crate) fn is_hard(&self) -> bool {
-        matches!(self.decline_code, Some("lost_card" | "stolen_card" | "authentication_required" | "fraudulent"))
+        matches!(
+            self.decline_code,
+            Some("lost_card" | "stolen_card" | "authentication_required" | "fraudulent")
+        )
     }
 }
 
@@ -93,7 +104,12 @@ const fn declined(number: &'static str, tokens: &'static [&'static str], decline
     TestCard { decline: Some(decline), refuses_attachment: true, ..good(number, tokens, "visa") }
 }
 
-const fn challenged(number: &'static str, tokens: &'static [&'static str], challenge: Challenge, decline: Option<Decline>) -> TestCard {
+const fn challenged(
+    number: &'static str,
+    tokens: &'static [&'static str],
+    challenge: Challenge,
+    decline: Option<Decline>,
+) -> TestCard {
     TestCard { challenge, decline, ..good(number, tokens, "visa") }
 }
 
@@ -101,7 +117,12 @@ const fn followed(number: &'static str, tokens: &'static [&'static str], afterma
     TestCard { aftermath, ..good(number, tokens, "visa") }
 }
 
-const fn disputed(number: &'static str, tokens: &'static [&'static str], reason: &'static str, inquiry: bool) -> TestCard {
+const fn disputed(
+    number: &'static str,
+    tokens: &'static [&'static str],
+    reason: &'static str,
+    inquiry: bool,
+) -> TestCard {
     followed(number, tokens, Aftermath::Dispute { reason, inquiry })
 }
 
@@ -117,22 +138,47 @@ const CARDS: &[TestCard] = &[
     good("6200000000000005", &["unionpay"], "unionpay"),
     good("3056930009020004", &["diners"], "diners"),
     declined("4000000000000002", &["visa_chargeDeclined", "chargeDeclined"], GENERIC),
-    declined("4000000000009995", &["visa_chargeDeclinedInsufficientFunds", "chargeDeclinedInsufficientFunds"], INSUFFICIENT),
+    declined(
+        "4000000000009995",
+        &["visa_chargeDeclinedInsufficientFunds", "chargeDeclinedInsufficientFunds"],
+        INSUFFICIENT,
+    ),
     declined("4000000000009987", &["visa_chargeDeclinedLostCard", "chargeDeclinedLostCard"], LOST),
     declined("4000000000009979", &["visa_chargeDeclinedStolenCard", "chargeDeclinedStolenCard"], STOLEN),
     declined("4000000000000069", &["chargeDeclinedExpiredCard", "visa_chargeDeclinedExpiredCard"], EXPIRED),
     declined("4000000000000127", &["chargeDeclinedIncorrectCvc", "visa_chargeDeclinedIncorrectCvc"], BAD_CVC),
-    declined("4000000000000119", &["chargeDeclinedProcessingError", "visa_chargeDeclinedProcessingError"], PROCESSING),
-    declined("4000000000006975", &["visa_chargeDeclinedVelocityLimitExceeded", "chargeDeclinedVelocityLimitExceeded"], VELOCITY),
-    TestCard { refuses_attachment: false, ..declined("4000000000000341", &["chargeCustomerFail", "visa_chargeCustomerFail"], GENERIC) },
+    declined(
+        "4000000000000119",
+        &["chargeDeclinedProcessingError", "visa_chargeDeclinedProcessingError"],
+        PROCESSING,
+    ),
+    declined(
+        "4000000000006975",
+        &["visa_chargeDeclinedVelocityLimitExceeded", "chargeDeclinedVelocityLimitExceeded"],
+        VELOCITY,
+    ),
+    TestCard {
+        refuses_attachment: false,
+        ..declined("4000000000000341", &["chargeCustomerFail", "visa_chargeCustomerFail"], GENERIC)
+    },
     challenged("4000002500003155", &["authenticationRequiredOnSetup"], Challenge::UntilSetUp, None),
     challenged("4000002760003184", &["authenticationRequired"], Challenge::Always, None),
     challenged("4000003800000446", &["authenticationRequiredSetupForOffSession"], Challenge::OnSession, None),
-    challenged("4000008260003178", &["authenticationRequiredChargeDeclinedInsufficientFunds"], Challenge::Always, Some(INSUFFICIENT)),
+    challenged(
+        "4000008260003178",
+        &["authenticationRequiredChargeDeclinedInsufficientFunds"],
+        Challenge::Always,
+        Some(INSUFFICIENT),
+    ),
     challenged("4000000000003220", &["threeDSecure2Required"], Challenge::Always, None),
     good("4000000000003055", &["threeDSecureOptional"], "visa"),
     challenged("4000008400001629", &["threeDSecureRequiredChargeDeclined"], Challenge::Always, Some(GENERIC)),
-    challenged("4000008400001280", &["threeDSecureRequiredProcessingError"], Challenge::Always, Some(PROCESSING)),
+    challenged(
+        "4000008400001280",
+        &["threeDSecureRequiredProcessingError"],
+        Challenge::Always,
+        Some(PROCESSING),
+    ),
     disputed("4000000000000259", &["createDispute"], "fraudulent", false),
     disputed("4000000000002685", &["createDisputeProductNotReceived"], "product_not_received", false),
     disputed("4000000000001976", &["createDisputeInquiry"], "fraudulent", true),

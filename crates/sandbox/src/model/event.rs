@@ -1,11 +1,30 @@
 //! Events and the endpoints that hear of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
+
+/// What became of an event at one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fate {
+    Waiting,
+    Answered(u16),
+    Failed,
+    Dropped,
+}
+
+/// The attempts to deliver an event to one endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeliveryNote {
+    pub(crate) url: String,
+    pub(crate) attempts: u32,
+    pub(crate) fate: Fate,
+}
 
 /// Something that happened to an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +43,8 @@ pub(crate) struct Event {
     pub(crate) pending: Vec<String>,
     /// Whether an endpoint has refused it for good, or the network lost it.
     pub(crate) failed: bool,
+    /// What became of it, by endpoint.
+    pub(crate) notes: BTreeMap<String, DeliveryNote>,
 }
 
 impl Stored for Event {

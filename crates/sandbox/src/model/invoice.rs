@@ -48,7 +48,9 @@ impl Line {
     fn pricing(&self) -> Value {
         let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
         match details {
-            Some(details) => json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount.to_string() }),
+            Some(details) => {
+                json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount.to_string() })
+            }
             None => Value::Null,
         }
     }
@@ -224,9 +226,10 @@ impl Invoice {
     pub(crate) fn remaining(&self) -> i64 {
         match self.status {
             InvoiceStatus::Void => 0,
-            InvoiceStatus::Draft | InvoiceStatus::Open | InvoiceStatus::Paid | InvoiceStatus::Uncollectible => {
-                (self.amount_due - self.amount_paid).max(0)
-            }
+            InvoiceStatus::Draft
+            | InvoiceStatus::Open
+            | InvoiceStatus::Paid
+            | InvoiceStatus::Uncollectible => (self.amount_due - self.amount_paid).max(0),
         }
     }
 

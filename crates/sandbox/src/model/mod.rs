@@ -7,6 +7,7 @@ pub(crate) mod checkout;
 pub(crate) mod customer;
 pub(crate) mod event;
 pub(crate) mod invoice;
+pub(crate) mod money;
 pub(crate) mod payment;
 pub(crate) mod portal;
 pub(crate) mod product;

@@ -40,7 +40,8 @@ impl Stored for Product {
 impl Product {
     /// The object.
     pub(crate) fn render(&self) -> Value {
-        let features: Vec<Value> = self.marketing_features.iter().map(|name| json!({ "name": name })).collect();
+        let features: Vec<Value> =
+            self.marketing_features.iter().map(|name| json!({ "name": name })).collect();
         Shape::Product.with(json!({
             "id": self.id,
             "created": self.created,

@@ -28,7 +28,12 @@ impl SubscriptionStatus {
     pub(crate) const fn is_terminal(self) -> bool {
         match self {
             Self::IncompleteExpired | Self::Canceled => true,
-            Self::Incomplete | Self::Trialing | Self::Active | Self::PastDue | Self::Unpaid | Self::Paused => false,
+            Self::Incomplete
+            | Self::Trialing
+            | Self::Active
+            | Self::PastDue
+            | Self::Unpaid
+            | Self::Paused => false,
         }
     }
 }

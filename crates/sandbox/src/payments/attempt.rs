@@ -105,7 +105,13 @@ impl World {
     }
 
     /// Tries to take the payment. What a success means for an invoice or a checkout session follows at once.
-    pub(crate) fn attempt_payment(&mut self, intent_id: &str, method_id: &str, presence: Presence, authenticated: bool) -> ApiResult<Attempt> {
+    pub(crate) fn attempt_payment(
+        &mut self,
+        intent_id: &str,
+        method_id: &str,
+        presence: Presence,
+        authenticated: bool,
+    ) -> ApiResult<Attempt> {
         let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
         intent.payment_method = Some(method_id.to_owned());
@@ -141,7 +147,13 @@ impl World {
         Ok(attempt)
     }
 
-    fn refuse_payment(&mut self, mut intent: PaymentIntent, method: &PaymentMethod, decline: &Decline, authenticated: bool) {
+    fn refuse_payment(
+        &mut self,
+        mut intent: PaymentIntent,
+        method: &PaymentMethod,
+        decline: &Decline,
+        authenticated: bool,
+    ) {
         let charge = self.add_charge(&intent, method, authenticated, Some(decline));
         intent.status = IntentStatus::RequiresPaymentMethod;
         intent.payment_method = None;
@@ -160,10 +172,17 @@ impl World {
         Ok(Attempt::Declined(AUTHENTICATION_REQUIRED))
     }
 
-    fn add_charge(&mut self, intent: &PaymentIntent, method: &PaymentMethod, authenticated: bool, refused: Option<&Decline>) -> String {
+    fn add_charge(
+        &mut self,
+        intent: &PaymentIntent,
+        method: &PaymentMethod,
+        authenticated: bool,
+        refused: Option<&Decline>,
+    ) -> String {
         let id = self.chance.id("ch_");
         let paid = refused.is_none();
-        let balance_transaction = paid.then(|| self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()));
+        let balance_transaction =
+            paid.then(|| self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()));
         let charge = Charge {
             id: id.clone(),
             created: self.now,
@@ -225,12 +244,18 @@ impl World {
         let method_id = match (intent.status, &intent.payment_method) {
             (IntentStatus::RequiresAction, Some(method)) => method.clone(),
             _ => {
-                return Err(ApiError::state("payment_intent_unexpected_state", "This payment does not wait for an authentication. No money moved."));
+                return Err(ApiError::state(
+                    "payment_intent_unexpected_state",
+                    "This payment does not wait for an authentication. No money moved.",
+                ));
             }
         };
         if success {
             if self.invoice_closed(&intent) {
-                return Err(ApiError::state("payment_intent_unexpected_state", "The invoice of this payment is closed. No money moved."));
+                return Err(ApiError::state(
+                    "payment_intent_unexpected_state",
+                    "The invoice of this payment is closed. No money moved.",
+                ));
             }
             let attempt = self.attempt_payment(intent_id, &method_id, Presence::OnSession, true)?;
             if let (Attempt::Declined(_), Some(invoice)) = (attempt, &intent.invoice) {

@@ -1,17 +1,31 @@
 //! The account's balance: one entry for each movement, with the provider's fee.
 
-use crate::model::payment::BalanceTransaction;
+use crate::model::money::BalanceTransaction;
 use crate::state::world::World;
 
 impl World {
     /// Books a charge; the id of its entry.
-    pub(crate) fn book_charge(&mut self, charge: &str, amount: i64, currency: &str, description: Option<String>) -> String {
+    pub(crate) fn book_charge(
+        &mut self,
+        charge: &str,
+        amount: i64,
+        currency: &str,
+        description: Option<String>,
+    ) -> String {
         let fee = round_fraction(amount, self.settings.fee_basis_points, 10_000);
         self.book("charge", charge, amount, fee, currency, description).id
     }
 
     /// Books any movement.
-    pub(crate) fn book(&mut self, kind: &str, source: &str, amount: i64, fee: i64, currency: &str, description: Option<String>) -> BalanceTransaction {
+    pub(crate) fn book(
+        &mut self,
+        kind: &str,
+        source: &str,
+        amount: i64,
+        fee: i64,
+        currency: &str,
+        description: Option<String>,
+    ) -> BalanceTransaction {
         let entry = BalanceTransaction {
             id: self.chance.id("txn_"),
             created: self.now,
@@ -34,7 +48,7 @@ pub(crate) fn round_fraction(amount: i64, part: i64, whole: i64) -> i64 {
         return 0;
     }
     let (product, whole) = (i128::from(amount) * i128::from(part), i128::from(whole));
-    let rounded = (product.abs() * 2 + whole) / (whole * 2) * product.signum();
+    let rounded = product.abs() / whole * product.signum();
     i64::try_from(rounded).unwrap_or(if rounded > 0 { i64::MAX } else { i64::MIN })
 }
 

@@ -1,6 +1,6 @@
 //! Disputes: opened by certain test cards, answered with evidence that decides them.
 
-use crate::model::payment::{Dispute, DisputeStatus};
+use crate::model::money::{Dispute, DisputeStatus};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -18,7 +18,14 @@ impl World {
         let mut entries = Vec::new();
         if !inquiry {
             let description = Some(format!("Chargeback withdrawal for {charge_id}"));
-            entries.push(self.book("adjustment", &id, -charge.amount, DISPUTE_FEE, &charge.currency, description));
+            entries.push(self.book(
+                "adjustment",
+                &id,
+                -charge.amount,
+                DISPUTE_FEE,
+                &charge.currency,
+                description,
+            ));
         }
         let dispute = Dispute {
             id,
@@ -48,7 +55,9 @@ impl World {
     pub(crate) fn close_dispute(&mut self, id: &str, won: bool) -> ApiResult<()> {
         let mut dispute = need(&self.disputes, id, "dispute")?;
         match dispute.status {
-            DisputeStatus::NeedsResponse => dispute.status = if won { DisputeStatus::Won } else { DisputeStatus::Lost },
+            DisputeStatus::NeedsResponse => {
+                dispute.status = if won { DisputeStatus::Won } else { DisputeStatus::Lost }
+            }
             DisputeStatus::WarningNeedsResponse => dispute.status = DisputeStatus::WarningClosed,
             DisputeStatus::WarningClosed | DisputeStatus::Won | DisputeStatus::Lost => {
                 return Err(ApiError::rule("This dispute is already closed."));
@@ -57,7 +66,14 @@ impl World {
         let reinstated = dispute.status == DisputeStatus::Won;
         if reinstated {
             let description = Some(format!("Chargeback reversal for {}", dispute.charge));
-            let entry = self.book("adjustment", &dispute.id, dispute.amount, -DISPUTE_FEE, &dispute.currency, description);
+            let entry = self.book(
+                "adjustment",
+                &dispute.id,
+                dispute.amount,
+                -DISPUTE_FEE,
+                &dispute.currency,
+                description,
+            );
             dispute.balance_transactions.push(entry);
             self.charges.edit(&dispute.charge, |charge| charge.disputed = false);
         }

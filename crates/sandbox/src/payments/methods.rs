@@ -25,18 +25,32 @@ impl World {
     /// Makes a payment method from what was typed; nothing but the last digits is kept.
     pub(crate) fn card_from_typed(&mut self, typed: &TypedCard) -> ApiResult<String> {
         if !luhn(&typed.number) {
-            return Err(ApiError::card("incorrect_number", None, "Your card number is incorrect.").param("number"));
+            return Err(
+                ApiError::card("incorrect_number", None, "Your card number is incorrect.").param("number")
+            );
         }
         if !(1..=12).contains(&typed.exp_month) {
-            return Err(ApiError::card("invalid_expiry_month", None, "Your card's expiration month is invalid.").param("exp_month"));
+            return Err(ApiError::card(
+                "invalid_expiry_month",
+                None,
+                "Your card's expiration month is invalid.",
+            )
+            .param("exp_month"));
         }
         let year = if typed.exp_year < 100 { typed.exp_year + 2000 } else { typed.exp_year };
         if self.is_past(year, typed.exp_month) {
-            return Err(ApiError::card("invalid_expiry_year", None, "Your card's expiration year is invalid.").param("exp_year"));
+            return Err(ApiError::card(
+                "invalid_expiry_year",
+                None,
+                "Your card's expiration year is invalid.",
+            )
+            .param("exp_year"));
         }
         let cvc = typed.cvc.trim();
         if !cvc.is_empty() && (!(3..=4).contains(&cvc.len()) || digits(cvc) != cvc) {
-            return Err(ApiError::card("invalid_cvc", None, "Your card's security code is invalid.").param("cvc"));
+            return Err(
+                ApiError::card("invalid_cvc", None, "Your card's security code is invalid.").param("cvc")
+            );
         }
         let card = TestCard::by_number(&typed.number).ok_or_else(|| {
             let message = "Your card was declined. Your request was in test mode, but used a non test card. For a list of valid test cards, visit: https://stripe.com/docs/testing.";
@@ -46,14 +60,16 @@ impl World {
     }
 
     fn is_past(&self, year: i64, month: i64) -> bool {
-        let today = jiff::Timestamp::from_second(self.now).map(|now| now.to_zoned(jiff::tz::TimeZone::UTC).date());
+        let today =
+            jiff::Timestamp::from_second(self.now).map(|now| now.to_zoned(jiff::tz::TimeZone::UTC).date());
         today.is_ok_and(|today| (year, month) < (i64::from(today.year()), i64::from(today.month())))
     }
 
     /// Makes a payment method of a test card.
     pub(crate) fn add_card(&mut self, card: &TestCard, face: CardFace, billing_details: Value) -> String {
         let id = self.chance.id("pm_");
-        let mut details = json!({ "address": null, "email": null, "name": null, "phone": null, "tax_id": null });
+        let mut details =
+            json!({ "address": null, "email": null, "name": null, "phone": null, "tax_id": null });
         if let (Some(fields), Value::Object(given)) = (details.as_object_mut(), billing_details) {
             fields.extend(given);
         }
@@ -79,7 +95,8 @@ impl World {
         let token = reference.starts_with("pm_card_") || reference.starts_with("tok_");
         let card = TestCard::by_token(reference).filter(|_| token);
         let card = card.ok_or_else(|| ApiError::missing("PaymentMethod", reference, param))?;
-        let year = jiff::Timestamp::from_second(self.now).map_or(2030, |now| i64::from(now.to_zoned(jiff::tz::TimeZone::UTC).year()) + 1);
+        let year = jiff::Timestamp::from_second(self.now)
+            .map_or(2030, |now| i64::from(now.to_zoned(jiff::tz::TimeZone::UTC).year()) + 1);
         Ok(self.add_card(card, card.face(12, year), Value::Null))
     }
 
@@ -88,7 +105,11 @@ impl World {
         let mut method = need(&self.payment_methods, id, "payment_method")?;
         match method.customer.as_deref() {
             Some(owner) if owner == customer => return Ok(()),
-            Some(_) => return Err(ApiError::rule("The payment method you provided has already been attached to a customer.")),
+            Some(_) => {
+                return Err(ApiError::rule(
+                    "The payment method you provided has already been attached to a customer.",
+                ));
+            }
             None => {}
         }
         let card = method.test_card();
@@ -107,7 +128,9 @@ impl World {
     pub(crate) fn detach_method(&mut self, id: &str) -> ApiResult<()> {
         let mut method = need(&self.payment_methods, id, "payment_method")?;
         let Some(customer) = method.customer.take() else {
-            return Err(ApiError::rule("The payment method you provided is not attached to a customer so detachment is impossible."));
+            return Err(ApiError::rule(
+                "The payment method you provided is not attached to a customer so detachment is impossible.",
+            ));
         };
         let object = method.render();
         self.payment_methods.put(method);
@@ -137,7 +160,13 @@ impl World {
         subscription
             .and_then(|id| self.subscriptions.get(id))
             .and_then(|subscription| subscription.default_payment_method.clone())
-            .or_else(|| self.customers.get(customer).and_then(|customer| customer.default_payment_method.clone()))
-            .filter(|id| self.payment_methods.get(id).is_some_and(|method| method.customer.as_deref() == Some(customer)))
+            .or_else(|| {
+                self.customers.get(customer).and_then(|customer| customer.default_payment_method.clone())
+            })
+            .filter(|id| {
+                self.payment_methods
+                    .get(id)
+                    .is_some_and(|method| method.customer.as_deref() == Some(customer))
+            })
     }
 }

@@ -1,7 +1,8 @@
 //! Refunds: full and partial, never more than is left, and those that fail or wait.
 
 use crate::model::card::Aftermath;
-use crate::model::payment::{Charge, Refund, RefundStatus};
+use crate::model::money::{Refund, RefundStatus};
+use crate::model::payment::Charge;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -12,18 +13,27 @@ const SETTLES_AFTER: i64 = 3600;
 
 impl World {
     /// Refunds a charge; the whole rest when no amount is given. Answers the refund's id.
-    pub(crate) fn refund_charge(&mut self, charge_id: &str, amount: Option<i64>, reason: Option<String>, metadata: Metadata) -> ApiResult<String> {
+    pub(crate) fn refund_charge(
+        &mut self,
+        charge_id: &str,
+        amount: Option<i64>,
+        reason: Option<String>,
+        metadata: Metadata,
+    ) -> ApiResult<String> {
         let charge = need(&self.charges, charge_id, "charge")?;
         let amount = self.refundable_amount(&charge, amount)?;
         let id = self.chance.id("re_");
         let status = match charge.test_card().aftermath {
             Aftermath::RefundPends => RefundStatus::Pending,
-            Aftermath::Nothing | Aftermath::Dispute { .. } | Aftermath::RefundFails => RefundStatus::Succeeded,
+            Aftermath::Nothing | Aftermath::Dispute { .. } | Aftermath::RefundFails => {
+                RefundStatus::Succeeded
+            }
         };
         if charge.test_card().aftermath != Aftermath::Nothing {
             self.timers.set(self.now + SETTLES_AFTER, Timer::RefundSettles(id.clone()));
         }
-        let entry = self.book("refund", &id, -amount, 0, &charge.currency, Some("REFUND FOR CHARGE".to_owned()));
+        let entry =
+            self.book("refund", &id, -amount, 0, &charge.currency, Some("REFUND FOR CHARGE".to_owned()));
         let refund = Refund {
             id: id.clone(),
             created: self.now,
@@ -55,21 +65,33 @@ impl World {
 
     fn refundable_amount(&self, charge: &Charge, amount: Option<i64>) -> ApiResult<i64> {
         if !charge.paid {
-            return Err(ApiError::state("charge_not_refundable", format!("Charge {} failed, so there is nothing to refund. No money moved.", charge.id)));
+            return Err(ApiError::state(
+                "charge_not_refundable",
+                format!("Charge {} failed, so there is nothing to refund. No money moved.", charge.id),
+            ));
         }
         if charge.disputed {
-            return Err(ApiError::state("charge_disputed", format!("Charge {} has been charged back; cannot issue a refund. No money moved.", charge.id)));
+            return Err(ApiError::state(
+                "charge_disputed",
+                format!("Charge {} has been charged back; cannot issue a refund. No money moved.", charge.id),
+            ));
         }
         let left = charge.refundable();
         if left == 0 {
-            return Err(ApiError::state("charge_already_refunded", format!("Charge {} has already been refunded.", charge.id)));
+            return Err(ApiError::state(
+                "charge_already_refunded",
+                format!("Charge {} has already been refunded.", charge.id),
+            ));
         }
         let amount = amount.unwrap_or(left);
         if amount <= 0 {
             return Err(ApiError::invalid("parameter_invalid_integer", "amount", "Invalid positive integer"));
         }
         if amount > left {
-            let message = format!("Refund amount ({amount} {0}) is greater than unrefunded amount on charge ({left} {0})", charge.currency);
+            let message = format!(
+                "Refund amount ({amount} {0}) is greater than unrefunded amount on charge ({left} {0})",
+                charge.currency
+            );
             return Err(ApiError::rule(message).param("amount"));
         }
         Ok(amount)
@@ -81,7 +103,10 @@ impl World {
             return;
         };
         let before = refund.render();
-        let aftermath = self.charges.get(&refund.charge).map_or(Aftermath::Nothing, |charge| charge.test_card().aftermath);
+        let aftermath = self
+            .charges
+            .get(&refund.charge)
+            .map_or(Aftermath::Nothing, |charge| charge.test_card().aftermath);
         match (refund.status, aftermath) {
             (RefundStatus::Pending, _) => {
                 refund.status = RefundStatus::Succeeded;
@@ -91,7 +116,14 @@ impl World {
                 self.emit_change("charge.refund.updated", &before, after);
             }
             (RefundStatus::Succeeded, Aftermath::RefundFails) => {
-                let entry = self.book("refund_failure", id, refund.amount, 0, &refund.currency, Some("REFUND FAILURE".to_owned()));
+                let entry = self.book(
+                    "refund_failure",
+                    id,
+                    refund.amount,
+                    0,
+                    &refund.currency,
+                    Some("REFUND FAILURE".to_owned()),
+                );
                 refund.status = RefundStatus::Failed;
                 refund.failure_reason = Some("expired_or_canceled_card".to_owned());
                 refund.failure_balance_transaction = Some(entry.id);

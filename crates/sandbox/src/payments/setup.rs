@@ -47,7 +47,12 @@ impl World {
     }
 
     /// Tries to save the card.
-    pub(crate) fn attempt_setup(&mut self, intent_id: &str, method_id: &str, authenticated: bool) -> ApiResult<Attempt> {
+    pub(crate) fn attempt_setup(
+        &mut self,
+        intent_id: &str,
+        method_id: &str,
+        authenticated: bool,
+    ) -> ApiResult<Attempt> {
         let mut intent = need(&self.setup_intents, intent_id, "setup_intent")?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
         let card = method.test_card();
@@ -102,8 +107,12 @@ impl World {
     /// The 3-D Secure step of saving a card.
     pub(crate) fn authenticate_setup(&mut self, intent_id: &str, success: bool) -> ApiResult<Attempt> {
         let intent = need(&self.setup_intents, intent_id, "setup_intent")?;
-        let (IntentStatus::RequiresAction, Some(method)) = (intent.status, intent.payment_method.clone()) else {
-            return Err(ApiError::state("setup_intent_unexpected_state", "This card does not wait for an authentication."));
+        let (IntentStatus::RequiresAction, Some(method)) = (intent.status, intent.payment_method.clone())
+        else {
+            return Err(ApiError::state(
+                "setup_intent_unexpected_state",
+                "This card does not wait for an authentication.",
+            ));
         };
         if success {
             return self.attempt_setup(intent_id, &method, true);

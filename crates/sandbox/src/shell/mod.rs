@@ -30,7 +30,11 @@ impl Sandbox {
     }
 
     /// Serves HTTP and delivers webhooks until the shutdown future is done.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let deliveries = tokio::spawn(deliver::run(Arc::clone(&self), stopped));
         let app = self.router().into_make_service_with_connect_info::<Cut>();
@@ -48,7 +52,10 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
     let cut = request.extensions().get::<ConnectInfo<Cut>>().map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-        return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"error":{"type":"invalid_request_error","message":"The request is too large."}}"#);
+        return plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            r#"{"error":{"type":"invalid_request_error","message":"The request is too large."}}"#,
+        );
     };
     let request = HttpRequest {
         method: parts.method.as_str().to_owned(),
@@ -57,7 +64,9 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
         headers: parts
             .headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect(),
         body: body.to_vec(),
     };
@@ -76,7 +85,8 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
 
 fn convert(response: HttpResponse) -> Response {
     let mut converted = Response::new(Body::from(response.body));
-    *converted.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *converted.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             converted.headers_mut().insert(name, value);
@@ -94,7 +104,8 @@ fn plain(status: StatusCode, body: &'static str) -> Response {
 
 /// An answer whose body fails: the connection breaks even where it cannot be cut before the first byte.
 fn broken_off() -> Response {
-    let failure = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "a fault of the sandbox lost this answer");
+    let failure =
+        std::io::Error::new(std::io::ErrorKind::ConnectionReset, "a fault of the sandbox lost this answer");
     let stream = futures_util::stream::iter([Err::<Bytes, std::io::Error>(failure)]);
     Response::new(Body::from_stream(stream))
 }

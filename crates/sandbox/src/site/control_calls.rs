@@ -58,14 +58,20 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
         _ => return None,
     };
     let answer = match (request.method.as_str(), rest) {
-        ("POST", ["checkout_sessions", id, "complete"]) => read(request).and_then(|body: Complete| complete(sandbox, id, &body)),
+        ("POST", ["checkout_sessions", id, "complete"]) => {
+            read(request).and_then(|body: Complete| complete(sandbox, id, &body))
+        }
         ("POST", ["checkout_sessions", id, "abandon"]) => abandon(sandbox, id),
         ("POST", ["payment_intents" | "setup_intents", id, "authenticate"]) => {
             read(request).and_then(|body: Authenticate| authenticate(sandbox, id, &body))
         }
         ("GET", ["webhooks"]) => Ok(webhooks(sandbox)),
-        ("PUT", ["webhooks"]) => read(request).and_then(|policy: DeliveryPolicy| sandbox.set_delivery_policy(policy)).map(|()| webhooks(sandbox)),
-        ("POST", ["events", id, "deliver"]) => read(request).and_then(|body: Deliver| deliver(sandbox, id, &body)),
+        ("PUT", ["webhooks"]) => read(request)
+            .and_then(|policy: DeliveryPolicy| sandbox.set_delivery_policy(policy))
+            .map(|()| webhooks(sandbox)),
+        ("POST", ["events", id, "deliver"]) => {
+            read(request).and_then(|body: Deliver| deliver(sandbox, id, &body))
+        }
         ("GET", ["faults"]) => Ok(json!({ "faults": sandbox.faults() })),
         ("PUT", ["faults"]) => read_faults(request).map(|faults| {
             sandbox.set_faults(faults);
@@ -86,7 +92,9 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
             Ok(json!({ "reset": true }))
         }
         ("GET", ["snapshot"]) => Ok(sandbox.snapshot()),
-        ("PUT", ["snapshot"]) => read(request).and_then(|snapshot: Value| sandbox.restore(&snapshot)).map(|()| json!({ "restored": true })),
+        ("PUT", ["snapshot"]) => read(request)
+            .and_then(|snapshot: Value| sandbox.restore(&snapshot))
+            .map(|()| json!({ "restored": true })),
         _ => return None,
     };
     Some(match answer {
@@ -102,7 +110,9 @@ fn error_value(error: &SandboxError) -> Value {
 /// Reads a JSON body; an empty one is an empty object.
 fn read<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, SandboxError> {
     let body: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
-    serde_json::from_slice(body).map_err(|error| SandboxError::invalid(format!("The body is not what this call takes: {error}. Nothing changed.")))
+    serde_json::from_slice(body).map_err(|error| {
+        SandboxError::invalid(format!("The body is not what this call takes: {error}. Nothing changed."))
+    })
 }
 
 /// One fault, a list of them, or `{"faults": […]}`.
@@ -112,14 +122,20 @@ fn read_faults(request: &HttpRequest) -> Result<Vec<Fault>, SandboxError> {
         Value::Array(list) => list,
         Value::Object(mut fields) => match fields.remove("faults") {
             Some(Value::Array(list)) => list,
-            Some(_) => return Err(SandboxError::invalid("'faults' must be a list. Nothing changed.".to_owned())),
+            Some(_) => {
+                return Err(SandboxError::invalid("'faults' must be a list. Nothing changed.".to_owned()));
+            }
             None if fields.is_empty() => Vec::new(),
             None => vec![Value::Object(fields)],
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     };
     list.into_iter()
-        .map(|fault| serde_json::from_value(fault).map_err(|error| SandboxError::invalid(format!("A fault is malformed: {error}. Nothing changed."))))
+        .map(|fault| {
+            serde_json::from_value(fault).map_err(|error| {
+                SandboxError::invalid(format!("A fault is malformed: {error}. Nothing changed."))
+            })
+        })
         .collect()
 }
 
@@ -127,7 +143,9 @@ fn complete(sandbox: &Sandbox, id: &str, body: &Complete) -> Answer {
     let outcome = sandbox.complete_checkout(id, &body.payment_method)?;
     let session = sandbox.read(|world| world.object(id)).unwrap_or_default();
     Ok(match outcome {
-        CheckoutOutcome::Complete { redirect_url } => json!({ "status": "complete", "redirect_url": redirect_url, "session": session }),
+        CheckoutOutcome::Complete { redirect_url } => {
+            json!({ "status": "complete", "redirect_url": redirect_url, "session": session })
+        }
         CheckoutOutcome::RequiresAction { intent, url } => {
             json!({ "status": "requires_action", "payment_intent": intent, "url": url, "session": session })
         }
@@ -137,7 +155,10 @@ fn complete(sandbox: &Sandbox, id: &str, body: &Complete) -> Answer {
 /// The buyer goes away: nothing happens, the session stays open until its time is up.
 fn abandon(sandbox: &Sandbox, id: &str) -> Answer {
     let session = sandbox.read(|world| world.sessions.get(id).cloned());
-    let session = session.ok_or_else(|| SandboxError { status: 404, ..SandboxError::invalid(format!("No such checkout.session: '{id}'")) })?;
+    let session = session.ok_or_else(|| SandboxError {
+        status: 404,
+        ..SandboxError::invalid(format!("No such checkout.session: '{id}'"))
+    })?;
     Ok(json!({ "status": session.status.as_str(), "redirect_url": session.cancel_url }))
 }
 
@@ -145,13 +166,20 @@ fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
     let success = match body.outcome.as_str() {
         "success" => true,
         "failure" => false,
-        other => return Err(SandboxError::invalid(format!("'outcome' must be \"success\" or \"failure\", not \"{other}\". Nothing changed."))),
+        other => {
+            return Err(SandboxError::invalid(format!(
+                "'outcome' must be \"success\" or \"failure\", not \"{other}\". Nothing changed."
+            )));
+        }
     };
     let succeeded = sandbox.authenticate(id, success)?;
     let (intent, redirect) = sandbox.read(|world| {
         let session = world.payment_intents.get(id).and_then(|intent| intent.session.clone());
-        let session = session.or_else(|| world.setup_intents.get(id).and_then(|intent| intent.session.clone()));
-        let redirect = session.and_then(|session| world.sessions.get(&session)).and_then(crate::model::checkout::CheckoutSession::redirect_url);
+        let session =
+            session.or_else(|| world.setup_intents.get(id).and_then(|intent| intent.session.clone()));
+        let redirect = session
+            .and_then(|session| world.sessions.get(&session))
+            .and_then(crate::model::checkout::CheckoutSession::redirect_url);
         (world.object(id).unwrap_or_default(), redirect)
     });
     Ok(json!({ "succeeded": succeeded, "redirect_url": redirect.filter(|_| succeeded), "intent": intent }))
@@ -178,8 +206,9 @@ fn set_settings(sandbox: &Sandbox, request: &HttpRequest) -> Answer {
         if let (Some(fields), Value::Object(given)) = (merged.as_object_mut(), changes) {
             fields.extend(given);
         }
-        let settings: Settings =
-            serde_json::from_value(merged).map_err(|error| SandboxError::invalid(format!("The settings are malformed: {error}. Nothing changed.")))?;
+        let settings: Settings = serde_json::from_value(merged).map_err(|error| {
+            SandboxError::invalid(format!("The settings are malformed: {error}. Nothing changed."))
+        })?;
         world.settings = settings;
         Ok(json!(world.settings))
     })

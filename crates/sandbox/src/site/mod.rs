@@ -1,16 +1,63 @@
 //! Everything that is not the API: the control calls and the web pages, by path.
+//!
+//! The pages themselves are pure functions in [`crate::pages`]; here their views are filled and their forms read.
 
+mod buying;
 mod control_calls;
+mod frame;
+mod managing;
+mod operating;
+mod operating_view;
 
 use serde_json::json;
 
+use crate::pages;
 use crate::sandbox::Sandbox;
 use crate::wire::request::{HttpRequest, HttpResponse};
 
 /// Answers a request that is not for the API.
 pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
+    if is_foreign(request) {
+        let message = "This request comes from another site's page; the sandbox answers its own pages and programs only. Nothing changed.";
+        return HttpResponse::json(
+            403,
+            &json!({ "error": { "type": "invalid_request_error", "message": message } }),
+        );
+    }
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
-    control_calls::answer(sandbox, request, &segments).unwrap_or_else(|| not_found(request))
+    match (request.method.as_str(), segments.as_slice()) {
+        ("GET", _) if request.path == pages::STYLE_PATH => asset("text/css; charset=utf-8", pages::STYLE),
+        ("GET", _) if request.path == pages::SCRIPT_PATH => {
+            asset("text/javascript; charset=utf-8", pages::SCRIPT)
+        }
+        ("GET", [""]) => operating::index(sandbox, request),
+        (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
+        (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
+        ("GET", ["i", id]) => buying::invoice(sandbox, request, id),
+        (_, ["p", "session", token, rest @ ..]) => managing::portal(sandbox, request, token, rest),
+        ("GET", ["_sandbox"]) => operating::control(sandbox, request),
+        ("POST", ["_sandbox", "ui", rest @ ..]) => operating::act(sandbox, request, rest),
+        _ => control_calls::answer(sandbox, request, &segments).unwrap_or_else(|| not_found(request)),
+    }
+}
+
+/// Whether a browser says that another site's page sends this request, which could otherwise act in the developer's name.
+fn is_foreign(request: &HttpRequest) -> bool {
+    request.method != "GET" && request.header_value("sec-fetch-site").is_some_and(|site| site == "cross-site")
+}
+
+fn asset(kind: &str, text: &str) -> HttpResponse {
+    let headers = [
+        ("content-type", kind),
+        ("cache-control", "public, max-age=31536000, immutable"),
+        ("x-content-type-options", "nosniff"),
+    ];
+    HttpResponse {
+        status: 200,
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: text.as_bytes().to_vec(),
+        ..HttpResponse::default()
+    }
 }
 
 /// A 404 that every client library can read.

@@ -24,7 +24,9 @@ impl From<Chance> for u64 {
 impl Chance {
     /// A text of letters and digits.
     pub(crate) fn text(&mut self, length: usize) -> String {
-        (0..length).filter_map(|_| LETTERS.get(self.0.usize(0..LETTERS.len())).map(|byte| char::from(*byte))).collect()
+        (0..length)
+            .filter_map(|_| LETTERS.get(self.0.usize(0..LETTERS.len())).map(|byte| char::from(*byte)))
+            .collect()
     }
 
     /// An id: the prefix and random letters, of the length that such ids have.
@@ -45,10 +47,5 @@ impl Chance {
     /// Whether something of this probability (0 to 1) happens.
     pub(crate) fn happens(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.0.f64() < probability
-    }
-
-    /// Puts a list into random order.
-    pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
-        self.0.shuffle(list);
     }
 }

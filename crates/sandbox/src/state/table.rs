@@ -20,7 +20,11 @@ pub(crate) trait Stored: Clone {
 
 /// Objects in order of creation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(from = "Vec<T>", into = "Vec<T>", bound(serialize = "T: Stored + Serialize", deserialize = "T: Stored + Deserialize<'de>"))]
+#[serde(
+    from = "Vec<T>",
+    into = "Vec<T>",
+    bound(serialize = "T: Stored + Serialize", deserialize = "T: Stored + Deserialize<'de>")
+)]
 pub(crate) struct Table<T> {
     rows: BTreeMap<u64, T>,
     places: HashMap<String, u64>,

@@ -13,7 +13,8 @@ use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
-use crate::model::payment::{BalanceTransaction, Charge, Dispute, PaymentIntent, Refund, SetupIntent};
+use crate::model::money::{BalanceTransaction, Dispute, Refund};
+use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::subscription::Subscription;
@@ -129,9 +130,7 @@ impl World {
             "type": "standard",
             "country": "US",
             "default_currency": "usd",
-            "business_profile": { "name": "Sandbox" },
             "metadata": {},
-            "settings": { "dashboard": { "display_name": "Sandbox", "timezone": "Etc/UTC" } },
         }))
     }
 

@@ -1,8 +1,10 @@
 //! Turns changes into events, with the former values of what changed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use crate::model::event::Event;
+use crate::model::event::{DeliveryNote, Event, Fate};
 use crate::state::world::World;
 
 /// How long events are kept, in seconds.
@@ -41,6 +43,7 @@ impl World {
             idempotency_key: self.request.as_ref().and_then(|request| request.idempotency_key.clone()),
             pending: Vec::new(),
             failed: false,
+            notes: BTreeMap::new(),
         };
         self.outgoing.insert(at.min(self.outgoing.len()), event);
     }
@@ -51,7 +54,10 @@ impl World {
         if object.get("object").and_then(Value::as_str) == Some("invoice") {
             let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
             let intent = self.invoices.get(id).and_then(|invoice| invoice.payment_intent.clone());
-            let charge = intent.as_ref().and_then(|intent| self.payment_intents.get(intent)).and_then(|intent| intent.latest_charge.clone());
+            let charge = intent
+                .as_ref()
+                .and_then(|intent| self.payment_intents.get(intent))
+                .and_then(|intent| intent.latest_charge.clone());
             fields.insert("payment_intent".to_owned(), intent.map(Value::String).unwrap_or_default());
             fields.insert("charge".to_owned(), charge.map(Value::String).unwrap_or_default());
         }
@@ -61,13 +67,23 @@ impl World {
     /// Keeps the events of a request or a timer and queues their deliveries.
     pub(crate) fn flush_events(&mut self) {
         for mut event in std::mem::take(&mut self.outgoing) {
-            event.pending = self.endpoints.iter().filter(|endpoint| endpoint.hears(&event.kind)).map(|endpoint| endpoint.id.clone()).collect();
-            for endpoint in event.pending.clone() {
+            let hearing: Vec<_> =
+                self.endpoints.iter().filter(|endpoint| endpoint.hears(&event.kind)).cloned().collect();
+            event.pending = hearing.iter().map(|endpoint| endpoint.id.clone()).collect();
+            for endpoint in hearing {
+                let note = DeliveryNote { url: endpoint.url, attempts: 0, fate: Fate::Waiting };
+                event.notes.insert(endpoint.id.clone(), note);
+                let endpoint = endpoint.id;
                 self.queue_delivery(&mut event, &endpoint);
             }
             self.events.put(event);
         }
-        while let Some(old) = self.events.first().filter(|event| self.now - event.created > KEEP_SECONDS).map(|event| event.id.clone()) {
+        while let Some(old) = self
+            .events
+            .first()
+            .filter(|event| self.now - event.created > KEEP_SECONDS)
+            .map(|event| event.id.clone())
+        {
             self.events.remove(&old);
         }
     }

@@ -8,7 +8,12 @@ use serde_json::{Map, Value, json};
 const FIRST_OF_BASIL: &str = "2025-03-31";
 
 /// An object, and the former values of a change, as the version shows them.
-pub(crate) fn for_version(version: &str, object: &Value, previous: Option<&Value>, extra: &Map<String, Value>) -> (Value, Option<Value>) {
+pub(crate) fn for_version(
+    version: &str,
+    object: &Value,
+    previous: Option<&Value>,
+    extra: &Map<String, Value>,
+) -> (Value, Option<Value>) {
     let mut object = object.clone();
     let mut previous = previous.cloned();
     if version.get(..10).unwrap_or(version) < FIRST_OF_BASIL {
@@ -38,7 +43,8 @@ fn older_subscription(value: &mut Value) {
 
 /// `subscription`, `payment_intent`, `charge` and `paid` stood on the invoice, `price` on its lines.
 fn older_invoice(value: &mut Value, extra: &Map<String, Value>) {
-    let subscription = value.pointer("/parent/subscription_details/subscription").cloned().unwrap_or_default();
+    let subscription =
+        value.pointer("/parent/subscription_details/subscription").cloned().unwrap_or_default();
     let metadata = value.pointer("/parent/subscription_details/metadata").cloned().unwrap_or_default();
     let paid = value.get("status").and_then(Value::as_str) == Some("paid");
     if let Some(lines) = value.pointer_mut("/lines/data").and_then(Value::as_array_mut) {
@@ -66,7 +72,10 @@ fn older_line(line: &mut Value) {
         let kind = if details.is_object() { "subscription" } else { "invoiceitem" };
         fields.insert("type".to_owned(), json!(kind));
         fields.insert("proration".to_owned(), details.get("proration").cloned().unwrap_or(json!(false)));
-        fields.insert("subscription_item".to_owned(), details.get("subscription_item").cloned().unwrap_or_default());
+        fields.insert(
+            "subscription_item".to_owned(),
+            details.get("subscription_item").cloned().unwrap_or_default(),
+        );
         fields.insert("price".to_owned(), json!({ "id": price, "object": "price", "product": product }));
         fields.remove("parent");
         fields.remove("pricing");

@@ -24,14 +24,34 @@ pub struct DeliveryPolicy {
 
 impl Default for DeliveryPolicy {
     fn default() -> Self {
-        Self { paused: false, duplicate: 0.0, shuffle: 0.0, delay: 0.0, drop: 0.0, max_delay_seconds: 60, seed: None }
+        Self {
+            paused: false,
+            duplicate: 0.0,
+            shuffle: 0.0,
+            delay: 0.0,
+            drop: 0.0,
+            max_delay_seconds: 60,
+            seed: None,
+        }
     }
 }
 
 impl DeliveryPolicy {
     /// Names the first probability that is none.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        let named = [("duplicate", self.duplicate), ("shuffle", self.shuffle), ("delay", self.delay), ("drop", self.drop)];
+        let named = [
+            ("duplicate", self.duplicate),
+            ("shuffle", self.shuffle),
+            ("delay", self.delay),
+            ("drop", self.drop),
+        ];
         named.iter().find(|(_, value)| !(0.0..=1.0).contains(value)).map(|(name, _)| *name)
     }
+}
+
+/// A whole percentage (0 to 100) as a probability.
+pub(crate) fn share(percent: u32) -> f64 {
+    let percent = percent.min(100);
+    // Read as text, so that the nearest number is found without arithmetic.
+    format!("{}.{:02}", percent / 100, percent % 100).parse().unwrap_or(0.0)
 }

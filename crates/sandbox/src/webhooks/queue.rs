@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::older;
 use super::signature::signature_header;
-use crate::model::event::Event;
+use crate::model::event::{Event, Fate};
 use crate::state::world::{API_VERSION, World};
 
 /// A delivery to make: one signed HTTP request.
@@ -43,7 +43,7 @@ pub(crate) struct Queued {
     endpoint: String,
     attempt: usize,
     due: i64,
-    in_flight: bool,
+    pub(crate) in_flight: bool,
     /// Asked for by hand: passes a pause.
     by_hand: bool,
     concurrently: bool,
@@ -56,6 +56,9 @@ impl World {
         if self.policy_chance.happens(policy.drop) {
             event.pending.retain(|pending| pending != endpoint);
             event.failed = true;
+            if let Some(note) = event.notes.get_mut(endpoint) {
+                note.fate = Fate::Dropped;
+            }
             return;
         }
         let copies = if self.policy_chance.happens(policy.duplicate) { 2 } else { 1 };
@@ -87,7 +90,12 @@ impl World {
     /// Queues an event again, now, to every endpoint that hears of it; the number of deliveries.
     pub(crate) fn deliver_again(&mut self, event: &str, times: u32, concurrently: bool) -> Option<usize> {
         let kind = self.events.get(event)?.kind.clone();
-        let endpoints: Vec<String> = self.endpoints.iter().filter(|endpoint| endpoint.hears(&kind)).map(|endpoint| endpoint.id.clone()).collect();
+        let endpoints: Vec<String> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.hears(&kind))
+            .map(|endpoint| endpoint.id.clone())
+            .collect();
         for endpoint in &endpoints {
             for _ in 0..times {
                 self.enqueue(event, endpoint, self.now, true, concurrently);
@@ -132,7 +140,8 @@ impl World {
         let event = self.events.get(&queued.event)?;
         let endpoint = self.endpoints.get(&queued.endpoint).filter(|endpoint| endpoint.enabled)?;
         let version = endpoint.api_version.as_deref().unwrap_or(API_VERSION);
-        let (object, previous) = older::for_version(version, &event.object, event.previous.as_ref(), &event.older);
+        let (object, previous) =
+            older::for_version(version, &event.object, event.previous.as_ref(), &event.older);
         let body = serde_json::to_vec_pretty(&event.render(version, object, previous)).ok()?;
         let headers = vec![
             ("content-type".to_owned(), "application/json; charset=utf-8".to_owned()),
@@ -156,9 +165,20 @@ impl World {
             return;
         };
         let mut queued = self.deliveries.remove(index);
+        let fate = match outcome {
+            DeliveryOutcome::Answered(status) => Fate::Answered(status),
+            DeliveryOutcome::Failed => Fate::Failed,
+        };
+        self.events.edit(&queued.event, |event| {
+            if let Some(note) = event.notes.get_mut(&queued.endpoint) {
+                note.attempts += 1;
+                note.fate = fate;
+            }
+        });
         let received = matches!(outcome, DeliveryOutcome::Answered(status) if (200..300).contains(&status));
         if received {
-            self.events.edit(&queued.event, |event| event.pending.retain(|pending| *pending != queued.endpoint));
+            self.events
+                .edit(&queued.event, |event| event.pending.retain(|pending| *pending != queued.endpoint));
             return;
         }
         if queued.by_hand {
@@ -178,9 +198,12 @@ impl World {
         }
     }
 
-    /// When the next delivery is due, for whoever waits; `None` when nothing waits.
-    pub(crate) fn next_delivery_at(&self) -> Option<i64> {
-        let paused = self.policy.paused;
-        self.deliveries.iter().filter(|queued| !queued.in_flight && (queued.by_hand || !paused)).map(|queued| queued.due).min()
+    /// When the next attempt to deliver an event to an endpoint is due.
+    pub(crate) fn next_attempt(&self, event: &str, endpoint: &str) -> Option<i64> {
+        self.deliveries
+            .iter()
+            .filter(|queued| queued.event == event && queued.endpoint == endpoint && !queued.in_flight)
+            .map(|queued| queued.due)
+            .min()
     }
 }

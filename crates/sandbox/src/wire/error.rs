@@ -52,7 +52,8 @@ impl ApiError {
 
     /// A 404 for an object that does not exist.
     pub(crate) fn missing(label: &str, id: &str, param: &str) -> Self {
-        Self::new(404, "invalid_request_error", Some("resource_missing"), format!("No such {label}: '{id}'")).param(param)
+        Self::new(404, "invalid_request_error", Some("resource_missing"), format!("No such {label}: '{id}'"))
+            .param(param)
     }
 
     /// A 404 for a path that the API does not have.
@@ -99,7 +100,12 @@ impl ApiError {
             409 => Some("idempotency_key_in_use"),
             _ => None,
         };
-        Self::new(status, kind, code.or(default_code), message.unwrap_or("A fault of the sandbox answers this request."))
+        Self::new(
+            status,
+            kind,
+            code.or(default_code),
+            message.unwrap_or("A fault of the sandbox answers this request."),
+        )
     }
 
     /// Names the parameter that is wrong.
@@ -152,10 +158,16 @@ impl ApiError {
         let mut error = body.extra.clone();
         error.insert("type".to_owned(), json!(body.kind));
         error.insert("message".to_owned(), json!(body.message));
-        error.insert("request_log_url".to_owned(), json!(format!("https://dashboard.stripe.com/test/logs/{request_id}")));
+        error.insert(
+            "request_log_url".to_owned(),
+            json!(format!("https://dashboard.stripe.com/test/logs/{request_id}")),
+        );
         if let Some(code) = &body.code {
             error.insert("code".to_owned(), json!(code));
-            error.insert("doc_url".to_owned(), json!(format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"))));
+            error.insert(
+                "doc_url".to_owned(),
+                json!(format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"))),
+            );
         }
         if let Some(param) = &body.param {
             error.insert("param".to_owned(), json!(param));

@@ -9,22 +9,70 @@ const MAX_DEPTH: usize = 4;
 
 /// Names that a path can contain. They are checked before a call is carried out, so that a wrong name changes nothing.
 const NAMES: &[&str] = &[
-    "account", "application", "balance_transaction", "charge", "configuration", "confirmation_secret", "currency_options", "customer",
-    "customer_account", "data", "default_payment_method", "default_price", "default_source", "discounts", "failure_balance_transaction",
-    "invoice", "invoice_item_details", "invoice_settings", "items", "last_payment_error", "latest_charge", "latest_invoice", "line_items",
-    "lines", "on_behalf_of", "parent", "payment", "payment_intent", "payment_method", "payments", "pending_setup_intent", "plan", "price",
-    "price_details", "pricing", "product", "refunds", "schedule", "setup_intent", "source", "sources", "subscription",
-    "subscription_details", "subscription_item_details", "subscriptions", "tax", "tax_ids", "test_clock", "tiers", "total_details",
+    "account",
+    "application",
+    "balance_transaction",
+    "charge",
+    "configuration",
+    "confirmation_secret",
+    "currency_options",
+    "customer",
+    "customer_account",
+    "data",
+    "default_payment_method",
+    "default_price",
+    "default_source",
+    "discounts",
+    "failure_balance_transaction",
+    "invoice",
+    "invoice_item_details",
+    "invoice_settings",
+    "items",
+    "last_payment_error",
+    "latest_charge",
+    "latest_invoice",
+    "line_items",
+    "lines",
+    "on_behalf_of",
+    "parent",
+    "payment",
+    "payment_intent",
+    "payment_method",
+    "payments",
+    "pending_setup_intent",
+    "plan",
+    "price",
+    "price_details",
+    "pricing",
+    "product",
+    "refunds",
+    "schedule",
+    "setup_intent",
+    "source",
+    "sources",
+    "subscription",
+    "subscription_details",
+    "subscription_item_details",
+    "subscriptions",
+    "tax",
+    "tax_ids",
+    "test_clock",
+    "tiers",
+    "total_details",
 ];
 
 /// Checks paths before the call.
 pub(crate) fn check(paths: &[String]) -> ApiResult<()> {
     for path in paths {
         if path.split('.').count() > MAX_DEPTH {
-            return Err(ApiError::rule(format!("You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}")).param("expand"));
+            return Err(ApiError::rule(format!(
+                "You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}"
+            ))
+            .param("expand"));
         }
         if let Some(name) = path.split('.').find(|name| !NAMES.contains(name)) {
-            return Err(ApiError::rule(format!("This property cannot be expanded ({name}). Path: {path}")).param("expand"));
+            return Err(ApiError::rule(format!("This property cannot be expanded ({name}). Path: {path}"))
+                .param("expand"));
         }
     }
     Ok(())
@@ -48,7 +96,9 @@ fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiR
     }
     add_on_demand(world, value, name);
     let Some(field) = value.as_object_mut().and_then(|fields| fields.get_mut(*name)) else {
-        let message = format!("This property cannot be expanded ({name}). You may want to try expanding 'data.{name}' instead when listing. Path: {path}");
+        let message = format!(
+            "This property cannot be expanded ({name}). You may want to try expanding 'data.{name}' instead when listing. Path: {path}"
+        );
         return Err(ApiError::rule(message).param("expand"));
     };
     match field {
@@ -67,7 +117,11 @@ fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResul
     if let Value::String(id) = value {
         match world.object(id) {
             Some(object) => *value = object,
-            None => return Err(ApiError::rule(format!("This property cannot be expanded ({path}).")).param("expand")),
+            None => {
+                return Err(
+                    ApiError::rule(format!("This property cannot be expanded ({path}).")).param("expand")
+                );
+            }
         }
     }
     walk(world, value, rest, path)
@@ -84,18 +138,33 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
             listed(payments, format!("/v1/invoice_payments?invoice={id}"))
         }
         ("invoice", "confirmation_secret") => {
-            let intent = world.invoices.get(id).and_then(|invoice| invoice.payment_intent.as_ref()).and_then(|id| world.payment_intents.get(id));
-            intent.map(|intent| json!({ "client_secret": intent.client_secret, "type": "payment_intent" })).unwrap_or_default()
+            let intent = world
+                .invoices
+                .get(id)
+                .and_then(|invoice| invoice.payment_intent.as_ref())
+                .and_then(|id| world.payment_intents.get(id));
+            intent
+                .map(|intent| json!({ "client_secret": intent.client_secret, "type": "payment_intent" }))
+                .unwrap_or_default()
         }
         ("customer", "subscriptions") => {
-            let subscriptions = world.subscriptions.of(id).rev().filter(|subscription| !subscription.status.is_terminal());
-            listed(subscriptions.map(|subscription| subscription.render(&world.prices)).collect(), format!("/v1/customers/{id}/subscriptions"))
+            let subscriptions =
+                world.subscriptions.of(id).rev().filter(|subscription| !subscription.status.is_terminal());
+            listed(
+                subscriptions.map(|subscription| subscription.render(&world.prices)).collect(),
+                format!("/v1/customers/{id}/subscriptions"),
+            )
         }
-        ("customer", "tax") | ("price", "tiers" | "currency_options") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
+        ("customer", "tax") | ("price", "tiers" | "currency_options") | ("product", "default_price")
+            if value.get(name).is_none() =>
+        {
+            Value::Null
+        }
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
         ("checkout.session", "line_items") => {
-            let lines = world.sessions.get(id).map(|session| session.render_lines(&world.prices)).unwrap_or_default();
+            let lines =
+                world.sessions.get(id).map(|session| session.render_lines(&world.prices)).unwrap_or_default();
             listed(lines, format!("/v1/checkout/sessions/{id}/line_items"))
         }
         ("charge", "refunds") => {

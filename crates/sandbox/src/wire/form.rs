@@ -134,3 +134,114 @@ pub(crate) fn elements(tree: &Tree) -> Option<Vec<(&String, &Param)>> {
     indexed.sort_by_key(|(index, _, _)| *index);
     Some(indexed.into_iter().map(|(_, key, param)| (key, param)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(text: &str) -> Param {
+        Param::Text(text.to_owned())
+    }
+
+    fn tree(pairs: &[(&str, Param)]) -> Param {
+        Param::Tree(pairs.iter().map(|(name, param)| ((*name).to_owned(), param.clone())).collect())
+    }
+
+    #[test]
+    fn nested_names_are_read_raw_and_encoded() {
+        let expected = [
+            ("items", tree(&[("0", tree(&[("price", text("p")), ("quantity", text("2"))]))])),
+            ("metadata", tree(&[("a", text("é")), ("b", text(""))])),
+        ];
+        for form in [
+            "items[0][price]=p&items[0][quantity]=2&metadata[a]=%C3%A9&metadata[b]=",
+            "items%5B0%5D%5Bprice%5D=p&items%5B0%5D%5Bquantity%5D=2&metadata%5Ba%5D=%C3%A9&metadata%5Bb%5D=",
+        ] {
+            assert_eq!(Param::Tree(decode(form.as_bytes()).unwrap()), tree(&expected), "{form}");
+        }
+    }
+
+    #[test]
+    fn empty_brackets_append() {
+        let list = decode(b"expand[]=a&expand[]=b").unwrap();
+        assert_eq!(list.get("expand"), Some(&tree(&[("0", text("a")), ("1", text("b"))])));
+        let objects = decode(b"items[][price]=a&items[][quantity]=1&items[][price]=b").unwrap();
+        assert_eq!(
+            objects.get("items"),
+            Some(&tree(&[
+                ("0", tree(&[("price", text("a")), ("quantity", text("1"))])),
+                ("1", tree(&[("price", text("b"))]))
+            ]))
+        );
+    }
+
+    #[test]
+    fn elements_come_in_the_order_of_their_numbers() {
+        let Some(Param::Tree(list)) = decode(b"x[10]=k&x[9]=j&x[2]=c").unwrap().remove("x") else {
+            panic!("no tree")
+        };
+        let order: Vec<&str> = elements(&list).unwrap().iter().map(|(index, _)| index.as_str()).collect();
+        assert_eq!(order, ["2", "9", "10"]);
+    }
+
+    #[test]
+    fn malformed_forms_are_refused() {
+        assert_eq!(decode(b"a=%zz"), Err(FormError::Encoding));
+        assert_eq!(decode(b"a=%f"), Err(FormError::Encoding));
+        assert_eq!(decode(b"a=%ff"), Err(FormError::Encoding));
+        assert!(matches!(decode(b"a[b=1"), Err(FormError::Name(_))));
+        assert!(matches!(decode(b"[a]=1"), Err(FormError::Name(_))));
+        assert!(matches!(decode(b"a=1&a[b]=2"), Err(FormError::Conflict(_))));
+        assert!(matches!(decode(b"a[b]=2&a=1"), Err(FormError::Conflict(_))));
+        assert_eq!(decode("a[b][c][d][e][f][g][h][i][j][k]=1".as_bytes()), Err(FormError::TooLarge));
+        assert_eq!(decode("a=1&".repeat(5_001).as_bytes()), Err(FormError::TooLarge));
+    }
+
+    fn any_param() -> impl Strategy<Value = Param> {
+        let leaf = "\\PC{0,12}".prop_map(Param::Text);
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            proptest::collection::btree_map("[a-z_]{1,6}", inner, 1..4).prop_map(Param::Tree)
+        })
+    }
+
+    fn encode(name: &str, param: &Param, percent: bool, out: &mut String) {
+        match param {
+            Param::Tree(below) => {
+                for (key, param) in below {
+                    let (left, right) = if percent { ("%5B", "%5D") } else { ("[", "]") };
+                    encode(&format!("{name}{left}{key}{right}"), param, percent, out);
+                }
+            }
+            Param::Text(text) => {
+                let _ = write!(out, "&{name}=");
+                for byte in text.bytes() {
+                    let _ = if byte.is_ascii_alphanumeric() {
+                        write!(out, "{}", char::from(byte))
+                    } else {
+                        write!(out, "%{byte:02X}")
+                    };
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_read_back(tree in proptest::collection::btree_map("[a-z_]{1,6}", any_param(), 0..5), percent: bool) {
+            let mut form = String::new();
+            for (name, param) in &tree {
+                encode(name, param, percent, &mut form);
+            }
+            prop_assert_eq!(decode(form.as_bytes()).unwrap(), tree);
+        }
+
+        #[test]
+        fn no_input_breaks_the_decoder(raw: Vec<u8>) {
+            let _ = decode(&raw);
+        }
+    }
+}

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 const KEEP_SECONDS: i64 = 24 * 3600;
+/// Old answers are looked for each time this many have come.
+const PRUNE_EVERY: usize = 1024;
 
 /// An answer under its key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,12 +48,26 @@ impl Keys {
     }
 
     /// Keeps an answer.
-    pub(crate) fn keep(&mut self, key: &str, fingerprint: String, status: u16, body: String, request_id: &str, now: i64) {
-        self.answers.insert(key.to_owned(), Kept { fingerprint, status, body, request_id: request_id.to_owned(), at: now });
+    pub(crate) fn keep(
+        &mut self,
+        key: &str,
+        fingerprint: String,
+        status: u16,
+        body: String,
+        request_id: &str,
+        now: i64,
+    ) {
+        if self.answers.len() % PRUNE_EVERY == PRUNE_EVERY - 1 {
+            self.prune(now);
+        }
+        self.answers.insert(
+            key.to_owned(),
+            Kept { fingerprint, status, body, request_id: request_id.to_owned(), at: now },
+        );
     }
 
     /// Forgets what is too old.
-    pub(crate) fn prune(&mut self, now: i64) {
+    fn prune(&mut self, now: i64) {
         self.answers.retain(|_, kept| now - kept.at < KEEP_SECONDS);
     }
 }

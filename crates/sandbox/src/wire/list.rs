@@ -105,7 +105,10 @@ pub(crate) fn list_values(all: Vec<Value>, params: &Params<'_>, url: &str) -> Ap
     let after = params.text("starting_after")?.value();
     let skip = match after {
         None => 0,
-        Some(id) => all.iter().position(|value| value.get("id").and_then(Value::as_str) == Some(&id)).map_or(all.len(), |place| place + 1),
+        Some(id) => all
+            .iter()
+            .position(|value| value.get("id").and_then(Value::as_str) == Some(&id))
+            .map_or(all.len(), |place| place + 1),
     };
     let has_more = all.len() > skip + limit;
     let data: Vec<Value> = all.into_iter().skip(skip).take(limit).collect();

@@ -83,7 +83,11 @@ impl<'a> Params<'a> {
             Some(Param::Text(text)) => Ok(Field::Set(text.clone())),
             Some(Param::Tree(_)) => {
                 let full = self.full(name);
-                Err(ApiError::invalid("parameter_invalid_string", &full, format!("Invalid string: {full} must not be a set of values.")))
+                Err(ApiError::invalid(
+                    "parameter_invalid_string",
+                    &full,
+                    format!("Invalid string: {full} must not be a set of values."),
+                ))
             }
         }
     }
@@ -93,11 +97,15 @@ impl<'a> Params<'a> {
         let full = self.full(name);
         match self.text(name)? {
             Field::Set(text) => Ok(text),
-            Field::Absent => Err(ApiError::invalid("parameter_missing", &full, format!("Missing required param: {full}."))),
+            Field::Absent => {
+                Err(ApiError::invalid("parameter_missing", &full, format!("Missing required param: {full}.")))
+            }
             Field::Unset => Err(ApiError::invalid(
                 "parameter_invalid_empty",
                 &full,
-                format!("You passed an empty string for '{full}'. We assume empty values are an attempt to unset a parameter; however '{full}' cannot be unset. You should remove '{full}' from your request or supply a non-empty value."),
+                format!(
+                    "You passed an empty string for '{full}'. We assume empty values are an attempt to unset a parameter; however '{full}' cannot be unset. You should remove '{full}' from your request or supply a non-empty value."
+                ),
             )),
         }
     }
@@ -106,12 +114,18 @@ impl<'a> Params<'a> {
     pub(crate) fn int(&self, name: &str) -> ApiResult<Field<i64>> {
         let full = self.full(name);
         self.text(name)?.map(|text| {
-            text.parse::<i64>().map_err(|_| ApiError::invalid("parameter_invalid_integer", &full, format!("Invalid integer: {text}")))
+            text.parse::<i64>().map_err(|_| {
+                ApiError::invalid("parameter_invalid_integer", &full, format!("Invalid integer: {text}"))
+            })
         })
     }
 
     /// A whole number within bounds.
-    pub(crate) fn int_within(&self, name: &str, range: std::ops::RangeInclusive<i64>) -> ApiResult<Field<i64>> {
+    pub(crate) fn int_within(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> ApiResult<Field<i64>> {
         let full = self.full(name);
         self.int(name)?.map(|number| {
             if range.contains(&number) {
@@ -203,7 +217,10 @@ impl<'a> Params<'a> {
                         return Err(ApiError::rule("Metadata values must be strings.").param(&full));
                     };
                     if key.chars().count() > 40 || value.chars().count() > 500 {
-                        return Err(ApiError::rule("Metadata keys may have up to 40 characters and values up to 500.").param(&full));
+                        return Err(ApiError::rule(
+                            "Metadata keys may have up to 40 characters and values up to 500.",
+                        )
+                        .param(&full));
                     }
                     if value.is_empty() {
                         metadata.remove(key);
@@ -234,7 +251,11 @@ impl<'a> Params<'a> {
             };
             if !off {
                 let full = self.full(name);
-                return Err(ApiError::invalid("parameter_not_in_sandbox", &full, format!("The sandbox does not play '{full}' yet; leave it out.")));
+                return Err(ApiError::invalid(
+                    "parameter_not_in_sandbox",
+                    &full,
+                    format!("The sandbox does not play '{full}' yet; leave it out."),
+                ));
             }
         }
         Ok(())
@@ -246,8 +267,12 @@ fn to_json(param: &Param) -> Value {
         Param::Text(text) if text.is_empty() => Value::Null,
         Param::Text(text) => Value::String(text.clone()),
         Param::Tree(tree) => match elements(tree) {
-            Some(list) if !tree.is_empty() => Value::Array(list.into_iter().map(|(_, element)| to_json(element)).collect()),
-            _ => Value::Object(tree.iter().map(|(name, below)| (name.clone(), to_json(below))).collect::<Map<_, _>>()),
+            Some(list) if !tree.is_empty() => {
+                Value::Array(list.into_iter().map(|(_, element)| to_json(element)).collect())
+            }
+            _ => Value::Object(
+                tree.iter().map(|(name, below)| (name.clone(), to_json(below))).collect::<Map<_, _>>(),
+            ),
         },
     }
 }

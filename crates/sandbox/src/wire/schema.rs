@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use super::error::{ApiError, ApiResult};
 use super::form::{Param, Tree};
 
-static TABLE: LazyLock<Vec<Call>> = LazyLock::new(|| include_str!("params.txt").lines().filter_map(parse_line).collect());
+static TABLE: LazyLock<Vec<Call>> =
+    LazyLock::new(|| include_str!("params.txt").lines().filter_map(parse_line).collect());
 
 #[derive(Debug)]
 struct Call {
@@ -73,7 +74,11 @@ fn check_names(names: &Names, tree: &Tree, prefix: &str) -> ApiResult<()> {
     for (name, param) in tree {
         let full = if prefix.is_empty() { name.clone() } else { format!("{prefix}[{name}]") };
         let Some(kind) = names.get(name) else {
-            return Err(ApiError::invalid("parameter_unknown", &full, format!("Received unknown parameter: {full}")));
+            return Err(ApiError::invalid(
+                "parameter_unknown",
+                &full,
+                format!("Received unknown parameter: {full}"),
+            ));
         };
         check_kind(kind, param, &full)?;
     }
@@ -83,7 +88,11 @@ fn check_names(names: &Names, tree: &Tree, prefix: &str) -> ApiResult<()> {
 fn check_kind(kind: &Kind, param: &Param, full: &str) -> ApiResult<()> {
     match (kind, param) {
         (Kind::Free, _) | (_, Param::Text(_)) => Ok(()),
-        (Kind::Leaf, Param::Tree(_)) => Err(ApiError::invalid("parameter_invalid_string", full, format!("Invalid string: {full} must not be a set of values."))),
+        (Kind::Leaf, Param::Tree(_)) => Err(ApiError::invalid(
+            "parameter_invalid_string",
+            full,
+            format!("Invalid string: {full} must not be a set of values."),
+        )),
         (Kind::Object(names), Param::Tree(tree)) => check_names(names, tree, full),
         (Kind::Array(inner), Param::Tree(tree)) => {
             for (index, element) in tree {
@@ -104,7 +113,12 @@ fn parse_line(line: &str) -> Option<Call> {
     let (template, text) = rest.split_once(' ').unwrap_or((rest, ""));
     let segments = template.trim_matches('/').split('/').map(str::to_owned).collect();
     let mut chars = text.chars().peekable();
-    Some(Call { method: method.to_owned(), segments, template: template.to_owned(), params: parse_names(&mut chars) })
+    Some(Call {
+        method: method.to_owned(),
+        segments,
+        template: template.to_owned(),
+        params: parse_names(&mut chars),
+    })
 }
 
 fn parse_names(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Names {
@@ -141,4 +155,10 @@ fn parse_names(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Names {
         names.insert(name, if array { Kind::Array(None) } else { Kind::Leaf });
     }
     names
+}
+
+/// Every call of the table, as method and path: for the test that each one is carried out.
+#[cfg(test)]
+pub(crate) fn all_calls() -> Vec<(&'static str, &'static str)> {
+    TABLE.iter().map(|call| (call.method.as_str(), call.template.as_str())).collect()
 }

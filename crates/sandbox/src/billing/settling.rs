@@ -1,0 +1,160 @@
+//! How invoices end: paid, voided or written off, and what that means for their subscriptions.
+
+use crate::model::invoice::{InvoicePayment, InvoicePaymentStatus, InvoiceStatus};
+use crate::model::subscription::SubscriptionStatus;
+use crate::state::world::{World, need};
+use crate::wire::error::{ApiError, ApiResult};
+
+impl World {
+    /// The invoice is paid: by an intent, from the balance, or outside.
+    pub(crate) fn invoice_paid(&mut self, id: &str, intent: Option<&str>) {
+        let Some(mut invoice) = self.invoices.get(id).filter(|invoice| invoice.is_payable()).cloned() else {
+            return;
+        };
+        let method = intent
+            .and_then(|intent| self.payment_intents.get(intent))
+            .and_then(|intent| intent.payment_method.clone());
+        invoice.status = InvoiceStatus::Paid;
+        invoice.attempted = true;
+        if intent.is_some() && invoice.attempt_count == 0 {
+            invoice.attempt_count = 1;
+        }
+        invoice.amount_paid = invoice.amount_due;
+        invoice.next_payment_attempt = None;
+        invoice.transitions.paid = Some(self.now);
+        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
+        self.invoices.put(invoice);
+        for mut payment in
+            self.payments_of(id).into_iter().filter(|payment| payment.status == InvoicePaymentStatus::Open)
+        {
+            if intent == Some(payment.payment_intent.as_str()) {
+                payment.status = InvoicePaymentStatus::Paid;
+                payment.paid_at = Some(self.now);
+                let object = payment.render();
+                self.invoice_payments.put(payment);
+                self.emit("invoice_payment.paid", object);
+            } else {
+                self.close_payment(payment);
+            }
+        }
+        self.emit("invoice.paid", object.clone());
+        if intent.is_some() {
+            self.emit("invoice.payment_succeeded", object);
+        }
+        if let Some(subscription) = subscription {
+            self.subscription_paid(&subscription, id, method);
+        }
+    }
+
+    fn close_payment(&mut self, mut payment: InvoicePayment) {
+        self.cancel_intent(&payment.payment_intent.clone(), "void_invoice");
+        payment.status = InvoicePaymentStatus::Canceled;
+        payment.canceled_at = Some(self.now);
+        self.invoice_payments.put(payment);
+    }
+
+    /// What a paid invoice means for its subscription.
+    fn subscription_paid(&mut self, id: &str, invoice: &str, method: Option<String>) {
+        let Some(subscription) = self.subscriptions.get(id).cloned() else {
+            return;
+        };
+        let latest = subscription.latest_invoice.as_deref() == Some(invoice);
+        let revives = match subscription.status {
+            SubscriptionStatus::Incomplete
+            | SubscriptionStatus::PastDue
+            | SubscriptionStatus::Unpaid
+            | SubscriptionStatus::Paused => latest,
+            SubscriptionStatus::Trialing
+            | SubscriptionStatus::Active
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::IncompleteExpired => false,
+        };
+        let resumed = revives && subscription.status == SubscriptionStatus::Paused;
+        let saves = subscription.save_default_payment_method == "on_subscription"
+            && subscription.default_payment_method.is_none();
+        if revives || (saves && method.is_some()) {
+            self.change_subscription(id, |subscription| {
+                if revives {
+                    subscription.status = SubscriptionStatus::Active;
+                    subscription.paused_at = None;
+                }
+                if saves && method.is_some() {
+                    subscription.default_payment_method = method;
+                }
+            });
+        }
+        if resumed {
+            self.emit("customer.subscription.resumed", self.subscription_value(id));
+        }
+        if revives {
+            self.set_delinquent(&subscription.customer, false);
+        }
+    }
+
+    pub(crate) fn set_delinquent(&mut self, customer: &str, delinquent: bool) {
+        if let Some(mut customer) =
+            self.customers.get(customer).filter(|customer| customer.delinquent != delinquent).cloned()
+        {
+            let before = customer.render();
+            customer.delinquent = delinquent;
+            self.emit_change("customer.updated", &before, customer.render());
+            self.customers.put(customer);
+        }
+    }
+
+    /// Voids an open or uncollectible invoice.
+    pub(crate) fn void_invoice(&mut self, id: &str) -> ApiResult<()> {
+        let mut invoice = need(&self.invoices, id, "invoice")?;
+        if !matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible) {
+            return Err(ApiError::state(
+                "invoice_not_editable",
+                format!(
+                    "You can only void an invoice that is open or uncollectible; this one is {}.",
+                    invoice.status.as_str()
+                ),
+            ));
+        }
+        invoice.status = InvoiceStatus::Void;
+        invoice.transitions.voided = Some(self.now);
+        invoice.next_payment_attempt = None;
+        let object = invoice.render();
+        self.invoices.put(invoice);
+        self.close_payments(id);
+        self.emit("invoice.voided", object);
+        Ok(())
+    }
+
+    fn close_payments(&mut self, invoice: &str) {
+        for payment in self
+            .payments_of(invoice)
+            .into_iter()
+            .filter(|payment| payment.status == InvoicePaymentStatus::Open)
+        {
+            self.close_payment(payment);
+        }
+    }
+
+    /// Gives up on an open invoice.
+    pub(crate) fn write_off_invoice(&mut self, id: &str) -> ApiResult<()> {
+        let mut invoice = need(&self.invoices, id, "invoice")?;
+        if invoice.status != InvoiceStatus::Open {
+            return Err(ApiError::state(
+                "invoice_not_editable",
+                format!(
+                    "You can only mark an open invoice as uncollectible; this one is {}.",
+                    invoice.status.as_str()
+                ),
+            ));
+        }
+        invoice.status = InvoiceStatus::Uncollectible;
+        invoice.transitions.uncollectible = Some(self.now);
+        invoice.next_payment_attempt = None;
+        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
+        self.invoices.put(invoice);
+        self.emit("invoice.marked_uncollectible", object);
+        if let Some(subscription) = subscription {
+            self.subscription_paid(&subscription, id, None);
+        }
+        Ok(())
+    }
+}

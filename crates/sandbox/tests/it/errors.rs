@@ -1,0 +1,150 @@
+//! Refusals: keys, unknown paths and parameters, idempotency.
+
+use quittance_sandbox::{HttpRequest, Sandbox, SandboxConfig};
+
+use crate::client::{DAY, client, id, text};
+
+#[test]
+fn a_key_is_needed_and_a_live_one_is_refused() {
+    let client = client();
+    let send = |header: &str| {
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            path: "/v1/customers".to_owned(),
+            ..HttpRequest::default()
+        };
+        client.sandbox.handle(if header.is_empty() {
+            request
+        } else {
+            request.header("Authorization", header)
+        })
+    };
+    assert_eq!(send("").status, 401);
+    assert_eq!(send("Bearer sk_live_123").status, 401);
+    assert_eq!(send("Bearer nonsense").status, 401);
+    assert_eq!(send("Bearer rk_test_1").status, 200);
+    assert_eq!(send("Basic c2tfdGVzdF8xMjM6").status, 200);
+    let strict = Sandbox::new(SandboxConfig {
+        secret_key: Some("sk_test_only".to_owned()),
+        ..SandboxConfig::default()
+    });
+    assert_eq!(strict.handle(HttpRequest::new("GET", "/v1/account", "sk_test_other", "")).status, 401);
+    assert_eq!(strict.handle(HttpRequest::new("GET", "/v1/account", "sk_test_only", "")).status, 200);
+}
+
+#[test]
+fn refusals_have_the_shape_that_clients_read() {
+    let client = client();
+    let error = client.refused(404, "GET", "/v1/customers/cus_none", "");
+    assert_eq!(
+        (text(&error, "/type"), text(&error, "/code"), text(&error, "/param")),
+        ("invalid_request_error", "resource_missing", "id")
+    );
+    assert_eq!(text(&error, "/message"), "No such customer: 'cus_none'");
+    assert_eq!(client.refused(404, "GET", "/v1/nothing", "")["type"], "invalid_request_error");
+    let unknown = client.refused(400, "POST", "/v1/customers", "emali=x");
+    assert_eq!((text(&unknown, "/code"), text(&unknown, "/param")), ("parameter_unknown", "emali"));
+    let nested = client.refused(400, "POST", "/v1/subscriptions", "items[0][prize]=x");
+    assert_eq!(text(&nested, "/param"), "items[0][prize]");
+    let missing = client.refused(400, "POST", "/v1/products", "");
+    assert_eq!((text(&missing, "/code"), text(&missing, "/param")), ("parameter_missing", "name"));
+    assert_eq!(
+        text(&client.refused(400, "POST", "/v1/products", "name="), "/code"),
+        "parameter_invalid_empty"
+    );
+    let number =
+        client.refused(400, "POST", "/v1/prices", "currency=usd&unit_amount=1.5&product_data[name]=x");
+    assert_eq!(text(&number, "/code"), "parameter_invalid_integer");
+    client.refused(400, "POST", "/v1/customers", "name=%ff");
+    client.refused(400, "POST", "/v1/customers", "name=a&name[b]=c");
+    client.refused(400, "POST", "/v1/prices", "currency=usd&unit_amount=-1&product_data[name]=x");
+    client.refused(
+        400,
+        "POST",
+        "/v1/prices",
+        "currency=usd&unit_amount=99999999999999999999&product_data[name]=x",
+    );
+}
+
+#[test]
+fn what_the_sandbox_does_not_play_is_refused_and_not_ignored() {
+    let client = client();
+    let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
+    let error = client.refused(
+        400,
+        "POST",
+        "/v1/subscriptions",
+        &format!("customer={customer}&items[0][price]={price}&discounts[0][coupon]=HALF"),
+    );
+    assert_eq!(text(&error, "/code"), "parameter_not_in_sandbox");
+    client.post(
+        "/v1/subscriptions",
+        &format!("customer={customer}&items[0][price]={price}&automatic_tax[enabled]=false"),
+    );
+}
+
+#[test]
+fn answers_carry_the_headers_that_clients_read() {
+    let client = client();
+    let request = HttpRequest::new("POST", "/v1/customers", "sk_test_1", "")
+        .header("Idempotency-Key", "k")
+        .header("Stripe-Version", "2024-06-20");
+    let response = client.sandbox.handle(request);
+    assert!(response.header_value("Request-Id").unwrap().starts_with("req_"));
+    assert_eq!(response.header_value("stripe-version"), Some("2024-06-20"));
+    assert_eq!(response.header_value("idempotency-key"), Some("k"));
+    assert_eq!(
+        client.send("GET", "/v1/account", "").header_value("stripe-version"),
+        Some("2026-10-28.endive")
+    );
+}
+
+fn keyed(
+    client: &crate::client::Client,
+    path: &str,
+    form: &str,
+    key: &str,
+) -> quittance_sandbox::HttpResponse {
+    client.sandbox.handle(HttpRequest::new("POST", path, "sk_test_1", form).header("idempotency-key", key))
+}
+
+#[test]
+fn a_key_replays_its_answer_for_a_day() {
+    let client = client();
+    let first = keyed(&client, "/v1/customers", "name=Ada", "k1");
+    let again = keyed(&client, "/v1/customers", "name=Ada", "k1");
+    assert_eq!(first.value(), again.value());
+    assert_eq!(again.header_value("idempotent-replayed"), Some("true"));
+    assert_eq!(first.header_value("idempotent-replayed"), None);
+    let other = keyed(&client, "/v1/customers", "name=Bea", "k1");
+    assert_eq!(other.status, 400);
+    assert_eq!(other.value()["error"]["type"], "idempotency_error");
+    assert_eq!(
+        text(&other.value(), "/error/message"),
+        "Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than 'k1' if you meant to execute a different request."
+    );
+    client.sandbox.advance_time(DAY - 1);
+    assert_eq!(id(&keyed(&client, "/v1/customers", "name=Ada", "k1").value()), id(&first.value()));
+    client.sandbox.advance_time(1);
+    assert_ne!(
+        id(&keyed(&client, "/v1/customers", "name=Ada", "k1").value()),
+        id(&first.value()),
+        "after a day it is a new request"
+    );
+    assert_eq!(client.get("/v1/customers", "")["data"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn failed_executions_are_kept_and_failed_validations_are_not() {
+    let client = client();
+    let form = "amount=1000&currency=usd&confirm=true&payment_method=pm_card_chargeCustomerFail";
+    let declined = keyed(&client, "/v1/payment_intents", form, "k2");
+    assert_eq!(declined.status, 402);
+    let replayed = keyed(&client, "/v1/payment_intents", form, "k2");
+    assert_eq!(replayed.header_value("idempotent-replayed"), Some("true"));
+    assert_eq!(declined.value(), replayed.value());
+    assert_eq!(client.get("/v1/charges", "")["data"].as_array().unwrap().len(), 1, "one attempt");
+    assert_eq!(keyed(&client, "/v1/products", "nam=x", "k3").status, 400);
+    assert_eq!(keyed(&client, "/v1/products", "name=x", "k3").status, 200, "the key is still free");
+    assert_eq!(keyed(&client, "/v1/products", "name=x", &"k".repeat(256)).status, 400);
+}

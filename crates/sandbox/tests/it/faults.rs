@@ -1,0 +1,133 @@
+//! Faults: errors, lost requests and lost answers, counted and by chance.
+
+use quittance_sandbox::{Fault, HttpRequest, Lost};
+use serde_json::json;
+
+use crate::client::{client, id};
+
+fn customers(client: &crate::client::Client) -> usize {
+    client.get("/v1/customers", "limit=100")["data"].as_array().unwrap().len()
+}
+
+#[test]
+fn an_error_hits_its_path_as_often_as_told() {
+    let client = client();
+    client.control("PUT", "faults", &json!({ "path": "/v1/customers*", "method": "POST", "status": 429, "count": 2, "headers": [["stripe-should-retry", "true"]] }));
+    for _ in 0..2 {
+        let response = client.send("POST", "/v1/customers", "");
+        assert_eq!(response.status, 429);
+        assert_eq!(response.value()["error"]["code"], "rate_limit");
+        assert_eq!(response.header_value("stripe-should-retry"), Some("true"));
+    }
+    client.post("/v1/customers", "");
+    assert_eq!(customers(&client), 1);
+}
+
+#[test]
+fn a_lost_answer_leaves_its_effect_and_the_key_finds_it() {
+    let client = client();
+    client.sandbox.set_faults(vec![Fault {
+        path: "/v1/customers".to_owned(),
+        method: Some("POST".to_owned()),
+        lost: Some(Lost::After),
+        count: Some(1),
+        ..Fault::default()
+    }]);
+    let send = || {
+        client.sandbox.handle(
+            HttpRequest::new("POST", "/v1/customers", "sk_test_1", "name=Ada").header("idempotency-key", "k"),
+        )
+    };
+    assert!(send().lost);
+    assert_eq!(customers(&client), 1);
+    let retried = send();
+    assert!(!retried.lost);
+    assert_eq!(retried.header_value("idempotent-replayed"), Some("true"));
+    assert_eq!(customers(&client), 1);
+}
+
+#[test]
+fn a_lost_request_leaves_nothing() {
+    let client = client();
+    client.sandbox.set_faults(vec![Fault { lost: Some(Lost::Before), count: Some(1), ..Fault::default() }]);
+    assert!(client.send("POST", "/v1/customers", "").lost);
+    assert_eq!(customers(&client), 0);
+}
+
+#[test]
+fn an_error_after_the_commit_is_kept_for_its_key() {
+    let client = client();
+    client.sandbox.set_faults(vec![Fault {
+        status: Some(500),
+        after_commit: true,
+        count: Some(1),
+        method: Some("POST".to_owned()),
+        ..Fault::default()
+    }]);
+    let send = || {
+        client
+            .sandbox
+            .handle(HttpRequest::new("POST", "/v1/customers", "sk_test_1", "").header("idempotency-key", "k"))
+    };
+    assert_eq!(send().status, 500);
+    assert_eq!(send().status, 500, "Stripe replays it too");
+    assert_eq!(customers(&client), 1);
+}
+
+#[test]
+fn chance_repeats_with_the_seed() {
+    let run = || {
+        let client = client();
+        client.sandbox.set_faults(vec![Fault {
+            path: "/v1/account".to_owned(),
+            status: Some(500),
+            probability: 0.5,
+            ..Fault::default()
+        }]);
+        (0..40).map(|_| client.send("GET", "/v1/account", "").status).collect::<Vec<_>>()
+    };
+    let outcomes = run();
+    assert_eq!(outcomes, run());
+    assert!(outcomes.contains(&200) && outcomes.contains(&500));
+}
+
+#[test]
+fn calls_are_counted_by_path() {
+    let client = client();
+    let customer = id(&client.post("/v1/customers", ""));
+    client.sandbox.reset_provider_calls();
+    client.get(&format!("/v1/customers/{customer}"), "");
+    client.get(&format!("/v1/customers/{customer}"), "");
+    client.post("/v1/customers", "");
+    let calls = client.sandbox.provider_calls();
+    assert_eq!(calls.get("GET /v1/customers/{id}"), Some(&2));
+    assert_eq!(calls.get("POST /v1/customers"), Some(&1));
+    assert_eq!(calls.values().sum::<u64>(), 3);
+}
+
+#[test]
+fn a_snapshot_brings_everything_back() {
+    let client = client();
+    let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
+    client.subscribe(&customer, &price, "");
+    let snapshot = client.control("GET", "snapshot", &serde_json::Value::Null);
+    let before = client.sandbox.ledger();
+    client.sandbox.reset();
+    assert!(client.sandbox.ledger().customers.is_empty());
+    client.control("PUT", "snapshot", &snapshot);
+    assert_eq!(client.sandbox.ledger(), before);
+    client.sandbox.advance_time(32 * crate::client::DAY);
+    assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().net("usd"), 2000, "its timers live on");
+    assert!(client.sandbox.restore(&json!({ "world": 1 })).is_err());
+}
+
+#[test]
+fn a_reset_keeps_the_account_and_repeats_no_id() {
+    let client = client();
+    let account = client.sandbox.account_id().to_owned();
+    let first = id(&client.post("/v1/customers", ""));
+    client.sandbox.reset();
+    assert_eq!(id(&client.get("/v1/account", "")), account);
+    assert_ne!(id(&client.post("/v1/customers", "")), first);
+    assert_eq!(client.sandbox.due_deliveries().len(), 1, "the endpoint is still there");
+}

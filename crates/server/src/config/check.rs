@@ -1,0 +1,265 @@
+//! Checking: everything that can be found out before the start is found out here, and named with its mend.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use quittance_domain::Catalog;
+use quittance_engine::Settings;
+use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
+use secrecy::SecretString;
+
+use super::{Config, DEMO_CATALOG, Loaded};
+use crate::failure::Failure;
+
+const MINUTE_MS: i64 = 60_000;
+
+/// A configuration that a server can start with.
+#[derive(Debug)]
+pub struct Checked {
+    /// The settings as configured.
+    pub config: Config,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// For the engine.
+    pub settings: Settings,
+    /// For the provider's client.
+    pub stripe: StripeConfig,
+    /// What is sold.
+    pub catalog: Arc<Catalog>,
+    /// The demo catalog stands in for a missing one.
+    pub demo_catalog: bool,
+}
+
+impl Loaded {
+    /// Checks everything that `quittance serve` needs.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its key and mend.
+    pub fn check(self) -> Result<Checked, Failure> {
+        let stripe = stripe_config(&self.config)?;
+        let secrets = webhook_secrets(&self.config)?;
+        let (catalog, demo_catalog) = catalog(&self, stripe.livemode)?;
+        let settings = settings(&self.config, &stripe, secrets)?;
+        let listen = listen(&self.config)?;
+        database(&self.config)?;
+        root_key(&self.config)?;
+        Ok(Checked { config: self.config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog })
+    }
+}
+
+/// The provider's client's settings; the mode follows the key's prefix.
+///
+/// # Errors
+/// Names `STRIPE_SECRET_KEY` or `STRIPE_API_BASE`.
+pub fn stripe_config(config: &Config) -> Result<StripeConfig, Failure> {
+    let wanted = &config.stripe;
+    let key = wanted.secret_key.as_ref().filter(|key| !key.expose().is_empty()).ok_or_else(|| {
+        Failure::config(
+            "STRIPE_SECRET_KEY (stripe.secret_key) is not set",
+            "Copy the secret key from Stripe's dashboard (Developers, API keys), or run `quittance dev`, which needs none.",
+        )
+    })?;
+    let kinds = [("sk_live_", true), ("rk_live_", true), ("sk_test_", false), ("rk_test_", false), ("pk_", false)];
+    let Some((_, livemode)) = kinds.into_iter().find(|(prefix, _)| key.expose().starts_with(prefix)) else {
+        return Err(Failure::config(
+            "STRIPE_SECRET_KEY (stripe.secret_key) is no secret key: it begins with none of sk_live_, rk_live_, sk_test_, rk_test_",
+            "Copy the secret key again; its prefix decides between live and test mode.",
+        ));
+    };
+    let mut limits = RateLimits::for_mode(livemode);
+    limits.per_second = wanted.calls_per_second.unwrap_or(limits.per_second);
+    limits.per_endpoint_per_second =
+        wanted.calls_per_endpoint_per_second.unwrap_or(limits.per_endpoint_per_second);
+    if limits.per_second == 0 || limits.per_endpoint_per_second == 0 {
+        return Err(out_of_range("stripe.calls_per_second", "1 or more"));
+    }
+    limits.sweep_reserve = limits.per_second / 2;
+    let made = StripeConfig {
+        api_base: wanted.api_base.clone(),
+        account: wanted.account.clone().filter(|account| !account.is_empty()),
+        allow_plain_http: wanted.allow_plain_http,
+        limits,
+        ..StripeConfig::new(key.to_secret(), livemode)
+    };
+    made.check().map_err(|error| of_stripe(&error))?;
+    Ok(made)
+}
+
+fn of_stripe(error: &ConfigError) -> Failure {
+    let mend = match error {
+        ConfigError::NoKey | ConfigError::UnusableKey | ConfigError::PublishableKey | ConfigError::WrongMode { .. } => {
+            "Set STRIPE_SECRET_KEY (stripe.secret_key) to the secret key of Stripe's dashboard."
+        }
+        ConfigError::UnusableHeader { .. } => "Correct it in quittance.toml, or remove it.",
+        ConfigError::Address { .. } => {
+            "Set STRIPE_API_BASE (stripe.api_base) to https://host, or remove it to use Stripe's own. For a test server on a private network set stripe.allow_plain_http = true."
+        }
+    };
+    Failure::config(error.to_string(), mend)
+}
+
+fn webhook_secrets(config: &Config) -> Result<Vec<SecretString>, Failure> {
+    let text = config.stripe.webhook_secret.as_ref().map(super::Secret::expose).unwrap_or_default();
+    let secrets: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if secrets.is_empty() {
+        return Err(Failure::config(
+            "STRIPE_WEBHOOK_SECRET (stripe.webhook_secret) is not set; without it no webhook could be told from a forged one",
+            "Copy the signing secret (whsec_…) of the endpoint <your address>/webhooks/stripe from Stripe's dashboard (Developers, Webhooks).",
+        ));
+    }
+    if let Some(wrong) = secrets.iter().position(|secret| !secret.starts_with("whsec_")) {
+        return Err(Failure::config(
+            format!("STRIPE_WEBHOOK_SECRET (stripe.webhook_secret): part {} does not begin with whsec_", wrong + 1),
+            "Copy the endpoint's signing secret, not an API key; separate several with commas while one is rolled.",
+        ));
+    }
+    Ok(secrets.into_iter().map(|secret| SecretString::from(secret.to_owned())).collect())
+}
+
+/// Reads the catalog. In test mode the demo catalog stands in for one that nobody named.
+///
+/// # Errors
+/// When it is missing or broken; the text names the plan and the mend.
+pub fn catalog(loaded: &Loaded, livemode: bool) -> Result<(Catalog, bool), Failure> {
+    let path = Path::new(&loaded.config.catalog);
+    let (text, demo) = match std::fs::read_to_string(path) {
+        Ok(text) => (text, false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !loaded.catalog_named && !livemode => {
+            (DEMO_CATALOG.to_owned(), true)
+        }
+        Err(error) => {
+            return Err(Failure::config(
+                format!("the catalog {} cannot be read: {error}", path.display()),
+                "Write what you sell into it (the repository's catalog.toml is an example), or name another file with QUITTANCE_CATALOG or `catalog` in quittance.toml.",
+            ));
+        }
+    };
+    let catalog = Catalog::parse(&text).map_err(|error| {
+        let what = error.to_string();
+        let what = what.trim().trim_start_matches("catalog: ");
+        Failure::config(
+            format!("the catalog {} cannot be used: {what}", path.display()),
+            "Correct the catalog and start again; nothing was sold under it.",
+        )
+    })?;
+    Ok((catalog, demo))
+}
+
+fn settings(config: &Config, stripe: &StripeConfig, webhook_secrets: Vec<SecretString>) -> Result<Settings, Failure> {
+    ranges(config)?;
+    Ok(Settings {
+        access: config.access,
+        retry: config.retry,
+        on_duplicate: config.sync.on_duplicate,
+        customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
+        webhook_secrets,
+        webhook_tolerance_s: config.webhooks.tolerance_s,
+        settle_ms: config.webhooks.settle_ms,
+        inbox_queue: config.webhooks.queue,
+        sync_concurrency: config.sync.concurrency,
+        redirect_wait_ms: config.api.redirect_wait_ms,
+        sweep_every_ms: config.sweep.every_s.saturating_mul(1_000),
+        cached_customers: config.api.cached_customers,
+        idempotency_kept_ms: config.api.idempotency_kept_h.saturating_mul(60 * MINUTE_MS),
+        public_url: public_url(config, stripe.livemode)?,
+    })
+}
+
+fn out_of_range(key: &str, range: &str) -> Failure {
+    Failure::config(format!("{key} is out of range"), format!("Set {key} in quittance.toml to {range}."))
+}
+
+fn ranges(config: &Config) -> Result<(), Failure> {
+    let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let hours = i64::from(config.access.renewal_slack_hours);
+    let checks: [(&str, i64, i64, i64); 17] = [
+        ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
+        ("database.connections", i64::from(config.database.connections), 2, 1_000),
+        ("database.readers", whole(config.database.readers), 1, 256),
+        ("webhooks.tolerance_s", config.webhooks.tolerance_s, 1, 86_400),
+        ("webhooks.settle_ms", config.webhooks.settle_ms, 0, 60_000),
+        ("webhooks.queue", whole(config.webhooks.queue), 1, 1_000_000),
+        ("access.grace_days", i64::from(config.access.grace_days), 0, 3_650),
+        ("access.renewal_slack_hours", hours, 0, 87_600),
+        ("sync.concurrency", whole(config.sync.concurrency), 1, 1_024),
+        ("retry.base_ms", config.retry.base_ms, 1, 3_600_000),
+        ("retry.cap_ms", config.retry.cap_ms, config.retry.base_ms, 86_400_000),
+        ("retry.max_attempts", i64::from(config.retry.max_attempts), 1, 1_000),
+        ("retry.lease_ms", config.retry.lease_ms, 1_000, 3_600_000),
+        ("sweep.every_s", config.sweep.every_s, 10, 604_800),
+        ("api.body_limit", whole(config.api.body_limit), 16_384, 67_108_864),
+        ("api.redirect_wait_ms", config.api.redirect_wait_ms, 0, 30_000),
+        ("api.idempotency_kept_h", config.api.idempotency_kept_h, 1, 8_760),
+    ];
+    for (key, value, least, most) in checks {
+        if !(least..=most).contains(&value) {
+            return Err(out_of_range(key, &format!("a number from {least} to {most}; it is {value}")));
+        }
+    }
+    if config.stripe.customer_metadata_keys.iter().any(String::is_empty) {
+        return Err(out_of_range("stripe.customer_metadata_keys", "names that are not empty"));
+    }
+    Ok(())
+}
+
+fn public_url(config: &Config, livemode: bool) -> Result<String, Failure> {
+    let Some(url) = config.public_url.as_ref().filter(|url| !url.is_empty()) else {
+        if livemode {
+            return Err(Failure::config(
+                "QUITTANCE_PUBLIC_URL (public_url) is not set",
+                "Set it to the https address at which customers' browsers reach this server, such as https://billing.example.com.",
+            ));
+        }
+        return Ok(format!("http://{}", config.listen));
+    };
+    let bad = |why: &str| {
+        Failure::config(
+            format!("QUITTANCE_PUBLIC_URL (public_url) cannot be used: {why}"),
+            "Set it to scheme and host, such as https://billing.example.com.",
+        )
+    };
+    let parsed: reqwest::Url = url.parse().map_err(|_| bad("it is no address"))?;
+    match parsed.scheme() {
+        "https" => {}
+        "http" if !livemode => {}
+        "http" => return Err(bad("live mode needs https://")),
+        _ => return Err(bad("it must begin with https://")),
+    }
+    if parsed.host_str().is_none() || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(bad("it must hold a host and nothing after the path"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn listen(config: &Config) -> Result<SocketAddr, Failure> {
+    use std::net::ToSocketAddrs;
+    let resolved = config.listen.to_socket_addrs().ok().and_then(|mut all| all.next());
+    resolved.ok_or_else(|| {
+        Failure::config(
+            format!("QUITTANCE_LISTEN (listen) is `{}`, which is no address to listen on", config.listen),
+            "Set it to address:port, such as 127.0.0.1:4242 or 0.0.0.0:8080.",
+        )
+    })
+}
+
+fn database(config: &Config) -> Result<(), Failure> {
+    let url = &config.database.url;
+    if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(());
+    }
+    Err(Failure::config(
+        "DATABASE_URL (database.url) begins with neither sqlite:// nor postgres://",
+        "Set it to sqlite://path/to/quittance.db or postgres://user:password@host/database.",
+    ))
+}
+
+fn root_key(config: &Config) -> Result<(), Failure> {
+    match &config.secret {
+        Some(secret) if secret.expose().len() < 32 => Err(Failure::config(
+            "QUITTANCE_SECRET (secret) is too short: a root key has at least 32 characters",
+            "Make one with `openssl rand -hex 32`.",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}

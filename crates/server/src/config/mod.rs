@@ -1,0 +1,263 @@
+//! The configuration: `quittance.toml`, and the environment, which wins.
+//!
+//! Read strictly: an unknown field, a value out of range or a missing secret stops the start and names the key and the
+//! mend. The settings of the engine are all here; what they do is written in the annotated `quittance.toml` of the
+//! repository, which a test compares with these defaults.
+
+mod check;
+mod keys;
+mod load;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use quittance_domain::AccessPolicy;
+use quittance_domain::lease::RetryPolicy;
+use quittance_engine::settings::OnDuplicate;
+use serde::{Deserialize, Serialize};
+
+pub use check::{Checked, catalog, stripe_config};
+pub use load::{Loaded, load};
+pub use secret::Secret;
+
+/// The name of the file that is read when `QUITTANCE_CONFIG` names none.
+pub const DEFAULT_FILE: &str = "quittance.toml";
+/// The catalog that is read when `catalog` names none.
+pub const DEFAULT_CATALOG: &str = "catalog.toml";
+/// The demo catalog, for `quittance dev` and for test mode without a catalog.
+pub const DEMO_CATALOG: &str = include_str!("../../../../catalog.toml");
+
+/// Which work a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// HTTP and syncing.
+    #[default]
+    Both,
+    /// HTTP only: events are accepted and wait for a worker.
+    Api,
+    /// Syncing only.
+    Worker,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people on a terminal, else JSON.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The name that customers read on the pages.
+    pub site: String,
+    /// Where HTTP listens.
+    pub listen: String,
+    /// The address that browsers reach us at; `http://` and `listen` when absent, which only test mode allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// The catalog's file.
+    pub catalog: String,
+    /// Which work this process does.
+    pub role: Role,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// The root key for signing and for encrypting stored secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
+    /// How long requests that are under way may take when the process is asked to stop, in seconds.
+    pub shutdown_s: u64,
+    /// The database.
+    pub database: Database,
+    /// The provider.
+    pub stripe: Stripe,
+    /// Incoming webhooks.
+    pub webhooks: Webhooks,
+    /// What each status does to access.
+    pub access: AccessPolicy,
+    /// Syncing.
+    pub sync: Sync,
+    /// How failures are retried.
+    pub retry: RetryPolicy,
+    /// Reconciliation.
+    pub sweep: Sweep,
+    /// The HTTP API.
+    pub api: Api,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite://path` or `postgres://…`.
+    pub url: String,
+    /// PostgreSQL: connections.
+    pub connections: u32,
+    /// SQLite: threads that read.
+    pub readers: usize,
+}
+
+/// The provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stripe {
+    /// The secret key; its prefix decides between live and test mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<Secret>,
+    /// Signing secrets of the webhook endpoint, separated by commas while one is rolled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_secret: Option<Secret>,
+    /// Whom to call.
+    pub api_base: String,
+    /// A connected account on whose behalf to call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Lets `http://` go to other machines in test mode.
+    pub allow_plain_http: bool,
+    /// Metadata keys that name our customer on the provider's objects.
+    pub customer_metadata_keys: Vec<String>,
+    /// Calls a second in all; by mode when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<u32>,
+    /// Calls a second to one endpoint; by mode when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_endpoint_per_second: Option<u32>,
+}
+
+/// Incoming webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// How old or early a signature may be, in seconds.
+    pub tolerance_s: i64,
+    /// How long a webhook's aggregate waits, so that a burst becomes one fetch, in milliseconds.
+    pub settle_ms: i64,
+    /// Events that may wait for a commit before new ones get 503.
+    pub queue: usize,
+}
+
+/// Syncing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sync {
+    /// Aggregates that are synced at the same time.
+    pub concurrency: usize,
+    /// What happens to a second live subscription of a plan group.
+    pub on_duplicate: OnDuplicate,
+}
+
+/// Reconciliation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sweep {
+    /// Seconds between sweeps.
+    pub every_s: i64,
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+    /// How long the return page waits for its sync before it shows "processing", in milliseconds.
+    pub redirect_wait_ms: i64,
+    /// How long answers to idempotency keys are kept, in hours.
+    pub idempotency_kept_h: i64,
+    /// Customers whose entitlements are kept in memory.
+    pub cached_customers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let engine = quittance_engine::Settings::default();
+        Self {
+            site: "Quittance".to_owned(),
+            listen: "127.0.0.1:4242".to_owned(),
+            public_url: None,
+            catalog: DEFAULT_CATALOG.to_owned(),
+            role: Role::default(),
+            log: LogFormat::default(),
+            secret: None,
+            shutdown_s: 25,
+            database: Database::default(),
+            stripe: Stripe::default(),
+            webhooks: Webhooks::default(),
+            access: engine.access,
+            sync: Sync::default(),
+            retry: engine.retry,
+            sweep: Sweep::default(),
+            api: Api::default(),
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        let options = quittance_store::Options::default();
+        Self {
+            url: "sqlite://quittance.db".to_owned(),
+            connections: options.connections,
+            readers: options.readers,
+        }
+    }
+}
+
+impl Default for Stripe {
+    fn default() -> Self {
+        Self {
+            secret_key: None,
+            webhook_secret: None,
+            api_base: quittance_stripe::config::DEFAULT_API_BASE.to_owned(),
+            account: None,
+            allow_plain_http: false,
+            customer_metadata_keys: quittance_engine::Settings::default().customer_metadata_keys,
+            calls_per_second: None,
+            calls_per_endpoint_per_second: None,
+        }
+    }
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        let engine = quittance_engine::Settings::default();
+        Self {
+            tolerance_s: engine.webhook_tolerance_s,
+            settle_ms: engine.settle_ms,
+            queue: engine.inbox_queue,
+        }
+    }
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        let engine = quittance_engine::Settings::default();
+        Self { concurrency: engine.sync_concurrency, on_duplicate: engine.on_duplicate }
+    }
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { every_s: quittance_engine::Settings::default().sweep_every_ms / 1_000 }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        let engine = quittance_engine::Settings::default();
+        Self {
+            body_limit: 512 * 1024,
+            redirect_wait_ms: engine.redirect_wait_ms,
+            idempotency_kept_h: engine.idempotency_kept_ms / 3_600_000,
+            cached_customers: engine.cached_customers,
+        }
+    }
+}

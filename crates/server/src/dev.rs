@@ -1,0 +1,211 @@
+//! `quittance dev`: the whole product on this machine, with a sandbox for a provider.
+//!
+//! Everything that differs from production is in this file: an embedded database in a folder of its own, generated
+//! secrets, the demo catalog, a fixed API key, and a clock that follows the sandbox's.
+
+mod announce;
+mod folder;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use quittance_domain::{Catalog, CustomerId};
+use quittance_engine::api_keys::KeyScope;
+use quittance_engine::world::SystemWorld;
+use quittance_engine::{Engine, Settings, World};
+use quittance_sandbox::{Sandbox, SandboxConfig, WebhookTarget};
+use quittance_store::customers::CustomerPatch;
+use quittance_stripe::config::{RateLimits, StripeConfig};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::{Checked, Config, DEMO_CATALOG, Role};
+use crate::failure::Failure;
+use crate::http::{self, AppConfig, DevInfo};
+use crate::serve::{self, Opening, Parts};
+use crate::{catalog_seed, cli::out, telemetry};
+
+pub use announce::Announcement;
+use folder::Folder;
+
+/// The key that programs on this machine use unless `QUITTANCE_API_KEY` names another.
+pub const API_KEY: &str = "qk_dev";
+/// The customer that exists from the start.
+pub const DEMO_CUSTOMER: &str = "demo";
+/// The provider's key in the sandbox; any key of test mode is accepted.
+pub const SANDBOX_KEY: &str = "sk_test_sandbox";
+/// What is sold here.
+pub const SITE: &str = "Atelier";
+
+/// How a developer starts it.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Where the server listens on 127.0.0.1; 0 for any free port.
+    pub port: u16,
+    /// Where the sandbox listens on 127.0.0.1; 0 for any free port.
+    pub sandbox_port: u16,
+    /// Where to keep the state; a temporary folder when absent.
+    pub data: Option<PathBuf>,
+    /// The API key.
+    pub api_key: String,
+    /// Print one JSON line instead of text.
+    pub json: bool,
+}
+
+/// Runs until Ctrl-C.
+///
+/// # Errors
+/// When a port is in use or the folder cannot be used.
+pub async fn run(wish: Wish) -> Result<(), Failure> {
+    let began = tokio::time::Instant::now();
+    let listener = serve::bind(local(wish.port), "--port").await?;
+    let sandbox_listener = serve::bind(local(wish.sandbox_port), "--sandbox-port").await?;
+    let url = format!("http://{}", address(&listener)?);
+    let sandbox_url = format!("http://{}", address(&sandbox_listener)?);
+
+    let folder = Folder::open(wish.data.as_deref())?;
+    let target = WebhookTarget { url: format!("{url}/webhooks/stripe"), secret: folder.webhook_secret() };
+    let catalog = demo_catalog()?;
+    let sandbox = Sandbox::new(SandboxConfig {
+        public_url: sandbox_url.clone(),
+        webhook: Some(target.clone()),
+        ..SandboxConfig::default()
+    });
+    folder.restore(&sandbox)?;
+    catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+
+    let checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret);
+    let db = serve::open_database(&checked.config, Opening::Server { migrate: true }).await?;
+    let world = Arc::new(SystemWorld::default());
+    follow_clock(&sandbox, &world);
+    let engine = serve::engine(db, &checked, world).await?;
+    prepare(&engine, &wish.api_key).await?;
+    folder.write_config(&checked.config, &target.secret)?;
+
+    let ready = Arc::new(AtomicBool::new(false));
+    let router = http::router(AppConfig {
+        engine: engine.clone(),
+        site: SITE.to_owned(),
+        metrics: Some(telemetry::start_metrics()?),
+        dev: Some(DevInfo { sandbox_url: sandbox_url.clone(), demo_customer: DEMO_CUSTOMER.to_owned() }),
+        provider_origins: vec![sandbox_url.clone()],
+        body_limit: checked.config.api.body_limit,
+        ready: serve::readiness(&ready),
+    });
+    let announcement = Announcement {
+        url,
+        sandbox_url,
+        api_key: wish.api_key,
+        customer: DEMO_CUSTOMER.to_owned(),
+        database_url: checked.config.database.url.clone(),
+        webhook_secret: target.secret,
+        folder: folder.path().to_owned(),
+        config: folder.config_path(),
+        kept: folder.kept(),
+        ready_ms: began.elapsed().as_millis(),
+    };
+    let (tell, told) = watch::channel(false);
+    let playing = tokio::spawn(sandbox.clone().serve(sandbox_listener, until(told.clone())));
+    let keeping = tokio::spawn(folder.clone().keep(sandbox.clone(), until(told)));
+    out::say(&if wish.json { announcement.json().to_string() } else { announcement.text() });
+
+    let parts = Parts {
+        engine,
+        http: Some((listener, router)),
+        role: Role::Both,
+        ready,
+        patience: Duration::from_secs(checked.config.shutdown_s),
+    };
+    let ended = serve::run(parts, serve::signal()).await;
+    // Nobody may be left to hear it.
+    let _ = tell.send(true);
+    let _ = tokio::time::timeout(Duration::from_secs(5), playing).await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), keeping).await;
+    let farewell = folder.leave(&sandbox);
+    if !wish.json {
+        out::say(&farewell);
+    }
+    ended
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::problem("listen", format!("the socket has no address: {error}"), "Start it again."))
+}
+
+/// The demo catalog, which is part of the binary.
+///
+/// # Errors
+/// When this build's catalog is broken, which a test excludes.
+pub fn demo_catalog() -> Result<Catalog, Failure> {
+    Catalog::parse(DEMO_CATALOG)
+        .map_err(|error| Failure::config(error.to_string(), "This build's demo catalog is broken: please report it."))
+}
+
+/// The configuration of production with what a developer needs instead.
+fn checked(url: &str, sandbox_url: &str, folder: &Folder, catalog: Catalog, secret: &str) -> Checked {
+    let mut config = Config { site: SITE.to_owned(), public_url: Some(url.to_owned()), ..Config::default() };
+    config.listen = url.trim_start_matches("http://").to_owned();
+    config.database.url = folder.database_url();
+    config.stripe.api_base = sandbox_url.to_owned();
+    config.sweep.every_s = SWEEP_EVERY_S;
+    config.shutdown_s = 5;
+    let settings = Settings {
+        webhook_secrets: vec![SecretString::from(secret.to_owned())],
+        sweep_every_ms: SWEEP_EVERY_S * 1_000,
+        public_url: url.to_owned(),
+        ..Settings::default()
+    };
+    let key = SecretString::from(SANDBOX_KEY.to_owned());
+    let stripe = StripeConfig { api_base: sandbox_url.to_owned(), limits: limits(), ..StripeConfig::new(key, false) };
+    let listen = local(0);
+    Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true }
+}
+
+/// A webhook that was dropped is made good within this many seconds.
+const SWEEP_EVERY_S: i64 = 30;
+
+/// Nobody shares the sandbox, and a developer who switched a fault off does not want to wait.
+#[must_use]
+pub fn limits() -> RateLimits {
+    RateLimits {
+        per_second: 10_000,
+        per_endpoint_per_second: 10_000,
+        breaker_open_ms: 500,
+        ..RateLimits::for_mode(false)
+    }
+}
+
+fn follow_clock(sandbox: &Arc<Sandbox>, world: &Arc<SystemWorld>) {
+    let ahead_ms = sandbox.now_ms() - world.now().ms();
+    // A sandbox that never travelled differs by the time between two reads, which is none.
+    if ahead_ms > 2_000 {
+        world.set_offset_ms(ahead_ms);
+    }
+    let follower = world.clone();
+    sandbox.on_time_change(Box::new(move |seconds| follower.set_offset_ms(seconds.saturating_mul(1_000))));
+}
+
+async fn prepare(engine: &Engine, api_key: &str) -> Result<(), Failure> {
+    let secret = SecretString::from(api_key.to_owned());
+    engine.put_key("dev", &KeyScope::ALL, &secret).await?;
+    let id = CustomerId::parse(DEMO_CUSTOMER)
+        .map_err(|error| Failure::problem("customer", error.to_string(), "This is a defect: please report it."))?;
+    let patch = CustomerPatch { email: Some("demo@example.com".to_owned()), ..CustomerPatch::default() };
+    engine.put_customer(&id, patch).await?;
+    Ok(())
+}
+
+async fn until(mut told: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is the end as well.
+    let _ = told.wait_for(|stop| *stop).await;
+}

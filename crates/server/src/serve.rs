@@ -1,0 +1,260 @@
+//! A server process: opens what it needs, runs HTTP and workers, and stops in order.
+//!
+//! `serve`, `worker` and `dev` are this with different parts. Order of stopping: `/readyz` says no, no new requests,
+//! those under way are finished, syncs under way are finished, the database is let go.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use quittance_engine::Engine;
+use quittance_engine::world::SystemWorld;
+use quittance_store::{Access, Db, Options};
+use quittance_stripe::client::StripeClient;
+use quittance_stripe::config::StripeConfig;
+use quittance_stripe::transport::{HttpsTransport, TransportConfig};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::{Checked, Config, Role};
+use crate::failure::{self, Failure};
+use crate::telemetry;
+
+/// How a database is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// By a server: alone on an SQLite file, and migrated.
+    Server {
+        /// Whether missing migrations are applied.
+        migrate: bool,
+    },
+    /// By a command beside a server: the file must exist and be migrated.
+    Beside,
+    /// By a command that may be the first one: a missing or empty database is made.
+    First,
+}
+
+/// Opens the database as configured.
+///
+/// # Errors
+/// What is in the way, with its mend.
+pub async fn open_database(config: &Config, opening: Opening) -> Result<Db, Failure> {
+    let url = &config.database.url;
+    let refused = |error: quittance_store::StoreError| failure::of_store(url, &error);
+    if opening == Opening::Beside
+        && let Some(path) = sqlite_path(url)
+        && !std::path::Path::new(path).exists()
+    {
+        return Err(Failure::problem(
+            "no_database",
+            format!("there is no database at {path}"),
+            "Name it with --database or DATABASE_URL, or make one with `quittance migrate`. `quittance dev` prints the address of its own.",
+        ));
+    }
+    let options = Options {
+        access: Access::ReadWrite,
+        exclusive: matches!(opening, Opening::Server { .. }),
+        readers: config.database.readers,
+        connections: config.database.connections,
+        ..Options::default()
+    };
+    let db = Db::open(url, options).await.map_err(refused)?;
+    let schema = db.schema_state().await.map_err(refused)?;
+    let migrate = match opening {
+        Opening::Server { migrate } => migrate,
+        Opening::Beside => false,
+        Opening::First => schema.current == 0,
+    };
+    if schema.newer {
+        let error = quittance_store::StoreError::NewerSchema { found: schema.current, known: schema.expected };
+        return Err(refused(error));
+    }
+    if schema.current < schema.expected && !migrate {
+        return Err(Failure::problem(
+            "schema_behind",
+            format!("the database has schema {}, this release needs {}", schema.current, schema.expected),
+            "Run `quittance migrate`.",
+        ));
+    }
+    if migrate {
+        // Also with nothing to apply: it compares what was applied with what this release knows, and needs to write.
+        let report = db.migrate().await.map_err(refused)?;
+        if !report.applied.is_empty() {
+            tracing::info!(from = report.from, to = report.to, "schema migrated");
+        }
+    }
+    Ok(db)
+}
+
+/// The file of an SQLite address.
+#[must_use]
+pub fn sqlite_path(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    (path != ":memory:").then_some(path)
+}
+
+/// Makes the provider's client; nothing is sent.
+///
+/// # Errors
+/// When TLS cannot be set up or a setting is unusable.
+pub fn client(config: StripeConfig, world: &Arc<SystemWorld>) -> Result<StripeClient, Failure> {
+    use quittance_engine::World;
+    let transport = TransportConfig { use_system_proxy: !config.is_local(), ..TransportConfig::default() };
+    let transport = HttpsTransport::new(&transport).map_err(|error| {
+        Failure::problem("tls", format!("TLS cannot be set up: {}", error.message), "Reinstall quittance; its TLS is built in.")
+    })?;
+    let clock = world.clone();
+    let now = Arc::new(move || clock.now().ms());
+    StripeClient::new(config, Arc::new(transport), now, telemetry::count_calls())
+        .map_err(|error| Failure::config(error.to_string(), "Correct the setting that it names."))
+}
+
+/// Opens the listening socket.
+///
+/// # Errors
+/// Names `flag`, the way to choose another port.
+pub async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let mend = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("Stop whatever listens there, or choose another port with {flag}.")
+            }
+            std::io::ErrorKind::PermissionDenied => format!(
+                "Ports below 1024 are privileged: choose one above with {flag}, and let a reverse proxy take 80 and 443."
+            ),
+            std::io::ErrorKind::AddrNotAvailable => {
+                format!("This machine has no such address: use 127.0.0.1 or 0.0.0.0 with {flag}.")
+            }
+            _ => format!("Choose another address with {flag}."),
+        };
+        let what = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!("port {} is in use ({address})", address.port()),
+            _ => format!("cannot listen on {address}: {error}"),
+        };
+        Failure::problem("listen", what, mend)
+    })
+}
+
+/// An engine as a server runs it.
+///
+/// # Errors
+/// When the database cannot be used.
+pub async fn engine(db: Db, checked: &Checked, world: Arc<SystemWorld>) -> Result<Engine, Failure> {
+    let client = client(checked.stripe.clone(), &world)?;
+    let url = &checked.config.database.url;
+    Engine::open(db, Arc::new(client), checked.catalog.clone(), checked.settings.clone(), world)
+        .await
+        .map_err(|error| failure::of_store(url, &error))
+}
+
+/// The parts of a running process.
+pub struct Parts {
+    /// The engine.
+    pub engine: Engine,
+    /// HTTP, and where it listens; a worker may have none.
+    pub http: Option<(TcpListener, Router)>,
+    /// Which work is done.
+    pub role: Role,
+    /// Says whether this process wants requests; shared with the router.
+    pub ready: Arc<AtomicBool>,
+    /// How long requests under way may take at the end.
+    pub patience: Duration,
+}
+
+/// Runs until `stop` resolves, then stops in order.
+///
+/// # Errors
+/// When HTTP cannot be served any more.
+pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let (tell, told) = watch::channel(false);
+    let follower = tokio::spawn(parts.engine.clone().follow_changes());
+    let worker = match parts.role {
+        Role::Both | Role::Worker => Some(tokio::spawn(parts.engine.clone().work_until(until(told.clone())))),
+        Role::Api => None,
+    };
+    let mut server = parts.http.map(|(listener, router)| {
+        let stopped = until(told.clone());
+        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await })
+    });
+    parts.ready.store(true, Ordering::Release);
+    let ended_early = tokio::select! {
+        () = stop => None,
+        ended = async { match &mut server { Some(server) => server.await, None => std::future::pending().await } } => Some(ended),
+    };
+    parts.ready.store(false, Ordering::Release);
+    // Nobody may be left to hear it.
+    let _ = tell.send(true);
+    let failed = ended_early.is_some();
+    if let (Some(server), false) = (server, failed)
+        && tokio::time::timeout(parts.patience, server).await.is_err()
+    {
+        tracing::warn!("requests were cut off: they took longer than shutdown_s");
+    }
+    if let Some(worker) = worker
+        && tokio::time::timeout(parts.patience, worker).await.is_err()
+    {
+        tracing::warn!("a sync was cut off; another worker takes it over when its lease has run out");
+    }
+    follower.abort();
+    parts.engine.db().clone().close().await;
+    if failed {
+        return Err(Failure::problem("http", "the HTTP server ended by itself", "See the log, and start it again."));
+    }
+    Ok(())
+}
+
+async fn until(mut told: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is the end as well.
+    let _ = told.wait_for(|stop| *stop).await;
+}
+
+/// Resolves on Ctrl-C or SIGTERM. A second one ends the process at once.
+pub async fn signal() {
+    wait_for_signal().await;
+    tokio::spawn(async {
+        wait_for_signal().await;
+        std::process::exit(130);
+    });
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// What `/readyz` asks.
+#[must_use]
+pub fn readiness(ready: &Arc<AtomicBool>) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    let ready = ready.clone();
+    Arc::new(move || ready.load(Ordering::Acquire))
+}
+
+/// Where forms of our pages may lead: the provider's hosted pages.
+#[must_use]
+pub fn provider_origins(stripe: &StripeConfig) -> Vec<String> {
+    if stripe.api_base == quittance_stripe::config::DEFAULT_API_BASE {
+        vec!["https://checkout.stripe.com".to_owned(), "https://billing.stripe.com".to_owned()]
+    } else {
+        vec![stripe.api_base.trim_end_matches('/').to_owned()]
+    }
+}
+
