@@ -87,6 +87,13 @@ impl Engine {
         }
     }
 
+    /// Whether the next run is due; a look that writes nothing.
+    pub(crate) async fn sweep_is_due(&self) -> bool {
+        let (scope, now) = (self.scope().to_string(), self.now());
+        let row = self.db().read("sweep.due", move |tx| sweeps::get(tx, KIND, &scope)).await;
+        row.is_ok_and(|row| row.is_none_or(|row| row.next_at <= now))
+    }
+
     async fn run_sweep(
         &self,
         lease: &SweepLease,

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use quittance_store::api_requests;
+use quittance_store::{aggregates, api_requests};
 use tokio::sync::Semaphore;
 
 use crate::engine::Engine;
@@ -38,7 +38,7 @@ impl Engine {
                 continue;
             }
             let woken = std::pin::pin!(self.work().notified());
-            let pause = self.world().sleep(LOOK_MS);
+            let pause = self.world().sleep(self.idle_ms().await);
             let idle = futures_util::future::select(woken, pause);
             if let futures_util::future::Either::Left(_) =
                 futures_util::future::select(shutdown.as_mut(), idle).await
@@ -76,6 +76,12 @@ impl Engine {
         Ok(count)
     }
 
+    /// Until the next hint or timer is due, but no longer than until the next look.
+    async fn idle_ms(&self) -> u64 {
+        let due = self.db().read("aggregates.next_due", aggregates::next_due).await.ok().flatten();
+        due.map_or(LOOK_MS, |at| u64::try_from(at.since(self.now())).unwrap_or(0).clamp(1, LOOK_MS))
+    }
+
     async fn command_loop(self) {
         loop {
             match self.perform_due(COMMANDS).await {
@@ -90,7 +96,9 @@ impl Engine {
     async fn sweep_loop(self) {
         let mut prune_at = self.now();
         loop {
-            if let Err(problem) = self.sweep(false, false).await {
+            if self.sweep_is_due().await
+                && let Err(problem) = self.sweep(false, false).await
+            {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
             }
             if let Err(problem) = self.backlog().await {

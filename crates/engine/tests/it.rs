@@ -10,6 +10,10 @@
 
 #[path = "it/house.rs"]
 mod house;
+#[path = "it/life.rs"]
+mod life;
+#[path = "it/memory.rs"]
+mod memory;
 #[path = "it/light.rs"]
 mod light;
 #[path = "it/permutations.rs"]

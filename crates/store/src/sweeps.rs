@@ -22,6 +22,8 @@ pub struct SweepRow {
     pub finished_at: Option<Timestamp>,
     /// The last report, JSON.
     pub report: Option<String>,
+    /// When the next run is due.
+    pub next_at: Timestamp,
 }
 
 static ENSURE: &Sql = crate::sql!(
@@ -33,7 +35,7 @@ static CLAIM: &Sql = crate::sql!(
     "UPDATE sweeps SET lease_token = $3, lease_until = $4,
        started_at = CASE WHEN cursor IS NULL THEN $5 ELSE started_at END
      WHERE kind = $1 AND scope = $2 AND (next_at <= $5 OR $6) AND (lease_until IS NULL OR lease_until <= $5)
-     RETURNING cursor, watermark, started_at, finished_at, report"
+     RETURNING cursor, watermark, started_at, finished_at, report, next_at"
 );
 static CHECKPOINT: &Sql = crate::sql!(
     "sweeps.checkpoint",
@@ -51,7 +53,7 @@ static RELEASE: &Sql = crate::sql!(
 );
 static GET: &Sql = crate::sql!(
     "sweeps.get",
-    "SELECT cursor, watermark, started_at, finished_at, report FROM sweeps WHERE kind = $1 AND scope = $2"
+    "SELECT cursor, watermark, started_at, finished_at, report, next_at FROM sweeps WHERE kind = $1 AND scope = $2"
 );
 
 /// Which sweep, and the right to run it.
@@ -74,6 +76,7 @@ fn read(row: &Row) -> Result<SweepRow> {
         started_at: time("started_at")?,
         finished_at: time("finished_at")?,
         report: row.opt_text("report")?,
+        next_at: Timestamp::from_ms(row.i64("next_at")?),
     })
 }
 

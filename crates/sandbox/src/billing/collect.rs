@@ -42,17 +42,16 @@ impl World {
             return;
         };
         let method = self.method_for(&invoice);
-        if method.is_some() && method == invoice.hard_declined {
-            // The issuer said never: the attempt is left out, the schedule goes on until another card is there.
+        if method.is_some() && method == invoice.hopeless_method {
+            // The attempt is left out, the schedule goes on until another card is there.
             self.schedule_or_give_up(id, true);
             return;
         }
         let attempt = self.try_invoice(id, method.clone(), Presence::OffSession).ok().flatten();
         if attempt != Some(Attempt::Succeeded) {
-            if let Some(Attempt::Declined(decline)) = attempt {
-                self.invoices
-                    .edit(id, |invoice| invoice.hard_declined = method.filter(|_| decline.is_hard()));
-            }
+            // Whoever must authenticate is not there at the next try either.
+            let hopeless = method.filter(|_| attempt == Some(Attempt::RequiresAction));
+            self.invoices.edit(id, |invoice| invoice.hopeless_method = hopeless);
             self.note_failure(id, attempt);
         }
     }

@@ -86,7 +86,7 @@ impl World {
             transitions: Transitions::default(),
             payment_intent: None,
             payments: Vec::new(),
-            hard_declined: None,
+            hopeless_method: None,
         };
         invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
         invoice

@@ -42,16 +42,6 @@ pub(crate) const AUTHENTICATION_REQUIRED: Decline = Decline {
     message: "Your card was declined. This transaction requires authentication.",
 };
 
-impl Decline {
-    /// Whether trying the same card again is pointless.
-    pub(crate) fn is_hard(&self) -> bool {
-        matches!(
-            self.decline_code,
-            Some("lost_card" | "stolen_card" | "authentication_required" | "fraudulent")
-        )
-    }
-}
-
 /// When a card asks for 3-D Secure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Challenge {

@@ -199,8 +199,8 @@ pub(crate) struct Invoice {
     pub(crate) payments: Vec<String>,
     /// Where people see it.
     pub(crate) page_url: String,
-    /// The payment method that the issuer refused for good; trying it again makes no sense.
-    pub(crate) hard_declined: Option<String>,
+    /// The payment method that wants its owner's authentication; trying it again by itself makes no sense.
+    pub(crate) hopeless_method: Option<String>,
 }
 
 impl Stored for Invoice {

@@ -48,7 +48,7 @@ pub(crate) fn round_fraction(amount: i64, part: i64, whole: i64) -> i64 {
         return 0;
     }
     let (product, whole) = (i128::from(amount) * i128::from(part), i128::from(whole));
-    let rounded = product.abs() / whole * product.signum();
+    let rounded = (product.abs() * 2 + whole) / (whole * 2) * product.signum();
     i64::try_from(rounded).unwrap_or(if rounded > 0 { i64::MAX } else { i64::MIN })
 }
 

@@ -1,7 +1,6 @@
 //! HTTP and real time around the state machine: the only asynchronous part.
 
 mod deliver;
-mod listener;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,14 +8,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use tokio::net::TcpListener;
 
 use crate::sandbox::Sandbox;
 use crate::wire::request::{HttpRequest, HttpResponse};
-use listener::{Cut, CuttingListener};
 
 /// Requests larger than this are refused.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -24,7 +22,7 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 impl Sandbox {
     /// The sandbox as a router: the API, the control calls and the pages.
     ///
-    /// Answers that a fault loses need [`Sandbox::serve`], which can close a connection; elsewhere they break off.
+    /// Where a fault loses an answer, the connection closes without one. Webhooks need [`Sandbox::serve`].
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(Arc::clone(self))
     }
@@ -37,8 +35,7 @@ impl Sandbox {
     ) {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let deliveries = tokio::spawn(deliver::run(Arc::clone(&self), stopped));
-        let app = self.router().into_make_service_with_connect_info::<Cut>();
-        let served = axum::serve(CuttingListener(listener), app).with_graceful_shutdown(shutdown).await;
+        let served = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await;
         if let Err(error) = served {
             tracing::error!(%error, "the sandbox stopped serving");
         }
@@ -49,7 +46,6 @@ impl Sandbox {
 }
 
 async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Response {
-    let cut = request.extensions().get::<ConnectInfo<Cut>>().map(|info| info.0.clone());
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
         return plain(
@@ -75,10 +71,7 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
         tokio::time::sleep(Duration::from_millis(response.latency_ms)).await;
     }
     if response.lost {
-        if let Some(cut) = cut {
-            cut.cut();
-        }
-        return broken_off();
+        return Response::new(Body::empty());
     }
     convert(response)
 }
@@ -102,7 +95,7 @@ fn plain(status: StatusCode, body: &'static str) -> Response {
     response
 }
 
-/// An answer whose body fails: the connection breaks even where it cannot be cut before the first byte.
+/// An answer whose body fails at once: the connection is closed before the first byte is sent.
 fn broken_off() -> Response {
     let failure =
         std::io::Error::new(std::io::ErrorKind::ConnectionReset, "a fault of the sandbox lost this answer");

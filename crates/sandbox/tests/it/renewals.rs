@@ -132,7 +132,7 @@ fn an_unpaid_subscription_makes_drafts_and_wakes_when_the_latest_is_paid() {
 }
 
 #[test]
-fn a_hard_decline_is_not_tried_again_with_the_same_card() {
+fn a_renewal_that_must_be_authenticated_waits_for_its_owner() {
     let client = client();
     let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
     let subscription = id(&client.subscribe(&customer, &price, ""));
@@ -147,6 +147,19 @@ fn a_hard_decline_is_not_tried_again_with_the_same_card() {
     let intent = text(&expanded, "/payments/data/0/payment/payment_intent/id").to_owned();
     assert!(client.sandbox.authenticate(&intent, true).unwrap());
     assert_eq!(status(&client, &subscription), "active");
+}
+
+#[test]
+fn retries_leave_out_a_card_that_wants_its_owner() {
+    let client = client();
+    let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
+    let subscription = id(&client.subscribe(&customer, &price, ""));
+    set_card(&client, &customer, "pm_card_authenticationRequired");
+    client.sandbox.advance_time(31 * DAY + HOUR + 8 * DAY);
+    assert_eq!(status(&client, &subscription), "past_due");
+    assert_eq!(client.events("type=invoice.payment_action_required").len(), 1, "asked once");
+    client.sandbox.advance_time(7 * DAY);
+    assert_eq!(status(&client, &subscription), "canceled", "the schedule ran out all the same");
 }
 
 #[test]

@@ -4,18 +4,81 @@
 //! problem documents (RFC 9457) for programs and pages for people. The routes that must be fast (one
 //! entitlement, a webhook) carry no layers.
 
+mod auth;
+mod checkouts;
+mod customers;
+mod dto;
+mod entitlements;
+mod events;
+mod extract;
+mod grants;
 mod guard;
+mod history;
+mod idempotency;
+mod openapi;
+mod operations;
+mod operators;
+mod plans;
+pub mod problem;
+mod reply;
 mod state;
+mod subscription_view;
+mod subscriptions;
+mod web;
+mod webhooks;
 
-pub use state::{AppConfig, AppState, DevInfo};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::OpenApiRouter;
 
-/// The whole HTTP side.
-pub fn router(config: AppConfig) -> axum::Router {
-    axum::Router::new().with_state(AppState::new(config))
+pub use state::{AppConfig, AppState, DevInfo, RenderMetrics};
+
+/// The routes without layers.
+fn fast() -> OpenApiRouter<AppState> {
+    entitlements::fast_routes().merge(webhooks::fast_routes())
 }
 
-/// The OpenAPI document, made from the code.
+/// The other calls.
+fn calls() -> OpenApiRouter<AppState> {
+    entitlements::routes()
+        .merge(customers::routes())
+        .merge(history::routes())
+        .merge(checkouts::routes())
+        .merge(subscriptions::routes())
+        .merge(plans::routes())
+        .merge(grants::routes())
+        .merge(events::routes())
+        .merge(operators::routes())
+        .merge(operations::routes())
+}
+
+/// The whole HTTP side.
+pub fn router(config: AppConfig) -> Router {
+    let app = AppState::new(config);
+    let (fast, _) = fast().split_for_parts();
+    let (calls, _) = calls().split_for_parts();
+    let calls = calls
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(app.clone(), problem::documents));
+    let pages = web::routes()
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(app.clone(), problem::pages))
+        .layer(from_fn_with_state(app.clone(), web::headers))
+        .layer(CompressionLayer::new());
+    Router::new()
+        .merge(fast)
+        .merge(calls)
+        .merge(pages)
+        .method_not_allowed_fallback(web::problem::no_method)
+        .fallback(web::problem::no_route)
+        .with_state(app)
+}
+
+/// The OpenAPI document, made from the routes.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    utoipa::openapi::OpenApi::default()
+    let (_, document) = fast().merge(calls()).split_for_parts();
+    openapi::complete(document)
 }

@@ -185,14 +185,24 @@ pub fn log(problem: &Problem, method: &Method, route: &str, request_id: &str) {
     }
 }
 
-/// The answer of a failed API call.
+/// The answer of a failed API call, logged.
 #[must_use]
 pub fn answer(app: &AppState, problem: &Problem, method: &Method, route: &str) -> Response {
     let id = request_id(app);
     log(problem, method, route, &id);
-    let mut response = (status(problem.code), document(problem, &id)).into_response();
+    with_id(problem, &id)
+}
+
+/// The answer of a call that is refused without a log line of its own.
+#[must_use]
+pub fn quiet_answer(app: &AppState, problem: &Problem) -> Response {
+    with_id(problem, &request_id(app))
+}
+
+fn with_id(problem: &Problem, id: &str) -> Response {
+    let mut response = (status(problem.code), document(problem, id)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-    add_headers(response.headers_mut(), problem, &id);
+    add_headers(response.headers_mut(), problem, id);
     response
 }
 

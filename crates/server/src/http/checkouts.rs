@@ -1,0 +1,180 @@
+//! Checkouts: from a wish to an address where the buyer pays. There is no price in a request.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use quittance_domain::checkout::CheckoutState;
+use quittance_domain::{CustomerId, Scope};
+use quittance_engine::Problem;
+use quittance_engine::checkout::NewCheckout;
+use quittance_store::checkouts::CheckoutRow;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Auth, Read, Write};
+use super::dto::{IdempotencyHeader, Time};
+use super::extract::{InPath, ObjectId};
+use super::idempotency::Mutation;
+use super::problem::{Fail, ProblemDocument};
+use super::reply::{Json, Reply};
+use super::state::AppState;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(open)).routes(routes!(get))
+}
+
+/// What the buyer wants.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CheckoutInput {
+    /// Your id of the customer; created when we do not know it.
+    #[schema(example = "user_42")]
+    customer: String,
+    /// The plan's key.
+    #[schema(example = "pro")]
+    plan: String,
+    /// `day`, `week`, `month`, `year` or `once`; default: the plan's first.
+    #[schema(example = "month")]
+    interval: Option<String>,
+    /// Units; default 1.
+    #[schema(example = 1, minimum = 1)]
+    quantity: Option<i64>,
+    /// ISO 4217; default: the first in which the plan is sold.
+    #[schema(example = "jpy")]
+    currency: Option<String>,
+    /// The provider's id of a promotion code.
+    #[schema(example = "promo_1SaBcD")]
+    promotion_code: Option<String>,
+    /// The provider; only `stripe` today.
+    #[schema(example = "stripe")]
+    provider: Option<String>,
+    /// Where the buyer returns to after paying; default: our own return page. `{CHECKOUT_SESSION_ID}` in it is
+    /// replaced.
+    #[schema(example = "https://app.example/welcome?session_id={CHECKOUT_SESSION_ID}")]
+    success_url: Option<String>,
+    /// Where the buyer returns to without paying; default: our pricing page.
+    #[schema(example = "https://app.example/plans")]
+    cancel_url: Option<String>,
+}
+
+/// A checkout.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckoutView {
+    /// Our id.
+    #[schema(example = "chk_01hz3v9q8r7s6t5w4x3y2z1a0b")]
+    id: String,
+    /// The provider's id of its page.
+    #[schema(example = "cs_test_a1B2c3")]
+    session: Option<String>,
+    /// The provider.
+    #[schema(example = "stripe")]
+    provider: String,
+    /// `open` (the buyer can pay), `processing` (being confirmed), `complete` (paid, and the access is there) or
+    /// `expired` (nothing was charged).
+    #[schema(example = "open")]
+    status: &'static str,
+    /// Where the buyer pays; null unless open.
+    #[schema(example = "https://checkout.example/c/pay/cs_test_a1B2c3")]
+    url: Option<String>,
+    /// Whose it is.
+    #[schema(example = "user_42")]
+    customer: String,
+    /// What is bought.
+    #[schema(example = "pro")]
+    plan: String,
+    /// `day`, `week`, `month`, `year` or `once`.
+    #[schema(example = "month")]
+    interval: String,
+    /// ISO 4217.
+    #[schema(example = "jpy")]
+    currency: String,
+    /// Units.
+    #[schema(example = 1)]
+    quantity: i64,
+    /// When the provider closes it.
+    expires_at: Option<Time>,
+    /// When it was asked for.
+    created_at: Time,
+}
+
+/// The word for a state: a checkout that is just being opened is open, with no address yet.
+const fn status_word(state: CheckoutState) -> &'static str {
+    match state {
+        CheckoutState::Creating | CheckoutState::Open => "open",
+        CheckoutState::Processing => "processing",
+        CheckoutState::Complete => "complete",
+        CheckoutState::Expired => "expired",
+    }
+}
+
+impl From<CheckoutRow> for CheckoutView {
+    fn from(row: CheckoutRow) -> Self {
+        let provider = Scope::parse(&row.scope).map(|scope| scope.provider.as_str().to_owned());
+        Self {
+            id: row.id.to_string(),
+            session: row.session,
+            provider: provider.unwrap_or(row.scope),
+            status: status_word(row.state),
+            url: row.url,
+            customer: row.wish.customer.to_string(),
+            plan: row.wish.plan.to_string(),
+            interval: row.wish.interval,
+            currency: row.wish.currency.code().to_owned(),
+            quantity: row.wish.quantity,
+            expires_at: row.expires_at.map(Time),
+            created_at: Time(row.created_at),
+        }
+    }
+}
+
+/// Open a checkout
+///
+/// Send the buyer to `url`. Prices come from the catalog, never from the caller. A customer has at most one open checkout
+/// for each plan group: the same wish gets the same checkout, another wish closes the first one. Access comes when the
+/// provider confirms the payment, not when the buyer returns.
+#[utoipa::path(
+    post, path = "/v1/checkouts", tag = "Checkouts", security(("api_key" = ["write"])),
+    params(IdempotencyHeader),
+    request_body = CheckoutInput,
+    responses((status = 200, description = "The checkout", body = CheckoutView))
+)]
+async fn open(change: Mutation<Write, CheckoutInput>) -> Result<Response, Fail> {
+    change
+        .run(|context, input| async move {
+            if input.provider.as_deref().is_some_and(|provider| provider != "stripe") {
+                return Err(Problem::invalid("`provider` must be `stripe`."));
+            }
+            let customer = CustomerId::parse(&input.customer)
+                .map_err(|error| Problem::invalid(format!("`customer`: {error}.")))?;
+            let new = NewCheckout {
+                customer,
+                plan: input.plan,
+                interval: input.interval,
+                quantity: input.quantity,
+                currency: input.currency,
+                promotion_code: input.promotion_code,
+                success_url: input.success_url,
+                cancel_url: input.cancel_url,
+                idempotency: context.seed,
+            };
+            Reply::ok(&CheckoutView::from(context.engine.open_checkout(&new).await?))
+        })
+        .await
+}
+
+/// A checkout, by our id or the provider's
+#[utoipa::path(
+    get, path = "/v1/checkouts/{id}", tag = "Checkouts", security(("api_key" = ["read"])),
+    params(("id" = String, Path, description = "`chk_…` or the provider's `cs_…`.", example = "chk_01hz3v9q8r7s6t5w4x3y2z1a0b")),
+    responses((status = 200, description = "The checkout", body = CheckoutView),
+              (status = 404, description = "No such checkout", body = ProblemDocument))
+)]
+async fn get(
+    State(app): State<AppState>,
+    _: Auth<Read>,
+    InPath(ObjectId(id)): InPath<ObjectId>,
+) -> Result<Response, Fail> {
+    Ok(Json(CheckoutView::from(app.engine.checkout_row(&id).await?)).into_response())
+}

@@ -1,0 +1,239 @@
+//! "May this customer use this feature?": the call that apps make most, and its companions.
+//!
+//! The single check carries no layers and answers from memory: it authorizes, looks and writes JSON itself.
+
+use axum::extract::{RawPathParams, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::{IntoResponse, Response};
+use quittance_domain::entitlement::{self, Holding};
+use quittance_domain::{CustomerId, Timestamp};
+use quittance_engine::Problem;
+use quittance_engine::api_keys::KeyScope;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Auth, Read, authorize};
+use super::dto::{SourceView, Time};
+use super::extract::{InBody, InPath};
+use super::problem::{self, Fail, ProblemDocument};
+use super::reply::Json;
+use super::state::AppState;
+
+/// Pairs that one call may ask about.
+const MOST_CHECKS: usize = 1_000;
+
+/// Whether a customer may use a feature, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Entitlement<'a> {
+    /// The feature.
+    #[schema(example = "article:full")]
+    pub feature: &'a str,
+    /// Yes or no. Decide by this field alone.
+    pub allowed: bool,
+    /// `granted`, `grace`, `pending` or `revoked`: the access of what decided. Null when nothing that the customer
+    /// ever had carries the feature.
+    #[schema(example = "granted")]
+    pub access: Option<&'static str>,
+    /// The plan that gives it.
+    #[schema(example = "pro")]
+    pub plan: Option<&'a str>,
+    /// When the yes ends unless it is renewed before; null has no end.
+    pub expires_at: Option<Time>,
+    /// How much of it; null is without limit.
+    pub limit: Option<i64>,
+    /// How much of it is used in this period; null where it is not counted.
+    pub used: Option<i64>,
+    /// How much is left; null is without limit.
+    pub remaining: Option<i64>,
+    /// Where it comes from.
+    pub source: Option<SourceView<'a>>,
+}
+
+impl<'a> Entitlement<'a> {
+    /// Decides from what is held.
+    #[must_use]
+    pub fn decide(holdings: &'a [Holding], feature: &'a str, now: Timestamp) -> Self {
+        let decision = entitlement::check(holdings, feature, now);
+        Self {
+            feature,
+            allowed: decision.allowed,
+            access: decision.access.map(|access| access.as_str()),
+            plan: decision.holding.and_then(|h| h.plan.as_ref()).map(|plan| plan.as_str()),
+            expires_at: decision.expires_at.map(Time),
+            limit: decision.limit,
+            used: None,
+            remaining: decision.limit,
+            source: decision.holding.map(|h| SourceView::from(&h.source)),
+        }
+    }
+}
+
+/// The route that must be fast, without layers.
+pub fn fast_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(check_one))
+}
+
+/// The other routes.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(list)).routes(routes!(check_many))
+}
+
+/// May this customer use this feature?
+///
+/// An unknown customer or feature is a no, not an error. Answered from memory; right immediately after the change
+/// that altered it.
+#[utoipa::path(
+    get, path = "/v1/customers/{id}/entitlements/{feature}", tag = "Entitlements", security(("api_key" = ["read"])),
+    params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"),
+           ("feature" = String, Path, description = "A feature of the catalog.", example = "article:full")),
+    responses((status = 200, description = "The answer", body = Entitlement))
+)]
+async fn check_one(State(app): State<AppState>, params: RawPathParams, headers: HeaderMap) -> Response {
+    match answer_one(&app, &params, &headers).await {
+        Ok(response) => response,
+        Err(problem) => {
+            problem::answer(&app, &problem, &Method::GET, "/v1/customers/{id}/entitlements/{feature}")
+        }
+    }
+}
+
+async fn answer_one(app: &AppState, params: &RawPathParams, headers: &HeaderMap) -> Result<Response, Problem> {
+    authorize(app, headers, KeyScope::Read).await?;
+    let mut values = params.iter().map(|(_, value)| value);
+    let (customer, feature) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+    let held = match app.engine.held_in_memory(customer) {
+        Some(held) => Some(held),
+        None => held_of(app, customer).await?,
+    };
+    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+    let body = serde_json::to_vec(&Entitlement::decide(holdings, feature, app.now()))
+        .map_err(|_| problem::internal())?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
+}
+
+/// What a customer holds; nothing for one whose id cannot be.
+async fn held_of(
+    app: &AppState,
+    customer: &str,
+) -> Result<Option<std::sync::Arc<quittance_engine::entitlements::Held>>, Problem> {
+    if CustomerId::parse(customer).is_err() {
+        return Ok(None);
+    }
+    app.engine.held(customer).await
+}
+
+/// Everything that a customer has ever been entitled to.
+#[derive(Debug, Serialize, ToSchema)]
+struct EntitlementList<'a> {
+    /// The customer.
+    #[schema(example = "user_42")]
+    customer: &'a str,
+    /// The best access over what was bought or granted; null with nothing but the free plan.
+    #[schema(example = "granted")]
+    access: Option<&'static str>,
+    /// One entry for each feature, in the order of their keys.
+    data: Vec<Entitlement<'a>>,
+}
+
+/// All features of a customer
+///
+/// Those that ended are listed too, with `allowed: false`. Empty for an unknown customer.
+#[utoipa::path(
+    get, path = "/v1/customers/{id}/entitlements", tag = "Entitlements", security(("api_key" = ["read"])),
+    params(("id" = String, Path, description = "Your id of the customer.", example = "user_42")),
+    responses((status = 200, description = "The entitlements", body = EntitlementList))
+)]
+async fn list(State(app): State<AppState>, _: Auth<Read>, InPath(id): InPath<String>) -> Result<Response, Fail> {
+    let held = held_of(&app, &id).await?;
+    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+    let now = app.now();
+    let list = EntitlementList {
+        customer: &id,
+        access: entitlement::overall_access(holdings, now).map(|access| access.as_str()),
+        data: every(holdings, now),
+    };
+    Ok(Json(list).into_response())
+}
+
+/// One answer for each feature that is held.
+#[must_use]
+pub fn every(holdings: &[Holding], now: Timestamp) -> Vec<Entitlement<'_>> {
+    let features = entitlement::features_of(holdings);
+    features.into_iter().map(|feature| Entitlement::decide(holdings, feature.as_str(), now)).collect()
+}
+
+/// Questions.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Checks {
+    /// Up to 1,000 pairs.
+    checks: Vec<Pair>,
+}
+
+/// One question.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Pair {
+    /// Your id of the customer.
+    #[schema(example = "user_42")]
+    customer: String,
+    /// A feature of the catalog.
+    #[schema(example = "article:full")]
+    feature: String,
+}
+
+/// One answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct Checked<'a> {
+    /// The customer that was asked about.
+    #[schema(example = "user_42")]
+    customer: &'a str,
+    #[serde(flatten)]
+    entitlement: Entitlement<'a>,
+}
+
+/// Answers, in the order of the questions.
+#[derive(Debug, Serialize, ToSchema)]
+struct CheckResults<'a> {
+    /// The answers.
+    results: Vec<Checked<'a>>,
+}
+
+/// Many questions at once
+///
+/// The answers come in the order of the questions; each is evaluated at the same moment.
+#[utoipa::path(
+    post, path = "/v1/entitlements/check", tag = "Entitlements", security(("api_key" = ["read"])),
+    request_body = Checks,
+    responses((status = 200, description = "The answers", body = CheckResults),
+              (status = 422, description = "More than 1,000 pairs", body = ProblemDocument))
+)]
+async fn check_many(
+    State(app): State<AppState>,
+    _: Auth<Read>,
+    InBody(Checks { checks }): InBody<Checks>,
+) -> Result<Response, Fail> {
+    if checks.len() > MOST_CHECKS {
+        return Err(Problem::invalid(format!("`checks` may have at most {MOST_CHECKS} pairs.")).into());
+    }
+    let mut held = Vec::with_capacity(checks.len());
+    for pair in &checks {
+        held.push(held_of(&app, &pair.customer).await?);
+    }
+    let now = app.now();
+    let results = checks
+        .iter()
+        .zip(&held)
+        .map(|(pair, held)| Checked {
+            customer: &pair.customer,
+            entitlement: Entitlement::decide(
+                held.as_deref().map_or(&[][..], |held| &held.holdings),
+                &pair.feature,
+                now,
+            ),
+        })
+        .collect();
+    Ok(Json(CheckResults { results }).into_response())
+}

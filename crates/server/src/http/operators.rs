@@ -1,0 +1,300 @@
+//! What waits for an operator: parked work, alerts; and a sweep by hand.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use quittance_engine::{Problem, ProblemCode};
+use quittance_store::aggregates::AggregateRow;
+use quittance_store::commands::CommandRow;
+use quittance_store::outbox::AlertRow;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::{Admin, Auth};
+use super::dto::{IdempotencyHeader, Page, Time};
+use super::extract::{InQuery, page};
+use super::idempotency::Mutation;
+use super::problem::{Fail, ProblemDocument};
+use super::reply::{Json, Reply};
+use super::state::AppState;
+
+/// Alerts that can be paged through.
+const MOST_ALERTS: i64 = 10_000;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(parked))
+        .routes(routes!(retry_parked))
+        .routes(routes!(alerts))
+        .routes(routes!(sweep))
+}
+
+/// How many.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HowMany {
+    /// Entries of each kind at most, 1 to 100; default 20.
+    #[param(minimum = 1, maximum = 100, example = 20)]
+    limit: Option<i64>,
+}
+
+/// What could not be done and waits.
+#[derive(Debug, Serialize, ToSchema)]
+struct ParkedView {
+    /// Aggregates that could not be synced.
+    aggregates: Vec<ParkedAggregate>,
+    /// Commands that could not be carried out.
+    commands: Vec<ParkedCommand>,
+}
+
+/// An aggregate that could not be synced.
+#[derive(Debug, Serialize, ToSchema)]
+struct ParkedAggregate {
+    /// Its name: pass it to retry.
+    #[schema(example = "stripe/test/self/customer/cus_QwErTy")]
+    name: String,
+    /// Attempts made.
+    attempts: i64,
+    /// What went wrong last.
+    last_error: Option<String>,
+    /// Since when.
+    parked_at: Option<Time>,
+}
+
+/// A command that could not be carried out.
+#[derive(Debug, Serialize, ToSchema)]
+struct ParkedCommand {
+    /// Its id: pass it to retry.
+    #[schema(example = "cmd_01hz3v9q8r7s6t5w4x3y2z1a0b")]
+    name: String,
+    /// Its kind.
+    #[schema(example = "subscription.cancel")]
+    kind: String,
+    /// What it changes.
+    object: String,
+    /// Whom it is for.
+    customer: Option<String>,
+    /// Attempts made.
+    attempts: i64,
+    /// What went wrong last.
+    last_error: Option<String>,
+    /// Since when.
+    parked_at: Option<Time>,
+}
+
+impl From<AggregateRow> for ParkedAggregate {
+    fn from(row: AggregateRow) -> Self {
+        Self {
+            name: row.key,
+            attempts: row.attempts,
+            last_error: row.last_error,
+            parked_at: row.parked_at.map(Time),
+        }
+    }
+}
+
+impl From<CommandRow> for ParkedCommand {
+    fn from(row: CommandRow) -> Self {
+        Self {
+            name: row.id.to_string(),
+            kind: row.kind,
+            object: row.object,
+            customer: row.customer,
+            attempts: row.attempts,
+            last_error: row.last_error,
+            parked_at: row.parked_at.map(Time),
+        }
+    }
+}
+
+/// What is parked
+#[utoipa::path(
+    get, path = "/v1/parked", tag = "Operations", security(("api_key" = ["admin"])),
+    params(HowMany),
+    responses((status = 200, description = "What is parked", body = ParkedView))
+)]
+async fn parked(
+    State(app): State<AppState>,
+    _: Auth<Admin>,
+    InQuery(HowMany { limit }): InQuery<HowMany>,
+) -> Result<Response, Fail> {
+    let (_, limit) = page(limit, None)?;
+    let parked = app.engine.parked(limit).await?;
+    let view = ParkedView {
+        aggregates: parked.aggregates.into_iter().map(ParkedAggregate::from).collect(),
+        commands: parked.commands.into_iter().map(ParkedCommand::from).collect(),
+    };
+    Ok(Json(view).into_response())
+}
+
+/// What to try again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RetryInput {
+    /// The name of a parked aggregate or the id of a parked command.
+    #[schema(example = "stripe/test/self/customer/cus_QwErTy")]
+    name: String,
+}
+
+/// What is tried again.
+#[derive(Debug, Serialize, ToSchema)]
+struct Retried {
+    /// Its name.
+    name: String,
+}
+
+/// Try something parked again
+#[utoipa::path(
+    post, path = "/v1/parked/retry", tag = "Operations", security(("api_key" = ["admin"])),
+    params(IdempotencyHeader),
+    request_body = RetryInput,
+    responses((status = 200, description = "It is tried again", body = Retried),
+              (status = 404, description = "Nothing of that name is parked", body = ProblemDocument))
+)]
+async fn retry_parked(change: Mutation<Admin, RetryInput>) -> Result<Response, Fail> {
+    change
+        .run(|context, input| async move {
+            context.engine.retry_parked(&input.name).await?;
+            Reply::ok(&Retried { name: input.name })
+        })
+        .await
+}
+
+/// Which alerts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct WhichAlerts {
+    /// Those that are over too; default false.
+    all: Option<bool>,
+    /// Entries at most, 1 to 100; default 20.
+    #[param(minimum = 1, maximum = 100, example = 20)]
+    limit: Option<i64>,
+    /// The `next_cursor` of the answer before.
+    cursor: Option<String>,
+}
+
+/// Something that an operator should know.
+#[derive(Debug, Serialize, ToSchema)]
+struct AlertView {
+    /// Its kind.
+    #[serde(rename = "type")]
+    #[schema(example = "unknown_price")]
+    kind: String,
+    /// The object it is about.
+    #[schema(example = "sub_1SaBcDeF")]
+    object: String,
+    /// The customer, if one is known.
+    customer: Option<String>,
+    /// What was found.
+    detail: String,
+    /// What mends it.
+    mend: String,
+    /// When it was found first.
+    created_at: Time,
+    /// When it was seen last.
+    last_seen_at: Time,
+    /// When it was over.
+    resolved_at: Option<Time>,
+}
+
+impl From<AlertRow> for AlertView {
+    fn from(row: AlertRow) -> Self {
+        Self {
+            kind: row.kind,
+            object: row.object,
+            customer: row.customer,
+            detail: row.detail,
+            mend: row.mend,
+            created_at: Time(row.created_at),
+            last_seen_at: Time(row.last_seen_at),
+            resolved_at: row.resolved_at.map(Time),
+        }
+    }
+}
+
+/// What operators should look at, newest first
+#[utoipa::path(
+    get, path = "/v1/alerts", tag = "Operations", security(("api_key" = ["admin"])),
+    params(WhichAlerts),
+    responses((status = 200, description = "The alerts", body = Page<AlertView>))
+)]
+async fn alerts(
+    State(app): State<AppState>,
+    _: Auth<Admin>,
+    InQuery(which): InQuery<WhichAlerts>,
+) -> Result<Response, Fail> {
+    let (cursor, limit) = page(which.limit, which.cursor.as_deref())?;
+    // The first page asks for no more than it shows; later ones pass over what was shown.
+    let reach = if which.cursor.is_some() { MOST_ALERTS } else { limit + 1 };
+    let mut rows = app.engine.alerts(which.all.unwrap_or(false), reach).await?;
+    rows.retain(|row| row.seq < cursor);
+    Ok(Json(Page::of(rows, limit, |row| row.seq, AlertView::from)).into_response())
+}
+
+/// How to sweep.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SweepInput {
+    /// Only count, change nothing; default false.
+    dry_run: Option<bool>,
+}
+
+/// What a sweep found.
+#[derive(Debug, Serialize, ToSchema)]
+struct SweepView {
+    /// Whether it only counted.
+    dry_run: bool,
+    /// Subscriptions that were compared.
+    subscriptions: u64,
+    /// Those that our mirror had otherwise.
+    differing: u64,
+    /// Those that it did not have.
+    unknown: u64,
+    /// Those that it had and the provider no longer lists.
+    gone: u64,
+    /// Events that the provider lists.
+    events: u64,
+    /// Those whose webhook never came.
+    missed_events: u64,
+    /// Calls to the provider.
+    calls: u64,
+}
+
+/// Compare with the provider, now
+///
+/// Lists the provider's subscriptions and events, marks what differs, and answers what was found. The syncs follow.
+#[utoipa::path(
+    post, path = "/v1/sweeps", tag = "Operations", security(("api_key" = ["admin"])),
+    params(IdempotencyHeader),
+    request_body = SweepInput,
+    responses((status = 200, description = "What was found", body = SweepView))
+)]
+async fn sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail> {
+    change
+        .run(|context, input| async move {
+            let dry_run = input.dry_run.unwrap_or(false);
+            let report = context.engine.sweep(true, dry_run).await?.ok_or_else(|| {
+                Problem::new(
+                    ProblemCode::WrongState,
+                    "A sweep is running already, here or on another node.",
+                    "Wait until it is done; it finds the same things.",
+                )
+                .retry_after(30)
+            })?;
+            Reply::ok(&SweepView {
+                dry_run,
+                subscriptions: report.subscriptions,
+                differing: report.differing,
+                unknown: report.unknown,
+                gone: report.gone,
+                events: report.events,
+                missed_events: report.missed_events,
+                calls: report.calls,
+            })
+        })
+        .await
+}
