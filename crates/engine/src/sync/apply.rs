@@ -124,7 +124,8 @@ fn apply(
     }
     let mut stored = input.context.stored.clone();
     let newly_linked = link(tx, input, &mut stored.customer)?;
-    let projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
+    let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
+    duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
     write_mirror(tx, input, &projection)?;
     if let Some(customer) = &stored.customer {
@@ -165,6 +166,36 @@ fn link(tx: &mut dyn Tx, input: &Input, customer: &mut Option<CustomerId>) -> qu
     customers::link(tx, &input.scope, &input.provider_customer, one, LinkedBy::Metadata, input.now)?;
     *customer = Some((*one).clone());
     Ok(true)
+}
+
+/// A second live subscription of a plan group under another of the customer's provider customers: for a
+/// person to decide, because two aggregates are never mended in one transaction.
+fn duplicates_elsewhere(
+    tx: &mut dyn Tx,
+    input: &Input,
+    customer: Option<&CustomerId>,
+    projection: &mut Projection,
+) -> quittance_store::Result<()> {
+    let Some(customer) = customer else { return Ok(()) };
+    let elsewhere = mirror::subscriptions_of_customer(tx, customer.as_str())?;
+    for other in elsewhere.iter().filter(|row| row.aggregate != input.claim.key && row.subscription.is_live()) {
+        let groups: Vec<_> = other.subscription.plans.iter().map(|held| &held.group).collect();
+        let here = projection
+            .subscriptions
+            .iter()
+            .find(|s| s.is_live() && s.plans.iter().any(|held| groups.contains(&&held.group)));
+        if let Some(here) = here {
+            projection.anomalies.push(Anomaly {
+                kind: AnomalyKind::DuplicateSubscription,
+                object: here.facts.id.clone(),
+                detail: format!(
+                    "a second live subscription of its plan group beside {}, under another customer of the provider",
+                    other.subscription.facts.id
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn write_mirror(tx: &mut dyn Tx, input: &Input, projection: &Projection) -> quittance_store::Result<()> {

@@ -354,3 +354,31 @@ async fn a1_b5_parallel_duplicates_are_all_acknowledged() {
     })
     .await;
 }
+
+/// E8, another channel: a second customer at the provider names the same customer of ours.
+#[tokio::test]
+async fn e8_a_second_subscription_through_another_provider_customer_is_told_to_a_person() {
+    on_each(|h| {
+        Box::pin(async move {
+            let first = h.subscriber("ada").await;
+            let buyer = h.provider("POST", "/v1/customers", "metadata[quittance_customer]=ada");
+            let buyer = buyer["id"].as_str().unwrap();
+            let method = h.provider("POST", "/v1/payment_methods/pm_card_visa/attach", &format!("customer={buyer}"));
+            let price = h.provider("GET", "/v1/prices", "lookup_keys[]=pro_month_jpy");
+            let form = format!(
+                "customer={buyer}&items[0][price]={}&default_payment_method={}",
+                price["data"][0]["id"].as_str().unwrap(),
+                method["id"].as_str().unwrap()
+            );
+            h.provider("POST", "/v1/subscriptions", &form);
+            h.settle().await;
+            let view = h.engine.customer("ada").await.unwrap();
+            assert_eq!(view.subscriptions.len(), 2, "both are mirrored, neither overwrites the other");
+            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            assert!(alerts.iter().any(|a| a.kind == "duplicate_subscription" && a.detail.contains(&first)), "{alerts:?}");
+            let ledger = h.sandbox.ledger();
+            assert!(ledger.customers.iter().all(|c| c.refunds.is_empty()), "nothing is mended by a guess");
+        })
+    })
+    .await;
+}
