@@ -14,6 +14,8 @@ mod house;
 mod life;
 #[path = "it/memory.rs"]
 mod memory;
+#[path = "it/faults.rs"]
+mod faults;
 #[path = "it/light.rs"]
 mod light;
 #[path = "it/permutations.rs"]

@@ -1,3 +1,15 @@
-//! Placeholder head; the module text follows with the code.
+//! The `quittance` binary's parts: command line, configuration, HTTP, pages, and the development environment.
+//!
+//! Only here is it known where time, chance, sockets, files and the environment come from; everything below takes them
+//! as arguments.
+
+pub mod catalog_seed;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod dev;
+pub mod failure;
 pub mod http;
 pub mod pages;
+pub mod serve;
+pub mod telemetry;

@@ -1,2 +1,7 @@
 //! The quittance binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quittance_server::cli::main()
+}

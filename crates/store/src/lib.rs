@@ -20,6 +20,7 @@ mod migrate;
 mod migrations;
 pub mod mirror;
 pub mod outbox;
+pub mod overview;
 pub mod sql;
 #[cfg(test)]
 mod statements_tests;

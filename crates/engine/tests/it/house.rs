@@ -311,6 +311,10 @@ impl House {
 
     /// Delivers every webhook that is due, and those that become due by that.
     pub async fn deliver(&self) -> usize {
+        // What was slept through has passed at the provider too.
+        let slept = self.world.slept_ms.swap(0, Ordering::SeqCst);
+        self.sandbox.advance_time(slept.div_euclid(1_000));
+        self.world.slept_ms.fetch_add(slept.rem_euclid(1_000), Ordering::SeqCst);
         let mut count = 0;
         loop {
             let due = self.sandbox.due_deliveries();

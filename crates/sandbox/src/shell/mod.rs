@@ -71,7 +71,7 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
         tokio::time::sleep(Duration::from_millis(response.latency_ms)).await;
     }
     if response.lost {
-        return Response::new(Body::empty());
+        return broken_off();
     }
     convert(response)
 }

@@ -138,6 +138,19 @@ fn two_open_sessions_of_one_customer_can_both_be_paid() {
 }
 
 #[test]
+fn a_session_that_cannot_become_a_subscription_takes_no_money() {
+    let client = client();
+    let customer = id(&client.post("/v1/customers", ""));
+    let (usd, jpy) = (client.price(1000, "usd", "month"), client.price(1000, "jpy", "month"));
+    let first = session(&client, &usd, &format!("customer={customer}"));
+    let second = session(&client, &jpy, &format!("customer={customer}"));
+    client.sandbox.complete_checkout(&first, "pm_card_visa").unwrap();
+    assert!(client.sandbox.complete_checkout(&second, "pm_card_visa").is_err(), "one customer, one currency");
+    let ledger = client.sandbox.ledger();
+    assert_eq!(ledger.customer(&customer).unwrap().charges.len(), 1);
+}
+
+#[test]
 fn a_trial_saves_the_card_and_takes_nothing() {
     let client = client();
     let session =

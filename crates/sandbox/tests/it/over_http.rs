@@ -85,7 +85,7 @@ async fn a_lost_answer_breaks_the_connection_after_the_effect() {
     }]);
     let mut stream =
         tokio::net::TcpStream::connect(running.base.trim_start_matches("http://")).await.unwrap();
-    let request = "POST /v1/customers HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk_test_1\r\nidempotency-key: k\r\ncontent-length: 0\r\n\r\n";
+    let request = "POST /v1/customers HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk_test_1\r\nidempotency-key: k\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
     let mut received = Vec::new();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut received).await;

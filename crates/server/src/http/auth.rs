@@ -39,18 +39,14 @@ impl Wanted for Admin {
 }
 
 /// A caller that may do what `S` says.
-pub struct Auth<S> {
-    /// Who it is.
-    pub caller: Arc<Caller>,
-    scope: PhantomData<S>,
-}
+pub struct Auth<S>(PhantomData<S>);
 
 impl<S: Wanted> FromRequestParts<AppState> for Auth<S> {
     type Rejection = Fail;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Fail> {
-        let caller = authorize(app, &parts.headers, S::SCOPE).await?;
-        Ok(Self { caller, scope: PhantomData })
+        authorize(app, &parts.headers, S::SCOPE).await?;
+        Ok(Self(PhantomData))
     }
 }
 
@@ -59,7 +55,15 @@ impl<S: Wanted> FromRequestParts<AppState> for Auth<S> {
 /// # Errors
 /// `unauthenticated` or `forbidden`.
 pub async fn authorize(app: &AppState, headers: &HeaderMap, scope: KeyScope) -> Result<Arc<Caller>, Problem> {
-    let caller = app.engine.authenticate(bearer(headers).unwrap_or_default()).await?;
+    authorize_key(app, bearer(headers).unwrap_or_default(), scope).await
+}
+
+/// The caller with this key, if it has the scope.
+///
+/// # Errors
+/// `unauthenticated` or `forbidden`.
+pub async fn authorize_key(app: &AppState, key: &str, scope: KeyScope) -> Result<Arc<Caller>, Problem> {
+    let caller = app.engine.authenticate(key).await?;
     if caller.may(scope) {
         return Ok(caller);
     }

@@ -35,7 +35,7 @@ struct Which {
     /// The `next_cursor` of the answer before.
     cursor: Option<String>,
     /// Only those of this aggregate.
-    #[param(example = "stripe/test/self/customer/cus_QwErTy")]
+    #[param(value_type = Option<String>, example = "stripe/test/self/customer/cus_QwErTy")]
     aggregate: Option<ObjectId>,
 }
 

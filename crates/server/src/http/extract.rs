@@ -19,7 +19,7 @@ const MAX_ID_BYTES: usize = 255;
 /// Entries of one page at most, and when nothing is said.
 const PAGE: (i64, i64) = (100, 20);
 
-/// The id of an object, ours or the provider's, that can be looked up. One that cannot be is simply not there.
+/// The id of an object, ours or the provider's, that can be looked up.
 #[derive(Debug, Clone)]
 pub struct ObjectId(pub String);
 

@@ -155,9 +155,10 @@ struct Empty {}
               (status = 404, description = "This customer has no such grant in force", body = ProblemDocument))
 )]
 async fn take_back(
-    InPath((id, ObjectId(grant))): InPath<(String, ObjectId)>,
+    path: InPath<(String, ObjectId)>,
     change: Mutation<Admin, Empty>,
 ) -> Result<Response, Fail> {
+    let InPath((id, ObjectId(grant))) = path;
     change
         .run(move |context, _| async move {
             context.engine.revoke_grant(&customer_id(&id)?, &grant, &context.caller).await?;

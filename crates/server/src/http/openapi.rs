@@ -85,7 +85,10 @@ fn add_common_errors(operation: &mut Operation) {
     if !keyed {
         return;
     }
-    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    let parameters: Vec<_> = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(_) => None,
+    }).collect();
     let changes = parameters.iter().any(|p| p.parameter_in == ParameterIn::Header && p.name == "Idempotency-Key");
     let in_path = parameters.iter().any(|p| p.parameter_in == ParameterIn::Path);
     let in_query = parameters.iter().any(|p| p.parameter_in == ParameterIn::Query);
@@ -129,7 +132,9 @@ fn problem_content() -> Response {
 }
 
 fn problem_response(words: &str) -> RefOr<Response> {
-    RefOr::T(Response { description: words.to_owned(), ..problem_content() })
+    let mut response = problem_content();
+    words.clone_into(&mut response.description);
+    RefOr::T(response)
 }
 
 /// The document as text, made once.

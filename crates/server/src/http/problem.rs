@@ -245,7 +245,8 @@ fn keep_allow(from: &Response, to: &mut Response) {
 }
 
 /// There is nothing at this address.
-pub async fn no_route() -> Fail {
+#[must_use]
+pub fn no_route() -> Fail {
     Fail(Problem::new(
         ProblemCode::NotFound,
         "There is nothing at this address.",
@@ -254,7 +255,8 @@ pub async fn no_route() -> Fail {
 }
 
 /// There is something, but not for this method.
-pub async fn no_method() -> Fail {
+#[must_use]
+pub fn no_method() -> Fail {
     Fail(Problem::new(
         ProblemCode::MethodNotAllowed,
         "This address does not take this method.",

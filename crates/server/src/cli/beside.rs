@@ -1,0 +1,99 @@
+//! What commands beside a server need: its database, and an engine that looks without serving.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quittance_domain::Catalog;
+use quittance_engine::world::SystemWorld;
+use quittance_engine::{Engine, Settings, World};
+use quittance_stripe::config::StripeConfig;
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::Common;
+use crate::config::{self, Config, DEMO_CATALOG, Loaded};
+use crate::failure::{self, Failure};
+use crate::serve::{self, Opening};
+
+/// What a command needs beside the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing: it never asks the provider and never reads a plan.
+    Database,
+    /// The catalog.
+    Catalog,
+    /// The provider and the catalog.
+    Provider,
+}
+
+/// Opens an engine on the configured database.
+pub(super) async fn engine(common: &Common, opening: Opening, need: Need) -> Result<Engine, Failure> {
+    let loaded = common.load()?;
+    let stripe = match config::stripe_config(&loaded.config) {
+        Ok(stripe) => stripe,
+        Err(failure) if need == Need::Provider => return Err(failure),
+        // Never sent: these commands do not call the provider.
+        Err(_) => StripeConfig::new(SecretString::from("sk_test_unused".to_owned()), false),
+    };
+    let catalog = read_catalog(&loaded, need, stripe.livemode)?;
+    let db = serve::open_database(&loaded.config, opening).await?;
+    let world = Arc::new(SystemWorld::default());
+    follow_sandbox(&loaded.config, &stripe, &world).await;
+    let settings = settings(&loaded.config);
+    let client = serve::client(stripe, &world)?;
+    Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world)
+        .await
+        .map_err(|error| failure::of_store(&loaded.config.database.url, &error))
+}
+
+fn read_catalog(loaded: &Loaded, need: Need, livemode: bool) -> Result<Catalog, Failure> {
+    match config::catalog(loaded, livemode) {
+        Ok((catalog, _)) => Ok(catalog),
+        Err(failure) if need != Need::Database => Err(failure),
+        Err(_) => Catalog::parse(DEMO_CATALOG)
+            .map_err(|error| Failure::config(error.to_string(), "This build is broken: please report it.")),
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        access: config.access,
+        retry: config.retry,
+        on_duplicate: config.sync.on_duplicate,
+        customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
+        sweep_every_ms: config.sweep.every_s.saturating_mul(1_000),
+        cached_customers: 1_000,
+        ..Settings::default()
+    }
+}
+
+/// How long a sandbox on this machine may take to tell its time.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Beside `quittance dev` the time is the sandbox's, which may have travelled.
+async fn follow_sandbox(config: &Config, stripe: &StripeConfig, world: &Arc<SystemWorld>) {
+    if stripe.livemode || !stripe.is_local() {
+        return;
+    }
+    let address = config.stripe.api_base.trim_start_matches("http://").trim_end_matches('/');
+    let asked = tokio::time::timeout(PATIENCE, time_of(address)).await;
+    if let Ok(Some(seconds)) = asked {
+        let ahead_s = seconds - world.now().seconds();
+        if ahead_s > 1 {
+            world.set_offset_ms(ahead_s.saturating_mul(1_000));
+        }
+    }
+}
+
+/// `GET /_sandbox/time`; `None` from anything that is no sandbox.
+async fn time_of(address: &str) -> Option<i64> {
+    let address: SocketAddr = tokio::net::lookup_host(address).await.ok()?.next()?;
+    let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
+    let request = format!("GET /_sandbox/time HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.take(64 * 1024).read_to_string(&mut answer).await.ok()?;
+    let body = answer.split_once("\r\n\r\n")?.1;
+    serde_json::from_str::<serde_json::Value>(body).ok()?.get("now")?.as_i64()
+}

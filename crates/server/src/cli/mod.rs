@@ -1,0 +1,201 @@
+//! The command line: one file per command, human output by default, `--json` everywhere.
+//!
+//! Exit codes: 0 fine, 1 found a problem, 2 usage (command line or configuration).
+
+mod beside;
+mod completions;
+mod dev;
+mod events;
+mod explain;
+mod keys;
+mod migrate;
+mod openapi;
+pub mod out;
+mod parked;
+mod reconcile;
+mod sandbox;
+mod serve;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Loaded, LogFormat};
+use crate::demo;
+use crate::failure::{Exit, Failure};
+use crate::telemetry;
+
+/// The billing backend that you run instead of writing your own.
+#[derive(Debug, Parser)]
+#[command(name = "quittance", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quittance dev                                  everything on this machine, no account needed
+  quittance demo                                 a scripted month in the terminal
+  quittance serve --print-config                 what production would start with
+  quittance explain user_42 article:full         why the answer is yes or no
+  quittance keys create --name app --scopes read,write
+
+Exit codes: 0 fine, 1 found a problem, 2 usage.
+Next: `quittance dev`, then open the pricing page that it prints.";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The configuration file [default: QUITTANCE_CONFIG, or quittance.toml where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The database, sqlite://path or postgres://… [default: DATABASE_URL, or the configuration's]
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    pub database: Option<String>,
+    /// How log lines on the error stream look; RUST_LOG says which
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub log: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on this machine: sandbox provider, server, pages and demo catalog
+    Dev(dev::Options),
+    /// Production: HTTP and syncing, configured by quittance.toml and the environment
+    Serve(serve::Options),
+    /// Only the syncing, beside servers with `--role api`
+    Worker(serve::WorkerOptions),
+    /// Only the provider emulator, for any program's tests
+    Sandbox(sandbox::Options),
+    /// Play a scripted month against the sandbox, with duplicated, shuffled and late webhooks
+    Demo(demo::Options),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// The inbox: what the provider sent
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Dead letters: what could not be done and waits for you
+    #[command(subcommand)]
+    Parked(parked::Command),
+    /// Why a customer may or may not use a feature
+    Explain(explain::Options),
+    /// API keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Compare the mirror with the provider now
+    Reconcile(reconcile::Options),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print a completion script for a shell
+    Completions(completions::Options),
+}
+
+impl Common {
+    /// Reads the configuration; `--database` wins over everything.
+    ///
+    /// # Errors
+    /// Names the key that cannot be used.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        let mut loaded = config::load(self.config.as_deref(), &|name| std::env::var(name).ok())?;
+        if let Some(url) = &self.database {
+            loaded.config.database.url.clone_from(url);
+        }
+        if let Some(log) = self.log {
+            loaded.config.log = log;
+        }
+        Ok(loaded)
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.common.json;
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            out::fail(&failure, json);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// Logs of commands that print: only what is wrong.
+const QUIET: &str = "error";
+/// Logs of servers.
+const SERVER: &str = "info";
+/// Logs of `dev`: what happens to customers, and nothing of the machinery.
+const DEVELOPER: &str = "warn,quittance_engine=info,quittance_engine::sweep=error";
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let Cli { common, command } = cli;
+    let log = common.log.unwrap_or_default();
+    match command {
+        Command::Dev(options) => {
+            telemetry::start_logs(log, DEVELOPER);
+            on_all_cores(dev::run(options, &common))
+        }
+        Command::Serve(options) => serve::run(&options, &common),
+        Command::Worker(options) => serve::run_worker(&options, &common),
+        Command::Sandbox(options) => {
+            telemetry::start_logs(log, "warn");
+            on_all_cores(sandbox::run(options, &common))
+        }
+        Command::Demo(options) => {
+            telemetry::start_logs(log, QUIET);
+            on_one_core(demo::run(&options, common.json))
+        }
+        Command::Migrate => quietly(log, migrate::run(&common)),
+        Command::Events(command) => quietly(log, events::run(&command, &common)),
+        Command::Parked(command) => quietly(log, parked::run(&command, &common)),
+        Command::Explain(options) => quietly(log, explain::run(&options, &common)),
+        Command::Keys(command) => quietly(log, keys::run(&command, &common)),
+        Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
+        Command::Openapi => openapi::run(),
+        Command::Completions(options) => completions::run(&options),
+    }
+}
+
+fn quietly(log: LogFormat, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    telemetry::start_logs(log, QUIET);
+    on_one_core(work)
+}
+
+fn on_one_core(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    block_on(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+fn on_all_cores(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    block_on(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn block_on(
+    mut builder: tokio::runtime::Builder,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let runtime = builder.enable_all().build().map_err(|error| {
+        Failure::problem("runtime", format!("threads cannot be started: {error}"), "Raise the process limits (ulimit -u) and start it again.")
+    })?;
+    runtime.block_on(work)
+}
+
+/// The command line as clap knows it, for completions and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+/// A problem that was found and printed already: exit code 1 and nothing more to say.
+#[must_use]
+pub(crate) fn found(what: impl Into<String>, mend: impl Into<String>) -> Failure {
+    Failure { exit: Exit::Problem, ..Failure::problem("found", what, mend) }
+}

@@ -1,0 +1,77 @@
+//! `quittance reconcile`: a sweep now.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use quittance_engine::sweep::SweepReport;
+use serde_json::json;
+
+use super::beside::{self, Need};
+use super::{Common, found, out};
+use crate::failure::Failure;
+use crate::serve::Opening;
+
+/// A sweep.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quittance reconcile --dry-run        only count; exit code 1 when there is drift
+  quittance reconcile                  and mark what differs, for a running server or worker to sync")]
+pub(super) struct Options {
+    /// Only count what differs
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failure> {
+    let engine = beside::engine(common, Opening::Beside, Need::Provider).await?;
+    let bar = progress(common.json);
+    let report = engine.sweep(true, options.dry_run).await;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let Some(report) = report? else {
+        return Err(Failure::problem("sweep_running", "another process sweeps right now", "Wait for it and try again."));
+    };
+    let drift = report.differing + report.unknown + report.gone + report.missed_events;
+    if common.json {
+        out::say_json(&json!({ "dry_run": options.dry_run, "drift": drift, "report": report }));
+    } else {
+        out::say(&in_words(&report));
+    }
+    match (drift, options.dry_run) {
+        (0, _) => Ok(()),
+        (_, true) => Err(found(format!("{drift} differences"), "Mend them: quittance reconcile (without --dry-run)")),
+        (_, false) => {
+            if !common.json {
+                out::say(&format!("{drift} differences are marked; a running server or worker syncs them."));
+            }
+            Ok(())
+        }
+    }
+}
+
+fn progress(json: bool) -> Option<ProgressBar> {
+    if json || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::new_spinner().with_message("comparing the mirror with the provider");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    Some(bar)
+}
+
+fn in_words(report: &SweepReport) -> String {
+    let rows = [
+        ("subscriptions compared", report.subscriptions),
+        ("  otherwise in the mirror", report.differing),
+        ("  not in the mirror", report.unknown),
+        ("  gone at the provider", report.gone),
+        ("events listed", report.events),
+        ("  that had not reached us", report.missed_events),
+        ("calls to the provider", report.calls),
+    ];
+    let lines: Vec<String> = rows.iter().map(|(name, count)| format!("{name:<28}{count:>8}")).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,89 @@
+//! `quittance sandbox`: only the provider emulator.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::Args;
+use quittance_sandbox::{Sandbox, SandboxConfig, WebhookTarget};
+use serde_json::json;
+
+use super::{Common, out};
+use crate::dev::SANDBOX_KEY;
+use crate::failure::Failure;
+use crate::{catalog_seed, config, serve};
+
+/// The emulator.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quittance sandbox
+  quittance sandbox --port 0 --json                    any free port, for test suites
+  quittance sandbox --webhook-url http://127.0.0.1:3000/webhooks/stripe --webhook-secret whsec_test
+  STRIPE_API_BASE=http://127.0.0.1:12111 STRIPE_SECRET_KEY=sk_test_sandbox your-program
+
+Next: open its page, which breaks webhooks, loses answers and travels in time.")]
+pub(super) struct Options {
+    /// Where it listens on 127.0.0.1; 0 for any free port
+    #[arg(long, default_value_t = 12111)]
+    port: u16,
+    /// Deliver every event to this address
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<String>,
+    /// Sign those with this secret
+    #[arg(long, value_name = "SECRET", requires = "webhook_url", default_value = "whsec_sandbox")]
+    webhook_secret: String,
+    /// Make ids and chances repeatable
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Make products and prices of the configured catalog (the demo catalog where there is none)
+    #[arg(long)]
+    with_catalog: bool,
+}
+
+pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure> {
+    if options.webhook_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err(Failure::usage(
+            "usage",
+            "--webhook-url is no address: it must begin with http:// or https://",
+            "Write it in full, such as http://127.0.0.1:3000/webhooks/stripe.",
+        ));
+    }
+    let listener = serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)), "--port").await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::problem("listen", error.to_string(), "Start it again."))?;
+    let url = format!("http://{address}");
+    let secret = options.webhook_secret;
+    let sandbox = Sandbox::new(SandboxConfig {
+        seed: options.seed,
+        public_url: url.clone(),
+        webhook: options.webhook_url.clone().map(|url| WebhookTarget { url, secret: secret.clone() }),
+        ..SandboxConfig::default()
+    });
+    if options.with_catalog {
+        let loaded = common.load()?;
+        let (catalog, _) = config::catalog(&loaded, false)?;
+        catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+    }
+    if common.json {
+        out::say_json(&json!({
+            "url": url, "secret_key": SANDBOX_KEY, "control_url": format!("{url}/_sandbox"),
+            "webhook_url": options.webhook_url,
+            "webhook_secret": options.webhook_url.as_ref().map(|_| secret),
+        }));
+    } else {
+        out::say(&announcement(&url, options.webhook_url.as_deref(), &secret));
+    }
+    sandbox.serve(listener, serve::signal()).await;
+    Ok(())
+}
+
+fn announcement(url: &str, webhook: Option<&str>, secret: &str) -> String {
+    let webhooks = webhook.map_or_else(
+        || "none; --webhook-url, or POST /v1/webhook_endpoints".to_owned(),
+        |to| format!("{to}   signed with {secret}"),
+    );
+    format!(
+        "\n  The sandbox is ready. No money moves.\n\n  STRIPE_API_BASE    {url}\n  STRIPE_SECRET_KEY  {SANDBOX_KEY}\n  \
+         Control page       {url}/_sandbox\n  Webhooks           {webhooks}\n\n  Ctrl-C stops it; its state is not kept."
+    )
+}

@@ -1,0 +1,186 @@
+//! `quittance serve` and `quittance worker`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Args;
+use quittance_engine::world::SystemWorld;
+use serde_json::json;
+
+use super::{Common, SERVER, on_all_cores, out};
+use crate::config::{Checked, Role};
+use crate::failure::Failure;
+use crate::http::{self, AppConfig};
+use crate::serve::{self, Opening, Parts};
+use crate::telemetry;
+
+/// Production.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  STRIPE_SECRET_KEY=sk_test_… STRIPE_WEBHOOK_SECRET=whsec_… quittance serve
+  quittance serve --print-config          the result of file and environment, secrets hidden
+  quittance serve --role api              accept events and answer; a worker syncs
+  quittance serve --log json
+
+Stops in order on Ctrl-C or SIGTERM: no new requests, those under way are finished, then the syncs.
+Next: `quittance keys create --name app`, then point Stripe's webhook endpoint to <public_url>/webhooks/stripe.")]
+pub(super) struct Options {
+    /// Which work this process does [default: both]
+    #[arg(long, value_enum)]
+    role: Option<Role>,
+    /// Where HTTP listens on the configured address
+    #[arg(long)]
+    port: Option<u16>,
+    /// Refuse to start on an old schema instead of bringing it up to date
+    #[arg(long)]
+    no_migrate: bool,
+    /// Print the configuration with secrets hidden, and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// Only the syncing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  quittance worker
+  quittance worker --metrics 127.0.0.1:9464
+
+It needs PostgreSQL: an SQLite file belongs to one process.")]
+pub(super) struct WorkerOptions {
+    /// Serve /healthz, /readyz and /metrics here
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
+    /// Refuse to start on an old schema instead of bringing it up to date
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
+    let mut loaded = common.load()?;
+    if let Some(role) = options.role {
+        loaded.config.role = role;
+    }
+    if let Some(port) = options.port {
+        let host = loaded.config.listen.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host).to_owned();
+        loaded.config.listen = format!("{host}:{port}");
+    }
+    if options.print_config {
+        return print_config(&loaded.config, common.json);
+    }
+    let checked = loaded.check()?;
+    telemetry::start_logs(checked.config.log, SERVER);
+    let role = checked.config.role;
+    let migrate = !options.no_migrate;
+    on_all_cores(async move {
+        match role {
+            Role::Both | Role::Api => serve_http(checked, migrate).await,
+            Role::Worker => work(checked, None, migrate).await,
+        }
+    })
+}
+
+pub(super) fn run_worker(options: &WorkerOptions, common: &Common) -> Result<(), Failure> {
+    let mut loaded = common.load()?;
+    loaded.config.role = Role::Worker;
+    let checked = loaded.check()?;
+    telemetry::start_logs(checked.config.log, SERVER);
+    on_all_cores(work(checked, options.metrics, !options.no_migrate))
+}
+
+fn print_config(config: &crate::config::Config, json: bool) -> Result<(), Failure> {
+    let mut shown = config.clone();
+    shown.database.url = crate::failure::without_password(&shown.database.url);
+    let defect = |error: &dyn std::fmt::Display| {
+        Failure::problem("print", format!("the configuration cannot be printed: {error}"), "This is a defect: please report it.")
+    };
+    if json {
+        out::say_json(&serde_json::to_value(&shown).map_err(|error| defect(&error))?);
+    } else {
+        out::say(toml::to_string(&shown).map_err(|error| defect(&error))?.trim_end());
+    }
+    Ok(())
+}
+
+async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
+    let listener = serve::bind(checked.listen, "`--port` or QUITTANCE_LISTEN").await?;
+    let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
+    let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let router = http::router(AppConfig {
+        engine: engine.clone(),
+        site: checked.config.site.clone(),
+        metrics: Some(telemetry::start_metrics()?),
+        dev: None,
+        provider_origins: serve::provider_origins(&checked.stripe),
+        body_limit: checked.config.api.body_limit,
+        ready: serve::readiness(&ready),
+    });
+    announce(&checked);
+    let parts = Parts {
+        engine,
+        http: Some((listener, router)),
+        role: checked.config.role,
+        ready,
+        patience: Duration::from_secs(checked.config.shutdown_s),
+    };
+    serve::run(parts, serve::signal()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn announce(checked: &Checked) {
+    if checked.demo_catalog {
+        tracing::warn!("there is no catalog.toml: the demo catalog is used; write your own before you go live");
+    }
+    let database = crate::failure::without_password(&checked.config.database.url);
+    let mode = if checked.stripe.livemode { "live" } else { "test" };
+    tracing::info!(
+        listen = %checked.listen,
+        public_url = checked.settings.public_url,
+        mode,
+        database,
+        plans = checked.catalog.plans().len(),
+        role = ?checked.config.role,
+        "serving; the webhook endpoint is <public_url>/webhooks/stripe"
+    );
+}
+
+async fn work(checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> Result<(), Failure> {
+    let listener = match metrics {
+        Some(address) => Some(serve::bind(address, "`--metrics`").await?),
+        None => None,
+    };
+    let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
+    let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let render = telemetry::start_metrics()?;
+    let asked = ready.clone();
+    let router = axum::Router::new()
+        .route("/healthz", axum::routing::get(async || axum::Json(json!({ "status": "ok" }))))
+        .route("/metrics", axum::routing::get(async move || render()))
+        .route(
+            "/readyz",
+            axum::routing::get(async move || {
+                if asked.load(std::sync::atomic::Ordering::Acquire) {
+                    axum::http::StatusCode::OK
+                } else {
+                    axum::http::StatusCode::SERVICE_UNAVAILABLE
+                }
+            }),
+        );
+    tracing::info!("working; requests are served by others");
+    let parts = Parts {
+        engine,
+        http: listener.map(|listener| (listener, router)),
+        role: Role::Worker,
+        ready,
+        patience: Duration::from_secs(checked.config.shutdown_s),
+    };
+    serve::run(parts, serve::signal()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

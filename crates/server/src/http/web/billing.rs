@@ -1,0 +1,184 @@
+//! The customer's billing page in development. In production the app shows what it likes from the API.
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use quittance_domain::catalog::Interval;
+use quittance_domain::projection::Purchase;
+use quittance_domain::subscription::{Subscription, SubscriptionStatus};
+use quittance_domain::{Access, CustomerId, Timestamp};
+use quittance_engine::commands::request::PortalStart;
+use quittance_engine::{Problem, ProblemCode};
+use serde::Deserialize;
+
+use super::frame::{address, frame, query_of, words};
+use crate::http::entitlements::every;
+use crate::http::guard::own_form;
+use crate::http::problem::Fail;
+use crate::http::state::AppState;
+use crate::http::subscription_view::main_item;
+use crate::pages::{
+    BillingEntitlement, BillingNotice, BillingSubscription, BillingView, Locale, NextStep,
+    Purchase as PurchaseLine, billing_page,
+};
+
+fn refused() -> Problem {
+    Problem::new(
+        ProblemCode::Forbidden,
+        "This page does not know who you are.",
+        "The app's server calls POST /v1/customers/{id}/portal and sends the customer to the `url` that it gets.",
+    )
+}
+
+/// `GET /billing?customer=` in development.
+pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
+    let Some(dev) = &app.dev else { return Err(refused().into()) };
+    let frame = frame(&app, &uri, &headers);
+    let query = query_of(&uri);
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let id = value("customer").unwrap_or_else(|| dev.demo_customer.clone());
+    let id = CustomerId::parse(&id).map_err(|error| Problem::invalid(error.to_string()))?;
+    let (view, held) = match app.engine.customer(id.as_str()).await {
+        Ok(view) => (Some(view), app.engine.held(id.as_str()).await?),
+        Err(problem) if problem.code == ProblemCode::NotFound => (None, None),
+        Err(problem) => return Err(problem.into()),
+    };
+    let (now, locale) = (app.now(), frame.locale);
+    let catalog = app.engine.catalog();
+    let mut subscriptions = Vec::new();
+    let mut purchases = Vec::new();
+    if let Some(view) = &view {
+        let mut rows: Vec<&Subscription> = view.subscriptions.iter().map(|row| &row.subscription).collect();
+        rows.sort_by_key(|subscription| !subscription.is_live());
+        subscriptions = rows.into_iter().map(|s| block(&app, s, locale, now)).collect();
+        for purchase in &view.purchases {
+            purchases.push(bought(&app, purchase, locale, now).await?);
+        }
+    }
+    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+    let name = |key: &str| catalog.features().iter().find(|f| f.key.as_str() == key).map(|f| words(locale, &f.name));
+    let known = app.engine.known_provider_customer(&id).await?.is_some();
+    let page = BillingView {
+        customer: id.to_string(),
+        notice: match value("notice").as_deref() {
+            Some("portal") => Some(BillingNotice::BackFromPortal),
+            Some("failed") => Some(BillingNotice::PortalFailed),
+            Some(_) | None => None,
+        },
+        subscriptions,
+        free_plan: view.as_ref().and_then(|_| catalog.free_plan()).map(|plan| words(locale, &plan.name)),
+        purchases,
+        entitlements: every(holdings, now)
+            .into_iter()
+            .filter(|entitlement| entitlement.allowed)
+            .map(|entitlement| BillingEntitlement {
+                name: name(entitlement.feature).unwrap_or_else(|| entitlement.feature.to_owned()),
+                limit: entitlement.limit,
+                used: entitlement.used,
+                expires_at: entitlement.expires_at.map(|time| time.0),
+            })
+            .collect(),
+        portal_action: known.then(|| "/billing/portal".to_owned()),
+        hidden: vec![("lang".to_owned(), locale.tag().to_owned())],
+        frame,
+    };
+    Ok(billing_page(&page).into_response())
+}
+
+fn block(app: &AppState, subscription: &Subscription, locale: Locale, now: Timestamp) -> BillingSubscription {
+    let plan = subscription.plan().and_then(|held| app.engine.catalog().plan(held.plan.as_str()));
+    let item = main_item(subscription);
+    let name = plan.map(|plan| words(locale, &plan.name));
+    let price = item.and_then(|item| {
+        Some((item.unit_price?, item.interval.as_deref().and_then(Interval::parse)?))
+    });
+    BillingSubscription {
+        plan: name.unwrap_or_else(|| subscription.facts.id.clone()),
+        access: subscription.standing.at(now),
+        price,
+        quantity: item.map_or(1, |item| item.quantity),
+        next: next(subscription, now),
+    }
+}
+
+fn next(subscription: &Subscription, now: Timestamp) -> NextStep {
+    let facts = &subscription.facts;
+    let renews = || NextStep::Renews {
+        at: facts.period_end().or_else(|| subscription.standing.until()).unwrap_or(now),
+    };
+    if subscription.missing {
+        return NextStep::Over { since: None, unpaid: false };
+    }
+    match (&facts.status, facts.ends_at()) {
+        (SubscriptionStatus::Canceled, _) => NextStep::Over { since: facts.ended_at, unpaid: false },
+        (SubscriptionStatus::IncompleteExpired, _) => NextStep::Over { since: facts.ended_at, unpaid: true },
+        (SubscriptionStatus::Unpaid, _) => NextStep::Over { since: facts.failing_since, unpaid: true },
+        (SubscriptionStatus::Paused, _) => NextStep::Paused,
+        (SubscriptionStatus::Incomplete, _) => NextStep::WaitingForPayment,
+        (SubscriptionStatus::PastDue, _) => match subscription.standing.until() {
+            Some(until) if now < until => {
+                let owed = facts.latest_invoice.as_ref().map(|invoice| invoice.remaining);
+                NextStep::Grace { until, owed: owed.filter(|owed| owed.minor > 0) }
+            }
+            since => NextStep::Over { since, unpaid: true },
+        },
+        (SubscriptionStatus::Trialing | SubscriptionStatus::Active, Some(at)) => NextStep::Ends { at },
+        (SubscriptionStatus::Trialing, None) => match facts.trial_end {
+            Some(at) => NextStep::TrialEnds { at },
+            None => renews(),
+        },
+        (SubscriptionStatus::Active, None) => renews(),
+        (SubscriptionStatus::Unknown(_), _) if subscription.standing.at(now).allows() => renews(),
+        (SubscriptionStatus::Unknown(_), _) => NextStep::WaitingForPayment,
+    }
+}
+
+async fn bought(app: &AppState, purchase: &Purchase, locale: Locale, now: Timestamp) -> Result<PurchaseLine, Problem> {
+    let facts = &purchase.facts;
+    let plan = facts.plan.as_ref().and_then(|key| app.engine.catalog().plan(key.as_str()));
+    let row = match app.engine.checkout_row(&facts.id).await {
+        Ok(row) => Some(row),
+        Err(problem) if problem.code == ProblemCode::NotFound => None,
+        Err(problem) => return Err(problem),
+    };
+    let price = row.as_ref().zip(plan).and_then(|(row, plan)| plan.price(Interval::Once, row.wish.currency));
+    Ok(PurchaseLine {
+        name: plan.map_or_else(|| facts.id.clone(), |plan| words(locale, &plan.name)),
+        at: row.as_ref().map_or(now, |row| row.created_at),
+        amount: price.and_then(|price| price.amount.checked_mul(facts.quantity).ok()),
+        refunded: facts.paid && purchase.standing.at(now) == Access::Revoked,
+    })
+}
+
+/// The form of the one button.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manage {
+    customer: String,
+    lang: Option<String>,
+}
+
+/// `POST /billing/portal` in development: opens the provider's portal and sends the customer there.
+pub async fn portal(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    form: Result<Form<Manage>, FormRejection>,
+) -> Result<Response, Fail> {
+    if app.dev.is_none() {
+        return Err(refused().into());
+    }
+    own_form(&headers)?;
+    let Form(form) = form.map_err(|rejection| Problem::invalid(format!("The form cannot be used: {}", rejection.body_text())))?;
+    let customer = CustomerId::parse(&form.customer).map_err(|error| Problem::invalid(error.to_string()))?;
+    let lang = form.lang.as_deref().and_then(Locale::from_tags).unwrap_or(Locale::En).tag();
+    let back = |notice: &str| address("/billing", &[("notice", notice), ("customer", customer.as_str()), ("lang", lang)]);
+    let return_url = format!("{}{}", app.engine.settings().public_url, back("portal"));
+    match app.engine.open_portal(&customer, Some(&return_url), PortalStart::Home).await {
+        Ok(url) => Ok(Redirect::to(&url).into_response()),
+        Err(problem) => {
+            tracing::warn!(code = problem.code.as_str(), "the portal could not be opened");
+            Ok(Redirect::to(&back("failed")).into_response())
+        }
+    }
+}

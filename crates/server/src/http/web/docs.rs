@@ -1,0 +1,24 @@
+//! The API reference.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Response};
+
+use super::frame::frame;
+use crate::http::openapi;
+use crate::http::state::AppState;
+use crate::pages::{DocsView, docs_page};
+
+/// `GET /docs`
+pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {
+    let frame = frame(&app, &uri, &headers);
+    let api_key = if app.dev.is_some() { "qk_dev" } else { "$QUITTANCE_API_KEY" };
+    docs_page(&DocsView {
+        frame: &frame,
+        openapi: openapi::value(),
+        base_url: &app.engine.settings().public_url,
+        api_key,
+        openapi_path: "/openapi.json",
+    })
+    .into_response()
+}

@@ -1,0 +1,70 @@
+//! The routes of the web pages: they fill the views of [`crate::pages`] and read their forms.
+//!
+//! Who a visitor is never comes from a field that the visitor controls, except under `quittance dev`: in
+//! production the pages show prices and the state of a checkout whose session id is known, and nothing else.
+
+mod admin;
+mod billing;
+mod cards;
+mod docs;
+mod frame;
+mod pricing;
+pub mod problem;
+mod returned;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+
+use super::state::AppState;
+use crate::pages::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH};
+
+/// The routes of pages.
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/pricing") }))
+        .route("/pricing", get(pricing::show))
+        .route("/pricing/checkout", post(pricing::buy))
+        .route("/checkout/return", get(returned::show))
+        .route("/checkout/return/status", get(returned::status))
+        .route("/billing", get(billing::show))
+        .route("/billing/portal", post(billing::portal))
+        .route("/admin", get(admin::show))
+        .route("/docs", get(docs::show))
+        .route(STYLE_PATH, get(|| async { asset("text/css; charset=utf-8", STYLE) }))
+        .route(SCRIPT_PATH, get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
+}
+
+/// The name carries a hash of the content, so it may be kept for ever.
+fn asset(media: &'static str, text: &'static str) -> Response {
+    let kept = HeaderValue::from_static("public, max-age=31536000, immutable");
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(media)), (header::CACHE_CONTROL, kept)], text)
+        .into_response()
+}
+
+/// Adds the headers under which all pages are served.
+pub async fn headers(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    protect(&app, &mut response);
+    response
+}
+
+/// Content security policy, no sniffing, no framing, no foreign referrers, no caches.
+pub fn protect(app: &AppState, response: &mut Response) {
+    let fixed: [(HeaderName, &str); 5] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, app.csp.clone());
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,32 @@
+//! The HTTP side, driven in process against the real engine and the sandbox, on both databases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests stop at the first surprise"
+)]
+
+#[path = "../../engine/tests/it/house.rs"]
+#[allow(dead_code, missing_docs, reason = "shared with the engine's tests, which use all of it")]
+mod house;
+
+#[path = "http/access.rs"]
+mod access;
+#[path = "http/api.rs"]
+mod api;
+#[path = "http/client.rs"]
+mod client;
+#[path = "http/documents.rs"]
+mod documents;
+#[path = "http/idempotency.rs"]
+mod idempotency;
+#[path = "http/pages.rs"]
+mod pages;
+#[path = "http/problems.rs"]
+mod problems;
+#[path = "http/tampering.rs"]
+mod tampering;
+#[path = "http/webhooks.rs"]
+mod webhooks;
