@@ -161,12 +161,13 @@ impl Engine {
         let found =
             self.stripe().send(calls::customers::retrieve(provider_customer), CallPriority::Live).await?;
         let key = AggregateKey::customer(self.scope().clone(), &found.id).to_string();
-        let (id, scope, now, by) = (id.clone(), self.scope().to_string(), self.now(), by.key.clone());
+        let (owner, scope, now, by) = (id.clone(), self.scope().to_string(), self.now(), by.key.clone());
+        let id = owner.clone();
         let linked = self
             .db()
             .write("customers.link", move |tx| {
                 if !customers::lock(tx, &id)? {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 let before = customers::linked(tx, &scope, &found.id)?;
                 customers::link(tx, &scope, &found.id, &id, LinkedBy::Operator, now)?;
@@ -180,19 +181,29 @@ impl Engine {
                     cause: json!({ "api_key": by }).to_string(),
                 };
                 history::insert(tx, &line)?;
-                if let Some(before) = before.filter(|b| *b != id) {
-                    // What the old customer held through this one goes with the next sync; until then nobody's.
-                    mirror::replace_holdings(tx, &key, &before, &[])?;
-                    customers::touch(tx, &before)?;
+                let before = before.filter(|b| *b != id);
+                match &before {
+                    Some(before) => {
+                        // What the old customer held through this one is nobody's until the next sync.
+                        mirror::replace_holdings(tx, &key, before, &[])?;
+                        customers::touch(tx, before)?;
+                    }
+                    None => {
+                        history::adopt(tx, &key, &id)?;
+                    }
                 }
                 let hint =
                     Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
                 aggregates::mark(tx, &hint, now)?;
                 customers::touch(tx, &id)?;
-                Ok(true)
+                Ok(Some(before))
             })
             .await?;
         self.wake();
-        if linked { Ok(()) } else { Err(Problem::not_found("customer")) }
+        let Some(before) = linked else { return Err(Problem::not_found("customer")) };
+        for customer in before.iter().chain([&owner]) {
+            self.reload(customer.as_str()).await?;
+        }
+        Ok(())
     }
 }

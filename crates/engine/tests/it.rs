@@ -8,16 +8,18 @@
     reason = "tests stop at the first surprise"
 )]
 
-#[path = "it/house.rs"]
-mod house;
-#[path = "it/life.rs"]
-mod life;
-#[path = "it/memory.rs"]
-mod memory;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/house.rs"]
+mod house;
+#[path = "it/known.rs"]
+mod known;
+#[path = "it/life.rs"]
+mod life;
 #[path = "it/light.rs"]
 mod light;
+#[path = "it/memory.rs"]
+mod memory;
 #[path = "it/permutations.rs"]
 mod permutations;
 #[path = "it/races.rs"]

@@ -178,7 +178,8 @@ fn duplicates_elsewhere(
 ) -> quittance_store::Result<()> {
     let Some(customer) = customer else { return Ok(()) };
     let elsewhere = mirror::subscriptions_of_customer(tx, customer.as_str())?;
-    for other in elsewhere.iter().filter(|row| row.aggregate != input.claim.key && row.subscription.is_live()) {
+    for other in elsewhere.iter().filter(|row| row.aggregate != input.claim.key && row.subscription.is_live())
+    {
         let groups: Vec<_> = other.subscription.plans.iter().map(|held| &held.group).collect();
         let here = projection
             .subscriptions

@@ -50,7 +50,11 @@ async fn e9_one_fault_at_any_call_changes_nothing_but_the_time_it_takes() {
                         .collect();
                     assert_eq!(made.len(), 1, "{call} {trouble:?}: one customer");
                     assert_eq!(made[0].subscriptions.len(), 1, "{call} {trouble:?}: one subscription");
-                    assert_eq!(made[0].charges.iter().filter(|c| c.paid).count(), 1, "{call} {trouble:?}: one charge");
+                    assert_eq!(
+                        made[0].charges.iter().filter(|c| c.paid).count(),
+                        1,
+                        "{call} {trouble:?}: one charge"
+                    );
                 }
             }
         })

@@ -48,7 +48,9 @@ async fn a_one_off_purchase_is_kept_for_good_beside_a_subscription() {
         Box::pin(async move {
             h.subscriber("ada").await;
             assert!(!h.allowed("ada", "course:library").await);
-            let row = h.open(&NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") }).await;
+            let row = h
+                .open(&NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") })
+                .await;
             h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
             h.settle().await;
             let answer = h.engine.check("ada", "course:library").await.unwrap();
@@ -76,7 +78,11 @@ async fn a_change_costs_what_its_preview_said() {
             assert!(preview.due.minor > 0 && preview.due.minor < 9_800, "{preview:?}");
             h.sandbox.advance_time(600);
             let before = charged(h);
-            let change = Change { proration_date: Some(preview.proration_date), proration: Some(Proration::Now), ..wanted };
+            let change = Change {
+                proration_date: Some(preview.proration_date),
+                proration: Some(Proration::Now),
+                ..wanted
+            };
             h.engine.change_subscription(&id, &change).await.unwrap();
             h.settle().await;
             assert_eq!(charged(h) - before, preview.due.minor);
@@ -115,7 +121,11 @@ fn charged(h: &House) -> i64 {
 fn break_the_card(h: &House, subscription: &str) {
     let found = h.provider("GET", &format!("/v1/subscriptions/{subscription}"), "");
     let buyer = found["customer"].as_str().unwrap();
-    let method = h.provider("POST", "/v1/payment_methods/pm_card_chargeCustomerFail/attach", &format!("customer={buyer}"));
+    let method = h.provider(
+        "POST",
+        "/v1/payment_methods/pm_card_chargeCustomerFail/attach",
+        &format!("customer={buyer}"),
+    );
     let form = format!("default_payment_method={}", method["id"].as_str().unwrap());
     h.provider("POST", &format!("/v1/subscriptions/{subscription}"), &form);
 }
@@ -173,7 +183,8 @@ async fn cancel_resume_cancel_are_three_commands_and_access_ends_exactly() {
                 let row = h.engine.cancel_subscription(&id, CancelAt::PeriodEnd).await.unwrap();
                 h.settle().await;
                 let ledger = h.sandbox.ledger();
-                let at_provider = ledger.customers.iter().flat_map(|c| &c.subscriptions).find(|s| s.id == id).unwrap();
+                let at_provider =
+                    ledger.customers.iter().flat_map(|c| &c.subscriptions).find(|s| s.id == id).unwrap();
                 assert!(at_provider.cancel_at_period_end, "round {round}: {:?}", row.subscription.facts);
                 if round == 0 {
                     h.engine.resume_subscription(&id).await.unwrap();
@@ -218,12 +229,16 @@ async fn grants_are_at_once_have_an_end_and_are_taken_back_at_once() {
             assert_eq!(h.engine.check("ada", "review:request").await.unwrap().limit, Some(3));
             h.engine.revoke_grant(&ada, plan.id.as_str(), &operator()).await.unwrap();
             assert!(!h.allowed("ada", "article:full").await);
-            let other = h.engine.revoke_grant(&customer("eve"), plan.id.as_str(), &operator()).await.unwrap_err();
+            let other =
+                h.engine.revoke_grant(&customer("eve"), plan.id.as_str(), &operator()).await.unwrap_err();
             assert_eq!(other.code, ProblemCode::NotFound);
             h.sandbox.advance_time(86_400);
             assert!(!h.allowed("ada", "review:request").await);
             for bad in [gift(Some("gold"), None), gift(None, Some("flying")), gift(None, None)] {
-                assert_eq!(h.engine.grant(&ada, &bad, &operator()).await.unwrap_err().code, ProblemCode::InvalidRequest);
+                assert_eq!(
+                    h.engine.grant(&ada, &bad, &operator()).await.unwrap_err().code,
+                    ProblemCode::InvalidRequest
+                );
             }
         })
     })
@@ -258,7 +273,10 @@ async fn explaining_shows_the_chain_from_event_to_entitlement() {
             let link = why.links.iter().find(|l| l.source.id == id).unwrap();
             assert!(link.has_feature);
             assert!(link.because.contains("the provider says active"), "{}", link.because);
-            assert!(link.history.iter().any(|l| l.kind == "access.changed" && l.cause.contains("evt_")), "{link:?}");
+            assert!(
+                link.history.iter().any(|l| l.kind == "access.changed" && l.cause.contains("evt_")),
+                "{link:?}"
+            );
             let no = h.engine.explain("nobody", "article:full").await.unwrap();
             assert!(!no.answer.allowed && !no.known_customer);
         })

@@ -29,7 +29,10 @@ async fn other_nodes_hear_of_a_change_without_being_asked() {
             let following = tokio::spawn(other.clone().follow_changes());
             let ada = customer("ada");
             h.engine.put_customer(&ada, CustomerPatch::default()).await.unwrap();
-            assert!(!other.check("ada", "article:full").await.unwrap().allowed, "now it is in the other's memory");
+            assert!(
+                !other.check("ada", "article:full").await.unwrap().allowed,
+                "now it is in the other's memory"
+            );
             let grant = h.engine.grant(&ada, &gift(), &operator()).await.unwrap();
             assert!(h.engine.held_in_memory("ada").is_some());
             assert!(h.allowed("ada", "article:full").await, "at once where it was written");

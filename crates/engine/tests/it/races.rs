@@ -363,7 +363,8 @@ async fn e8_a_second_subscription_through_another_provider_customer_is_told_to_a
             let first = h.subscriber("ada").await;
             let buyer = h.provider("POST", "/v1/customers", "metadata[quittance_customer]=ada");
             let buyer = buyer["id"].as_str().unwrap();
-            let method = h.provider("POST", "/v1/payment_methods/pm_card_visa/attach", &format!("customer={buyer}"));
+            let method =
+                h.provider("POST", "/v1/payment_methods/pm_card_visa/attach", &format!("customer={buyer}"));
             let price = h.provider("GET", "/v1/prices", "lookup_keys[]=pro_month_jpy");
             let form = format!(
                 "customer={buyer}&items[0][price]={}&default_payment_method={}",
@@ -375,7 +376,10 @@ async fn e8_a_second_subscription_through_another_provider_customer_is_told_to_a
             let view = h.engine.customer("ada").await.unwrap();
             assert_eq!(view.subscriptions.len(), 2, "both are mirrored, neither overwrites the other");
             let alerts = h.engine.alerts(false, 10).await.unwrap();
-            assert!(alerts.iter().any(|a| a.kind == "duplicate_subscription" && a.detail.contains(&first)), "{alerts:?}");
+            assert!(
+                alerts.iter().any(|a| a.kind == "duplicate_subscription" && a.detail.contains(&first)),
+                "{alerts:?}"
+            );
             let ledger = h.sandbox.ledger();
             assert!(ledger.customers.iter().all(|c| c.refunds.is_empty()), "nothing is mended by a guess");
         })
