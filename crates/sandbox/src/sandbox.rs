@@ -36,6 +36,7 @@ pub struct SandboxConfig {
 }
 
 type TimeListener = Box<dyn Fn(i64) + Send + Sync>;
+type ResetListener = Box<dyn Fn(&Sandbox) + Send + Sync>;
 
 /// State and clock, behind one lock.
 pub(crate) struct Inner {
@@ -51,6 +52,7 @@ pub struct Sandbox {
     account_id: String,
     inner: Mutex<Inner>,
     listeners: Mutex<Vec<TimeListener>>,
+    after_reset: Mutex<Vec<ResetListener>>,
     wake: Notify,
 }
 
@@ -80,6 +82,7 @@ impl Sandbox {
             inner: Mutex::new(Inner { world, clock, seed, resets: 0 }),
             config,
             listeners: Mutex::new(Vec::new()),
+            after_reset: Mutex::new(Vec::new()),
             wake: Notify::new(),
         })
     }
@@ -111,6 +114,11 @@ impl Sandbox {
     /// Calls back after each jump of the clock, with its distance from the real time in seconds.
     pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Calls back after each reset, so that whoever filled the sandbox can fill it again.
+    pub fn on_reset(&self, listener: impl Fn(&Self) + Send + Sync + 'static) {
+        self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
     /// Answers a request to the API, to the control calls or to a page.
@@ -170,6 +178,10 @@ impl Sandbox {
         let mut world = fresh_world(&self.config, seed, now);
         world.account_id.clone_from(&self.account_id);
         inner.world = world;
+        drop(inner);
+        for listener in self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            listener(self);
+        }
     }
 
     /// The whole state as JSON, to be restored with [`Sandbox::restore`].

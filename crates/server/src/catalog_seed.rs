@@ -16,7 +16,8 @@ use crate::failure::Failure;
 pub fn seed(sandbox: &Sandbox, key: &str, catalog: &Catalog) -> Result<usize, Failure> {
     let mut made = 0;
     for plan in catalog.plans().iter().filter(|plan| !plan.free) {
-        let missing: Vec<&Price> = plan.prices.iter().filter(|price| !has_price(sandbox, key, price)).collect();
+        let missing: Vec<&Price> =
+            plan.prices.iter().filter(|price| !has_price(sandbox, key, price)).collect();
         if missing.is_empty() {
             continue;
         }

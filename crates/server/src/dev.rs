@@ -77,6 +77,12 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     });
     folder.restore(&sandbox)?;
     catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+    let again = catalog.clone();
+    sandbox.on_reset(move |sandbox| {
+        if let Err(failure) = catalog_seed::seed(sandbox, SANDBOX_KEY, &again) {
+            tracing::error!(reason = failure.what, "the catalog is not in the sandbox after its reset");
+        }
+    });
 
     let checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret);
     let db = serve::open_database(&checked.config, Opening::Server { migrate: true }).await?;
@@ -86,12 +92,16 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     prepare(&engine, &wish.api_key).await?;
     folder.write_config(&checked.config, &target.secret)?;
 
-    let ready = Arc::new(AtomicBool::new(false));
+    let ready = Arc::new(AtomicBool::new(true));
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: SITE.to_owned(),
         metrics: Some(telemetry::start_metrics()?),
-        dev: Some(DevInfo { sandbox_url: sandbox_url.clone(), demo_customer: DEMO_CUSTOMER.to_owned() }),
+        dev: Some(DevInfo {
+            sandbox_url: sandbox_url.clone(),
+            demo_customer: DEMO_CUSTOMER.to_owned(),
+            api_key: wish.api_key.clone(),
+        }),
         provider_origins: vec![sandbox_url.clone()],
         body_limit: checked.config.api.body_limit,
         ready: serve::readiness(&ready),
@@ -137,9 +147,9 @@ fn local(port: u16) -> SocketAddr {
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener
-        .local_addr()
-        .map_err(|error| Failure::problem("listen", format!("the socket has no address: {error}"), "Start it again."))
+    listener.local_addr().map_err(|error| {
+        Failure::problem("listen", format!("the socket has no address: {error}"), "Start it again.")
+    })
 }
 
 /// The demo catalog, which is part of the binary.
@@ -147,8 +157,9 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 /// # Errors
 /// When this build's catalog is broken, which a test excludes.
 pub fn demo_catalog() -> Result<Catalog, Failure> {
-    Catalog::parse(DEMO_CATALOG)
-        .map_err(|error| Failure::config(error.to_string(), "This build's demo catalog is broken: please report it."))
+    Catalog::parse(DEMO_CATALOG).map_err(|error| {
+        Failure::config(error.to_string(), "This build's demo catalog is broken: please report it.")
+    })
 }
 
 /// The configuration of production with what a developer needs instead.
@@ -166,7 +177,8 @@ fn checked(url: &str, sandbox_url: &str, folder: &Folder, catalog: Catalog, secr
         ..Settings::default()
     };
     let key = SecretString::from(SANDBOX_KEY.to_owned());
-    let stripe = StripeConfig { api_base: sandbox_url.to_owned(), limits: limits(), ..StripeConfig::new(key, false) };
+    let stripe =
+        StripeConfig { api_base: sandbox_url.to_owned(), limits: limits(), ..StripeConfig::new(key, false) };
     let listen = local(0);
     Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true }
 }
@@ -198,8 +210,9 @@ fn follow_clock(sandbox: &Arc<Sandbox>, world: &Arc<SystemWorld>) {
 async fn prepare(engine: &Engine, api_key: &str) -> Result<(), Failure> {
     let secret = SecretString::from(api_key.to_owned());
     engine.put_key("dev", &KeyScope::ALL, &secret).await?;
-    let id = CustomerId::parse(DEMO_CUSTOMER)
-        .map_err(|error| Failure::problem("customer", error.to_string(), "This is a defect: please report it."))?;
+    let id = CustomerId::parse(DEMO_CUSTOMER).map_err(|error| {
+        Failure::problem("customer", error.to_string(), "This is a defect: please report it.")
+    })?;
     let patch = CustomerPatch { email: Some("demo@example.com".to_owned()), ..CustomerPatch::default() };
     engine.put_customer(&id, patch).await?;
     Ok(())

@@ -69,7 +69,8 @@ pub async fn open_database(config: &Config, opening: Opening) -> Result<Db, Fail
         Opening::First => schema.current == 0,
     };
     if schema.newer {
-        let error = quittance_store::StoreError::NewerSchema { found: schema.current, known: schema.expected };
+        let error =
+            quittance_store::StoreError::NewerSchema { found: schema.current, known: schema.expected };
         return Err(refused(error));
     }
     if schema.current < schema.expected && !migrate {
@@ -105,7 +106,11 @@ pub fn client(config: StripeConfig, world: &Arc<SystemWorld>) -> Result<StripeCl
     use quittance_engine::World;
     let transport = TransportConfig { use_system_proxy: !config.is_local(), ..TransportConfig::default() };
     let transport = HttpsTransport::new(&transport).map_err(|error| {
-        Failure::problem("tls", format!("TLS cannot be set up: {}", error.message), "Reinstall quittance; its TLS is built in.")
+        Failure::problem(
+            "tls",
+            format!("TLS cannot be set up: {}", error.message),
+            "Reinstall quittance; its TLS is built in.",
+        )
     })?;
     let clock = world.clone();
     let now = Arc::new(move || clock.now().ms());
@@ -159,7 +164,7 @@ pub struct Parts {
     pub http: Option<(TcpListener, Router)>,
     /// Which work is done.
     pub role: Role,
-    /// Says whether this process wants requests; shared with the router.
+    /// Says whether this process wants requests; shared with the router, and true until it is asked to stop.
     pub ready: Arc<AtomicBool>,
     /// How long requests under way may take at the end.
     pub patience: Duration,
@@ -180,7 +185,6 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
         let stopped = until(told.clone());
         tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await })
     });
-    parts.ready.store(true, Ordering::Release);
     let ended_early = tokio::select! {
         () = stop => None,
         ended = async { match &mut server { Some(server) => server.await, None => std::future::pending().await } } => Some(ended),
@@ -202,7 +206,11 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
     follower.abort();
     parts.engine.db().clone().close().await;
     if failed {
-        return Err(Failure::problem("http", "the HTTP server ended by itself", "See the log, and start it again."));
+        return Err(Failure::problem(
+            "http",
+            "the HTTP server ended by itself",
+            "See the log, and start it again.",
+        ));
     }
     Ok(())
 }
@@ -224,7 +232,8 @@ pub async fn signal() {
 #[cfg(unix)]
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };
@@ -257,4 +266,3 @@ pub fn provider_origins(stripe: &StripeConfig) -> Vec<String> {
         vec![stripe.api_base.trim_end_matches('/').to_owned()]
     }
 }
-

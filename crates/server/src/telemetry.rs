@@ -15,7 +15,8 @@ use crate::config::LogFormat;
 use crate::failure::Failure;
 
 /// Upper bounds of the histograms' buckets, in seconds.
-const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0];
+const SECONDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0];
 /// How often the recorder tidies up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -45,7 +46,11 @@ pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
 /// When the process has another recorder already.
 pub fn start_metrics() -> Result<Render, Failure> {
     let defect = |error: metrics_exporter_prometheus::BuildError| {
-        Failure::problem("metrics", format!("metrics cannot start: {error}"), "This is a defect of quittance: please report it.")
+        Failure::problem(
+            "metrics",
+            format!("metrics cannot start: {error}"),
+            "This is a defect of quittance: please report it.",
+        )
     };
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)

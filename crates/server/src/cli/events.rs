@@ -1,6 +1,8 @@
 //! `quittance events`: the inbox.
 
 use clap::Subcommand;
+use quittance_engine::{Engine, Problem};
+use quittance_store::aggregates;
 use quittance_store::inbox::EventRow;
 use serde_json::{Value, json};
 
@@ -57,8 +59,9 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
             Ok(())
         }
         Command::Replay { id, wait } => {
-            let row = engine.replay(id, wait.saturating_mul(1_000)).await?;
-            replayed(&row, common.json)
+            let row = engine.replay(id, 0).await?;
+            let answered = answered(&engine, &row.aggregate, wait.saturating_mul(1_000)).await?;
+            replayed(&engine.event(id).await?, answered, common.json)
         }
     }
 }
@@ -111,7 +114,10 @@ fn list(rows: &[EventRow], json: bool) {
     let header = ["no", "received", "type", "object", "state", "deliveries", "id"];
     out::say(&out::table(&header, rows.iter().map(cells).collect()));
     if let Some(last) = rows.last() {
-        out::say(&format!("\nOlder: quittance events list --before {}    One: quittance events show ID", last.seq));
+        out::say(&format!(
+            "\nOlder: quittance events list --before {}    One: quittance events show ID",
+            last.seq
+        ));
     }
 }
 
@@ -143,8 +149,20 @@ fn show(row: &EventRow, json: bool) {
     out::say(&format!("{}\n\npayload (redacted)\n{payload}", lines.join("\n")));
 }
 
-fn replayed(row: &EventRow, json: bool) -> Result<(), Failure> {
-    if json {
+/// Waits until what the aggregate is marked for now is answered; the event's own mark may be older and answered long ago.
+async fn answered(engine: &Engine, key: &str, wait_ms: i64) -> Result<bool, Failure> {
+    let name = key.to_owned();
+    let row = engine
+        .db()
+        .read("events.replayed", move |tx| aggregates::get(tx, &name))
+        .await
+        .map_err(Problem::from)?;
+    let mark = row.map_or(0, |row| row.wanted);
+    Ok(engine.wait_for(key, mark, wait_ms).await?)
+}
+
+fn replayed(row: &EventRow, answered: bool, json: bool) -> Result<(), Failure> {
+    if json && answered && !row.parked {
         out::say_json(&value(row));
     }
     if row.parked {
@@ -153,10 +171,10 @@ fn replayed(row: &EventRow, json: bool) -> Result<(), Failure> {
             "See why: quittance parked list",
         ));
     }
-    if !row.processed {
+    if !answered {
         return Err(found(
-            format!("{} is marked; no worker has looked at it yet", row.event_id),
-            "A running server or worker does it; start one with `quittance serve`, or wait longer with --wait.",
+            format!("{} is marked; no look has succeeded yet", row.event_id),
+            "A running server or worker does it: start one with `quittance serve`, wait longer with --wait, or see its log.",
         ));
     }
     if !json {

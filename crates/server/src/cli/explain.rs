@@ -75,7 +75,11 @@ fn value(customer: &str, explanation: &Explanation) -> Value {
 fn in_words(customer: &str, explanation: &Explanation, now: Timestamp) -> String {
     let answer = &explanation.answer;
     let feature = &answer.feature;
-    let mut text = format!("{}: {customer} {} use {feature}", if answer.allowed { "YES" } else { "NO" }, if answer.allowed { "may" } else { "may not" });
+    let mut text = format!(
+        "{}: {customer} {} use {feature}",
+        if answer.allowed { "YES" } else { "NO" },
+        if answer.allowed { "may" } else { "may not" }
+    );
     if let Some(access) = answer.access {
         text.push_str(&format!(" (access: {}", access.as_str()));
         if let Some(end) = answer.expires_at {
@@ -88,7 +92,9 @@ fn in_words(customer: &str, explanation: &Explanation, now: Timestamp) -> String
         text.push_str(&format!("\n  No customer `{customer}` is known. Your app tells of one with PUT /v1/customers/{customer}.\n"));
     }
     if !explanation.known_feature {
-        text.push_str(&format!("\n  The catalog has no feature `{feature}`; check the spelling in catalog.toml.\n"));
+        text.push_str(&format!(
+            "\n  The catalog has no feature `{feature}`; check the spelling in catalog.toml.\n"
+        ));
     }
     for link in &explanation.links {
         text.push_str(&link_in_words(link, feature, now));
@@ -97,7 +103,10 @@ fn in_words(customer: &str, explanation: &Explanation, now: Timestamp) -> String
         text.push_str("\n  The customer holds nothing: no subscription, no purchase, no grant.\n");
     }
     for alert in &explanation.alerts {
-        text.push_str(&format!("\n  Open alert {}: {}\n    Mend: {}\n", alert.kind, alert.detail, alert.mend));
+        text.push_str(&format!(
+            "\n  Open alert {}: {}\n    Mend: {}\n",
+            alert.kind, alert.detail, alert.mend
+        ));
     }
     text.trim_end().to_owned()
 }
@@ -126,10 +135,18 @@ fn history_in_words(line: &HistoryRow) -> String {
     let data = parsed(&line.data);
     let pairs = data.as_object().map(|fields| {
         let shown = fields.iter().filter(|(_, value)| !value.is_null());
-        let words = shown.map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+        let words = shown.map(|(name, value)| {
+            format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        });
         words.collect::<Vec<_>>().join(", ")
     });
-    format!("    {}  {}  {}\n      caused by {}\n", out::time(line.at), line.kind, pairs.unwrap_or_default(), cause_in_words(&line.cause))
+    format!(
+        "    {}  {}  {}\n      caused by {}\n",
+        out::time(line.at),
+        line.kind,
+        pairs.unwrap_or_default(),
+        cause_in_words(&line.cause)
+    )
 }
 
 /// `{"sync": n, "events": [{"event", "type"}]}` of a sync, or who did it.
@@ -141,7 +158,9 @@ fn cause_in_words(cause: &str) -> String {
     if events.is_empty() {
         return "a look at the provider (redirect, sweep, timer or operator)".to_owned();
     }
-    let text = |event: &Value, name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let words: Vec<String> = events.iter().map(|event| format!("{} ({})", text(event, "type"), text(event, "event"))).collect();
+    let text =
+        |event: &Value, name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let words: Vec<String> =
+        events.iter().map(|event| format!("{} ({})", text(event, "type"), text(event, "event"))).collect();
     words.join(", ")
 }

@@ -49,7 +49,11 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
 
 async fn create(name: &str, scopes: &[String], common: &Common) -> Result<(), Failure> {
     if name.trim().is_empty() || name.len() > 100 {
-        return Err(Failure::usage("usage", "--name is empty or longer than 100 bytes", "Say what the key is for: --name app"));
+        return Err(Failure::usage(
+            "usage",
+            "--name is empty or longer than 100 bytes",
+            "Say what the key is for: --name app",
+        ));
     }
     let wanted: Vec<KeyScope> = scopes.iter().filter_map(|word| KeyScope::parse(word)).collect();
     let engine = beside::engine(common, Opening::First, Need::Database).await?;
@@ -83,7 +87,13 @@ async fn list(common: &Common) -> Result<(), Failure> {
     } else {
         let rows = keys.iter().map(|key| {
             let revoked = out::opt_time(key.revoked_at);
-            vec![key.id.to_string(), key.name.clone(), key.scopes.replace(',', ", "), out::time(key.created_at), revoked]
+            vec![
+                key.id.to_string(),
+                key.name.clone(),
+                key.scopes.replace(',', ", "),
+                out::time(key.created_at),
+                revoked,
+            ]
         });
         out::say(&out::table(&["id", "name", "scopes", "created", "revoked"], rows.collect()));
     }

@@ -16,7 +16,9 @@ pub(super) async fn run(common: &Common) -> Result<(), Failure> {
     db.close().await;
     let shown = without_password(url);
     if common.json {
-        out::say_json(&json!({ "database": shown, "from": report.from, "to": report.to, "applied": report.applied, "created": new }));
+        out::say_json(
+            &json!({ "database": shown, "from": report.from, "to": report.to, "applied": report.applied, "created": new }),
+        );
     } else if report.applied.is_empty() {
         out::say(&format!("{shown} is up to date (schema {}).", report.to));
     } else {

@@ -183,7 +183,11 @@ fn block_on(
     work: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let runtime = builder.enable_all().build().map_err(|error| {
-        Failure::problem("runtime", format!("threads cannot be started: {error}"), "Raise the process limits (ulimit -u) and start it again.")
+        Failure::problem(
+            "runtime",
+            format!("threads cannot be started: {error}"),
+            "Raise the process limits (ulimit -u) and start it again.",
+        )
     })?;
     runtime.block_on(work)
 }

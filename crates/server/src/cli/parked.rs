@@ -46,7 +46,7 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
         Command::List { limit } => list(&engine.parked(*limit).await?, common.json),
         Command::Retry { name: Some(name), all: _ } => {
             engine.retry_parked(name).await?;
-            freed(&[name.clone()], common.json);
+            freed(std::slice::from_ref(name), common.json);
             Ok(())
         }
         Command::Retry { name: None, all: _ } => retry_all(&engine, common.json).await,
@@ -56,7 +56,8 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
 async fn retry_all(engine: &Engine, json: bool) -> Result<(), Failure> {
     let parked = engine.parked(ALL).await?;
     let aggregates = parked.aggregates.into_iter().map(|row| row.key);
-    let names: Vec<String> = aggregates.chain(parked.commands.into_iter().map(|row| row.id.to_string())).collect();
+    let names: Vec<String> =
+        aggregates.chain(parked.commands.into_iter().map(|row| row.id.to_string())).collect();
     for name in &names {
         engine.retry_parked(name).await?;
     }
@@ -70,7 +71,10 @@ fn freed(names: &[String], json: bool) {
     } else if names.is_empty() {
         out::say("Nothing is parked.");
     } else {
-        out::say(&format!("{} freed; a running server or worker tries again. Look: quittance parked list", names.join(", ")));
+        out::say(&format!(
+            "{} freed; a running server or worker tries again. Look: quittance parked list",
+            names.join(", ")
+        ));
     }
 }
 
@@ -84,17 +88,31 @@ fn list(parked: &Parked, json: bool) -> Result<(), Failure> {
             json!({ "id": row.id, "kind": row.kind, "object": row.object, "customer": row.customer, "attempts": row.attempts,
                 "last_error": row.last_error, "parked_at": row.parked_at.map(|at| at.to_string()) })
         });
-        out::say_json(&json!({ "aggregates": aggregates.collect::<Vec<_>>(), "commands": commands.collect::<Vec<_>>() }));
+        out::say_json(
+            &json!({ "aggregates": aggregates.collect::<Vec<_>>(), "commands": commands.collect::<Vec<_>>() }),
+        );
     } else if count == 0 {
         out::say("Nothing is parked.");
     } else {
         let aggregates = parked.aggregates.iter().map(|row| {
             let error = row.last_error.clone().unwrap_or_default();
-            vec!["sync".to_owned(), out::opt_time(row.parked_at), row.attempts.to_string(), row.key.clone(), error]
+            vec![
+                "sync".to_owned(),
+                out::opt_time(row.parked_at),
+                row.attempts.to_string(),
+                row.key.clone(),
+                error,
+            ]
         });
         let commands = parked.commands.iter().map(|row| {
             let error = row.last_error.clone().unwrap_or_default();
-            vec![row.kind.clone(), out::opt_time(row.parked_at), row.attempts.to_string(), row.id.to_string(), error]
+            vec![
+                row.kind.clone(),
+                out::opt_time(row.parked_at),
+                row.attempts.to_string(),
+                row.id.to_string(),
+                error,
+            ]
         });
         let header = ["what", "parked", "tries", "name", "last error"];
         out::say(&out::table(&header, aggregates.chain(commands).collect()));

@@ -33,7 +33,11 @@ pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failur
         bar.finish_and_clear();
     }
     let Some(report) = report? else {
-        return Err(Failure::problem("sweep_running", "another process sweeps right now", "Wait for it and try again."));
+        return Err(Failure::problem(
+            "sweep_running",
+            "another process sweeps right now",
+            "Wait for it and try again.",
+        ));
     };
     let drift = report.differing + report.unknown + report.gone + report.missed_events;
     if common.json {
@@ -43,7 +47,9 @@ pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failur
     }
     match (drift, options.dry_run) {
         (0, _) => Ok(()),
-        (_, true) => Err(found(format!("{drift} differences"), "Mend them: quittance reconcile (without --dry-run)")),
+        (_, true) => {
+            Err(found(format!("{drift} differences"), "Mend them: quittance reconcile (without --dry-run)"))
+        }
         (_, false) => {
             if !common.json {
                 out::say(&format!("{drift} differences are marked; a running server or worker syncs them."));

@@ -40,7 +40,11 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure> {
-    if options.webhook_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+    if options
+        .webhook_url
+        .as_ref()
+        .is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
         return Err(Failure::usage(
             "usage",
             "--webhook-url is no address: it must begin with http:// or https://",
@@ -63,6 +67,11 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
         let loaded = common.load()?;
         let (catalog, _) = config::catalog(&loaded, false)?;
         catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+        sandbox.on_reset(move |sandbox| {
+            if let Err(failure) = catalog_seed::seed(sandbox, SANDBOX_KEY, &catalog) {
+                tracing::error!(reason = failure.what, "the catalog is not in the sandbox after its reset");
+            }
+        });
     }
     if common.json {
         out::say_json(&json!({

@@ -31,7 +31,7 @@ pub(super) struct Options {
     /// Which work this process does [default: both]
     #[arg(long, value_enum)]
     role: Option<Role>,
-    /// Where HTTP listens on the configured address
+    /// Where HTTP listens on the configured address; 0 for any free port
     #[arg(long)]
     port: Option<u16>,
     /// Refuse to start on an old schema instead of bringing it up to date
@@ -95,7 +95,11 @@ fn print_config(config: &crate::config::Config, json: bool) -> Result<(), Failur
     let mut shown = config.clone();
     shown.database.url = crate::failure::without_password(&shown.database.url);
     let defect = |error: &dyn std::fmt::Display| {
-        Failure::problem("print", format!("the configuration cannot be printed: {error}"), "This is a defect: please report it.")
+        Failure::problem(
+            "print",
+            format!("the configuration cannot be printed: {error}"),
+            "This is a defect: please report it.",
+        )
     };
     if json {
         out::say_json(&serde_json::to_value(&shown).map_err(|error| defect(&error))?);
@@ -109,7 +113,7 @@ async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
     let listener = serve::bind(checked.listen, "`--port` or QUITTANCE_LISTEN").await?;
     let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
-    let ready = Arc::new(AtomicBool::new(false));
+    let ready = Arc::new(AtomicBool::new(true));
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: checked.config.site.clone(),
@@ -119,7 +123,7 @@ async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
         body_limit: checked.config.api.body_limit,
         ready: serve::readiness(&ready),
     });
-    announce(&checked);
+    announce(&checked, listener.local_addr().unwrap_or(checked.listen));
     let parts = Parts {
         engine,
         http: Some((listener, router)),
@@ -132,14 +136,16 @@ async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn announce(checked: &Checked) {
+fn announce(checked: &Checked, listen: SocketAddr) {
     if checked.demo_catalog {
-        tracing::warn!("there is no catalog.toml: the demo catalog is used; write your own before you go live");
+        tracing::warn!(
+            "there is no catalog.toml: the demo catalog is used; write your own before you go live"
+        );
     }
     let database = crate::failure::without_password(&checked.config.database.url);
     let mode = if checked.stripe.livemode { "live" } else { "test" };
     tracing::info!(
-        listen = %checked.listen,
+        %listen,
         public_url = checked.settings.public_url,
         mode,
         database,
@@ -156,7 +162,7 @@ async fn work(checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> R
     };
     let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
-    let ready = Arc::new(AtomicBool::new(false));
+    let ready = Arc::new(AtomicBool::new(true));
     let render = telemetry::start_metrics()?;
     let asked = ready.clone();
     let router = axum::Router::new()

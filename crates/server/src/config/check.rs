@@ -44,7 +44,14 @@ impl Loaded {
         let listen = listen(&self.config)?;
         database(&self.config)?;
         root_key(&self.config)?;
-        Ok(Checked { config: self.config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog })
+        Ok(Checked {
+            config: self.config,
+            listen,
+            settings,
+            stripe,
+            catalog: Arc::new(catalog),
+            demo_catalog,
+        })
     }
 }
 
@@ -60,7 +67,8 @@ pub fn stripe_config(config: &Config) -> Result<StripeConfig, Failure> {
             "Copy the secret key from Stripe's dashboard (Developers, API keys), or run `quittance dev`, which needs none.",
         )
     })?;
-    let kinds = [("sk_live_", true), ("rk_live_", true), ("sk_test_", false), ("rk_test_", false), ("pk_", false)];
+    let kinds =
+        [("sk_live_", true), ("rk_live_", true), ("sk_test_", false), ("rk_test_", false), ("pk_", false)];
     let Some((_, livemode)) = kinds.into_iter().find(|(prefix, _)| key.expose().starts_with(prefix)) else {
         return Err(Failure::config(
             "STRIPE_SECRET_KEY (stripe.secret_key) is no secret key: it begins with none of sk_live_, rk_live_, sk_test_, rk_test_",
@@ -88,7 +96,10 @@ pub fn stripe_config(config: &Config) -> Result<StripeConfig, Failure> {
 
 fn of_stripe(error: &ConfigError) -> Failure {
     let mend = match error {
-        ConfigError::NoKey | ConfigError::UnusableKey | ConfigError::PublishableKey | ConfigError::WrongMode { .. } => {
+        ConfigError::NoKey
+        | ConfigError::UnusableKey
+        | ConfigError::PublishableKey
+        | ConfigError::WrongMode { .. } => {
             "Set STRIPE_SECRET_KEY (stripe.secret_key) to the secret key of Stripe's dashboard."
         }
         ConfigError::UnusableHeader { .. } => "Correct it in quittance.toml, or remove it.",
@@ -110,7 +121,10 @@ fn webhook_secrets(config: &Config) -> Result<Vec<SecretString>, Failure> {
     }
     if let Some(wrong) = secrets.iter().position(|secret| !secret.starts_with("whsec_")) {
         return Err(Failure::config(
-            format!("STRIPE_WEBHOOK_SECRET (stripe.webhook_secret): part {} does not begin with whsec_", wrong + 1),
+            format!(
+                "STRIPE_WEBHOOK_SECRET (stripe.webhook_secret): part {} does not begin with whsec_",
+                wrong + 1
+            ),
             "Copy the endpoint's signing secret, not an API key; separate several with commas while one is rolled.",
         ));
     }
@@ -146,7 +160,11 @@ pub fn catalog(loaded: &Loaded, livemode: bool) -> Result<(Catalog, bool), Failu
     Ok((catalog, demo))
 }
 
-fn settings(config: &Config, stripe: &StripeConfig, webhook_secrets: Vec<SecretString>) -> Result<Settings, Failure> {
+fn settings(
+    config: &Config,
+    stripe: &StripeConfig,
+    webhook_secrets: Vec<SecretString>,
+) -> Result<Settings, Failure> {
     ranges(config)?;
     Ok(Settings {
         access: config.access,

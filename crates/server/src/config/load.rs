@@ -36,14 +36,20 @@ pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Loaded,
         Some(path) => read(path)?,
         None => Table::new(),
     };
-    let catalog_named = table.get("catalog").is_some_and(|value| value.as_str() != Some(super::DEFAULT_CATALOG));
+    let catalog_named =
+        table.get("catalog").is_some_and(|value| value.as_str() != Some(super::DEFAULT_CATALOG));
     let mut config = parse(table, path.as_deref())?;
     let folder = path.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     // A relative catalog lies beside the file that names it.
     config.catalog = folder.join(&config.catalog).display().to_string();
     let listen_named = get("QUITTANCE_LISTEN").is_some();
     from_environment(&mut config, &get);
-    Ok(Loaded { config, file: path, catalog_named: catalog_named || get("QUITTANCE_CATALOG").is_some(), listen_named })
+    Ok(Loaded {
+        config,
+        file: path,
+        catalog_named: catalog_named || get("QUITTANCE_CATALOG").is_some(),
+        listen_named,
+    })
 }
 
 fn read(path: &Path) -> Result<Table, Failure> {

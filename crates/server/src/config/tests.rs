@@ -16,10 +16,13 @@ fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
 
 fn loaded(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, crate::failure::Failure> {
     let (_folder, path) = file(text);
-    load(Some(&path), &|name| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    load(Some(&path), &|name| {
+        environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    })
 }
 
-const GOOD: [(&str, &str); 2] = [("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", "whsec_1, whsec_2")];
+const GOOD: [(&str, &str); 2] =
+    [("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", "whsec_1, whsec_2")];
 
 fn refusal(text: &str, environment: &[(&str, &str)]) -> String {
     let failure = match loaded(text, environment) {
@@ -50,7 +53,10 @@ fn the_reference_file_is_the_defaults_and_names_every_setting() {
     }
     for (section, names) in keys::all() {
         for key in names {
-            assert!(named.contains(&(section.clone(), key.clone())), "quittance.toml does not name {section}.{key}");
+            assert!(
+                named.contains(&(section.clone(), key.clone())),
+                "quittance.toml does not name {section}.{key}"
+            );
         }
     }
 }
@@ -59,7 +65,9 @@ fn the_reference_file_is_the_defaults_and_names_every_setting() {
 fn commented_settings_of_the_reference_are_settings() {
     let text: String = REFERENCE
         .lines()
-        .map(|line| if line.starts_with("# ") && line.contains(" = ") { line.trim_start_matches("# ") } else { line })
+        .map(|line| {
+            if line.starts_with("# ") && line.contains(" = ") { line.trim_start_matches("# ") } else { line }
+        })
         .map(|line| format!("{line}\n"))
         .collect();
     loaded(&text, &[]).unwrap();
@@ -68,7 +76,8 @@ fn commented_settings_of_the_reference_are_settings() {
 #[test]
 fn the_environment_wins_and_an_empty_variable_is_unset() {
     let text = "listen = \"127.0.0.1:1\"\n[database]\nurl = \"sqlite://one.db\"\n[stripe]\nsecret_key = \"sk_test_file\"";
-    let environment = [("DATABASE_URL", "sqlite://two.db"), ("QUITTANCE_LISTEN", ""), ("STRIPE_SECRET_KEY", "rk_live_env")];
+    let environment =
+        [("DATABASE_URL", "sqlite://two.db"), ("QUITTANCE_LISTEN", ""), ("STRIPE_SECRET_KEY", "rk_live_env")];
     let config = loaded(text, &environment).unwrap().config;
     assert_eq!(config.database.url, "sqlite://two.db");
     assert_eq!(config.listen, "127.0.0.1:1");
@@ -102,9 +111,12 @@ fn a14_what_is_missing_is_named() {
     assert!(refusal("", &live).contains("catalog"), "live mode sells nothing that nobody wrote down");
 }
 
+/// A file, an environment, and words of the error and of the mend.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
 #[test]
 fn what_cannot_be_is_named_with_its_mend() {
-    let cases: [(&str, &[(&str, &str)], &str, &str); 16] = [
+    let cases: [Case; 16] = [
         ("[stripe]\nsecert_key = \"x\"", &[], "stripe.secert_key", "secret_key"),
         ("grace_days = 3", &[], "grace_days", "grace_days in [access]"),
         ("[strip]\nx = 1", &[], "[strip]", "stripe"),
@@ -120,12 +132,20 @@ fn what_cannot_be_is_named_with_its_mend() {
         ("", &[GOOD[1], ("STRIPE_SECRET_KEY", "hunter2")], "prefix", "prefix"),
         ("", &[GOOD[0], ("STRIPE_WEBHOOK_SECRET", "sk_test_1")], "whsec_", "signing secret"),
         ("", &[GOOD[0], GOOD[1], ("DATABASE_URL", "mysql://x")], "DATABASE_URL", "postgres://"),
-        ("", &[GOOD[0], GOOD[1], ("STRIPE_API_BASE", "http://elsewhere")], "STRIPE_API_BASE", "allow_plain_http"),
+        (
+            "",
+            &[GOOD[0], GOOD[1], ("STRIPE_API_BASE", "http://elsewhere")],
+            "STRIPE_API_BASE",
+            "allow_plain_http",
+        ),
     ];
     for (text, environment, what, mend) in cases {
         let said = refusal(text, environment);
         let (before, after) = said.split_once(" | ").unwrap();
-        assert!(said.contains(what) && (after.contains(mend) || before.contains(mend)), "{text:?} {environment:?}: {said}");
+        assert!(
+            said.contains(what) && (after.contains(mend) || before.contains(mend)),
+            "{text:?} {environment:?}: {said}"
+        );
         assert!(!said.contains("hunter2"), "a secret is not repeated: {said}");
     }
 }
@@ -133,12 +153,18 @@ fn what_cannot_be_is_named_with_its_mend() {
 #[test]
 fn a_catalog_with_two_plans_for_one_price_is_refused() {
     let (folder, path) = file("catalog = \"mine.toml\"");
-    let doubled = DEMO_CATALOG.replace("currency = \"jpy\", amount = 9800 }", "currency = \"jpy\", amount = 9800, lookup_key = \"pro_month_jpy\" }");
+    let doubled = DEMO_CATALOG.replace(
+        "currency = \"jpy\", amount = 9800 }",
+        "currency = \"jpy\", amount = 9800, lookup_key = \"pro_month_jpy\" }",
+    );
     assert_ne!(doubled, DEMO_CATALOG);
     std::fs::write(folder.path().join("mine.toml"), doubled).unwrap();
     let get = |name: &str| GOOD.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let failure = load(Some(&path), &get).unwrap().check().unwrap_err();
-    assert!(failure.what.contains("`pro_month_jpy` belongs to plan `pro` and to plan `studio`"), "{failure:?}");
+    assert!(
+        failure.what.contains("`pro_month_jpy` belongs to plan `pro` and to plan `studio`"),
+        "{failure:?}"
+    );
     std::fs::remove_file(folder.path().join("mine.toml")).unwrap();
     let failure = load(Some(&path), &get).unwrap().check().unwrap_err();
     assert!(failure.what.contains("mine.toml"), "one that was named must exist: {failure:?}");
@@ -146,7 +172,11 @@ fn a_catalog_with_two_plans_for_one_price_is_refused() {
 
 #[test]
 fn printed_it_hides_secrets() {
-    let environment = [("STRIPE_SECRET_KEY", "sk_test_hush"), ("STRIPE_WEBHOOK_SECRET", "whsec_hush"), ("QUITTANCE_SECRET", "hush")];
+    let environment = [
+        ("STRIPE_SECRET_KEY", "sk_test_hush"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_hush"),
+        ("QUITTANCE_SECRET", "hush"),
+    ];
     let config = loaded("", &environment).unwrap().config;
     let shown = format!("{}{config:?}", toml::to_string(&config).unwrap());
     assert!(!shown.contains("hush"), "{shown}");

@@ -50,7 +50,13 @@ impl Story {
         self.close().await
     }
 
-    async fn tell(&mut self, title: &str, did: Vec<String>, access: String, mut checks: Vec<Check>) -> Result<(), Failure> {
+    async fn tell(
+        &mut self,
+        title: &str,
+        did: Vec<String>,
+        access: String,
+        mut checks: Vec<Check>,
+    ) -> Result<(), Failure> {
         self.stage.compare(&BOTH).await?;
         let total = self.stage.counts(&BOTH).await?;
         let counts = total.since(&self.before);
@@ -70,7 +76,8 @@ impl Story {
         let word = answer.access.map_or("none", quittance_domain::Access::as_str);
         let yes = if answer.allowed { "yes" } else { "no" };
         let plan = answer.plan.map_or_else(String::new, |plan| format!(" by {plan}"));
-        let end = answer.expires_at.map_or_else(String::new, |at| format!(", to {} unless renewed", out::time(at)));
+        let end =
+            answer.expires_at.map_or_else(String::new, |at| format!(", to {} unless renewed", out::time(at)));
         Ok(format!("{customer}: {word}; {FEATURE} {yes}{plan}{end}"))
     }
 
@@ -100,7 +107,8 @@ impl Story {
         self.stage.pay(row.session.as_deref().unwrap_or_default(), "pm_card_visa")?;
         self.stage.settle().await?;
         let view = self.stage.engine.customer(HANA).await?;
-        self.subscription = view.subscriptions.first().map(|row| row.subscription.facts.id.clone()).unwrap_or_default();
+        self.subscription =
+            view.subscriptions.first().map(|row| row.subscription.facts.id.clone()).unwrap_or_default();
         let lines = self.stage.engine.timeline(HANA, i64::MAX, 100).await?;
         let changes = lines.iter().filter(|line| line.kind == "access.changed").count();
         let checks = vec![
@@ -155,7 +163,9 @@ impl Story {
     }
 
     async fn retries_do_not_move_it(&mut self, end: Timestamp) -> Result<(), Failure> {
-        let failures = |ledger: &quittance_sandbox::CustomerLedger| ledger.charges.iter().filter(|charge| !charge.paid).count();
+        let failures = |ledger: &quittance_sandbox::CustomerLedger| {
+            ledger.charges.iter().filter(|charge| !charge.paid).count()
+        };
         let before = failures(&self.stage.ledger(HANA).await?);
         let mut moved = false;
         for _ in 0..5 {
@@ -198,7 +208,10 @@ impl Story {
         let last = self.stage.ledger(HANA).await?.charges.last().cloned();
         let charged = last.map_or(0, |charge| charge.amount);
         let checks = vec![
-            check("review:request was not Hana's before, and is now", !before && self.allowed(HANA, "review:request").await?),
+            check(
+                "review:request was not Hana's before, and is now",
+                !before && self.allowed(HANA, "review:request").await?,
+            ),
             check("five team seats", seats.limit == Some(5)),
             check(format!("charged {charged} JPY, as the preview said"), charged == preview.due.minor),
             check("still one subscription", self.stage.ledger(HANA).await?.subscriptions.len() == 1),
@@ -235,12 +248,18 @@ impl Story {
         let alerts = self.stage.engine.alerts(true, 50).await?;
         let checks = vec![
             check("asking twice through Quittance opens one session", first.session == again.session),
-            check("one subscription is kept, the other is cancelled", (ledger.subscriptions.len(), live) == (2, 1)),
+            check(
+                "one subscription is kept, the other is cancelled",
+                (ledger.subscriptions.len(), live) == (2, 1),
+            ),
             check(
                 "one payment went back, once and in full",
                 ledger.refunds.len() == 1 && ledger.refunds.iter().all(|refund| refund.amount == 1_980),
             ),
-            check("the operators are told", alerts.iter().any(|alert| alert.kind == "duplicate_subscription")),
+            check(
+                "the operators are told",
+                alerts.iter().any(|alert| alert.kind == "duplicate_subscription"),
+            ),
             check("Ken has access", self.allowed(KEN, FEATURE).await?),
         ];
         let did = vec!["1 subscription cancelled, 1,980 JPY refunded, 1 alert".to_owned()];
@@ -255,7 +274,9 @@ impl Story {
         let end = self.standing().await?.until().unwrap_or(row.subscription.facts.created_at);
         // From here on nobody tells us anything: access has its end written beside it.
         let silence = DeliveryPolicy { drop: 1.0, ..DeliveryPolicy::default() };
-        self.stage.sandbox.set_delivery_policy(silence).map_err(|error| Failure::problem("demo", error.to_string(), "This is a defect: please report it."))?;
+        self.stage.sandbox.set_delivery_policy(silence).map_err(|error| {
+            Failure::problem("demo", error.to_string(), "This is a defect: please report it.")
+        })?;
         let seconds = end.since(self.stage.engine.now()) / 1_000;
         self.stage.pass(seconds - HOUR);
         self.stage.compare(&BOTH).await?;
@@ -267,13 +288,23 @@ impl Story {
         let just_after = self.allowed(HANA, FEATURE).await?;
         let checks = vec![
             check("access stays after the cancellation", stays),
-            check(format!("a second before the end ({}): yes", out::time(before)), just_before && before < until),
-            check(format!("a second after it ({}): no, though nothing came in", out::time(self.stage.engine.now())), !just_after),
+            check(
+                format!("a second before the end ({}): yes", out::time(before)),
+                just_before && before < until,
+            ),
+            check(
+                format!(
+                    "a second after it ({}): no, though nothing came in",
+                    out::time(self.stage.engine.now())
+                ),
+                !just_after,
+            ),
             check("nothing more was charged", self.paid_charges(HANA).await? == 4),
         ];
         let did = vec![format!("access ends by itself at {}", out::time(end))];
         let access = self.access(HANA).await?;
-        self.tell("Hana cancels at the end of the period; then every webhook is lost", did, access, checks).await
+        self.tell("Hana cancels at the end of the period; then every webhook is lost", did, access, checks)
+            .await
     }
 
     async fn close(mut self) -> Result<Vec<String>, Failure> {
@@ -294,13 +325,16 @@ impl Story {
         let mut doubles = 0;
         for customer in BOTH {
             let ledger = self.stage.ledger(customer).await?;
-            let kept = ledger.charges.iter().filter(|charge| charge.paid && charge.amount_refunded < charge.amount);
-            let mut invoices: Vec<Option<&String>> = kept.clone().map(|charge| charge.invoice.as_ref()).collect();
+            let kept =
+                ledger.charges.iter().filter(|charge| charge.paid && charge.amount_refunded < charge.amount);
+            let mut invoices: Vec<Option<&String>> =
+                kept.clone().map(|charge| charge.invoice.as_ref()).collect();
             let all = invoices.len();
             invoices.sort();
             invoices.dedup();
             doubles += all - invoices.len();
-            let live = ledger.subscriptions.iter().filter(|subscription| subscription.status == "active").count();
+            let live =
+                ledger.subscriptions.iter().filter(|subscription| subscription.status == "active").count();
             doubles += live.saturating_sub(1);
         }
         Ok(doubles)

@@ -92,7 +92,10 @@ impl Stage {
         let sandbox = Sandbox::new(SandboxConfig {
             seed: Some(seed),
             public_url: "http://127.0.0.1:12111".to_owned(),
-            webhook: Some(WebhookTarget { url: "http://127.0.0.1:4242/webhooks/stripe".to_owned(), secret: SECRET.to_owned() }),
+            webhook: Some(WebhookTarget {
+                url: "http://127.0.0.1:4242/webhooks/stripe".to_owned(),
+                secret: SECRET.to_owned(),
+            }),
             start_time: Some(START),
             ..SandboxConfig::default()
         });
@@ -109,8 +112,9 @@ impl Stage {
         };
         let clock = world.clone();
         let now = Arc::new(move || clock.now().ms());
-        let client = StripeClient::new(config, Arc::new(InProcess(sandbox.clone())), now, telemetry::count_calls())
-            .map_err(|error| Failure::config(error.to_string(), "This is a defect: please report it."))?;
+        let client =
+            StripeClient::new(config, Arc::new(InProcess(sandbox.clone())), now, telemetry::count_calls())
+                .map_err(|error| Failure::config(error.to_string(), "This is a defect: please report it."))?;
         let settings = Settings {
             webhook_secrets: vec![SecretString::from(SECRET.to_owned())],
             // Nobody works in the background here, so nothing is to be waited for.
@@ -121,7 +125,15 @@ impl Stage {
             .await
             .map_err(|error| of_store(url, &error))?;
         let random = fastrand::Rng::with_seed(seed);
-        Ok(Self { engine, sandbox, world, random, counts: Counts::default(), late: Vec::new(), grace: HashMap::new() })
+        Ok(Self {
+            engine,
+            sandbox,
+            world,
+            random,
+            counts: Counts::default(),
+            late: Vec::new(),
+            grace: HashMap::new(),
+        })
     }
 
     /// The counts now.
@@ -222,7 +234,11 @@ impl Stage {
 
     /// The customer changes the card of a subscription, as in the portal.
     pub(super) fn change_card(&self, buyer: &str, subscription: &str, card: &str) -> Result<(), Failure> {
-        let method = self.provider("POST", &format!("/v1/payment_methods/{card}/attach"), &format!("customer={buyer}"))?;
+        let method = self.provider(
+            "POST",
+            &format!("/v1/payment_methods/{card}/attach"),
+            &format!("customer={buyer}"),
+        )?;
         let method = text(&method, "id");
         let path = format!("/v1/subscriptions/{subscription}");
         self.provider("POST", &path, &format!("default_payment_method={method}"))?;
@@ -238,22 +254,40 @@ impl Stage {
     pub(super) async fn ledger(&self, customer: &str) -> Result<CustomerLedger, Failure> {
         let buyer = self.buyer(customer).await?;
         let found = self.sandbox.ledger().customer(&buyer).cloned();
-        found.ok_or_else(|| Failure::problem("demo", "the provider has no such customer", "This is a defect: please report it."))
+        found.ok_or_else(|| {
+            Failure::problem(
+                "demo",
+                "the provider has no such customer",
+                "This is a defect: please report it.",
+            )
+        })
     }
 
     /// The provider's id of a customer.
     pub(super) async fn buyer(&self, customer: &str) -> Result<String, Failure> {
         let known = self.engine.known_provider_customer(&id(customer)?).await?;
-        known.ok_or_else(|| Failure::problem("demo", "the customer has nothing at the provider", "This is a defect: please report it."))
+        known.ok_or_else(|| {
+            Failure::problem(
+                "demo",
+                "the customer has nothing at the provider",
+                "This is a defect: please report it.",
+            )
+        })
     }
 
     /// Remembers when grace must end, computed from the provider's record of the failure and the policy alone.
     pub(super) async fn note_grace(&mut self, customer: &str) -> Result<Timestamp, Failure> {
         let ledger = self.ledger(customer).await?;
-        let oldest = ledger.invoices.iter().filter(|invoice| invoice.status == "open").map(|invoice| invoice.id.clone()).next();
+        let oldest = ledger
+            .invoices
+            .iter()
+            .filter(|invoice| invoice.status == "open")
+            .map(|invoice| invoice.id.clone())
+            .next();
         let invoice = oldest.unwrap_or_default();
         let invoice = self.provider("GET", &format!("/v1/invoices/{invoice}"), "")?;
-        let finalized = invoice.pointer("/status_transitions/finalized_at").and_then(Value::as_i64).unwrap_or_default();
+        let finalized =
+            invoice.pointer("/status_transitions/finalized_at").and_then(Value::as_i64).unwrap_or_default();
         let days = i64::from(self.engine.settings().access.grace_days);
         let end = Timestamp::from_seconds(finalized + days * DAY);
         self.grace.insert(customer.to_owned(), end);
@@ -266,11 +300,12 @@ impl Stage {
             let Ok(ledger) = self.ledger(customer).await else { continue };
             let now = self.engine.now();
             let grace = self.grace.get(*customer).copied();
-            let expected = ledger.subscriptions.iter().any(|subscription| match subscription.status.as_str() {
-                "active" | "trialing" => true,
-                "past_due" => grace.is_none_or(|end| now < end),
-                _ => false,
-            });
+            let expected =
+                ledger.subscriptions.iter().any(|subscription| match subscription.status.as_str() {
+                    "active" | "trialing" => true,
+                    "past_due" => grace.is_none_or(|end| now < end),
+                    _ => false,
+                });
             let answered = self.engine.check(customer, FEATURE).await?.allowed;
             self.counts.compared += 1;
             self.counts.wrong += u64::from(answered != expected);

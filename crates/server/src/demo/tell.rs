@@ -114,7 +114,11 @@ impl Teller {
             ("syncs", total.syncs.to_string(), "looks at the provider"),
             ("provider calls", total.calls.to_string(), ""),
             ("double charges", double_charges.to_string(), "must be 0: the second payment went back"),
-            ("wrong access", format!("{} of {}", total.wrong, total.compared), "must be 0: compared with the provider's own state"),
+            (
+                "wrong access",
+                format!("{} of {}", total.wrong, total.compared),
+                "must be 0: compared with the provider's own state",
+            ),
         ];
         let cells = rows.into_iter().map(|(name, value, note)| vec![name.to_owned(), value, note.to_owned()]);
         let table = out::table(&["in all", "count", ""], cells.collect());

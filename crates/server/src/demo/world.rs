@@ -8,7 +8,9 @@ use quittance_domain::digest::digest;
 use quittance_engine::World;
 use quittance_engine::world::Waiting;
 use quittance_sandbox::Sandbox;
-use quittance_stripe::http::{Exchange, HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind};
+use quittance_stripe::http::{
+    Exchange, HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
+};
 use secrecy::ExposeSecret;
 
 /// The sandbox's clock is everybody's; waiting takes no time and moves the engine's on.

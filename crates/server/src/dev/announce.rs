@@ -63,7 +63,8 @@ impl Announcement {
     /// One JSON value for programs.
     #[must_use]
     pub fn json(&self) -> Value {
-        let lines: Vec<String> = self.lines().into_iter().map(|(_, line)| line.replace(" \\\n      ", " ")).collect();
+        let lines: Vec<String> =
+            self.lines().into_iter().map(|(_, line)| line.replace(" \\\n      ", " ")).collect();
         json!({
             "url": self.url,
             "pricing_url": self.pricing(),

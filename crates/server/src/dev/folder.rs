@@ -145,7 +145,9 @@ impl Folder {
         let shown = self.path.display();
         if self.kept {
             self.write(sandbox);
-            return format!("\nStopped. Everything is kept in {shown}; `quittance dev --data {shown}` goes on from there.");
+            return format!(
+                "\nStopped. Everything is kept in {shown}; `quittance dev --data {shown}` goes on from there."
+            );
         }
         match std::fs::remove_dir_all(&self.path) {
             Ok(()) => format!("\nStopped. {shown} is removed; `--data DIR` would have kept it."),
@@ -166,7 +168,9 @@ fn read_kept(folder: &Path) -> Result<Option<Arc<Value>>, Failure> {
         )
     };
     match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(|kept| Some(Arc::new(kept))).map_err(|e| damaged(e.to_string())),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(|kept| Some(Arc::new(kept)))
+            .map_err(|e| damaged(e.to_string())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(damaged(error.to_string())),
     }
@@ -181,7 +185,8 @@ fn trace(sandbox: &Sandbox) -> (u64, Ledger) {
 /// The endpoint of another run listened on another port.
 fn move_endpoint(sandbox: &Sandbox) {
     let Some(target) = sandbox.config().webhook.clone() else { return };
-    let all = sandbox.handle(HttpRequest::new("GET", "/v1/webhook_endpoints", SANDBOX_KEY, "limit=100")).value();
+    let all =
+        sandbox.handle(HttpRequest::new("GET", "/v1/webhook_endpoints", SANDBOX_KEY, "limit=100")).value();
     for endpoint in all.get("data").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| endpoint.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("url") != target.url && text("url").ends_with("/webhooks/stripe") {
@@ -199,7 +204,11 @@ fn quoted(text: &str) -> String {
 fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0_u8; bytes];
     getrandom::fill(&mut random).map_err(|error| {
-        Failure::problem("random", format!("the system gives no random numbers: {error}"), "Start it again in a moment.")
+        Failure::problem(
+            "random",
+            format!("the system gives no random numbers: {error}"),
+            "Start it again in a moment.",
+        )
     })?;
     Ok(hex::encode(random))
 }

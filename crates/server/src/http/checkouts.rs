@@ -22,7 +22,7 @@ use super::state::AppState;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(open)).routes(routes!(get))
+    OpenApiRouter::default().routes(routes!(open_checkout)).routes(routes!(get_checkout))
 }
 
 /// What the buyer wants.
@@ -140,7 +140,7 @@ impl From<CheckoutRow> for CheckoutView {
     request_body = CheckoutInput,
     responses((status = 200, description = "The checkout", body = CheckoutView))
 )]
-async fn open(change: Mutation<Write, CheckoutInput>) -> Result<Response, Fail> {
+async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Response, Fail> {
     change
         .run(|context, input| async move {
             if input.provider.as_deref().is_some_and(|provider| provider != "stripe") {
@@ -171,7 +171,7 @@ async fn open(change: Mutation<Write, CheckoutInput>) -> Result<Response, Fail> 
     responses((status = 200, description = "The checkout", body = CheckoutView),
               (status = 404, description = "No such checkout", body = ProblemDocument))
 )]
-async fn get(
+async fn get_checkout(
     State(app): State<AppState>,
     _: Auth<Read>,
     InPath(ObjectId(id)): InPath<ObjectId>,

@@ -27,7 +27,9 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let at: jiff::Timestamp = text.parse().map_err(|_| {
-            serde::de::Error::custom("a time must be RFC 3339 with its offset, for example 2026-11-30T14:05:00Z")
+            serde::de::Error::custom(
+                "a time must be RFC 3339 with its offset, for example 2026-11-30T14:05:00Z",
+            )
         })?;
         Ok(Self(Timestamp::from_ms(at.as_millisecond())))
     }

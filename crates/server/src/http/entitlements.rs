@@ -2,13 +2,18 @@
 //!
 //! The single check carries no layers and answers from memory: it authorizes, looks and writes JSON itself.
 
-use axum::extract::{RawPathParams, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use quittance_domain::entitlement::{self, Holding};
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::Problem;
 use quittance_engine::api_keys::KeyScope;
+use quittance_engine::entitlements::Held;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -72,12 +77,12 @@ impl<'a> Entitlement<'a> {
 
 /// The route that must be fast, without layers.
 pub fn fast_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(check_one))
+    OpenApiRouter::default().routes(routes!(check_entitlement))
 }
 
 /// The other routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(list)).routes(routes!(check_many))
+    OpenApiRouter::default().routes(routes!(list_entitlements)).routes(routes!(check_entitlements))
 }
 
 /// May this customer use this feature?
@@ -90,8 +95,9 @@ pub fn routes() -> OpenApiRouter<AppState> {
            ("feature" = String, Path, description = "A feature of the catalog.", example = "article:full")),
     responses((status = 200, description = "The answer", body = Entitlement))
 )]
-async fn check_one(State(app): State<AppState>, params: RawPathParams, headers: HeaderMap) -> Response {
-    match answer_one(&app, &params, &headers).await {
+async fn check_entitlement(State(app): State<AppState>, request: Request) -> Response {
+    // The whole request, because the extractor of headers would copy them.
+    match answer_one(&app, request.into_parts().0).await {
         Ok(response) => response,
         Err(problem) => {
             problem::answer(&app, &problem, &Method::GET, "/v1/customers/{id}/entitlements/{feature}")
@@ -99,8 +105,11 @@ async fn check_one(State(app): State<AppState>, params: RawPathParams, headers: 
     }
 }
 
-async fn answer_one(app: &AppState, params: &RawPathParams, headers: &HeaderMap) -> Result<Response, Problem> {
-    authorize(app, headers, KeyScope::Read).await?;
+async fn answer_one(app: &AppState, mut parts: Parts) -> Result<Response, Problem> {
+    authorize(app, &parts.headers, KeyScope::Read).await?;
+    let params = RawPathParams::from_request_parts(&mut parts, app)
+        .await
+        .map_err(|_| Problem::invalid("The path is not UTF-8."))?;
     let mut values = params.iter().map(|(_, value)| value);
     let (customer, feature) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
     let held = match app.engine.held_in_memory(customer) {
@@ -114,10 +123,7 @@ async fn answer_one(app: &AppState, params: &RawPathParams, headers: &HeaderMap)
 }
 
 /// What a customer holds; nothing for one whose id cannot be.
-async fn held_of(
-    app: &AppState,
-    customer: &str,
-) -> Result<Option<std::sync::Arc<quittance_engine::entitlements::Held>>, Problem> {
+async fn held_of(app: &AppState, customer: &str) -> Result<Option<Arc<Held>>, Problem> {
     if CustomerId::parse(customer).is_err() {
         return Ok(None);
     }
@@ -145,7 +151,11 @@ struct EntitlementList<'a> {
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42")),
     responses((status = 200, description = "The entitlements", body = EntitlementList))
 )]
-async fn list(State(app): State<AppState>, _: Auth<Read>, InPath(id): InPath<String>) -> Result<Response, Fail> {
+async fn list_entitlements(
+    State(app): State<AppState>,
+    _: Auth<Read>,
+    InPath(id): InPath<String>,
+) -> Result<Response, Fail> {
     let held = held_of(&app, &id).await?;
     let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
     let now = app.now();
@@ -210,7 +220,7 @@ struct CheckResults<'a> {
     responses((status = 200, description = "The answers", body = CheckResults),
               (status = 422, description = "More than 1,000 pairs", body = ProblemDocument))
 )]
-async fn check_many(
+async fn check_entitlements(
     State(app): State<AppState>,
     _: Auth<Read>,
     InBody(Checks { checks }): InBody<Checks>,
@@ -218,22 +228,19 @@ async fn check_many(
     if checks.len() > MOST_CHECKS {
         return Err(Problem::invalid(format!("`checks` may have at most {MOST_CHECKS} pairs.")).into());
     }
-    let mut held = Vec::with_capacity(checks.len());
+    let mut held: HashMap<&str, Option<Arc<Held>>> = HashMap::new();
     for pair in &checks {
-        held.push(held_of(&app, &pair.customer).await?);
+        if !held.contains_key(pair.customer.as_str()) {
+            held.insert(&pair.customer, held_of(&app, &pair.customer).await?);
+        }
     }
     let now = app.now();
-    let results = checks
-        .iter()
-        .zip(&held)
-        .map(|(pair, held)| Checked {
-            customer: &pair.customer,
-            entitlement: Entitlement::decide(
-                held.as_deref().map_or(&[][..], |held| &held.holdings),
-                &pair.feature,
-                now,
-            ),
-        })
-        .collect();
+    let result = |pair| {
+        let Pair { customer, feature }: &Pair = pair;
+        let held = held.get(customer.as_str()).and_then(Option::as_deref);
+        let holdings = held.map_or(&[][..], |held| &held.holdings);
+        Checked { customer, entitlement: Entitlement::decide(holdings, feature, now) }
+    };
+    let results = checks.iter().map(result).collect();
     Ok(Json(CheckResults { results }).into_response())
 }

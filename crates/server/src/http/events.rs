@@ -21,7 +21,10 @@ const REPLAY_WAIT_MS: i64 = 2_000;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(list)).routes(routes!(get)).routes(routes!(replay))
+    OpenApiRouter::default()
+        .routes(routes!(list_events))
+        .routes(routes!(get_event))
+        .routes(routes!(replay_event))
 }
 
 /// Which events.
@@ -126,7 +129,11 @@ impl From<EventRow> for EventDetails {
     params(Which),
     responses((status = 200, description = "The events", body = Page<EventView>))
 )]
-async fn list(State(app): State<AppState>, _: Auth<Admin>, InQuery(which): InQuery<Which>) -> Result<Response, Fail> {
+async fn list_events(
+    State(app): State<AppState>,
+    _: Auth<Admin>,
+    InQuery(which): InQuery<Which>,
+) -> Result<Response, Fail> {
     let (cursor, limit) = page(which.limit, which.cursor.as_deref())?;
     let aggregate = which.aggregate.as_ref().map(|id| id.0.as_str());
     let rows = app.engine.events(cursor, aggregate, limit + 1).await?;
@@ -140,7 +147,7 @@ async fn list(State(app): State<AppState>, _: Auth<Admin>, InQuery(which): InQue
     responses((status = 200, description = "The event", body = EventDetails),
               (status = 404, description = "No such event", body = ProblemDocument))
 )]
-async fn get(
+async fn get_event(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InPath(ObjectId(id)): InPath<ObjectId>,
@@ -162,7 +169,7 @@ struct Empty {}
     responses((status = 200, description = "The event; `processed` says whether the look is done", body = EventDetails),
               (status = 404, description = "No such event", body = ProblemDocument))
 )]
-async fn replay(
+async fn replay_event(
     InPath(ObjectId(id)): InPath<ObjectId>,
     change: Mutation<Admin, Empty>,
 ) -> Result<Response, Fail> {

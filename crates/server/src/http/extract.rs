@@ -40,12 +40,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for InPath<T> {
     type Rejection = Fail;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Fail> {
-        let Path(value) = Path::<T>::from_request_parts(parts, app).await.map_err(|rejection| match rejection {
-            PathRejection::FailedToDeserializePathParams(error) => {
-                Problem::invalid(format!("The path names no such thing: {}", error.body_text()))
-            }
-            _ => Problem::not_found("address"),
-        })?;
+        let Path(value) =
+            Path::<T>::from_request_parts(parts, app).await.map_err(|rejection| match rejection {
+                PathRejection::FailedToDeserializePathParams(error) => {
+                    Problem::invalid(format!("The path names no such thing: {}", error.body_text()))
+                }
+                _ => Problem::not_found("address"),
+            })?;
         Ok(Self(value))
     }
 }
@@ -181,12 +182,13 @@ pub fn page(limit: Option<i64>, cursor: Option<&str>) -> Result<(i64, i64), Prob
     if !(1..=most).contains(&limit) {
         return Err(Problem::invalid(format!("`limit` must be between 1 and {most}.")));
     }
-    let cursor = match cursor {
-        None => i64::MAX,
-        Some(text) => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-            Problem::invalid("`cursor` must be the `next_cursor` of an earlier answer.")
-        })?,
-    };
+    let cursor =
+        match cursor {
+            None => i64::MAX,
+            Some(text) => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+                Problem::invalid("`cursor` must be the `next_cursor` of an earlier answer.")
+            })?,
+        };
     Ok((cursor, limit))
 }
 
@@ -207,7 +209,9 @@ mod tests {
     fn pages_are_bounded() {
         assert_eq!(page(None, None), Ok((i64::MAX, 20)));
         assert_eq!(page(Some(100), Some("7")), Ok((7, 100)));
-        for (limit, cursor) in [(Some(0), None), (Some(101), None), (Some(-1), None), (None, Some("x")), (None, Some("-1"))] {
+        for (limit, cursor) in
+            [(Some(0), None), (Some(101), None), (Some(-1), None), (None, Some("x")), (None, Some("-1"))]
+        {
             assert!(page(limit, cursor).is_err(), "{limit:?} {cursor:?}");
         }
     }

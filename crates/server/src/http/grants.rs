@@ -22,9 +22,9 @@ use super::state::AppState;
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(list, give))
-        .routes(routes!(take_back))
-        .routes(routes!(link))
+        .routes(routes!(list_grants, give_grant))
+        .routes(routes!(revoke_grant))
+        .routes(routes!(link_customer))
 }
 
 /// What to give: a plan, or a single feature.
@@ -103,7 +103,10 @@ impl From<GrantRow> for GrantView {
     responses((status = 200, description = "The grant", body = GrantView),
               (status = 404, description = "No such customer", body = ProblemDocument))
 )]
-async fn give(InPath(id): InPath<String>, change: Mutation<Admin, GrantInput>) -> Result<Response, Fail> {
+async fn give_grant(
+    InPath(id): InPath<String>,
+    change: Mutation<Admin, GrantInput>,
+) -> Result<Response, Fail> {
     change
         .run(move |context, input| async move {
             let new = NewGrant {
@@ -126,7 +129,7 @@ async fn give(InPath(id): InPath<String>, change: Mutation<Admin, GrantInput>) -
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), Paging),
     responses((status = 200, description = "The grants", body = Page<GrantView>))
 )]
-async fn list(
+async fn list_grants(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InPath(id): InPath<String>,
@@ -135,8 +138,13 @@ async fn list(
     let (cursor, limit) = page(paging.limit, paging.cursor.as_deref())?;
     let grants = app.engine.grants_of(&customer_id(&id)?).await?;
     // Oldest first and never removed, so a place in the list is a lasting cursor.
-    let rows: Vec<(i64, GrantRow)> =
-        (1..).zip(grants).filter(|(place, _)| *place < cursor).collect::<Vec<_>>().into_iter().rev().collect();
+    let rows: Vec<(i64, GrantRow)> = (1..)
+        .zip(grants)
+        .filter(|(place, _)| *place < cursor)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
     Ok(Json(Page::of(rows, limit, |row| row.0, |row| GrantView::from(row.1))).into_response())
 }
 
@@ -154,7 +162,7 @@ struct Empty {}
     responses((status = 204, description = "It is taken back"),
               (status = 404, description = "This customer has no such grant in force", body = ProblemDocument))
 )]
-async fn take_back(
+async fn revoke_grant(
     path: InPath<(String, ObjectId)>,
     change: Mutation<Admin, Empty>,
 ) -> Result<Response, Fail> {
@@ -200,14 +208,19 @@ struct LinkView<'a> {
     responses((status = 200, description = "The link", body = LinkView),
               (status = 404, description = "We were never told of the customer", body = ProblemDocument))
 )]
-async fn link(InPath(id): InPath<String>, change: Mutation<Admin, LinkInput>) -> Result<Response, Fail> {
+async fn link_customer(
+    InPath(id): InPath<String>,
+    change: Mutation<Admin, LinkInput>,
+) -> Result<Response, Fail> {
     change
         .run(move |context, input| async move {
             let customer = customer_id(&id)?;
             let theirs = input.provider_customer;
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
             if theirs.is_empty() || theirs.len() > 255 || !theirs.bytes().all(plain) {
-                return Err(Problem::invalid("`provider_customer` must be the provider's id, such as `cus_…`."));
+                return Err(Problem::invalid(
+                    "`provider_customer` must be the provider's id, such as `cus_…`.",
+                ));
             }
             context.engine.link_customer(&customer, &theirs, &context.caller).await?;
             let provider = context.engine.scope().provider.as_str();

@@ -64,8 +64,7 @@ pub fn own_form(headers: &HeaderMap) -> Result<(), Problem> {
     let host = text("host").unwrap_or_default();
     let origin_host = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_owned());
     let foreign_site = site.is_some_and(|site| site != "same-origin" && site != "none");
-    let foreign_origin =
-        text("origin").is_some_and(|origin| origin_host(origin).as_deref() != Some(host));
+    let foreign_origin = text("origin").is_some_and(|origin| origin_host(origin).as_deref() != Some(host));
     if foreign_site || (foreign_origin && site != Some("same-origin")) {
         return Err(Problem::new(
             ProblemCode::Forbidden,

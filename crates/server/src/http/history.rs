@@ -20,7 +20,7 @@ use super::state::AppState;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(explain)).routes(routes!(timeline))
+    OpenApiRouter::default().routes(routes!(explain_entitlement)).routes(routes!(get_timeline))
 }
 
 /// What to explain.
@@ -129,7 +129,7 @@ struct WhyAlert<'a> {
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), Question),
     responses((status = 200, description = "The chain", body = Why))
 )]
-async fn explain(
+async fn explain_entitlement(
     State(app): State<AppState>,
     _: Auth<Read>,
     InPath(id): InPath<String>,
@@ -174,7 +174,7 @@ fn why<'a>(customer: &'a str, explanation: &'a Explanation, now: quittance_domai
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), Paging),
     responses((status = 200, description = "The timeline", body = Page<Line>))
 )]
-async fn timeline(
+async fn get_timeline(
     State(app): State<AppState>,
     _: Auth<Read>,
     InPath(id): InPath<String>,

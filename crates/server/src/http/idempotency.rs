@@ -111,7 +111,8 @@ impl Order {
     fn context(&self) -> Context {
         let key = self.key.as_ref();
         let seed = key.map(|key| {
-            let parts = [self.caller.key.as_str(), key, self.method.as_str(), &self.path, &sha256_hex(&self.body)];
+            let parts =
+                [self.caller.key.as_str(), key, self.method.as_str(), &self.path, &sha256_hex(&self.body)];
             short_hex(&parts)
         });
         Context { engine: self.app.engine.clone(), caller: self.caller.clone(), seed }

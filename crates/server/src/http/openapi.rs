@@ -71,6 +71,12 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         let all = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
         for operation in all.into_iter().flatten() {
             add_common_errors(operation);
+            let responses = operation.responses.responses.iter_mut();
+            for (_, response) in responses.filter(|(status, _)| status.starts_with(['4', '5'])) {
+                if let RefOr::T(response) = response {
+                    response.content = problem_content().content;
+                }
+            }
         }
     }
     api
@@ -78,18 +84,23 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
 
 /// The statuses that a call may answer by what it is, besides those that it names itself.
 fn add_common_errors(operation: &mut Operation) {
-    let keyed = operation
-        .security
-        .as_ref()
-        .is_some_and(|all| all.iter().any(|one| serde_json::to_value(one).is_ok_and(|v| v.get("api_key").is_some())));
+    let keyed = operation.security.as_ref().is_some_and(|all| {
+        all.iter().any(|one| serde_json::to_value(one).is_ok_and(|v| v.get("api_key").is_some()))
+    });
     if !keyed {
         return;
     }
-    let parameters: Vec<_> = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
-        RefOr::T(parameter) => Some(parameter),
-        RefOr::Ref(_) => None,
-    }).collect();
-    let changes = parameters.iter().any(|p| p.parameter_in == ParameterIn::Header && p.name == "Idempotency-Key");
+    let parameters: Vec<_> = operation
+        .parameters
+        .iter()
+        .flatten()
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(parameter),
+            RefOr::Ref(_) => None,
+        })
+        .collect();
+    let changes =
+        parameters.iter().any(|p| p.parameter_in == ParameterIn::Header && p.name == "Idempotency-Key");
     let in_path = parameters.iter().any(|p| p.parameter_in == ParameterIn::Path);
     let in_query = parameters.iter().any(|p| p.parameter_in == ParameterIn::Query);
     let mut common = vec![
@@ -117,11 +128,6 @@ fn add_common_errors(operation: &mut Operation) {
     }
     for (status, words) in common {
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem_response(words));
-    }
-    for (status, response) in &mut operation.responses.responses {
-        if let (Some('4' | '5'), RefOr::T(response)) = (status.chars().next(), response) {
-            response.content = problem_content().content;
-        }
     }
 }
 

@@ -16,10 +16,10 @@ use super::state::AppState;
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(healthz))
-        .routes(routes!(readyz))
-        .routes(routes!(metrics))
-        .routes(routes!(openapi_json))
+        .routes(routes!(get_health))
+        .routes(routes!(get_readiness))
+        .routes(routes!(get_metrics))
+        .routes(routes!(get_openapi))
 }
 
 /// Alive.
@@ -37,7 +37,7 @@ struct Health {
     get, path = "/healthz", tag = "Health", security(()),
     responses((status = 200, description = "It does", body = Health))
 )]
-async fn healthz() -> Response {
+async fn get_health() -> Response {
     Json(Health { status: "ok" }).into_response()
 }
 
@@ -63,8 +63,9 @@ struct Readiness {
     responses((status = 200, description = "Yes", body = Readiness),
               (status = 503, description = "No, and why", body = ProblemDocument))
 )]
-async fn readyz(State(app): State<AppState>) -> Result<Response, Fail> {
-    let not_ready = |code: ProblemCode, detail: String, mend: &str| Problem::new(code, detail, mend).retry_after(5);
+async fn get_readiness(State(app): State<AppState>) -> Result<Response, Fail> {
+    let not_ready =
+        |code: ProblemCode, detail: String, mend: &str| Problem::new(code, detail, mend).retry_after(5);
     if !(app.ready)() {
         return Err(not_ready(
             ProblemCode::Overloaded,
@@ -96,7 +97,7 @@ async fn readyz(State(app): State<AppState>) -> Result<Response, Fail> {
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
               (status = 404, description = "Metrics are switched off", body = ProblemDocument))
 )]
-async fn metrics(State(app): State<AppState>) -> Result<Response, Fail> {
+async fn get_metrics(State(app): State<AppState>) -> Result<Response, Fail> {
     let Some(render) = &app.metrics else { return Err(Problem::not_found("page: metrics are off").into()) };
     // Fresh gauges; when the database is away the other numbers are wanted all the more.
     if let Err(problem) = app.engine.backlog().await {
@@ -111,7 +112,7 @@ async fn metrics(State(app): State<AppState>) -> Result<Response, Fail> {
     get, path = "/openapi.json", tag = "Health", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object))
 )]
-async fn openapi_json() -> Response {
+async fn get_openapi() -> Response {
     let media = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, media)], super::openapi::text()).into_response()
 }

@@ -25,10 +25,10 @@ const MOST_ALERTS: i64 = 10_000;
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(parked))
+        .routes(routes!(list_parked))
         .routes(routes!(retry_parked))
-        .routes(routes!(alerts))
-        .routes(routes!(sweep))
+        .routes(routes!(list_alerts))
+        .routes(routes!(run_sweep))
 }
 
 /// How many.
@@ -116,7 +116,7 @@ impl From<CommandRow> for ParkedCommand {
     params(HowMany),
     responses((status = 200, description = "What is parked", body = ParkedView))
 )]
-async fn parked(
+async fn list_parked(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InQuery(HowMany { limit }): InQuery<HowMany>,
@@ -222,7 +222,7 @@ impl From<AlertRow> for AlertView {
     params(WhichAlerts),
     responses((status = 200, description = "The alerts", body = Page<AlertView>))
 )]
-async fn alerts(
+async fn list_alerts(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InQuery(which): InQuery<WhichAlerts>,
@@ -273,7 +273,7 @@ struct SweepView {
     request_body = SweepInput,
     responses((status = 200, description = "What was found", body = SweepView))
 )]
-async fn sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail> {
+async fn run_sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail> {
     change
         .run(|context, input| async move {
             let dry_run = input.dry_run.unwrap_or(false);

@@ -15,7 +15,7 @@ use super::state::AppState;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(list))
+    OpenApiRouter::default().routes(routes!(list_plans))
 }
 
 /// A text in each language.
@@ -130,7 +130,7 @@ fn view<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanView<'a> {
     get, path = "/v1/plans", tag = "Plans", security(("api_key" = ["read"])),
     responses((status = 200, description = "The catalog", body = Plans))
 )]
-async fn list(State(app): State<AppState>, _: Auth<Read>) -> Response {
+async fn list_plans(State(app): State<AppState>, _: Auth<Read>) -> Response {
     let catalog = app.engine.catalog();
     let plans = Plans { data: catalog.plans().iter().map(|plan| view(catalog, plan)).collect() };
     Json(plans).into_response()

@@ -22,7 +22,10 @@ impl Reply {
     /// # Errors
     /// `internal` when it does not serialize.
     pub fn ok<T: Serialize>(body: &T) -> Result<Self, Problem> {
-        Ok(Self { status: StatusCode::OK, body: serde_json::to_string(body).map_err(|_| problem::internal())? })
+        Ok(Self {
+            status: StatusCode::OK,
+            body: serde_json::to_string(body).map_err(|_| problem::internal())?,
+        })
     }
 
     /// 204.

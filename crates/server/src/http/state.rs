@@ -37,6 +37,8 @@ pub struct DevInfo {
     pub sandbox_url: String,
     /// The customer that the pages take when the address names none.
     pub demo_customer: String,
+    /// The API key that command lines on pages show.
+    pub api_key: String,
 }
 
 /// The state of all handlers; cheap to clone.

@@ -24,11 +24,11 @@ use super::subscription_view::SubscriptionView;
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(get))
-        .routes(routes!(preview))
-        .routes(routes!(change))
-        .routes(routes!(cancel))
-        .routes(routes!(resume))
+        .routes(routes!(get_subscription))
+        .routes(routes!(preview_change))
+        .routes(routes!(change_subscription))
+        .routes(routes!(cancel_subscription))
+        .routes(routes!(resume_subscription))
 }
 
 /// How the difference of a change is charged.
@@ -144,7 +144,7 @@ fn view(row: &SubscriptionRow, now: Timestamp) -> Result<Reply, quittance_engine
     responses((status = 200, description = "The subscription", body = SubscriptionView),
               (status = 404, description = "No such subscription", body = ProblemDocument))
 )]
-async fn get(
+async fn get_subscription(
     State(app): State<AppState>,
     _: Auth<Read>,
     InPath(ObjectId(id)): InPath<ObjectId>,
@@ -166,7 +166,7 @@ async fn get(
               (status = 422, description = "Not in the catalog", body = ProblemDocument),
               (status = 504, description = "The provider has not answered", body = ProblemDocument))
 )]
-async fn preview(
+async fn preview_change(
     State(app): State<AppState>,
     _: Auth<Write>,
     InPath(ObjectId(id)): InPath<ObjectId>,
@@ -187,7 +187,7 @@ async fn preview(
               (status = 402, description = "The payment was declined; nothing was changed", body = ProblemDocument),
               (status = 404, description = "No such subscription", body = ProblemDocument))
 )]
-async fn change(
+async fn change_subscription(
     InPath(ObjectId(id)): InPath<ObjectId>,
     change: Mutation<Write, ChangeInput>,
 ) -> Result<Response, Fail> {
@@ -209,7 +209,7 @@ async fn change(
     responses((status = 200, description = "The subscription", body = SubscriptionView),
               (status = 404, description = "No such subscription", body = ProblemDocument))
 )]
-async fn cancel(
+async fn cancel_subscription(
     InPath(ObjectId(id)): InPath<ObjectId>,
     change: Mutation<Write, CancelInput>,
 ) -> Result<Response, Fail> {
@@ -235,7 +235,7 @@ async fn cancel(
     responses((status = 200, description = "The subscription", body = SubscriptionView),
               (status = 404, description = "No such subscription", body = ProblemDocument))
 )]
-async fn resume(
+async fn resume_subscription(
     InPath(ObjectId(id)): InPath<ObjectId>,
     change: Mutation<Write, ResumeInput>,
 ) -> Result<Response, Fail> {

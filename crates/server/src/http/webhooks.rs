@@ -19,7 +19,7 @@ const DUPLICATE: &str = r#"{"received":true,"duplicate":true}"#;
 
 /// The routes.
 pub fn fast_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(stripe))
+    OpenApiRouter::default().routes(routes!(stripe_webhook))
 }
 
 /// What a provider is told.
@@ -45,7 +45,7 @@ struct Receipt {
               (status = 413, description = "Too large", body = ProblemDocument),
               (status = 503, description = "Too much is waiting, or the database is away: deliver it again", body = ProblemDocument))
 )]
-async fn stripe(State(app): State<AppState>, request: Request) -> Response {
+async fn stripe_webhook(State(app): State<AppState>, request: Request) -> Response {
     match accept(&app, request).await {
         Ok(accepted) => {
             let body = match accepted {

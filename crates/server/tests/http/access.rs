@@ -55,10 +55,17 @@ async fn every_call_wants_its_scope_and_no_other() {
                 for (word, key) in keys {
                     let got = status(&app, &method, &path, Some(key)).await;
                     let refused = got == 403;
-                    assert_eq!(refused, word != scope, "{method} {path} wants {scope}; a {word} key got {got}");
+                    assert_eq!(
+                        refused,
+                        word != scope,
+                        "{method} {path} wants {scope}; a {word} key got {got}"
+                    );
                     assert_ne!(got, 401, "{method} {path}");
                 }
-                assert!(![401, 403].contains(&status(&app, &method, &path, Some(ALL)).await), "{method} {path}");
+                assert!(
+                    ![401, 403].contains(&status(&app, &method, &path, Some(ALL)).await),
+                    "{method} {path}"
+                );
             }
             assert!(guarded >= 25, "{guarded} calls");
         })
@@ -78,7 +85,11 @@ async fn a_revoked_key_is_out_at_once() {
             let refused = app.get("/v1/plans").key(Some(READ)).send().await;
             refused.problem(401, "unauthenticated");
             assert!(refused.header("www-authenticate").starts_with("Bearer"));
-            app.get("/v1/customers/a/entitlements/article:full").key(Some(READ)).send().await.problem(401, "unauthenticated");
+            app.get("/v1/customers/a/entitlements/article:full")
+                .key(Some(READ))
+                .send()
+                .await
+                .problem(401, "unauthenticated");
         })
     })
     .await;
@@ -114,7 +125,8 @@ async fn a20_the_customer_is_the_one_in_the_path() {
             h.subscriber("ada").await;
             app.call(Method::PUT, "/v1/customers/eve").json(&json!({})).send().await.ok();
             let check = |id: &str| app.get(&format!("/v1/customers/{id}/entitlements/article:full"));
-            for name in ["x-customer", "x-customer-id", "x-user-id", "x-forwarded-user", "quittance-customer"] {
+            for name in ["x-customer", "x-customer-id", "x-user-id", "x-forwarded-user", "quittance-customer"]
+            {
                 let answer = check("eve").header(name, "ada").send().await.ok();
                 assert_eq!(answer["allowed"], false, "{name}");
             }

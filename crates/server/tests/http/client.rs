@@ -30,6 +30,7 @@ pub fn config(engine: &Engine, dev: bool) -> AppConfig {
         dev: dev.then(|| DevInfo {
             sandbox_url: "http://127.0.0.1:12111".to_owned(),
             demo_customer: "demo".to_owned(),
+            api_key: ALL.to_owned(),
         }),
         provider_origins: vec!["https://checkout.stripe.com".to_owned(), "http://127.0.0.1:12111".to_owned()],
         body_limit: 64 * 1024,

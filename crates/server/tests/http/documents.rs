@@ -120,11 +120,15 @@ async fn the_document_is_served_and_the_page_shows_every_call() {
             let html = page.text();
             for (name, operation) in operations() {
                 let (method, path) = name.split_once(' ').unwrap();
-                let anchor: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+                let anchor: String =
+                    path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
                 let anchor = format!("id=\"{}{anchor}\"", method.to_lowercase());
                 assert!(html.contains(&anchor), "{name} is not on the page ({anchor})");
                 let summary = operation["summary"].as_str().unwrap().replace('\'', "&#39;");
-                assert!(html.contains(&summary) || html.contains(&summary.replace("&#39;", "'")), "{summary}");
+                assert!(
+                    html.contains(&summary) || html.contains(&summary.replace("&#39;", "'")),
+                    "{summary}"
+                );
             }
             assert!(!html.contains("src=\"http") && !html.contains("href=\"http"), "works offline");
         })
@@ -151,7 +155,10 @@ fn errors_md_lists_every_code() {
         std::fs::write(path, &wanted).unwrap();
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(found, wanted, "write it anew with QUITTANCE_WRITE_DOCS=1 cargo test -p quittance-server --test http");
+    assert_eq!(
+        found, wanted,
+        "write it anew with QUITTANCE_WRITE_DOCS=1 cargo test -p quittance-server --test http"
+    );
 }
 
 #[test]

@@ -27,7 +27,9 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     if let Err(problem) = may_look(&app, &headers).await {
         let mut response = page(&app, &problem, &axum::http::Method::GET, "/admin", &headers, &uri);
         if problem.code == ProblemCode::Unauthenticated {
-            let ask = HeaderValue::from_static("Basic realm=\"Quittance: an admin API key as password\", charset=\"UTF-8\"");
+            let ask = HeaderValue::from_static(
+                "Basic realm=\"Quittance: an admin API key as password\", charset=\"UTF-8\"",
+            );
             response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
         }
         return Ok(response);
@@ -35,8 +37,10 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     let engine = &app.engine;
     let (backlog, parked) = (engine.backlog().await?, engine.parked(ROWS).await?);
     let (alerts, events) = (engine.alerts(false, ROWS).await?, engine.events(i64::MAX, None, ROWS).await?);
-    let recent = engine.db().read("admin.checkouts", |tx| checkouts::recent(tx, ROWS)).await.map_err(Problem::from)?;
-    let counts = engine.db().read("admin.counts", quittance_store::overview::counts).await.map_err(Problem::from)?;
+    let recent =
+        engine.db().read("admin.checkouts", |tx| checkouts::recent(tx, ROWS)).await.map_err(Problem::from)?;
+    let counts =
+        engine.db().read("admin.counts", quittance_store::overview::counts).await.map_err(Problem::from)?;
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let oldest = backlog.oldest.map(|since| count(app.now().since(since)) / 1_000);
     let (anomalies, alerts): (Vec<_>, Vec<_>) = alerts.into_iter().partition(|alert| is_anomaly(&alert.kind));
@@ -138,7 +142,8 @@ fn is_anomaly(kind: &str) -> bool {
 }
 
 fn words(alert: &outbox::AlertRow) -> String {
-    let about = if alert.detail.contains(&alert.object) { String::new() } else { format!("{}: ", alert.object) };
+    let about =
+        if alert.detail.contains(&alert.object) { String::new() } else { format!("{}: ", alert.object) };
     format!("{about}{} {}", alert.detail, alert.mend)
 }
 

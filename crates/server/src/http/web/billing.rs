@@ -57,7 +57,8 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         }
     }
     let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
-    let name = |key: &str| catalog.features().iter().find(|f| f.key.as_str() == key).map(|f| words(locale, &f.name));
+    let name =
+        |key: &str| catalog.features().iter().find(|f| f.key.as_str() == key).map(|f| words(locale, &f.name));
     let known = app.engine.known_provider_customer(&id).await?.is_some();
     let page = BillingView {
         customer: id.to_string(),
@@ -90,9 +91,8 @@ fn block(app: &AppState, subscription: &Subscription, locale: Locale, now: Times
     let plan = subscription.plan().and_then(|held| app.engine.catalog().plan(held.plan.as_str()));
     let item = main_item(subscription);
     let name = plan.map(|plan| words(locale, &plan.name));
-    let price = item.and_then(|item| {
-        Some((item.unit_price?, item.interval.as_deref().and_then(Interval::parse)?))
-    });
+    let price =
+        item.and_then(|item| Some((item.unit_price?, item.interval.as_deref().and_then(Interval::parse)?)));
     BillingSubscription {
         plan: name.unwrap_or_else(|| subscription.facts.id.clone()),
         access: subscription.standing.at(now),
@@ -134,7 +134,12 @@ fn next(subscription: &Subscription, now: Timestamp) -> NextStep {
     }
 }
 
-async fn bought(app: &AppState, purchase: &Purchase, locale: Locale, now: Timestamp) -> Result<PurchaseLine, Problem> {
+async fn bought(
+    app: &AppState,
+    purchase: &Purchase,
+    locale: Locale,
+    now: Timestamp,
+) -> Result<PurchaseLine, Problem> {
     let facts = &purchase.facts;
     let plan = facts.plan.as_ref().and_then(|key| app.engine.catalog().plan(key.as_str()));
     let row = match app.engine.checkout_row(&facts.id).await {
@@ -169,10 +174,14 @@ pub async fn portal(
         return Err(refused().into());
     }
     own_form(&headers)?;
-    let Form(form) = form.map_err(|rejection| Problem::invalid(format!("The form cannot be used: {}", rejection.body_text())))?;
+    let Form(form) = form.map_err(|rejection| {
+        Problem::invalid(format!("The form cannot be used: {}", rejection.body_text()))
+    })?;
     let customer = CustomerId::parse(&form.customer).map_err(|error| Problem::invalid(error.to_string()))?;
     let lang = form.lang.as_deref().and_then(Locale::from_tags).unwrap_or(Locale::En).tag();
-    let back = |notice: &str| address("/billing", &[("notice", notice), ("customer", customer.as_str()), ("lang", lang)]);
+    let back = |notice: &str| {
+        address("/billing", &[("notice", notice), ("customer", customer.as_str()), ("lang", lang)])
+    };
     let return_url = format!("{}{}", app.engine.settings().public_url, back("portal"));
     match app.engine.open_portal(&customer, Some(&return_url), PortalStart::Home).await {
         Ok(url) => Ok(Redirect::to(&url).into_response()),

@@ -12,7 +12,7 @@ use crate::pages::{DocsView, docs_page};
 /// `GET /docs`
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Response {
     let frame = frame(&app, &uri, &headers);
-    let api_key = if app.dev.is_some() { "qk_dev" } else { "$QUITTANCE_API_KEY" };
+    let api_key = app.dev.as_ref().map_or("$QUITTANCE_API_KEY", |dev| dev.api_key.as_str());
     docs_page(&DocsView {
         frame: &frame,
         openapi: openapi::value(),

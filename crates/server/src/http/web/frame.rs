@@ -35,9 +35,11 @@ pub fn frame(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Frame {
         Locale::Ja => Locale::En,
     };
     let mut query = query_of(uri);
-    query.retain(|(name, _)| name != "lang");
+    // In production an address that names a customer is not passed on.
+    query.retain(|(name, _)| name != "lang" && (app.dev.is_some() || name != "customer"));
     query.push(("lang".to_owned(), other.tag().to_owned()));
-    let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let pairs: Vec<(&str, &str)> =
+        query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Frame {
         locale,
         zone: TimeZone::UTC,

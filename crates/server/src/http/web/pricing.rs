@@ -52,11 +52,13 @@ fn asked(uri: &Uri) -> Asked {
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
     let frame = frame(&app, &uri, &headers);
     let asked = asked(&uri);
-    let customer = app.dev.as_ref().map(|dev| asked.customer.clone().unwrap_or_else(|| dev.demo_customer.clone()));
+    let customer =
+        app.dev.as_ref().map(|dev| asked.customer.clone().unwrap_or_else(|| dev.demo_customer.clone()));
     let owned = Owned::load(&app, customer.as_deref()).await?;
     let catalog = app.engine.catalog();
     let prices = || catalog.plans().iter().flat_map(|plan| &plan.prices);
-    let mut intervals: Vec<Interval> = prices().map(|p| p.interval).filter(|i| *i != Interval::Once).collect();
+    let mut intervals: Vec<Interval> =
+        prices().map(|p| p.interval).filter(|i| *i != Interval::Once).collect();
     intervals.sort_unstable();
     intervals.dedup();
     let mut currencies: Vec<Currency> = Vec::new();
@@ -70,8 +72,12 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     let currency = asked.currency.filter(|c| currencies.contains(c)).or_else(|| currencies.first().copied());
     let (plans, purchases) = cards(catalog, frame.locale, interval, currency, &owned);
     let view = PricingView {
-        intervals: choices(&uri, "interval", &intervals, Some(interval), |i| i.as_str().to_owned()),
-        currencies: choices(&uri, "currency", &currencies, currency, |c| c.code().to_owned()),
+        intervals: choices((&uri, app.dev.is_some()), "interval", &intervals, Some(interval), |i| {
+            i.as_str().to_owned()
+        }),
+        currencies: choices((&uri, app.dev.is_some()), "currency", &currencies, currency, |c| {
+            c.code().to_owned()
+        }),
         plans,
         purchases,
         customer_form: customer.is_some().then(|| "/pricing".to_owned()),
@@ -86,14 +92,16 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
 }
 
 fn choices<T: Copy + PartialEq>(
-    uri: &Uri,
+    (uri, dev): (&Uri, bool),
     name: &str,
     values: &[T],
     selected: Option<T>,
     word: impl Fn(&T) -> String,
 ) -> Vec<Choice<T>> {
     let mut query = query_of(uri);
-    query.retain(|(key, _)| key != name && key != "notice");
+    query.retain(|(key, _)| {
+        key != name && ["interval", "currency", "lang"].contains(&key.as_str()) || key == "customer" && dev
+    });
     let href = |value: &T| {
         let word = word(value);
         let mut pairs: Vec<(&str, &str)> = query.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -140,7 +148,9 @@ pub async fn buy(
 ) -> Result<Response, Fail> {
     only_in_dev(&app)?;
     own_form(&headers)?;
-    let Form(form) = form.map_err(|rejection| Problem::invalid(format!("The form cannot be used: {}", rejection.body_text())))?;
+    let Form(form) = form.map_err(|rejection| {
+        Problem::invalid(format!("The form cannot be used: {}", rejection.body_text()))
+    })?;
     let customer = CustomerId::parse(&form.customer).map_err(|error| Problem::invalid(error.to_string()))?;
     let lang = form.lang.as_deref().and_then(Locale::from_tags).unwrap_or(Locale::En).tag();
     let public = &app.engine.settings().public_url;

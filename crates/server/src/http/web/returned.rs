@@ -188,12 +188,13 @@ fn active(
         trialing: bought.is_some_and(|s| s.facts.status == SubscriptionStatus::Trialing),
         unlocked: features.map(|feature| words(locale, &feature.name)).collect(),
         continue_url: None,
-        curl: first.filter(|_| app.dev.is_some()).map(|first| {
+        curl: first.zip(app.dev.as_ref()).map(|(first, dev)| {
             // What the demo is about, where the plan has it.
             let feature = if has("article:full") { "article:full" } else { first.as_str() };
             let (public, customer) = (&app.engine.settings().public_url, &row.wish.customer);
             format!(
-                "curl {public}/v1/customers/{customer}/entitlements/{feature} \\\n  -H 'authorization: Bearer qk_dev'"
+                "curl {public}/v1/customers/{customer}/entitlements/{feature} \\\n  -H 'authorization: Bearer {}'",
+                dev.api_key
             )
         }),
     }

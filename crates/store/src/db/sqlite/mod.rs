@@ -151,8 +151,12 @@ fn write_thread(
         let _held_while_open = lock;
         loop {
             match queue.take(group, Some(LOOK_AROUND)) {
-                Taken::Jobs(jobs) => writer.group(jobs),
-                Taken::Idle => writer.idle(),
+                Taken::Jobs(jobs) => {
+                    writer.group(jobs);
+                    // A busy writer is never idle, and what others wrote must be noticed all the same.
+                    writer.look_around();
+                }
+                Taken::Idle => writer.look_around(),
                 Taken::Closed => return,
             }
         }

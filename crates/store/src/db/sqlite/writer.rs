@@ -142,8 +142,8 @@ impl Writer {
         }
     }
 
-    /// Called now and then when there is no work: did another process write to this file?
-    pub(super) fn idle(&mut self) {
+    /// Called after each group, and now and then when there is no work: did another process write to this file?
+    pub(super) fn look_around(&mut self) {
         let version = self.read_data_version();
         if version != self.data_version {
             self.data_version = version;

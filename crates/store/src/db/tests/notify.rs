@@ -72,6 +72,41 @@ async fn another_process_is_noticed() {
     }
 }
 
+/// A server's workers write several times a second, so its writer never rests for as long as the idle look takes.
+#[tokio::test]
+async fn another_process_is_noticed_while_this_one_writes_all_the_time() {
+    let test = sqlite().await;
+    tables(&test.db).await;
+    let mut changes = subscribed(&test.db).await;
+    let db = test.db.clone();
+    let busy = tokio::spawn(async move {
+        for n in 1_000.. {
+            db.write("busy", move |tx| insert(tx, n, &n.to_string())).await.expect("committed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let other = Db::open(&test.url, options()).await.expect("a second handle");
+    other.write("elsewhere", |tx| insert(tx, 1, "a")).await.expect("committed");
+    assert_eq!(next(&mut changes).await, Change::Resync);
+    busy.abort();
+    other.close().await;
+}
+
+/// Resync empties memories, so what this process writes itself, and copying the log, must not look like others' work.
+#[tokio::test]
+async fn own_commits_and_checkpoints_are_not_taken_for_others() {
+    let test = sqlite().await;
+    tables(&test.db).await;
+    let mut changes = subscribed(&test.db).await;
+    for n in 0..400 {
+        let rows = move |tx: &mut dyn crate::db::Tx| (0..100).try_for_each(|m| insert(tx, n * 100 + m, &format!("{n} {m}")).map(drop));
+        test.db.write("much", rows).await.expect("committed");
+    }
+    assert!(test.db.stats().checkpoints >= 2, "{:?}", test.db.stats());
+    test.db.write("last", |tx| tx.notify("end")).await.expect("committed");
+    assert_eq!(next(&mut changes).await, Change::Payload("end".to_owned()));
+}
+
 #[tokio::test]
 async fn the_change_is_readable_when_it_is_announced() {
     let test = sqlite().await;

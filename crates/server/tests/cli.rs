@@ -1,0 +1,25 @@
+//! The real binary, as users and operators meet it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests stop at the first surprise, and wait in real time for another process"
+)]
+
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/crash.rs"]
+mod crash;
+#[path = "cli/dev.rs"]
+mod dev;
+#[path = "cli/disk.rs"]
+mod disk;
+#[path = "cli/house.rs"]
+mod house;
+#[path = "cli/secrets.rs"]
+mod secrets;
