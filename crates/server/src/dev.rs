@@ -62,6 +62,7 @@ pub struct Wish {
 /// When a port is in use or the folder cannot be used.
 pub async fn run(wish: Wish) -> Result<(), Failure> {
     let began = tokio::time::Instant::now();
+    let signal = serve::signal();
     let listener = serve::bind(local(wish.port), "--port").await?;
     let sandbox_listener = serve::bind(local(wish.sandbox_port), "--sandbox-port").await?;
     let url = format!("http://{}", address(&listener)?);
@@ -130,7 +131,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         ready,
         patience: Duration::from_secs(checked.config.shutdown_s),
     };
-    let ended = serve::run(parts, serve::signal()).await;
+    let ended = serve::run(parts, signal).await;
     // Nobody may be left to hear it.
     let _ = tell.send(true);
     let _ = tokio::time::timeout(Duration::from_secs(5), playing).await;

@@ -21,11 +21,11 @@ mod migrations;
 pub mod mirror;
 pub mod outbox;
 pub mod overview;
+#[cfg(test)]
+mod protocol_tests;
 pub mod sql;
 #[cfg(test)]
 mod statements_tests;
-#[cfg(test)]
-mod protocol_tests;
 pub mod sweeps;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

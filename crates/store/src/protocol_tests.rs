@@ -42,7 +42,9 @@ async fn accept(db: &Db, events: Vec<NewEvent>) -> Vec<Accepted> {
 }
 
 async fn claim(db: &Db, n: u8, now: i64) -> Vec<Claim> {
-    db.write("test.claim", move |tx| aggregates::claim(tx, &token(n), at(now), at(now + 1_000), 10)).await.expect("claimed")
+    db.write("test.claim", move |tx| aggregates::claim(tx, &token(n), at(now), at(now + 1_000), 10))
+        .await
+        .expect("claimed")
 }
 
 async fn tx<T: Send + 'static>(db: &Db, f: impl Fn(&mut dyn Tx) -> Result<T> + Send + Sync + 'static) -> T {
@@ -56,14 +58,16 @@ fn hint(key: &str, due: i64) -> Hint<'_> {
 #[tokio::test]
 async fn a1_a_duplicate_is_counted_and_marks_nothing() {
     on_each_database(async |db: Db| {
-        assert_eq!(accept(&db, vec![event("evt_1", "k"), event("evt_2", "k")]).await, [Accepted::New, Accepted::New]);
+        assert_eq!(
+            accept(&db, vec![event("evt_1", "k"), event("evt_2", "k")]).await,
+            [Accepted::New, Accepted::New]
+        );
         assert_eq!(accept(&db, vec![event("evt_1", "k")]).await, [Accepted::Duplicate]);
         let in_one_batch = accept(&db, vec![event("evt_3", "k"), event("evt_3", "k")]).await;
         assert_eq!(in_one_batch.iter().filter(|a| **a == Accepted::New).count(), 1);
-        let (row, first, third) = tx(&db, |tx| {
-            Ok((aggregates::get(tx, "k")?, inbox::get(tx, "evt_1")?, inbox::get(tx, "evt_3")?))
-        })
-        .await;
+        let (row, first, third) =
+            tx(&db, |tx| Ok((aggregates::get(tx, "k")?, inbox::get(tx, "evt_1")?, inbox::get(tx, "evt_3")?)))
+                .await;
         assert_eq!(row.expect("marked").wanted, 3);
         assert_eq!(first.expect("stored").deliveries, 2);
         assert_eq!(third.expect("stored").deliveries, 2);
@@ -119,7 +123,10 @@ async fn a5_e4_whoever_lost_the_lease_writes_nothing() {
         let (held, late) = (fast.clone(), slow.clone());
         assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(4_100))).await);
         assert!(!tx(&db, move |tx| aggregates::complete(tx, &late, at(4_200))).await, "fenced");
-        assert!(!tx(&db, move |tx| aggregates::retry(tx, &slow, 1, at(9_000), "late")).await, "not even a failure");
+        assert!(
+            !tx(&db, move |tx| aggregates::retry(tx, &slow, 1, at(9_000), "late")).await,
+            "not even a failure"
+        );
         let row = tx(&db, |tx| aggregates::get(tx, "k")).await.expect("there");
         assert_eq!((row.done, row.attempts, row.last_error), (1, 0, None));
     })
@@ -193,7 +200,10 @@ async fn an_urgent_hint_overtakes_and_backoff_is_not_shortened_by_events() {
     on_each_database(async |db: Db| {
         tx(&db, |tx| aggregates::mark(tx, &hint("slow", 5_000), at(1_000))).await;
         assert!(claim(&db, 1, 2_000).await.is_empty());
-        tx(&db, |tx| aggregates::mark(tx, &Hint { priority: Priority::Waiting, ..hint("slow", 2_000) }, at(2_000))).await;
+        tx(&db, |tx| {
+            aggregates::mark(tx, &Hint { priority: Priority::Waiting, ..hint("slow", 2_000) }, at(2_000))
+        })
+        .await;
         let held = claim(&db, 1, 2_000).await.remove(0);
         tx(&db, move |tx| aggregates::retry(tx, &held, 3, at(60_000), "429")).await;
         tx(&db, |tx| aggregates::mark(tx, &hint("slow", 2_500), at(2_500))).await;
@@ -226,7 +236,11 @@ async fn a_command_is_one_however_many_want_it() {
         assert!(tx(&db, move |tx| commands::claim(tx, &b, &token(2), at(2_500), at(3_500))).await.is_none());
         let taken = id.clone();
         let second = tx(&db, move |tx| commands::claim(tx, &taken, &token(2), at(3_000), at(4_000))).await;
-        assert_eq!(second.expect("taken over").first_sent_at, Some(at(2_000)), "the key's age counts from the first sending");
+        assert_eq!(
+            second.expect("taken over").first_sent_at,
+            Some(at(2_000)),
+            "the key's age counts from the first sending"
+        );
         let (late, held) = (id.clone(), id.clone());
         let done = Outcome::Succeeded("{}".into());
         let other = done.clone();

@@ -77,19 +77,20 @@ async fn b7_every_order_converges_to_the_provider() {
             // order leads astray; all others as storms of duplicates. PostgreSQL takes a tenth of the storms.
             let every = if h.engine.db().dialect() == quittance_store::Dialect::Sqlite { 1 } else { 10 };
             for (round, order) in orders.iter().enumerate().step_by(every) {
-                let fresh = round % 240 == 0;
-                for (step, at) in order.iter().enumerate() {
-                    let delivery = if fresh { renamed(h, &events[*at], round) } else { events[*at].clone() };
-                    let accepted = h.hand_in(&delivery).await.unwrap();
-                    let first = fresh || round == every;
-                    assert_eq!(accepted == Accepted::New, first, "round {round} step {step}");
-                    if fresh {
-                        h.pass_ms(1_000);
-                        assert!(h.engine.drain().await.unwrap() > 0, "a new event is looked into");
-                        let row = h.engine.subscription(&subscription).await.unwrap();
-                        assert_eq!(row.subscription.facts.status.as_str(), "canceled");
-                        assert!(!h.allowed("ada", "article:full").await);
+                if round % 240 != 0 {
+                    let storm: Vec<_> = order.iter().map(|at| h.hand_in(&events[*at])).collect();
+                    for accepted in futures_util::future::join_all(storm).await {
+                        assert_eq!(accepted.unwrap() == Accepted::New, round == every, "round {round}");
                     }
+                    continue;
+                }
+                for at in order {
+                    assert_eq!(h.hand_in(&renamed(h, &events[*at], round)).await.unwrap(), Accepted::New);
+                    h.pass_ms(1_000);
+                    assert!(h.engine.drain().await.unwrap() > 0, "a new event is looked into");
+                    let row = h.engine.subscription(&subscription).await.unwrap();
+                    assert_eq!(row.subscription.facts.status.as_str(), "canceled");
+                    assert!(!h.allowed("ada", "article:full").await);
                 }
             }
             h.pass_ms(1_000);

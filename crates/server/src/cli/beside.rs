@@ -64,6 +64,7 @@ fn settings(config: &Config) -> Settings {
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
         sweep_every_ms: config.sweep.every_s.saturating_mul(1_000),
         cached_customers: 1_000,
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
         ..Settings::default()
     }
 }

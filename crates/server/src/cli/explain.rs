@@ -160,7 +160,29 @@ fn cause_in_words(cause: &str) -> String {
     }
     let text =
         |event: &Value, name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let words: Vec<String> =
-        events.iter().map(|event| format!("{} ({})", text(event, "type"), text(event, "event"))).collect();
+    let mut sorted: Vec<&Value> = events.iter().collect();
+    sorted.sort_by_key(|event| weight(&text(event, "type")));
+    let told =
+        sorted.iter().take(CAUSES).map(|event| format!("{} ({})", text(event, "type"), text(event, "event")));
+    let mut words: Vec<String> = told.collect();
+    if sorted.len() > CAUSES {
+        words.push(format!("and {} more (--json names all)", sorted.len() - CAUSES));
+    }
     words.join(", ")
+}
+
+/// Causes that are named; a purchase has a dozen, and most say the same.
+const CAUSES: usize = 2;
+
+/// What a person looks for first.
+fn weight(kind: &str) -> usize {
+    const TELLING: [&str; 6] = [
+        "checkout.session.",
+        "customer.subscription.",
+        "invoice.pa",
+        "charge.dispute.",
+        "charge.refund",
+        "invoice.",
+    ];
+    TELLING.iter().position(|start| kind.starts_with(start)).unwrap_or(TELLING.len())
 }

@@ -64,8 +64,9 @@ async fn create(name: &str, scopes: &[String], common: &Common) -> Result<(), Fa
     } else {
         out::say(&format!(
             "{key}\n\nThis is the only time that the key is shown ({id}, {}). Give it to your app as QUITTANCE_API_KEY and try:\n  \
-             curl -s <public_url>/v1/plans -H 'Authorization: Bearer {key}'",
-            scopes.join(", ")
+             curl -s {}/v1/plans -H 'Authorization: Bearer {key}'",
+            scopes.join(", "),
+            engine.settings().public_url
         ));
     }
     engine.db().clone().close().await;

@@ -56,6 +56,7 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
         .local_addr()
         .map_err(|error| Failure::problem("listen", error.to_string(), "Start it again."))?;
     let url = format!("http://{address}");
+    let signal = serve::signal();
     let secret = options.webhook_secret;
     let sandbox = Sandbox::new(SandboxConfig {
         seed: options.seed,
@@ -82,7 +83,7 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
     } else {
         out::say(&announcement(&url, options.webhook_url.as_deref(), &secret));
     }
-    sandbox.serve(listener, serve::signal()).await;
+    sandbox.serve(listener, signal).await;
     Ok(())
 }
 

@@ -113,6 +113,7 @@ async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
     let listener = serve::bind(checked.listen, "`--port` or QUITTANCE_LISTEN").await?;
     let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
+    let signal = serve::signal();
     let ready = Arc::new(AtomicBool::new(true));
     let router = http::router(AppConfig {
         engine: engine.clone(),
@@ -131,7 +132,7 @@ async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
         ready,
         patience: Duration::from_secs(checked.config.shutdown_s),
     };
-    serve::run(parts, serve::signal()).await?;
+    serve::run(parts, signal).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -162,6 +163,7 @@ async fn work(checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> R
     };
     let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
+    let signal = serve::signal();
     let ready = Arc::new(AtomicBool::new(true));
     let render = telemetry::start_metrics()?;
     let asked = ready.clone();
@@ -186,7 +188,7 @@ async fn work(checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> R
         ready,
         patience: Duration::from_secs(checked.config.shutdown_s),
     };
-    serve::run(parts, serve::signal()).await?;
+    serve::run(parts, signal).await?;
     tracing::info!("stopped");
     Ok(())
 }

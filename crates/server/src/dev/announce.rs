@@ -112,13 +112,19 @@ impl Announcement {
         }
         text.push_str(&format!(
             "\n  Next\n    1. Open the pricing page, choose Pro and pay; the page turns to active by itself.\n    \
-             2. Ask again: quittance --config {config} explain {customer} article:full\n    \
-             3. See what arrived: quittance --config {config} events list\n    \
+             2. Ask again: {program} --config {config} explain {customer} article:full\n    \
+             3. See what arrived: {program} --config {config} events list\n    \
              4. Live a month in a minute: the sandbox page declines cards, drops webhooks and moves the clock.\n\n  \
              Ctrl-C stops everything.\n",
+            program = program(),
             config = self.config.display(),
             customer = self.customer,
         ));
         text
     }
+}
+
+/// How this program was called, so that lines can be copied also where it is in no search path.
+fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "quittance".to_owned())
 }

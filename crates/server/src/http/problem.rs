@@ -221,9 +221,7 @@ pub async fn documents(State(app): State<AppState>, request: Request, next: Next
         return response;
     };
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
-    let mut rendered = answer(&app, &problem, &method, route);
-    keep_allow(&response, &mut rendered);
-    rendered
+    answer(&app, &problem, &method, route)
 }
 
 /// Makes the failures of pages into pages.
@@ -232,16 +230,7 @@ pub async fn pages(State(app): State<AppState>, request: Request, next: Next) ->
     let (headers, uri) = (request.headers().clone(), request.uri().clone());
     let mut response = next.run(request).await;
     let Some(Fail(problem)) = response.extensions_mut().remove::<Fail>() else { return response };
-    let mut rendered = web::problem::page(&app, &problem, &method, &route, &headers, &uri);
-    keep_allow(&response, &mut rendered);
-    rendered
-}
-
-/// A 405 says which methods there are.
-fn keep_allow(from: &Response, to: &mut Response) {
-    if let Some(allow) = from.headers().get(header::ALLOW) {
-        to.headers_mut().insert(header::ALLOW, allow.clone());
-    }
+    web::problem::page(&app, &problem, &method, &route, &headers, &uri)
 }
 
 /// There is nothing at this address.

@@ -132,6 +132,25 @@ fn a3_c1_e1_kill_9_after_the_acknowledgement_loses_nothing_on_postgres() {
     story(Some(&test.url));
 }
 
+/// One process takes requests, another syncs; what the one commits, the other answers at once.
+#[test]
+fn api_and_worker_are_two_processes_on_postgres() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let Some(test) = runtime.block_on(quittance_store::testing::postgres()) else { return };
+    let site = Site::new(Some(&test.url));
+    let server = site.serve("api");
+    let api = server.api(&site.key);
+    api.json("PUT", "/v1/customers/ada", &json!({}));
+    assert!(!api.allowed("ada"), "the answer is in memory now");
+    let worker = Process::quiet(&mut site.command(&["worker", "--log", "json"]));
+    let (session, _) = api.checkout("ada");
+    pay(&site.provider(), &session);
+    eventually("the worker's commit reaches the other process", || api.allowed("ada").then_some(()));
+    let (status, log) = worker.interrupt();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("access changed") && !server.log().contains("access changed"), "the worker did it");
+}
+
 /// Killed at whatever it does just then, again and again: the next one goes on, and nobody is charged twice.
 #[test]
 fn a3_e1_kill_9_anywhere_converges() {

@@ -76,6 +76,17 @@ fn dev_lives_a_month_in_a_moment() {
 }
 
 #[test]
+fn dev_sells_again_after_everything_was_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let product = dev(folder.path(), &[], &[]);
+    let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
+    sandbox.json("POST", "/_sandbox/reset", &Value::Null);
+    let (session, _) = api.checkout("ada");
+    pay(&sandbox, &session);
+    eventually("bought", || api.allowed("ada").then_some(()));
+}
+
+#[test]
 fn dev_says_in_words_what_to_try() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = quittance(folder.path(), &["dev", "--port", "0", "--sandbox-port", "0"]);

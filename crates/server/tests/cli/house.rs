@@ -66,6 +66,12 @@ impl Process {
         process
     }
 
+    /// Starts one that says nothing on its output.
+    pub fn quiet(command: &mut Command) -> Self {
+        let (child, log) = spawn(command);
+        Self { child, log, said: Value::Null }
+    }
+
     /// Starts a server that logs JSON, and waits until it says where it listens.
     pub fn serve(command: &mut Command) -> Self {
         let (child, log) = spawn(command.args(["--log", "json"]));

@@ -29,6 +29,10 @@ async fn from_a_checkout_to_an_entitlement() {
                 json!({ "feature": "article:full", "allowed": false, "access": null, "plan": null,
                         "expires_at": null, "limit": null, "used": null, "remaining": null, "source": null })
             );
+            for impossible in ["a%00b", "a%20b", &"x".repeat(400)] {
+                let path = format!("/v1/customers/{impossible}/entitlements/article:full");
+                assert_eq!(app.get(&path).send().await.ok(), nobody, "{impossible}");
+            }
             let wish = json!({ "customer": "ada", "plan": "pro", "interval": "month", "currency": "jpy" });
             let checkout = app.post("/v1/checkouts").json(&wish).send().await.ok();
             assert_eq!(checkout["status"], "open");

@@ -216,3 +216,61 @@ async fn twenty_at_once_are_one() {
     })
     .await;
 }
+
+/// As if the process had died after the effect and before its answer was kept.
+async fn forget_answers(h: &House) {
+    h.test.db.write("test.forget", |tx| tx.script("DELETE FROM api_requests")).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_crash_before_the_answer_the_first_effect_is_found() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            known(&app, "ada").await;
+            let give = || app.post("/v1/customers/ada/grants").once("k-1").json(&grant());
+            let first = give().send().await.ok();
+            forget_answers(h).await;
+            assert_eq!(give().send().await.ok()["id"], first["id"]);
+            assert_eq!(
+                app.get("/v1/customers/ada/grants").send().await.ok()["data"].as_array().unwrap().len(),
+                1
+            );
+
+            let open = || {
+                let wish = json!({ "customer": "bob", "plan": "pro" });
+                app.post("/v1/checkouts").once("k-2").json(&wish)
+            };
+            let first = open().send().await.ok();
+            h.pay(first["session"].as_str().unwrap(), "pm_card_visa");
+            h.settle().await;
+            forget_answers(h).await;
+            let again = open().send().await.ok();
+            assert_eq!((&again["id"], again["status"].as_str()), (&first["id"], Some("complete")));
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_says_when_to_try_again_is_not_kept() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            let gate = h.hold_answers("/v1/subscriptions");
+            let first = tokio::spawn(app.post("/v1/sweeps").send());
+            gate.reached().await;
+            let second = || app.post("/v1/sweeps").once("k-1").send();
+            let busy = second().await;
+            busy.problem(409, "wrong_state");
+            assert_eq!(busy.header("retry-after"), "30");
+            h.release_answers("/v1/subscriptions");
+            gate.open();
+            first.await.unwrap().ok();
+            let again = second().await;
+            assert_eq!(again.header("idempotent-replayed"), "");
+            again.ok();
+        })
+    })
+    .await;
+}

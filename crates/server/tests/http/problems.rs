@@ -111,6 +111,13 @@ async fn bodies_that_are_too_long_are_refused_with_and_without_an_announcement()
                 .send()
                 .await
                 .problem(413, "too_large");
+            let unread = futures_util::stream::poll_fn(
+                |_| -> std::task::Poll<Option<Result<String, std::io::Error>>> {
+                    panic!("an announced length is enough to refuse")
+                },
+            );
+            let unread = axum::body::Body::from_stream(unread);
+            put().header("content-length", "70000").raw(unread).send().await.problem(413, "too_large");
             let pieces: Vec<Result<String, std::io::Error>> = (0..700).map(|_| Ok("x".repeat(100))).collect();
             let stream = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
             put().raw(stream).send().await.problem(413, "too_large");

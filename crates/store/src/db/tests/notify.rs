@@ -99,7 +99,9 @@ async fn own_commits_and_checkpoints_are_not_taken_for_others() {
     tables(&test.db).await;
     let mut changes = subscribed(&test.db).await;
     for n in 0..400 {
-        let rows = move |tx: &mut dyn crate::db::Tx| (0..100).try_for_each(|m| insert(tx, n * 100 + m, &format!("{n} {m}")).map(drop));
+        let rows = move |tx: &mut dyn crate::db::Tx| {
+            (0..100).try_for_each(|m| insert(tx, n * 100 + m, &format!("{n} {m}")).map(drop))
+        };
         test.db.write("much", rows).await.expect("committed");
     }
     assert!(test.db.stats().checkpoints >= 2, "{:?}", test.db.stats());
