@@ -14,6 +14,10 @@ mod faults;
 mod house;
 #[path = "it/known.rs"]
 mod known;
+#[path = "it/known_a.rs"]
+mod known_a;
+#[path = "it/known_kit.rs"]
+mod known_kit;
 #[path = "it/life.rs"]
 mod life;
 #[path = "it/light.rs"]

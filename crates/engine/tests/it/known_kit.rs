@@ -95,11 +95,15 @@ where
 }
 
 /// The subscriptions in an answer: those of a list, or the one that it is.
-pub fn each_subscription(body: &mut Value, mut change: impl FnMut(&mut Value)) {
+pub fn each_subscription(body: &mut Value, change: impl Fn(&mut Value)) {
+    change_each(body, &change);
+}
+
+fn change_each(body: &mut Value, change: &dyn Fn(&mut Value)) {
     match body["object"].as_str() {
         Some("list") => {
             for found in body["data"].as_array_mut().into_iter().flatten() {
-                each_subscription(found, &mut change);
+                change_each(found, change);
             }
         }
         Some("subscription") => change(body),
