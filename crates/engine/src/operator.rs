@@ -48,17 +48,18 @@ impl Engine {
         row.ok_or_else(|| Problem::not_found("event"))
     }
 
-    /// Looks again, thoroughly, at what an event was about, and waits a moment for the result.
+    /// Looks again, thoroughly, at what an event was about, and waits a moment for the result:
+    /// `processed` says whether this look has ended.
     ///
     /// # Errors
     /// `not_found`.
     pub async fn replay(&self, id: &str, wait_ms: i64) -> Result<EventRow, Problem> {
         let event = self.event(id).await?;
         let mark = self.look_again(&event.aggregate).await?;
-        if wait_ms > 0 {
-            self.wait_for(&event.aggregate, mark, wait_ms).await?;
-        }
-        self.event(id).await
+        let answered = wait_ms > 0 && self.wait_for(&event.aggregate, mark, wait_ms).await?;
+        let event = self.event(id).await?;
+        // Processed again, not merely once before.
+        Ok(EventRow { processed: event.processed && answered, ..event })
     }
 
     async fn look_again(&self, key: &str) -> Result<i64, Problem> {

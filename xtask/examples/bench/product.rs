@@ -14,6 +14,7 @@ use xtask::interrupt;
 
 use crate::http::Client;
 use crate::process::{Server, clean};
+use crate::scenario::WEBHOOK_PATH;
 
 /// The secret that signs the webhooks.
 pub const WEBHOOK_SECRET: &str = "whsec_bench";
@@ -43,7 +44,7 @@ impl Product {
     pub fn start(binary: &Path, folder: &Path) -> Result<Self> {
         let port = free_port()?;
         let mut command = clean(binary);
-        command.args(["sandbox", "--port", &port.to_string(), "--seed", "1"]);
+        command.args(["sandbox", "--port", &port.to_string(), "--seed", "1", "--with-catalog"]);
         let sandbox = Server::start(&mut command, folder, "sandbox", port, "/_sandbox/ledger")?;
         let product = Self { binary: binary.to_owned(), folder: folder.to_owned(), sandbox };
         product.price("Pro", "pro_month_jpy", 1_980)?;
@@ -67,13 +68,6 @@ impl Product {
     /// The emulated provider's API and control API.
     pub fn provider(&self) -> Client {
         Client { port: self.sandbox.port, key: PROVIDER_KEY.to_owned() }
-    }
-
-    /// Tells the provider where webhooks go, from now on.
-    pub fn listen(&self, url: &str) -> Result<()> {
-        let provider = self.provider();
-        provider.form("/v1/webhook_endpoints", &format!("url={url}&enabled_events%5B%5D=*"))?;
-        Ok(())
     }
 
     fn command(&self, database: &str, listen: u16) -> Command {
@@ -101,10 +95,15 @@ impl Product {
         text(&printed, "key")
     }
 
-    /// Starts the server.
+    /// Starts the server; one that works is also told to the provider, whose webhooks it then gets.
     pub fn serve(&self, database: &str, role: Role) -> Result<Server> {
         let port = free_port()?;
         let mut command = self.command(database, port);
+        if role == Role::Both {
+            let url = format!("http://127.0.0.1:{port}{WEBHOOK_PATH}");
+            let made = self.provider().form("/v1/webhook_endpoints", &format!("url={url}&enabled_events%5B%5D=*"))?;
+            command.env("STRIPE_WEBHOOK_SECRET", format!("{WEBHOOK_SECRET},{}", text(&made, "secret")?));
+        }
         command.arg("serve");
         if role == Role::Api {
             command.args(["--role", "api"]);

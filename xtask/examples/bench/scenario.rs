@@ -96,8 +96,6 @@ impl<'a> Bench<'a> {
         const COUNT: u64 = 20;
         let server = self.product.serve(url, Role::Both)?;
         let api = Client { port: server.port, key: key.to_owned() };
-        let webhooks = format!("http://127.0.0.1:{}{WEBHOOK_PATH}", server.port);
-        self.product.listen(&webhooks)?;
         self.product.buy(&api, TEMPLATE)?;
         settle(&api)?;
         server.stop();
@@ -105,7 +103,6 @@ impl<'a> Bench<'a> {
 
         let server = self.product.serve(url, Role::Both)?;
         let api = Client { port: server.port, key: key.to_owned() };
-        self.product.listen(&format!("http://127.0.0.1:{}{WEBHOOK_PATH}", server.port))?;
         settle(&api)?;
         let before = calls(&api)?;
         for number in 0..COUNT {
