@@ -95,7 +95,8 @@ export function examine(page, language) {
       if (!field.labels?.length && !field.ariaLabel) wrong.push(`a field without a label: ${field.outerHTML}`);
     }
     for (const control of document.querySelectorAll("button, a[href]")) {
-      if (!control.innerText.trim() && !control.ariaLabel) wrong.push(`a control without a name: ${control.outerHTML}`);
+      // The text of what is folded away counts too: it is named the moment it unfolds.
+      if (!control.textContent.trim() && !control.ariaLabel) wrong.push(`a control without a name: ${control.outerHTML}`);
     }
     for (const image of document.querySelectorAll("img:not([alt])")) wrong.push(`no alt: ${image.outerHTML}`);
     if (root.scrollWidth > root.clientWidth) {

@@ -108,6 +108,7 @@ for (const language of ["en", "ja"]) {
       await picture("1-pricing");
       await choose.click();
       await page.waitForURL(`${product.sandbox}/**`);
+      await page.getByRole("heading", { level: 1, name: /Atelier/ }).waitFor();
       await picture("2-checkout");
     });
 
@@ -142,10 +143,15 @@ for (const language of ["en", "ja"]) {
     });
 
     step("the billing page leads to the portal", async () => {
-      await visit(page, `${product.url}/billing?customer=${customer}`);
+      await page.getByRole("link", { name: words.seePlan }).click();
+      await page.waitForURL(`${product.url}/billing**`);
+      await says(page, customer);
+      // What renews does not end: no feature carries a date.
+      assert.equal(await inMain(page).getByText(words.until).count(), 0);
       await picture("7-billing");
       await inMain(page).getByRole("button").click();
       await page.waitForURL(`${product.sandbox}/**`);
+      await says(page, email);
       await picture("8-portal");
     });
 
@@ -225,7 +231,7 @@ test("a purchase with the keyboard alone", async () => {
 
 test("the developer's pages", async () => {
   const tab = await openPage(chromium.browser, product.origins, "en-US");
-  const pages = { docs: `${product.url}/docs`, sandbox: `${product.sandbox}/`, control: `${product.sandbox}/_sandbox` };
+  const pages = { admin: `${product.url}/admin`, docs: `${product.url}/docs`, sandbox: `${product.sandbox}/`, control: `${product.sandbox}/_sandbox` };
   for (const [name, address] of Object.entries(pages)) {
     await visit(tab.page, address);
     await photograph(tab, `12-${name}`, "en");

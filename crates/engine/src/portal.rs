@@ -10,7 +10,7 @@ impl Engine {
     /// Opens the portal for a customer and returns its address, which lives a few minutes.
     ///
     /// # Errors
-    /// `no_provider_customer` for one who never came to a checkout.
+    /// `no_provider_customer` for one who never came to a checkout, `not_found` for a subscription of somebody else.
     pub async fn open_portal(
         &self,
         customer: &CustomerId,
@@ -24,6 +24,15 @@ impl Engine {
                 "Open a checkout first: POST /v1/checkouts.",
             ));
         };
+        match &start {
+            PortalStart::Home | PortalStart::PaymentMethod => {}
+            PortalStart::Cancel(subscription) | PortalStart::Change(subscription) => {
+                let row = self.subscription(subscription).await?;
+                if row.subscription.customer.as_ref() != Some(customer) {
+                    return Err(Problem::not_found("subscription"));
+                }
+            }
+        }
         let return_url = return_url.map_or_else(
             || format!("{}/billing?customer={customer}", self.settings().public_url),
             str::to_owned,

@@ -16,6 +16,12 @@ mod house;
 mod known;
 #[path = "it/known_a.rs"]
 mod known_a;
+#[path = "it/known_a20.rs"]
+mod known_a20;
+#[path = "it/known_b.rs"]
+mod known_b;
+#[path = "it/known_e.rs"]
+mod known_e;
 #[path = "it/known_kit.rs"]
 mod known_kit;
 #[path = "it/life.rs"]

@@ -29,6 +29,8 @@ pub struct SandboxConfig {
     pub secret_key: Option<String>,
     /// Where the pages are reached, for links: `http://127.0.0.1:12111`, without a slash at the end.
     pub public_url: String,
+    /// What the seller is called on the pages; `Sandbox` when absent.
+    pub merchant: Option<String>,
     /// An endpoint that exists from the start.
     pub webhook: Option<WebhookTarget>,
     /// A clock that stands at this unix second and only moves when told; the real time when absent.
@@ -64,6 +66,9 @@ impl std::fmt::Debug for Sandbox {
 
 fn fresh_world(config: &SandboxConfig, seed: u64, now: i64) -> World {
     let mut world = World::new(seed, config.public_url.trim_end_matches('/').to_owned(), now);
+    if let Some(merchant) = &config.merchant {
+        world.merchant.clone_from(merchant);
+    }
     if let Some(webhook) = &config.webhook {
         world.add_endpoint(&webhook.url, &webhook.secret);
     }

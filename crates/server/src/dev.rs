@@ -73,6 +73,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     let catalog = demo_catalog()?;
     let sandbox = Sandbox::new(SandboxConfig {
         public_url: sandbox_url.clone(),
+        merchant: Some(SITE.to_owned()),
         webhook: Some(target.clone()),
         ..SandboxConfig::default()
     });

@@ -223,7 +223,7 @@ static GET: &Sql = crate::sql!(
 );
 static HINTS: &Sql = crate::sql!(
     "inbox.hints",
-    "SELECT event_id, type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 ORDER BY mark LIMIT 50"
+    "SELECT event_id, type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 ORDER BY mark LIMIT $4"
 );
 static KNOWN: &Sql = crate::sql!(
     "inbox.known",
@@ -246,7 +246,11 @@ pub fn get(tx: &mut dyn Tx, event_id: &str) -> Result<Option<EventRow>> {
     tx.query(GET, params![event_id])?.first().map(read_event).transpose()
 }
 
-/// Ids and types of the events of an aggregate whose marks lie in `(after, upto]`: the causes of a sync, at most 50.
+/// Causes of a sync that are told at most; with as many there may be more.
+pub const MOST_HINTS: i64 = 50;
+
+/// Ids and types of the events of an aggregate whose marks lie in `(after, upto]`: the causes of a sync, the oldest
+/// [`MOST_HINTS`].
 ///
 /// # Errors
 /// As the database.
@@ -256,7 +260,7 @@ pub fn hints_between(
     after: i64,
     upto: i64,
 ) -> Result<Vec<(String, String)>> {
-    let rows = tx.query(HINTS, params![aggregate, after, upto])?;
+    let rows = tx.query(HINTS, params![aggregate, after, upto, MOST_HINTS])?;
     rows.iter().map(|row| Ok((row.text("event_id")?, row.text("type")?))).collect()
 }
 

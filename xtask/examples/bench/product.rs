@@ -44,7 +44,7 @@ impl Product {
     pub fn start(binary: &Path, folder: &Path) -> Result<Self> {
         let port = free_port()?;
         let mut command = clean(binary);
-        command.args(["sandbox", "--port", &port.to_string(), "--seed", "1", "--with-catalog"]);
+        command.args(["sandbox", "--port", &port.to_string(), "--seed", "1"]);
         let sandbox = Server::start(&mut command, folder, "sandbox", port, "/_sandbox/ledger")?;
         let product = Self { binary: binary.to_owned(), folder: folder.to_owned(), sandbox };
         product.price("Pro", "pro_month_jpy", 1_980)?;

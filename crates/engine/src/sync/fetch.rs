@@ -97,6 +97,8 @@ impl Engine {
         context: &Context,
         thorough: bool,
     ) -> Result<Fetched, SyncError> {
+        // Of a long burst not every event is told, and any of them may be about money that went back.
+        let thorough = thorough || context.hints.len() >= usize::try_from(inbox::MOST_HINTS).unwrap_or(0);
         let mut out = Fetched::default();
         let subscriptions = self.fetch_subscriptions(customer, &mut out.observed.unreadable).await?;
         self.fetch_customer(customer, context, &subscriptions, thorough, &mut out).await?;

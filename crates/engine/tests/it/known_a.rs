@@ -39,6 +39,7 @@ async fn a1_fifty_parallel_copies_and_three_workers_have_one_effect() {
                 assert_eq!(lines_of(h, "ada", kind).await, 1, "{kind}");
             }
             assert_eq!(lines_of(h, "ada", "access.changed").await, 1);
+            h.engine.reload("ada").await.unwrap();
             assert!(h.allowed("ada", "article:full").await);
         })
     })

@@ -94,6 +94,18 @@ where
     }
 }
 
+/// As `on_each`, with a catalog of its own.
+pub async fn on_each_selling<F>(text: &str, story: F)
+where
+    F: for<'a> Fn(&'a House) -> Boxed<'a>,
+{
+    for test in quittance_store::testing::databases().await {
+        eprintln!("on {}", test.db.dialect().name());
+        let house = House::with(test, Settings::default(), Catalog::parse(text).unwrap()).await;
+        story(&house).await;
+    }
+}
+
 /// The subscriptions in an answer: those of a list, or the one that it is.
 pub fn each_subscription(body: &mut Value, change: impl Fn(&mut Value)) {
     change_each(body, &change);

@@ -3,24 +3,14 @@
 use crate::model::invoice::Line;
 use crate::model::product::{Interval, Price, Recurring};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
+use crate::pages::{Locale, Money, format_money};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
 use crate::wire::params::Metadata;
 
-/// Currencies whose minor unit is the unit itself.
-const ZERO_DECIMAL: &[&str] = &[
-    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof",
-    "xpf",
-];
-
-/// An amount as people read it: `10.00 USD`, `1980 JPY`.
-pub(crate) fn readable(amount: i64, currency: &str) -> String {
-    let code = currency.to_ascii_uppercase();
-    if ZERO_DECIMAL.contains(&currency) {
-        return format!("{amount} {code}");
-    }
-    let sign = if amount < 0 { "-" } else { "" };
-    format!("{sign}{}.{:02} {code}", amount.unsigned_abs() / 100, amount.unsigned_abs() % 100)
+/// An amount with its symbol, as line descriptions write it: `¥1,980`, `$12.00`.
+fn priced(amount: i64, currency: &str) -> String {
+    format_money(Locale::En, &Money { amount, currency: currency.to_owned() })
 }
 
 fn day(at: i64) -> String {
@@ -72,7 +62,7 @@ impl World {
         let description = if free {
             format!("Trial period for {name}")
         } else {
-            let each = readable(price.unit_amount, &price.currency);
+            let each = priced(price.unit_amount, &price.currency);
             format!(
                 "{} × {name} (at {each} {})",
                 of.item.quantity,

@@ -244,7 +244,18 @@ impl World {
         Ok(())
     }
 
+    /// A customer without an e-mail address gets the one that the buyer typed.
+    fn keep_email(&mut self, session: &CheckoutSession) {
+        let known = self.session_customer(session).filter(|customer| customer.email.is_none());
+        let (Some(mut customer), Some(email)) = (known.cloned(), session.buyer_email.clone()) else { return };
+        let before = customer.render();
+        customer.email = Some(email);
+        self.emit_change("customer.updated", &before, customer.render());
+        self.customers.put(customer);
+    }
+
     fn complete_session(&mut self, mut session: CheckoutSession) {
+        self.keep_email(&session);
         session.status = SessionStatus::Complete;
         session.pending_intent = None;
         let object = session.render();

@@ -31,7 +31,7 @@ pub use checkout::checkout_page;
 pub use control::control_page;
 pub use format::{format_money, format_timestamp};
 pub use index::index_page;
-pub use outcome::{OutcomeView, SessionOutcome, outcome_page, problem_page};
+pub use outcome::{OutcomeView, SessionOutcome, outcome_page, portal_closed_page, problem_page};
 pub use portal::{portal_cancel_page, portal_page};
 pub use three_d_secure::three_d_secure_page;
 pub use views::*;

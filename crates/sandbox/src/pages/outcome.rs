@@ -103,6 +103,22 @@ pub fn problem_page(frame: &Frame, status: u16, detail: &str) -> Markup {
     page(frame, t(locale, title), "narrow", &body)
 }
 
+/// A customer portal whose time is over, with the way back to the seller.
+#[must_use]
+pub fn portal_closed_page(frame: &Frame, merchant: &str, return_url: Option<&String>) -> Markup {
+    let locale = frame.locale;
+    let title = t(locale, Text::PortalClosedTitle);
+    let names = [("merchant", merchant)];
+    let body = html! {
+        p class="merchant" { (merchant) }
+        (big_mark(Tone::Quiet))
+        h1 { (title) }
+        p class="lead" { (say(locale, Text::PortalClosedBody, &names)) }
+        p { (link_out(return_url, "main-action", &say(locale, Text::BackTo, &names))) }
+    };
+    page(frame, title, "narrow", &body)
+}
+
 /// The mark that stands over a result; the words below say the same.
 fn big_mark(tone: Tone) -> Markup {
     let (class, mark) = match tone {

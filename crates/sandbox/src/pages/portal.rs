@@ -163,7 +163,12 @@ fn change_form(frame: &Frame, subscription: &PortalSubscription, index: usize) -
                         }
                     }
                 }
-                p class="hint" { (t(locale, Text::ChangePlanNote)) }
+                p class="hint" {
+                    (join(locale, &[
+                        t(locale, Text::ChangePlanNote),
+                        t(locale, if subscription.charges_at_once { Text::ChangePlanNow } else { Text::ChangePlanLater }),
+                    ]))
+                }
                 button class="second-action" { (t(locale, Text::ChangePlanButton)) }
             }
         }
@@ -234,7 +239,6 @@ fn invoice_section(view: &PortalView) -> Markup {
                             th scope="col" { (t(locale, Text::ColumnDate)) }
                             th scope="col" { (t(locale, Text::ColumnDescription)) }
                             th scope="col" class="money" { (t(locale, Text::ColumnAmount)) }
-                            th scope="col" { (t(locale, Text::ColumnStatus)) }
                         }
                     }
                     tbody { @for invoice in &view.invoices { (invoice_row(&view.frame, invoice)) } }
@@ -256,8 +260,10 @@ fn invoice_row(frame: &Frame, invoice: &PortalInvoice) -> Markup {
         tr {
             td { time datetime=(machine_time(invoice.created)) { (date(locale, &frame.zone, invoice.created)) } }
             td { (invoice.description) br; span class="muted small" { (invoice.number) } }
-            td class="money" { (format_money(locale, &invoice.total)) }
-            td { (status(tone, t(locale, invoice_status(invoice.status)))) }
+            td class="money" {
+                (format_money(locale, &invoice.total)) br;
+                (status(tone, t(locale, invoice_status(invoice.status))))
+            }
         }
     }
 }

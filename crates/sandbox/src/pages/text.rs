@@ -168,6 +168,8 @@ texts! {
     ProcessingBody: "This usually takes a few seconds. Do not pay again; reload this page to see the result.", "通常は数秒で終わります。もう一度支払わず、このページを再読み込みして結果をご確認ください。";
     NotFoundTitle: "This link leads nowhere", "ページが見つかりません";
     NotFoundBody: "It may be old or incomplete. Go back to the shop and start again. No money moved.", "リンクが古いか、途中で切れています。お店に戻って、もう一度お手続きください。お金は動いていません。";
+    PortalClosedTitle: "This page has closed", "このページは閉じられました";
+    PortalClosedBody: "It stays open for an hour. Go back to {merchant} and open it again. No money moved.", "このページは1時間で閉じます。{merchant}に戻って、もう一度開いてください。お金は動いていません。";
     RefusedTitle: "This could not be read", "内容を読み取れませんでした";
     RefusedBody: "Go back and try again. No money moved.", "前のページに戻って、もう一度お試しください。お金は動いていません。";
     FailedTitle: "Something failed here", "問題が発生しました";
@@ -199,6 +201,8 @@ texts! {
     ChangePlan: "Change plan", "プランを変更する";
     ChangePlanLegend: "Choose a plan", "プランを選ぶ";
     ChangePlanNote: "Unused time on your plan now counts towards the new one.", "現在のプランの残り期間は、新しいプランの料金に充てられます。";
+    ChangePlanNow: "What is still due is charged to your card at once.", "差額は、登録済みのカードにすぐに請求されます。";
+    ChangePlanLater: "Nothing is charged now; your next invoice holds the difference.", "今すぐの請求はなく、差額は次回の請求に含まれます。";
     ChangePlanButton: "Change to this plan", "このプランに変更する";
     CurrentPlan: "your plan now", "現在のプラン";
     CancelPlan: "Cancel plan", "解約する";
@@ -221,7 +225,6 @@ texts! {
     ColumnDate: "Date", "日付";
     ColumnDescription: "For", "内容";
     ColumnAmount: "Amount", "金額";
-    ColumnStatus: "Status", "状態";
     InvoiceDraft: "In preparation", "準備中";
     InvoiceOpen: "Unpaid", "未払い";
     InvoicePaid: "Paid", "支払い済み";

@@ -1,6 +1,6 @@
 //! The buyer's pages: checkout, the bank's step, and what became of it.
 
-use super::frame::{Fields, MERCHANT, frame, html, interval, locale, money, problem, redirect};
+use super::frame::{Fields, frame, html, interval, locale, money, problem, redirect};
 use crate::checkout::buy::Buyer;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
@@ -70,7 +70,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
     CheckoutView {
         frame: frame(world, request, locale(request, session.locale.as_deref())),
         session_id: session.id.clone(),
-        merchant: MERCHANT.to_owned(),
+        merchant: world.merchant.clone(),
         mode: match session.mode {
             Mode::Payment => CheckoutMode::Payment,
             Mode::Subscription => CheckoutMode::Subscription,
@@ -178,9 +178,12 @@ fn outcome(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) 
         SessionStatus::Complete => (SessionOutcome::AlreadyComplete { paid }, session.redirect_url()),
         SessionStatus::Expired | SessionStatus::Open => (SessionOutcome::Expired, session.cancel_url.clone()),
     };
+    let (frame, merchant) = sandbox.read(|world| {
+        (frame(world, request, locale(request, session.locale.as_deref())), world.merchant.clone())
+    });
     let view = OutcomeView {
-        frame: sandbox.read(|world| frame(world, request, locale(request, session.locale.as_deref()))),
-        merchant: MERCHANT.to_owned(),
+        frame,
+        merchant,
         outcome,
         session_id: session.id.clone(),
         continue_url,
@@ -228,7 +231,7 @@ fn bank_view(world: &World, request: &HttpRequest, id: &str) -> Option<ThreeDSec
     let wanted = session.and_then(|id| world.sessions.get(id)).and_then(|session| session.locale.as_deref());
     Some(ThreeDSecureView {
         frame: frame(world, request, locale(request, wanted)),
-        merchant: MERCHANT.to_owned(),
+        merchant: world.merchant.clone(),
         amount: payment.map(|intent| money(intent.amount, &intent.currency)),
         last4: world
             .payment_methods
@@ -282,7 +285,7 @@ pub(super) fn invoice(sandbox: &Sandbox, request: &HttpRequest, id: &str) -> Htt
         }
         let view = OutcomeView {
             frame: frame(world, request, locale(request, None)),
-            merchant: MERCHANT.to_owned(),
+            merchant: world.merchant.clone(),
             outcome: SessionOutcome::AlreadyComplete { paid: (invoice.amount_paid > 0).then(|| money(invoice.amount_paid, &invoice.currency)) },
             session_id: invoice.id.clone(),
             continue_url: None,

@@ -9,9 +9,6 @@ use crate::state::world::World;
 use crate::wire::form::{Param, decode};
 use crate::wire::request::{HttpRequest, HttpResponse};
 
-/// What the seller is called on pages.
-pub(super) const MERCHANT: &str = "Sandbox";
-
 /// The fields of a posted form, or of a query.
 pub(super) struct Fields(crate::wire::form::Tree);
 

@@ -1,7 +1,7 @@
 //! The customer portal: `/p/session/{token}` and what its forms do.
 
 use super::buying::{decline_word, read_card, typed_card};
-use super::frame::{Fields, MERCHANT, frame, html, interval, locale, money, problem, redirect};
+use super::frame::{Fields, frame, html, interval, locale, money, problem, redirect};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::subscription::Subscription;
 use crate::pages::{
@@ -19,14 +19,7 @@ pub(super) fn portal(sandbox: &Sandbox, request: &HttpRequest, token: &str, rest
     let (session, configuration) = match known {
         Ok(known) => known,
         Err(_) => {
-            return sandbox.read(|world| {
-                problem(
-                    world,
-                    request,
-                    404,
-                    "This portal link is unknown or too old: make a new portal session.",
-                )
-            });
+            return sandbox.read(|world| closed(world, request, token));
         }
     };
     let home = format!("/p/session/{token}");
@@ -52,6 +45,15 @@ pub(super) fn portal(sandbox: &Sandbox, request: &HttpRequest, token: &str, rest
         ("POST", ["card"]) => change_card(sandbox, request, &session, &configuration),
         _ => sandbox.read(|world| problem(world, request, 404, "The portal has no such page.")),
     }
+}
+
+/// The answer to a link whose session is over or was never there.
+fn closed(world: &World, request: &HttpRequest, token: &str) -> HttpResponse {
+    let Some(session) = world.portal_sessions.iter().find(|session| session.token == token) else {
+        return problem(world, request, 404, "This portal link is unknown: make a portal session.");
+    };
+    let frame = frame(world, request, locale(request, session.locale.as_deref()));
+    html(410, pages::portal_closed_page(&frame, &world.merchant, session.return_url.as_ref()), &[])
 }
 
 /// A deep link of the session leads to its page first.
@@ -154,7 +156,7 @@ fn show(
         if configuration.invoice_history { invoices(world, &session.customer) } else { Vec::new() };
     let view = PortalView {
         frame: frame(world, request, locale(request, session.locale.as_deref())),
-        merchant: MERCHANT.to_owned(),
+        merchant: world.merchant.clone(),
         customer: called.unwrap_or_else(|| session.customer.clone()),
         notice: read_notice(world, request),
         subscriptions: subscriptions
@@ -201,6 +203,7 @@ fn row(
         price: money(price.unit_amount.saturating_mul(item.quantity), &price.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
+        charges_at_once: configuration.update_proration == "always_invoice",
         cancel_at: subscription.cancel_at,
         owed: open.map(|invoice| money(invoice.remaining(), &invoice.currency)),
         choices: choices
@@ -251,7 +254,7 @@ fn ask_cancel(world: &World, request: &HttpRequest, session: &PortalSession, id:
     let price = subscription.items.first().and_then(|item| world.prices.get(&item.price));
     let view = PortalCancelView {
         frame: frame(world, request, locale(request, session.locale.as_deref())),
-        merchant: MERCHANT.to_owned(),
+        merchant: world.merchant.clone(),
         name: price.map(|price| world.product_name(price)).unwrap_or_default(),
         ends_at: subscription.period.end,
         trialing: subscription.status == crate::model::subscription::SubscriptionStatus::Trialing,

@@ -1,6 +1,5 @@
 //! Fills the view of the control page.
 
-use super::frame::MERCHANT;
 use crate::faults::{Fault, Lost};
 use crate::model::checkout::SessionStatus;
 use crate::model::event::{Event, Fate};
@@ -114,7 +113,7 @@ fn open_sessions(world: &World) -> Vec<OpenSessionRow> {
         description: session
             .lines
             .first()
-            .map_or_else(|| MERCHANT.to_owned(), |line| line.description.clone()),
+            .map_or_else(|| world.merchant.clone(), |line| line.description.clone()),
         expires_at: session.expires_at,
     })
     .collect()

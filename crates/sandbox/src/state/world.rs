@@ -41,6 +41,8 @@ pub(crate) struct Cause {
 pub(crate) struct World {
     pub(crate) account_id: String,
     pub(crate) public_url: String,
+    /// What the seller is called on the pages.
+    pub(crate) merchant: String,
     pub(crate) settings: Settings,
     /// The instant that is being played, in unix seconds.
     pub(crate) now: i64,
@@ -83,6 +85,7 @@ impl World {
         let mut world = Self {
             account_id,
             public_url,
+            merchant: "Sandbox".to_owned(),
             settings: Settings::default(),
             now,
             policy_chance: Chance::from(seed ^ 0x5eed),
@@ -127,6 +130,7 @@ impl World {
             "payouts_enabled": true,
             "details_submitted": true,
             "email": "sandbox@example.com",
+            "business_profile": { "name": self.merchant },
             "type": "standard",
             "country": "US",
             "default_currency": "usd",

@@ -157,7 +157,7 @@ fn plans(view: &BillingView) -> Markup {
                 Some(name) => p { (say(locale, Text::OnFreePlan, &[("plan", name)])) },
                 None => p { (t(locale, Text::NoPlan)) },
             }
-            p { a class=(if view.portal_action.is_some() { "second-action" } else { "main-action" }) href="/pricing" {
+            p { a class=(if view.portal_action.is_some() { "second-action" } else { "main-action" }) href=(view.frame.plans_url) {
                 (t(locale, Text::SeePlans))
             } }
         }

@@ -5,7 +5,7 @@ use quittance_domain::catalog::Interval;
 use quittance_domain::{Money, Timestamp};
 
 use super::format::{format_date, format_money, price_per};
-use super::layout::{Audience, Frame, Tone, big_mark, copyable, developer_id, join, may_link, page};
+use super::layout::{Audience, Frame, Tone, big_mark, copyable, developer_id, join, link_out, may_link, page};
 use super::text::{Text, say, t};
 
 /// The checkout's return page.
@@ -98,13 +98,19 @@ pub fn return_page(view: &ReturnView) -> Markup {
         ReturnState::DuplicateRefunded { amount } => {
             let sentence =
                 say(locale, Text::ReturnDuplicateBody, &[("amount", &format_money(locale, *amount))]);
-            let link = Some(("/billing".to_owned(), Text::SeeBilling));
+            let link = frame.billing_url.clone().map(|url| (url, Text::SeeBilling));
             (Text::ReturnDuplicate, None, result(frame, Tone::Warn, Text::ReturnDuplicate, &sentence, link))
         }
     };
+    // The demo's lines for developers have a heading of their own, and the id stands below them.
+    let headed = matches!(&view.state, ReturnState::Active(active) if active.curl.is_some());
     let body = html! {
         (body)
-        @if let Some(session) = &view.session { (developer_id(locale, session)) }
+        @match &view.session {
+            Some(session) if headed => p class="fine" { code { (session) } },
+            Some(session) => (developer_id(locale, session)),
+            None => {}
+        }
     };
     page(frame, Audience::Customer, t(locale, title), "narrow", head, &body)
 }
@@ -150,9 +156,9 @@ fn done(frame: &Frame, active: &ActiveView) -> Markup {
             @match &active.continue_url {
                 Some(url) if may_link(url) => {
                     a class="main-action" href=(url) { (t(locale, Text::GoOn)) }
-                    a class="second-action" href="/billing" { (t(locale, Text::SeeBilling)) }
+                    (link_out(frame.billing_url.as_ref(), "second-action", t(locale, Text::SeeBilling)))
                 }
-                _ => a class="main-action" href="/billing" { (t(locale, Text::SeeBilling)) },
+                _ => (link_out(frame.billing_url.as_ref(), "main-action", t(locale, Text::SeeBilling))),
             }
         }
         @if let Some(curl) = &active.curl {
@@ -181,7 +187,7 @@ fn charge_sentences(frame: &Frame, active: &ActiveView) -> String {
 }
 
 fn to_pricing(frame: &Frame, title: Text, body: Text) -> Markup {
-    let link = Some(("/pricing".to_owned(), Text::BackToPlans));
+    let link = Some((frame.plans_url.clone(), Text::BackToPlans));
     result(frame, Tone::Bad, title, t(frame.locale, body), link)
 }
 

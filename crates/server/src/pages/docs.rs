@@ -22,6 +22,8 @@ pub struct DocsView<'a> {
     pub base_url: &'a str,
     /// A key to show in the command lines: `qk_dev` in the demo, `$QUITTANCE_API_KEY` elsewhere.
     pub api_key: &'a str,
+    /// A customer to ask about in the command lines.
+    pub customer: &'a str,
     /// Path of the document itself.
     pub openapi_path: &'a str,
 }
@@ -220,11 +222,14 @@ fn curl(view: &DocsView<'_>, operation: &Operation<'_>, request: Option<&Value>)
     if operation.method != "get" {
         line.push_str(&format!("-X {} ", operation.method.to_ascii_uppercase()));
     }
-    line.push_str(&format!("{}{}", view.base_url, operation.path));
+    // Braces mean something to curl and to shells, so no placeholder keeps them.
+    let path = operation.path.replace("/v1/customers/{id}", &format!("/v1/customers/{}", view.customer));
+    let path = path.replace("{feature}", "article:full").replace('{', "").replace('}', "");
+    line.push_str(&format!("{}{path}", view.base_url));
     // No key where the document says that none is needed: `security: []`, or none anywhere.
     let security = operation.body.get("security").or_else(|| view.openapi.get("security"));
     if security.and_then(Value::as_array).is_some_and(|needed| !needed.is_empty()) {
-        line.push_str(&format!(" \\\n  -H 'authorization: Bearer {}'", view.api_key));
+        line.push_str(&format!(" \\\n  -H \"authorization: Bearer {}\"", view.api_key));
     }
     let example = request
         .and_then(json_body)

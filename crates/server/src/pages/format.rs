@@ -96,11 +96,13 @@ pub fn format_timestamp(locale: Locale, zone: &TimeZone, at: Timestamp) -> Strin
 /// How far away: `in 3 days`, `3日後`, `5 minutes ago`, `5分前`, `now`.
 pub(super) fn relative(locale: Locale, now: Timestamp, at: Timestamp) -> String {
     let distance = at.seconds().abs_diff(now.seconds());
+    // To the nearest: what renews in a month less a minute renews in 30 days, not in 29.
+    let nearest = |unit: u64| (distance + unit / 2) / unit;
     let (count, one, many) = match distance {
         0..60 => return say(locale, Text::Now, &[]),
-        60..7_200 => (distance / 60, Text::OneMinute, Text::Minutes),
-        7_200..172_800 => (distance / 3_600, Text::OneHour, Text::Hours),
-        _ => (distance / 86_400, Text::OneDay, Text::Days),
+        60..7_170 => (nearest(60), Text::OneMinute, Text::Minutes),
+        7_170..171_000 => (nearest(3_600), Text::OneHour, Text::Hours),
+        _ => (nearest(86_400), Text::OneDay, Text::Days),
     };
     let count_text = count.to_string();
     let span = say(locale, if count == 1 { one } else { many }, &[("count", &count_text)]);

@@ -66,6 +66,10 @@ pub struct Frame {
     pub now: Timestamp,
     /// What is sold here, as customers know it: `Atelier`.
     pub site: String,
+    /// The plans, for the same reader in the same language.
+    pub plans_url: String,
+    /// What the reader has; `None` where this server does not know who reads, as in production.
+    pub billing_url: Option<String>,
     /// The same page in the other language; `None` hides the switch.
     pub other_language: Option<String>,
     /// Shown while the provider is the sandbox.
@@ -137,10 +141,13 @@ fn site_head(frame: &Frame, audience: Audience) -> Markup {
     let locale = frame.locale;
     let (links, language) = match audience {
         Audience::Customer => (
-            [("/pricing", t(locale, Text::NavPlans)), ("/billing", t(locale, Text::NavBilling))],
+            [
+                Some((frame.plans_url.as_str(), t(locale, Text::NavPlans))),
+                frame.billing_url.as_deref().map(|url| (url, t(locale, Text::NavBilling))),
+            ],
             frame.other_language.as_ref(),
         ),
-        Audience::Operator => ([("/admin", "Overview"), ("/docs", "API")], None),
+        Audience::Operator => ([Some(("/admin", "Overview")), Some(("/docs", "API"))], None),
     };
     let (other, other_name) = locale.other();
     html! {
@@ -148,7 +155,7 @@ fn site_head(frame: &Frame, audience: Audience) -> Markup {
             div class="site-in" {
                 p class="site-name" { (frame.site) }
                 nav aria-label=(t(locale, Text::NavLabel)) {
-                    @for (href, words) in links { a href=(href) { (words) } }
+                    @for (href, words) in links.into_iter().flatten() { a href=(href) { (words) } }
                     @if let Some(href) = language.filter(|href| may_link(href)) {
                         a href=(href) lang=(other.tag()) hreflang=(other.tag()) { (other_name) }
                     }

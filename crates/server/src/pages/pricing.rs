@@ -248,8 +248,8 @@ fn action(view: &PricingView, plan: &PlanCard) -> Markup {
             @if let Some(href) = &view.sign_in_url { a class=(class) href=(href) { (t(locale, Text::SignInToBuy)) } }
         },
         (PlanOffer::Change(_), _) => html! {
-            a class="second-action" href="/billing" {
-                (say(locale, Text::ChangeTo, &[("plan", &plan.name)]))
+            @if let Some(href) = &view.frame.billing_url {
+                a class="second-action" href=(href) { (say(locale, Text::ChangeTo, &[("plan", &plan.name)])) }
             }
         },
         (PlanOffer::Current(_), _) => html! { p { (status(Tone::Good, t(locale, Text::YourPlan))) } },

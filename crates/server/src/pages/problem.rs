@@ -72,7 +72,7 @@ pub fn problem_page(view: &ProblemView) -> Markup {
         MoneyMoved::Yes => Text::MoneyMoved,
         MoneyMoved::Unknown => Text::MoneyUnknown,
     };
-    let next = view.next_url.clone().unwrap_or_else(|| "/pricing".to_owned());
+    let next = view.next_url.clone().unwrap_or_else(|| view.frame.plans_url.clone());
     let words = if view.next_url.is_some() { Text::GoOn } else { Text::BackToPlans };
     let body = html! {
         (big_mark(Tone::Bad))

@@ -112,6 +112,7 @@ fn subscription(name: &str, status: SubscriptionStatus) -> PortalSubscription {
         price: yen(1980),
         interval: MONTH,
         period_end: NOW + 12 * DAY,
+        charges_at_once: true,
         cancel_at: None,
         owed: Some(yen(1980)),
         choices: vec![

@@ -71,6 +71,8 @@ pub struct PortalSubscription {
     pub interval: Interval,
     /// End of the current period or trial, seconds.
     pub period_end: i64,
+    /// A change of plan is charged when it is made, not with the next invoice.
+    pub charges_at_once: bool,
     /// When it will end if it is cancelled (period end or another day), seconds.
     pub cancel_at: Option<i64>,
     /// What is owed on the open invoice while past due.

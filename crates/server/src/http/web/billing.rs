@@ -59,6 +59,13 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
     let name =
         |key: &str| catalog.features().iter().find(|f| f.key.as_str() == key).map(|f| words(locale, &f.name));
+    // What renews by itself does not end for its holder; the stored time is only when we would stop without a renewal.
+    let renewing: Vec<Timestamp> = view
+        .iter()
+        .flat_map(|view| &view.subscriptions)
+        .filter(|row| matches!(next(&row.subscription, now), NextStep::Renews { .. } | NextStep::TrialEnds { .. }))
+        .filter_map(|row| row.subscription.standing.until())
+        .collect();
     let known = app.engine.known_provider_customer(&id).await?.is_some();
     let page = BillingView {
         customer: id.to_string(),
@@ -77,7 +84,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
                 name: name(entitlement.feature).unwrap_or_else(|| entitlement.feature.to_owned()),
                 limit: entitlement.limit,
                 used: entitlement.used,
-                expires_at: entitlement.expires_at.map(|time| time.0),
+                expires_at: entitlement.expires_at.map(|time| time.0).filter(|time| !renewing.contains(time)),
             })
             .collect(),
         portal_action: known.then(|| "/billing/portal".to_owned()),

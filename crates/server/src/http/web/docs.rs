@@ -18,6 +18,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         openapi: openapi::value(),
         base_url: &app.engine.settings().public_url,
         api_key,
+        customer: app.dev.as_ref().map_or("user_42", |dev| dev.demo_customer.as_str()),
         openapi_path: "/openapi.json",
     })
     .into_response()

@@ -35,6 +35,13 @@ pub fn frame(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Frame {
         Locale::Ja => Locale::En,
     };
     let mut query = query_of(uri);
+    let carried: Vec<(&str, &str)> = query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| *name == "lang" || (app.dev.is_some() && *name == "customer"))
+        .collect();
+    let plans_url = address("/pricing", &carried);
+    let billing_url = app.dev.is_some().then(|| address("/billing", &carried));
     // In production an address that names a customer is not passed on.
     query.retain(|(name, _)| name != "lang" && (app.dev.is_some() || name != "customer"));
     query.push(("lang".to_owned(), other.tag().to_owned()));
@@ -45,6 +52,8 @@ pub fn frame(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Frame {
         zone: TimeZone::UTC,
         now: app.now(),
         site: app.site.clone(),
+        plans_url,
+        billing_url,
         other_language: Some(address(uri.path(), &pairs)),
         demo: app.demo_band(),
     }

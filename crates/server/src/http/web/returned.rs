@@ -38,13 +38,13 @@ fn found(result: Result<Returned, Problem>) -> Result<Option<Returned>, Problem>
 /// What a buyer meets.
 enum Met {
     Page(StatusCode, ReturnState),
-    /// Bought, and over since: the return page has nothing to say any more.
+    /// Bought, and over or in trouble since: the return page has nothing to say any more.
     GoneBy,
 }
 
 /// `GET /checkout/return?session_id=`
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
-    let frame = frame(&app, &uri, &headers);
+    let mut frame = frame(&app, &uri, &headers);
     let session = session_of(&uri);
     let returned = match &session {
         Some(session) => {
@@ -53,6 +53,12 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         }
         None => None,
     };
+    if let (Some(returned), true) = (&returned, app.dev.is_some()) {
+        // The address of the demo names the session only; its links go on for whoever bought.
+        let buyer = [("customer", returned.row.wish.customer.as_str()), ("lang", frame.locale.tag())];
+        frame.plans_url = address("/pricing", &buyer);
+        frame.billing_url = Some(address("/billing", &buyer));
+    }
     let met = match returned {
         Some(returned) => state(&app, &returned, frame.locale).await?,
         None => Met::Page(StatusCode::NOT_FOUND, ReturnState::Unknown),
@@ -61,7 +67,9 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         Met::Page(status, state) => {
             (status, return_page(&ReturnView { frame, session, state })).into_response()
         }
-        Met::GoneBy => Redirect::to("/billing").into_response(),
+        Met::GoneBy => {
+            Redirect::to(frame.billing_url.as_ref().unwrap_or(&frame.plans_url)).into_response()
+        }
     })
 }
 
@@ -136,8 +144,9 @@ fn complete(app: &AppState, row: &CheckoutRow, view: &CustomerView, locale: Loca
     };
     match access {
         Access::Pending => None,
-        Access::Revoked => Some(Met::GoneBy),
-        Access::Granted | Access::Grace => {
+        // A later payment failed, or it is over: the billing page says what is owed.
+        Access::Revoked | Access::Grace => Some(Met::GoneBy),
+        Access::Granted => {
             Some(Met::Page(StatusCode::OK, ReturnState::Active(active(app, row, bought, plan, locale))))
         }
     }
@@ -147,6 +156,14 @@ fn paid(subscription: &Subscription) -> Option<Money> {
     let invoice = subscription.facts.latest_invoice.as_ref()?;
     let nothing = Money::new(0, invoice.remaining.currency);
     invoice.payments.iter().try_fold(nothing, |sum, payment| sum.checked_add(payment.amount)).ok()
+}
+
+/// What the checkout itself charged; `None` once a renewal or a change of plan has an invoice of its own.
+fn paid_at_checkout(row: &CheckoutRow, subscription: &Subscription) -> Option<Money> {
+    let item = main_item(subscription)?;
+    let first = item.period_start.is_none_or(|start| start <= subscription.facts.created_at);
+    let same = subscription.plan().is_some_and(|held| held.plan == row.wish.plan);
+    if first && same { paid(subscription) } else { None }
 }
 
 /// What went back when this subscription was one too many.
@@ -183,7 +200,7 @@ fn active(
     let first = plan.and_then(|plan| plan.features.keys().next());
     ActiveView {
         plan: plan.map_or_else(|| row.wish.plan.to_string(), |plan| words(locale, &plan.name)),
-        paid: bought.map_or(once, paid),
+        paid: bought.map_or(once, |subscription| paid_at_checkout(row, subscription)),
         next_charge,
         trialing: bought.is_some_and(|s| s.facts.status == SubscriptionStatus::Trialing),
         unlocked: features.map(|feature| words(locale, &feature.name)).collect(),

@@ -13,6 +13,7 @@ fn render(openapi: &Value) -> String {
         openapi,
         base_url: "http://127.0.0.1:4242",
         api_key: "qk_dev",
+        customer: "user_42",
         openapi_path: "/openapi.json",
     };
     docs_page(&view).into_string()

@@ -37,6 +37,8 @@ pub(super) fn frame(locale: Locale) -> Frame {
         zone,
         now: NOW,
         site: "Atelier".to_owned(),
+        plans_url: "/pricing?customer=demo".to_owned(),
+        billing_url: Some("/billing?customer=demo".to_owned()),
         other_language: Some(format!("/pricing{other}")),
         demo: Some(DemoBand { control_url: "http://127.0.0.1:12111/_sandbox".to_owned() }),
     }
@@ -351,6 +353,7 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         openapi: &document,
         base_url: "http://127.0.0.1:4242",
         api_key: "qk_dev",
+        customer: "user_42",
         openapi_path: "/openapi.json",
     };
     let pages = vec![

@@ -204,6 +204,9 @@ fn distances_in_time_are_said_in_words() {
         (-300, "5 minutes ago", "5分前"),
         (3 * 3_600, "in 3 hours", "3時間後"),
         (-12 * 86_400, "12 days ago", "12日前"),
+        (30 * 86_400 - 60, "in 30 days", "30日後"),
+        (2 * 86_400 - 60, "in 2 days", "2日後"),
+        (2 * 3_600 - 10, "in 2 hours", "2時間後"),
     ];
     for (away, en, ja) in table {
         let at = NOW.plus_ms(away * 1_000);
