@@ -11,7 +11,8 @@ const BAD = `<!doctype html><html lang="en"><head><title> </title></head><body>
   <script>inline()</script><script src="/throws.js"></script><script src="http://example.invalid/x.js"></script>
 </body></html>`;
 const GOOD = `<!doctype html><html lang="en"><head><title>Fine</title></head><body><main><h1>Fine</h1>
-  <label>Name <input></label><button>Go on</button><button id="dim" style="outline: none">Unseen</button></main></body></html>`;
+  <label>Name <input></label><button>Go on</button>
+  <details><summary>More</summary><button>Folded away</button></details><button id="dim" style="outline: none">Unseen</button></main></body></html>`;
 
 let server, chromium, origin;
 

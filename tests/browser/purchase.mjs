@@ -231,7 +231,12 @@ test("a purchase with the keyboard alone", async () => {
 
 test("the developer's pages", async () => {
   const tab = await openPage(chromium.browser, product.origins, "en-US");
-  const pages = { admin: `${product.url}/admin`, docs: `${product.url}/docs`, sandbox: `${product.sandbox}/`, control: `${product.sandbox}/_sandbox` };
+  const pages = {
+    admin: `${product.url}/admin`,
+    docs: `${product.url}/docs`,
+    sandbox: `${product.sandbox}/`,
+    control: `${product.sandbox}/_sandbox`,
+  };
   for (const [name, address] of Object.entries(pages)) {
     await visit(tab.page, address);
     await photograph(tab, `12-${name}`, "en");

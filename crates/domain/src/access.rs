@@ -164,12 +164,11 @@ impl AccessPolicy {
     ) -> Standing {
         match &facts.status {
             SubscriptionStatus::Trialing | SubscriptionStatus::Active => Standing::Granted {
-                until: match facts.ends_at() {
-                    Some(end) => Some(end),
-                    None => facts
-                        .period_end()
-                        .map(|end| end.max(now).plus_ms(i64::from(self.renewal_slack_hours) * HOUR_MS)),
-                },
+                // Without a period only this sync confirms it: access never has no end.
+                until: Some(facts.ends_at().unwrap_or_else(|| {
+                    let confirmed = facts.period_end().map_or(now, |end| end.max(now));
+                    confirmed.plus_ms(i64::from(self.renewal_slack_hours) * HOUR_MS)
+                })),
             },
             SubscriptionStatus::PastDue => {
                 let since = facts.failing_since.unwrap_or_else(|| match previous {
@@ -285,6 +284,15 @@ pub(crate) mod tests {
         let standing = policy.standing(&facts("active"), None, T0);
         assert_eq!(standing.at(T0.plus_ms(33 * DAY_MS - 1)), Access::Granted);
         assert_eq!(standing.at(T0.plus_ms(33 * DAY_MS)), Access::Revoked);
+    }
+
+    #[test]
+    fn b13_without_a_period_access_lasts_from_one_confirmation_to_the_next() {
+        let policy = AccessPolicy::default();
+        let mut odd = facts("active");
+        odd.items[0].period_end = None;
+        let standing = policy.standing(&odd, None, T0);
+        assert_eq!(standing, Standing::Granted { until: Some(T0.plus_ms(72 * HOUR_MS)) });
     }
 
     #[test]

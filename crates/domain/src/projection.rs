@@ -282,6 +282,12 @@ fn project_subscription(
     if let SubscriptionStatus::Unknown(raw) = &facts.status {
         note(AnomalyKind::UnknownStatus, format!("status `{raw}` is not known; access stays as it was"));
     }
+    if facts.status.is_live() && !facts.items.is_empty() && facts.period_end().is_none() {
+        note(
+            AnomalyKind::UnreadableObject,
+            "its lines name no period; access lasts from one look at the provider to the next".into(),
+        );
+    }
     if contradicts {
         note(
             AnomalyKind::CustomerContradiction,
@@ -582,9 +588,9 @@ fn look_again_at(out: &Projection, policy: &AccessPolicy, now: Timestamp) -> Opt
         times.extend(subscription.facts.period_end().map(|t| t.plus_ms(AFTER_PERIOD_END_MS)));
         times.extend(subscription.facts.trial_end);
         times.extend(subscription.facts.latest_invoice.iter().filter_map(|i| i.next_attempt_at));
-        // A provider that is late itself is asked again within the slack.
+        // A provider that is late itself is asked again within the slack, and so is one that names no period.
         let slack = i64::from(policy.renewal_slack_hours) * HOUR_MS;
-        times.extend(subscription.facts.period_end().map(|t| t.plus_ms(slack / 2)));
+        times.push(subscription.facts.period_end().unwrap_or(now).plus_ms(slack / 2));
     }
     times.into_iter().filter(|t| *t > now).min()
 }

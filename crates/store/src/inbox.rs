@@ -225,6 +225,10 @@ static HINTS: &Sql = crate::sql!(
     "inbox.hints",
     "SELECT event_id, type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 ORDER BY mark LIMIT $4"
 );
+static KINDS: &Sql = crate::sql!(
+    "inbox.kinds",
+    "SELECT DISTINCT type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3"
+);
 static KNOWN: &Sql = crate::sql!(
     "inbox.known",
     "SELECT event_id FROM events WHERE provider = $1 AND account = $2 AND event_id = $3"
@@ -262,6 +266,14 @@ pub fn hints_between(
 ) -> Result<Vec<(String, String)>> {
     let rows = tx.query(HINTS, params![aggregate, after, upto, MOST_HINTS])?;
     rows.iter().map(|row| Ok((row.text("event_id")?, row.text("type")?))).collect()
+}
+
+/// The types of all events of an aggregate whose marks lie in `(after, upto]`, each once.
+///
+/// # Errors
+/// As the database.
+pub fn kinds_between(tx: &mut dyn Tx, aggregate: &str, after: i64, upto: i64) -> Result<Vec<String>> {
+    tx.query(KINDS, params![aggregate, after, upto])?.iter().map(|row| row.text("type")).collect()
 }
 
 /// Which of these events have not reached us.

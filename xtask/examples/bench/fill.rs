@@ -120,7 +120,13 @@ impl Database {
     /// Puts the rows of the template aside, while there are no others.
     pub fn remember(&self) -> Result<()> {
         for table in TABLES.iter().chain(&["events"]) {
-            self.run(&format!("CREATE TABLE {SOURCE}{table} AS SELECT * FROM {table}"))?;
+            // Prices and products have events and aggregates too; those are not the template's.
+            let own = match *table {
+                "aggregates" => " WHERE key LIKE '%/customer/%'",
+                "events" => " WHERE aggregate LIKE '%/customer/%'",
+                _ => "",
+            };
+            self.run(&format!("CREATE TABLE {SOURCE}{table} AS SELECT * FROM {table}{own}"))?;
         }
         if self.count(&format!("{SOURCE}events"))? == 0 {
             bail!("the template customer has no events");

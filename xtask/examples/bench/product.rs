@@ -101,7 +101,9 @@ impl Product {
         let mut command = self.command(database, port);
         if role == Role::Both {
             let url = format!("http://127.0.0.1:{port}{WEBHOOK_PATH}");
-            let made = self.provider().form("/v1/webhook_endpoints", &format!("url={url}&enabled_events%5B%5D=*"))?;
+            let made = self
+                .provider()
+                .form("/v1/webhook_endpoints", &format!("url={url}&enabled_events%5B%5D=*"))?;
             command.env("STRIPE_WEBHOOK_SECRET", format!("{WEBHOOK_SECRET},{}", text(&made, "secret")?));
         }
         command.arg("serve");

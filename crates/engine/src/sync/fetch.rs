@@ -28,8 +28,10 @@ const MOST_CHECKOUTS: i64 = 50;
 pub(super) struct Context {
     /// The mirror.
     pub stored: Stored,
-    /// Ids and types of the events that led here.
+    /// Ids and types of the events that led here, of a long burst only the oldest.
     pub hints: Vec<(String, String)>,
+    /// The types of all of them: any one may be about money that went back.
+    pub kinds: Vec<String>,
     /// Our checkouts of the linked customer.
     pub checkouts: Vec<CheckoutRow>,
 }
@@ -49,7 +51,7 @@ pub(super) struct Fetched {
 
 impl Context {
     fn hinted(&self, prefixes: &[&str]) -> bool {
-        self.hints.iter().any(|(_, kind)| prefixes.iter().any(|prefix| kind.starts_with(prefix)))
+        self.kinds.iter().any(|kind| prefixes.iter().any(|prefix| kind.starts_with(prefix)))
     }
 
     fn unfinished(&self) -> impl Iterator<Item = &CheckoutRow> {
@@ -75,6 +77,12 @@ impl Engine {
                     Some(customer) => checkouts::of_customer(tx, customer.as_str(), &scope, MOST_CHECKOUTS)?,
                     None => Vec::new(),
                 };
+                let hints = inbox::hints_between(tx, &claim.key, claim.done, claim.target)?;
+                let kinds = if i64::try_from(hints.len()).is_ok_and(|told| told < inbox::MOST_HINTS) {
+                    hints.iter().map(|(_, kind)| kind.clone()).collect()
+                } else {
+                    inbox::kinds_between(tx, &claim.key, claim.done, claim.target)?
+                };
                 Ok(Context {
                     stored: Stored {
                         customer,
@@ -82,7 +90,8 @@ impl Engine {
                         purchases: mirror::purchases_of_aggregate(tx, &claim.key)?,
                         payments: mirror::payments_of_aggregate(tx, &claim.key)?,
                     },
-                    hints: inbox::hints_between(tx, &claim.key, claim.done, claim.target)?,
+                    hints,
+                    kinds,
                     checkouts,
                 })
             })
@@ -97,8 +106,6 @@ impl Engine {
         context: &Context,
         thorough: bool,
     ) -> Result<Fetched, SyncError> {
-        // Of a long burst not every event is told, and any of them may be about money that went back.
-        let thorough = thorough || context.hints.len() >= usize::try_from(inbox::MOST_HINTS).unwrap_or(0);
         let mut out = Fetched::default();
         let subscriptions = self.fetch_subscriptions(customer, &mut out.observed.unreadable).await?;
         self.fetch_customer(customer, context, &subscriptions, thorough, &mut out).await?;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
-use quittance_domain::access::Standing;
 use quittance_domain::Access;
+use quittance_domain::access::Standing;
 use quittance_engine::ProblemCode;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::sync::SyncEnd;
@@ -203,7 +203,8 @@ async fn a9_no_webhook_ever_comes_after_the_grant() {
 /// All orders of `items` things.
 fn orders(items: usize) -> Vec<Vec<usize>> {
     (0..items).fold(vec![vec![]], |all, n| {
-        let longer = |order: Vec<usize>| (0..=order.len()).map(move |at| [&order[..at], &[n], &order[at..]].concat());
+        let longer =
+            |order: Vec<usize>| (0..=order.len()).map(move |at| [&order[..at], &[n], &order[at..]].concat());
         all.into_iter().flat_map(longer).collect()
     })
 }
@@ -293,7 +294,8 @@ async fn a13_a_rotated_price_keeps_the_plan_and_raises_an_alert() {
     on_each(|h| {
         Box::pin(async move {
             let id = h.subscriber("ada").await;
-            let item = text(&h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0]["id"]);
+            let item =
+                text(&h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0]["id"]);
             let path = format!("/v1/subscriptions/{id}");
             let odd = odd_price(h);
             h.provider("POST", &path, &format!("items[0][id]={item}&items[0][price]={odd}"));
@@ -428,4 +430,3 @@ async fn a17_metadata_that_contradicts_the_customer_gives_nobody_anything() {
     })
     .await;
 }
-

@@ -104,7 +104,9 @@ async fn a21_refunds_end_access_only_when_all_the_money_is_back() {
 async fn a21_disputes_suspend_until_they_are_won() {
     on_each(|h| {
         Box::pin(async move {
-            for (id, evidence, allowed) in [("ada", "winning_evidence", true), ("eve", "losing_evidence", false)] {
+            for (id, evidence, allowed) in
+                [("ada", "winning_evidence", true), ("eve", "losing_evidence", false)]
+            {
                 let (_, payment) = bought_with(h, id, "pm_card_createDispute").await;
                 assert!(!h.allowed(id, "article:full").await, "opened");
                 let found = h.provider("GET", "/v1/disputes", &format!("payment_intent={payment}"));
@@ -127,7 +129,8 @@ async fn a21_a_refund_behind_a_long_burst_is_seen() {
     on_each(|h| {
         Box::pin(async move {
             let (buyer, payment) = bought_with(h, "ada", "pm_card_visa").await;
-            let id = text(&h.provider("GET", "/v1/subscriptions", &format!("customer={buyer}"))["data"][0]["id"]);
+            let id =
+                text(&h.provider("GET", "/v1/subscriptions", &format!("customer={buyer}"))["data"][0]["id"]);
             for n in 0..60 {
                 h.provider("POST", &format!("/v1/subscriptions/{id}"), &format!("metadata[n]={n}"));
             }
@@ -153,7 +156,11 @@ async fn a21_paused_resumed_and_deleted() {
             for (call, access) in [("pause", Access::Revoked), ("resume", Access::Granted)] {
                 h.provider("POST", &format!("{path}/{call}"), "");
                 h.settle().await;
-                assert_eq!(h.engine.check("ada", "article:full").await.unwrap().access, Some(access), "{call}");
+                assert_eq!(
+                    h.engine.check("ada", "article:full").await.unwrap().access,
+                    Some(access),
+                    "{call}"
+                );
             }
             h.provider("DELETE", &format!("/v1/customers/{}", buyer_of(h, &id)), "");
             h.settle().await;
@@ -359,7 +366,10 @@ async fn a24_an_unknown_status_neither_crashes_nor_grants_nor_takes_away() {
             let alerts = standing_alerts(h).await;
             assert_eq!(alerts.iter().filter(|kind| *kind == "unknown_status").count(), 2, "{alerts:?}");
             assert!(nothing_parked(h).await);
-            assert_eq!(h.engine.subscription(&known).await.unwrap().subscription.facts.status.as_str(), "hibernating");
+            assert_eq!(
+                h.engine.subscription(&known).await.unwrap().subscription.facts.status.as_str(),
+                "hibernating"
+            );
             // What nobody confirms ends by itself.
             h.sandbox.advance_time(40 * DAY);
             h.settle().await;
@@ -424,14 +434,19 @@ async fn a26_another_mode_account_or_secret_changes_nothing() {
                 webhook_secrets: all.iter().map(|s| (*s).to_owned().into()).collect(),
                 ..Settings::default()
             };
-            for (known, new, old) in [(vec!["whsec_new", SECRET], true, true), (vec!["whsec_new"], true, false)] {
+            for (known, new, old) in
+                [(vec!["whsec_new", SECRET], true, true), (vec!["whsec_new"], true, false)]
+            {
                 let (engine, _) = bent_engine(h, secrets(&known), catalog()).await;
                 for (secret, fine) in [("whsec_new", new), (SECRET, old)] {
                     let body = event(&format!("evt_{}_{secret}", known.len()), "x", &json!({}));
                     let header =
                         quittance_sandbox::signature_header(secret, engine.now().seconds(), body.as_bytes());
                     let answer = engine.accept_stripe(Some(header.as_bytes()), body.as_bytes()).await;
-                    assert_eq!(answer.map_err(|p| p.code).err(), (!fine).then_some(ProblemCode::InvalidSignature));
+                    assert_eq!(
+                        answer.map_err(|p| p.code).err(),
+                        (!fine).then_some(ProblemCode::InvalidSignature)
+                    );
                 }
             }
             // The key of another account: every object would look deleted. Nothing is written.
@@ -466,7 +481,8 @@ async fn a27_a_portal_without_a_customer_is_a_plain_refusal() {
                 if known {
                     h.engine.put_customer(&customer("ada"), CustomerPatch::default()).await.unwrap();
                 }
-                let refused = h.engine.open_portal(&customer("ada"), None, PortalStart::Home).await.unwrap_err();
+                let refused =
+                    h.engine.open_portal(&customer("ada"), None, PortalStart::Home).await.unwrap_err();
                 assert_eq!(refused.code, ProblemCode::NoProviderCustomer);
                 assert!(refused.mend.contains("/v1/checkouts"), "{refused:?}");
             }
@@ -569,7 +585,9 @@ async fn a28_neither_database_nor_log_keeps_personal_data() {
 
 fn no_person_in(text: &str) {
     let lower = text.to_lowercase();
-    for secret in ["taro", "yamada", "example.com", "4242424242424242", "1234-5678", "jingumae", "whsec_", "sk_test"] {
+    for secret in
+        ["taro", "yamada", "example.com", "4242424242424242", "1234-5678", "jingumae", "whsec_", "sk_test"]
+    {
         assert!(!lower.contains(secret), "{secret} in: {text}");
     }
 }
@@ -605,7 +623,9 @@ async fn a29_a_customer_may_be_an_object_or_an_id() {
             .enumerate()
             {
                 let object = json!({ "object": "subscription", "id": id, "customer": shown });
-                hand_raw(h, &event(&format!("evt_{n}"), "customer.subscription.deleted", &object)).await.unwrap();
+                hand_raw(h, &event(&format!("evt_{n}"), "customer.subscription.deleted", &object))
+                    .await
+                    .unwrap();
                 let stored = h.engine.event(&format!("evt_{n}")).await.unwrap();
                 assert!(stored.aggregate.ends_with(&format!("/customer/{buyer}")), "{stored:?}");
             }

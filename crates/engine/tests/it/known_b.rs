@@ -19,7 +19,8 @@ async fn failed_renewal(h: &House, id: &str) -> (String, Vec<quittance_sandbox::
     let subscription = h.subscriber(id).await;
     break_card(h, &subscription);
     h.settle().await;
-    h.sandbox.advance_time(28 * DAY + 7_200);
+    let end = h.engine.subscription(&subscription).await.unwrap().subscription.facts.period_end().unwrap();
+    h.sandbox.advance_time_to(end.seconds() + 7_200);
     let events = h.withhold();
     assert!(events.iter().any(|d| d.event_type == "invoice.payment_failed"));
     (subscription, events)
@@ -95,9 +96,13 @@ async fn b6_a_crash_inside_the_request_is_mended_by_the_next_delivery() {
                     let gate = h.hold_point(point);
                     {
                         let request = h.hand_in(&delivery);
-                        let (mut request, reached) = (std::pin::pin!(request), std::pin::pin!(gate.reached()));
+                        let (mut request, reached) =
+                            (std::pin::pin!(request), std::pin::pin!(gate.reached()));
                         let first = futures_util::future::select(request.as_mut(), reached).await;
-                        assert!(matches!(first, futures_util::future::Either::Right(_)), "it stands at the point");
+                        assert!(
+                            matches!(first, futures_util::future::Either::Right(_)),
+                            "it stands at the point"
+                        );
                     }
                     h.release_point(point);
                     assert_eq!(h.engine.event(&delivery.event_id).await.is_ok(), stored);
@@ -338,6 +343,7 @@ async fn b11_the_end_of_the_first_does_not_end_the_second() {
             h.engine.drain().await.unwrap();
             let late = h.withhold();
             assert!(late.iter().any(|d| d.event_type == "customer.subscription.deleted"));
+            h.sandbox.advance_time(60);
             let row = h.open(&pro("ada")).await;
             h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
             h.settle().await;
@@ -403,6 +409,7 @@ async fn b13_the_period_is_found_in_every_shape_and_its_absence_is_no_eternity()
             let yes = h.engine.check("ada", "article:full").await.unwrap();
             assert!(yes.allowed);
             assert!(yes.expires_at.is_some(), "never access without an end");
+            assert_eq!(standing_alerts(h).await, ["unreadable_object"]);
             h.live(10).await;
             assert!(h.allowed("ada", "article:full").await, "as long as the provider confirms it");
             h.drop_webhooks();
@@ -457,7 +464,11 @@ async fn b15_one_notice_for_each_invoice_and_attempt() {
             h.live(3).await;
             let told = notices(h, "ada").await;
             let keys: Vec<_> = told.iter().map(|n| (n.object.as_str(), n.occurrence.as_str())).collect();
-            assert_eq!(keys, [(first.as_str(), "2"), (first.as_str(), "1")], "the second attempt is another one");
+            assert_eq!(
+                keys,
+                [(first.as_str(), "2"), (first.as_str(), "1")],
+                "the second attempt is another one"
+            );
             // Recovery, and the next invoice fails again: that is news.
             use_card(h, &id, "pm_card_visa");
             h.provider("POST", &format!("/v1/invoices/{first}/pay"), "");
@@ -486,7 +497,8 @@ async fn b16_a_portal_is_only_for_the_customer_it_is_asked_for() {
                 h.engine.open_portal(&customer("eve"), None, PortalStart::Home).await.unwrap(),
             );
             assert_ne!(one, two);
-            let foreign = h.engine.open_portal(&customer("eve"), None, PortalStart::Cancel(id)).await.unwrap_err();
+            let foreign =
+                h.engine.open_portal(&customer("eve"), None, PortalStart::Cancel(id)).await.unwrap_err();
             assert_eq!(foreign.code, ProblemCode::NotFound);
         })
     })

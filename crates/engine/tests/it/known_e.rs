@@ -26,7 +26,8 @@ async fn e2_a_duplicate_is_known_after_days_and_restarts() {
                 h.sandbox.reset_provider_calls();
                 for delivery in &events {
                     let again = resigned(h, delivery.clone());
-                    let header = again.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("stripe-signature"));
+                    let header =
+                        again.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case("stripe-signature"));
                     let answer =
                         restarted.accept_stripe(Some(header.unwrap().1.as_bytes()), &again.body).await;
                     assert_eq!(answer, Ok(Accepted::Duplicate), "after {days} more days");
@@ -51,7 +52,11 @@ async fn e3_two_changes_within_one_second_both_land() {
             let began = h.sandbox.now();
             h.provider("POST", &path, "cancel_at_period_end=true");
             let first = h.withhold();
-            h.provider("POST", &path, &format!("items[0][id]={item}&items[0][quantity]=3&proration_behavior=none"));
+            h.provider(
+                "POST",
+                &path,
+                &format!("items[0][id]={item}&items[0][quantity]=3&proration_behavior=none"),
+            );
             let second = h.withhold();
             assert_eq!(h.sandbox.now(), began, "all within one second");
             for delivery in second.iter().chain(&first) {
@@ -126,16 +131,20 @@ async fn e6_grace_begins_with_the_first_decline_and_only_with_it() {
         Box::pin(async move {
             let id = failing_subscriber(h, "ada").await;
             assert!(h.allowed("ada", "article:full").await, "not dropped on the first decline");
-            let standing = async |id: &str| match h.engine.subscription(id).await.unwrap().subscription.standing {
-                Standing::Grace { since, until } => (since, until),
-                other => panic!("{other:?}"),
-            };
+            let standing =
+                async |id: &str| match h.engine.subscription(id).await.unwrap().subscription.standing {
+                    Standing::Grace { since, until } => (since, until),
+                    other => panic!("{other:?}"),
+                };
             let (since, until) = standing(&id).await;
             assert_eq!(until.since(since), 7 * DAY * 1_000);
             assert!(since <= h.engine.now() && h.engine.now().since(since) < 2 * DAY * 1_000);
             h.live(5).await;
             let restarted = h.another_engine().await;
-            restarted.replay(&h.engine.events(i64::MAX, None, 1).await.unwrap()[0].event_id, 0).await.unwrap();
+            restarted
+                .replay(&h.engine.events(i64::MAX, None, 1).await.unwrap()[0].event_id, 0)
+                .await
+                .unwrap();
             restarted.drain().await.unwrap();
             assert_eq!(standing(&id).await, (since, until), "nor re-anchored by retries and restarts");
             use_card(h, &id, "pm_card_visa");

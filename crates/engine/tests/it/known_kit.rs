@@ -68,13 +68,8 @@ pub async fn bent_engine(h: &House, mut settings: Settings, catalog: Catalog) ->
     let now = Arc::new(move || quittance_engine::World::now(&*clock).ms());
     let bent = Arc::new(Bent { inner: h.transport.clone(), bend: Mutex::new(None) });
     let client = StripeClient::new(config, bent.clone(), now, Arc::new(|_| {})).unwrap();
-    let engine = Engine::open(
-        h.test.db.clone(),
-        Arc::new(client),
-        Arc::new(catalog),
-        settings,
-        h.world.clone(),
-    );
+    let engine =
+        Engine::open(h.test.db.clone(), Arc::new(client), Arc::new(catalog), settings, h.world.clone());
     (engine.await.unwrap(), bent)
 }
 
@@ -243,8 +238,7 @@ pub async fn hand_raw(
 
 /// The same delivery, signed now.
 pub fn resigned(h: &House, mut delivery: Delivery) -> Delivery {
-    let header =
-        quittance_sandbox::signature_header(SECRET, h.engine.now().seconds(), &delivery.body);
+    let header = quittance_sandbox::signature_header(SECRET, h.engine.now().seconds(), &delivery.body);
     for (name, value) in &mut delivery.headers {
         if name.eq_ignore_ascii_case("stripe-signature") {
             value.clone_from(&header);

@@ -177,6 +177,15 @@ fn change_form(frame: &Frame, subscription: &PortalSubscription, index: usize) -
 
 fn card_section(view: &PortalView) -> Markup {
     let locale = view.frame.locale;
+    // Whoever owes something came to pay it: the form is not folded away.
+    let owes = view.subscriptions.iter().any(|subscription| match subscription.status {
+        SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid | SubscriptionStatus::Incomplete => true,
+        SubscriptionStatus::Active
+        | SubscriptionStatus::Trialing
+        | SubscriptionStatus::Paused
+        | SubscriptionStatus::Canceled
+        | SubscriptionStatus::IncompleteExpired => false,
+    });
     let label = if view.card.is_some() { Text::ChangeCard } else { Text::AddCard };
     html! {
         section aria-labelledby="card-head" id="card" {
@@ -194,7 +203,7 @@ fn card_section(view: &PortalView) -> Markup {
                 }
                 None => p { (t(locale, Text::NoCard)) },
             }
-            details class="fold" open[view.card_form.problem.is_some()] {
+            details class="fold" open[owes || view.card_form.problem.is_some()] {
                 summary { (t(locale, label)) }
                 div class="fold-body" {
                     @if let Some(problem) = &view.card_form.problem { (problem_message(locale, problem)) }

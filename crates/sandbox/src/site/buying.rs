@@ -181,13 +181,7 @@ fn outcome(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) 
     let (frame, merchant) = sandbox.read(|world| {
         (frame(world, request, locale(request, session.locale.as_deref())), world.merchant.clone())
     });
-    let view = OutcomeView {
-        frame,
-        merchant,
-        outcome,
-        session_id: session.id.clone(),
-        continue_url,
-    };
+    let view = OutcomeView { frame, merchant, outcome, session_id: session.id.clone(), continue_url };
     html(200, pages::outcome_page(&view), &[])
 }
 

@@ -130,7 +130,6 @@ impl World {
             "payouts_enabled": true,
             "details_submitted": true,
             "email": "sandbox@example.com",
-            "business_profile": { "name": self.merchant },
             "type": "standard",
             "country": "US",
             "default_currency": "usd",

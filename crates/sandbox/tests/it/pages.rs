@@ -161,11 +161,29 @@ fn a_new_card_pays_what_is_open() {
 }
 
 #[test]
+fn the_checkout_gives_a_nameless_customer_the_address_that_was_typed() {
+    let client = client();
+    let customer = id(&client.post("/v1/customers", "metadata[user]=u_1"));
+    let price = client.price(1980, "jpy", "month");
+    let session = client.post(
+        "/v1/checkout/sessions",
+        &format!(
+            "mode=subscription&customer={customer}&line_items[0][price]={price}&line_items[0][quantity]=1&success_url=https://app.test/done"
+        ),
+    );
+    leads_to(&submit(&client, &format!("/c/pay/{}", id(&session)), CARD));
+    assert_eq!(text(&client.get(&format!("/v1/customers/{customer}"), ""), "/email"), "ada@example.com");
+}
+
+#[test]
 fn a_portal_link_grows_old() {
     let client = client();
     let home = portal(&client, &client.customer("pm_card_visa"));
     client.sandbox.advance_time(3600);
-    assert_eq!(open(&client, &home).status, 404);
+    let closed = open(&client, &home);
+    assert_eq!(closed.status, 410);
+    assert!(body(&closed).contains("No money moved"));
+    assert!(body(&closed).contains("href=\"https://app.test/billing\""), "the way back to the seller");
     assert_eq!(open(&client, "/p/session/test_guess").status, 404);
 }
 

@@ -5,7 +5,9 @@ use quittance_domain::catalog::Interval;
 use quittance_domain::{Money, Timestamp};
 
 use super::format::{format_date, format_money, price_per};
-use super::layout::{Audience, Frame, Tone, big_mark, copyable, developer_id, join, link_out, may_link, page};
+use super::layout::{
+    Audience, Frame, Tone, big_mark, copyable, developer_id, join, link_out, may_link, page,
+};
 use super::text::{Text, say, t};
 
 /// The checkout's return page.

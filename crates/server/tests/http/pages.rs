@@ -89,6 +89,46 @@ async fn a_purchase_is_told_as_it_is() {
     .await;
 }
 
+/// Somebody keeps the return page's address: what it says about money must stay true after renewals.
+#[tokio::test]
+async fn a_later_return_tells_nothing_wrong_of_money() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::dev(h).await;
+            let row = h.open(&pro("ada")).await;
+            let path = format!("/checkout/return?session_id={}", row.session.as_deref().unwrap());
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let done = html(&get(&app, &path).await);
+            assert!(done.contains("You paid ¥1,980") && done.contains("/billing?customer=ada"), "{done}");
+            let billing = html(&get(&app, "/billing?customer=ada").await);
+            assert!(!billing.contains(">until "), "what renews does not end: {billing}");
+
+            h.live(32).await;
+            let renewed = html(&get(&app, &path).await);
+            assert!(!renewed.contains("Nothing was charged") && !renewed.contains("You paid"), "{renewed}");
+
+            let id = h.provider("GET", "/v1/subscriptions", "status=all")["data"][0]["customer"].clone();
+            let id = id.as_str().unwrap();
+            let card = "/v1/payment_methods/pm_card_chargeCustomerFail/attach";
+            let card = h.provider("POST", card, &format!("customer={id}"))["id"].clone();
+            let subscription = h.provider("GET", "/v1/subscriptions", "status=all")["data"][0]["id"].clone();
+            h.provider(
+                "POST",
+                &format!("/v1/subscriptions/{}", subscription.as_str().unwrap()),
+                &format!("default_payment_method={}", card.as_str().unwrap()),
+            );
+            h.live(30).await;
+            let failed = get(&app, &path).await;
+            assert_eq!(failed.status, 303, "the billing page says what is owed");
+            assert!(failed.header("location").starts_with("/billing?customer=ada"));
+            let billing = html(&get(&app, "/billing?customer=ada").await);
+            assert!(billing.contains("The last payment failed") && billing.contains(">until "), "{billing}");
+        })
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_second_payment_is_told_to_be_given_back() {
     on_each(|h: &House| {

@@ -63,7 +63,9 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     let renewing: Vec<Timestamp> = view
         .iter()
         .flat_map(|view| &view.subscriptions)
-        .filter(|row| matches!(next(&row.subscription, now), NextStep::Renews { .. } | NextStep::TrialEnds { .. }))
+        .filter(|row| {
+            matches!(next(&row.subscription, now), NextStep::Renews { .. } | NextStep::TrialEnds { .. })
+        })
         .filter_map(|row| row.subscription.standing.until())
         .collect();
     let known = app.engine.known_provider_customer(&id).await?.is_some();

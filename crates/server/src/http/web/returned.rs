@@ -67,9 +67,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         Met::Page(status, state) => {
             (status, return_page(&ReturnView { frame, session, state })).into_response()
         }
-        Met::GoneBy => {
-            Redirect::to(frame.billing_url.as_ref().unwrap_or(&frame.plans_url)).into_response()
-        }
+        Met::GoneBy => Redirect::to(frame.billing_url.as_ref().unwrap_or(&frame.plans_url)).into_response(),
     })
 }
 
