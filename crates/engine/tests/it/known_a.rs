@@ -26,14 +26,14 @@ async fn a1_fifty_parallel_copies_and_three_workers_have_one_effect() {
             for delivery in h.withhold() {
                 let copies = join_all((0..50).map(|_| h.hand_in(&delivery)));
                 let (answers, one, two) = tokio::join!(copies, others[0].drain(), others[1].drain());
-                (one.unwrap(), two.unwrap());
+                one.and(two).unwrap();
                 let new = answers.iter().filter(|a| **a == Ok(Accepted::New)).count();
                 assert_eq!((new, answers.iter().filter(|a| a.is_err()).count()), (1, 0));
                 assert_eq!(h.engine.event(&delivery.event_id).await.unwrap().deliveries, 50);
                 h.pass_ms(200);
             }
             let (one, two, three) = tokio::join!(h.engine.drain(), others[0].drain(), others[1].drain());
-            (one.unwrap(), two.unwrap(), three.unwrap());
+            one.and(two).and(three).unwrap();
             h.settle().await;
             for kind in ["subscription.created", "checkout.complete"] {
                 assert_eq!(lines_of(h, "ada", kind).await, 1, "{kind}");

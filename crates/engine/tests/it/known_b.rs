@@ -35,13 +35,13 @@ async fn b5_parallel_duplicates_of_a_failed_payment_tell_the_customer_once() {
             for delivery in &events {
                 let copies = join_all((0..50).map(|_| h.hand_in(delivery)));
                 let (answers, one, two) = tokio::join!(copies, h.engine.drain(), other.drain());
-                (one.unwrap(), two.unwrap());
+                one.and(two).unwrap();
                 assert!(answers.iter().all(Result::is_ok), "every copy is acknowledged");
                 h.pass_ms(200);
             }
             h.pass_ms(1_000);
             let (one, two) = tokio::join!(h.engine.drain(), other.drain());
-            (one.unwrap(), two.unwrap());
+            one.and(two).unwrap();
             let told = notices(h, "ada").await;
             assert_eq!(told.len(), 1, "{told:?}");
         })

@@ -153,7 +153,7 @@ fn change_form(frame: &Frame, subscription: &PortalSubscription, index: usize) -
                     @for (i, choice) in subscription.choices.iter().enumerate() {
                         @let id = format!("choice-{index}-{i}");
                         label class="choice" for=(id) {
-                            input type="radio" id=(id) name="price" value=(choice.price_id) checked[choice.current]
+                            input type="radio" id=(id) name="price" value=(choice.price_id)
                                 disabled[choice.current] required;
                             span {
                                 (choice.name)

@@ -224,7 +224,7 @@ fn curl(view: &DocsView<'_>, operation: &Operation<'_>, request: Option<&Value>)
     }
     // Braces mean something to curl and to shells, so no placeholder keeps them.
     let path = operation.path.replace("/v1/customers/{id}", &format!("/v1/customers/{}", view.customer));
-    let path = path.replace("{feature}", "article:full").replace('{', "").replace('}', "");
+    let path = path.replace("{feature}", "article:full").replace(['{', '}'], "");
     line.push_str(&format!("{}{path}", view.base_url));
     // No key where the document says that none is needed: `security: []`, or none anywhere.
     let security = operation.body.get("security").or_else(|| view.openapi.get("security"));
