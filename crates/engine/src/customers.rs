@@ -162,7 +162,7 @@ impl Engine {
             self.stripe().send(calls::customers::retrieve(provider_customer), CallPriority::Live).await?;
         let key = AggregateKey::customer(self.scope().clone(), &found.id).to_string();
         let (owner, scope, now, by) = (id.clone(), self.scope().to_string(), self.now(), by.key.clone());
-        let id = owner.clone();
+        let (id, engine) = (owner.clone(), self.clone());
         let linked = self
             .db()
             .write("customers.link", move |tx| {
@@ -186,7 +186,7 @@ impl Engine {
                     Some(before) => {
                         // What the old customer held through this one is nobody's until the next sync.
                         mirror::replace_holdings(tx, &key, before, &[])?;
-                        customers::touch(tx, before)?;
+                        engine.touch(tx, before)?;
                     }
                     None => {
                         history::adopt(tx, &key, &id)?;
@@ -195,7 +195,7 @@ impl Engine {
                 let hint =
                     Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
                 aggregates::mark(tx, &hint, now)?;
-                customers::touch(tx, &id)?;
+                engine.touch(tx, &id)?;
                 Ok(Some(before))
             })
             .await?;

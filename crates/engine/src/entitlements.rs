@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use quittance_domain::access::Standing;
 use quittance_domain::catalog::{FeatureSet, Limit};
 use quittance_domain::entitlement::{self, Holding, Source, SourceKind};
-use quittance_domain::{Access, Catalog, Timestamp};
+use quittance_domain::{Access, Catalog, CustomerId, Timestamp};
 use quittance_store::grants::{Gift, GrantRow};
 use quittance_store::mirror::HoldingRow;
 use quittance_store::{Tx, customers, grants, mirror};
@@ -221,6 +221,15 @@ fn from_grant(grant: GrantRow, catalog: &Catalog) -> Option<Holding> {
 }
 
 impl Engine {
+    /// Counts a change of what a customer holds, inside the transaction that makes it. Memory is outdated
+    /// before the commit can be seen: whoever sees the change, and asks then, is answered from the database
+    /// until the new state is loaded. A transaction that fails leaves memory slower, never wrong.
+    pub(crate) fn touch(&self, tx: &mut dyn Tx, customer: &CustomerId) -> quittance_store::Result<()> {
+        let version = customers::touch(tx, customer)?;
+        self.entitlements().outdate(customer.as_str(), version);
+        Ok(())
+    }
+
     /// What a customer holds: from memory, or loaded; `None` for a customer that we do not know.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ impl Engine {
             created_at: self.now(),
             revoked_at: None,
         };
-        let (grant, now) = (row.clone(), self.now());
+        let (grant, now, engine) = (row.clone(), self.now(), self.clone());
         let known = self
             .db()
             .write("grants.put", move |tx| {
@@ -94,7 +94,7 @@ impl Engine {
                             now,
                         ),
                     )?;
-                    customers::touch(tx, &grant.customer)?;
+                    engine.touch(tx, &grant.customer)?;
                 }
                 Ok(true)
             })
@@ -111,6 +111,7 @@ impl Engine {
     /// # Errors
     /// `not_found` when this customer has no such grant in force.
     pub async fn revoke_grant(&self, customer: &CustomerId, id: &str, by: &Caller) -> Result<(), Problem> {
+        let engine = self.clone();
         let (owner, grant, now, by) = (customer.clone(), id.to_owned(), self.now(), by.key.to_string());
         let found = self
             .db()
@@ -119,7 +120,7 @@ impl Engine {
                     return Ok(false);
                 }
                 history::insert(tx, &line(&owner, &grant, "grant.revoked", "", &by, now))?;
-                customers::touch(tx, &owner)?;
+                engine.touch(tx, &owner)?;
                 Ok(true)
             })
             .await?;

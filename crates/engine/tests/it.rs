@@ -18,6 +18,10 @@ mod known;
 mod known_a;
 #[path = "it/known_a20.rs"]
 mod known_a20;
+#[path = "it/known_a22.rs"]
+mod known_a22;
+#[path = "it/known_a26.rs"]
+mod known_a26;
 #[path = "it/known_b.rs"]
 mod known_b;
 #[path = "it/known_e.rs"]

@@ -118,15 +118,16 @@ pub fn lock(tx: &mut dyn Tx, id: &CustomerId) -> Result<bool> {
     Ok(!tx.query(LOCK, params![id.as_str()])?.is_empty())
 }
 
-/// Counts a change of what the customer holds and tells every node after the commit.
+/// Counts a change of what the customer holds, tells every node after the commit, and returns the
+/// customer's new version (0 when there is no such customer).
 ///
 /// # Errors
 /// As the database.
-pub fn touch(tx: &mut dyn Tx, id: &CustomerId) -> Result<()> {
-    if let Some(row) = tx.query_opt(BUMP, params![id.as_str()])? {
-        tx.notify(&format!("customer:{}:{id}", row.i64("version")?))?;
-    }
-    Ok(())
+pub fn touch(tx: &mut dyn Tx, id: &CustomerId) -> Result<i64> {
+    let Some(row) = tx.query_opt(BUMP, params![id.as_str()])? else { return Ok(0) };
+    let version = row.i64("version")?;
+    tx.notify(&format!("customer:{version}:{id}"))?;
+    Ok(version)
 }
 
 /// A change of what a customer holds, as told to other nodes.

@@ -111,10 +111,10 @@ fn schema(identity: &str) -> String {
 const ROWS: &str = "
 INSERT INTO customers VALUES ('bench_template', 'bench_template@example.com', NULL, NULL, '{}', 1, 1, 1);
 INSERT INTO provider_customers VALUES ('stripe/acct/test', 'cus_A', 'bench_template', 'created', 1);
-INSERT INTO subscriptions VALUES ('stripe/acct/test', 'sub_A', 'stripe/cus_A', 'bench_template', 'active', 'pro', 'd', '{\"id\":\"sub_A\"}', 1, 1);
+INSERT INTO subscriptions VALUES ('stripe/acct/test', 'sub_A', 'stripe/test/self/customer/cus_A', 'bench_template', 'active', 'pro', 'd', '{\"id\":\"sub_A\"}', 1, 1);
 INSERT INTO events (provider, account, event_id, livemode, type, aggregate, mark, payload, sha256, source, created_at, received_at, deliveries)
-  VALUES ('stripe', 'acct', 'evt_A', FALSE, 'a', 'stripe/cus_A', 1, 'cus_A', '', 'webhook', 1, 1, 1),
-         ('stripe', 'acct', 'evt_B', FALSE, 'b', 'stripe/cus_A', 2, 'cus_A', '', 'webhook', 1, 1, 1);
+  VALUES ('stripe', 'acct', 'evt_A', FALSE, 'a', 'stripe/test/self/customer/cus_A', 1, 'cus_A', '', 'webhook', 1, 1, 1),
+         ('stripe', 'acct', 'evt_B', FALSE, 'b', 'stripe/test/self/customer/cus_A', 2, 'cus_A', '', 'webhook', 1, 1, 1);
 ";
 
 fn fills(database: &Database) {
@@ -127,7 +127,7 @@ fn fills(database: &Database) {
     let copies = database
         .column("SELECT customer || ' ' || id || ' ' || aggregate || ' ' || data FROM subscriptions WHERE customer = 'bench_42'")
         .expect("rows");
-    assert_eq!(copies, ["bench_42 sub_Ax42 stripe/cus_Ax42 {\"id\":\"sub_Ax42\"}"]);
+    assert_eq!(copies, ["bench_42 sub_Ax42 stripe/test/self/customer/cus_Ax42 {\"id\":\"sub_Ax42\"}"]);
 }
 
 #[test]

@@ -68,7 +68,10 @@ impl Engine {
         });
         let catalog = self.catalog_handle();
         self.world().point("apply.before_commit").await;
-        let applied = self.db().write("sync.apply", move |tx| apply(tx, &input, &catalog)).await?;
+        let engine = self.clone();
+        let written = self.db().write("sync.apply", move |tx| apply(tx, &input, &catalog, &engine)).await;
+        // What was outdated for a commit that did not come must not stay so.
+        let applied = written.inspect_err(|_| self.entitlements().forget_all())?;
         self.world().point("apply.after_commit").await;
         let Some(applied) = applied else { return Ok(SyncEnd::Fenced) };
         self.follow_up(claim, applied).await;
@@ -117,6 +120,7 @@ fn apply(
     tx: &mut dyn Tx,
     input: &Input,
     catalog: &quittance_domain::Catalog,
+    engine: &Engine,
 ) -> quittance_store::Result<Option<Applied>> {
     // The fence first: it also locks the row, so that nothing can slip in between check and commit.
     if !aggregates::complete(tx, &input.claim, input.now)? {
@@ -137,7 +141,7 @@ fn apply(
             projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
         if newly_linked || !same {
             mirror::replace_holdings(tx, &input.claim.key, customer, &holdings_of(&projection))?;
-            customers::touch(tx, customer)?;
+            engine.touch(tx, customer)?;
         }
     }
     write_history(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;

@@ -11,7 +11,7 @@ use quittance_store::inbox::Accepted;
 use serde_json::json;
 
 use crate::house::{DAY, House, customer, on_each, pro};
-use crate::known_a20::as_of_2024;
+use crate::known_a22::as_of_2024;
 use crate::known_kit::*;
 
 /// Lets a renewal fail and collects its events without handing them in.

@@ -13,7 +13,7 @@ use quittance_stripe::config::{RateLimits, StripeConfig};
 use quittance_stripe::http::{Exchange, HttpRequest, Transport};
 use serde_json::Value;
 
-use crate::house::{House, SECRET, SandboxTransport, catalog};
+use crate::house::{House, SECRET, SandboxTransport, catalog, customer, pro};
 
 /// Changes an answer of the provider: the request's target and the answer's body.
 pub type Bend = Box<dyn Fn(&str, &mut Value) + Send + Sync>;
@@ -261,4 +261,18 @@ pub fn event(id: &str, kind: &str, object: &Value) -> String {
         "data": { "object": object }
     })
     .to_string()
+}
+
+/// A paid Pro subscription with this card, and the provider's customer and payment behind it.
+pub async fn bought_with(h: &House, id: &str, card: &str) -> (String, String) {
+    let row = h.open(&pro(id)).await;
+    h.pay(row.session.as_deref().unwrap(), card);
+    h.settle().await;
+    for _ in 0..3 {
+        h.sandbox.advance_time(60);
+        h.settle().await;
+    }
+    let buyer = h.engine.known_provider_customer(&customer(id)).await.unwrap().unwrap();
+    let payment = newest_payment(h, &buyer);
+    (buyer, payment)
 }

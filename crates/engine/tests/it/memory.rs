@@ -57,6 +57,30 @@ async fn e10_an_unknown_customer_is_not_remembered_as_a_no() {
     .await;
 }
 
+/// Between the commit and the reload there is no moment at which memory says what is no longer so.
+#[tokio::test]
+async fn an_answer_is_right_from_the_very_commit_on() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            assert!(h.allowed("ada", "article:full").await, "now it is in memory");
+            h.provider("DELETE", &format!("/v1/subscriptions/{id}"), "");
+            h.deliver().await;
+            h.pass_ms(1_000);
+            let gate = h.hold_point("apply.after_commit");
+            let (engine, claim) = (h.engine.clone(), h.claim_customer().await);
+            let syncing = tokio::spawn(async move { engine.sync(claim).await.unwrap() });
+            gate.reached().await;
+            assert!(!h.allowed("ada", "article:full").await);
+            h.release_point("apply.after_commit");
+            gate.open();
+            syncing.await.unwrap();
+            assert!(!h.allowed("ada", "article:full").await);
+        })
+    })
+    .await;
+}
+
 /// Tries for some seconds of real time; the last try decides.
 async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..400 {
