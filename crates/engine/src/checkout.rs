@@ -10,6 +10,7 @@ use quittance_store::{Tx, mirror};
 use crate::commands::request::Request;
 use crate::engine::Engine;
 use crate::problem::{Money, Problem, ProblemCode};
+use crate::world::Point;
 
 /// Most units that one checkout may buy.
 const MAX_QUANTITY: i64 = 100_000;
@@ -170,7 +171,7 @@ impl Engine {
                 })
             })
             .await?;
-        self.world().point("checkout.decided").await;
+        self.world().point(Point::CheckoutDecided).await;
         Ok(step)
     }
 

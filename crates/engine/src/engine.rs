@@ -5,13 +5,14 @@ use std::sync::Arc;
 use quittance_domain::{Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_store::{Change, Db, StoreError, customers, meta};
 use quittance_stripe::client::StripeClient;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::api_keys::KeyRing;
 use crate::entitlements::Entitlements;
 use crate::inbox::Inbox;
 use crate::settings::Settings;
 use crate::sync::PriceBook;
+use crate::worker::Wakers;
 use crate::world::World;
 
 /// The engine; cheap to clone.
@@ -32,7 +33,7 @@ struct Inner {
     inbox: Inbox,
     prices: PriceBook,
     instance: String,
-    work: Notify,
+    wakers: Wakers,
     synced: Notify,
 }
 
@@ -56,7 +57,7 @@ impl Engine {
             ..Scope::own(Provider::Stripe, Mode::from_livemode(stripe.livemode()))
         };
         let entitlements = Entitlements::new(catalog.clone(), settings.cached_customers);
-        let inbox = Inbox::start(db.clone(), settings.inbox_queue);
+        let inbox = Inbox::start(db.clone(), world.clone(), settings.inbox_queue);
         let inner = Inner {
             db,
             stripe,
@@ -69,7 +70,7 @@ impl Engine {
             inbox,
             prices: PriceBook::default(),
             instance,
-            work: Notify::new(),
+            wakers: Wakers::default(),
             synced: Notify::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -145,11 +146,11 @@ impl Engine {
 
     /// Tells the workers of this process that there is something to do.
     pub fn wake(&self) {
-        self.inner.work.notify_one();
+        self.inner.wakers.wake();
     }
 
-    pub(crate) fn work(&self) -> &Notify {
-        &self.inner.work
+    pub(crate) fn wakers(&self) -> &Wakers {
+        &self.inner.wakers
     }
 
     pub(crate) fn synced(&self) -> &Notify {
@@ -159,18 +160,23 @@ impl Engine {
     /// Follows what this and other processes commit, so that memory never stays behind the database.
     /// Runs until the database handle is closed.
     pub async fn follow_changes(self) {
-        let mut changes = self.inner.db.changes();
+        let changes = self.inner.db.changes();
+        self.follow(changes).await;
+    }
+
+    /// Follows these changes until nobody sends any more.
+    pub async fn follow(self, mut changes: broadcast::Receiver<Change>) {
         loop {
             match changes.recv().await {
                 Ok(Change::Payload(payload)) => match customers::Touched::parse(&payload) {
                     Some(touched) => self.inner.entitlements.outdate(touched.customer, touched.version),
                     None => self.inner.keys.forget_all(),
                 },
-                Ok(Change::Resync) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                Ok(Change::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     self.inner.entitlements.forget_all();
                     self.inner.keys.forget_all();
                 }
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                Err(broadcast::error::RecvError::Closed) => return,
             }
         }
     }

@@ -9,6 +9,7 @@ use quittance_store::api_requests::{self, Begun};
 use crate::api_keys::Caller;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
+use crate::world::Point;
 
 /// How long a request may take before another one with the same key may take over, in milliseconds.
 const LEASE_MS: i64 = 60_000;
@@ -60,6 +61,7 @@ impl Engine {
                 api_requests::begin(tx, &row.caller, &row.key, &fingerprint, now, now.plus_ms(LEASE_MS))
             })
             .await?;
+        self.world().point(Point::RequestBegun).await;
         match begun {
             Begun::Fresh | Begun::TakenOver => Ok(Start::Run(keyed)),
             Begun::Answered(status, body) => Ok(Start::Replay(status, body)),
@@ -93,6 +95,7 @@ impl Engine {
                 }
             })
             .await?;
+        self.world().point(Point::RequestFinished).await;
         Ok(())
     }
 

@@ -3,8 +3,10 @@
 //! Requests that arrive together share a commit: a writer task takes whatever is waiting as one batch,
 //! and each request is answered when *its* batch is durable. No provider call, mail or projection here.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use quittance_domain::digest::sha256_hex;
 use quittance_domain::{AggregateKey, AggregateObject, Mode, Scope, Timestamp};
 use quittance_store::inbox::{self, Accepted, NewEvent};
@@ -16,12 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::telemetry;
+use crate::world::{Point, World};
 
 /// Events of one commit at most.
 const BATCH: usize = 256;
 /// How long a request waits for its commit before it answers 503; the event may still be stored, and
-/// the provider's retry is then a duplicate.
-const COMMIT_WAIT: Duration = Duration::from_secs(10);
+/// the provider's retry is then a duplicate. Milliseconds.
+const COMMIT_WAIT_MS: u64 = 10_000;
 
 struct Waiting {
     event: NewEvent,
@@ -31,29 +34,30 @@ struct Waiting {
 /// The way into the inbox.
 pub struct Inbox {
     queue: mpsc::Sender<Waiting>,
+    world: Arc<dyn World>,
 }
 
 impl Inbox {
     /// Starts the writers. SQLite has one writer anyway; PostgreSQL overlaps two commits.
-    pub(crate) fn start(db: Db, most_waiting: usize) -> Self {
+    pub(crate) fn start(db: Db, world: Arc<dyn World>, most_waiting: usize) -> Self {
         let (queue, receiver) = mpsc::channel(most_waiting.max(1));
         let writers = match db.dialect() {
             Dialect::Sqlite => 1,
             Dialect::Postgres => 2,
         };
-        let receiver = std::sync::Arc::new(tokio::sync::Mutex::new(receiver));
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         for _ in 0..writers {
-            tokio::spawn(write_batches(db.clone(), receiver.clone()));
+            world.spawn(Box::pin(write_batches(db.clone(), receiver.clone())));
         }
-        Self { queue }
+        Self { queue, world }
     }
 
     async fn accept(&self, event: NewEvent) -> Result<Accepted, Problem> {
         let (reply, answer) = oneshot::channel();
         self.queue.try_send(Waiting { event, reply }).map_err(|_| overloaded())?;
-        match tokio::time::timeout(COMMIT_WAIT, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(overloaded()),
+        match select(answer, pin!(self.world.limit(COMMIT_WAIT_MS))).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(_), _)) | Either::Right(_) => Err(overloaded()),
         }
     }
 }
@@ -67,7 +71,7 @@ fn overloaded() -> Problem {
     .retry_after(2)
 }
 
-async fn write_batches(db: Db, receiver: std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
+async fn write_batches(db: Db, receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
     loop {
         let mut waiting = Vec::with_capacity(BATCH);
         if receiver.lock().await.recv_many(&mut waiting, BATCH).await == 0 {
@@ -97,7 +101,7 @@ type BatchResult = Result<Vec<Result<Accepted, StoreError>>, StoreError>;
 
 /// Writes a batch; when one event poisons it, each is written alone, so that only that one is refused.
 async fn write_one_batch(db: &Db, events: Vec<NewEvent>) -> BatchResult {
-    let events = std::sync::Arc::new(events);
+    let events = Arc::new(events);
     let batch = events.clone();
     match db.write("inbox.accept", move |tx| inbox::accept(tx, &batch)).await {
         Ok(accepted) => Ok(accepted.into_iter().map(Ok).collect()),
@@ -218,9 +222,9 @@ impl Engine {
                 "Point the endpoint of each mode to its own server.",
             ));
         }
-        self.world().point("inbox.before_commit").await;
+        self.world().point(Point::InboxBeforeCommit).await;
         let accepted = self.inbox().accept(event).await?;
-        self.world().point("inbox.after_commit").await;
+        self.world().point(Point::InboxAfterCommit).await;
         if accepted == Accepted::New {
             self.wake();
         }

@@ -8,6 +8,7 @@ use quittance_store::checkouts::CheckoutRow;
 
 use crate::engine::Engine;
 use crate::problem::Problem;
+use crate::world::Point;
 
 /// Pause between looks while waiting, in milliseconds.
 const LOOK_MS: u64 = 20;
@@ -59,6 +60,7 @@ impl Engine {
                 aggregates::mark(tx, &hint, now)
             })
             .await?;
+        self.world().point(Point::ReturnMarked).await;
         self.wake();
         let looked = self.wait_for(&key, mark, wait_ms).await?;
         Ok(Returned { row: self.checkout_row(session).await?, looked })

@@ -38,6 +38,9 @@ pub struct Settings {
     pub sync_concurrency: usize,
     /// How long a redirect waits for its sync before it shows "processing"; milliseconds.
     pub redirect_wait_ms: i64,
+    /// How long the worker waits at most before it looks again, in milliseconds: for what other nodes have
+    /// written down. Its own hints, and what falls due, it does not wait for.
+    pub look_ms: u64,
     /// Time between sweeps, in milliseconds.
     pub sweep_every_ms: i64,
     /// Customers whose entitlements are kept in memory.
@@ -61,6 +64,7 @@ impl Default for Settings {
             inbox_queue: 2_048,
             sync_concurrency: 8,
             redirect_wait_ms: 3 * SECOND_MS,
+            look_ms: 250,
             sweep_every_ms: 10 * MINUTE_MS,
             cached_customers: 500_000,
             idempotency_kept_ms: 24 * 60 * MINUTE_MS,

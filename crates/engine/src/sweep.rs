@@ -3,6 +3,8 @@
 //!
 //! It writes nothing around the one door: finding a difference is just another hint.
 
+use std::collections::BTreeSet;
+
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{AggregateKey, Timestamp};
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sync::digest_of;
+use crate::world::Point;
 use crate::{inbox as inbox_of_engine, telemetry};
 
 const KIND: &str = "provider";
@@ -31,6 +34,8 @@ const OVERLAP_MS: i64 = 10 * MINUTE_MS;
 const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
 /// Pages of one run at most; a longer run goes on next time.
 const MOST_PAGES: u32 = 5_000;
+/// Mirrored subscriptions that are looked through at a time.
+const MIRROR_PAGE: i64 = 500;
 
 /// What a sweep found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,6 +82,7 @@ impl Engine {
             .write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, now.plus_ms(LEASE_MS), by_hand))
             .await?;
         let Some(row) = claimed else { return Ok(None) };
+        self.world().point(Point::SweepClaimed).await;
         match self.run_sweep(&lease, &row, dry_run).await {
             Ok(report) => Ok(Some(report)),
             Err(problem) => {
@@ -87,11 +93,11 @@ impl Engine {
         }
     }
 
-    /// Whether the next run is due; a look that writes nothing.
-    pub(crate) async fn sweep_is_due(&self) -> bool {
+    /// When the next run is due; `None` while the database does not say.
+    pub(crate) async fn sweep_due_at(&self) -> Option<Timestamp> {
         let (scope, now) = (self.scope().to_string(), self.now());
-        let row = self.db().read("sweep.due", move |tx| sweeps::get(tx, KIND, &scope)).await;
-        row.is_ok_and(|row| row.is_none_or(|row| row.next_at <= now))
+        let row = self.db().read("sweep.due", move |tx| sweeps::get(tx, KIND, &scope)).await.ok()?;
+        Some(row.map_or(now, |row| row.next_at))
     }
 
     async fn run_sweep(
@@ -154,6 +160,8 @@ impl Engine {
         cursor: &mut Cursor,
         dry_run: bool,
     ) -> Result<(), Problem> {
+        // A run that goes on from a checkpoint has not seen the pages before it: what is gone, the next one tells.
+        let mut listed = cursor.after.is_none().then(BTreeSet::new);
         for _ in 0..MOST_PAGES {
             let after = cursor.after.clone();
             let page = self
@@ -168,6 +176,14 @@ impl Engine {
                 )
                 .await?;
             self.compare(&page.items, &mut cursor.report, dry_run).await?;
+            if let Some(listed) = &mut listed {
+                listed.extend(page.items.iter().map(|s| s.id.clone()));
+                // What cannot be read is there all the same.
+                listed.extend(page.odd.iter().filter_map(|odd| odd.id.clone()));
+                if !page.has_more {
+                    self.find_gone(listed, &mut cursor.report, dry_run).await?;
+                }
+            }
             cursor.after = page.last_id.clone();
             cursor.seen = !page.has_more;
             let (held, text) = (lease.clone(), serde_json::to_string(&cursor).unwrap_or_default());
@@ -176,7 +192,7 @@ impl Engine {
                 .db()
                 .write("sweep.checkpoint", move |tx| sweeps::checkpoint(tx, &held, &text, until))
                 .await?;
-            self.world().point("sweep.checkpointed").await;
+            self.world().point(Point::SweepCheckpointed).await;
             if !still || cursor.seen {
                 break;
             }
@@ -213,6 +229,35 @@ impl Engine {
             self.mark_swept(dirty).await?;
         }
         Ok(())
+    }
+
+    /// Marks what we believe to run and the provider no longer lists: it ended, and nobody told us.
+    async fn find_gone(
+        &self,
+        listed: &BTreeSet<String>,
+        report: &mut SweepReport,
+        dry_run: bool,
+    ) -> Result<(), Problem> {
+        let mut after = String::new();
+        loop {
+            let (scope, from) = (self.scope().to_string(), after.clone());
+            let page = self
+                .db()
+                .read("sweep.live", move |tx| mirror::live_subscriptions(tx, &scope, &from, MIRROR_PAGE))
+                .await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after.clone_from(last);
+            let gone: Vec<(String, String)> =
+                page.into_iter().filter(|(id, _)| !listed.contains(id)).collect();
+            for (subscription, _) in &gone {
+                report.gone += 1;
+                telemetry::drift("gone");
+                tracing::warn!(subscription, kind = "gone", "drift");
+            }
+            if !dry_run {
+                self.mark_swept(gone.into_iter().map(|(_, aggregate)| aggregate).collect()).await?;
+            }
+        }
     }
 
     async fn mark_swept(&self, mut keys: Vec<String>) -> Result<(), Problem> {

@@ -3,54 +3,81 @@
 //! It holds no state of its own: killed at any point, the next one goes on from the database.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
-use quittance_store::{aggregates, api_requests};
-use tokio::sync::Semaphore;
+use futures_util::future::{Either, join, select};
+use quittance_domain::Timestamp;
+use quittance_store::{aggregates, api_requests, commands};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
 
-/// How long it waits at most before it looks again, in milliseconds: other nodes' hints and timers.
-const LOOK_MS: u64 = 250;
 /// How often old answers to idempotency keys are dropped, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 10 * 60 * 1_000;
+/// Pause after the database could not be used, in milliseconds.
+const TROUBLE_MS: u64 = 1_000;
 /// Commands carried out in one go.
 const COMMANDS: i64 = 16;
+
+/// How the parts of the worker are woken: each sleeps on its own, so that none takes another's call.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers {
+    /// An aggregate may have become dirty.
+    syncs: Notify,
+    /// A command may have been written down.
+    commands: Notify,
+}
+
+impl Wakers {
+    pub(crate) fn wake(&self) {
+        self.syncs.notify_one();
+        self.commands.notify_one();
+    }
+}
 
 impl Engine {
     /// Works until `shutdown` resolves; syncs that run then are finished first.
     pub async fn work_until(self, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = std::pin::pin!(shutdown);
         let slots = Arc::new(Semaphore::new(self.settings().sync_concurrency.max(1)));
-        let sweeper = tokio::spawn(self.clone().sweep_loop());
-        let commander = tokio::spawn(self.clone().command_loop());
-        loop {
-            let busy = match self.dispatch(&slots).await {
-                Ok(claimed) => claimed > 0,
-                Err(problem) => {
-                    tracing::error!(%problem, "the worker could not claim");
-                    self.world().sleep(1_000).await;
-                    false
-                }
-            };
-            if busy {
-                continue;
-            }
-            let woken = std::pin::pin!(self.work().notified());
-            let pause = self.world().sleep(self.idle_ms().await);
-            let idle = futures_util::future::select(woken, pause);
-            if let futures_util::future::Either::Left(_) =
-                futures_util::future::select(shutdown.as_mut(), idle).await
-            {
-                break;
-            }
-        }
-        sweeper.abort();
-        commander.abort();
+        let others = pin!(join(self.command_loop(), self.upkeep_loop()));
+        // The others never end by themselves; they are dropped with the syncs' end.
+        let _ended = select(pin!(self.sync_loop(&slots, shutdown)), others).await;
         // All slots back: every sync that was running has ended.
         let most = u32::try_from(self.settings().sync_concurrency.max(1)).unwrap_or(u32::MAX);
         let _all = slots.acquire_many(most).await;
+    }
+
+    async fn sync_loop(&self, slots: &Arc<Semaphore>, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            match self.dispatch(slots).await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(problem) => {
+                    tracing::error!(%problem, "the worker could not claim");
+                    self.world().sleep(TROUBLE_MS).await;
+                }
+            }
+            let due = self.db().read("aggregates.next_due", aggregates::next_due).await.ok().flatten();
+            let idle = pin!(self.idle(due, self.settings().look_ms, Some(&self.wakers().syncs)));
+            if let Either::Left(_) = select(shutdown.as_mut(), idle).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something is due or somebody calls, but no longer than until the next look.
+    async fn idle(&self, due: Option<Timestamp>, look_ms: u64, called: Option<&Notify>) {
+        let wait = due.map_or(look_ms, |at| u64::try_from(at.since(self.now())).unwrap_or(0));
+        let pause = self.world().sleep(wait.clamp(1, look_ms.max(1)));
+        match called {
+            Some(notify) => {
+                let _either = select(pin!(notify.notified()), pause).await;
+            }
+            None => pause.await,
+        }
     }
 
     /// Claims as much as there are free slots and syncs each in a task of its own.
@@ -64,39 +91,39 @@ impl Engine {
         let count = claims.len();
         for (claim, permit) in claims.into_iter().zip(permits) {
             let engine = self.clone();
-            tokio::spawn(async move {
+            self.world().spawn(Box::pin(async move {
                 let key = claim.key.clone();
                 if let Err(problem) = engine.sync(claim).await {
                     tracing::error!(aggregate = key, %problem, "the end of a sync was not recorded; its lease runs out");
                 }
                 drop(permit);
                 engine.wake();
-            });
+            }));
         }
         Ok(count)
     }
 
-    /// Until the next hint or timer is due, but no longer than until the next look.
-    async fn idle_ms(&self) -> u64 {
-        let due = self.db().read("aggregates.next_due", aggregates::next_due).await.ok().flatten();
-        due.map_or(LOOK_MS, |at| u64::try_from(at.since(self.now())).unwrap_or(0).clamp(1, LOOK_MS))
-    }
-
-    async fn command_loop(self) {
+    async fn command_loop(&self) {
         loop {
             match self.perform_due(COMMANDS).await {
                 Ok(0) => {}
                 Ok(_) => continue,
-                Err(problem) => tracing::error!(%problem, "commands could not be carried out"),
+                Err(problem) => {
+                    tracing::error!(%problem, "commands could not be carried out");
+                    self.world().sleep(TROUBLE_MS).await;
+                }
             }
-            self.world().sleep(LOOK_MS).await;
+            let due = self.db().read("commands.next_due", commands::next_due).await.ok().flatten();
+            self.idle(due, self.settings().look_ms, Some(&self.wakers().commands)).await;
         }
     }
 
-    async fn sweep_loop(self) {
+    /// What is done now and then: the sweep, counting the backlog, dropping old answers.
+    async fn upkeep_loop(&self) {
         let mut prune_at = self.now();
         loop {
-            if self.sweep_is_due().await
+            let sweep_at = self.sweep_due_at().await;
+            if sweep_at.is_some_and(|at| at <= self.now())
                 && let Err(problem) = self.sweep(false, false).await
             {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
@@ -114,7 +141,7 @@ impl Engine {
                     tracing::warn!(%error, "old answers not dropped");
                 }
             }
-            self.world().sleep(1_000).await;
+            self.idle(None, self.settings().look_ms.saturating_mul(4), None).await;
         }
     }
 

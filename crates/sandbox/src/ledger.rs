@@ -35,6 +35,8 @@ pub struct CustomerLedger {
     pub subscriptions: Vec<LedgerSubscription>,
     /// Invoices, oldest first.
     pub invoices: Vec<LedgerInvoice>,
+    /// Checkout sessions, oldest first.
+    pub sessions: Vec<LedgerSession>,
 }
 
 /// One attempt to take money.
@@ -113,6 +115,31 @@ pub struct LedgerSubscription {
     pub ended_at: Option<i64>,
     /// As the API has them.
     pub metadata: std::collections::BTreeMap<String, String>,
+    /// Unix seconds.
+    pub created: i64,
+    /// The newest invoice.
+    pub latest_invoice: Option<String>,
+    /// What whoever ended it said.
+    pub cancellation_comment: Option<String>,
+}
+
+/// A checkout session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerSession {
+    /// `cs_…`.
+    pub id: String,
+    /// The API's status.
+    pub status: String,
+    /// The API's payment status.
+    pub payment_status: String,
+    /// Whether it sells something once, and no subscription.
+    pub once: bool,
+    /// The payment, where there is one.
+    pub payment_intent: Option<String>,
+    /// Prices on sale.
+    pub prices: Vec<String>,
+    /// As the API has them.
+    pub metadata: std::collections::BTreeMap<String, String>,
 }
 
 /// An invoice.
@@ -132,6 +159,8 @@ pub struct LedgerInvoice {
     pub currency: String,
     /// Unix seconds.
     pub created: i64,
+    /// When it became due, in unix seconds.
+    pub finalized_at: Option<i64>,
 }
 
 impl Ledger {
@@ -202,6 +231,20 @@ impl CustomerLedger {
                     amount_paid: invoice.amount_paid,
                     currency: invoice.currency.clone(),
                     created: invoice.created,
+                    finalized_at: invoice.transitions.finalized,
+                })
+                .collect(),
+            sessions: world
+                .sessions
+                .of(id)
+                .map(|session| LedgerSession {
+                    id: session.id.clone(),
+                    status: session.status.as_str().to_owned(),
+                    payment_status: session.payment_status.as_str().to_owned(),
+                    once: session.mode == crate::model::checkout::Mode::Payment,
+                    payment_intent: session.payment_intent.clone(),
+                    prices: session.lines.iter().map(|line| line.price.clone()).collect(),
+                    metadata: session.metadata.clone(),
                 })
                 .collect(),
         }
@@ -250,6 +293,9 @@ impl LedgerSubscription {
             cancel_at_period_end: subscription.cancel_at_period_end,
             ended_at: subscription.ended_at,
             metadata: subscription.metadata.clone(),
+            created: subscription.created,
+            latest_invoice: subscription.latest_invoice.clone(),
+            cancellation_comment: subscription.cancellation.comment.clone(),
         }
     }
 }

@@ -33,7 +33,8 @@ mod words;
 pub use control::{CheckoutOutcome, SandboxError};
 pub use faults::{Fault, Lost};
 pub use ledger::{
-    CustomerLedger, Ledger, LedgerCharge, LedgerDispute, LedgerInvoice, LedgerRefund, LedgerSubscription,
+    CustomerLedger, Ledger, LedgerCharge, LedgerDispute, LedgerInvoice, LedgerRefund, LedgerSession,
+    LedgerSubscription,
 };
 pub use payments::methods::TypedCard;
 pub use sandbox::{Sandbox, SandboxConfig, WebhookTarget};

@@ -139,10 +139,30 @@ impl Sandbox {
         }
     }
 
+    /// When the passing of time alone will change something next, or make a delivery due; in unix seconds. For
+    /// whoever moves the clock in steps.
+    #[must_use]
+    pub fn next_due(&self) -> Option<i64> {
+        let inner = self.raw();
+        inner.world.timers.next().into_iter().chain(inner.world.next_delivery()).min()
+    }
+
     /// Takes the webhook deliveries that are due. Report each one's outcome with [`Sandbox::delivery_result`].
     #[must_use]
     pub fn due_deliveries(&self) -> Vec<Delivery> {
         self.lock().world.take_due_deliveries()
+    }
+
+    /// How many deliveries are still to be made, under way ones included.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.raw().world.deliveries.len()
+    }
+
+    /// How many events there have been, forgotten ones included.
+    #[must_use]
+    pub fn events_made(&self) -> u64 {
+        self.raw().world.events.made()
     }
 
     /// Notes how a delivery went; a failed one is tried again later on the sandbox's clock.

@@ -139,6 +139,20 @@ static OF_CUSTOMER: &Sql = crate::sql!(
      FROM commands WHERE customer = $1 ORDER BY created_at DESC, id LIMIT $2"
 );
 
+static NEXT_DUE: &Sql = crate::sql!(
+    "commands.next_due",
+    "SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) AS due
+     FROM commands WHERE state = 'pending' AND parked_at IS NULL"
+);
+
+/// When the next command may be carried out, if one is waiting.
+///
+/// # Errors
+/// As the database.
+pub fn next_due(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
+    Ok(tx.query_one(NEXT_DUE, params![])?.opt_i64("due")?.map(Timestamp::from_ms))
+}
+
 static FINISHED: &Sql = crate::sql!(
     "commands.finished",
     "SELECT COUNT(*) AS n FROM commands WHERE object = $1 AND state <> 'pending'"

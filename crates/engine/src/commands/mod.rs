@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::engine::Engine;
 use crate::problem::{Money, Problem, ProblemCode};
 use crate::telemetry;
+use crate::world::Point;
 use request::Request;
 
 /// How long one try may take before another worker may take over, in milliseconds.
@@ -86,6 +87,7 @@ impl Engine {
                 Ok(command.id())
             })
             .await?;
+        self.world().point(Point::CommandWanted).await;
         Ok(id)
     }
 
@@ -154,13 +156,14 @@ impl Engine {
             (None, Some(row)) => return Ok(Try::Over(Box::new(row))),
             (None, None) => return Err(Problem::not_found("command")),
         };
-        self.world().point("command.claimed").await;
+        self.world().point(Point::CommandClaimed).await;
         let request = Request::read(&row)?;
         let result = self.execute(&row, &request).await;
-        self.world().point("command.answered").await;
+        self.world().point(Point::CommandAnswered).await;
         match result {
             Ok(answer) => {
                 let held = self.record_success(&row, &request, &token, answer).await?;
+                self.world().point(Point::CommandRecorded).await;
                 telemetry::command(&row.kind, "succeeded");
                 if held { self.over(id).await } else { Ok(Try::Elsewhere) }
             }

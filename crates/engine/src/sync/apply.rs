@@ -21,6 +21,7 @@ use crate::commands::request::Request;
 use crate::engine::Engine;
 use crate::settings::OnDuplicate;
 use crate::telemetry::{self, Funnel};
+use crate::world::Point;
 
 /// Everything that one apply needs, fixed before the transaction, so that the transaction can be run again.
 struct Input {
@@ -67,12 +68,12 @@ impl Engine {
             now: self.now(),
         });
         let catalog = self.catalog_handle();
-        self.world().point("apply.before_commit").await;
+        self.world().point(Point::ApplyBeforeCommit).await;
         let engine = self.clone();
         let written = self.db().write("sync.apply", move |tx| apply(tx, &input, &catalog, &engine)).await;
         // What was outdated for a commit that did not come must not stay so.
         let applied = written.inspect_err(|_| self.entitlements().forget_all())?;
-        self.world().point("apply.after_commit").await;
+        self.world().point(Point::ApplyAfterCommit).await;
         let Some(applied) = applied else { return Ok(SyncEnd::Fenced) };
         self.follow_up(claim, applied).await;
         Ok(SyncEnd::Done)

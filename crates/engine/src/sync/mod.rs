@@ -22,6 +22,7 @@ pub use translate::digest_of;
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::telemetry;
+use crate::world::Point;
 
 /// Why a sync failed.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +107,7 @@ impl Engine {
     /// # Errors
     /// When the end could not be recorded; the lease then runs out and another worker takes over.
     pub async fn sync(&self, claim: Claim) -> Result<SyncEnd, Problem> {
-        self.world().point("sync.claimed").await;
+        self.world().point(Point::SyncClaimed).await;
         let result = self.sync_object(&claim).await;
         let end = match result {
             Ok(end) => end,
@@ -139,7 +140,7 @@ impl Engine {
         self.check_account().await?;
         let context = self.load_context(claim, provider_customer).await?;
         let fetched = self.fetch(provider_customer, &context, claim.thorough).await?;
-        self.world().point("sync.fetched").await;
+        self.world().point(Point::SyncFetched).await;
         self.apply(claim, provider_customer, context, fetched).await
     }
 
@@ -176,6 +177,7 @@ impl Engine {
                 })
             })
             .await?;
+        self.world().point(Point::SyncFailed).await;
         if end == SyncEnd::Parked {
             telemetry::alert("parked");
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use quittance_domain::{Catalog, CustomerId, Timestamp};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::problem::Problem;
-use quittance_engine::world::Waiting;
+use quittance_engine::world::{Point, Waiting};
 use quittance_engine::{Engine, Settings, World};
 use quittance_sandbox::{
     CheckoutOutcome, Delivery, DeliveryOutcome, DeliveryPolicy, Sandbox, SandboxConfig, WebhookTarget,
@@ -33,7 +33,7 @@ pub struct TestWorld {
     sandbox: Arc<Sandbox>,
     slept_ms: AtomicI64,
     drawn: AtomicU64,
-    gates: Mutex<HashMap<&'static str, Gate>>,
+    gates: Mutex<HashMap<Point, Gate>>,
 }
 
 /// Stops whoever reaches a point until it is opened.
@@ -56,8 +56,8 @@ impl Gate {
 }
 
 impl TestWorld {
-    fn gate(&self, name: &str) -> Option<Gate> {
-        self.gates.lock().unwrap().get(name).cloned()
+    fn gate(&self, point: Point) -> Option<Gate> {
+        self.gates.lock().unwrap().get(&point).cloned()
     }
 }
 
@@ -75,6 +75,10 @@ impl World for TestWorld {
         })
     }
 
+    fn limit(&self, ms: u64) -> Waiting<'_> {
+        Box::pin(tokio::time::sleep(std::time::Duration::from_millis(ms)))
+    }
+
     fn random(&self) -> [u8; 16] {
         let n = self.drawn.fetch_add(1, Ordering::SeqCst);
         let mut bytes = [0; 16];
@@ -85,13 +89,17 @@ impl World for TestWorld {
         bytes
     }
 
-    fn point(&self, name: &'static str) -> Waiting<'_> {
+    fn point(&self, point: Point) -> Waiting<'_> {
         Box::pin(async move {
-            if let Some(gate) = self.gate(name) {
+            if let Some(gate) = self.gate(point) {
                 gate.reached.add_permits(1);
                 gate.open.acquire().await.unwrap().forget();
             }
         })
+    }
+
+    fn spawn(&self, task: Waiting<'static>) {
+        tokio::spawn(task);
     }
 }
 
@@ -416,14 +424,14 @@ impl House {
     }
 
     /// Holds whoever reaches a named point.
-    pub fn hold_point(&self, name: &'static str) -> Gate {
+    pub fn hold_point(&self, point: Point) -> Gate {
         let gate = Gate { reached: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) };
-        self.world.gates.lock().unwrap().insert(name, gate.clone());
+        self.world.gates.lock().unwrap().insert(point, gate.clone());
         gate
     }
 
-    pub fn release_point(&self, name: &'static str) {
-        self.world.gates.lock().unwrap().remove(name);
+    pub fn release_point(&self, point: Point) {
+        self.world.gates.lock().unwrap().remove(&point);
     }
 
     /// Claims what is due and picks the one of a customer; the others keep their lease until it runs out.

@@ -5,6 +5,7 @@ use quittance_domain::Access;
 use quittance_engine::ProblemCode;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::{CancelAt, PortalStart};
+use quittance_engine::world::Point;
 use quittance_sandbox::DeliveryOutcome;
 use quittance_store::customers::CustomerPatch;
 use quittance_store::inbox::Accepted;
@@ -53,8 +54,10 @@ async fn b5_parallel_duplicates_of_a_failed_payment_tell_the_customer_once() {
 async fn b6_a_crash_at_any_point_repeats_no_effect_and_loses_none() {
     on_each(|h| {
         Box::pin(async move {
-            for point in ["sync.claimed", "sync.fetched", "apply.before_commit", "apply.after_commit"] {
-                let id = format!("ada-{}", point.replace('.', "-"));
+            for point in
+                [Point::SyncClaimed, Point::SyncFetched, Point::ApplyBeforeCommit, Point::ApplyAfterCommit]
+            {
+                let id = format!("ada-{}", point.as_str().replace('.', "-"));
                 let (_, events) = failed_renewal(h, &id).await;
                 for delivery in &events {
                     h.hand_in(delivery).await.unwrap();
@@ -69,7 +72,7 @@ async fn b6_a_crash_at_any_point_repeats_no_effect_and_loses_none() {
                 dying.abort();
                 assert!(dying.await.unwrap_err().is_cancelled());
                 h.release_point(point);
-                let told = usize::from(point == "apply.after_commit");
+                let told = usize::from(point == Point::ApplyAfterCommit);
                 assert_eq!(notices(h, &id).await.len(), told, "{point}: all of it or nothing");
                 h.pass_ms(h.engine.settings().retry.lease_ms + 1_000);
                 h.another_engine().await.drain().await.unwrap();
@@ -87,7 +90,7 @@ async fn b6_a_crash_at_any_point_repeats_no_effect_and_loses_none() {
 async fn b6_a_crash_inside_the_request_is_mended_by_the_next_delivery() {
     on_each(|h| {
         Box::pin(async move {
-            for (point, stored) in [("inbox.before_commit", false), ("inbox.after_commit", true)] {
+            for (point, stored) in [(Point::InboxBeforeCommit, false), (Point::InboxAfterCommit, true)] {
                 let id = format!("ada-{stored}");
                 let row = h.open(&pro(&id)).await;
                 h.settle().await;

@@ -3,6 +3,7 @@
 use quittance_domain::access::Standing;
 use quittance_domain::checkout::CheckoutState;
 use quittance_engine::ProblemCode;
+use quittance_engine::world::Point;
 use quittance_store::inbox::Accepted;
 
 use crate::house::{DAY, Trouble, on_each, pro};
@@ -214,12 +215,12 @@ async fn e10_paid_is_allowed_at_once_however_often_it_was_denied() {
             assert!(!h.allowed("ada", "article:full").await, "paid, and nobody has told us");
             h.deliver().await;
             h.pass_ms(1_000);
-            let gate = h.hold_point("apply.before_commit");
+            let gate = h.hold_point(Point::ApplyBeforeCommit);
             let (engine, claim) = (h.engine.clone(), h.claim_customer().await);
             let running = tokio::spawn(async move { engine.sync(claim).await.unwrap() });
             gate.reached().await;
             assert!(!h.allowed("ada", "article:full").await, "during");
-            h.release_point("apply.before_commit");
+            h.release_point(Point::ApplyBeforeCommit);
             gate.open();
             assert_eq!(running.await.unwrap(), quittance_engine::sync::SyncEnd::Done);
             assert!(h.allowed("ada", "article:full").await, "after");

@@ -2,6 +2,7 @@
 
 use quittance_engine::api_keys::{Caller, KeyScope};
 use quittance_engine::grants::NewGrant;
+use quittance_engine::world::Point;
 use quittance_store::customers::CustomerPatch;
 
 use crate::house::{customer, on_each};
@@ -67,12 +68,12 @@ async fn an_answer_is_right_from_the_very_commit_on() {
             h.provider("DELETE", &format!("/v1/subscriptions/{id}"), "");
             h.deliver().await;
             h.pass_ms(1_000);
-            let gate = h.hold_point("apply.after_commit");
+            let gate = h.hold_point(Point::ApplyAfterCommit);
             let (engine, claim) = (h.engine.clone(), h.claim_customer().await);
             let syncing = tokio::spawn(async move { engine.sync(claim).await.unwrap() });
             gate.reached().await;
             assert!(!h.allowed("ada", "article:full").await);
-            h.release_point("apply.after_commit");
+            h.release_point(Point::ApplyAfterCommit);
             gate.open();
             syncing.await.unwrap();
             assert!(!h.allowed("ada", "article:full").await);

@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use quittance_domain::checkout::CheckoutState;
 use quittance_engine::ProblemCode;
+use quittance_engine::world::Point;
 use quittance_sandbox::DeliveryOutcome;
 
 use crate::house::{House, Trouble, on_each, pro};
@@ -51,11 +52,11 @@ async fn a5_a_change_during_a_sync_is_synced_again() {
             h.provider("POST", &format!("/v1/subscriptions/{subscription}"), "metadata[note]=1");
             h.deliver().await;
             h.pass_ms(1_000);
-            let gate = h.hold_point("sync.fetched");
+            let gate = h.hold_point(Point::SyncFetched);
             let (engine, claim) = (h.engine.clone(), h.claim_customer().await);
             let first = tokio::spawn(async move { engine.sync(claim).await.unwrap() });
             gate.reached().await;
-            h.release_point("sync.fetched");
+            h.release_point(Point::SyncFetched);
             h.provider("DELETE", &format!("/v1/subscriptions/{subscription}"), "");
             h.deliver().await;
             gate.open();
@@ -282,8 +283,10 @@ async fn e9_after_a_day_a_lost_answer_is_looked_up_and_not_sent_again() {
 async fn a3_e1_a_dead_worker_loses_nothing() {
     on_each(|h| {
         Box::pin(async move {
-            for point in ["sync.claimed", "sync.fetched", "apply.before_commit", "apply.after_commit"] {
-                let id = format!("ada-{}", point.replace('.', "-"));
+            for point in
+                [Point::SyncClaimed, Point::SyncFetched, Point::ApplyBeforeCommit, Point::ApplyAfterCommit]
+            {
+                let id = format!("ada-{}", point.as_str().replace('.', "-"));
                 let row = h.open(&pro(&id)).await;
                 h.settle().await;
                 h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
@@ -314,13 +317,13 @@ async fn a3_e1_a_dead_worker_loses_nothing() {
 async fn a18_a_command_that_dies_after_sending_is_not_done_twice() {
     on_each(|h| {
         Box::pin(async move {
-            let gate = h.hold_point("command.answered");
+            let gate = h.hold_point(Point::CommandAnswered);
             let engine = h.engine.clone();
             let dying = tokio::spawn(async move { engine.open_checkout(&pro("ada")).await });
             gate.reached().await;
             dying.abort();
             assert!(dying.await.unwrap_err().is_cancelled());
-            h.release_point("command.answered");
+            h.release_point(Point::CommandAnswered);
             h.pass_ms(120_000);
             let row = h.open(&pro("ada")).await;
             assert!(row.session.is_some());

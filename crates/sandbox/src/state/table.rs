@@ -127,6 +127,11 @@ impl<T: Stored> Table<T> {
         self.rows.values().next()
     }
 
+    /// How many objects there have been, removed ones included.
+    pub(crate) fn made(&self) -> u64 {
+        self.next
+    }
+
     /// How many objects there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()

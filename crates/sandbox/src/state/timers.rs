@@ -62,6 +62,11 @@ impl Timers {
         self.next += 1;
     }
 
+    /// When the first one falls due, in unix seconds.
+    pub(crate) fn next(&self) -> Option<i64> {
+        self.queue.keys().next().map(|(at, _)| *at)
+    }
+
     /// Takes the next timer that is due.
     pub(crate) fn take_due(&mut self, now: i64) -> Option<(i64, Timer)> {
         let entry = self.queue.first_entry()?;

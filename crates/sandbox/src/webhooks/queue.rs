@@ -198,6 +198,12 @@ impl World {
         }
     }
 
+    /// When the next delivery is due that nobody has taken.
+    pub(crate) fn next_delivery(&self) -> Option<i64> {
+        let waiting = |queued: &&Queued| !queued.in_flight && (queued.by_hand || !self.policy.paused);
+        self.deliveries.iter().filter(waiting).map(|queued| queued.due).min()
+    }
+
     /// When the next attempt to deliver an event to an endpoint is due.
     pub(crate) fn next_attempt(&self, event: &str, endpoint: &str) -> Option<i64> {
         self.deliveries

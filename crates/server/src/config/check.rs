@@ -181,6 +181,7 @@ fn settings(
         cached_customers: config.api.cached_customers,
         idempotency_kept_ms: config.api.idempotency_kept_h.saturating_mul(60 * MINUTE_MS),
         public_url: public_url(config, stripe.livemode)?,
+        look_ms: Settings::default().look_ms,
     })
 }
 

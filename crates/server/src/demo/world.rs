@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use quittance_domain::Timestamp;
 use quittance_domain::digest::digest;
 use quittance_engine::World;
-use quittance_engine::world::Waiting;
+use quittance_engine::world::{Point, Waiting};
 use quittance_sandbox::Sandbox;
 use quittance_stripe::http::{
     Exchange, HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind,
@@ -50,6 +51,11 @@ impl World for DemoWorld {
         })
     }
 
+    fn limit(&self, ms: u64) -> Waiting<'_> {
+        // What it limits runs in real time.
+        Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
+    }
+
     fn random(&self) -> [u8; 16] {
         let number = self.drawn.fetch_add(1, Ordering::SeqCst).to_string();
         let mut bytes = [0; 16];
@@ -59,8 +65,12 @@ impl World for DemoWorld {
         bytes
     }
 
-    fn point(&self, _name: &'static str) -> Waiting<'_> {
+    fn point(&self, _point: Point) -> Waiting<'_> {
         Box::pin(std::future::ready(()))
+    }
+
+    fn spawn(&self, task: Waiting<'static>) {
+        tokio::spawn(task);
     }
 }
 

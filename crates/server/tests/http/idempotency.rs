@@ -1,6 +1,7 @@
 //! Idempotency-Key: one effect and the same answer, under concurrency, loss and hang-ups (I8).
 
 use axum::http::Method;
+use quittance_engine::world::Point;
 use serde_json::json;
 
 use crate::client::{ADMIN, ALL, App, WRITE};
@@ -109,7 +110,7 @@ async fn while_the_first_runs_the_second_waits_outside() {
     on_each(|h: &House| {
         Box::pin(async move {
             let app = App::live(h).await;
-            let gate = h.hold_point("checkout.decided");
+            let gate = h.hold_point(Point::CheckoutDecided);
             let open = || {
                 let wish = json!({ "customer": "ada", "plan": "pro" });
                 app.post("/v1/checkouts").once("k-1").json(&wish)
@@ -119,7 +120,7 @@ async fn while_the_first_runs_the_second_waits_outside() {
             let second = open().send().await;
             second.problem(409, "idempotency_in_flight");
             assert_eq!(second.header("retry-after"), "1");
-            h.release_point("checkout.decided");
+            h.release_point(Point::CheckoutDecided);
             gate.open();
             let first = first.await.unwrap().ok();
             let third = open().send().await;
@@ -135,7 +136,7 @@ async fn a_caller_who_hangs_up_changes_nothing() {
     on_each(|h: &House| {
         Box::pin(async move {
             let app = App::live(h).await;
-            let gate = h.hold_point("checkout.decided");
+            let gate = h.hold_point(Point::CheckoutDecided);
             let open = || {
                 let wish = json!({ "customer": "ada", "plan": "pro" });
                 app.post("/v1/checkouts").once("k-1").json(&wish)
@@ -144,7 +145,7 @@ async fn a_caller_who_hangs_up_changes_nothing() {
             gate.reached().await;
             first.abort();
             assert!(first.await.is_err());
-            h.release_point("checkout.decided");
+            h.release_point(Point::CheckoutDecided);
             gate.open();
             let mut answer = open().send().await;
             for _ in 0..500 {

@@ -1,0 +1,665 @@
+//! The checkers: after every step what must always hold, and after the faults what must hold in the end. Each names
+//! its invariant (`I1` to `I10` of the architecture document).
+//!
+//! The provider's own ledger is the oracle. The rules of access are written down here a second time, from the table in
+//! the documentation, so that the product and its checker cannot be wrong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::FutureExt as _;
+use quittance_domain::access::{OnMoneyBack, Standing};
+use quittance_domain::catalog::Interval;
+use quittance_domain::checkout::CheckoutState;
+use quittance_domain::subscription::Subscription;
+use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
+use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
+use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
+use quittance_store::inbox::EventRow;
+use quittance_store::mirror::SubscriptionRow;
+use quittance_store::{Db, Tx, aggregates, checkouts, commands, customers, inbox, mirror, outbox};
+
+use crate::actors::buyer_id;
+use crate::sim::{Sim, Violation, database_options};
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Events that the provider made.
+    pub events: u64,
+    /// Webhooks that it sent.
+    pub deliveries: u64,
+    /// Calls that it answered.
+    pub provider_calls: u64,
+    /// Subscriptions that buyers bought.
+    pub subscriptions: u64,
+    /// Payments that it took.
+    pub payments: u64,
+    /// Second subscriptions that were cancelled by us.
+    pub duplicates: u64,
+}
+
+/// What a mirrored subscription and the provider's must have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shape {
+    status: String,
+    items: Vec<(String, i64)>,
+    period_end: i64,
+    cancel_at_period_end: bool,
+    cancel_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+/// One state that a subscription had at the provider.
+#[derive(Debug, Clone)]
+struct Version {
+    shape: Shape,
+    /// When its oldest open invoice became due.
+    failing_since: Option<i64>,
+}
+
+/// What is known of a price at the provider.
+#[derive(Debug, Clone)]
+struct Sold {
+    plan: String,
+    group: String,
+}
+
+/// What the checkers know.
+pub struct Record {
+    /// What the run did.
+    pub figures: Figures,
+    /// Events that were acknowledged.
+    pub acknowledged: BTreeSet<String>,
+    /// Forgeries that were sent.
+    pub forged: BTreeSet<String>,
+    /// Events that never reach anybody by webhook.
+    pub unreachable: BTreeSet<String>,
+    prices: BTreeMap<String, Sold>,
+    features: Vec<String>,
+    auditor: Option<Db>,
+    versions: BTreeMap<String, Vec<Version>>,
+    mirrored: BTreeMap<String, usize>,
+    customer_versions: BTreeMap<String, i64>,
+    seen_writes: u64,
+    first: Option<Violation>,
+}
+
+fn scope() -> String {
+    Scope::own(Provider::Stripe, Mode::Test).to_string()
+}
+
+fn seconds(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::seconds)
+}
+
+impl Shape {
+    fn of_provider(found: &LedgerSubscription) -> Self {
+        let mut items = found.items.clone();
+        items.sort();
+        Self {
+            status: found.status.clone(),
+            items,
+            period_end: found.current_period_end,
+            cancel_at_period_end: found.cancel_at_period_end,
+            cancel_at: found.cancel_at,
+            ended_at: found.ended_at,
+        }
+    }
+
+    fn of_mirror(found: &Subscription) -> Self {
+        let facts = &found.facts;
+        let mut items: Vec<_> = facts.items.iter().map(|i| (i.price.clone(), i.quantity)).collect();
+        items.sort();
+        Self {
+            status: facts.status.as_str().to_owned(),
+            items,
+            period_end: seconds(facts.period_end()).unwrap_or(0),
+            cancel_at_period_end: facts.cancel_at_period_end,
+            cancel_at: seconds(facts.cancel_at),
+            ended_at: seconds(facts.ended_at),
+        }
+    }
+}
+
+/// When the oldest open invoice of a subscription became due, in seconds since the Unix epoch.
+fn failing_since(invoices: &[LedgerInvoice], subscription: &str) -> Option<i64> {
+    let open =
+        invoices.iter().filter(|i| i.status == "open" && i.subscription.as_deref() == Some(subscription));
+    open.map(|i| i.finalized_at.unwrap_or(i.created)).min()
+}
+
+/// Whether what a subscription's newest invoice was paid with has come back, by the policy.
+fn money_came_back(customer: &CustomerLedger, invoice: Option<&str>, policy: &AccessPolicy) -> bool {
+    customer
+        .charges
+        .iter()
+        .filter(|c| c.paid && c.invoice.is_some() && c.invoice.as_deref() == invoice)
+        .any(|c| payment_came_back(customer, &c.id, policy))
+}
+
+fn payment_came_back(customer: &CustomerLedger, charge: &str, policy: &AccessPolicy) -> bool {
+    let Some(found) = customer.charges.iter().find(|c| c.id == charge) else { return false };
+    let disputed = customer.disputes.iter().any(|d| d.charge == charge && stands(&d.status));
+    let refunded = found.amount > 0 && found.amount_refunded >= found.amount;
+    disputed && policy.on_dispute == OnMoneyBack::Revoke
+        || !disputed && refunded && policy.on_refund == OnMoneyBack::Revoke
+}
+
+/// Whether a dispute holds the money: open or lost, and no mere inquiry.
+fn stands(status: &str) -> bool {
+    !matches!(
+        status,
+        "won" | "warning_needs_response" | "warning_under_review" | "warning_closed" | "prevented"
+    )
+}
+
+/// The table of access, once more, on the provider's own words.
+fn provider_grants(
+    customer: &CustomerLedger,
+    found: &LedgerSubscription,
+    policy: &AccessPolicy,
+    now_s: i64,
+) -> bool {
+    if money_came_back(customer, found.latest_invoice.as_deref(), policy) {
+        return false;
+    }
+    let planned = found.cancel_at.or(found.cancel_at_period_end.then_some(found.current_period_end));
+    match found.status.as_str() {
+        "trialing" | "active" => match planned {
+            Some(end) => now_s < end,
+            // Within the period, or the slack after it in which a renewal may be on its way.
+            None => now_s < found.current_period_end + i64::from(policy.renewal_slack_hours) * 3_600,
+        },
+        "past_due" => failing_since(&customer.invoices, &found.id)
+            .is_some_and(|since| now_s < since + i64::from(policy.grace_days) * 86_400),
+        "canceled" if policy.canceled_keeps_paid_period => {
+            let paid = customer
+                .invoices
+                .iter()
+                .any(|i| Some(&i.id) == found.latest_invoice.as_ref() && i.status == "paid");
+            paid && now_s < found.current_period_end
+        }
+        _ => false,
+    }
+}
+
+impl Record {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(catalog: &Catalog) -> Self {
+        let features = catalog.features().iter().map(|feature| feature.key.to_string()).collect();
+        Self {
+            figures: Figures::default(),
+            acknowledged: BTreeSet::new(),
+            forged: BTreeSet::new(),
+            unreachable: BTreeSet::new(),
+            prices: BTreeMap::new(),
+            features,
+            auditor: None,
+            versions: BTreeMap::new(),
+            mirrored: BTreeMap::new(),
+            customer_versions: BTreeMap::new(),
+            seen_writes: 0,
+            first: None,
+        }
+    }
+
+    /// Notes a broken invariant; the first one counts.
+    pub fn violation(&mut self, invariant: &'static str, detail: impl Into<String>) {
+        self.first.get_or_insert_with(|| Violation { invariant, detail: detail.into() });
+    }
+
+    /// The first broken invariant.
+    #[must_use]
+    pub fn broken(&self) -> Option<&Violation> {
+        self.first.as_ref()
+    }
+
+    /// Lets go of the database.
+    pub fn close(&mut self) {
+        self.auditor = None;
+    }
+
+    /// Reads the database as it is, past all nodes and without trouble.
+    fn read<T: Send + 'static>(
+        &mut self,
+        sim: &Sim,
+        f: impl Fn(&mut dyn Tx) -> quittance_store::Result<T> + Send + Sync + 'static,
+    ) -> Option<T> {
+        if self.auditor.is_none() {
+            match Db::open(&sim.mount.url(), database_options()).now_or_never()? {
+                Ok(db) => self.auditor = Some(db),
+                Err(error) => {
+                    self.violation("I1", format!("the database cannot be opened: {error}"));
+                    return None;
+                }
+            }
+        }
+        let read = self.auditor.as_ref()?.read("auditor", f).now_or_never()?;
+        match read {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.violation("I1", format!("the database cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn learn_prices(&mut self, sim: &Sim) {
+        if !self.prices.is_empty() {
+            return;
+        }
+        let listed = sim.dashboard("GET", "/v1/prices", "limit=100").value();
+        let text = |value: &serde_json::Value, key: &str| {
+            value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        for price in listed.get("data").and_then(serde_json::Value::as_array).into_iter().flatten() {
+            let (id, lookup) = (text(price, "id"), text(price, "lookup_key"));
+            if let Some(plan) = sim.catalog.plan_of_price(&id, Some(&lookup)) {
+                self.prices.insert(id, Sold { plan: plan.key.to_string(), group: plan.group.to_string() });
+            }
+        }
+    }
+
+    /// The provider has changed: keep its states, and look at what it must never come to by us.
+    pub fn provider_changed(&mut self, sim: &Sim) {
+        self.learn_prices(sim);
+        let ledger = sim.sandbox.ledger();
+        for customer in &ledger.customers {
+            for found in &customer.subscriptions {
+                let version = Version {
+                    shape: Shape::of_provider(found),
+                    failing_since: failing_since(&customer.invoices, &found.id),
+                };
+                let all = self.versions.entry(found.id.clone()).or_default();
+                if all.last().is_none_or(|last| {
+                    last.shape != version.shape || last.failing_since != version.failing_since
+                }) {
+                    all.push(version);
+                }
+            }
+        }
+        self.one_customer_each(&ledger);
+        self.one_open_session_each(&ledger);
+    }
+
+    fn one_customer_each(&mut self, ledger: &Ledger) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for customer in &ledger.customers {
+            let Some(ours) = customer.metadata.get("quittance_customer") else { continue };
+            if let Some(first) = seen.insert(ours, &customer.customer) {
+                let detail = format!("{ours} is {first} and {} at the provider", customer.customer);
+                self.first.get_or_insert(Violation { invariant: "I2", detail });
+            }
+        }
+    }
+
+    fn one_open_session_each(&mut self, ledger: &Ledger) {
+        for customer in &ledger.customers {
+            let mut open: BTreeMap<&str, &str> = BTreeMap::new();
+            let mut made: BTreeMap<&str, &str> = BTreeMap::new();
+            for session in &customer.sessions {
+                if let Some(checkout) = session.metadata.get("quittance_checkout")
+                    && let Some(first) = made.insert(checkout, &session.id)
+                {
+                    let detail = format!("{checkout} has the sessions {first} and {}", session.id);
+                    self.first.get_or_insert(Violation { invariant: "I2", detail });
+                }
+                if session.status != "open" {
+                    continue;
+                }
+                for group in
+                    session.prices.iter().filter_map(|price| self.prices.get(price)).map(|s| &s.group)
+                {
+                    if let Some(first) = open.insert(group, &session.id) {
+                        let detail = format!("{first} and {} can both be paid for {group}", session.id);
+                        self.first.get_or_insert(Violation { invariant: "I7", detail });
+                    }
+                }
+            }
+        }
+    }
+
+    /// After a commit: what is mirrored is something that the provider said, never older than what was mirrored before,
+    /// and its standing is what the policy makes of it.
+    pub fn database_changed(&mut self, sim: &Sim) {
+        let writes = sim.mount.disk.writes();
+        if writes == self.seen_writes {
+            return;
+        }
+        self.seen_writes = writes;
+        for index in 0..sim.plan.buyers {
+            let id = buyer_id(index);
+            let known = self.customer_versions.get(&id).copied();
+            let read = self.read(sim, move |tx| {
+                let version = customers::get(tx, &id)?.map(|row| row.version);
+                match version {
+                    Some(version) if Some(version) != known => {
+                        Ok(Some((version, mirror::subscriptions_of_customer(tx, &id)?)))
+                    }
+                    Some(_) | None => Ok(None),
+                }
+            });
+            let Some(Some((version, rows))) = read else { continue };
+            self.customer_versions.insert(buyer_id(index), version);
+            for row in &rows {
+                self.mirrored_row(sim, row);
+            }
+        }
+    }
+
+    fn mirrored_row(&mut self, sim: &Sim, row: &SubscriptionRow) {
+        let subscription = &row.subscription;
+        let id = &subscription.facts.id;
+        let shape = Shape::of_mirror(subscription);
+        let versions = self.versions.get(id).map_or(&[][..], Vec::as_slice);
+        let Some(found) = versions.iter().rposition(|version| version.shape == shape) else {
+            return self.violation("I3", format!("{id} is mirrored as it never was: {shape:?}"));
+        };
+        let before = self.mirrored.get(id).copied().unwrap_or(0);
+        if found < before {
+            let detail = format!("{id} went back from state {before} to state {found}: {shape:?}");
+            return self.violation("I4", detail);
+        }
+        // The provider may be asked for the subscription and for its open invoices at two moments.
+        let anchors: Vec<i64> =
+            versions.iter().skip(before).filter_map(|version| version.failing_since).collect();
+        self.mirrored.insert(id.clone(), found);
+        self.standing(sim, subscription, &anchors);
+    }
+
+    /// A standing ends where the policy says, whenever it was looked at.
+    fn standing(&mut self, sim: &Sim, subscription: &Subscription, anchors: &[i64]) {
+        let policy = &sim.plan.settings.access;
+        let facts = &subscription.facts;
+        let slack = i64::from(policy.renewal_slack_hours) * HOUR_MS;
+        let latest_clock = sim.scheduler.now_ms() + 120 * SECOND_MS;
+        let wrong = match (facts.status.as_str(), subscription.standing) {
+            (_, Standing::Revoked | Standing::Pending) => None,
+            ("trialing" | "active", Standing::Granted { until: Some(until) }) => {
+                let planned = facts.cancel_at.or(facts.period_end().filter(|_| facts.cancel_at_period_end));
+                let most = match planned {
+                    Some(end) => end.ms(),
+                    None => facts.period_end().map_or(0, Timestamp::ms).max(latest_clock) + slack,
+                };
+                (until.ms() > most).then_some("lasts too long")
+            }
+            ("past_due", Standing::Grace { since, until }) => {
+                let fixed = since.plus_ms(i64::from(policy.grace_days) * DAY_MS);
+                let anchored = anchors.is_empty() || anchors.iter().any(|anchor| since.seconds() <= *anchor);
+                (until != fixed || !anchored).then_some("is not anchored at the failure")
+            }
+            ("canceled", Standing::Granted { until: Some(until) }) if policy.canceled_keeps_paid_period => {
+                (Some(until) != facts.period_end()).then_some("does not end with the period")
+            }
+            (_, Standing::Granted { .. } | Standing::Grace { .. }) => Some("is given for nothing"),
+        };
+        if let Some(wrong) = wrong {
+            let detail =
+                format!("{} ({}): {:?} {wrong}", facts.id, facts.status.as_str(), subscription.standing);
+            self.violation("I5", detail);
+        }
+    }
+
+    /// When nobody has anything to do: what the nodes answer is what the database says at this moment.
+    pub fn memory(&mut self, sim: &Sim) {
+        for (node, engine) in sim.engines() {
+            let now = sim.now_of(node);
+            for index in 0..sim.plan.buyers {
+                let id = buyer_id(index);
+                let (key, catalog) = (id.clone(), sim.catalog.clone());
+                let Some(held) = engine.held_in_memory(&id) else { continue };
+                let loaded =
+                    self.read(sim, move |tx| quittance_engine::entitlements::load(tx, &key, &catalog));
+                let Some(Some(stored)) = loaded else { continue };
+                for feature in &self.features.clone() {
+                    let said = quittance_engine::entitlements::answer(&held.holdings, feature, now);
+                    let true_now = quittance_engine::entitlements::answer(&stored.holdings, feature, now);
+                    if said != true_now {
+                        let detail = format!(
+                            "node {node} answers {id} {feature}: {said:?}, the database {true_now:?}"
+                        );
+                        self.violation("I5", detail);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether anything is left to do.
+    pub fn is_at_rest(&mut self, sim: &Sim) -> bool {
+        let read = self.read(sim, |tx| {
+            Ok((aggregates::backlog(tx)?, commands::next_due(tx)?, commands::parked(tx, 1)?.len()))
+        });
+        let waiting = sim.sandbox.undelivered();
+        read.is_some_and(|(backlog, due, parked)| {
+            backlog.dirty == 0 && backlog.parked == 0 && due.is_none() && parked == 0 && waiting == 0
+        })
+    }
+
+    /// What is left to do, for a report.
+    pub fn what_is_left(&mut self, sim: &Sim) -> String {
+        let read = self.read(sim, |tx| {
+            Ok((
+                aggregates::backlog(tx)?,
+                commands::next_due(tx)?,
+                commands::parked(tx, 10)?,
+                aggregates::parked(tx, 10)?,
+            ))
+        });
+        format!("{read:?}, {} webhooks to deliver", sim.sandbox.undelivered())
+    }
+
+    /// After faults have stopped and all is done: everything must agree.
+    pub fn in_the_end(&mut self, sim: &Sim) {
+        let ledger = sim.sandbox.ledger();
+        self.inbox_is_whole(sim);
+        self.nothing_twice(sim);
+        for index in 0..sim.plan.buyers {
+            let id = buyer_id(index);
+            let ours: Vec<&CustomerLedger> = ledger
+                .customers
+                .iter()
+                .filter(|c| c.metadata.get("quittance_customer") == Some(&id))
+                .collect();
+            for customer in ours {
+                self.mirror_is_true(sim, &id, customer);
+                self.one_live_each(customer);
+                self.access_is_true(sim, &id, customer);
+            }
+        }
+        for customer in &ledger.customers {
+            self.figures.subscriptions += customer.subscriptions.len() as u64;
+            self.figures.payments += customer.charges.iter().filter(|c| c.paid).count() as u64;
+            self.figures.duplicates +=
+                customer.subscriptions.iter().filter(|s| mended(s).is_some()).count() as u64;
+        }
+        self.figures.provider_calls = sim.sandbox.provider_calls().values().sum();
+        self.figures.events = sim.sandbox.events_made();
+    }
+
+    fn inbox_is_whole(&mut self, sim: &Sim) {
+        let mut stored: BTreeMap<String, EventRow> = BTreeMap::new();
+        let mut cursor = i64::MAX;
+        loop {
+            let Some(page) = self.read(sim, move |tx| inbox::list(tx, cursor, None, 500)) else { return };
+            let Some(last) = page.last() else { break };
+            cursor = last.seq;
+            for row in page {
+                let id = row.event_id.clone();
+                if stored.insert(id.clone(), row).is_some() {
+                    self.violation("I2", format!("{id} is in the inbox twice"));
+                }
+            }
+        }
+        for id in self.acknowledged.clone() {
+            match stored.get(&id) {
+                None => self.violation("I1", format!("{id} was acknowledged and is not stored")),
+                Some(row) if !row.processed => {
+                    self.violation(
+                        "I1",
+                        format!("{id} was acknowledged and never synced ({})", row.aggregate),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(id) = self.forged.clone().iter().find(|id| stored.contains_key(*id)) {
+            self.violation("I9", format!("the forgery {id} is in the inbox"));
+        }
+    }
+
+    fn nothing_twice(&mut self, sim: &Sim) {
+        for index in 0..sim.plan.buyers {
+            let id = buyer_id(index);
+            let Some(notices) = self.read(sim, move |tx| outbox::notices(tx, &id, 10_000)) else { return };
+            let mut seen = BTreeSet::new();
+            for notice in notices {
+                let key = (notice.kind.clone(), notice.object.clone(), notice.occurrence.clone());
+                if !seen.insert(key) {
+                    let detail =
+                        format!("{} of {} ({}) is told twice", notice.kind, notice.object, notice.occurrence);
+                    self.violation("I2", detail);
+                }
+            }
+        }
+    }
+
+    fn mirror_is_true(&mut self, sim: &Sim, id: &str, customer: &CustomerLedger) {
+        let key = id.to_owned();
+        let read = self.read(sim, move |tx| {
+            let scope = scope();
+            Ok((
+                mirror::subscriptions_of_customer(tx, &key)?,
+                mirror::purchases_of_customer(tx, &key)?,
+                checkouts::of_customer(tx, &key, &scope, 10_000)?,
+            ))
+        });
+        let Some((rows, purchases, opened)) = read else { return };
+        for found in &customer.subscriptions {
+            let wanted = Shape::of_provider(found);
+            let row = rows.iter().find(|row| row.subscription.facts.id == found.id);
+            match row.map(|row| Shape::of_mirror(&row.subscription)) {
+                None => self.violation("I3", format!("{} of {id} is not mirrored", found.id)),
+                Some(shape) if shape != wanted => {
+                    self.violation("I3", format!("{} is mirrored as {shape:?} and is {wanted:?}", found.id));
+                }
+                Some(_) => {}
+            }
+        }
+        for session in &customer.sessions {
+            let Some(ours) = opened.iter().find(|c| c.session.as_deref() == Some(session.id.as_str())) else {
+                self.violation("I3", format!("{} was opened and is not known", session.id));
+                continue;
+            };
+            let agree = match (session.status.as_str(), ours.state) {
+                ("open", CheckoutState::Open) | ("complete", CheckoutState::Complete) => true,
+                ("complete", CheckoutState::Processing) => session.payment_status == "unpaid",
+                ("expired", CheckoutState::Expired) => true,
+                _ => false,
+            };
+            if !agree {
+                let detail =
+                    format!("{} is {} and our checkout {:?}", session.id, session.status, ours.state);
+                self.violation("I3", detail);
+            }
+            let once = ours.wish.interval == Interval::Once.as_str();
+            let bought = purchases.iter().any(|p| p.facts.id == session.id && p.facts.paid);
+            if once && session.payment_status == "paid" && !bought {
+                self.violation("I3", format!("{} is paid and not mirrored as a purchase", session.id));
+            }
+        }
+    }
+
+    /// One live subscription for each plan group, and what a second one charged is given back.
+    fn one_live_each(&mut self, customer: &CustomerLedger) {
+        let mut live: BTreeMap<&str, &str> = BTreeMap::new();
+        for found in &customer.subscriptions {
+            let ended = matches!(found.status.as_str(), "canceled" | "incomplete_expired" | "incomplete");
+            let groups = found.items.iter().filter_map(|(price, _)| self.prices.get(price)).map(|s| &s.group);
+            for group in groups.filter(|_| !ended) {
+                if let Some(first) = live.insert(group, &found.id) {
+                    let detail = format!("{first} and {} are both live in {group}", found.id);
+                    self.first.get_or_insert(Violation { invariant: "I7", detail });
+                }
+            }
+        }
+        for found in &customer.subscriptions {
+            let Some(kept) = mended(found) else { continue };
+            let younger = customer.subscriptions.iter().any(|s| s.id == kept && s.created <= found.created);
+            let left: Vec<_> = customer
+                .charges
+                .iter()
+                .filter(|c| c.paid && !c.disputed && c.amount_refunded < c.amount)
+                .filter(|c| {
+                    customer.invoices.iter().any(|i| {
+                        Some(&i.id) == c.invoice.as_ref() && i.subscription.as_ref() == Some(&found.id)
+                    })
+                })
+                .collect();
+            if let Some(charge) = left.first().filter(|_| younger) {
+                let detail = format!(
+                    "{} was cancelled as the second beside {kept}, and {} of {} {} of it were not given back",
+                    found.id,
+                    charge.amount - charge.amount_refunded,
+                    charge.amount,
+                    charge.currency
+                );
+                self.violation("I7", detail);
+            }
+        }
+    }
+
+    fn access_is_true(&mut self, sim: &Sim, id: &str, customer: &CustomerLedger) {
+        let policy = &sim.plan.settings.access;
+        let free = sim.catalog.free_plan();
+        for (node, engine) in sim.engines() {
+            let now = sim.now_of(node);
+            let held = match engine.held(id).now_or_never() {
+                Some(Ok(held)) => held,
+                Some(Err(_)) | None => continue,
+            };
+            for feature in &self.features.clone() {
+                let has = |plan: &str| {
+                    sim.catalog.plan(plan).is_some_and(|plan| plan.features.get(feature).is_some())
+                };
+                let by_subscription = customer.subscriptions.iter().any(|found| {
+                    let plans = found.items.iter().filter_map(|(price, _)| self.prices.get(price));
+                    provider_grants(customer, found, policy, now.seconds())
+                        && plans.into_iter().any(|s| has(&s.plan))
+                });
+                let by_purchase =
+                    customer.sessions.iter().filter(|s| s.payment_status == "paid").any(|session| {
+                        let plans = session.prices.iter().filter_map(|price| self.prices.get(price));
+                        session.once
+                            && plans.into_iter().any(|s| has(&s.plan))
+                            && !session_came_back(customer, session, policy)
+                    });
+                let by_nothing = free.is_some_and(|plan| has(plan.key.as_str()));
+                let wanted = by_subscription || by_purchase || by_nothing;
+                let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+                let said = quittance_engine::entitlements::answer(holdings, feature, now).allowed;
+                if said != wanted {
+                    let detail =
+                        format!("node {node} says {said} for {id} {feature}; by the provider it is {wanted}");
+                    self.violation("I3", detail);
+                }
+            }
+        }
+    }
+}
+
+fn session_came_back(
+    customer: &CustomerLedger,
+    session: &quittance_sandbox::LedgerSession,
+    policy: &AccessPolicy,
+) -> bool {
+    let charges =
+        customer.charges.iter().filter(|c| Some(&c.payment_intent) == session.payment_intent.as_ref());
+    charges.into_iter().any(|c| payment_came_back(customer, &c.id, policy))
+}
+
+/// Which subscription stayed, when we ended this one as a second one beside it.
+fn mended(found: &LedgerSubscription) -> Option<&str> {
+    found.cancellation_comment.as_deref()?.strip_prefix("second subscription beside ")
+}

@@ -1,0 +1,144 @@
+//! What a seed stands for: when and how long, how many nodes and buyers, which settings, which faults.
+
+use std::fmt;
+
+use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use quittance_engine::Settings;
+use quittance_engine::world::Point;
+
+use crate::chance::Chance;
+use crate::faults::{Fault, Rates};
+use crate::trace::moment;
+
+/// Moments at which calendars are odd, in seconds since the Unix epoch, UTC.
+const STARTS: [i64; 8] = [
+    1_769_860_800, // 2026-01-31 12:00, the end of a long month
+    1_772_236_800, // 2026-02-28 00:00, the end of a short one
+    1_774_735_200, // 2026-03-28 22:00, before Europe's clocks go forward
+    1_792_875_600, // 2026-10-24 21:00, before they go back
+    1_798_761_540, // 2026-12-31 23:59
+    1_835_395_200, // 2028-02-29 00:00, a leap day
+    1_835_222_400, // 2028-02-27 00:00
+    1_793_491_199, // 2026-10-31 23:59:59
+];
+
+/// Versions of the API that an endpoint may have been made with; `None` is the account's own.
+const VERSIONS: [Option<&str>; 4] =
+    [None, Some("2026-10-28.endive"), Some("2025-03-31.basil"), Some("2024-06-20")];
+
+/// Everything about a run that its seed decides before it begins.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// When it begins, in milliseconds since the Unix epoch.
+    pub start_ms: i64,
+    /// How long buyers and faults are about, in milliseconds.
+    pub length_ms: i64,
+    /// How many nodes share the database.
+    pub nodes: usize,
+    /// How far each node's clock is off, in milliseconds.
+    pub skews_ms: Vec<i64>,
+    /// How many buyers there are.
+    pub buyers: usize,
+    /// Which version the endpoint's webhooks have.
+    pub api_version: Option<&'static str>,
+    /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
+    pub on_exhaustion: &'static str,
+    /// The operator's choices.
+    pub settings: Settings,
+    /// What goes wrong, and how often.
+    pub rates: Rates,
+    /// The point at which crashes are likeliest.
+    pub favourite: Point,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, "plan");
+        let start_s = STARTS.get(usize::try_from(seed % 8).unwrap_or(0)).copied().unwrap_or(1_769_860_800);
+        let nodes = match chance.below(10) {
+            0..=5 => 1,
+            6..=8 => 2,
+            _ => 3,
+        };
+        let skewed = chance.per_mille(400);
+        let skew =
+            |chance: &mut Chance| if skewed { chance.between(-120 * SECOND_MS, 120 * SECOND_MS) } else { 0 };
+        let days = match chance.below(10) {
+            0..=4 => chance.between(2, 20),
+            5..=8 => chance.between(30, 75),
+            _ => chance.between(100, 400),
+        };
+        let settings = Self::settings(&mut chance, days);
+        Self {
+            seed,
+            start_ms: start_s * SECOND_MS,
+            length_ms: days * DAY_MS,
+            nodes,
+            skews_ms: (0..nodes).map(|_| skew(&mut chance)).collect(),
+            buyers: usize::try_from(chance.between(1, 3)).unwrap_or(1),
+            api_version: chance.pick(&VERSIONS).copied().flatten(),
+            on_exhaustion: chance.pick(&["cancel", "unpaid", "leave"]).copied().unwrap_or("cancel"),
+            settings,
+            rates: Rates::draw(&mut chance),
+            favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
+        }
+    }
+
+    fn settings(chance: &mut Chance, days: i64) -> Settings {
+        let mut settings = Settings {
+            settle_ms: chance.pick(&[0, 150, 150, 2_000]).copied().unwrap_or(150),
+            inbox_queue: chance.pick(&[2, 16, 2_048]).copied().unwrap_or(2_048),
+            sync_concurrency: chance.pick(&[1, 4, 8]).copied().unwrap_or(8),
+            // A long run sweeps less often, so that months stay cheap.
+            sweep_every_ms: HOUR_MS * chance.between(1, 6) * (1 + days / 10),
+            // Others wake a node when they commit: it need not look by itself.
+            look_ms: u64::try_from(6 * HOUR_MS).unwrap_or(u64::MAX),
+            cached_customers: chance.pick(&[1, 10_000]).copied().unwrap_or(10_000),
+            ..Settings::default()
+        };
+        settings.access.grace_days = u32::try_from(chance.between(0, 14)).unwrap_or(7);
+        settings.access.canceled_keeps_paid_period = chance.per_mille(200);
+        settings.retry.lease_ms = chance.pick(&[5 * SECOND_MS, MINUTE_MS]).copied().unwrap_or(MINUTE_MS);
+        settings.retry.max_attempts = u32::try_from(chance.between(3, 20)).unwrap_or(20);
+        settings
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = |ms: i64| ms / HOUR_MS;
+        writeln!(
+            out,
+            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), webhooks of {}, then {}",
+            self.seed,
+            self.length_ms / DAY_MS,
+            moment(self.start_ms),
+            self.nodes,
+            self.skews_ms,
+            self.buyers,
+            self.api_version.unwrap_or("the account's version"),
+            self.on_exhaustion,
+        )?;
+        writeln!(
+            out,
+            "  settle {} ms, lease {} ms, {} tries, queue {}, {} syncs at once, sweep every {} h, grace {} days, {} customers in memory",
+            self.settings.settle_ms,
+            self.settings.retry.lease_ms,
+            self.settings.retry.max_attempts,
+            self.settings.inbox_queue,
+            self.settings.sync_concurrency,
+            hours(self.settings.sweep_every_ms),
+            self.settings.access.grace_days,
+            self.settings.cached_customers,
+        )?;
+        write!(out, "  faults in a thousand:")?;
+        for fault in Fault::ALL.into_iter().filter(|fault| self.rates.of(*fault) > 0) {
+            write!(out, " {} {},", fault.as_str(), self.rates.of(fault))?;
+        }
+        writeln!(out, " crashes mostly at {}", self.favourite)
+    }
+}

@@ -1,0 +1,566 @@
+//! One simulated world: the provider, the disk, the nodes on it, and what binds them.
+//!
+//! Nodes run the shipped engine on the shipped store with the shipped provider client. Only what [`World`] and
+//! [`quittance_stripe::http::Transport`] name is played here.
+
+use std::collections::BTreeMap;
+use std::fmt::Arguments;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use quittance_domain::time::{HOUR_MS, SECOND_MS};
+use quittance_domain::{Catalog, Timestamp};
+use quittance_engine::world::{Point, Waiting};
+use quittance_engine::{Engine, Settings, World};
+use quittance_sandbox::{HttpRequest, HttpResponse, Sandbox, SandboxConfig};
+use quittance_store::{Change, Db, Options};
+use quittance_stripe::client::StripeClient;
+use quittance_stripe::config::StripeConfig;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::chance::Chance;
+use crate::checks::Record;
+use crate::disk::{self, AUDITOR, Casualty, Mount, Process};
+use crate::faults::{Fault, Faults};
+use crate::network::Network;
+use crate::plan::Plan;
+use crate::scheduler::{Owner, Scheduler};
+use crate::trace::Trace;
+
+/// The key of the simulated account.
+pub const SECRET_KEY: &str = "sk_test_simulated";
+const ENDPOINT_URL: &str = "http://127.0.0.1:4242/webhooks/stripe";
+
+/// A broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its number in the design, such as `I4`.
+    pub invariant: &'static str,
+    /// What was expected and what was there.
+    pub detail: String,
+}
+
+/// How often each point was passed, and how often somebody died there.
+pub type Coverage = BTreeMap<Point, (u64, u64)>;
+
+struct Running {
+    life: u64,
+    engine: Engine,
+    db: Db,
+}
+
+#[derive(Default)]
+struct Node {
+    lives: u64,
+    up: Option<Running>,
+}
+
+/// A simulated world.
+pub struct Sim {
+    /// What its seed decided.
+    pub plan: Plan,
+    /// What is sold.
+    pub catalog: Arc<Catalog>,
+    /// Tasks and clock.
+    pub scheduler: Arc<Scheduler>,
+    /// The provider.
+    pub sandbox: Arc<Sandbox>,
+    /// The disk that the nodes share.
+    pub mount: Mount,
+    /// The signing secret of the webhook endpoint.
+    pub endpoint_secret: String,
+    faults: Mutex<Faults>,
+    trace: Mutex<Trace>,
+    record: Mutex<Record>,
+    nodes: Mutex<Vec<Node>>,
+    coverage: Mutex<Coverage>,
+    doomed: Mutex<Vec<(usize, u64, &'static str)>>,
+    resync: broadcast::Sender<Change>,
+    unreachable_until: AtomicI64,
+    provider_changed: AtomicBool,
+    closed: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn process_of(node: usize, life: u64) -> Process {
+    1 + node as u64 + life * 16
+}
+
+/// Options of a simulated node's database: everything in the calling thread.
+#[must_use]
+pub fn database_options() -> Options {
+    Options { inline: true, ..Options::default() }
+}
+
+impl Sim {
+    /// Makes the world of a plan. `mount` holds an empty, migrated database; only the first `most_faults` strike.
+    ///
+    /// # Errors
+    /// When the provider refuses the catalog.
+    pub fn new(
+        plan: Plan,
+        catalog: Arc<Catalog>,
+        mount: Mount,
+        most_faults: u64,
+    ) -> Result<Arc<Self>, String> {
+        let sandbox = Sandbox::new(SandboxConfig {
+            seed: Some(plan.seed),
+            public_url: "http://127.0.0.1:12111".to_owned(),
+            start_time: Some(plan.start_ms / SECOND_MS),
+            ..SandboxConfig::default()
+        });
+        let endpoint_secret = prepare(&sandbox, &catalog, &plan)?;
+        let faults = Faults::new(Chance::new(plan.seed, "faults"), plan.rates, most_faults);
+        let nodes = (0..plan.nodes).map(|_| Node::default()).collect();
+        Ok(Arc::new(Self {
+            scheduler: Scheduler::new(plan.start_ms, Chance::new(plan.seed, "schedule")),
+            sandbox,
+            mount,
+            endpoint_secret,
+            faults: Mutex::new(faults),
+            trace: Mutex::default(),
+            record: Mutex::new(Record::new(&catalog)),
+            nodes: Mutex::new(nodes),
+            coverage: Mutex::default(),
+            doomed: Mutex::default(),
+            resync: broadcast::channel(16).0,
+            unreachable_until: AtomicI64::new(i64::MIN),
+            provider_changed: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
+            plan,
+            catalog,
+        }))
+    }
+
+    /// Adds a line to the trace.
+    pub fn tell(&self, who: &str, what: Arguments<'_>) {
+        lock(&self.trace).line(self.scheduler.now_ms(), who, what);
+    }
+
+    /// The trace so far.
+    pub fn trace(&self) -> MutexGuard<'_, Trace> {
+        lock(&self.trace)
+    }
+
+    /// What the checkers know.
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        lock(&self.record)
+    }
+
+    /// The faults of this run.
+    pub fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    /// Which points were passed.
+    pub fn coverage(&self) -> MutexGuard<'_, Coverage> {
+        lock(&self.coverage)
+    }
+
+    /// Whether a fault strikes here.
+    pub fn strikes(&self, fault: Fault) -> bool {
+        self.faults().strikes(fault, 1)
+    }
+
+    /// A number from `low` to `high` for the details of a fault.
+    pub fn drawn(&self, low: i64, high: i64) -> i64 {
+        self.faults().chance().between(low, high)
+    }
+
+    /// Waits for some simulated milliseconds.
+    pub async fn sleep(&self, ms: i64) {
+        self.scheduler.sleep(u64::try_from(ms).unwrap_or(0)).await;
+    }
+
+    /// Whether buyers and faults are done.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.scheduler.now_ms() >= self.plan.start_ms + self.plan.length_ms
+    }
+
+    /// Runs a task that belongs to no node.
+    pub fn outside(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        self.scheduler.spawn(Owner::Outside, Box::pin(task));
+    }
+
+    /// Asks the provider as a person at its dashboard or another program would: no fault touches it.
+    pub fn dashboard(&self, method: &str, path: &str, form: &str) -> HttpResponse {
+        let answer = self.sandbox.handle(HttpRequest::new(method, path, SECRET_KEY, form));
+        if method != "GET" {
+            self.provider_has_changed();
+        }
+        answer
+    }
+
+    /// Notes that the provider may have changed, for the checkers.
+    pub fn provider_has_changed(&self) {
+        self.provider_changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the provider may have changed since the last call.
+    pub fn take_provider_changed(&self) -> bool {
+        self.provider_changed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Until when the provider cannot be reached.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.scheduler.now_ms() < self.unreachable_until.load(Ordering::Relaxed)
+    }
+
+    /// Makes the provider unreachable for a while.
+    pub fn cut_provider(&self, ms: i64) {
+        self.unreachable_until.store(self.scheduler.now_ms() + ms, Ordering::Relaxed);
+    }
+
+    /// A node's time.
+    #[must_use]
+    pub fn now_of(&self, node: usize) -> Timestamp {
+        let skew = self.plan.skews_ms.get(node).copied().unwrap_or(0);
+        Timestamp::from_ms(self.scheduler.now_ms() + skew)
+    }
+
+    /// The nodes that are up.
+    #[must_use]
+    pub fn engines(&self) -> Vec<(usize, Engine)> {
+        let nodes = lock(&self.nodes);
+        nodes.iter().enumerate().filter_map(|(n, node)| Some((n, node.up.as_ref()?.engine.clone()))).collect()
+    }
+
+    /// Runs a call on some node that is up, and waits for its answer; `None` when the connection is lost.
+    pub async fn call<T, F, Fut>(self: &Arc<Self>, draw: u64, work: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Engine) -> Fut + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let answer = {
+            let nodes = lock(&self.nodes);
+            let up: Vec<(usize, &Running)> =
+                nodes.iter().enumerate().filter_map(|(n, node)| Some((n, node.up.as_ref()?))).collect();
+            let index = usize::try_from(draw.checked_rem(up.len() as u64)?).ok()?;
+            let (node, running) = up.get(index)?;
+            let (reply, answer) = oneshot::channel();
+            let (owner, engine) = (Owner::Node { node: *node, life: running.life }, running.engine.clone());
+            let task: Waiting<'static> = Box::pin(async move {
+                // Nobody may wait any more.
+                let _gone = reply.send(work(engine).await);
+            });
+            self.scheduler.spawn(owner, task);
+            answer
+        };
+        answer.await.ok()
+    }
+
+    /// Starts a node that is down. `false` when it could not start, and tries again later.
+    pub fn start(self: &Arc<Self>, node: usize) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        let life = {
+            let mut nodes = lock(&self.nodes);
+            let Some(slot) = nodes.get_mut(node).filter(|slot| slot.up.is_none()) else { return };
+            slot.lives += 1;
+            slot.lives
+        };
+        disk::act_as(process_of(node, life));
+        let opened = self.open(node, life).now_or_never();
+        disk::act_as(AUDITOR);
+        match opened {
+            Some(Ok(running)) => {
+                self.tell(&format!("node {node}"), format_args!("starts (life {life})"));
+                self.set_to_work(node, running);
+            }
+            Some(Err(error)) => {
+                self.tell(&format!("node {node}"), format_args!("cannot start: {error}"));
+                self.let_go(node, life);
+                self.start_later(node, 30 * SECOND_MS);
+            }
+            // Everything is inline, so nothing waits.
+            None => self.record().violation("I10", "opening a database waits for something"),
+        }
+    }
+
+    async fn open(self: &Arc<Self>, node: usize, life: u64) -> Result<Running, String> {
+        let db = Db::open(&self.mount.url(), database_options()).await.map_err(|e| e.to_string())?;
+        let world = Arc::new(NodeWorld {
+            sim: Arc::clone(self),
+            node,
+            life,
+            chance: Mutex::new(Chance::new(self.plan.seed, &format!("node {node} life {life}"))),
+        });
+        let clock = Arc::clone(&world);
+        let client = StripeClient::new(
+            StripeConfig::new(SECRET_KEY.to_owned().into(), false),
+            Arc::new(Network::new(Arc::clone(self), node)),
+            Arc::new(move || clock.now().ms()),
+            Arc::new(|_| {}),
+        )
+        .map_err(|e| e.to_string())?;
+        let settings = Settings {
+            webhook_secrets: vec![self.endpoint_secret.clone().into()],
+            ..self.plan.settings.clone()
+        };
+        let engine = Engine::open(db.clone(), Arc::new(client), Arc::clone(&self.catalog), settings, world)
+            .await
+            .map_err(|e| e.to_string())?;
+        Ok(Running { life, engine, db })
+    }
+
+    fn set_to_work(self: &Arc<Self>, node: usize, running: Running) {
+        let owner = Owner::Node { node, life: running.life };
+        let spawn = |owner, engine: &Engine, changes| {
+            let engine = engine.clone();
+            self.scheduler.spawn(owner, Box::pin(engine.follow(changes)));
+        };
+        spawn(owner, &running.engine, running.db.changes());
+        spawn(owner, &running.engine, self.resync.subscribe());
+        let mut nodes = lock(&self.nodes);
+        for (other, slot) in nodes.iter().enumerate() {
+            if let Some(up) = &slot.up {
+                // What one commits, the others hear.
+                spawn(owner, &running.engine, up.db.changes());
+                spawn(Owner::Node { node: other, life: up.life }, &up.engine, running.db.changes());
+            }
+        }
+        let working = running.engine.clone().work_until(std::future::pending());
+        self.scheduler.spawn(owner, Box::pin(working));
+        if let Some(slot) = nodes.get_mut(node) {
+            slot.up = Some(running);
+        }
+    }
+
+    fn start_later(self: &Arc<Self>, node: usize, most_ms: i64) {
+        let (sim, wait) = (Arc::clone(self), self.drawn(SECOND_MS, most_ms.max(SECOND_MS)));
+        self.outside(async move {
+            sim.sleep(wait).await;
+            sim.start(node);
+        });
+    }
+
+    /// Ends a node's present life: its tasks, its memory and its hold on the disk.
+    pub fn crash(self: &Arc<Self>, node: usize, life: u64, why: &str) {
+        let running = {
+            let mut nodes = lock(&self.nodes);
+            let Some(slot) = nodes.get_mut(node) else { return };
+            match slot.up.take_if(|up| up.life == life) {
+                Some(running) => running,
+                None => return,
+            }
+        };
+        self.tell(&format!("node {node}"), format_args!("dies: {why}"));
+        let owner = Owner::Node { node, life };
+        let process = process_of(node, life);
+        self.mount.disk.cut_off(process);
+        disk::act_as(process);
+        drop(self.scheduler.end(owner));
+        drop(running);
+        disk::act_as(AUDITOR);
+        self.let_go(node, life);
+        self.start_later(node, 5 * 60 * SECOND_MS);
+    }
+
+    fn let_go(&self, node: usize, life: u64) {
+        self.mount.disk.cut_off(process_of(node, life));
+        // What it committed and had no time to tell.
+        let _listeners = self.resync.send(Change::Resync);
+    }
+
+    /// Takes away everything that holds the world in a circle.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        for node in 0..self.plan.nodes {
+            let running = lock(&self.nodes).get_mut(node).and_then(|slot| slot.up.take());
+            if let Some(running) = running {
+                drop(self.scheduler.end(Owner::Node { node, life: running.life }));
+            }
+        }
+        drop(self.scheduler.end(Owner::Outside));
+        self.record().close();
+    }
+
+    /// Carries out deaths that were decided during the last step.
+    pub fn bury(self: &Arc<Self>) {
+        for (node, life, why) in std::mem::take(&mut *lock(&self.doomed)) {
+            self.crash(node, life, why);
+        }
+        for casualty in self.mount.disk.take_casualties() {
+            match casualty {
+                Casualty::Process(process) => {
+                    let (node, life) = ((process - 1) % 16, (process - 1) / 16);
+                    self.crash(usize::try_from(node).unwrap_or(0), life, "killed while writing");
+                }
+                Casualty::Power => self.lose_power(),
+            }
+        }
+    }
+
+    fn lose_power(self: &Arc<Self>) {
+        self.tell("disk", format_args!("power is lost"));
+        self.mount.disk.cut_power();
+        let up: Vec<(usize, u64)> = {
+            let nodes = lock(&self.nodes);
+            nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect()
+        };
+        for (node, life) in up {
+            self.crash(node, life, "power is lost");
+        }
+        self.record().close();
+        let mut faults = self.faults();
+        self.mount.disk.power_returns(faults.chance());
+    }
+
+    /// Kills a node that is up, if there is one.
+    pub fn kill_some(self: &Arc<Self>, draw: i64) {
+        let up: Vec<(usize, u64)> = {
+            let nodes = lock(&self.nodes);
+            nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect()
+        };
+        let index = usize::try_from(draw).unwrap_or(0).checked_rem(up.len().max(1)).unwrap_or(0);
+        if let Some((node, life)) = up.get(index) {
+            self.crash(*node, *life, "killed");
+        }
+    }
+
+    /// Stops a node for a while, as a full machine or a debugger would.
+    pub fn pause_some(&self, draw: i64, ms: i64) {
+        let nodes = lock(&self.nodes);
+        let up: Vec<(usize, u64)> =
+            nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect();
+        let index = usize::try_from(draw).unwrap_or(0).checked_rem(up.len().max(1)).unwrap_or(0);
+        if let Some((node, life)) = up.get(index).copied() {
+            drop(nodes);
+            self.tell(&format!("node {node}"), format_args!("stands still for {ms} ms"));
+            self.scheduler.pause(Owner::Node { node, life }, self.scheduler.now_ms() + ms);
+        }
+    }
+
+    /// Wakes the nodes that did not make the last commit: another process would hear of it from the database.
+    pub fn wake_others(&self) {
+        let running = self.scheduler.running();
+        for (node, slot) in lock(&self.nodes).iter().enumerate() {
+            if let Some(up) = &slot.up
+                && running != Some(Owner::Node { node, life: up.life })
+            {
+                up.engine.wake();
+            }
+        }
+    }
+
+    /// Moves time on to the next moment at which anything happens, at most to `limit`; `false` when that is reached.
+    pub fn advance(&self, limit: i64) -> bool {
+        let sandbox = self.sandbox.next_due().map(|at| at.saturating_mul(SECOND_MS));
+        let next = self.scheduler.next_moment().into_iter().chain(sandbox).min().unwrap_or(limit);
+        // What the provider has overdue must not keep the clock from moving.
+        let next = next.max(self.scheduler.now_ms()).min(limit);
+        self.scheduler.advance_to(next);
+        if self.sandbox.next_due().is_some_and(|at| at.saturating_mul(SECOND_MS) <= next) {
+            self.provider_has_changed();
+        }
+        self.sandbox.advance_time_to(next.div_euclid(SECOND_MS));
+        next < limit
+    }
+}
+
+/// Puts the catalog's prices and an endpoint into the provider; the endpoint's signing secret.
+fn prepare(sandbox: &Sandbox, catalog: &Catalog, plan: &Plan) -> Result<String, String> {
+    let post = |path: &str, form: &str| {
+        let answer = sandbox.handle(HttpRequest::new("POST", path, SECRET_KEY, form));
+        let value = answer.value();
+        if answer.status == 200 { Ok(value) } else { Err(format!("{path} is refused: {value}")) }
+    };
+    let text = |value: &serde_json::Value, key: &str| {
+        value.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    for sold in catalog.plans().iter().filter(|p| !p.free) {
+        let product = text(&post("/v1/products", &format!("name={}", sold.key))?, "id");
+        for price in &sold.prices {
+            let recurring = match price.interval.as_str() {
+                "once" => String::new(),
+                interval => format!("&recurring[interval]={interval}"),
+            };
+            let form = format!(
+                "product={product}&currency={}&unit_amount={}&lookup_key={}{recurring}",
+                price.amount.currency.code(),
+                price.amount.minor,
+                price.lookup_key
+            );
+            post("/v1/prices", &form)?;
+        }
+    }
+    let version = plan.api_version.map_or_else(String::new, |version| format!("&api_version={version}"));
+    let form = format!("url={ENDPOINT_URL}&enabled_events[0]=*{version}");
+    let endpoint = post("/v1/webhook_endpoints", &form)?;
+    let settings = serde_json::json!({ "on_exhaustion": plan.on_exhaustion });
+    let mut request = HttpRequest::new("PUT", "/_sandbox/settings", SECRET_KEY, "");
+    request.body = settings.to_string().into_bytes();
+    request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    let set = sandbox.handle(request);
+    if set.status != 200 {
+        return Err(format!("the provider's settings are refused: {}", set.value()));
+    }
+    Ok(text(&endpoint, "secret"))
+}
+
+/// A node's world: the simulated clock with the node's error, its own chance, and points where it may die.
+struct NodeWorld {
+    sim: Arc<Sim>,
+    node: usize,
+    life: u64,
+    chance: Mutex<Chance>,
+}
+
+impl World for NodeWorld {
+    fn now(&self) -> Timestamp {
+        self.sim.now_of(self.node)
+    }
+
+    fn sleep(&self, ms: u64) -> Waiting<'_> {
+        Box::pin(self.sim.scheduler.sleep(ms))
+    }
+
+    fn limit(&self, ms: u64) -> Waiting<'_> {
+        self.sleep(ms)
+    }
+
+    fn random(&self) -> [u8; 16] {
+        lock(&self.chance).bytes()
+    }
+
+    fn point(&self, point: Point) -> Waiting<'_> {
+        let favour = if self.sim.plan.favourite == point { 10 } else { 1 };
+        let dies = self.sim.faults().strikes(Fault::CrashAtPoint, favour);
+        let mut coverage = self.sim.coverage();
+        let (passed, died) = coverage.entry(point).or_default();
+        *passed += 1;
+        *died += u64::from(dies);
+        drop(coverage);
+        if dies {
+            lock(&self.sim.doomed).push((self.node, self.life, point.as_str()));
+            return Box::pin(std::future::pending());
+        }
+        // Often others run first; now and then for long.
+        let mut chance = lock(&self.chance);
+        let wait = match chance.below(64) {
+            0..=31 => 0,
+            32..=60 => chance.between(1, 40),
+            61..=62 => chance.between(100, 3_000),
+            _ => chance.between(SECOND_MS, 100 * SECOND_MS),
+        };
+        drop(chance);
+        let wait = if self.sim.faults().are_over() { 0 } else { wait };
+        Box::pin(self.sim.scheduler.sleep(u64::try_from(wait).unwrap_or(0)))
+    }
+
+    fn spawn(&self, task: Waiting<'static>) {
+        self.sim.scheduler.spawn(Owner::Node { node: self.node, life: self.life }, task);
+    }
+}
+
+/// How long an outage of the provider lasts: longer than idempotency keys live, now and then.
+pub const OUTAGE_MS: (i64, i64) = (10 * 60 * SECOND_MS, 50 * HOUR_MS);
