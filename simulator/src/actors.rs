@@ -463,7 +463,7 @@ pub async fn operator(sim: Arc<Sim>) {
         match chance.below(3) {
             0 => free_parked(&sim, &mut chance).await,
             1 => {
-                let events: Vec<String> = sim.record().acknowledged.iter().cloned().collect();
+                let events: Vec<String> = sim.record().acknowledged.keys().cloned().collect();
                 let Some(event) = chance.pick(&events).cloned() else { continue };
                 sim.tell("operator", format_args!("replays {event}"));
                 let done =

@@ -14,7 +14,7 @@ use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
-use quittance_store::inbox::EventRow;
+use quittance_store::inbox::{Accepted, EventRow};
 use quittance_store::mirror::SubscriptionRow;
 use quittance_store::{Db, Tx, aggregates, checkouts, commands, customers, inbox, mirror, outbox};
 
@@ -68,8 +68,8 @@ struct Sold {
 pub struct Record {
     /// What the run did.
     pub figures: Figures,
-    /// Events that were acknowledged.
-    pub acknowledged: BTreeSet<String>,
+    /// Events that were acknowledged, and whether one of the answers said that it was new.
+    pub acknowledged: BTreeMap<String, bool>,
     /// Forgeries that were sent.
     pub forged: BTreeSet<String>,
     /// Events that never reach anybody by webhook.
@@ -190,7 +190,7 @@ impl Record {
         let features = catalog.features().iter().map(|feature| feature.key.to_string()).collect();
         Self {
             figures: Figures::default(),
-            acknowledged: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
             forged: BTreeSet::new(),
             unreachable: BTreeSet::new(),
             prices: BTreeMap::new(),
@@ -207,6 +207,16 @@ impl Record {
     /// Notes a broken invariant; the first one counts.
     pub fn violation(&mut self, invariant: &'static str, detail: impl Into<String>) {
         self.first.get_or_insert_with(|| Violation { invariant, detail: detail.into() });
+    }
+
+    /// An event was acknowledged: as new at most once, however often it comes.
+    pub fn acknowledged(&mut self, event: &str, accepted: Accepted) {
+        let new = self.acknowledged.entry(event.to_owned()).or_default();
+        let again = *new && accepted == Accepted::New;
+        *new |= accepted == Accepted::New;
+        if again {
+            self.violation("I2", format!("{event} was taken as new a second time"));
+        }
     }
 
     /// The first broken invariant.
@@ -454,7 +464,7 @@ impl Record {
     pub fn in_the_end(&mut self, sim: &Sim) {
         let ledger = sim.sandbox.ledger();
         self.inbox_is_whole(sim);
-        self.nothing_twice(sim);
+        self.nothing_twice(sim, &ledger);
         for index in 0..sim.plan.buyers {
             let id = buyer_id(index);
             let ours: Vec<&CustomerLedger> = ledger
@@ -492,7 +502,7 @@ impl Record {
                 }
             }
         }
-        for id in self.acknowledged.clone() {
+        for id in self.acknowledged.clone().into_keys() {
             match stored.get(&id) {
                 None => self.violation("I1", format!("{id} was acknowledged and is not stored")),
                 Some(row) if !row.processed => {
@@ -509,16 +519,21 @@ impl Record {
         }
     }
 
-    fn nothing_twice(&mut self, sim: &Sim) {
+    /// A failed payment is told once for each try that the provider counts.
+    fn nothing_twice(&mut self, sim: &Sim, ledger: &Ledger) {
+        let invoices = ledger.customers.iter().flat_map(|c| &c.invoices);
+        let tries: BTreeMap<&str, i64> = invoices.map(|i| (i.id.as_str(), i.attempts)).collect();
         for index in 0..sim.plan.buyers {
             let id = buyer_id(index);
             let Some(notices) = self.read(sim, move |tx| outbox::notices(tx, &id, 10_000)) else { return };
-            let mut seen = BTreeSet::new();
-            for notice in notices {
-                let key = (notice.kind.clone(), notice.object.clone(), notice.occurrence.clone());
-                if !seen.insert(key) {
-                    let detail =
-                        format!("{} of {} ({}) is told twice", notice.kind, notice.object, notice.occurrence);
+            let mut told: BTreeMap<&str, i64> = BTreeMap::new();
+            for notice in notices.iter().filter(|notice| notice.kind == "payment_failed") {
+                *told.entry(&notice.object).or_default() += 1;
+            }
+            for (invoice, count) in told {
+                let most = tries.get(invoice).copied().unwrap_or(0);
+                if count > most {
+                    let detail = format!("{invoice} was tried {most} times and told {count} times");
                     self.violation("I2", detail);
                 }
             }

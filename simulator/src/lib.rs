@@ -8,6 +8,7 @@
 //! simulated disk ([`disk`]).
 
 pub mod actors;
+pub mod campaign;
 pub mod chance;
 pub mod checks;
 pub mod disk;

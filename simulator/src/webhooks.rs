@@ -78,7 +78,7 @@ async fn hand_in(sim: &Arc<Sim>, delivery: &Delivery) -> Option<Result<Accepted,
         .await;
     match &answer {
         Some(Ok(accepted)) => {
-            sim.record().acknowledged.insert(delivery.event_id.clone());
+            sim.record().acknowledged(&delivery.event_id, *accepted);
             sim.tell("webhook", format_args!("{}: {accepted:?}", name(delivery)));
         }
         Some(Err(problem)) => {

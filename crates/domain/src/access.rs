@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutant::{self, Mutant};
 use crate::subscription::{SubscriptionFacts, SubscriptionStatus};
 use crate::time::{DAY_MS, HOUR_MS, Timestamp};
 
@@ -171,7 +172,9 @@ impl AccessPolicy {
                 })),
             },
             SubscriptionStatus::PastDue => {
-                let since = facts.failing_since.unwrap_or_else(|| match previous {
+                let anchor = facts.failing_since.filter(|_| !mutant::is(Mutant::GraceAnchor));
+                let since = anchor.unwrap_or_else(|| match previous {
+                    _ if mutant::is(Mutant::GraceAnchor) => now,
                     Some(Standing::Grace { since, .. }) => since,
                     Some(Standing::Pending | Standing::Granted { .. } | Standing::Revoked) | None => {
                         facts.period_start().unwrap_or(facts.created_at)

@@ -15,6 +15,7 @@ pub mod entitlement;
 pub mod ids;
 pub mod lease;
 pub mod money;
+pub mod mutant;
 pub mod projection;
 pub mod subscription;
 pub mod time;

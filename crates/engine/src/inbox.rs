@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use quittance_domain::digest::sha256_hex;
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{AggregateKey, AggregateObject, Mode, Scope, Timestamp};
 use quittance_store::inbox::{self, Accepted, NewEvent};
 use quittance_store::{Db, Dialect, StoreError};
@@ -204,6 +205,7 @@ impl Engine {
     async fn accept_verified(&self, header: Option<&[u8]>, body: &[u8]) -> Result<Accepted, Problem> {
         let (now, settings) = (self.now(), self.settings());
         signature::verify(header, body, &settings.webhook_secrets, now.seconds(), settings.webhook_tolerance_s)
+            .or_else(|error| if mutant::is(Mutant::Signature) { Ok(()) } else { Err(error) })
             .map_err(|error| {
                 Problem::new(
                     ProblemCode::InvalidSignature,

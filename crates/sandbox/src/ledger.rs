@@ -159,6 +159,8 @@ pub struct LedgerInvoice {
     pub currency: String,
     /// Unix seconds.
     pub created: i64,
+    /// How often its payment was tried.
+    pub attempts: i64,
     /// When it became due, in unix seconds.
     pub finalized_at: Option<i64>,
 }
@@ -231,6 +233,7 @@ impl CustomerLedger {
                     amount_paid: invoice.amount_paid,
                     currency: invoice.currency.clone(),
                     created: invoice.created,
+                    attempts: invoice.attempt_count,
                     finalized_at: invoice.transitions.finalized,
                 })
                 .collect(),

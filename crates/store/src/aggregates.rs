@@ -4,6 +4,8 @@
 
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
+#[cfg(feature = "mutants")]
+use quittance_domain::mutant::{self, Mutant};
 
 use crate::db::Tx;
 use crate::error::Result;
@@ -153,6 +155,14 @@ static COMPLETE: &Sql = crate::sql!(
      WHERE key = $1 AND lease_token = $2"
 );
 
+#[cfg(feature = "mutants")]
+static COMPLETE_UNFENCED: &Sql = crate::sql!(
+    "aggregates.complete_unfenced",
+    "UPDATE aggregates SET done = $2, lease_token = NULL, lease_until = NULL, attempts = 0, synced_at = $3, look_at = NULL,
+       next_attempt_at = $3
+     WHERE key = $1"
+);
+
 /// Records a completed sync, if the lease is still ours: the fence. `false` means that another
 /// worker has claimed the aggregate since, and nothing may be written.
 ///
@@ -161,6 +171,10 @@ static COMPLETE: &Sql = crate::sql!(
 /// # Errors
 /// As the database.
 pub fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp) -> Result<bool> {
+    #[cfg(feature = "mutants")]
+    if mutant::is(Mutant::Fence) {
+        return Ok(tx.exec(COMPLETE_UNFENCED, params![&claim.key, claim.target, now.ms()])? == 1);
+    }
     let changed = tx.exec(COMPLETE, params![&claim.key, claim.token.as_str(), claim.target, now.ms()])?;
     Ok(changed == 1)
 }

@@ -1,5 +1,6 @@
 //! What must be told: notices to customers and alerts to operators, once per natural key.
 
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{CustomerId, Timestamp};
 
 use crate::db::Tx;
@@ -32,6 +33,8 @@ pub fn put_notice(
     now: Timestamp,
 ) -> Result<bool> {
     let customer = customer.map(CustomerId::as_str);
+    let again = mutant::is(Mutant::NaturalKey).then(|| format!("{occurrence} at {}", now.ms()));
+    let occurrence = again.as_deref().unwrap_or(occurrence);
     Ok(tx.exec(PUT_NOTICE, params![kind, object, occurrence, customer, data, now.ms()])? == 1)
 }
 

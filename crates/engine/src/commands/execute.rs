@@ -1,6 +1,7 @@
 //! Sending a command: one call for each kind, with its derived key; after a day the key is worthless,
 //! and the provider is asked what became of it instead.
 
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{CheckoutId, CustomerId};
 use quittance_store::commands::CommandRow;
 use quittance_store::{checkouts, customers};
@@ -46,10 +47,17 @@ impl Engine {
             row.idempotency_key.clone()
         } else {
             // What the first sending did cannot be replayed any more: look for it.
-            if let Some(found) = self.look_up(row, request).await? {
+            if !mutant::is(Mutant::LookUp)
+                && let Some(found) = self.look_up(row, request).await?
+            {
                 return Ok(found);
             }
             format!("{}-{}", row.idempotency_key, age / KEY_LIFE_MS)
+        };
+        let key = if mutant::is(Mutant::IdempotencyKey) {
+            format!("{key}-{}", hex::encode(self.world().random()))
+        } else {
+            key
         };
         let Ok(key) = IdempotencyKey::new(key) else {
             tracing::error!(command = row.id.as_str(), "the key of a command cannot be sent");

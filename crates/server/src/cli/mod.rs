@@ -15,6 +15,7 @@ mod parked;
 mod reconcile;
 mod sandbox;
 mod serve;
+mod simulate;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -92,6 +93,8 @@ enum Command {
     Keys(keys::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
+    /// Play your catalog under every fault we know, in virtual worlds
+    Simulate(simulate::Options),
     /// Print the OpenAPI document
     Openapi,
     /// Print a completion script for a shell
@@ -160,6 +163,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
+        Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),
         Command::Completions(options) => completions::run(&options),
     }

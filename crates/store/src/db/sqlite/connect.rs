@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quittance_domain::mutant::{self, Mutant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -55,8 +56,9 @@ pub(super) fn writer(place: &Place, checkpoints_itself: bool) -> Result<Connecti
     }
     let checkpoint_after = if checkpoints_itself { 1000 } else { 0 };
     // FULL: an acknowledged event must survive power loss. The size limit shrinks the log after a checkpoint that got behind.
+    let flush = if mutant::is(Mutant::Durability) { "OFF" } else { "FULL" };
     let pragmas = format!(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {checkpoint_after}; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;"
+        "PRAGMA synchronous = {flush}; PRAGMA wal_autocheckpoint = {checkpoint_after}; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;"
     );
     connection.execute_batch(&pragmas).map_err(failed)?;
     Ok(connection)

@@ -194,7 +194,7 @@ fn read(connection: &Connection, mut job: Box<dyn Job>, shared: &Shared) {
         job.spoil(translate(job.name(), &error));
         return job.reply();
     }
-    let mut tx = SqliteTx::new(connection);
+    let mut tx = SqliteTx::new(connection, true);
     job.run(&mut tx);
     if let Some(statement) = tx.failed {
         job.spoil(swallowed(statement));

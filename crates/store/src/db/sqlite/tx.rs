@@ -14,6 +14,8 @@ use crate::value::{Row, V};
 /// Statements go to `connection`, which has a transaction open.
 pub(super) struct SqliteTx<'c> {
     connection: &'c Connection,
+    /// Whether writing is refused.
+    reads: bool,
     /// Payloads to send after the commit.
     pub(super) notices: Vec<String>,
     /// The first statement that failed; PostgreSQL refuses everything after one, so this does too.
@@ -21,8 +23,10 @@ pub(super) struct SqliteTx<'c> {
 }
 
 impl<'c> SqliteTx<'c> {
-    pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, notices: Vec::new(), failed: None }
+    /// With `reads` every statement that could write is refused. SQLite's own switch (`query_only`) would make it
+    /// prepare all statements of the connection again.
+    pub(super) fn new(connection: &'c Connection, reads: bool) -> Self {
+        Self { connection, reads, notices: Vec::new(), failed: None }
     }
 
     fn guarded<X>(&mut self, name: &'static str, run: impl FnOnce(&Connection) -> Result<X>) -> Result<X> {
@@ -47,14 +51,16 @@ impl Script for SqliteTx<'_> {
 
 impl Tx for SqliteTx<'_> {
     fn query(&mut self, statement: &Sql, params: &[V]) -> Result<Vec<Row>> {
+        let reads = self.reads;
         self.guarded(statement.name, |connection| {
-            rows(statement, &mut prepare(connection, statement)?, params)
+            rows(statement, &mut prepare(connection, statement, reads)?, params)
         })
     }
 
     fn exec(&mut self, statement: &Sql, params: &[V]) -> Result<u64> {
+        let reads = self.reads;
         self.guarded(statement.name, |connection| {
-            let mut prepared = prepare(connection, statement)?;
+            let mut prepared = prepare(connection, statement, reads)?;
             if prepared.column_count() > 0 {
                 return Ok(rows(statement, &mut prepared, params)?.len() as u64);
             }
@@ -65,8 +71,9 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<Vec<Row>>> {
+        let reads = self.reads;
         self.guarded(statement.name, |connection| {
-            let mut prepared = prepare(connection, statement)?;
+            let mut prepared = prepare(connection, statement, reads)?;
             sets.iter().map(|params| rows(statement, &mut prepared, params)).collect()
         })
     }
@@ -82,10 +89,15 @@ impl Tx for SqliteTx<'_> {
     }
 }
 
-fn prepare<'c>(connection: &'c Connection, statement: &Sql) -> Result<CachedStatement<'c>> {
-    connection
+fn prepare<'c>(connection: &'c Connection, statement: &Sql, reads: bool) -> Result<CachedStatement<'c>> {
+    let prepared = connection
         .prepare_cached(statement.text_for(Dialect::Sqlite))
-        .map_err(|error| translate(statement.name, &error))
+        .map_err(|error| translate(statement.name, &error))?;
+    if reads && !prepared.readonly() {
+        let reason = format!("{} writes, and this transaction may only read", statement.name);
+        return Err(StoreError::ReadOnly { reason });
+    }
+    Ok(prepared)
 }
 
 /// Binds by the number in the placeholder's name: SQLite numbers `$2` as 1 when it is met first.

@@ -68,12 +68,13 @@ impl Writer {
 
     fn step(&self, job: &mut dyn Job, notices: &mut Vec<String>) -> Step {
         let stats = &self.shared.counters;
-        let guard = if job.reads() { "PRAGMA query_only = ON" } else { "SAVEPOINT work" };
-        if let Err(error) = self.simple(guard) {
+        if !job.reads()
+            && let Err(error) = self.simple("SAVEPOINT work")
+        {
             job.spoil(translate(job.name(), &error));
             return self.undone();
         }
-        let mut tx = SqliteTx::new(&self.connection);
+        let mut tx = SqliteTx::new(&self.connection, job.reads());
         let wants_commit = job.run(&mut tx);
         let (failed, mut sent) = (tx.failed, tx.notices);
         if let Some(statement) = failed {
@@ -81,8 +82,7 @@ impl Writer {
         }
         if job.reads() {
             count(&stats.reads);
-            // It could not have written, so there is nothing to undo; should this fail, the next write says so loudly.
-            let _ = self.simple("PRAGMA query_only = OFF");
+            // It could not have written, so there is nothing to undo.
             return self.undone();
         }
         if wants_commit && failed.is_none() {
