@@ -89,6 +89,18 @@ impl Standing {
             Self::Pending | Self::Revoked => None,
         }
     }
+
+    /// This standing, but never more access at `now` than `before` gives: a no stays a no, and a yes needs
+    /// an earlier yes and ends with whichever ends first.
+    #[must_use]
+    pub fn not_beyond(self, before: Option<Self>, now: Timestamp) -> Self {
+        if !self.at(now).allows() {
+            return self;
+        }
+        let before = before.unwrap_or(Self::Pending);
+        let end = |standing: &Self| standing.until().map_or(i64::MAX, Timestamp::ms);
+        if before.at(now).allows() && end(&self) < end(&before) { self } else { before }
+    }
 }
 
 /// What a fully refunded or a disputed payment does to what it paid for.
@@ -164,13 +176,12 @@ impl AccessPolicy {
         now: Timestamp,
     ) -> Standing {
         match &facts.status {
-            SubscriptionStatus::Trialing | SubscriptionStatus::Active => Standing::Granted {
-                // Without a period only this sync confirms it: access never has no end.
-                until: Some(facts.ends_at().unwrap_or_else(|| {
-                    let confirmed = facts.period_end().map_or(now, |end| end.max(now));
-                    confirmed.plus_ms(i64::from(self.renewal_slack_hours) * HOUR_MS)
-                })),
-            },
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active => {
+                // Access never has no end, and a planned one does not vouch for the renewals before it.
+                let slack = i64::from(self.renewal_slack_hours) * HOUR_MS;
+                let confirmed = facts.confirmed_until(now).plus_ms(slack);
+                Standing::Granted { until: Some(facts.ends_at().map_or(confirmed, |end| end.min(confirmed))) }
+            }
             SubscriptionStatus::PastDue => {
                 let anchor = facts.failing_since.filter(|_| !mutant::is(Mutant::GraceAnchor));
                 let since = anchor.unwrap_or_else(|| match previous {
@@ -180,7 +191,8 @@ impl AccessPolicy {
                         facts.period_start().unwrap_or(facts.created_at)
                     }
                 });
-                Standing::Grace { since, until: since.plus_ms(i64::from(self.grace_days) * DAY_MS) }
+                let until = since.plus_ms(i64::from(self.grace_days) * DAY_MS);
+                Standing::Grace { since, until: facts.ends_at().map_or(until, |end| end.min(until)) }
             }
             SubscriptionStatus::Incomplete => Standing::Pending,
             SubscriptionStatus::Canceled if self.canceled_keeps_paid_period => match facts.period_end() {
@@ -201,7 +213,8 @@ impl AccessPolicy {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::subscription::ItemFacts;
+    use crate::money::{Currency, Money};
+    use crate::subscription::{InvoiceFacts, ItemFacts};
 
     pub(crate) const T0: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -309,8 +322,39 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a9_a_distant_planned_end_does_not_vouch_for_the_renewals_before_it() {
+        let policy = AccessPolicy::default();
+        let mut ending = facts("active");
+        ending.cancel_at = Some(T0.plus_ms(365 * DAY_MS));
+        let standing = policy.standing(&ending, None, T0);
+        assert_eq!(standing.until(), Some(T0.plus_ms(33 * DAY_MS)), "one period and the slack");
+    }
+
+    #[test]
+    fn grace_ends_with_the_subscription_at_the_latest() {
+        let policy = AccessPolicy::default();
+        let mut failing = facts("past_due");
+        failing.failing_since = Some(T0);
+        failing.cancel_at = Some(T0.plus_ms(2 * DAY_MS));
+        let standing = policy.standing(&failing, None, T0);
+        assert_eq!(standing, Standing::Grace { since: T0, until: T0.plus_ms(2 * DAY_MS) });
+    }
+
+    #[test]
     fn cancelled_keeps_the_paid_period_only_by_policy() {
         let keep = AccessPolicy { canceled_keeps_paid_period: true, ..AccessPolicy::default() };
-        assert_eq!(keep.standing(&facts("canceled"), None, T0), Standing::Revoked, "nothing was paid");
+        let mut cancelled = facts("canceled");
+        assert_eq!(keep.standing(&cancelled, None, T0), Standing::Revoked, "nothing was paid");
+        cancelled.latest_invoice = Some(InvoiceFacts {
+            id: "in_1".into(),
+            status: "paid".into(),
+            remaining: Money::new(0, Currency::parse("jpy").unwrap()),
+            attempt_count: 1,
+            next_attempt_at: None,
+            payments: Vec::new(),
+        });
+        let paid = Standing::Granted { until: Some(T0.plus_ms(30 * DAY_MS)) };
+        assert_eq!(keep.standing(&cancelled, None, T0), paid);
+        assert_eq!(AccessPolicy::default().standing(&cancelled, None, T0), Standing::Revoked);
     }
 }

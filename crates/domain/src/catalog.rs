@@ -220,7 +220,13 @@ struct FilePlan {
 enum FileLimit {
     Whether(bool),
     Most(i64),
-    Each { per_unit: i64 },
+    Each(PerUnit),
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+struct PerUnit {
+    per_unit: i64,
 }
 
 #[derive(Deserialize)]
@@ -302,8 +308,8 @@ fn own_features(plan: &FilePlan, features: &[Feature]) -> Result<Vec<(FeatureKey
             FileLimit::Whether(true) => Limit::Unlimited,
             FileLimit::Whether(false) => continue,
             FileLimit::Most(most) if *most >= 0 => Limit::Fixed(*most),
-            FileLimit::Each { per_unit } if *per_unit >= 0 => Limit::PerUnit(*per_unit),
-            FileLimit::Most(_) | FileLimit::Each { .. } => {
+            FileLimit::Each(PerUnit { per_unit }) if *per_unit >= 0 => Limit::PerUnit(*per_unit),
+            FileLimit::Most(_) | FileLimit::Each(_) => {
                 return rule(format!("plan `{}`, feature `{key}`: a limit must not be negative", plan.key));
             }
         };
@@ -370,6 +376,7 @@ fn read_prices(plan: &FilePlan) -> Result<Vec<Price>, CatalogError> {
         let lookup_key = price
             .lookup_key
             .clone()
+            .filter(|key| !key.is_empty())
             .unwrap_or_else(|| format!("{}_{}_{}", plan.key, price.interval.as_str(), currency.code()));
         prices.push(Price {
             interval: price.interval,
@@ -476,6 +483,10 @@ pub(crate) mod tests {
         assert!(catalog.plan_of_price("", None).is_none());
         let without = SMALL.replace("stripe = \"price_pro\"", "stripe = \"\"");
         assert!(Catalog::parse(&without).unwrap().plan_of_price("", Some("")).is_none());
+        let unnamed = SMALL.replace("stripe = \"price_pro\"", "lookup_key = \"\"");
+        let unnamed = Catalog::parse(&unnamed).unwrap();
+        assert!(unnamed.plan_of_price("price_x", Some("")).is_none());
+        assert!(unnamed.plan_of_price("price_x", Some("pro_month_jpy")).is_some());
     }
 
     #[test]
@@ -515,6 +526,7 @@ pub(crate) mod tests {
                 "which no [[feature]] declares",
             ),
             ("group = \"main\"", "group = \"main\"\ncolour = 1", "unknown field `colour`"),
+            ("per_unit = 5", "per_unit = 5, most = 9", "cannot be read"),
             (
                 "interval = \"year\", currency = \"jpy\"",
                 "interval = \"month\", currency = \"jpy\"",

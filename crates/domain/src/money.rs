@@ -28,7 +28,7 @@ const TWO_DECIMAL: &[&str] = &[
     "lkr", "lrd", "lsl", "mad", "mdl", "mkd", "mmk", "mnt", "mop", "mur", "mvr", "mwk", "mxn", "myr", "mzn",
     "nad", "ngn", "nio", "nok", "npr", "nzd", "pab", "pen", "pgk", "php", "pkr", "pln", "qar", "ron", "rsd",
     "rub", "sar", "sbd", "scr", "sek", "sgd", "shp", "sle", "sos", "srd", "std", "szl", "thb", "tjs", "top",
-    "try", "ttd", "twd", "tzs", "uah", "ugx", "usd", "uyu", "uzs", "wst", "xcd", "yer", "zar", "zmw",
+    "try", "ttd", "twd", "tzs", "uah", "ugx", "usd", "uyu", "uzs", "wst", "xcd", "xcg", "yer", "zar", "zmw",
 ];
 
 /// Why money could not be made or computed.
@@ -238,6 +238,7 @@ mod tests {
             (-5, "usd", "-0.05 USD"),
             (1_234_567, "kwd", "1,234.567 KWD"),
             (100, "isk", "1.00 ISK"),
+            (100, "xcg", "1.00 XCG"),
             (0, "jpy", "0 JPY"),
             (i64::MIN, "jpy", "-9,223,372,036,854,775,808 JPY"),
         ] {

@@ -228,13 +228,14 @@ pub fn project(
         out.subscriptions.push(subscription);
     }
     keep_unseen(stored, observed.customer_gone, &observed.unreadable, &mut out);
-    project_purchases(observed.purchases, stored, policy, &mut out);
+    project_purchases(observed.purchases, stored, policy, now, &mut out);
     settle_duplicates(stored, now, &mut out);
     if stored.customer.is_none() && !(out.subscriptions.is_empty() && out.purchases.is_empty()) {
-        let object = out.subscriptions.first().map(|s| s.facts.id.clone()).unwrap_or_default();
+        let subscription = out.subscriptions.first().map(|s| s.facts.id.clone());
+        let object = subscription.or_else(|| out.purchases.first().map(|p| p.facts.id.clone()));
         out.anomalies.push(Anomaly {
             kind: AnomalyKind::UnlinkedCustomer,
-            object,
+            object: object.unwrap_or_default(),
             detail: "the provider's customer belongs to none of ours; link it or name it in metadata".into(),
         });
     }
@@ -265,12 +266,14 @@ fn project_subscription(
             quantity: item.quantity,
         });
         // An unknown price keeps the plan that the line gave before: a rotated price must not cut
-        // off a paying customer, nor give anything new.
+        // off a paying customer, nor give anything new. What is over needs none.
         let held = known.or_else(|| {
-            note(
-                AnomalyKind::UnknownPrice,
-                format!("price {} is not in the catalog; add its id or lookup key to a plan", item.price),
-            );
+            if !facts.status.is_final() {
+                note(
+                    AnomalyKind::UnknownPrice,
+                    format!("price {} is not in the catalog; add its id or lookup key to a plan", item.price),
+                );
+            }
             previous.and_then(|p| p.plans.iter().find(|held| held.item == item.id)).cloned()
         });
         plans.extend(held);
@@ -293,7 +296,9 @@ fn project_subscription(
             AnomalyKind::CustomerContradiction,
             "its metadata names another customer than the one linked; nobody gains access until this is mended".into(),
         );
-        standing = before.unwrap_or(Standing::Pending);
+        // What another customer had through it is no access that this one can keep.
+        let own = previous.filter(|p| p.customer == stored.customer);
+        standing = standing.not_beyond(own.map(|p| p.standing), now);
     }
     if paid_money_came_back(&facts, &out.payments, policy) {
         standing = Standing::Revoked;
@@ -360,6 +365,7 @@ fn project_purchases(
     observed: Option<Vec<PurchaseFacts>>,
     stored: &Stored,
     policy: &AccessPolicy,
+    now: Timestamp,
     out: &mut Projection,
 ) {
     // A purchase never disappears by not being looked at: old ones stay as they were.
@@ -386,12 +392,15 @@ fn project_purchases(
                 detail: "its metadata names another customer than the one linked; nobody gains access".into(),
             });
         }
-        let standing = match (facts.paid, facts.failed || came_back) {
-            (true, true) | (false, true) => Standing::Revoked,
-            (true, false) if contradicts => old.map_or(Standing::Pending, |p| p.standing),
+        let mut standing = match (facts.paid, facts.failed || came_back) {
+            (_, true) => Standing::Revoked,
             (true, false) => Standing::Granted { until: None },
             (false, false) => Standing::Pending,
         };
+        if contradicts {
+            let own = old.filter(|p| p.customer == stored.customer);
+            standing = standing.not_beyond(own.map(|p| p.standing), now);
+        }
         out.purchases.push(Purchase { customer: stored.customer.clone(), standing, facts });
     }
 }
@@ -400,13 +409,14 @@ fn project_purchases(
 /// first, then age. What a checkout of ours made too much is cancelled; a younger one is refunded.
 /// Anything else is for a person to decide: a machine mends only what it made.
 fn settle_duplicates(stored: &Stored, now: Timestamp, out: &mut Projection) {
+    if stored.customer.is_none() {
+        return;
+    }
+    forget_outdated(out);
     let mut groups: Vec<PlanGroup> =
         out.subscriptions.iter().flat_map(|s| s.plans.iter().map(|p| p.group.clone())).collect();
     groups.sort();
     groups.dedup();
-    if stored.customer.is_none() {
-        return;
-    }
     for group in groups {
         let mut live: Vec<usize> = out
             .subscriptions
@@ -441,11 +451,24 @@ fn settle_duplicates(stored: &Stored, now: Timestamp, out: &mut Projection) {
                 Duplicate::AskOperator { kept: kept_id.clone() }
             });
         }
-        if let Some(kept) = out.subscriptions.get_mut(*kept) {
-            kept.duplicate = None;
-        }
     }
     demand_mending(out);
+}
+
+/// A cancellation that was decided stays decided, so that never both of two are cancelled, but only while
+/// what was kept for it lives: the last one left is no duplicate. What a person must decide is found anew.
+fn forget_outdated(out: &mut Projection) {
+    let live: Vec<String> =
+        out.subscriptions.iter().filter(|s| s.is_live()).map(|s| s.facts.id.clone()).collect();
+    for subscription in &mut out.subscriptions {
+        let stands = match &subscription.duplicate {
+            Some(Duplicate::Cancel { kept, .. }) => !subscription.is_live() || live.contains(kept),
+            Some(Duplicate::AskOperator { .. }) | None => false,
+        };
+        if !stands {
+            subscription.duplicate = None;
+        }
+    }
 }
 
 fn demand_mending(out: &mut Projection) {
@@ -588,9 +611,11 @@ fn look_again_at(out: &Projection, policy: &AccessPolicy, now: Timestamp) -> Opt
         times.extend(subscription.facts.period_end().map(|t| t.plus_ms(AFTER_PERIOD_END_MS)));
         times.extend(subscription.facts.trial_end);
         times.extend(subscription.facts.latest_invoice.iter().filter_map(|i| i.next_attempt_at));
-        // A provider that is late itself is asked again within the slack, and so is one that names no period.
-        let slack = i64::from(policy.renewal_slack_hours) * HOUR_MS;
-        times.push(subscription.facts.period_end().unwrap_or(now).plus_ms(slack / 2));
+        if subscription.standing.at(now).allows() {
+            // A provider that is late itself is asked again within the slack, and so is one that names no period.
+            let slack = i64::from(policy.renewal_slack_hours) * HOUR_MS;
+            times.push(subscription.facts.confirmed_until(now).plus_ms(slack / 2));
+        }
     }
     times.into_iter().filter(|t| *t > now).min()
 }

@@ -197,6 +197,13 @@ impl SubscriptionFacts {
         self.items.iter().filter_map(|item| item.period_start).min()
     }
 
+    /// Until when the provider has confirmed it, asked at `now`: the end of the running period, or `now`
+    /// where that is past (the provider itself is late) or not named.
+    #[must_use]
+    pub fn confirmed_until(&self, now: Timestamp) -> Timestamp {
+        self.period_end().map_or(now, |end| end.max(now))
+    }
+
     /// When it is set to end, whichever way that was said.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {

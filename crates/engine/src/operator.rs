@@ -43,8 +43,11 @@ impl Engine {
     /// # Errors
     /// `not_found`.
     pub async fn event(&self, id: &str) -> Result<EventRow, Problem> {
-        let key = id.to_owned();
-        let row = self.db().read("events.get", move |tx| inbox::get(tx, &key)).await?;
+        let (key, own) = (id.to_owned(), self.scope().clone());
+        let row = self
+            .db()
+            .read("events.get", move |tx| inbox::get(tx, own.provider.as_str(), &own.account, &key))
+            .await?;
         row.ok_or_else(|| Problem::not_found("event"))
     }
 

@@ -145,7 +145,7 @@ impl Engine {
         loop {
             report.calls += 1;
             match self.stripe().send(make(), Priority::Sweep).await {
-                Err(error) if error.is_local() => {
+                Err(error) if error.is_held_back() => {
                     report.calls -= 1;
                     self.world().sleep(error.retry_after_ms().unwrap_or(100).clamp(5, 5_000)).await;
                 }

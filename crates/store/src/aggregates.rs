@@ -107,14 +107,15 @@ pub struct Claim {
     pub thorough: bool,
 }
 
+// Materialised, because PostgreSQL may otherwise choose anew for each row that it updates, and exceed the limit.
 static CLAIM: &Sql = crate::sql!(
     "aggregates.claim",
-    "UPDATE aggregates SET lease_token = $2, lease_until = $3
-     WHERE key IN (
+    "WITH due AS MATERIALIZED (
        SELECT key FROM aggregates
        WHERE done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
          AND (lease_until IS NULL OR lease_until <= $1)
        ORDER BY priority DESC, next_attempt_at LIMIT $4 {FOR_UPDATE_SKIP_LOCKED})
+     UPDATE aggregates SET lease_token = $2, lease_until = $3 WHERE key IN (SELECT key FROM due)
      RETURNING key, wanted, done, attempts, dirty_since, thorough"
 );
 

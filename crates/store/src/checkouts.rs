@@ -56,7 +56,7 @@ static OPENED: &Sql = crate::sql!(
 static SET_STATE: &Sql = crate::sql!(
     "checkouts.set_state",
     "UPDATE checkouts SET state = $2, updated_at = $3, url = CASE WHEN $2 = 'open' THEN url ELSE NULL END
-     WHERE id = $1 AND state <> $2 AND state <> 'complete'"
+     WHERE id = $1 AND state <> $2 AND (state IN ('creating', 'open', 'processing') OR state = 'expired' AND $2 = 'complete')"
 );
 static GET: &Sql = crate::sql!(
     "checkouts.get",
@@ -135,7 +135,8 @@ pub fn opened(
     Ok(changed == 1)
 }
 
-/// Moves a checkout to another state; a complete one stays complete.
+/// Moves a checkout to another state. One that is over stays over, so that it never stands in the way of the one
+/// that followed it; only `expired` may turn out to be `complete`.
 ///
 /// # Errors
 /// As the database.

@@ -124,7 +124,8 @@ static PARK: &Sql = crate::sql!(
 );
 static UNPARK: &Sql = crate::sql!(
     "commands.unpark",
-    "UPDATE commands SET parked_at = NULL, next_attempt_at = $2, attempts = 0 WHERE id = $1 AND state = 'pending'"
+    "UPDATE commands SET parked_at = NULL, next_attempt_at = $2, attempts = 0
+     WHERE id = $1 AND state = 'pending' AND parked_at IS NOT NULL"
 );
 static PARKED: &Sql = crate::sql!(
     "commands.parked",
@@ -303,7 +304,7 @@ pub fn park(
     Ok(tx.exec(PARK, params![id.as_str(), token.as_str(), now.ms(), error])? == 1)
 }
 
-/// Lets a parked command be tried again; `false` when there is nothing to try.
+/// Lets a parked command be tried again; `false` when it is not parked.
 ///
 /// # Errors
 /// As the database.

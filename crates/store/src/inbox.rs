@@ -208,20 +208,31 @@ fn read_event(row: &Row) -> Result<EventRow> {
     })
 }
 
-static LIST: &Sql = crate::sql!(
-    "inbox.list",
-    "SELECT e.seq, e.provider, e.account, e.event_id, e.livemode, e.type, e.object, e.aggregate, e.mark, e.api_version,
-       e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, a.done, a.parked_at
-     FROM events e JOIN aggregates a ON a.key = e.aggregate
-     WHERE e.seq < $1 AND (CAST($2 AS TEXT) IS NULL OR e.aggregate = CAST($2 AS TEXT))
-     ORDER BY e.seq DESC LIMIT $3"
+macro_rules! rows_of_events {
+    ($which:literal) => {
+        concat!(
+            "SELECT e.seq, e.provider, e.account, e.event_id, e.livemode, e.type, e.object, e.aggregate, e.mark, e.api_version,
+               e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, a.done, a.parked_at
+             FROM events e JOIN aggregates a ON a.key = e.aggregate ",
+            $which
+        )
+    };
+}
+
+static LIST: &Sql =
+    crate::sql!("inbox.list", rows_of_events!("WHERE e.seq < $1 ORDER BY e.seq DESC LIMIT $2"));
+static LIST_OF_AGGREGATE: &Sql = crate::sql!(
+    "inbox.list_of_aggregate",
+    rows_of_events!("WHERE e.aggregate = $3 AND e.seq < $1 ORDER BY e.seq DESC LIMIT $2")
 );
-static GET: &Sql = crate::sql!(
-    "inbox.get",
-    "SELECT e.seq, e.provider, e.account, e.event_id, e.livemode, e.type, e.object, e.aggregate, e.mark, e.api_version,
-       e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, a.done, a.parked_at
-     FROM events e JOIN aggregates a ON a.key = e.aggregate
-     WHERE e.event_id = $1 ORDER BY e.seq LIMIT 1"
+static GET: &Sql =
+    crate::sql!("inbox.get", rows_of_events!("WHERE e.provider = $1 AND e.account = $2 AND e.event_id = $3"));
+// The unique key begins with provider and account, so other accounts are ranges of it; mostly empty ones.
+static GET_OF_ANOTHER: &Sql = crate::sql!(
+    "inbox.get_of_another",
+    rows_of_events!(
+        "WHERE e.provider = $1 AND (e.account < $2 OR e.account > $2) AND e.event_id = $3 ORDER BY e.seq LIMIT 1"
+    )
 );
 static HINTS: &Sql = crate::sql!(
     "inbox.hints",
@@ -241,15 +252,22 @@ static KNOWN: &Sql = crate::sql!(
 /// # Errors
 /// As the database.
 pub fn list(tx: &mut dyn Tx, cursor: i64, aggregate: Option<&str>, limit: i64) -> Result<Vec<EventRow>> {
-    tx.query(LIST, params![cursor, aggregate.map(str::to_owned), limit])?.iter().map(read_event).collect()
+    let rows = match aggregate {
+        None => tx.query(LIST, params![cursor, limit]),
+        Some(aggregate) => tx.query(LIST_OF_AGGREGATE, params![cursor, limit, aggregate]),
+    };
+    rows?.iter().map(read_event).collect()
 }
 
-/// One event by the provider's id.
+/// One event by the provider's id, of `account` rather than of another one.
 ///
 /// # Errors
 /// As the database.
-pub fn get(tx: &mut dyn Tx, event_id: &str) -> Result<Option<EventRow>> {
-    tx.query(GET, params![event_id])?.first().map(read_event).transpose()
+pub fn get(tx: &mut dyn Tx, provider: &str, account: &str, event_id: &str) -> Result<Option<EventRow>> {
+    let key = params![provider, account, event_id];
+    let own = tx.query(GET, key)?;
+    let rows = if own.is_empty() { tx.query(GET_OF_ANOTHER, key)? } else { own };
+    rows.first().map(read_event).transpose()
 }
 
 /// Causes of a sync that are told at most; with as many there may be more.

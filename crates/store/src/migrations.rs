@@ -4,8 +4,7 @@
 use crate::migrate::Migration;
 
 /// All of them.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "first_light",
-    text: include_str!("../migrations/0001_first_light.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "first_light", text: include_str!("../migrations/0001_first_light.sql") },
+    Migration { version: 2, name: "lookups", text: include_str!("../migrations/0002_lookups.sql") },
+];

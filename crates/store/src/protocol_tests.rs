@@ -1,10 +1,14 @@
 //! The protocol's promises, row by row, on both databases: dedupe, marks, leases, fences, parking, timers.
 
-use quittance_domain::Timestamp;
-use quittance_domain::ids::LeaseToken;
+use futures_util::FutureExt;
+use quittance_domain::checkout::{CheckoutState, CheckoutWish};
+use quittance_domain::ids::{LeaseToken, PlanGroup};
+use quittance_domain::{CheckoutId, Currency, CustomerId, PlanKey, Timestamp};
 
 use crate::aggregates::{self, Claim, Hint, Priority};
+use crate::checkouts;
 use crate::commands::{self, CommandState, NewCommand, Outcome};
+use crate::customers::{self, CustomerPatch};
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::inbox::{self, Accepted, NewEvent};
@@ -65,9 +69,14 @@ async fn a1_a_duplicate_is_counted_and_marks_nothing() {
         assert_eq!(accept(&db, vec![event("evt_1", "k")]).await, [Accepted::Duplicate]);
         let in_one_batch = accept(&db, vec![event("evt_3", "k"), event("evt_3", "k")]).await;
         assert_eq!(in_one_batch.iter().filter(|a| **a == Accepted::New).count(), 1);
-        let (row, first, third) =
-            tx(&db, |tx| Ok((aggregates::get(tx, "k")?, inbox::get(tx, "evt_1")?, inbox::get(tx, "evt_3")?)))
-                .await;
+        let (row, first, third) = tx(&db, |tx| {
+            Ok((
+                aggregates::get(tx, "k")?,
+                inbox::get(tx, "stripe", "self", "evt_1")?,
+                inbox::get(tx, "stripe", "self", "evt_3")?,
+            ))
+        })
+        .await;
         assert_eq!(row.expect("marked").wanted, 3);
         assert_eq!(first.expect("stored").deliveries, 2);
         assert_eq!(third.expect("stored").deliveries, 2);
@@ -83,7 +92,7 @@ async fn a1_fifty_parallel_deliveries_are_one_event() {
         assert_eq!(answers.iter().filter(|a| **a == Accepted::New).count(), 1);
         let row = tx(&db, |tx| aggregates::get(tx, "k")).await.expect("marked");
         assert_eq!(row.wanted, 1);
-        let stored = tx(&db, |tx| inbox::get(tx, "evt_1")).await.expect("stored");
+        let stored = tx(&db, |tx| inbox::get(tx, "stripe", "self", "evt_1")).await.expect("stored");
         assert_eq!(stored.deliveries, 50);
     })
     .await;
@@ -93,7 +102,17 @@ async fn a1_fifty_parallel_deliveries_are_one_event() {
 async fn the_same_event_id_of_another_account_is_another_event() {
     on_each_database(async |db: Db| {
         let other = NewEvent { account: "acct_2".into(), aggregate: "k2".into(), ..event("evt_1", "k") };
-        assert_eq!(accept(&db, vec![event("evt_1", "k"), other]).await, [Accepted::New, Accepted::New]);
+        let alone = NewEvent { event_id: "evt_2".into(), ..other.clone() };
+        assert_eq!(accept(&db, vec![event("evt_1", "k"), other, alone]).await, [Accepted::New; 3]);
+        let found = |id: &'static str| {
+            tx(&db, move |tx| inbox::get(tx, "stripe", "self", id)).map(|row| row.map(|row| row.account))
+        };
+        assert_eq!(found("evt_1").await.as_deref(), Some("self"));
+        assert_eq!(found("evt_2").await.as_deref(), Some("acct_2"), "of no other account");
+        assert_eq!(found("evt_3").await, None);
+        let of_one = tx(&db, |tx| inbox::list(tx, i64::MAX, Some("k2"), 10)).await;
+        assert_eq!(of_one.iter().map(|row| row.event_id.as_str()).collect::<Vec<_>>(), ["evt_2", "evt_1"]);
+        assert_eq!(tx(&db, |tx| inbox::list(tx, i64::MAX, None, 2)).await.len(), 2);
     })
     .await;
 }
@@ -105,7 +124,10 @@ async fn an_event_is_processed_when_done_has_reached_its_mark() {
         let held = claim(&db, 1, 3_000).await.remove(0);
         accept(&db, vec![event("evt_2", "k")]).await;
         assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(3_500))).await);
-        let (first, second) = tx(&db, |tx| Ok((inbox::get(tx, "evt_1")?, inbox::get(tx, "evt_2")?))).await;
+        let (first, second) = tx(&db, |tx| {
+            Ok((inbox::get(tx, "stripe", "self", "evt_1")?, inbox::get(tx, "stripe", "self", "evt_2")?))
+        })
+        .await;
         assert!(first.expect("stored").processed);
         assert!(!second.expect("stored").processed, "it came while the sync ran");
         assert_eq!(claim(&db, 2, 4_000).await.len(), 1, "and is claimed again");
@@ -144,6 +166,20 @@ async fn two_claimers_never_get_the_same_row() {
         let count = claimed.len();
         claimed.dedup();
         assert_eq!((claimed.len(), count), (40, 40));
+    })
+    .await;
+}
+
+/// PostgreSQL may run the choice of rows once for each row that it updates, when it believes the table to be tiny:
+/// more would then be leased than there are workers, and wait for the lease to run out.
+#[tokio::test]
+async fn a_claim_takes_no_more_than_was_asked_for_whatever_the_planner_believes() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_0", "k0")]).await;
+        tx(&db, |tx| tx.script("ANALYZE aggregates")).await;
+        accept(&db, (1..40).map(|n| event(&format!("evt_{n}"), &format!("k{n}"))).collect()).await;
+        let claimed = tx(&db, |tx| aggregates::claim(tx, &token(1), at(3_000), at(4_000), 3)).await.len();
+        assert_eq!(claimed, 3);
     })
     .await;
 }
@@ -209,6 +245,68 @@ async fn an_urgent_hint_overtakes_and_backoff_is_not_shortened_by_events() {
         tx(&db, |tx| aggregates::mark(tx, &hint("slow", 2_500), at(2_500))).await;
         assert!(claim(&db, 2, 59_999).await.is_empty(), "the provider asked to wait");
         assert_eq!(claim(&db, 2, 60_000).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_checkout_that_is_over_never_stands_in_the_way_of_its_successor() {
+    on_each_database(async |db: Db| {
+        let wish = CheckoutWish {
+            customer: CustomerId::parse("u_1").unwrap(),
+            plan: PlanKey::parse("pro").unwrap(),
+            group: PlanGroup::parse("main").unwrap(),
+            interval: "month".into(),
+            currency: Currency::parse("jpy").unwrap(),
+            quantity: 1,
+            promotion_code: None,
+            success_url: "http://localhost/ok".into(),
+            cancel_url: "http://localhost/no".into(),
+        };
+        let (first, second) = (CheckoutId::from_random([1; 16]), CheckoutId::from_random([2; 16]));
+        tx(&db, move |tx| {
+            customers::upsert(tx, &wish.customer, &CustomerPatch::default(), at(1_000))?;
+            checkouts::insert(tx, &first, "s", &wish, at(1_000))?;
+            checkouts::set_state(tx, &first, CheckoutState::Processing, at(2_000))?;
+            checkouts::set_state(tx, &first, CheckoutState::Expired, at(3_000))?;
+            checkouts::insert(tx, &second, "s", &wish, at(4_000))?;
+            // A delayed payment that failed for good is still `processing` at the provider.
+            assert!(!checkouts::set_state(tx, &first, CheckoutState::Processing, at(5_000))?);
+            assert!(!checkouts::set_state(tx, &first, CheckoutState::Open, at(5_000))?);
+            assert!(checkouts::set_state(tx, &first, CheckoutState::Complete, at(6_000))?, "paid after all");
+            assert!(!checkouts::set_state(tx, &first, CheckoutState::Expired, at(7_000))?);
+            Ok(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_a_parked_command_is_freed() {
+    on_each_database(async |db: Db| {
+        let wish = NewCommand {
+            idempotency_key: "key".into(),
+            kind: "customer.create",
+            object: "customer/u".into(),
+            aggregate: None,
+            customer: None,
+            request: "{}".into(),
+        };
+        let id = wish.id();
+        tx(&db, move |tx| {
+            commands::insert(tx, &wish, at(1_000))?;
+            commands::claim(tx, &id, &token(1), at(1_000), at(2_000))?;
+            assert!(commands::retry(tx, &id, &token(1), at(9_000), "429")?);
+            assert!(!commands::unpark(tx, &id, at(1_500))?, "it waits as the provider asked");
+            assert!(commands::due(tx, at(1_500), 10)?.is_empty());
+            commands::claim(tx, &id, &token(2), at(9_000), at(10_000))?;
+            assert!(commands::park(tx, &id, &token(2), at(9_500), "403")?);
+            assert!(commands::unpark(tx, &id, at(9_600))?);
+            assert_eq!(commands::due(tx, at(9_600), 10)?.len(), 1);
+            Ok(())
+        })
+        .await;
     })
     .await;
 }

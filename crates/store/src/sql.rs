@@ -12,7 +12,7 @@
 //! | `{BINARY}` | `COLLATE "C"` | nothing: that is how SQLite compares |
 //!
 //! Rules that keep one text honest on both: cast sums (`CAST(SUM(x) AS BIGINT)`), cast parameters that only meet null
-//! (`CAST($1 AS TEXT) IS NULL`), no data-modifying `WITH`, no `SELECT *`, names for checks, `{BINARY}` where text order matters.
+//! (`CAST($1 AS TEXT) IS NULL`), no data-modifying `WITH`, a `LIMIT` inside an `UPDATE` in a `WITH … AS MATERIALIZED`, no `SELECT *`, names for checks, `{BINARY}` where text order matters.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;

@@ -69,6 +69,33 @@ async fn every_statement_is_understood_by_both_databases() {
     assert!(errors.is_empty(), "{}", errors.join("\n"));
 }
 
+/// Statements that may read a whole table: those for the operators' page, and small tables.
+const READ_A_WHOLE_TABLE: [&str; 5] =
+    ["api_keys.list", "checkouts.recent", "outbox.alerts", "overview.events", "overview.outbox"];
+
+#[tokio::test]
+async fn nothing_reads_a_whole_table_that_grows() {
+    let test = sqlite().await;
+    let path = test.url.strip_prefix("sqlite://").expect("a file").to_owned();
+    let connection = rusqlite::Connection::open(path).expect("opens");
+    let mut scanning = BTreeSet::new();
+    for statement in STATEMENTS {
+        let explained = format!("EXPLAIN QUERY PLAN {}", statement.text_for(Dialect::Sqlite));
+        let mut plan = connection.prepare(&explained).expect("a plan");
+        let mut rows = plan.raw_query();
+        while let Some(row) = rows.next().expect("a row") {
+            let step: String = row.get("detail").expect("a step");
+            // No table at all, and the few keys of a claim.
+            let small = ["SCAN CONSTANT ROW", "SCAN due"].contains(&step.as_str());
+            if step.starts_with("SCAN ") && !step.contains(" USING ") && !small {
+                eprintln!("{}: {step}", statement.name);
+                scanning.insert(statement.name);
+            }
+        }
+    }
+    assert_eq!(scanning, BTreeSet::from(READ_A_WHOLE_TABLE));
+}
+
 #[test]
 fn names_are_unique_and_placeholders_have_no_gaps() {
     let mut names = BTreeSet::new();

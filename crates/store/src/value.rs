@@ -92,7 +92,7 @@ macro_rules! params {
 }
 
 /// A way to say which column: its name, or its index from 0.
-pub trait Column {
+pub trait Column: Copy {
     /// The index among `names`, if there.
     fn index(&self, names: &[String]) -> Option<usize>;
     /// How to call it in an error.
@@ -151,19 +151,18 @@ impl Row {
         wanted: &str,
         read: impl Fn(&'r V) -> Option<X>,
     ) -> Result<Option<X>> {
-        let label = column.label();
         let value = self.value(column)?;
         if *value == V::Null {
             return Ok(None);
         }
         read(value).map(Some).ok_or_else(|| StoreError::Row {
-            column: label,
+            column: column.label(),
             message: format!("is {}, not {wanted}", value.kind()),
         })
     }
 
-    fn required<X>(found: Option<X>, label: String) -> Result<X> {
-        found.ok_or_else(|| StoreError::Row { column: label, message: "is null".to_owned() })
+    fn required<X>(found: Option<X>, column: impl Column) -> Result<X> {
+        found.ok_or_else(|| StoreError::Row { column: column.label(), message: "is null".to_owned() })
     }
 
     /// An integer, never null.
@@ -171,8 +170,7 @@ impl Row {
     /// # Errors
     /// See [`Row::value`].
     pub fn i64(&self, column: impl Column) -> Result<i64> {
-        let label = column.label();
-        Self::required(self.opt_i64(column)?, label)
+        Self::required(self.opt_i64(column)?, column)
     }
 
     /// An integer, or null.
@@ -188,8 +186,7 @@ impl Row {
     /// # Errors
     /// See [`Row::value`].
     pub fn bool(&self, column: impl Column) -> Result<bool> {
-        let label = column.label();
-        Self::required(self.opt_bool(column)?, label)
+        Self::required(self.opt_bool(column)?, column)
     }
 
     /// A boolean (0 and 1 count as one, for SQLite), or null.
@@ -210,8 +207,7 @@ impl Row {
     /// # Errors
     /// See [`Row::value`].
     pub fn text(&self, column: impl Column) -> Result<String> {
-        let label = column.label();
-        Self::required(self.opt_text(column)?, label)
+        Self::required(self.opt_text(column)?, column)
     }
 
     /// Text, or null.
@@ -227,8 +223,7 @@ impl Row {
     /// # Errors
     /// See [`Row::value`].
     pub fn bytes(&self, column: impl Column) -> Result<Vec<u8>> {
-        let label = column.label();
-        Self::required(self.opt_bytes(column)?, label)
+        Self::required(self.opt_bytes(column)?, column)
     }
 
     /// Bytes, or null.

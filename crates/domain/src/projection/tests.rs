@@ -288,3 +288,91 @@ fn a22_an_unreadable_subscription_keeps_its_mirror_and_is_quarantined() {
     let out = project(odd(Some("sub_other")), &after(&first), &catalog(), &AccessPolicy::default(), T0);
     assert!(out.subscriptions[0].missing);
 }
+
+#[test]
+fn a17_a_contradiction_never_keeps_access_that_the_provider_has_ended() {
+    let first = run(vec![paid("sub_a", 0, true)], &linked());
+    let mut ended = paid("sub_a", 0, true);
+    ended.named_customer = CustomerId::parse("u_2").ok();
+    let renewed = run(vec![ended.clone()], &after(&first));
+    assert_eq!(renewed.subscriptions[0].standing, first.subscriptions[0].standing, "kept, not widened");
+    ended.status = SubscriptionStatus::Canceled;
+    assert_eq!(run(vec![ended], &after(&first)).subscriptions[0].standing, Standing::Revoked);
+}
+
+#[test]
+fn a17_access_that_another_customer_had_is_not_handed_on_against_the_metadata() {
+    let mut before = after(&run(vec![paid("sub_a", 0, true)], &linked()));
+    before.customer = CustomerId::parse("u_3").ok();
+    let mut named = paid("sub_a", 0, true);
+    named.named_customer = CustomerId::parse("u_1").ok();
+    assert_eq!(run(vec![named], &before).subscriptions[0].standing, Standing::Pending);
+}
+
+#[test]
+fn a_duplicate_in_one_group_is_told_although_it_is_alone_in_another() {
+    let course = |subscription: &SubscriptionFacts| {
+        let mut line = subscription.items[0].clone();
+        line.id = format!("si_course_{}", subscription.id);
+        line.price = "price_x".into();
+        line.lookup_key = Some("course_once_jpy".into());
+        line
+    };
+    let (mut narrow, mut wide) = (paid("sub_a", 0, true), paid("sub_b", 1_000, false));
+    narrow.items = vec![course(&narrow)];
+    wide.items.push(course(&wide));
+    // One too many in `course`, and then alone in `main`, which is looked at later.
+    let out = run(vec![narrow, wide], &linked());
+    assert_eq!(out.anomalies.len(), 1, "{:?}", out.anomalies);
+    assert_eq!(
+        (out.anomalies[0].kind, out.anomalies[0].object.as_str()),
+        (AnomalyKind::DuplicateSubscription, "sub_b")
+    );
+}
+
+#[test]
+fn d7_a_duplicate_is_none_any_more_once_the_one_that_was_kept_has_ended() {
+    let both = run(vec![paid("sub_a", 0, true), paid("sub_b", 1_000, true)], &linked());
+    let mut ended = paid("sub_a", 0, true);
+    ended.status = SubscriptionStatus::Canceled;
+    let out = run(vec![ended, paid("sub_b", 1_000, true)], &after(&both));
+    assert!(out.effects.is_empty() && out.anomalies.is_empty(), "{:?}", out.effects);
+    assert!(out.subscriptions.iter().all(|s| s.duplicate.is_none()));
+}
+
+#[test]
+fn a13_a_price_is_not_missed_once_its_subscription_is_over() {
+    let mut over = paid("sub_a", 0, true);
+    over.items[0].price = "price_gone".into();
+    over.items[0].lookup_key = None;
+    over.status = SubscriptionStatus::Canceled;
+    assert!(run(vec![over], &linked()).anomalies.is_empty());
+}
+
+#[test]
+fn a9_a_provider_that_is_late_is_asked_again_before_access_ends() {
+    let mut late = paid("sub_a", 0, true);
+    late.items[0].period_end = Some(T0.plus_ms(-2 * DAY_MS));
+    let out = run(vec![late], &linked());
+    assert_eq!(out.subscriptions[0].standing.until(), Some(T0.plus_ms(3 * DAY_MS)));
+    assert_eq!(out.look_again_at, Some(T0.plus_ms(36 * HOUR_MS)));
+}
+
+#[test]
+fn a16_a_purchase_of_an_unlinked_customer_is_named() {
+    let observed = Observed {
+        purchases: Some(vec![PurchaseFacts {
+            id: "cs_1".into(),
+            payment: None,
+            paid: true,
+            failed: false,
+            plan: None,
+            checkout: None,
+            named_customer: None,
+            quantity: 1,
+        }]),
+        ..Observed::default()
+    };
+    let out = project(observed, &Stored::default(), &catalog(), &AccessPolicy::default(), T0);
+    assert_eq!(out.anomalies[0].object, "cs_1", "alerts are one for each object");
+}

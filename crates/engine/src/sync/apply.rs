@@ -152,12 +152,10 @@ fn apply(
     Ok(Some(applied))
 }
 
-/// Links the provider's customer by its own metadata when nobody is linked yet. An existing link always
-/// wins; what contradicts it becomes an anomaly in the projection.
+/// Whose it is: as it is linked now, since an operator may have done so after the fetch began; else linked by its
+/// own metadata. An existing link always wins; what contradicts it becomes an anomaly in the projection.
 fn link(tx: &mut dyn Tx, input: &Input, customer: &mut Option<CustomerId>) -> quittance_store::Result<bool> {
-    if customer.is_none() {
-        *customer = customers::linked(tx, &input.scope, &input.provider_customer)?;
-    }
+    *customer = customers::linked(tx, &input.scope, &input.provider_customer)?;
     if customer.is_some() {
         return Ok(false);
     }

@@ -56,7 +56,7 @@ impl SyncError {
 
     /// Whether the failure was our own holding back: no try was made, so none is counted.
     fn is_held_back(&self) -> bool {
-        matches!(self, Self::Provider(error) if error.is_local())
+        matches!(self, Self::Provider(error) if error.is_held_back())
     }
 }
 

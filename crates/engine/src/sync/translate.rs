@@ -70,12 +70,13 @@ pub(crate) fn subscription(
     })
 }
 
-/// When the oldest invoice that is still open became due: the provider's own record of the failure.
+/// When the oldest invoice that is still open became due: the provider's own record of the failure. One that is
+/// charged is due at once; one that is sent says when.
 fn failing_since(subscription: &str, open_invoices: &[ObservedInvoice]) -> Option<Timestamp> {
     open_invoices
         .iter()
         .filter(|i| i.status == "open" && i.subscription.as_deref() == Some(subscription))
-        .map(|i| Timestamp::from_seconds(i.finalized_at_s.unwrap_or(i.created_s)))
+        .map(|i| Timestamp::from_seconds(i.due_date_s.or(i.finalized_at_s).unwrap_or(i.created_s)))
         .min()
 }
 
@@ -171,4 +172,28 @@ pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[String]) -> Vec<P
         });
     }
     payments
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a6_a_sent_invoice_fails_when_it_is_due_and_not_when_it_is_sent() {
+        let invoice = |due: Option<i64>| {
+            let object = json!({
+                "object": "invoice", "id": "in_1", "status": "open", "livemode": false, "currency": "jpy",
+                "subscription": "sub_1", "total": 1, "amount_due": 1, "amount_paid": 0, "amount_remaining": 1,
+                "attempt_count": 0, "created": 100, "due_date": due,
+                "status_transitions": { "finalized_at": 3_700 },
+            });
+            ObservedInvoice::read(&object).unwrap()
+        };
+        let at = |seconds| Some(Timestamp::from_seconds(seconds));
+        assert_eq!(failing_since("sub_1", &[invoice(None)]), at(3_700));
+        assert_eq!(failing_since("sub_1", &[invoice(Some(2_600_000))]), at(2_600_000));
+        assert_eq!(failing_since("sub_2", &[invoice(None)]), None);
+    }
 }

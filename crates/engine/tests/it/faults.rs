@@ -1,6 +1,9 @@
 //! Every fault at every call once: the path ends the same, once.
 
+use serde_json::json;
+
 use crate::house::{Trouble, on_each, pro};
+use crate::known_kit::{event, hand_raw};
 
 #[tokio::test]
 async fn e9_one_fault_at_any_call_changes_nothing_but_the_time_it_takes() {
@@ -57,6 +60,23 @@ async fn e9_one_fault_at_any_call_changes_nothing_but_the_time_it_takes() {
                     );
                 }
             }
+        })
+    })
+    .await;
+}
+
+/// A call that is refused before it is sent has failed like any other: it is not merely held back.
+#[tokio::test]
+async fn an_id_that_no_object_can_have_is_parked_and_not_tried_for_ever() {
+    on_each(|h| {
+        Box::pin(async move {
+            let object = json!({ "object": "refund", "id": "re_1", "payment_intent": "pi 1" });
+            hand_raw(h, &event("evt_odd", "refund.updated", &object)).await.unwrap();
+            for _ in 0..10 {
+                h.pass_ms(60_000);
+                h.engine.drain().await.unwrap();
+            }
+            assert_eq!(h.engine.parked(10).await.unwrap().aggregates.len(), 1);
         })
     })
     .await;

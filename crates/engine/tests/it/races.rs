@@ -6,8 +6,10 @@ use quittance_domain::checkout::CheckoutState;
 use quittance_engine::ProblemCode;
 use quittance_engine::world::Point;
 use quittance_sandbox::DeliveryOutcome;
+use quittance_store::customers::CustomerPatch;
 
-use crate::house::{House, Trouble, on_each, pro};
+use crate::house::{House, Trouble, customer, on_each, pro};
+use crate::known_kit::{buyer_of, operator};
 
 /// A stale answer is held back while another node fetches and writes the truth.
 #[tokio::test]
@@ -61,6 +63,34 @@ async fn a5_a_change_during_a_sync_is_synced_again() {
             h.deliver().await;
             gate.open();
             first.await.unwrap();
+            h.settle().await;
+            assert!(!h.allowed("ada", "article:full").await);
+        })
+    })
+    .await;
+}
+
+/// Somebody else's subscription never comes back to its former customer, not even for a moment.
+#[tokio::test]
+async fn a17_a_sync_that_runs_while_an_operator_links_anew_gives_the_old_customer_nothing() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            h.engine.put_customer(&customer("eve"), CustomerPatch::default()).await.unwrap();
+            h.provider("POST", &format!("/v1/subscriptions/{subscription}"), "cancel_at_period_end=true");
+            h.deliver().await;
+            h.pass_ms(1_000);
+            let gate = h.hold_point("sync.fetched");
+            let (engine, claim) = (h.engine.clone(), h.claim_customer().await);
+            let first = tokio::spawn(async move { engine.sync(claim).await.unwrap() });
+            gate.reached().await;
+            h.release_point("sync.fetched");
+            let buyer = buyer_of(h, &subscription);
+            h.engine.link_customer(&customer("eve"), &buyer, &operator()).await.unwrap();
+            assert!(!h.allowed("ada", "article:full").await);
+            gate.open();
+            first.await.unwrap();
+            assert!(!h.allowed("ada", "article:full").await, "what was read before the link is no link");
             h.settle().await;
             assert!(!h.allowed("ada", "article:full").await);
         })

@@ -129,7 +129,8 @@ async fn every_call_is_recorded() {
     for _ in 0..3 {
         let _ = world.change().await;
     }
-    let _ = world.client.send(customers::retrieve("../x"), Priority::Live).await;
+    let impossible = world.client.send(customers::retrieve("../x"), Priority::Live).await.unwrap_err();
+    assert!(impossible.is_local() && !impossible.is_held_back(), "waiting does not mend it");
     let records = world.records.lock().unwrap();
     let seen: Vec<_> = records.iter().map(|r| (r.endpoint, r.status, r.outcome, r.duration_ms)).collect();
     assert_eq!(
@@ -212,7 +213,8 @@ async fn one_endpoint_cannot_use_up_the_others_share() {
     });
     world.read(Priority::Live).await.unwrap();
     world.read(Priority::Live).await.unwrap();
-    assert_eq!(world.read(Priority::Live).await.unwrap_err().kind(), &ErrorKind::Throttled);
+    let held = world.read(Priority::Live).await.unwrap_err();
+    assert_eq!((held.kind(), held.is_held_back()), (&ErrorKind::Throttled, true));
     world.change().await.unwrap();
 }
 

@@ -250,10 +250,16 @@ impl StripeError {
         )
     }
 
-    /// Whether the call never left this process.
+    /// Whether our own limiter or breaker held the call back: nothing was tried, and waiting is all it takes.
+    #[must_use]
+    pub const fn is_held_back(&self) -> bool {
+        matches!(self.kind, ErrorKind::Throttled | ErrorKind::CircuitOpen)
+    }
+
+    /// Whether the call never left this process: held back, or refused as it stands.
     #[must_use]
     pub const fn is_local(&self) -> bool {
-        matches!(self.kind, ErrorKind::Throttled | ErrorKind::CircuitOpen) || self.refused_here
+        self.is_held_back() || self.refused_here
     }
 
     /// A stable code.

@@ -22,6 +22,10 @@ use super::errors::cannot_connect;
 use crate::error::{Result, StoreError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connecting with login, or any other answer that takes the server no time.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// After this long a connection of which nothing is heard counts as lost: between two machines one can end without a sign.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Outside a transaction nothing can write: so a `BEGIN` that failed can never let the statement behind it commit alone.
 const SESSION: &str = "SET default_transaction_read_only = on; SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
@@ -84,7 +88,13 @@ impl Target {
                 )));
             }
         });
-        config.connect_timeout(CONNECT_TIMEOUT).application_name("quittance");
+        config.application_name("quittance");
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_LIMIT).keepalives_idle(SILENCE_LIMIT);
+        }
         Ok(Self { config, tls: tls(root_file.as_deref())?, plain: AtomicBool::new(false) })
     }
 
@@ -131,6 +141,12 @@ impl Target {
     }
 }
 
+/// Waits for what the server answers at once, if it answers at all.
+pub(super) async fn answered<X>(limit: Duration, work: impl Future<Output = Result<X>>) -> Result<X> {
+    let in_time = tokio::time::timeout(limit, work).await;
+    in_time.unwrap_or_else(|_| Err(StoreError::unavailable("the server does not answer")))
+}
+
 /// Sets a fresh session up; the driver must be running.
 pub(super) async fn prepare_session(client: &Client) -> Result<()> {
     client.batch_execute(SESSION).await.map_err(|error| cannot_connect(&error))
@@ -175,6 +191,8 @@ fn with_source(error: &tokio_postgres::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Target, split_tls_options};
 
     #[test]
@@ -190,5 +208,17 @@ mod tests {
         assert!(Target::parse("postgres://h/d?sslmode=maybe").is_err());
         assert!(Target::parse("postgres://h/d?sslrootcert=/nowhere.pem").is_err());
         assert!(Target::parse("postgres://h/d").is_ok());
+    }
+
+    #[test]
+    fn a_dead_connection_is_noticed_and_the_address_may_say_when() {
+        let config = |url: &str| Target::parse(url).expect("an address").config;
+        let plain = config("postgres://h/d");
+        assert_eq!(plain.get_connect_timeout(), Some(&Duration::from_secs(5)));
+        assert_eq!(plain.get_tcp_user_timeout(), Some(&Duration::from_secs(30)));
+        assert!(plain.get_keepalives() && plain.get_keepalives_idle() == Duration::from_secs(30));
+        let own = config("postgres://h/d?connect_timeout=3&tcp_user_timeout=7");
+        assert_eq!(own.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        assert_eq!(own.get_tcp_user_timeout(), Some(&Duration::from_secs(7)));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::connect::{Target, prepare_session};
+use super::connect::{ANSWER_LIMIT, Target, answered, prepare_session};
 use super::errors::{Remedy, remedy, translate};
 use super::tx::{PgTx, Session};
 use crate::db::Shared;
@@ -26,8 +26,6 @@ const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const MOST_ATTEMPTS: u32 = 10;
 /// How often it runs when the connection keeps breaking.
 const MOST_CONNECTIONS: u32 = 3;
-/// Connecting, with login.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) struct Worker {
     pub(super) runtime: Runtime,
@@ -160,17 +158,12 @@ impl Worker {
         }
         let target = Arc::clone(&self.target);
         count(&self.shared.counters.connects);
-        let client = self.runtime.block_on(async move {
-            let connecting = async {
-                let (client, driving) = target.connect().await?;
-                tokio::spawn(driving);
-                prepare_session(&client).await?;
-                Ok(client)
-            };
-            tokio::time::timeout(CONNECT_LIMIT, connecting)
-                .await
-                .unwrap_or_else(|_| Err(StoreError::unavailable("the server does not answer")))
-        })?;
+        let client = self.runtime.block_on(answered(ANSWER_LIMIT, async move {
+            let (client, driving) = target.connect().await?;
+            tokio::spawn(driving);
+            prepare_session(&client).await?;
+            Ok(client)
+        }))?;
         Ok(Session::new(client))
     }
 
