@@ -525,7 +525,11 @@ pub async fn misfortune(sim: Arc<Sim>) {
             let (after, times) = (sim.drawn(0, 40), sim.drawn(1, 80));
             sim.tell("disk", format_args!("{} after {after} more, {times} times", trouble.as_str()));
             let count = |n: i64| u32::try_from(n).unwrap_or(1);
-            sim.mount.disk.set_trap(trouble, count(after), count(times));
+            if trouble == Trouble::PowerFails && after < 20 {
+                sim.mount.disk.fail_power();
+            } else {
+                sim.mount.disk.set_trap(trouble, count(after), count(times));
+            }
         }
     }
 }

@@ -81,6 +81,7 @@ pub struct Record {
     mirrored: BTreeMap<String, usize>,
     customer_versions: BTreeMap<String, i64>,
     seen_writes: u64,
+    remembered_writes: u64,
     first: Option<Violation>,
 }
 
@@ -200,6 +201,7 @@ impl Record {
             mirrored: BTreeMap::new(),
             customer_versions: BTreeMap::new(),
             seen_writes: 0,
+            remembered_writes: 0,
             first: None,
         }
     }
@@ -413,6 +415,11 @@ impl Record {
 
     /// When nobody has anything to do: what the nodes answer is what the database says at this moment.
     pub fn memory(&mut self, sim: &Sim) {
+        let writes = sim.mount.disk.writes();
+        if writes == self.remembered_writes {
+            return;
+        }
+        self.remembered_writes = writes;
         for (node, engine) in sim.engines() {
             let now = sim.now_of(node);
             for index in 0..sim.plan.buyers {

@@ -58,7 +58,7 @@ struct State {
     timers: BTreeMap<(i64, u64), Waker>,
     next_timer: u64,
     paused: BTreeMap<Owner, i64>,
-    running: Option<Owner>,
+    last: Option<Owner>,
     polls: u64,
 }
 
@@ -80,7 +80,7 @@ impl Scheduler {
             timers: BTreeMap::new(),
             next_timer: 0,
             paused: BTreeMap::new(),
-            running: None,
+            last: None,
             polls: 0,
         };
         Arc::new(Self { state: Mutex::new(state), ready: Arc::default() })
@@ -102,10 +102,10 @@ impl Scheduler {
         self.state().polls
     }
 
-    /// Whose task is running.
+    /// Whose task ran last.
     #[must_use]
-    pub fn running(&self) -> Option<Owner> {
-        self.state().running
+    pub fn last(&self) -> Option<Owner> {
+        self.state().last
     }
 
     /// Adds a task, which may run at once.
@@ -145,11 +145,10 @@ impl Scheduler {
     /// Runs one task that can, chosen by the seed; `false` when none can.
     pub fn run_one(&self) -> bool {
         let Some((id, owner, mut future, waker)) = self.choose() else { return false };
-        self.state().running = Some(owner);
+        self.state().last = Some(owner);
         let waker = Waker::from(waker);
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let mut state = self.state();
-        state.running = None;
         match polled {
             Poll::Ready(()) => {
                 state.tasks.remove(&id);

@@ -402,7 +402,6 @@ impl Sim {
 
     fn lose_power(self: &Arc<Self>) {
         self.tell("disk", format_args!("power is lost"));
-        self.mount.disk.cut_power();
         let up: Vec<(usize, u64)> = {
             let nodes = lock(&self.nodes);
             nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect()
@@ -442,10 +441,10 @@ impl Sim {
 
     /// Wakes the nodes that did not make the last commit: another process would hear of it from the database.
     pub fn wake_others(&self) {
-        let running = self.scheduler.running();
+        let committed = self.scheduler.last();
         for (node, slot) in lock(&self.nodes).iter().enumerate() {
             if let Some(up) = &slot.up
-                && running != Some(Owner::Node { node, life: up.life })
+                && committed != Some(Owner::Node { node, life: up.life })
             {
                 up.engine.wake();
             }

@@ -276,9 +276,11 @@ impl Disk {
         state.trap = None;
     }
 
-    /// Nothing works from now on, until power returns.
-    pub fn cut_power(&self) {
-        self.state().power_lost = true;
+    /// Power fails now, and not at a flush.
+    pub fn fail_power(&self) {
+        let mut state = self.state();
+        state.power_lost = true;
+        state.casualties.push(Casualty::Power);
     }
 }
 

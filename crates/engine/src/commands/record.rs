@@ -111,12 +111,23 @@ fn record_effects(
             if let Some(session) = text("id") {
                 checkouts::opened(tx, checkout, session, text("url"), expires, now)?;
             }
-            if text("status") == Some("complete") {
-                // Found paid when it was looked up a day later.
-                let key = AggregateKey::customer(scope.clone(), provider_customer).to_string();
-                let hint =
-                    Hint { key: &key, priority: Priority::Waiting, due: now, unpark: false, thorough: true };
-                aggregates::mark(tx, &hint, now)?;
+            // Looked up a day later it may be paid by now, or over.
+            match text("status") {
+                Some("complete") => {
+                    let key = AggregateKey::customer(scope.clone(), provider_customer).to_string();
+                    let hint = Hint {
+                        key: &key,
+                        priority: Priority::Waiting,
+                        due: now,
+                        unpark: false,
+                        thorough: true,
+                    };
+                    aggregates::mark(tx, &hint, now)?;
+                }
+                Some("expired") => {
+                    checkouts::set_state(tx, checkout, CheckoutState::Expired, now)?;
+                }
+                Some(_) | None => {}
             }
         }
         Request::ExpireCheckout { checkout, .. } => {

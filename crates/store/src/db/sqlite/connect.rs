@@ -96,6 +96,8 @@ fn common(connection: &Connection) -> Result<()> {
     for setting in [DbConfig::SQLITE_DBCONFIG_DQS_DML, DbConfig::SQLITE_DBCONFIG_DQS_DDL] {
         connection.set_db_config(setting, false).map_err(failed)?;
     }
+    // A plan depends on the statement alone: SQLite would otherwise prepare many again whenever a parameter changes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     connection
         .execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
         .map_err(failed)

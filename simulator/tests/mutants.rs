@@ -1,0 +1,62 @@
+//! The simulator's own proof: with one protection taken away, some seed soon breaks an invariant.
+
+use std::sync::Arc;
+
+use quittance_domain::Catalog;
+use quittance_domain::mutant::{self, Mutant};
+use quittance_simulator::run::play;
+
+/// Within how many seeds each defect must be found, and by which invariants it may be told.
+const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
+    match mutant {
+        Mutant::Fence => (200, &["I3", "I4"]),
+        Mutant::Dedupe => (20, &["I2"]),
+        Mutant::IdempotencyKey => (50, &["I2", "I7"]),
+        Mutant::GraceAnchor => (50, &["I5"]),
+        Mutant::NaturalKey => (100, &["I2"]),
+        Mutant::Durability => (200, &["I1", "I2", "I3"]),
+        Mutant::Memory => (100, &["I5"]),
+        Mutant::Signature => (20, &["I9"]),
+        Mutant::LookUp => (1_000, &["I2", "I7"]),
+    }
+}
+
+#[test]
+fn every_missing_protection_is_found() {
+    let catalog = Arc::new(Catalog::parse(include_str!("../../catalog.toml")).unwrap());
+    let all: Vec<_> = Mutant::ALL
+        .into_iter()
+        .map(|missing| {
+            let catalog = Arc::clone(&catalog);
+            std::thread::spawn(move || {
+                mutant::set(Some(missing));
+                let (most, _) = bound(missing);
+                let found = (0..most).find_map(|seed| {
+                    let outcome = play(seed, &catalog, u64::MAX).unwrap();
+                    outcome.violation.map(|violation| (seed, violation))
+                });
+                (missing, found)
+            })
+        })
+        .collect();
+    let mut unfound = Vec::new();
+    for thread in all {
+        let (missing, found) = thread.join().unwrap();
+        let (most, invariants) = bound(missing);
+        match found {
+            Some((seed, violation)) => {
+                eprintln!(
+                    "without {}: seed {seed}, {}: {}",
+                    missing.as_str(),
+                    violation.invariant,
+                    violation.detail
+                );
+                if !invariants.contains(&violation.invariant) {
+                    unfound.push(format!("without {}: told as {violation:?}", missing.as_str()));
+                }
+            }
+            None => unfound.push(format!("without {}: not found in {most} seeds", missing.as_str())),
+        }
+    }
+    assert!(unfound.is_empty(), "{unfound:#?}");
+}

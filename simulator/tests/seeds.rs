@@ -1,0 +1,66 @@
+//! Seeds of every test run: no invariant breaks, and a seed is the same world each time.
+//!
+//! `QUITTANCE_SIMULATOR_SEEDS` says how many (default 6, for builds without optimisation).
+
+use std::sync::Arc;
+
+use quittance_domain::Catalog;
+use quittance_simulator::campaign::{Order, Summary, play_all};
+
+fn catalog() -> Arc<Catalog> {
+    Arc::new(Catalog::parse(include_str!("../../catalog.toml")).unwrap())
+}
+
+fn seeds() -> u64 {
+    std::env::var("QUITTANCE_SIMULATOR_SEEDS").ok().map_or(6, |text| text.parse().unwrap())
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn assert_whole(summary: &Summary) {
+    for failure in &summary.failures {
+        eprintln!("{}", failure.timeline);
+        eprintln!("seed {} broke {:?}", failure.seed, failure.violation);
+        eprintln!("with its first {} faults, and not with one fewer", failure.faults);
+    }
+    assert_eq!(summary.broken, 0, "seeds that broke an invariant; their timelines are above");
+}
+
+#[test]
+fn every_seed_holds_and_is_the_same_world_twice() {
+    let order = Order { first: 0, seeds: seeds(), threads: threads(), twice: true, stop: false };
+    let summary = play_all(&order, &catalog(), &|_| {}).unwrap();
+    eprintln!(
+        "{} seeds twice: {} events, {} steps, {} simulated days, {} faults",
+        summary.seeds,
+        summary.figures.events,
+        summary.steps,
+        summary.days,
+        summary.faults.sum()
+    );
+    assert_whole(&summary);
+    assert!(summary.figures.payments > 0 && summary.faults.sum() > 0, "an idle world proves nothing");
+    if summary.seeds >= 100 {
+        let missing = summary.uncovered();
+        assert!(missing.is_empty(), "nobody passed, or nobody died at: {missing:?}");
+        assert!(summary.figures.duplicates > 0, "no second subscription came up");
+    }
+}
+
+#[test]
+fn seeds_that_broke_once_hold() {
+    let list = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in list {
+        let seed = line.split_whitespace().next().unwrap().parse().unwrap();
+        let order = Order { first: seed, seeds: 1, threads: 1, twice: false, stop: true };
+        assert_whole(&play_all(&order, &catalog(), &|_| {}).unwrap());
+    }
+}
+
+#[test]
+fn other_seeds_are_other_worlds() {
+    let play = |seed| quittance_simulator::run::play(seed, &catalog(), u64::MAX).unwrap().trace;
+    assert_ne!(play(1), play(2));
+}
