@@ -78,7 +78,9 @@ impl Engine {
 
     /// Until the next hint or timer is due, but no longer than until the next look.
     async fn idle_ms(&self) -> u64 {
-        let due = self.db().read("aggregates.next_due", aggregates::next_due).await.ok().flatten();
+        let spacing = self.settings().spacing_ms;
+        let due = self.db().read("aggregates.next_due", move |tx| aggregates::next_due(tx, spacing)).await;
+        let due = due.ok().flatten();
         due.map_or(LOOK_MS, |at| u64::try_from(at.since(self.now())).unwrap_or(0).clamp(1, LOOK_MS))
     }
 

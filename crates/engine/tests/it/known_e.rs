@@ -62,14 +62,14 @@ async fn e3_two_changes_within_one_second_both_land() {
             for delivery in second.iter().chain(&first) {
                 assert_eq!(h.hand_in(delivery).await, Ok(Accepted::New));
             }
-            h.pass_ms(400);
+            h.pass_burst();
             h.engine.drain().await.unwrap();
             h.provider("POST", &path, "cancel_at_period_end=false");
             assert_eq!(h.sandbox.now(), began);
             for delivery in h.withhold() {
                 h.hand_in(&delivery).await.unwrap();
             }
-            h.pass_ms(400);
+            h.pass_burst();
             h.engine.drain().await.unwrap();
             let facts = h.engine.subscription(&id).await.unwrap().subscription.facts;
             assert_eq!((facts.items[0].quantity, facts.ends_at()), (3, None));
