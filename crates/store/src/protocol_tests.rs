@@ -8,6 +8,7 @@ use crate::commands::{self, CommandState, NewCommand, Outcome};
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::inbox::{self, Accepted, NewEvent};
+use crate::outbox::{self, NewAlert};
 use crate::testing::on_each_database;
 
 fn at(ms: i64) -> Timestamp {
@@ -299,6 +300,37 @@ async fn only_the_creation_of_what_our_answered_command_made_marks_nothing() {
             tx(&db, |tx| Ok((inbox::get(tx, "evt_ours")?, inbox::get(tx, "evt_alone")?))).await;
         assert!(ours.expect("stored").processed);
         assert!(alone.expect("stored, though its aggregate has no row").processed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn alerts_are_paged_newest_first() {
+    on_each_database(async |db: Db| {
+        let alert = |object: &str| NewAlert {
+            kind: "unknown_price".into(),
+            object: object.into(),
+            customer: None,
+            aggregate: None,
+            detail: "detail".into(),
+            mend: "mend".into(),
+        };
+        tx(&db, move |tx| {
+            for object in ["sub_1", "sub_2", "sub_3", "sub_4"] {
+                outbox::raise(tx, &alert(object), at(1_000))?;
+            }
+            outbox::resolve(tx, "unknown_price", "sub_2", at(2_000))
+        })
+        .await;
+        let page = async |all: bool, cursor: i64| {
+            let rows = tx(&db, move |tx| outbox::alerts(tx, all, cursor, 2)).await;
+            let last = rows.last().map_or(0, |row| row.seq);
+            (rows.into_iter().map(|row| row.object).collect::<Vec<_>>(), last)
+        };
+        let (first, cursor) = page(false, i64::MAX).await;
+        assert_eq!(first, ["sub_4", "sub_3"]);
+        assert_eq!(page(false, cursor).await.0, ["sub_1"]);
+        assert_eq!(page(true, cursor).await.0, ["sub_2", "sub_1"]);
     })
     .await;
 }

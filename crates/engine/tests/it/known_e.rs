@@ -100,7 +100,7 @@ async fn e5_a_failing_sync_is_tried_again_then_parked_then_replayed() {
             assert_eq!(tries, 20, "the whole budget");
             let event = h.engine.event(&delivery.event_id).await.unwrap();
             assert!(event.parked);
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             let alert = alerts.iter().find(|a| a.kind == "parked").unwrap();
             assert!(alert.object == event.aggregate && alert.mend.contains(&event.aggregate), "{alert:?}");
             // The provider's own resend frees it, and it fails and parks again, with the trouble still there.
