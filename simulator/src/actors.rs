@@ -15,7 +15,7 @@ use quittance_engine::idempotency::Start;
 use quittance_engine::subscriptions::Change;
 use quittance_engine::{Engine, Problem};
 use quittance_sandbox::{CheckoutOutcome, CustomerLedger};
-use quittance_store::customers::CustomerPatch;
+use quittance_store::customers::{self, CustomerPatch};
 
 use crate::chance::Chance;
 use crate::faults::Fault;
@@ -314,8 +314,10 @@ impl Buyer {
 
     async fn tell_address(&mut self) {
         let Some(customer) = self.customer() else { return };
-        let patch =
-            CustomerPatch { email: Some(format!("{}@example.com", self.id)), ..CustomerPatch::default() };
+        let patch = CustomerPatch {
+            email: customers::Change::Set(format!("{}@example.com", self.id)),
+            ..CustomerPatch::default()
+        };
         let done = self.sim.call(self.chance.next(), move |engine| async move {
             engine.put_customer(&customer, patch).await.map(drop)
         });

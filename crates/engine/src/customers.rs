@@ -31,7 +31,7 @@ pub struct CustomerView {
 
 fn check_patch(patch: &CustomerPatch) -> Result<(), Problem> {
     for (field, value) in [("email", &patch.email), ("name", &patch.name), ("locale", &patch.locale)] {
-        if value.as_ref().is_some_and(|v| v.len() > MAX_TEXT || v.chars().any(char::is_control)) {
+        if value.value().is_some_and(|v| v.len() > MAX_TEXT || v.chars().any(char::is_control)) {
             return Err(Problem::invalid(format!(
                 "`{field}` must have at most {MAX_TEXT} bytes and no control characters."
             )));
@@ -39,13 +39,13 @@ fn check_patch(patch: &CustomerPatch) -> Result<(), Problem> {
     }
     if patch
         .email
-        .as_ref()
+        .value()
         .is_some_and(|e| !e.split_once('@').is_some_and(|(l, d)| !l.is_empty() && !d.is_empty()))
     {
         return Err(Problem::invalid("`email` must be an e-mail address."));
     }
     let (most, key_max, value_max) = MAX_METADATA;
-    if let Some(metadata) = &patch.metadata
+    if let Some(metadata) = patch.metadata.value()
         && (metadata.len() > most
             || metadata
                 .iter()

@@ -61,7 +61,7 @@ impl Engine {
                 Ok((
                     mirror::subscriptions_of_customer(tx, &id)?,
                     history::of_customer(tx, &id, i64::MAX, 200)?,
-                    outbox::alerts(tx, false, 500)?,
+                    outbox::alerts(tx, false, i64::MAX, 500)?,
                 ))
             })
             .await?;

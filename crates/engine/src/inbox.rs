@@ -9,13 +9,15 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use quittance_domain::digest::sha256_hex;
 use quittance_domain::mutant::{self, Mutant};
-use quittance_domain::{AggregateKey, AggregateObject, Mode, Scope, Timestamp};
+use quittance_domain::{AggregateKey, AggregateObject, CommandId, Mode, Scope, Timestamp};
+use quittance_store::commands;
 use quittance_store::inbox::{self, Accepted, NewEvent};
 use quittance_store::{Db, Dialect, StoreError};
 use quittance_stripe::event::Event;
 use quittance_stripe::{redact, signature};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::commands::request::KEY_PREFIX;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::telemetry;
@@ -148,6 +150,13 @@ pub fn aggregate_of(event: &Event<'_>, own: &Scope) -> AggregateKey {
     AggregateKey { scope, object }
 }
 
+/// The command that a creation names by its key. Only creations: of all that a request causes, they alone tell nothing
+/// that its answer did not, however late they come. Whether there is such a command, the inbox looks up.
+fn maker(event: &Event<'_>) -> Option<CommandId> {
+    let key = event.idempotency_key.as_ref().filter(|_| event.event_type.ends_with(".created"))?;
+    key.starts_with(KEY_PREFIX).then(|| commands::id_of(key))
+}
+
 /// Makes an inbox row of an event's raw JSON.
 ///
 /// # Errors
@@ -183,6 +192,7 @@ pub fn new_event(
         created_at: event.created_s.map_or(now, Timestamp::from_seconds),
         received_at: now,
         due,
+        made_by: maker(&event),
     })
 }
 

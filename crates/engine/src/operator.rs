@@ -122,8 +122,8 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn alerts(&self, all: bool, limit: i64) -> Result<Vec<AlertRow>, Problem> {
-        Ok(self.db().read("alerts.list", move |tx| outbox::alerts(tx, all, limit)).await?)
+    pub async fn alerts(&self, all: bool, cursor: i64, limit: i64) -> Result<Vec<AlertRow>, Problem> {
+        Ok(self.db().read("alerts.list", move |tx| outbox::alerts(tx, all, cursor, limit)).await?)
     }
 
     /// How much is waiting; also tells the metrics.

@@ -32,6 +32,9 @@ pub struct Settings {
     pub webhook_tolerance_s: i64,
     /// A webhook's aggregate waits this long, so that a burst becomes one fetch; milliseconds.
     pub settle_ms: i64,
+    /// How long after a sync its aggregate is looked at again for anything but somebody who waits, so that the rest
+    /// of a burst becomes one fetch too; milliseconds.
+    pub spacing_ms: i64,
     /// Events that may wait for a commit before new ones get 503.
     pub inbox_queue: usize,
     /// Aggregates that are synced at the same time.
@@ -61,6 +64,7 @@ impl Default for Settings {
             webhook_secrets: Vec::new(),
             webhook_tolerance_s: 300,
             settle_ms: 150,
+            spacing_ms: SECOND_MS,
             inbox_queue: 2_048,
             sync_concurrency: 8,
             redirect_wait_ms: 3 * SECOND_MS,

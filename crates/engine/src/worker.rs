@@ -60,7 +60,10 @@ impl Engine {
                     self.world().sleep(TROUBLE_MS).await;
                 }
             }
-            let due = self.db().read("aggregates.next_due", aggregates::next_due).await.ok().flatten();
+            let spacing = self.settings().spacing_ms;
+            let due =
+                self.db().read("aggregates.next_due", move |tx| aggregates::next_due(tx, spacing)).await;
+            let due = due.ok().flatten();
             let idle = pin!(self.idle(due, self.settings().look_ms, Some(&self.wakers().syncs)));
             if let Either::Left(_) = select(shutdown.as_mut(), idle).await {
                 return;

@@ -8,6 +8,8 @@
     reason = "tests stop at the first surprise"
 )]
 
+#[path = "it/calls.rs"]
+mod calls;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/house.rs"]

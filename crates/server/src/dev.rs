@@ -17,7 +17,7 @@ use quittance_engine::api_keys::KeyScope;
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings, World};
 use quittance_sandbox::{Sandbox, SandboxConfig, WebhookTarget};
-use quittance_store::customers::CustomerPatch;
+use quittance_store::customers::{Change, CustomerPatch};
 use quittance_stripe::config::{RateLimits, StripeConfig};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
@@ -215,7 +215,8 @@ async fn prepare(engine: &Engine, api_key: &str) -> Result<(), Failure> {
     let id = CustomerId::parse(DEMO_CUSTOMER).map_err(|error| {
         Failure::problem("customer", error.to_string(), "This is a defect: please report it.")
     })?;
-    let patch = CustomerPatch { email: Some("demo@example.com".to_owned()), ..CustomerPatch::default() };
+    let patch =
+        CustomerPatch { email: Change::Set("demo@example.com".to_owned()), ..CustomerPatch::default() };
     engine.put_customer(&id, patch).await?;
     Ok(())
 }

@@ -105,21 +105,27 @@ pub struct Claim {
     pub dirty_since: Option<Timestamp>,
     /// Whether to look also at what seldom changes.
     pub thorough: bool,
+    /// How urgent its hints were, as [`Priority`] counts; a failed claim gives it back.
+    priority: i64,
 }
 
-// Materialised, because PostgreSQL may otherwise choose anew for each row that it updates, and exceed the limit.
-static CLAIM: &Sql = crate::sql!(
-    "aggregates.claim",
-    "WITH due AS MATERIALIZED (
-       SELECT key FROM aggregates
-       WHERE done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
-         AND (lease_until IS NULL OR lease_until <= $1)
-       ORDER BY priority DESC, next_attempt_at LIMIT $4 {FOR_UPDATE_SKIP_LOCKED})
-     UPDATE aggregates SET lease_token = $2, lease_until = $3 WHERE key IN (SELECT key FROM due)
-     RETURNING key, wanted, done, attempts, dirty_since, thorough"
+static CLAIMABLE: &Sql = crate::sql!(
+    "aggregates.claimable",
+    "SELECT key, wanted, done, attempts, dirty_since, thorough, priority FROM aggregates
+     WHERE done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
+       AND (lease_until IS NULL OR lease_until <= $1)
+       AND (synced_at IS NULL OR synced_at <= $2 OR priority >= $3)
+     ORDER BY priority DESC, next_attempt_at LIMIT $4 {FOR_UPDATE_SKIP_LOCKED}"
+);
+static LEASE: &Sql = crate::sql!(
+    "aggregates.lease",
+    "UPDATE aggregates SET lease_token = $2, lease_until = $3, priority = 0 WHERE key = $1"
 );
 
 /// Claims up to `limit` due aggregates until `until`, the most urgent first.
+///
+/// One that was synced after `rested` is claimed only for somebody who waits, so that the rest of a burst
+/// is one look. The urgency goes with the claim: what is urgent afterwards arrived since.
 ///
 /// # Errors
 /// As the database.
@@ -128,10 +134,16 @@ pub fn claim(
     token: &LeaseToken,
     now: Timestamp,
     until: Timestamp,
+    rested: Timestamp,
     limit: i64,
 ) -> Result<Vec<Claim>> {
-    let rows = tx.query(CLAIM, params![now.ms(), token.as_str(), until.ms(), limit])?;
-    rows.iter().map(|row| read_claim(row, token)).collect()
+    let waiting = Priority::Waiting.level();
+    let rows = tx.query(CLAIMABLE, params![now.ms(), rested.ms(), waiting, limit])?;
+    let claims = rows.iter().map(|row| read_claim(row, token)).collect::<Result<Vec<Claim>>>()?;
+    let leases: Vec<Vec<V>> =
+        claims.iter().map(|claim| params![&claim.key, token.as_str(), until.ms()].to_vec()).collect();
+    tx.batch(LEASE, &leases)?;
+    Ok(claims)
 }
 
 fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
@@ -143,13 +155,14 @@ fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
         token: token.clone(),
         dirty_since: row.opt_i64("dirty_since")?.map(Timestamp::from_ms),
         thorough: row.bool("thorough")?,
+        priority: row.i64("priority")?,
     })
 }
 
 static COMPLETE: &Sql = crate::sql!(
     "aggregates.complete",
     "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
-       synced_at = $4, look_at = NULL, priority = 0,
+       synced_at = $4, look_at = NULL,
        thorough = thorough AND wanted > $3,
        dirty_since = CASE WHEN wanted > $3 THEN CAST($4 AS BIGINT) ELSE NULL END,
        next_attempt_at = $4
@@ -194,7 +207,8 @@ pub fn set_look_at(tx: &mut dyn Tx, key: &str, look_at: Option<Timestamp>) -> Re
 
 static RETRY: &Sql = crate::sql!(
     "aggregates.retry",
-    "UPDATE aggregates SET lease_token = NULL, lease_until = NULL, attempts = $3, next_attempt_at = $4, last_error = $5
+    "UPDATE aggregates SET lease_token = NULL, lease_until = NULL, attempts = $3, next_attempt_at = $4, last_error = $5,
+       priority = CASE WHEN priority < $6 THEN $6 ELSE priority END
      WHERE key = $1 AND lease_token = $2"
 );
 static PARK: &Sql = crate::sql!(
@@ -208,7 +222,8 @@ static PARK: &Sql = crate::sql!(
 /// # Errors
 /// As the database.
 pub fn retry(tx: &mut dyn Tx, claim: &Claim, attempts: i64, next: Timestamp, error: &str) -> Result<bool> {
-    Ok(tx.exec(RETRY, params![&claim.key, claim.token.as_str(), attempts, next.ms(), error])? == 1)
+    let params = params![&claim.key, claim.token.as_str(), attempts, next.ms(), error, claim.priority];
+    Ok(tx.exec(RETRY, params)? == 1)
 }
 
 /// Parks a failed claim: it waits for an operator or a resent event.
@@ -343,17 +358,19 @@ pub fn backlog(tx: &mut dyn Tx) -> Result<Backlog> {
 static NEXT_DUE: &Sql = crate::sql!(
     "aggregates.next_due",
     "SELECT
-       (SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END)
+       (SELECT MIN({GREATEST}(next_attempt_at, COALESCE(lease_until, 0),
+            CASE WHEN synced_at IS NULL OR priority >= $2 THEN 0 ELSE synced_at + $1 END))
           FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS due,
        (SELECT MIN(look_at) FROM aggregates WHERE look_at IS NOT NULL) AS look"
 );
 
-/// When the next claim or timer is due, if anything is planned at all.
+/// When the next claim or timer is due, if anything is planned at all. `spacing_ms` is how long before a claim's
+/// `now` its `rested` lies.
 ///
 /// # Errors
 /// As the database.
-pub fn next_due(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
-    let rows = tx.query(NEXT_DUE, params![])?;
+pub fn next_due(tx: &mut dyn Tx, spacing_ms: i64) -> Result<Option<Timestamp>> {
+    let rows = tx.query(NEXT_DUE, params![spacing_ms, Priority::Waiting.level()])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let times = [row.opt_i64("due")?, row.opt_i64("look")?];
     Ok(times.into_iter().flatten().min().map(Timestamp::from_ms))

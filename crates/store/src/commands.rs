@@ -80,8 +80,14 @@ impl NewCommand {
     /// Its id follows from its key.
     #[must_use]
     pub fn id(&self) -> CommandId {
-        CommandId::derived(&["command", &self.idempotency_key])
+        id_of(&self.idempotency_key)
     }
+}
+
+/// The id of the command that a key belongs to, if it is a command's at all.
+#[must_use]
+pub fn id_of(idempotency_key: &str) -> CommandId {
+    CommandId::derived(&["command", idempotency_key])
 }
 
 static INSERT: &Sql = crate::sql!(
@@ -223,6 +229,20 @@ fn read(row: &Row) -> Result<CommandRow> {
 /// As the database.
 pub fn get(tx: &mut dyn Tx, id: &CommandId) -> Result<Option<CommandRow>> {
     tx.query(GET, params![id.as_str()])?.first().map(read).transpose()
+}
+
+/// Whether a command has made this object of the provider's, and its answer is recorded.
+///
+/// # Errors
+/// As the database.
+pub fn made(tx: &mut dyn Tx, id: &CommandId, object: &str) -> Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        id: String,
+    }
+    let Some(row) = get(tx, id)?.filter(|row| row.state == CommandState::Succeeded) else { return Ok(false) };
+    let answer = row.result.as_deref().map(serde_json::from_str::<Answer>);
+    Ok(matches!(answer, Some(Ok(answer)) if answer.id == object))
 }
 
 /// Takes a command to work on it; `None` when it is over or somebody else works on it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quittance_domain::{CustomerId, Timestamp};
+use serde::{Deserialize, Deserializer};
 
 use crate::db::Tx;
 use crate::error::Result;
@@ -31,17 +32,52 @@ pub struct CustomerRow {
     pub version: i64,
 }
 
-/// What a caller sets; `None` leaves a field as it is.
+/// What a caller does with one field. Read from JSON, null clears; a field that is not there is the default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It has no value any more.
+    Clear,
+    /// It has this value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// The new value, if there is one.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+
+    const fn changes(&self) -> bool {
+        match self {
+            Self::Set(_) | Self::Clear => true,
+            Self::Keep => false,
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// What a caller changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CustomerPatch {
     /// Where mail goes.
-    pub email: Option<String>,
+    pub email: Change<String>,
     /// How it is called.
-    pub name: Option<String>,
+    pub name: Change<String>,
     /// Language and region.
-    pub locale: Option<String>,
-    /// The app's own notes, replaced as a whole.
-    pub metadata: Option<BTreeMap<String, String>>,
+    pub locale: Change<String>,
+    /// The app's own notes, replaced as a whole; cleared, there are none.
+    pub metadata: Change<BTreeMap<String, String>>,
 }
 
 static UPSERT: &Sql = crate::sql!(
@@ -49,8 +85,10 @@ static UPSERT: &Sql = crate::sql!(
     "INSERT INTO customers (id, email, name, locale, metadata, created_at, updated_at, version)
      VALUES ($1, $2, $3, $4, COALESCE(CAST($5 AS TEXT), '{}'), $6, $6, 1)
      ON CONFLICT (id) DO UPDATE SET
-       email = COALESCE($2, customers.email), name = COALESCE($3, customers.name),
-       locale = COALESCE($4, customers.locale), metadata = COALESCE(CAST($5 AS TEXT), customers.metadata),
+       email = CASE WHEN $7 THEN $2 ELSE customers.email END,
+       name = CASE WHEN $8 THEN $3 ELSE customers.name END,
+       locale = CASE WHEN $9 THEN $4 ELSE customers.locale END,
+       metadata = CASE WHEN $10 THEN COALESCE(CAST($5 AS TEXT), '{}') ELSE customers.metadata END,
        updated_at = $6
      RETURNING id, email, name, locale, metadata, created_at, updated_at, version"
 );
@@ -87,16 +125,20 @@ pub fn upsert(
     patch: &CustomerPatch,
     now: Timestamp,
 ) -> Result<CustomerRow> {
-    let metadata = patch.metadata.as_ref().map(json::write).transpose()?;
+    let metadata = patch.metadata.value().map(json::write).transpose()?;
     let rows = tx.query(
         UPSERT,
         params![
             id.as_str(),
-            patch.email.clone(),
-            patch.name.clone(),
-            patch.locale.clone(),
+            patch.email.value().cloned(),
+            patch.name.value().cloned(),
+            patch.locale.value().cloned(),
             metadata,
-            now.ms()
+            now.ms(),
+            patch.email.changes(),
+            patch.name.changes(),
+            patch.locale.changes(),
+            patch.metadata.changes()
         ],
     )?;
     rows.first().map_or_else(|| Err(crate::StoreError::Aborted("no customer came back".into())), read)

@@ -2,10 +2,11 @@
 //!
 //! Whether an event was processed is not stored: it is `aggregates.done >= event.mark`.
 
-use quittance_domain::Timestamp;
 use quittance_domain::mutant::{self, Mutant};
+use quittance_domain::{CommandId, Timestamp};
 
 use crate::aggregates::{self, Hint, Priority};
+use crate::commands;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::params;
@@ -43,6 +44,8 @@ pub struct NewEvent {
     pub received_at: Timestamp,
     /// When its aggregate may be synced at the earliest.
     pub due: Timestamp,
+    /// When it tells that its object was made: the command of ours whose key the making request had, if any.
+    pub made_by: Option<CommandId>,
 }
 
 static INSERT: &Sql = crate::sql!(
@@ -66,7 +69,7 @@ static UNPARK: &Sql = crate::sql!(
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// Stored, and its aggregate marked.
+    /// Stored, and its aggregate marked; unless it only tells what a command of ours was answered already.
     New,
     /// It was here already: only its deliveries were counted, and a parked aggregate was freed.
     Duplicate,
@@ -82,20 +85,33 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     let mut order: Vec<&NewEvent> = events.iter().collect();
     order.sort_by(|a, b| (&a.aggregate, &a.event_id).cmp(&(&b.aggregate, &b.event_id)));
     let inserted = tx.batch(INSERT, &order.iter().map(|e| insert_params(e)).collect::<Vec<_>>())?;
+    let mut new: Vec<&NewEvent> = Vec::new();
     let mut fresh: Vec<(&NewEvent, i64)> = Vec::new();
     let mut again: Vec<&NewEvent> = Vec::new();
     for (event, rows) in order.iter().zip(&inserted) {
-        match rows.first() {
-            Some(row) => fresh.push((event, row.i64("seq")?)),
-            None => again.push(event),
+        let Some(row) = rows.first() else {
+            again.push(event);
+            continue;
+        };
+        new.push(event);
+        if !answered_already(tx, event)? {
+            fresh.push((event, row.i64("seq")?));
         }
     }
     mark_fresh(tx, &fresh)?;
     count_again(tx, &again)?;
     // Pointers tell which of two equal events in the batch was the new one.
-    let is_new = |event: &NewEvent| fresh.iter().any(|(f, _)| std::ptr::eq(*f, event));
-    let new = |event: &&NewEvent| is_new(event) || mutant::is(Mutant::Dedupe);
-    Ok(events.iter().map(|e| if new(&e) { Accepted::New } else { Accepted::Duplicate }).collect())
+    let is_new = |event: &NewEvent| new.iter().any(|n| std::ptr::eq(*n, event)) || mutant::is(Mutant::Dedupe);
+    Ok(events.iter().map(|e| if is_new(e) { Accepted::New } else { Accepted::Duplicate }).collect())
+}
+
+/// The creation of what a command of ours has made: its answer was the news, and is recorded. The event stays
+/// with mark 0, which every sync has reached. While the answer is not recorded, the event is a hint like any other.
+fn answered_already(tx: &mut dyn Tx, event: &NewEvent) -> Result<bool> {
+    match (&event.made_by, &event.object) {
+        (Some(command), Some(object)) => commands::made(tx, command, object),
+        (Some(_) | None, _) => Ok(false),
+    }
 }
 
 fn insert_params(e: &NewEvent) -> Vec<V> {
@@ -212,8 +228,8 @@ macro_rules! rows_of_events {
     ($which:literal) => {
         concat!(
             "SELECT e.seq, e.provider, e.account, e.event_id, e.livemode, e.type, e.object, e.aggregate, e.mark, e.api_version,
-               e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, a.done, a.parked_at
-             FROM events e JOIN aggregates a ON a.key = e.aggregate ",
+               e.payload, e.sha256, e.source, e.created_at, e.received_at, e.deliveries, COALESCE(a.done, 0) AS done, a.parked_at
+             FROM events e LEFT JOIN aggregates a ON a.key = e.aggregate ",
             $which
         )
     };

@@ -132,7 +132,7 @@ static OPEN_OF_AGGREGATE: &Sql = crate::sql!(
 static ALERTS: &Sql = crate::sql!(
     "outbox.alerts",
     "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at FROM alerts
-     WHERE resolved_at IS NULL OR $1 ORDER BY seq DESC LIMIT $2"
+     WHERE seq < $2 AND (resolved_at IS NULL OR $1) ORDER BY seq DESC LIMIT $3"
 );
 
 /// Raises an alert; `true` when it is new (or was over and is back), `false` when it stands already.
@@ -188,12 +188,12 @@ pub fn resolve_others(
     Ok(())
 }
 
-/// Alerts, newest first; those that are over too when `all`.
+/// Alerts before `cursor` (exclusive; `i64::MAX` for the newest), newest first; those that are over too when `all`.
 ///
 /// # Errors
 /// As the database.
-pub fn alerts(tx: &mut dyn Tx, all: bool, limit: i64) -> Result<Vec<AlertRow>> {
-    tx.query(ALERTS, params![all, limit])?.iter().map(read_alert).collect()
+pub fn alerts(tx: &mut dyn Tx, all: bool, cursor: i64, limit: i64) -> Result<Vec<AlertRow>> {
+    tx.query(ALERTS, params![all, cursor, limit])?.iter().map(read_alert).collect()
 }
 
 fn read_alert(row: &Row) -> Result<AlertRow> {

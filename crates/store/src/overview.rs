@@ -1,4 +1,4 @@
-//! Numbers for the operators' overview. They count whole tables, so nothing else should ask for them.
+//! Numbers for the operators' overview, each counted only so far: what is stored grows for ever, and a page must not.
 
 use crate::db::Tx;
 use crate::error::Result;
@@ -10,11 +10,11 @@ use crate::sql::Sql;
 pub struct Counts {
     /// Events kept.
     pub events: i64,
-    /// Deliveries beyond the first of an event.
+    /// Deliveries beyond the first of an event, among the newest events.
     pub duplicates: i64,
-    /// Events that no sync has answered yet.
+    /// Events that no sync has answered yet; those of parked aggregates are not counted.
     pub waiting: i64,
-    /// Commands that have not been carried out.
+    /// Commands that are still to be carried out; parked ones are not counted.
     pub outbox: i64,
     /// Customers.
     pub customers: i64,
@@ -22,29 +22,63 @@ pub struct Counts {
 
 static EVENTS: &Sql = crate::sql!(
     "overview.events",
-    "SELECT COUNT(*) AS events, CAST(COALESCE(SUM(deliveries), 0) AS BIGINT) AS deliveries FROM events"
+    "SELECT COUNT(*) AS events, CAST(COALESCE(SUM(deliveries), 0) AS BIGINT) AS deliveries
+     FROM (SELECT deliveries FROM events ORDER BY seq DESC LIMIT $1) AS newest"
 );
 static WAITING: &Sql = crate::sql!(
     "overview.waiting",
-    "SELECT COUNT(*) AS n FROM aggregates a JOIN events e ON e.aggregate = a.key AND e.mark > a.done
-     WHERE a.done < a.wanted"
+    "SELECT COUNT(*) AS n FROM (
+       SELECT e.seq FROM aggregates a JOIN events e ON e.aggregate = a.key AND e.mark > a.done
+       WHERE a.done < a.wanted AND a.parked_at IS NULL LIMIT $1) AS counted"
 );
-static OUTBOX: &Sql =
-    crate::sql!("overview.outbox", "SELECT COUNT(*) AS n FROM commands WHERE state = 'pending'");
-static CUSTOMERS: &Sql = crate::sql!("overview.customers", "SELECT COUNT(*) AS n FROM customers");
+static OUTBOX: &Sql = crate::sql!(
+    "overview.outbox",
+    "SELECT COUNT(*) AS n FROM (
+       SELECT id FROM commands WHERE state = 'pending' AND parked_at IS NULL LIMIT $1) AS counted"
+);
+static CUSTOMERS: &Sql = crate::sql!(
+    "overview.customers",
+    "SELECT COUNT(*) AS n FROM (SELECT id FROM customers LIMIT $1) AS counted"
+);
 
-/// Counts everything.
+/// Counts each of them, up to `most`.
 ///
 /// # Errors
 /// As the database.
-pub fn counts(tx: &mut dyn Tx) -> Result<Counts> {
-    let events = tx.query_one(EVENTS, params![])?;
+pub fn counts(tx: &mut dyn Tx, most: i64) -> Result<Counts> {
+    let events = tx.query_one(EVENTS, params![most])?;
     let (kept, deliveries) = (events.i64("events")?, events.i64("deliveries")?);
     Ok(Counts {
         events: kept,
         duplicates: deliveries.saturating_sub(kept),
-        waiting: tx.query_one(WAITING, params![])?.i64("n")?,
-        outbox: tx.query_one(OUTBOX, params![])?.i64("n")?,
-        customers: tx.query_one(CUSTOMERS, params![])?.i64("n")?,
+        waiting: tx.query_one(WAITING, params![most])?.i64("n")?,
+        outbox: tx.query_one(OUTBOX, params![most])?.i64("n")?,
+        customers: tx.query_one(CUSTOMERS, params![most])?.i64("n")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use quittance_domain::{CustomerId, Timestamp};
+
+    use super::*;
+    use crate::customers::{self, CustomerPatch};
+    use crate::db::Db;
+    use crate::testing::on_each_database;
+
+    #[tokio::test]
+    async fn nothing_is_counted_further_than_asked() {
+        on_each_database(async |db: Db| {
+            let filled = db.write("test.fill", |tx| {
+                for n in 0..5 {
+                    let id = CustomerId::parse(&format!("user_{n}"))
+                        .map_err(|e| crate::StoreError::Aborted(e.to_string()))?;
+                    customers::upsert(tx, &id, &CustomerPatch::default(), Timestamp::from_ms(1))?;
+                }
+                Ok((counts(tx, 3)?.customers, counts(tx, 10)?.customers))
+            });
+            assert_eq!(filled.await.expect("counted"), (3, 5));
+        })
+        .await;
+    }
 }

@@ -12,6 +12,7 @@ use crate::customers::{self, CustomerPatch};
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::inbox::{self, Accepted, NewEvent};
+use crate::outbox::{self, NewAlert};
 use crate::testing::on_each_database;
 
 fn at(ms: i64) -> Timestamp {
@@ -38,6 +39,7 @@ fn event(id: &str, aggregate: &str) -> NewEvent {
         created_at: at(1_000),
         received_at: at(2_000),
         due: at(2_100),
+        made_by: None,
     }
 }
 
@@ -46,9 +48,15 @@ async fn accept(db: &Db, events: Vec<NewEvent>) -> Vec<Accepted> {
 }
 
 async fn claim(db: &Db, n: u8, now: i64) -> Vec<Claim> {
-    db.write("test.claim", move |tx| aggregates::claim(tx, &token(n), at(now), at(now + 1_000), 10))
-        .await
-        .expect("claimed")
+    claim_rested(db, n, now, now).await
+}
+
+async fn claim_rested(db: &Db, n: u8, now: i64, rested: i64) -> Vec<Claim> {
+    db.write("test.claim", move |tx| {
+        aggregates::claim(tx, &token(n), at(now), at(now + 1_000), at(rested), 10)
+    })
+    .await
+    .expect("claimed")
 }
 
 async fn tx<T: Send + 'static>(db: &Db, f: impl Fn(&mut dyn Tx) -> Result<T> + Send + Sync + 'static) -> T {
@@ -178,7 +186,8 @@ async fn a_claim_takes_no_more_than_was_asked_for_whatever_the_planner_believes(
         accept(&db, vec![event("evt_0", "k0")]).await;
         tx(&db, |tx| tx.script("ANALYZE aggregates")).await;
         accept(&db, (1..40).map(|n| event(&format!("evt_{n}"), &format!("k{n}"))).collect()).await;
-        let claimed = tx(&db, |tx| aggregates::claim(tx, &token(1), at(3_000), at(4_000), 3)).await.len();
+        let claimed =
+            tx(&db, |tx| aggregates::claim(tx, &token(1), at(3_000), at(4_000), at(3_000), 3)).await.len();
         assert_eq!(claimed, 3);
     })
     .await;
@@ -223,7 +232,7 @@ async fn timers_wake_once_and_survive_only_until_the_next_sync() {
         })
         .await;
         assert_eq!(tx(&db, |tx| aggregates::wake_due(tx, at(9_999), 10)).await, 0);
-        assert_eq!(tx(&db, |tx| aggregates::next_due(tx)).await, Some(at(10_000)));
+        assert_eq!(tx(&db, |tx| aggregates::next_due(tx, 0)).await, Some(at(10_000)));
         assert_eq!(tx(&db, |tx| aggregates::wake_due(tx, at(10_000), 10)).await, 1);
         assert_eq!(tx(&db, |tx| aggregates::wake_due(tx, at(10_001), 10)).await, 0);
         assert_eq!(claim(&db, 2, 10_001).await.len(), 1);
@@ -283,6 +292,29 @@ async fn a_checkout_that_is_over_never_stands_in_the_way_of_its_successor() {
 }
 
 #[tokio::test]
+async fn a4_e12_what_was_just_synced_rests_unless_somebody_waits() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let held = claim_rested(&db, 1, 3_000, 2_000).await.remove(0);
+        accept(&db, vec![event("evt_2", "k")]).await;
+        assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(3_500))).await);
+        assert!(claim_rested(&db, 2, 4_499, 3_499).await.is_empty(), "it rests");
+        assert_eq!(tx(&db, |tx| aggregates::next_due(tx, 1_000)).await, Some(at(4_500)));
+        tx(&db, |tx| {
+            aggregates::mark(tx, &Hint { priority: Priority::Waiting, ..hint("k", 4_000) }, at(4_000))
+        })
+        .await;
+        assert_eq!(tx(&db, |tx| aggregates::next_due(tx, 1_000)).await, Some(at(3_500)), "overdue");
+        let held = claim_rested(&db, 3, 4_000, 3_000).await.remove(0);
+        accept(&db, vec![event("evt_3", "k")]).await;
+        assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(4_100))).await);
+        assert!(claim_rested(&db, 4, 5_000, 4_000).await.is_empty(), "the urgency went with the claim");
+        assert_eq!(claim_rested(&db, 4, 5_100, 4_100).await.len(), 1, "but nothing is forgotten");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn only_a_parked_command_is_freed() {
     on_each_database(async |db: Db| {
         let wish = NewCommand {
@@ -307,6 +339,102 @@ async fn only_a_parked_command_is_freed() {
             Ok(())
         })
         .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn e10_a_failed_look_for_somebody_who_waits_stays_urgent() {
+    on_each_database(async |db: Db| {
+        accept(&db, vec![event("evt_1", "k")]).await;
+        let held = claim(&db, 1, 3_000).await.remove(0);
+        assert!(tx(&db, move |tx| aggregates::complete(tx, &held, at(3_500))).await);
+        tx(&db, |tx| {
+            aggregates::mark(tx, &Hint { priority: Priority::Waiting, ..hint("k", 3_600) }, at(3_600))
+        })
+        .await;
+        let held = claim_rested(&db, 2, 3_600, 2_600).await.remove(0);
+        assert!(tx(&db, move |tx| aggregates::retry(tx, &held, 1, at(3_700), "lost")).await);
+        assert_eq!(claim_rested(&db, 3, 3_700, 2_700).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_creation_of_what_our_answered_command_made_marks_nothing() {
+    on_each_database(async |db: Db| {
+        let wish = || NewCommand {
+            idempotency_key: "quittance-key".into(),
+            kind: "customer.create",
+            object: "customer/u".into(),
+            aggregate: None,
+            customer: Some("u".into()),
+            request: "{}".into(),
+        };
+        let created = |id: &str, object: &str| NewEvent {
+            object: Some(object.into()),
+            made_by: Some(commands::id_of("quittance-key")),
+            ..event(id, "k")
+        };
+        let wanted = async || tx(&db, |tx| Ok(aggregates::get(tx, "k")?.map_or(0, |row| row.wanted))).await;
+        accept(&db, vec![created("evt_unknown", "cus_1")]).await;
+        assert_eq!(wanted().await, 1, "no such command");
+        tx(&db, move |tx| commands::insert(tx, &wish(), at(1_000))).await;
+        accept(&db, vec![created("evt_early", "cus_1")]).await;
+        assert_eq!(wanted().await, 2, "not answered yet");
+        let id = wish().id();
+        tx(&db, move |tx| {
+            commands::claim(tx, &id, &token(1), at(2_000), at(3_000))?;
+            commands::finish(tx, &id, &token(1), &Outcome::Succeeded("{\"id\":\"cus_1\"}".into()), at(2_100))
+        })
+        .await;
+        accept(&db, vec![created("evt_other", "cus_2")]).await;
+        assert_eq!(wanted().await, 3, "another object");
+        let batch = vec![created("evt_ours", "cus_1"), event("evt_next", "k")];
+        assert_eq!(accept(&db, batch).await, [Accepted::New, Accepted::New]);
+        assert_eq!(wanted().await, 4, "only the second event of the batch is a hint");
+        assert_eq!(accept(&db, vec![created("evt_ours", "cus_1")]).await, [Accepted::Duplicate]);
+        accept(&db, vec![NewEvent { aggregate: "alone".into(), ..created("evt_alone", "cus_1") }]).await;
+        let (ours, alone) = tx(&db, |tx| {
+            Ok((
+                inbox::get(tx, "stripe", "self", "evt_ours")?,
+                inbox::get(tx, "stripe", "self", "evt_alone")?,
+            ))
+        })
+        .await;
+        assert!(ours.expect("stored").processed);
+        assert!(alone.expect("stored, though its aggregate has no row").processed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn alerts_are_paged_newest_first() {
+    on_each_database(async |db: Db| {
+        let alert = |object: &str| NewAlert {
+            kind: "unknown_price".into(),
+            object: object.into(),
+            customer: None,
+            aggregate: None,
+            detail: "detail".into(),
+            mend: "mend".into(),
+        };
+        tx(&db, move |tx| {
+            for object in ["sub_1", "sub_2", "sub_3", "sub_4"] {
+                outbox::raise(tx, &alert(object), at(1_000))?;
+            }
+            outbox::resolve(tx, "unknown_price", "sub_2", at(2_000))
+        })
+        .await;
+        let page = async |all: bool, cursor: i64| {
+            let rows = tx(&db, move |tx| outbox::alerts(tx, all, cursor, 2)).await;
+            let last = rows.last().map_or(0, |row| row.seq);
+            (rows.into_iter().map(|row| row.object).collect::<Vec<_>>(), last)
+        };
+        let (first, cursor) = page(false, i64::MAX).await;
+        assert_eq!(first, ["sub_4", "sub_3"]);
+        assert_eq!(page(false, cursor).await.0, ["sub_1"]);
+        assert_eq!(page(true, cursor).await.0, ["sub_2", "sub_1"]);
     })
     .await;
 }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, ProblemCode};
 
+/// How every key of ours begins.
+pub(crate) const KEY_PREFIX: &str = "quittance-";
+
 /// When a subscription is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -202,7 +205,7 @@ impl Request {
         let turn = if self.happens_once() { 0 } else { turn };
         let digest = short_hex(&[instance, self.kind(), &request, &turn.to_string()]);
         Ok(NewCommand {
-            idempotency_key: format!("quittance-{}-{digest}", self.kind()),
+            idempotency_key: format!("{KEY_PREFIX}{}-{digest}", self.kind()),
             kind: self.kind(),
             object: self.object(),
             aggregate: aggregate.map(str::to_owned),

@@ -92,11 +92,12 @@ impl Engine {
     pub async fn claim(&self, limit: i64) -> Result<Vec<Claim>, Problem> {
         let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
         let until = now.plus_ms(self.settings().retry.lease_ms);
+        let rested = now.plus_ms(-self.settings().spacing_ms);
         let claims = self
             .db()
             .write("sync.claim", move |tx| {
                 aggregates::wake_due(tx, now, limit)?;
-                aggregates::claim(tx, &token, now, until, limit)
+                aggregates::claim(tx, &token, now, until, rested, limit)
             })
             .await?;
         Ok(claims)

@@ -346,12 +346,18 @@ impl House {
     pub async fn settle(&self) {
         loop {
             let delivered = self.deliver().await;
-            self.world.slept_ms.fetch_add(self.engine.settings().settle_ms + 1, Ordering::SeqCst);
+            self.pass_burst();
             let synced = self.engine.drain().await.unwrap();
             if delivered == 0 && synced == 0 {
                 return;
             }
         }
+    }
+
+    /// Lets so much time pass that a burst and what follows a sync are due.
+    pub fn pass_burst(&self) {
+        let settings = self.engine.settings();
+        self.pass_ms(settings.settle_ms.max(settings.spacing_ms) + 1);
     }
 
     /// Takes the deliveries that are due without handing them in.

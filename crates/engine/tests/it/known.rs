@@ -94,13 +94,13 @@ async fn a12_an_operator_may_move_a_provider_customer_to_its_true_owner() {
             assert!(!h.allowed("ada", "article:full").await, "at once");
             h.settle().await;
             // The metadata at the provider still names ada: a contradiction, and nobody gains by it.
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(alerts.iter().any(|a| a.kind == "customer_contradiction"), "{alerts:?}");
             assert!(!h.allowed("ada", "article:full").await);
             h.provider("POST", &format!("/v1/subscriptions/{id}"), "metadata[quittance_customer]=eve");
             h.settle().await;
             assert!(h.allowed("eve", "article:full").await);
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(!alerts.iter().any(|a| a.kind == "customer_contradiction"), "{alerts:?}");
         })
     })
@@ -126,7 +126,7 @@ async fn a13_a_price_that_nobody_knows_gives_no_plan_and_an_alert() {
             h.settle().await;
             assert!(!h.allowed("ada", "article:full").await);
             assert!(h.allowed("ada", "article:preview").await, "the free plan stays the free plan");
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(alerts.iter().any(|a| a.kind == "unknown_price"), "{alerts:?}");
         })
     })
@@ -144,7 +144,7 @@ async fn a16_b12_b14_a_subscription_from_the_dashboard_waits_for_a_link() {
                 &format!("customer={buyer}&items[0][price]={}", price(h, "pro_month_jpy")),
             );
             h.settle().await;
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(
                 alerts.iter().any(|a| a.kind == "unlinked_customer" && a.mend.contains(&buyer)),
                 "{alerts:?}"
@@ -180,7 +180,7 @@ async fn a17_edited_metadata_gives_nobody_anything() {
                 h.allowed("ada", "article:full").await,
                 "what was granted before the contradiction stays"
             );
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(alerts.iter().any(|a| a.kind == "customer_contradiction"), "{alerts:?}");
         })
     })
@@ -267,7 +267,7 @@ async fn a23_objects_that_are_gone_are_no_endless_error() {
             h.pass_ms(1_000);
             h.engine.drain().await.unwrap();
             assert_eq!(h.engine.parked(10).await.unwrap().aggregates.len(), 0);
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(alerts.iter().any(|a| a.kind == "subscription_missing"), "{alerts:?}");
             assert!(!h.allowed("ada", "article:full").await);
             assert!(!known.is_null());
@@ -423,14 +423,14 @@ async fn e5_c3_a_failing_sync_is_retried_then_parked_then_freed_by_a_person() {
                 parked[0].last_error.as_deref().unwrap().contains("provider_authentication"),
                 "{parked:?}"
             );
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             let alert = alerts.iter().find(|a| a.kind == "parked").unwrap();
             assert!(alert.mend.contains("quittance parked retry"), "{alert:?}");
             h.transport.mend();
             h.engine.retry_parked(&parked[0].key).await.unwrap();
             h.settle().await;
             assert!(h.engine.subscription(&id).await.unwrap().subscription.facts.cancel_at_period_end);
-            assert!(h.engine.alerts(false, 10).await.unwrap().iter().all(|a| a.kind != "parked"));
+            assert!(h.engine.alerts(false, i64::MAX, 10).await.unwrap().iter().all(|a| a.kind != "parked"));
         })
     })
     .await;

@@ -127,7 +127,7 @@ async fn a22_an_unknown_shape_is_set_aside_and_the_rest_goes_on() {
             let kept = h.engine.subscription(&odd).await.unwrap().subscription;
             assert_eq!(kept.facts, before.subscription.facts, "its mirror stays as it was");
             assert_eq!((kept.access, kept.missing), (Access::Granted, false), "and so does its access");
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             let alert = alerts.iter().find(|a| a.kind == "unreadable_object").unwrap();
             assert!(alert.object == odd && alert.detail.contains("items"), "{alert:?}");
             assert!(nothing_parked(h).await);
@@ -171,7 +171,7 @@ async fn a23_missing_objects_are_no_endless_error() {
             // Where money may be at stake, a person is told; nothing else stands still.
             let parked = h.engine.parked(10).await.unwrap().aggregates;
             assert!(parked.len() <= 2 && parked.iter().all(|row| row.attempts == 3), "{parked:?}");
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(parked.iter().all(|row| alerts.iter().any(|a| a.object == row.key)), "{alerts:?}");
             assert!(h.engine.event("evt_customer").await.unwrap().processed);
             assert!(h.engine.event("evt_invoice").await.unwrap().processed);

@@ -7,7 +7,7 @@ use quittance_engine::commands::request::PortalStart;
 use quittance_engine::{ProblemCode, Settings};
 use quittance_sandbox::Fault;
 use quittance_store::Sql;
-use quittance_store::customers::CustomerPatch;
+use quittance_store::customers::{Change, CustomerPatch};
 use quittance_store::inbox::Accepted;
 use serde_json::json;
 
@@ -139,8 +139,8 @@ async fn a28_neither_database_nor_log_keeps_personal_data() {
     on_each(|h| {
         Box::pin(async move {
             let patch = CustomerPatch {
-                email: Some("taro.yamada@example.com".into()),
-                name: Some("Taro Yamada".into()),
+                email: Change::Set("taro.yamada@example.com".into()),
+                name: Change::Set("Taro Yamada".into()),
                 ..CustomerPatch::default()
             };
             h.engine.put_customer(&customer("ada"), patch).await.unwrap();

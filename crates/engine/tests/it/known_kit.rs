@@ -207,7 +207,7 @@ pub async fn notices(h: &House, customer: &str) -> Vec<NoticeRow> {
 
 /// The kinds of the alerts that stand.
 pub async fn standing_alerts(h: &House) -> Vec<String> {
-    h.engine.alerts(false, 100).await.unwrap().into_iter().map(|alert| alert.kind).collect()
+    h.engine.alerts(false, i64::MAX, 100).await.unwrap().into_iter().map(|alert| alert.kind).collect()
 }
 
 /// How many lines of one kind a customer's timeline has.

@@ -80,11 +80,11 @@ async fn a17_a_sync_that_runs_while_an_operator_links_anew_gives_the_old_custome
             h.provider("POST", &format!("/v1/subscriptions/{subscription}"), "cancel_at_period_end=true");
             h.deliver().await;
             h.pass_ms(1_000);
-            let gate = h.hold_point("sync.fetched");
+            let gate = h.hold_point(Point::SyncFetched);
             let (engine, claim) = (h.engine.clone(), h.claim_customer().await);
             let first = tokio::spawn(async move { engine.sync(claim).await.unwrap() });
             gate.reached().await;
-            h.release_point("sync.fetched");
+            h.release_point(Point::SyncFetched);
             let buyer = buyer_of(h, &subscription);
             h.engine.link_customer(&customer("eve"), &buyer, &operator()).await.unwrap();
             assert!(!h.allowed("ada", "article:full").await);
@@ -242,7 +242,7 @@ async fn a19_e8_two_paid_sessions_end_with_one_subscription_and_one_refund() {
             assert_eq!(ledger.refunds.len(), 1, "one payment went back, once");
             assert_eq!(ledger.refunds[0].amount, 1980);
             assert!(h.allowed("ada", "article:full").await);
-            let alerts = h.engine.alerts(true, 10).await.unwrap();
+            let alerts = h.engine.alerts(true, i64::MAX, 10).await.unwrap();
             assert!(alerts.iter().any(|a| a.kind == "duplicate_subscription"), "{alerts:?}");
             // Looking again, however often, gives nothing back twice.
             for _ in 0..3 {
@@ -408,7 +408,7 @@ async fn e8_a_second_subscription_through_another_provider_customer_is_told_to_a
             h.settle().await;
             let view = h.engine.customer("ada").await.unwrap();
             assert_eq!(view.subscriptions.len(), 2, "both are mirrored, neither overwrites the other");
-            let alerts = h.engine.alerts(false, 10).await.unwrap();
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(
                 alerts.iter().any(|a| a.kind == "duplicate_subscription" && a.detail.contains(&first)),
                 "{alerts:?}"

@@ -174,6 +174,7 @@ fn settings(
         webhook_secrets,
         webhook_tolerance_s: config.webhooks.tolerance_s,
         settle_ms: config.webhooks.settle_ms,
+        spacing_ms: config.webhooks.spacing_ms,
         inbox_queue: config.webhooks.queue,
         sync_concurrency: config.sync.concurrency,
         redirect_wait_ms: config.api.redirect_wait_ms,
@@ -192,12 +193,13 @@ fn out_of_range(key: &str, range: &str) -> Failure {
 fn ranges(config: &Config) -> Result<(), Failure> {
     let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let hours = i64::from(config.access.renewal_slack_hours);
-    let checks: [(&str, i64, i64, i64); 17] = [
+    let checks: [(&str, i64, i64, i64); 18] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
         ("webhooks.tolerance_s", config.webhooks.tolerance_s, 1, 86_400),
         ("webhooks.settle_ms", config.webhooks.settle_ms, 0, 60_000),
+        ("webhooks.spacing_ms", config.webhooks.spacing_ms, 0, 60_000),
         ("webhooks.queue", whole(config.webhooks.queue), 1, 1_000_000),
         ("access.grace_days", i64::from(config.access.grace_days), 0, 3_650),
         ("access.renewal_slack_hours", hours, 0, 87_600),

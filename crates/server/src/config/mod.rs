@@ -140,6 +140,8 @@ pub struct Webhooks {
     pub tolerance_s: i64,
     /// How long a webhook's aggregate waits, so that a burst becomes one fetch, in milliseconds.
     pub settle_ms: i64,
+    /// How long after a look the same customer is not looked at again for mere webhooks, in milliseconds.
+    pub spacing_ms: i64,
     /// Events that may wait for a commit before new ones get 503.
     pub queue: usize,
 }
@@ -232,6 +234,7 @@ impl Default for Webhooks {
         Self {
             tolerance_s: engine.webhook_tolerance_s,
             settle_ms: engine.settle_ms,
+            spacing_ms: engine.spacing_ms,
             queue: engine.inbox_queue,
         }
     }

@@ -159,7 +159,8 @@ impl Stage {
             let due = self.sandbox.due_deliveries();
             let delivered = !due.is_empty();
             self.deliver(due, &late).await;
-            self.world.wait_ms(self.engine.settings().settle_ms + 1);
+            let settings = self.engine.settings();
+            self.world.wait_ms(settings.settle_ms.max(settings.spacing_ms) + 1);
             let synced = self.engine.drain().await?;
             self.counts.syncs += synced as u64;
             if !delivered && synced == 0 {

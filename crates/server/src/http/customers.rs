@@ -8,7 +8,7 @@ use quittance_domain::CustomerId;
 use quittance_domain::entitlement;
 use quittance_engine::Problem;
 use quittance_engine::commands::request::PortalStart;
-use quittance_store::customers::{CustomerPatch, CustomerRow};
+use quittance_store::customers::{Change, CustomerPatch, CustomerRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,20 +29,26 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(get_customer, put_customer)).routes(routes!(open_portal))
 }
 
-/// What you tell of a customer. Fields that are left out (or null) stay as they are.
+/// What you tell of a customer. A field that is left out stays as it is; null clears it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CustomerInput {
     /// Where mail goes.
-    #[schema(example = "name@example.com")]
-    email: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "name@example.com")]
+    email: Change<String>,
     /// How it is called.
-    name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    name: Change<String>,
     /// Language and region.
-    #[schema(example = "ja-JP")]
-    locale: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "ja-JP")]
+    locale: Change<String>,
     /// Your own notes, replaced as a whole: up to 50 texts.
-    metadata: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
+    metadata: Change<BTreeMap<String, String>>,
 }
 
 /// A customer.

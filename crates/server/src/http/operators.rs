@@ -19,9 +19,6 @@ use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
 use super::state::AppState;
 
-/// Alerts that can be paged through.
-const MOST_ALERTS: i64 = 10_000;
-
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
@@ -228,10 +225,7 @@ async fn list_alerts(
     InQuery(which): InQuery<WhichAlerts>,
 ) -> Result<Response, Fail> {
     let (cursor, limit) = page(which.limit, which.cursor.as_deref())?;
-    // The first page asks for no more than it shows; later ones pass over what was shown.
-    let reach = if which.cursor.is_some() { MOST_ALERTS } else { limit + 1 };
-    let mut rows = app.engine.alerts(which.all.unwrap_or(false), reach).await?;
-    rows.retain(|row| row.seq < cursor);
+    let rows = app.engine.alerts(which.all.unwrap_or(false), cursor, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |row| row.seq, AlertView::from)).into_response())
 }
 

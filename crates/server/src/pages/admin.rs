@@ -32,7 +32,7 @@ pub struct AdminView {
 pub struct InboxCounts {
     /// Events kept.
     pub events: u64,
-    /// Deliveries beyond the first of an event.
+    /// Deliveries beyond the first of an event, among the newest events.
     pub duplicates: u64,
     /// Events whose aggregate has not been synced after them.
     pub waiting: u64,
@@ -46,6 +46,8 @@ pub struct InboxCounts {
     pub outbox: u64,
     /// Customers.
     pub customers: u64,
+    /// How far events, repeats, waiting events, the outbox and customers were counted.
+    pub most: u64,
 }
 
 /// A parked aggregate.
@@ -138,23 +140,26 @@ fn counts(counts: &InboxCounts) -> Markup {
         Some(60..) => Tone::Warn,
         Some(_) | None => Tone::Quiet,
     };
+    let most = Some(counts.most);
     html! {
         dl class="counts" {
-            (count("Events kept", counts.events, None))
-            (count("Repeats of them", counts.duplicates, None))
-            (count("Waiting for a sync", counts.waiting, counts.oldest_waiting_seconds.map(|age| {
+            (count("Events kept", counts.events, most, None))
+            (count("Repeats of the newest", counts.duplicates, None, None))
+            (count("Waiting for a sync", counts.waiting, most, counts.oldest_waiting_seconds.map(|age| {
                 status(waiting_tone, &format!("oldest {age} s"))
             })))
-            (count("Dirty aggregates", counts.dirty, None))
-            (count("Parked", counts.parked, (counts.parked > 0).then(|| status(Tone::Bad, "needs you"))))
-            (count("In the outbox", counts.outbox, None))
-            (count("Customers", counts.customers, None))
+            (count("Dirty aggregates", counts.dirty, None, None))
+            (count("Parked", counts.parked, None, (counts.parked > 0).then(|| status(Tone::Bad, "needs you"))))
+            (count("In the outbox", counts.outbox, most, None))
+            (count("Customers", counts.customers, most, None))
         }
     }
 }
 
-fn count(label: &str, number: u64, note: Option<Markup>) -> Markup {
-    html! { div { dt { (label) } dd { (decimal(number, 0)) @if let Some(note) = note { (note) } } } }
+/// A number; with a plus sign when nobody counted further.
+fn count(label: &str, number: u64, most: Option<u64>, note: Option<Markup>) -> Markup {
+    let more = most.is_some_and(|most| number >= most);
+    html! { div { dt { (label) } dd { (decimal(number, 0)) @if more { "+" } @if let Some(note) = note { (note) } } } }
 }
 
 /// A column's head.

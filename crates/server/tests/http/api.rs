@@ -98,12 +98,15 @@ async fn customers_are_put_and_got() {
                 .await
                 .ok();
             assert_eq!((first["id"].as_str(), first["name"].as_str()), (Some("team:42"), Some("日本")));
-            let second = put(&json!({ "locale": "ja-JP", "email": null })).send().await.ok();
+            let second = put(&json!({ "locale": "ja-JP" })).send().await.ok();
             assert_eq!(
                 (second["email"].as_str(), second["locale"].as_str()),
                 (Some("a@example.com"), Some("ja-JP"))
             );
             assert_eq!(second["metadata"], json!({ "k": "v" }));
+            let third = put(&json!({ "name": null, "metadata": null })).send().await.ok();
+            assert_eq!((&third["name"], &third["locale"]), (&Value::Null, &json!("ja-JP")), "null clears");
+            assert_eq!(third["metadata"], json!({}));
             let got = app.get("/v1/customers/team%3A42").send().await.ok();
             assert_eq!((got["access"].as_str(), got["email"].as_str()), (None, Some("a@example.com")));
             assert_eq!(got["entitlements"][0]["feature"], "article:preview", "the free plan");

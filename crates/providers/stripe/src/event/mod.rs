@@ -84,6 +84,8 @@ pub struct Event<'a> {
     pub created_s: Option<i64>,
     /// True for live mode, false for test mode.
     pub livemode: bool,
+    /// The idempotency key of the request that caused it; none for thin events and for what nobody asked for.
+    pub idempotency_key: Option<Cow<'a, str>>,
     /// The kind of the object, for example `invoice`.
     pub object_kind: Option<Cow<'a, str>>,
     /// The object's id; upcoming invoices have none.
@@ -132,6 +134,7 @@ impl<'a> Event<'a> {
             api_version: wire.api_version.text(),
             created_s: seconds(&wire.created),
             livemode: wire.livemode.boolean().ok_or(EventError::NotAnEvent { field: "livemode" })?,
+            idempotency_key: wire.request.0.and_then(|request| request.idempotency_key.text()),
             object_kind: None,
             object_id: None,
             customer: None,
@@ -210,6 +213,7 @@ impl<'a> Event<'a> {
             api_version: own(self.api_version),
             created_s: self.created_s,
             livemode: self.livemode,
+            idempotency_key: own(self.idempotency_key),
             object_kind: own(self.object_kind),
             object_id: own(self.object_id),
             customer: own(self.customer),

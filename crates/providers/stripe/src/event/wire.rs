@@ -29,6 +29,15 @@ pub(super) struct Wire<'a> {
     pub(super) data: Loose<Data<'a>>,
     #[serde(borrow, default)]
     pub(super) related_object: Loose<Related<'a>>,
+    #[serde(borrow, default)]
+    pub(super) request: Loose<Request<'a>>,
+}
+
+/// The API request that caused the event, if one did.
+#[derive(Deserialize)]
+pub(super) struct Request<'a> {
+    #[serde(borrow, default)]
+    pub(super) idempotency_key: Scalar<'a>,
 }
 
 #[derive(Deserialize)]

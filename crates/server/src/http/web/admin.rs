@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use quittance_domain::projection::AnomalyKind;
 use quittance_engine::api_keys::KeyScope;
 use quittance_engine::{Problem, ProblemCode};
-use quittance_store::{checkouts, outbox};
+use quittance_store::{checkouts, outbox, overview};
 
 use super::frame::frame;
 use super::problem::page;
@@ -21,6 +21,8 @@ use quittance_domain::checkout::CheckoutState;
 
 /// Rows of each table.
 const ROWS: i64 = 50;
+/// How far anything is counted: the page must open quickly, however much is stored.
+const MOST: i64 = 10_000;
 
 /// `GET /admin`
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
@@ -36,11 +38,12 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     }
     let engine = &app.engine;
     let (backlog, parked) = (engine.backlog().await?, engine.parked(ROWS).await?);
-    let (alerts, events) = (engine.alerts(false, ROWS).await?, engine.events(i64::MAX, None, ROWS).await?);
+    let (alerts, events) =
+        (engine.alerts(false, i64::MAX, ROWS).await?, engine.events(i64::MAX, None, ROWS).await?);
     let recent =
         engine.db().read("admin.checkouts", |tx| checkouts::recent(tx, ROWS)).await.map_err(Problem::from)?;
     let counts =
-        engine.db().read("admin.counts", quittance_store::overview::counts).await.map_err(Problem::from)?;
+        engine.db().read("admin.counts", |tx| overview::counts(tx, MOST)).await.map_err(Problem::from)?;
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let oldest = backlog.oldest.map(|since| count(app.now().since(since)) / 1_000);
     let (anomalies, alerts): (Vec<_>, Vec<_>) = alerts.into_iter().partition(|alert| is_anomaly(&alert.kind));
@@ -55,6 +58,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             parked: count(backlog.parked),
             outbox: count(counts.outbox),
             customers: count(counts.customers),
+            most: count(MOST),
         },
         parked: parked_rows(parked),
         anomalies: anomalies

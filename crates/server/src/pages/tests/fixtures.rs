@@ -224,14 +224,15 @@ pub(super) fn admin(text: &str) -> AdminView {
     AdminView {
         frame: frame(Locale::En),
         counts: InboxCounts {
-            events: 1_204_331,
+            events: 10_000,
             duplicates: 3_902,
             waiting: 12,
             oldest_waiting_seconds: Some(84),
             dirty: 3,
             parked: 1,
             outbox: 0,
-            customers: 100_000,
+            customers: 10_000,
+            most: 10_000,
         },
         parked: vec![ParkedRow {
             key: "stripe:test:acct_1/customer/cus_QwErTy".to_owned(),
@@ -338,7 +339,7 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
     (empty.subscriptions, empty.purchases, empty.entitlements, empty.portal_action) =
         (vec![], vec![], vec![], None);
     let quiet = AdminView {
-        counts: InboxCounts::default(),
+        counts: InboxCounts { most: 10_000, ..InboxCounts::default() },
         parked: vec![],
         anomalies: vec![],
         alerts: vec![],
