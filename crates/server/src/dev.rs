@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::config::{Checked, Config, DEMO_CATALOG, Role};
 use crate::failure::Failure;
 use crate::http::{self, AppConfig, DevInfo};
-use crate::serve::{self, Opening, Parts};
+use crate::serve::{self, Opening, Parts, until};
 use crate::{catalog_seed, cli::out, telemetry};
 
 pub use announce::Announcement;
@@ -218,9 +218,4 @@ async fn prepare(engine: &Engine, api_key: &str) -> Result<(), Failure> {
     let patch = CustomerPatch { email: Some("demo@example.com".to_owned()), ..CustomerPatch::default() };
     engine.put_customer(&id, patch).await?;
     Ok(())
-}
-
-async fn until(mut told: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is the end as well.
-    let _ = told.wait_for(|stop| *stop).await;
 }

@@ -6,6 +6,7 @@
 pub mod catalog_seed;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod demo;
 pub mod dev;
 pub mod failure;

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::config::{Checked, Config, Role};
 use crate::failure::{self, Failure};
-use crate::telemetry;
+use crate::{connections, telemetry};
 
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +183,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
     };
     let mut server = parts.http.map(|(listener, router)| {
         let stopped = until(told.clone());
-        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await })
+        tokio::spawn(connections::serve(listener, router, connections::HEADER_WAIT, stopped))
     });
     let ended_early = tokio::select! {
         () = stop => None,
@@ -215,7 +215,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
     Ok(())
 }
 
-async fn until(mut told: watch::Receiver<bool>) {
+/// Resolves when it is told to stop.
+pub(crate) async fn until(mut told: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is the end as well.
     let _ = told.wait_for(|stop| *stop).await;
 }
