@@ -118,7 +118,10 @@ impl Common {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
     let json = cli.common.json;
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -127,6 +130,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Help and version go to the output; a mistake is told in the form that was asked for.
+fn misread(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !std::env::args().any(|word| word == "--json") {
+        // A reader that went away is no error.
+        let _ = error.print();
+        return if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS };
+    }
+    let text = error.to_string();
+    let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    out::fail(&Failure::usage("usage", what, "See `quittance --help`, or a command's own."), true);
+    ExitCode::from(Exit::Usage.code())
 }
 
 /// Logs of commands that print: only what is wrong.

@@ -170,6 +170,19 @@ fn a_catalog_with_two_plans_for_one_price_is_refused() {
     assert!(failure.what.contains("mine.toml"), "one that was named must exist: {failure:?}");
 }
 
+/// The line of a mistake may hold a secret: only its number is told.
+#[test]
+fn a_broken_file_is_not_quoted() {
+    for text in [
+        "[stripe]\nsecret_key = \"sk_live_hunter2\nwebhook_secret = \"whsec_1\"",
+        "[stripe]\nsecret_key = sk_live_hunter2",
+        "[stripe]\nsecret_key = \"sk_live_hunter2\" x",
+    ] {
+        let said = refusal(text, &[]);
+        assert!(said.contains("line 2") && !said.contains("hunter2"), "{said}");
+    }
+}
+
 #[test]
 fn printed_it_hides_secrets() {
     let environment = [
