@@ -102,7 +102,11 @@ fn from_environment(config: &mut Config, get: &dyn Fn(&str) -> Option<String>) {
             *setting = Some(Secret::new(value));
         }
     }
-    if let Some(value) = get("QUITTANCE_PUBLIC_URL") {
-        config.public_url = Some(value);
+    let addresses: [(&str, &mut Option<String>); 2] =
+        [("QUITTANCE_PUBLIC_URL", &mut config.public_url), ("QUITTANCE_APP_URL", &mut config.app_url)];
+    for (name, setting) in addresses {
+        if let Some(value) = get(name) {
+            *setting = Some(value);
+        }
     }
 }

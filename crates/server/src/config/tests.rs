@@ -184,6 +184,18 @@ fn a_broken_file_is_not_quoted() {
 }
 
 #[test]
+fn the_apps_address_is_a_web_address() {
+    let checked = |text: &str| loaded(text, &GOOD).unwrap().check();
+    assert_eq!(checked("").unwrap().settings.app_url, None);
+    let app = checked("app_url = \"https://app.example/home?from=billing\"").unwrap().settings.app_url;
+    assert_eq!(app.as_deref(), Some("https://app.example/home?from=billing"));
+    for bad in ["javascript:alert(1)", "app.example", "ftp://app.example", "https://"] {
+        let failure = checked(&format!("app_url = \"{bad}\"")).unwrap_err();
+        assert!(failure.what.contains("QUITTANCE_APP_URL (app_url)"), "{bad}: {failure:?}");
+    }
+}
+
+#[test]
 fn printed_it_hides_secrets() {
     let environment = [
         ("STRIPE_SECRET_KEY", "sk_test_hush"),
