@@ -31,6 +31,8 @@ pub enum Problem {
     BadRequest,
     /// Not signed in, or not theirs.
     Forbidden,
+    /// Only for those who run the site.
+    Operators,
     /// It collides with something that is already so.
     Conflict,
     /// Too many requests, or overload.
@@ -60,6 +62,7 @@ pub fn problem_page(view: &ProblemView) -> Markup {
         Problem::NotFound => (Text::ProblemNotFound, Text::AdviceNotFound),
         Problem::BadRequest => (Text::ProblemBadRequest, Text::AdviceBadRequest),
         Problem::Forbidden => (Text::ProblemForbidden, Text::AdviceForbidden),
+        Problem::Operators => (Text::ProblemOperators, Text::AdviceOperators),
         Problem::Conflict => (Text::ProblemConflict, Text::AdviceConflict),
         Problem::Busy => (Text::ProblemBusy, Text::AdviceBusy),
         Problem::ProviderUnavailable => (Text::ProblemProvider, Text::AdviceProvider),

@@ -189,6 +189,8 @@ texts! {
     AdviceBadRequest: "Go back, reload the page and try again.", "前のページに戻って再読み込みし、もう一度お試しください。";
     ProblemForbidden: "This is not open to you", "このページは表示できません";
     AdviceForbidden: "Sign in to {site} and open it from there. Links to this page work for an hour.", "{site}にログインし、そこから開いてください。このページへのリンクは1時間有効です。";
+    ProblemOperators: "This page is for operators", "運営者用のページです";
+    AdviceOperators: "Reload it and give an API key with the admin scope as the password; any name will do.", "再読み込みして、admin権限のあるAPIキーをパスワードに入力してください。ユーザー名は何でも構いません。";
     ProblemConflict: "This is already settled", "すでに手続き済みです";
     AdviceConflict: "Look at your plan before you try again.", "もう一度試す前に、ご契約内容をご確認ください。";
     ProblemBusy: "Too much at once", "混み合っています";

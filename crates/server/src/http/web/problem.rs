@@ -50,10 +50,14 @@ pub fn page(
 ) -> Response {
     let id = documents::request_id(app);
     documents::log(problem, method, route, &id);
-    let operator = app.tells_operators() || route == "/admin";
+    let of_operators = route == "/admin";
+    let operator = app.tells_operators() || of_operators;
     let view = ProblemView {
         frame: frame(app, uri, headers),
-        problem: kind(problem.code),
+        problem: match kind(problem.code) {
+            pages::Problem::Forbidden if of_operators => pages::Problem::Operators,
+            kind => kind,
+        },
         money: match problem.money {
             Money::No => MoneyMoved::No,
             Money::Yes => MoneyMoved::Yes,
