@@ -136,10 +136,10 @@ pub fn pricing_page(view: &PricingView) -> Markup {
             (switch(t(locale, Text::IntervalLabel), &view.intervals, |interval| interval_word(locale, *interval)))
             (switch(t(locale, Text::CurrencyLabel), &view.currencies, |currency| currency.to_string()))
         }
-        div class="plans" { @for plan in &view.plans { (plan_card(view, plan)) } }
+        div class="plans" { @for plan in &view.plans { (plan_card(view, plan, false)) } }
         @if !view.purchases.is_empty() {
             h2 { (t(locale, Text::PurchasesHeading)) }
-            div class="plans" { @for plan in &view.purchases { (plan_card(view, plan)) } }
+            div class="plans" { @for plan in &view.purchases { (plan_card(view, plan, true)) } }
         }
         (who(view))
     };
@@ -179,12 +179,14 @@ fn switch<T>(label: &str, choices: &[Choice<T>], words: impl Fn(&T) -> String) -
     }
 }
 
-fn plan_card(view: &PricingView, plan: &PlanCard) -> Markup {
+/// A card; below a heading of its own its name is one level deeper, so that the outline has no gap.
+fn plan_card(view: &PricingView, plan: &PlanCard, below_heading: bool) -> Markup {
     let locale = view.frame.locale;
+    let id = format!("plan-{}", plan.key);
     html! {
-        article class={ "plan" @if plan.featured { " featured" } } aria-labelledby={ "plan-" (plan.key) } {
+        article class={ "plan" @if plan.featured { " featured" } } aria-labelledby=(id) {
             // Six parts in every card, empty or not: side by side they share their rows.
-            h3 id={ "plan-" (plan.key) } { (plan.name) }
+            @if below_heading { h3 id=(id) { (plan.name) } } @else { h2 id=(id) { (plan.name) } }
             (price(view, plan))
             p class="trial" { @if let Some(sentence) = trial(locale, plan) { (sentence) } }
             p { @if let Some(description) = &plan.description { (description) } }

@@ -229,6 +229,14 @@ fn plans_post_names_and_never_prices() {
 }
 
 #[test]
+fn the_outline_of_the_plans_has_no_gap() {
+    let html = pricing_page(&pricing(Locale::En, "user_42")).into_string();
+    let levels: Vec<u32> =
+        html.split("<h").skip(1).filter_map(|rest| rest.chars().next()?.to_digit(10)).collect();
+    assert_eq!(levels, [1, 2, 2, 2, 2, 3]);
+}
+
+#[test]
 fn without_a_customer_nothing_can_be_bought() {
     let mut view = pricing(Locale::En, "user_42");
     view.customer = None;
