@@ -148,6 +148,9 @@ fn announce(checked: &Checked, listen: SocketAddr) {
             "there is no catalog.toml: the demo catalog is used; write your own before you go live"
         );
     }
+    if checked.config.site == crate::config::Config::default().site {
+        tracing::warn!("site is not set: pages call your app by Quittance's name");
+    }
     if checked.settings.app_url.is_none() {
         tracing::warn!("app_url (QUITTANCE_APP_URL) is not set: no page leads back to your app");
     }
