@@ -140,8 +140,12 @@ fn misread(error: &clap::Error) -> ExitCode {
         return if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS };
     }
     let text = error.to_string();
-    let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    out::fail(&Failure::usage("usage", what, "See `quittance --help`, or a command's own."), true);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What is possible, and what was perhaps meant, stands between the mistake and the usage.
+    let hints = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let mend: Vec<&str> = hints.chain(["See `quittance --help`, or a command's own."]).collect();
+    out::fail(&Failure::usage("usage", what, mend.join(" ")), true);
     ExitCode::from(Exit::Usage.code())
 }
 
