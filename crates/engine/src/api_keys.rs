@@ -62,28 +62,41 @@ impl Caller {
 
 /// Keys that were looked up, by hash. Unknown keys are not remembered.
 #[derive(Debug, Default)]
-pub struct KeyRing {
-    known: RwLock<HashMap<String, Arc<Caller>>>,
+pub struct KeyRing(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    callers: HashMap<String, Arc<Caller>>,
+    /// Grows with each change of keys: a lookup that began before is not kept, or it could bring a revoked key back.
+    epoch: u64,
 }
 
 /// Keys that are kept in memory at most.
 const MOST_KEYS: usize = 10_000;
 
 impl KeyRing {
-    fn get(&self, hash: &str) -> Option<Arc<Caller>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    /// The caller if it is known, and the epoch in which a lookup begins if not.
+    fn get(&self, hash: &str) -> Result<Arc<Caller>, u64> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.callers.get(hash).cloned().ok_or(known.epoch)
     }
 
-    fn keep(&self, hash: String, caller: Arc<Caller>) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_KEYS {
-            known.clear();
+    /// Keeps what a lookup that began in `epoch` found.
+    fn keep(&self, hash: String, caller: Arc<Caller>, epoch: u64) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.epoch != epoch {
+            return;
         }
-        known.insert(hash, caller);
+        if known.callers.len() >= MOST_KEYS {
+            known.callers.clear();
+        }
+        known.callers.insert(hash, caller);
     }
 
     pub(crate) fn forget_all(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.callers.clear();
+        known.epoch += 1;
     }
 }
 
@@ -111,15 +124,16 @@ impl Engine {
             return Err(refused());
         }
         let hash = sha256_hex(key.as_bytes());
-        if let Some(caller) = self.keys().get(&hash) {
-            return Ok(caller);
-        }
+        let epoch = match self.keys().get(&hash) {
+            Ok(caller) => return Ok(caller),
+            Err(epoch) => epoch,
+        };
         let lookup = hash.clone();
         let row = self.db().read("api_keys.by_hash", move |tx| api_keys::by_hash(tx, &lookup)).await?;
         match row {
             Some(row) if row.revoked_at.is_none() => {
                 let caller = Arc::new(caller_of(&row));
-                self.keys().keep(hash, caller.clone());
+                self.keys().keep(hash, caller.clone(), epoch);
                 Ok(caller)
             }
             Some(_) | None => Err(refused()),
@@ -184,5 +198,23 @@ impl Engine {
         let found = self.db().write("api_keys.revoke", move |tx| api_keys::revoke(tx, &key, now)).await?;
         self.keys().forget_all();
         if found { Ok(()) } else { Err(Problem::not_found("API key in force")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_a_revocation_overtook_is_not_kept() {
+        let ring = KeyRing::default();
+        let caller =
+            Arc::new(Caller { key: ApiKeyId::derived(&["api_key", "h"]), scopes: vec![KeyScope::Read] });
+        let began = ring.get("h").unwrap_err();
+        ring.forget_all();
+        ring.keep("h".to_owned(), caller.clone(), began);
+        let now = ring.get("h").unwrap_err();
+        ring.keep("h".to_owned(), caller.clone(), now);
+        assert_eq!(ring.get("h"), Ok(caller));
     }
 }

@@ -254,7 +254,8 @@ fn live_in_group(tx: &mut dyn Tx, wish: &CheckoutWish) -> quittance_store::Resul
     Ok(live.map(|row| row.subscription.facts.id))
 }
 
-fn check_url(field: &str, url: &str) -> Result<(), Problem> {
+/// Where somebody may be sent back to: a web address that the provider can take.
+pub(crate) fn check_url(field: &str, url: &str) -> Result<(), Problem> {
     let web = url.starts_with("https://") || url.starts_with("http://");
     if !web || url.len() > 2_000 || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(Problem::invalid(format!(

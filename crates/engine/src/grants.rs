@@ -1,9 +1,9 @@
 //! Grants: what an operator gives by hand, with a reason, and takes back.
 
 use quittance_domain::{CustomerId, FeatureKey, GrantId, PlanKey, Timestamp};
-use quittance_store::customers;
 use quittance_store::grants::{self, Gift, GrantRow};
 use quittance_store::history::{self, NewLine};
+use quittance_store::{Tx, customers};
 use serde_json::json;
 
 use crate::api_keys::Caller;
@@ -75,12 +75,12 @@ impl Engine {
             created_at: self.now(),
             revoked_at: None,
         };
-        let (grant, now, engine) = (row.clone(), self.now(), self.clone());
-        let known = self
+        let (grant, now, engine) = (row, self.now(), self.clone());
+        let stored = self
             .db()
             .write("grants.put", move |tx| {
                 if !customers::lock(tx, &grant.customer)? {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 if grants::put(tx, &grant)? {
                     history::insert(
@@ -96,20 +96,19 @@ impl Engine {
                     )?;
                     engine.touch(tx, &grant.customer)?;
                 }
-                Ok(true)
+                // A repetition after a crash answers with what the first one gave, as it is now.
+                find(tx, &grant.customer, grant.id.as_str())
             })
             .await?;
-        if !known {
-            return Err(Problem::not_found("customer"));
-        }
+        let Some(stored) = stored else { return Err(Problem::not_found("customer")) };
         self.reload(customer.as_str()).await?;
-        Ok(row)
+        Ok(stored)
     }
 
-    /// Takes a grant back, at once.
+    /// Takes a grant back, at once. One that was taken back already stays so.
     ///
     /// # Errors
-    /// `not_found` when this customer has no such grant in force.
+    /// `not_found` when this customer never had such a grant.
     pub async fn revoke_grant(&self, customer: &CustomerId, id: &str, by: &Caller) -> Result<(), Problem> {
         let engine = self.clone();
         let (owner, grant, now, by) = (customer.clone(), id.to_owned(), self.now(), by.key.to_string());
@@ -117,7 +116,7 @@ impl Engine {
             .db()
             .write("grants.revoke", move |tx| {
                 if !grants::revoke(tx, &grant, &owner, now)? {
-                    return Ok(false);
+                    return Ok(find(tx, &owner, &grant)?.is_some());
                 }
                 history::insert(tx, &line(&owner, &grant, "grant.revoked", "", &by, now))?;
                 engine.touch(tx, &owner)?;
@@ -125,7 +124,7 @@ impl Engine {
             })
             .await?;
         if !found {
-            return Err(Problem::not_found("grant in force"));
+            return Err(Problem::not_found("grant"));
         }
         self.reload(customer.as_str()).await?;
         Ok(())
@@ -139,6 +138,10 @@ impl Engine {
         let id = customer.clone();
         Ok(self.db().read("grants.of_customer", move |tx| grants::of_customer(tx, id.as_str())).await?)
     }
+}
+
+fn find(tx: &mut dyn Tx, customer: &CustomerId, id: &str) -> quittance_store::Result<Option<GrantRow>> {
+    Ok(grants::of_customer(tx, customer.as_str())?.into_iter().find(|grant| grant.id.as_str() == id))
 }
 
 fn line(

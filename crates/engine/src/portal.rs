@@ -2,9 +2,11 @@
 
 use quittance_domain::CustomerId;
 
+use crate::checkout::check_url;
 use crate::commands::request::{PortalStart, Request};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
+use crate::settings::Settings;
 
 impl Engine {
     /// Opens the portal for a customer and returns its address, which lives a few minutes.
@@ -33,17 +35,8 @@ impl Engine {
                 }
             }
         }
-        let return_url = return_url.map_or_else(
-            || format!("{}/billing?customer={customer}", self.settings().public_url),
-            str::to_owned,
-        );
-        if !(return_url.starts_with("https://") || return_url.starts_with("http://"))
-            || return_url.len() > 2_000
-        {
-            return Err(Problem::invalid(
-                "`return_url` must be an http or https address of at most 2,000 bytes.",
-            ));
-        }
+        let return_url = way_back(return_url, self.settings());
+        check_url("return_url", &return_url)?;
         let minute = self.now().ms().div_euclid(60_000);
         let request = Request::CreatePortal { provider_customer, return_url, start, minute };
         let command = self.want(&request, None, Some(customer)).await?;
@@ -55,5 +48,25 @@ impl Engine {
                 "See the server's log.",
             )
         })
+    }
+}
+
+/// Where the portal leads back to: what the caller says, else the app, else our own page.
+fn way_back(wanted: Option<&str>, settings: &Settings) -> String {
+    let ours = || format!("{}/billing", settings.public_url);
+    wanted.or(settings.app_url.as_deref()).map_or_else(ours, str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_portal_leads_back_to_the_app() {
+        let bare = Settings::default();
+        let with_app = Settings { app_url: Some("https://app.example".into()), ..Settings::default() };
+        assert_eq!(way_back(None, &bare), "http://127.0.0.1:4242/billing");
+        assert_eq!(way_back(None, &with_app), "https://app.example");
+        assert_eq!(way_back(Some("https://a.example/x"), &with_app), "https://a.example/x");
     }
 }

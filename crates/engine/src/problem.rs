@@ -77,6 +77,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed",
     /// The body is not of a kind that is read here.
     UnsupportedMediaType = "unsupported_media_type",
+    /// The server lacks a setting that this call needs.
+    NotConfigured = "not_configured",
     /// More work is waiting than may wait.
     Overloaded = "overloaded",
     /// The database cannot be used now.

@@ -52,6 +52,8 @@ pub struct Settings {
     pub idempotency_kept_ms: i64,
     /// The address that customers' browsers reach us at, without a trailing slash.
     pub public_url: String,
+    /// The app's own address, to which our pages and the provider's portal lead back.
+    pub app_url: Option<String>,
 }
 
 impl Default for Settings {
@@ -73,6 +75,7 @@ impl Default for Settings {
             cached_customers: 500_000,
             idempotency_kept_ms: 24 * 60 * MINUTE_MS,
             public_url: "http://127.0.0.1:4242".to_owned(),
+            app_url: None,
         }
     }
 }

@@ -23,10 +23,10 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::config::{Checked, Config, DEMO_CATALOG, Role};
+use crate::config::{self, Checked, Config, DEMO_CATALOG, Role, Secret};
 use crate::failure::Failure;
 use crate::http::{self, AppConfig, DevInfo};
-use crate::serve::{self, Opening, Parts};
+use crate::serve::{self, Opening, Parts, until};
 use crate::{catalog_seed, cli::out, telemetry};
 
 pub use announce::Announcement;
@@ -52,6 +52,8 @@ pub struct Wish {
     pub data: Option<PathBuf>,
     /// The API key.
     pub api_key: String,
+    /// The developer's own app, to which pages lead back.
+    pub app_url: Option<String>,
     /// Print one JSON line instead of text.
     pub json: bool,
 }
@@ -86,7 +88,9 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         }
     });
 
-    let checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret);
+    let mut checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret);
+    checked.config.app_url = wish.app_url;
+    checked.settings.app_url = config::app_url(&checked.config, false)?;
     let db = serve::open_database(&checked.config, Opening::Server { migrate: true }).await?;
     let world = Arc::new(SystemWorld::default());
     follow_clock(&sandbox, &world);
@@ -98,6 +102,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: SITE.to_owned(),
+        secret: Some(Secret::new(folder::random_hex(32)?)),
         metrics: Some(telemetry::start_metrics()?),
         dev: Some(DevInfo {
             sandbox_url: sandbox_url.clone(),
@@ -219,9 +224,4 @@ async fn prepare(engine: &Engine, api_key: &str) -> Result<(), Failure> {
         CustomerPatch { email: Change::Set("demo@example.com".to_owned()), ..CustomerPatch::default() };
     engine.put_customer(&id, patch).await?;
     Ok(())
-}
-
-async fn until(mut told: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is the end as well.
-    let _ = told.wait_for(|stop| *stop).await;
 }

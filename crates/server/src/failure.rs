@@ -8,6 +8,8 @@ use quittance_engine::{Money, Problem};
 use quittance_store::StoreError;
 use serde_json::{Value, json};
 
+use crate::serve::sqlite_path;
+
 /// What the process answers to its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -77,7 +79,8 @@ impl Failure {
     /// For programs, on the error stream.
     #[must_use]
     pub fn as_json(&self) -> Value {
-        json!({ "error": { "code": self.code, "message": self.what, "mend": self.mend, "money_moved": self.money, "exit": self.exit.code() } })
+        let money = self.money.unwrap_or(Money::No);
+        json!({ "error": { "code": self.code, "message": self.what, "mend": self.mend, "money_moved": money, "exit": self.exit.code() } })
     }
 }
 
@@ -144,19 +147,22 @@ pub fn of_store(url: &str, error: &StoreError) -> Failure {
 /// A database address as it may be shown.
 #[must_use]
 pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(authority_end).unwrap_or((rest, ""));
-    let shown = match authority.rsplit_once('@') {
-        Some((who, host)) => {
-            let user = who.split(':').next().unwrap_or_default();
-            format!("{user}{}@{host}", if who.contains(':') { ":***" } else { "" })
-        }
-        None => authority.to_owned(),
+    if sqlite_path(url).is_some() || url == "sqlite::memory:" {
+        return url.to_owned();
+    }
+    // Another form, such as `host=… password=…`, is not taken and could hold one anywhere.
+    let Some((scheme, rest)) = url.split_once("://") else { return "(hidden)".to_owned() };
+    // A password may hold what should have been encoded, so everything up to the last `@` counts as the user's.
+    let Some((who, place)) = rest.rsplit_once('@') else {
+        return format!("{scheme}://{}", before_options(rest));
     };
-    // Options may hold a password too.
-    let path = path.split('?').next().unwrap_or_default();
-    format!("{scheme}://{shown}{path}")
+    let (user, password) = who.split_once(':').map_or((who, ""), |(user, _)| (user, ":***"));
+    format!("{scheme}://{user}{password}@{}", before_options(place))
+}
+
+/// Options may hold a password too.
+fn before_options(text: &str) -> &str {
+    text.split('?').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -169,6 +175,10 @@ mod tests {
             ("postgres://u:p@h:5432/q?password=x", "postgres://u:***@h:5432/q"),
             ("postgres://u:p%40@ss@h/q", "postgres://u:***@h/q"),
             ("postgres://u@h/q", "postgres://u@h/q"),
+            ("postgres://h/q?password=x", "postgres://h/q"),
+            ("postgres://u:p/w@h/q", "postgres://u:***@h/q"),
+            ("postgres://u:p?w@h/q", "postgres://u:***@h/q"),
+            ("host=h user=u password=x", "(hidden)"),
             ("sqlite://data/q.db", "sqlite://data/q.db"),
             ("sqlite::memory:", "sqlite::memory:"),
         ] {

@@ -6,10 +6,12 @@
 pub mod catalog_seed;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod demo;
 pub mod dev;
 pub mod failure;
 pub mod http;
+pub mod page_links;
 pub mod pages;
 pub mod serve;
 pub mod telemetry;

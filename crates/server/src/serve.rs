@@ -18,10 +18,11 @@ use quittance_stripe::config::StripeConfig;
 use quittance_stripe::transport::{HttpsTransport, TransportConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::config::{Checked, Config, Role};
 use crate::failure::{self, Failure};
-use crate::telemetry;
+use crate::{connections, telemetry};
 
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,27 +174,27 @@ pub struct Parts {
 /// Runs until `stop` resolves, then stops in order.
 ///
 /// # Errors
-/// When HTTP cannot be served any more.
+/// When HTTP or the worker has ended by itself: half a server would accept what nobody does.
 pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     let (tell, told) = watch::channel(false);
     let follower = tokio::spawn(parts.engine.clone().follow_changes());
-    let worker = match parts.role {
+    let mut worker = match parts.role {
         Role::Both | Role::Worker => Some(tokio::spawn(parts.engine.clone().work_until(until(told.clone())))),
         Role::Api => None,
     };
     let mut server = parts.http.map(|(listener, router)| {
         let stopped = until(told.clone());
-        tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await })
+        tokio::spawn(connections::serve(listener, router, connections::HEADER_WAIT, stopped))
     });
     let ended_early = tokio::select! {
         () = stop => None,
-        ended = async { match &mut server { Some(server) => server.await, None => std::future::pending().await } } => Some(ended),
+        () = end_of(&mut server) => Some("the HTTP server"),
+        () = end_of(&mut worker) => Some("the worker"),
     };
     parts.ready.store(false, Ordering::Release);
     // Nobody may be left to hear it.
     let _ = tell.send(true);
-    let failed = ended_early.is_some();
-    if let (Some(server), false) = (server, failed)
+    if let Some(server) = server
         && tokio::time::timeout(parts.patience, server).await.is_err()
     {
         tracing::warn!("requests were cut off: they took longer than shutdown_s");
@@ -205,17 +206,30 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
     }
     follower.abort();
     parts.engine.db().clone().close().await;
-    if failed {
-        return Err(Failure::problem(
-            "http",
-            "the HTTP server ended by itself",
-            "See the log, and start it again.",
-        ));
+    match ended_early {
+        None => Ok(()),
+        Some(part) => Err(Failure::problem(
+            "ended",
+            format!("{part} ended by itself"),
+            "See the log, and start it again: what was accepted is in the database, and goes on from there.",
+        )),
     }
-    Ok(())
 }
 
-async fn until(mut told: watch::Receiver<bool>) {
+/// Resolves when a task that should run on has ended, by a panic or otherwise, and takes it out; never without a task.
+async fn end_of<T>(task: &mut Option<JoinHandle<T>>) {
+    match task {
+        Some(running) => {
+            // Its panic, if it was one, is in the log.
+            let _ = running.await;
+            *task = None;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when it is told to stop.
+pub(crate) async fn until(mut told: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is the end as well.
     let _ = told.wait_for(|stop| *stop).await;
 }
@@ -283,5 +297,23 @@ pub fn provider_origins(stripe: &StripeConfig) -> Vec<String> {
         vec!["https://checkout.stripe.com".to_owned(), "https://billing.stripe.com".to_owned()]
     } else {
         vec![stripe.api_base.trim_end_matches('/').to_owned()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_dies_is_noticed_and_waited_for_once() {
+        let mut dying: Option<JoinHandle<()>> = Some(tokio::spawn(async { panic!("as a defect would") }));
+        let mut absent: Option<JoinHandle<()>> = None;
+        let mut living = Some(tokio::spawn(std::future::pending::<()>()));
+        tokio::select! {
+            () = end_of(&mut absent) => panic!("what is not there cannot end"),
+            () = end_of(&mut living) => panic!("it runs on"),
+            () = end_of(&mut dying) => {}
+        }
+        assert!(dying.is_none() && living.is_some());
     }
 }

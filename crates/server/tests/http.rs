@@ -22,6 +22,8 @@ mod client;
 mod documents;
 #[path = "http/idempotency.rs"]
 mod idempotency;
+#[path = "http/page_link.rs"]
+mod page_link;
 #[path = "http/pages.rs"]
 mod pages;
 #[path = "http/problems.rs"]

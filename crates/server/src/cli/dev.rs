@@ -39,5 +39,6 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
         ));
     }
     let Options { port, sandbox_port, data } = options;
-    dev::run(Wish { port, sandbox_port, data, api_key, json: common.json }).await
+    let app_url = std::env::var("QUITTANCE_APP_URL").ok();
+    dev::run(Wish { port, sandbox_port, data, api_key, app_url, json: common.json }).await
 }

@@ -121,7 +121,10 @@ impl Common {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
     let json = cli.common.json;
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -130,6 +133,23 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Help and version go to the output; a mistake is told in the form that was asked for.
+fn misread(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || !std::env::args().any(|word| word == "--json") {
+        // A reader that went away is no error.
+        let _ = error.print();
+        return if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS };
+    }
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What is possible, and what was perhaps meant, stands between the mistake and the usage.
+    let hints = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let mend: Vec<&str> = hints.chain(["See `quittance --help`, or a command's own."]).collect();
+    out::fail(&Failure::usage("usage", what, mend.join(" ")), true);
+    ExitCode::from(Exit::Usage.code())
 }
 
 /// Logs of commands that print: only what is wrong.

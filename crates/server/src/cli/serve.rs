@@ -109,8 +109,12 @@ fn print_config(config: &crate::config::Config, json: bool) -> Result<(), Failur
     Ok(())
 }
 
-async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
+async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> {
     let listener = serve::bind(checked.listen, "`--port` or QUITTANCE_LISTEN").await?;
+    if let (None | Some(""), Ok(address)) = (checked.config.public_url.as_deref(), listener.local_addr()) {
+        // With port 0 the system chose one only now.
+        checked.settings.public_url = format!("http://{address}");
+    }
     let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
     let signal = serve::signal();
@@ -118,6 +122,7 @@ async fn serve_http(checked: Checked, migrate: bool) -> Result<(), Failure> {
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: checked.config.site.clone(),
+        secret: checked.config.secret.clone(),
         metrics: Some(telemetry::start_metrics()?),
         dev: None,
         provider_origins: serve::provider_origins(&checked.stripe),
@@ -141,6 +146,17 @@ fn announce(checked: &Checked, listen: SocketAddr) {
     if checked.demo_catalog {
         tracing::warn!(
             "there is no catalog.toml: the demo catalog is used; write your own before you go live"
+        );
+    }
+    if checked.config.site == crate::config::Config::default().site {
+        tracing::warn!("site is not set: pages call your app by Quittance's name");
+    }
+    if checked.settings.app_url.is_none() {
+        tracing::warn!("app_url (QUITTANCE_APP_URL) is not set: no page leads back to your app");
+    }
+    if checked.config.secret.is_none() {
+        tracing::info!(
+            "QUITTANCE_SECRET (secret) is not set: your app cannot link customers to /pricing and /billing"
         );
     }
     let database = crate::failure::without_password(&checked.config.database.url);

@@ -183,6 +183,7 @@ fn settings(
         idempotency_kept_ms: config.api.idempotency_kept_h.saturating_mul(60 * MINUTE_MS),
         public_url: public_url(config, stripe.livemode)?,
         look_ms: Settings::default().look_ms,
+        app_url: app_url(config, stripe.livemode)?,
     })
 }
 
@@ -234,10 +235,31 @@ fn public_url(config: &Config, livemode: bool) -> Result<String, Failure> {
         }
         return Ok(format!("http://{}", config.listen));
     };
+    let parsed = web_address("QUITTANCE_PUBLIC_URL (public_url)", url, livemode)?;
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(Failure::config(
+            "QUITTANCE_PUBLIC_URL (public_url) cannot be used: it must hold nothing after the path",
+            "Set it to scheme and host, such as https://billing.example.com.",
+        ));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// The app's own address, if it is set.
+///
+/// # Errors
+/// Names `QUITTANCE_APP_URL`.
+pub fn app_url(config: &Config, livemode: bool) -> Result<Option<String>, Failure> {
+    let Some(url) = config.app_url.as_ref().filter(|url| !url.is_empty()) else { return Ok(None) };
+    web_address("QUITTANCE_APP_URL (app_url)", url, livemode)?;
+    Ok(Some(url.clone()))
+}
+
+fn web_address(setting: &str, url: &str, livemode: bool) -> Result<reqwest::Url, Failure> {
     let bad = |why: &str| {
         Failure::config(
-            format!("QUITTANCE_PUBLIC_URL (public_url) cannot be used: {why}"),
-            "Set it to scheme and host, such as https://billing.example.com.",
+            format!("{setting} cannot be used: {why}"),
+            "Set it to scheme and host, such as https://app.example.com.",
         )
     };
     let parsed: reqwest::Url = url.parse().map_err(|_| bad("it is no address"))?;
@@ -247,10 +269,10 @@ fn public_url(config: &Config, livemode: bool) -> Result<String, Failure> {
         "http" => return Err(bad("live mode needs https://")),
         _ => return Err(bad("it must begin with https://")),
     }
-    if parsed.host_str().is_none() || parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err(bad("it must hold a host and nothing after the path"));
+    if parsed.host_str().is_none() {
+        return Err(bad("it names no host"));
     }
-    Ok(url.trim_end_matches('/').to_owned())
+    Ok(parsed)
 }
 
 fn listen(config: &Config) -> Result<SocketAddr, Failure> {

@@ -11,6 +11,7 @@ pub(super) fn all() -> BTreeMap<String, Vec<String>> {
     let named = || Some(Secret::new(String::new()));
     let full = Config {
         public_url: Some(String::new()),
+        app_url: Some(String::new()),
         secret: named(),
         stripe: Stripe {
             secret_key: named(),

@@ -16,8 +16,6 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// Whether somebody named a catalog, so that it must exist.
     pub catalog_named: bool,
-    /// Whether somebody named the address for browsers.
-    pub listen_named: bool,
 }
 
 /// Where the environment is read from; a map in tests.
@@ -42,14 +40,8 @@ pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Loaded,
     let folder = path.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     // A relative catalog lies beside the file that names it.
     config.catalog = folder.join(&config.catalog).display().to_string();
-    let listen_named = get("QUITTANCE_LISTEN").is_some();
     from_environment(&mut config, &get);
-    Ok(Loaded {
-        config,
-        file: path,
-        catalog_named: catalog_named || get("QUITTANCE_CATALOG").is_some(),
-        listen_named,
-    })
+    Ok(Loaded { config, file: path, catalog_named: catalog_named || get("QUITTANCE_CATALOG").is_some() })
 }
 
 fn read(path: &Path) -> Result<Table, Failure> {
@@ -61,7 +53,13 @@ fn read(path: &Path) -> Result<Table, Failure> {
         )
     })?;
     text.parse::<Table>().map_err(|error| {
-        Failure::config(format!("{shown} is not TOML: {error}"), "Correct the line that it names.")
+        // Its own text shows the line, in which a secret may stand.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Failure::config(
+            format!("{shown} is not TOML: line {line}: {}", error.message().trim()),
+            "Correct the line that it names.",
+        )
     })
 }
 
@@ -104,7 +102,11 @@ fn from_environment(config: &mut Config, get: &dyn Fn(&str) -> Option<String>) {
             *setting = Some(Secret::new(value));
         }
     }
-    if let Some(value) = get("QUITTANCE_PUBLIC_URL") {
-        config.public_url = Some(value);
+    let addresses: [(&str, &mut Option<String>); 2] =
+        [("QUITTANCE_PUBLIC_URL", &mut config.public_url), ("QUITTANCE_APP_URL", &mut config.app_url)];
+    for (name, setting) in addresses {
+        if let Some(value) = get(name) {
+            *setting = Some(value);
+        }
     }
 }

@@ -16,7 +16,7 @@ use quittance_domain::lease::RetryPolicy;
 use quittance_engine::settings::OnDuplicate;
 use serde::{Deserialize, Serialize};
 
-pub use check::{Checked, catalog, stripe_config};
+pub use check::{Checked, app_url, catalog, stripe_config};
 pub use load::{Loaded, load};
 pub use secret::Secret;
 
@@ -64,13 +64,16 @@ pub struct Config {
     /// The address that browsers reach us at; `http://` and `listen` when absent, which only test mode allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// The app's own address, to which pages and the portal lead back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_url: Option<String>,
     /// The catalog's file.
     pub catalog: String,
     /// Which work this process does.
     pub role: Role,
     /// How log lines look.
     pub log: LogFormat,
-    /// The root key for signing and for encrypting stored secrets.
+    /// The root key, which signs links to pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     /// How long requests that are under way may take when the process is asked to stop, in seconds.
@@ -185,6 +188,7 @@ impl Default for Config {
             site: "Quittance".to_owned(),
             listen: "127.0.0.1:4242".to_owned(),
             public_url: None,
+            app_url: None,
             catalog: DEFAULT_CATALOG.to_owned(),
             role: Role::default(),
             log: LogFormat::default(),

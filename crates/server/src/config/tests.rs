@@ -170,6 +170,31 @@ fn a_catalog_with_two_plans_for_one_price_is_refused() {
     assert!(failure.what.contains("mine.toml"), "one that was named must exist: {failure:?}");
 }
 
+/// The line of a mistake may hold a secret: only its number is told.
+#[test]
+fn a_broken_file_is_not_quoted() {
+    for text in [
+        "[stripe]\nsecret_key = \"sk_live_hunter2\nwebhook_secret = \"whsec_1\"",
+        "[stripe]\nsecret_key = sk_live_hunter2",
+        "[stripe]\nsecret_key = \"sk_live_hunter2\" x",
+    ] {
+        let said = refusal(text, &[]);
+        assert!(said.contains("line 2") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn the_apps_address_is_a_web_address() {
+    let checked = |text: &str| loaded(text, &GOOD).unwrap().check();
+    assert_eq!(checked("").unwrap().settings.app_url, None);
+    let app = checked("app_url = \"https://app.example/home?from=billing\"").unwrap().settings.app_url;
+    assert_eq!(app.as_deref(), Some("https://app.example/home?from=billing"));
+    for bad in ["javascript:alert(1)", "app.example", "ftp://app.example", "https://"] {
+        let failure = checked(&format!("app_url = \"{bad}\"")).unwrap_err();
+        assert!(failure.what.contains("QUITTANCE_APP_URL (app_url)"), "{bad}: {failure:?}");
+    }
+}
+
 #[test]
 fn printed_it_hides_secrets() {
     let environment = [

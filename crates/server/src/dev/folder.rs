@@ -201,7 +201,7 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn random_hex(bytes: usize) -> Result<String, Failure> {
+pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0_u8; bytes];
     getrandom::fill(&mut random).map_err(|error| {
         Failure::problem(

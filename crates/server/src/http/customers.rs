@@ -182,7 +182,7 @@ enum PortalPage {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PortalInput {
-    /// Where the customer returns to.
+    /// Where the customer returns to; default: your app (`app_url`), else our billing page.
     #[schema(example = "https://app.example/account")]
     return_url: Option<String>,
     /// Where it opens; default: the overview.
@@ -227,12 +227,6 @@ async fn open_portal(
                     ));
                 }
             };
-            if let PortalStart::Cancel(subscription) | PortalStart::Change(subscription) = &start {
-                let row = context.engine.subscription(subscription).await?;
-                if row.subscription.customer.as_ref() != Some(&id) {
-                    return Err(Problem::not_found("subscription"));
-                }
-            }
             let url = context.engine.open_portal(&id, input.return_url.as_deref(), start).await?;
             Reply::ok(&Portal { url })
         })

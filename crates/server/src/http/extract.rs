@@ -1,10 +1,13 @@
 //! Reading requests strictly: bodies of bounded size, JSON without unknown fields, ids that a database can hold.
 
+use std::pin::pin;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::future::{Either, select};
 use quittance_engine::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -78,7 +81,10 @@ impl<T: DeserializeOwned> FromRequest<AppState> for InBody<T> {
     }
 }
 
-/// Reads a body up to the limit.
+/// How long a body may take to arrive, in milliseconds.
+const BODY_WAIT_MS: u64 = 30_000;
+
+/// Reads a body up to the limit, in bytes and in time.
 ///
 /// # Errors
 /// `too_large`, or `invalid_json` when it does not arrive whole.
@@ -97,7 +103,18 @@ pub async fn read_body(mut request: Request, app: &AppState) -> Result<(HeaderMa
     }
     DefaultBodyLimit::max(app.body_limit).apply(&mut request);
     let headers = std::mem::take(request.headers_mut());
-    match Bytes::from_request(request, &()).await {
+    let world = app.engine.world();
+    let read = match select(pin!(Bytes::from_request(request, &())), world.sleep(BODY_WAIT_MS)).await {
+        Either::Left((read, _)) => read,
+        Either::Right(((), _)) => {
+            return Err(Problem::new(
+                ProblemCode::InvalidJson,
+                format!("The body did not arrive within {} s.", BODY_WAIT_MS / 1_000),
+                "Send the request again.",
+            ));
+        }
+    };
+    match read {
         Ok(body) => Ok((headers, body)),
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large()),
         Err(_) => Err(Problem::new(

@@ -154,13 +154,15 @@ async fn list_grants(
 struct Empty {}
 
 /// Take a grant back, at once
+///
+/// One that was taken back already stays so.
 #[utoipa::path(
     delete, path = "/v1/customers/{id}/grants/{grant}", tag = "Grants", security(("api_key" = ["admin"])),
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"),
            ("grant" = String, Path, description = "The grant.", example = "grt_01hz3v9q8r7s6t5w4x3y2z1a0b"),
            IdempotencyHeader),
     responses((status = 204, description = "It is taken back"),
-              (status = 404, description = "This customer has no such grant in force", body = ProblemDocument))
+              (status = 404, description = "This customer never had such a grant", body = ProblemDocument))
 )]
 async fn revoke_grant(
     path: InPath<(String, ObjectId)>,

@@ -18,6 +18,7 @@ mod idempotency;
 mod openapi;
 mod operations;
 mod operators;
+mod page_link;
 mod plans;
 pub mod problem;
 mod reply;
@@ -45,6 +46,7 @@ fn calls() -> OpenApiRouter<AppState> {
     entitlements::routes()
         .merge(customers::routes())
         .merge(history::routes())
+        .merge(page_link::routes())
         .merge(checkouts::routes())
         .merge(subscriptions::routes())
         .merge(plans::routes())

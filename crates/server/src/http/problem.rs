@@ -90,6 +90,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::IdempotencyMismatch
         | ProblemCode::ProviderRefused => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ProblemCode::NotConfigured => StatusCode::NOT_IMPLEMENTED,
         ProblemCode::ProviderUnavailable | ProblemCode::Overloaded | ProblemCode::DatabaseUnavailable => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -122,6 +123,7 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::TooLarge => "The body is too large",
         ProblemCode::MethodNotAllowed => "Not with this method",
         ProblemCode::UnsupportedMediaType => "The body is not JSON",
+        ProblemCode::NotConfigured => "The server lacks a setting for this",
         ProblemCode::Overloaded => "Too much is waiting",
         ProblemCode::DatabaseUnavailable => "The database cannot be used",
         ProblemCode::Internal => "An error of ours",

@@ -7,6 +7,8 @@ use quittance_domain::Timestamp;
 use quittance_engine::Engine;
 
 use super::guard::RefusalLog;
+use crate::config::Secret;
+use crate::page_links::PageLinks;
 use crate::pages::{DemoBand, csp};
 
 /// Renders the metrics as Prometheus text.
@@ -18,6 +20,8 @@ pub struct AppConfig {
     pub engine: Engine,
     /// What is sold here, as customers know it.
     pub site: String,
+    /// The root key; without it there are no links to pages.
+    pub secret: Option<Secret>,
     /// Renders the metrics; `None` leaves `/metrics` out.
     pub metrics: Option<RenderMetrics>,
     /// Set by `quittance dev` only: pages then take the customer from the address, and `/admin` needs no key.
@@ -51,6 +55,8 @@ pub struct Inner {
     pub engine: Engine,
     /// What is sold here.
     pub site: String,
+    /// Makes and reads links to pages, where there is a root key.
+    pub links: Option<PageLinks>,
     /// The metrics.
     pub metrics: Option<RenderMetrics>,
     /// Development.
@@ -80,7 +86,9 @@ impl AppState {
         // The policy is ASCII by construction; should it not be, everything is forbidden.
         let csp = HeaderValue::from_str(&csp(&origins))
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
+        let links = config.secret.map(|root| PageLinks::new(root, config.engine.scope()));
         Self(Arc::new(Inner {
+            links,
             engine: config.engine,
             site: config.site,
             metrics: config.metrics,
@@ -96,6 +104,12 @@ impl AppState {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.engine.now()
+    }
+
+    /// Whether pages may say what only whoever runs them needs: never to customers of a live site.
+    #[must_use]
+    pub fn tells_operators(&self) -> bool {
+        self.engine.scope().mode == quittance_domain::Mode::Test
     }
 
     /// The band over pages in development.

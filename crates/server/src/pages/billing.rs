@@ -5,7 +5,7 @@ use quittance_domain::catalog::Interval;
 use quittance_domain::{Access, Money, Timestamp};
 
 use super::format::{format_date, format_money, price_per, relative};
-use super::layout::{Audience, Frame, Tone, message, page, status};
+use super::layout::{Audience, Frame, Tone, link_out, message, page, status};
 use super::text::{Text, access_word, say, t};
 
 /// The billing page.
@@ -25,10 +25,10 @@ pub struct BillingView {
     pub purchases: Vec<Purchase>,
     /// What the customer may use, in the catalog's order.
     pub entitlements: Vec<BillingEntitlement>,
-    /// POST: opens the provider's portal and redirects there; posts `customer` and [`Self::hidden`]. `None` while the
+    /// POST: opens the provider's portal and redirects there; posts [`Self::hidden`]. `None` while the
     /// customer has nothing at a provider.
     pub portal_action: Option<String>,
-    /// More hidden fields of that form, such as a request token.
+    /// The fields of that form: who it is, and in which language.
     pub hidden: Vec<(String, String)>,
 }
 
@@ -136,6 +136,9 @@ pub fn billing_page(view: &BillingView) -> Markup {
         (portal_form(view))
         (purchases(view))
         (entitlements(view))
+        @if view.frame.app_url.is_some() {
+            p class="onward" { (link_out(view.frame.app_url.as_ref(), "second-action", &say(locale, Text::BackToSite, &[("site", &view.frame.site)]))) }
+        }
     };
     page(&view.frame, Audience::Customer, title, "billing", None, &body)
 }
@@ -238,7 +241,6 @@ fn portal_form(view: &BillingView) -> Markup {
     html! {
         @if let Some(action) = &view.portal_action {
             form class="manage" method="post" action=(action) data-once=(t(locale, Text::Working)) {
-                input type="hidden" name="customer" value=(view.customer);
                 @for (name, value) in &view.hidden { input type="hidden" name=(name) value=(value); }
                 button class="main-action" { (t(locale, words)) }
                 p class="hint" { (t(locale, Text::ManageHint)) }

@@ -64,8 +64,6 @@ pub struct ActiveView {
     pub trialing: bool,
     /// Names of the features that are now unlocked.
     pub unlocked: Vec<String>,
-    /// Where the app goes on; `None` hides the button.
-    pub continue_url: Option<String>,
     /// A command line that asks for the entitlement; shown to developers in the demo.
     pub curl: Option<String>,
 }
@@ -81,7 +79,7 @@ pub fn return_page(view: &ReturnView) -> Markup {
         }
         ReturnState::Active(active) => (Text::ReturnActive, None, done(frame, active)),
         ReturnState::Open { checkout_url } => {
-            let link = checkout_url.clone().map(|url| (url, Text::GoOnPaying));
+            let link = checkout_url.clone().map(|url| (url, t(locale, Text::GoOnPaying).to_owned()));
             (
                 Text::ReturnOpen,
                 None,
@@ -100,7 +98,8 @@ pub fn return_page(view: &ReturnView) -> Markup {
         ReturnState::DuplicateRefunded { amount } => {
             let sentence =
                 say(locale, Text::ReturnDuplicateBody, &[("amount", &format_money(locale, *amount))]);
-            let link = frame.billing_url.clone().map(|url| (url, Text::SeeBilling));
+            let billing = frame.billing_url.clone().map(|url| (url, t(locale, Text::SeeBilling).to_owned()));
+            let link = billing.or_else(|| frame.app_url.clone().map(|url| (url, back_to_site(frame))));
             (Text::ReturnDuplicate, None, result(frame, Tone::Warn, Text::ReturnDuplicate, &sentence, link))
         }
     };
@@ -155,13 +154,9 @@ fn done(frame: &Frame, active: &ActiveView) -> Markup {
             }
         }
         div class="choices" {
-            @match &active.continue_url {
-                Some(url) if may_link(url) => {
-                    a class="main-action" href=(url) { (t(locale, Text::GoOn)) }
-                    (link_out(frame.billing_url.as_ref(), "second-action", t(locale, Text::SeeBilling)))
-                }
-                _ => (link_out(frame.billing_url.as_ref(), "main-action", t(locale, Text::SeeBilling))),
-            }
+            (link_out(frame.app_url.as_ref(), "main-action", &back_to_site(frame)))
+            @let class = if frame.app_url.is_some() { "second-action" } else { "main-action" };
+            (link_out(frame.billing_url.as_ref(), class, t(locale, Text::SeeBilling)))
         }
         @if let Some(curl) = &active.curl {
             h2 { (t(locale, Text::ForDevelopers)) }
@@ -188,19 +183,23 @@ fn charge_sentences(frame: &Frame, active: &ActiveView) -> String {
     join(locale, &[&paid, &say(locale, text, &[("date", &day), ("price", &price)])])
 }
 
+fn back_to_site(frame: &Frame) -> String {
+    say(frame.locale, Text::BackToSite, &[("site", &frame.site)])
+}
+
 fn to_pricing(frame: &Frame, title: Text, body: Text) -> Markup {
-    let link = Some((frame.plans_url.clone(), Text::BackToPlans));
+    let link = Some((frame.plans_url.clone(), t(frame.locale, Text::BackToPlans).to_owned()));
     result(frame, Tone::Bad, title, t(frame.locale, body), link)
 }
 
-fn result(frame: &Frame, tone: Tone, title: Text, sentence: &str, link: Option<(String, Text)>) -> Markup {
+fn result(frame: &Frame, tone: Tone, title: Text, sentence: &str, link: Option<(String, String)>) -> Markup {
     let locale = frame.locale;
     html! {
         (big_mark(tone))
         h1 { (t(locale, title)) }
         p class="lead" { (sentence) }
         @if let Some((href, words)) = link.filter(|(href, _)| may_link(href)) {
-            p { a class="main-action" href=(href) { (t(locale, words)) } }
+            p { a class="main-action" href=(href) { (words) } }
         }
     }
 }

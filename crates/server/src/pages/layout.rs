@@ -66,9 +66,11 @@ pub struct Frame {
     pub now: Timestamp,
     /// What is sold here, as customers know it: `Atelier`.
     pub site: String,
+    /// The app's own address; `None` where nobody set it.
+    pub app_url: Option<String>,
     /// The plans, for the same reader in the same language.
     pub plans_url: String,
-    /// What the reader has; `None` where this server does not know who reads, as in production.
+    /// What the reader has; `None` where this server does not know who reads.
     pub billing_url: Option<String>,
     /// The same page in the other language; `None` hides the switch.
     pub other_language: Option<String>,
@@ -153,7 +155,12 @@ fn site_head(frame: &Frame, audience: Audience) -> Markup {
     html! {
         header class="site" {
             div class="site-in" {
-                p class="site-name" { (frame.site) }
+                p class="site-name" {
+                    @match frame.app_url.as_deref().filter(|url| may_link(url)) {
+                        Some(url) => a href=(url) { (frame.site) },
+                        None => (frame.site),
+                    }
+                }
                 nav aria-label=(t(locale, Text::NavLabel)) {
                     @for (href, words) in links.into_iter().flatten() { a href=(href) { (words) } }
                     @if let Some(href) = language.filter(|href| may_link(href)) {

@@ -5,12 +5,12 @@ use quittance_domain::catalog::Interval;
 use quittance_domain::{Currency, Money};
 
 use super::format::{format_money, price_per};
-use super::layout::{Audience, Frame, Locale, Tone, message, page, status};
+use super::layout::{Audience, Frame, Locale, Tone, link_out, message, page, status};
 use super::text::{Text, say, t};
 
 /// The pricing page.
 ///
-/// Each plan's form posts `customer`, `plan`, `interval`, `currency` and whatever [`Self::hidden`] holds to
+/// Each plan's form posts `plan`, `interval`, `currency` and whatever [`Self::hidden`] holds to
 /// [`Self::checkout_action`]. The price is not posted: it comes from the catalog.
 #[derive(Clone, Debug)]
 pub struct PricingView {
@@ -24,15 +24,15 @@ pub struct PricingView {
     pub plans: Vec<PlanCard>,
     /// What is bought once.
     pub purchases: Vec<PlanCard>,
-    /// Our id of the customer who is signed in; `None` leaves the buttons to lead to [`Self::sign_in_url`].
+    /// Our id of the customer who reads; `None` leaves the buttons to lead to the app, which knows.
     pub customer: Option<String>,
-    /// Where somebody signs in; used without a customer.
-    pub sign_in_url: Option<String>,
+    /// Whether whoever runs this may be told how customers get buttons.
+    pub for_operators: bool,
     /// In the demo the customer can be changed: the path of a GET form with the field `customer`.
     pub customer_form: Option<String>,
     /// Where the plans' forms post.
     pub checkout_action: String,
-    /// More hidden fields of each form, such as a request token.
+    /// More hidden fields of each form: who buys, and in which language.
     pub hidden: Vec<(String, String)>,
     /// What happened before.
     pub notice: Option<PricingNotice>,
@@ -136,10 +136,10 @@ pub fn pricing_page(view: &PricingView) -> Markup {
             (switch(t(locale, Text::IntervalLabel), &view.intervals, |interval| interval_word(locale, *interval)))
             (switch(t(locale, Text::CurrencyLabel), &view.currencies, |currency| currency.to_string()))
         }
-        div class="plans" { @for plan in &view.plans { (plan_card(view, plan)) } }
+        div class="plans" { @for plan in &view.plans { (plan_card(view, plan, false)) } }
         @if !view.purchases.is_empty() {
             h2 { (t(locale, Text::PurchasesHeading)) }
-            div class="plans" { @for plan in &view.purchases { (plan_card(view, plan)) } }
+            div class="plans" { @for plan in &view.purchases { (plan_card(view, plan, true)) } }
         }
         (who(view))
     };
@@ -179,12 +179,14 @@ fn switch<T>(label: &str, choices: &[Choice<T>], words: impl Fn(&T) -> String) -
     }
 }
 
-fn plan_card(view: &PricingView, plan: &PlanCard) -> Markup {
+/// A card; below a heading of its own its name is one level deeper, so that the outline has no gap.
+fn plan_card(view: &PricingView, plan: &PlanCard, below_heading: bool) -> Markup {
     let locale = view.frame.locale;
+    let id = format!("plan-{}", plan.key);
     html! {
-        article class={ "plan" @if plan.featured { " featured" } } aria-labelledby={ "plan-" (plan.key) } {
+        article class={ "plan" @if plan.featured { " featured" } } aria-labelledby=(id) {
             // Six parts in every card, empty or not: side by side they share their rows.
-            h3 id={ "plan-" (plan.key) } { (plan.name) }
+            @if below_heading { h3 id=(id) { (plan.name) } } @else { h2 id=(id) { (plan.name) } }
             (price(view, plan))
             p class="trial" { @if let Some(sentence) = trial(locale, plan) { (sentence) } }
             p { @if let Some(description) = &plan.description { (description) } }
@@ -243,10 +245,10 @@ fn action(view: &PricingView, plan: &PlanCard) -> Markup {
     let locale = view.frame.locale;
     let class = if plan.featured { "main-action" } else { "second-action" };
     match (plan.offer, &view.customer) {
-        (PlanOffer::Buy(tag), Some(customer)) => buy_form(view, plan, tag, customer, class),
-        (PlanOffer::Buy(_), None) => html! {
-            @if let Some(href) = &view.sign_in_url { a class=(class) href=(href) { (t(locale, Text::SignInToBuy)) } }
-        },
+        (PlanOffer::Buy(tag), Some(_)) => buy_form(view, plan, tag, class),
+        (PlanOffer::Buy(_), None) => {
+            link_out(view.frame.app_url.as_ref(), class, t(locale, Text::SignInToBuy))
+        }
         (PlanOffer::Change(_), _) => html! {
             @if let Some(href) = &view.frame.billing_url {
                 a class="second-action" href=(href) { (say(locale, Text::ChangeTo, &[("plan", &plan.name)])) }
@@ -258,7 +260,7 @@ fn action(view: &PricingView, plan: &PlanCard) -> Markup {
     }
 }
 
-fn buy_form(view: &PricingView, plan: &PlanCard, tag: PriceTag, customer: &str, class: &str) -> Markup {
+fn buy_form(view: &PricingView, plan: &PlanCard, tag: PriceTag, class: &str) -> Markup {
     let locale = view.frame.locale;
     let words = match (tag.interval, plan.trial_days) {
         (Interval::Once, _) => Text::BuyPlan,
@@ -267,7 +269,6 @@ fn buy_form(view: &PricingView, plan: &PlanCard, tag: PriceTag, customer: &str, 
     };
     html! {
         form method="post" action=(view.checkout_action) data-once=(t(locale, Text::Working)) {
-            input type="hidden" name="customer" value=(customer);
             input type="hidden" name="plan" value=(plan.key);
             input type="hidden" name="interval" value=(tag.interval.as_str());
             input type="hidden" name="currency" value=(tag.amount.currency.code());
@@ -291,10 +292,20 @@ fn feature_line(locale: Locale, feature: &FeatureLine) -> Markup {
     }
 }
 
-/// Who is buying; in the demo that can be changed.
+/// Who is buying; in the demo that can be changed. To nobody in particular: how to become somebody.
 fn who(view: &PricingView) -> Markup {
     let locale = view.frame.locale;
     html! {
+        @if view.customer.is_none() {
+            p class="muted" { (say(locale, Text::BuyInApp, &[("site", &view.frame.site)])) }
+            @if view.for_operators {
+                p class="fine" lang="en" {
+                    "For developers, and in test mode only: your app sends signed-in customers to the address that "
+                    code { "POST /v1/customers/{id}/page-link" } " gives, and they find buttons here; "
+                    code { "app_url" } " in quittance.toml leads everybody else to your app."
+                }
+            }
+        }
         @if let (Some(customer), Some(action)) = (&view.customer, &view.customer_form) {
             form class="who" method="get" action=(action) {
                 label for="customer" { (t(locale, Text::DemoCustomer)) }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::layout::{Audience, Frame, Tone, big_mark, link_out, page};
-use super::text::{Text, t};
+use super::text::{Text, say, t};
 
 /// An error page.
 #[derive(Clone, Debug)]
@@ -20,8 +20,6 @@ pub struct ProblemView {
     pub request_id: Option<String>,
     /// More for the developer, in English; may be empty. Shown only where the caller puts it.
     pub detail: String,
-    /// Where to go on; `None` for the pricing page.
-    pub next_url: Option<String>,
 }
 
 /// What happened, as far as it is the reader's business.
@@ -33,6 +31,8 @@ pub enum Problem {
     BadRequest,
     /// Not signed in, or not theirs.
     Forbidden,
+    /// Only for those who run the site.
+    Operators,
     /// It collides with something that is already so.
     Conflict,
     /// Too many requests, or overload.
@@ -62,6 +62,7 @@ pub fn problem_page(view: &ProblemView) -> Markup {
         Problem::NotFound => (Text::ProblemNotFound, Text::AdviceNotFound),
         Problem::BadRequest => (Text::ProblemBadRequest, Text::AdviceBadRequest),
         Problem::Forbidden => (Text::ProblemForbidden, Text::AdviceForbidden),
+        Problem::Operators => (Text::ProblemOperators, Text::AdviceOperators),
         Problem::Conflict => (Text::ProblemConflict, Text::AdviceConflict),
         Problem::Busy => (Text::ProblemBusy, Text::AdviceBusy),
         Problem::ProviderUnavailable => (Text::ProblemProvider, Text::AdviceProvider),
@@ -72,14 +73,18 @@ pub fn problem_page(view: &ProblemView) -> Markup {
         MoneyMoved::Yes => Text::MoneyMoved,
         MoneyMoved::Unknown => Text::MoneyUnknown,
     };
-    let next = view.next_url.clone().unwrap_or_else(|| view.frame.plans_url.clone());
-    let words = if view.next_url.is_some() { Text::GoOn } else { Text::BackToPlans };
+    let site = [("site", view.frame.site.as_str())];
+    let back = match (view.problem, &view.frame.app_url) {
+        // Who is not known here is known there.
+        (Problem::Forbidden, Some(app)) => (Some(app), say(locale, Text::BackToSite, &site)),
+        (_, _) => (Some(&view.frame.plans_url), t(locale, Text::BackToPlans).to_owned()),
+    };
     let body = html! {
         (big_mark(Tone::Bad))
         h1 { (t(locale, title)) }
         p class="lead" { (t(locale, money)) }
-        p { (t(locale, advice)) }
-        p { (link_out(Some(&next), "main-action", t(locale, words))) }
+        p { (say(locale, advice, &site)) }
+        p { (link_out(back.0, "main-action", &back.1)) }
         div class="fine" {
             p {
                 (t(locale, Text::ForDevelopers)) " " code { (view.code) }

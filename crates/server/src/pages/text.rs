@@ -58,7 +58,7 @@ texts! {
     Copy: "Copy", "コピー";
     ForDevelopers: "For developers", "開発者向け情報";
     Working: "Working…", "処理しています…";
-    GoOn: "Go on", "続ける";
+    BackToSite: "Back to {site}", "{site}に戻る";
 
     // Dates and intervals.
     PerDay: "{amount} per day", "{amount}/日";
@@ -101,6 +101,7 @@ texts! {
     BuyPlan: "Buy {plan}", "{plan}を購入する";
     ChangeTo: "Change to {plan}", "{plan}に変更する";
     SignInToBuy: "Sign in to choose", "ログインして選ぶ";
+    BuyInApp: "To choose a plan, sign in to {site} and open the plans from there.", "プランを選ぶには、{site}にログインし、そこからプランのページを開いてください。";
     YourPlan: "Your plan now", "現在のプラン";
     FreeForAll: "No card needed.", "カードの登録は不要です。";
     PurchasesHeading: "Buy once", "買い切り";
@@ -137,7 +138,7 @@ texts! {
     ReturnExpired: "This checkout has expired", "お手続きの期限が切れました";
     ReturnExpiredBody: "You have not been charged. Please choose your plan again.", "請求は発生していません。もう一度プランをお選びください。";
     ReturnUnknown: "We do not know this checkout", "このお手続きが見つかりません";
-    ReturnUnknownBody: "The link may be incomplete. Opening it charged nothing. If you have paid, “Your plan” shows it within a few minutes.", "リンクが途中で切れている可能性があります。このページを開いても請求は発生しません。お支払い済みの場合は、数分以内に「ご契約内容」に表示されます。";
+    ReturnUnknownBody: "The link may be incomplete. Opening it charged nothing. If you have paid, your plan starts by itself within a few minutes.", "リンクが途中で切れている可能性があります。このページを開いても請求は発生しません。お支払い済みの場合は、数分以内に自動でご利用いただけます。";
     ReturnDuplicate: "You already had this plan", "すでにご契約中のプランです";
     ReturnDuplicateBody: "The second payment of {amount} was given back. One plan goes on.", "二度目のお支払い{amount}は返金しました。ご契約は一つだけ続きます。";
     BackToPlans: "See the plans", "プランを見る";
@@ -187,9 +188,11 @@ texts! {
     ProblemBadRequest: "This could not be read", "内容を読み取れませんでした";
     AdviceBadRequest: "Go back, reload the page and try again.", "前のページに戻って再読み込みし、もう一度お試しください。";
     ProblemForbidden: "This is not open to you", "このページは表示できません";
-    AdviceForbidden: "Sign in with the account that it belongs to.", "該当するアカウントでログインしてください。";
+    AdviceForbidden: "Sign in to {site} and open it from there. Links to this page work for an hour.", "{site}にログインし、そこから開いてください。このページへのリンクは1時間有効です。";
+    ProblemOperators: "This page is for operators", "運営者用のページです";
+    AdviceOperators: "Reload it and give an API key with the admin scope as the password; any name will do.", "再読み込みして、admin権限のあるAPIキーをパスワードに入力してください。ユーザー名は何でも構いません。";
     ProblemConflict: "This is already settled", "すでに手続き済みです";
-    AdviceConflict: "Look at “Your plan” before you try again.", "もう一度試す前に「ご契約内容」をご確認ください。";
+    AdviceConflict: "Look at your plan before you try again.", "もう一度試す前に、ご契約内容をご確認ください。";
     ProblemBusy: "Too much at once", "混み合っています";
     AdviceBusy: "Wait a minute and try again.", "少し待ってから、もう一度お試しください。";
     ProblemProvider: "The payment provider does not answer", "決済会社から応答がありません";
@@ -198,7 +201,7 @@ texts! {
     AdviceInternal: "Reload the page in a minute. If it stays, tell us the code below.", "少し待ってから再読み込みしてください。続く場合は、下のコードをお知らせください。";
     MoneyNotMoved: "No money moved.", "お金は動いていません。";
     MoneyMoved: "The payment went through. Do not pay again.", "お支払いは完了しています。もう一度お支払いにならないでください。";
-    MoneyUnknown: "We do not know yet whether the payment went through. Do not pay again: “Your plan” will show it.", "お支払いが完了したか、まだ分かりません。もう一度お支払いにならず、「ご契約内容」でご確認ください。";
+    MoneyUnknown: "We do not know yet whether the payment went through. Do not pay again: it is found out by itself within minutes.", "お支払いが完了したか、まだ分かりません。数分以内に自動で確認されますので、もう一度お支払いにならないでください。";
 }
 
 /// Words for an access.

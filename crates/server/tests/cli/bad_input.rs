@@ -57,6 +57,18 @@ fn configuration_errors_are_usage() {
     let (code, _, err) = run(json.env_remove("STRIPE_SECRET_KEY"));
     let error: serde_json::Value = serde_json::from_str(&err).unwrap();
     assert_eq!((code, error["error"]["exit"].as_i64()), (2, Some(2)));
+    assert_eq!(error["error"]["money_moved"], "no");
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_json_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, err) = run(&mut quittance(folder.path(), &["--json", "frobnicate"]));
+    let error: serde_json::Value = serde_json::from_str(&err).unwrap();
+    assert_eq!((code, out.as_str(), error["error"]["code"].as_str()), (2, "", Some("usage")));
+    assert!(error["error"]["message"].as_str().unwrap().contains("frobnicate"), "{error}");
+    let (code, out, err) = run(&mut quittance(folder.path(), &["--json", "--help"]));
+    assert!(code == 0 && out.contains("Exit codes") && err.is_empty(), "{out}{err}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub struct App {
     pub router: Router,
 }
 
+pub const ROOT: &str = "a root key of thirty-two characters";
 pub const ALL: &str = "qk_all";
 pub const READ: &str = "qk_read";
 pub const WRITE: &str = "qk_write";
@@ -26,6 +27,7 @@ pub fn config(engine: &Engine, dev: bool) -> AppConfig {
     AppConfig {
         engine: engine.clone(),
         site: "Atelier".to_owned(),
+        secret: Some(quittance_server::config::Secret::new(ROOT.to_owned())),
         metrics: Some(Arc::new(|| "quittance_up 1\n".to_owned())),
         dev: dev.then(|| DevInfo {
             sandbox_url: "http://127.0.0.1:12111".to_owned(),

@@ -276,3 +276,31 @@ async fn a_refusal_that_says_when_to_try_again_is_not_kept() {
     })
     .await;
 }
+
+/// A crash between effect and answer: the same request again is answered with what is there, not with what was asked.
+#[tokio::test]
+async fn a_grant_that_is_there_is_answered_as_it_is() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            app.call(Method::PUT, "/v1/customers/ada").json(&json!({})).send().await.ok();
+            let by = h.engine.authenticate(ADMIN).await.unwrap();
+            let ada = crate::house::customer("ada");
+            let new = quittance_engine::grants::NewGrant {
+                plan: Some("pro".into()),
+                feature: None,
+                limit: None,
+                expires_at: None,
+                reason: "Press".into(),
+                idempotency: Some("seed".into()),
+            };
+            let first = h.engine.grant(&ada, &new, &by).await.unwrap();
+            h.sandbox.advance_time(60);
+            h.engine.revoke_grant(&ada, first.id.as_str(), &by).await.unwrap();
+            let again = h.engine.grant(&ada, &new, &by).await.unwrap();
+            assert_eq!(again.created_at, first.created_at);
+            assert!(again.revoked_at.is_some(), "{again:?}");
+        })
+    })
+    .await;
+}

@@ -210,6 +210,7 @@ async fn admin_wants_an_admin_key_in_production() {
             assert_eq!(bare.status, 401);
             assert!(bare.header("www-authenticate").starts_with("Basic"));
             assert!(!bare.text().contains("cus_"));
+            assert!(bare.text().contains("admin scope") && !bare.text().contains("Sign in to Atelier"));
             let with = |key: &str| live.get("/admin").key(Some(key)).send();
             assert_eq!(with(READ).await.status, 403);
             assert_eq!(with("qk_wrong").await.status, 401);

@@ -121,6 +121,11 @@ async fn bodies_that_are_too_long_are_refused_with_and_without_an_announcement()
             let pieces: Vec<Result<String, std::io::Error>> = (0..700).map(|_| Ok("x".repeat(100))).collect();
             let stream = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
             put().raw(stream).send().await.problem(413, "too_large");
+            let never = axum::body::Body::from_stream(futures_util::stream::pending::<
+                Result<String, std::io::Error>,
+            >());
+            let late = put().raw(never).send().await.problem(400, "invalid_json");
+            assert!(late["detail"].as_str().unwrap().contains("within 30 s"), "{late}");
             let broken: Vec<Result<String, std::io::Error>> =
                 vec![Ok("{".into()), Err(std::io::Error::other("gone"))];
             let stream = axum::body::Body::from_stream(futures_util::stream::iter(broken));

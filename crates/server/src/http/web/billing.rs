@@ -1,19 +1,21 @@
-//! The customer's billing page in development. In production the app shows what it likes from the API.
+//! The customer's billing page, for whoever comes with a link of the app; in development for anybody.
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
+use quittance_domain::Catalog;
 use quittance_domain::catalog::Interval;
 use quittance_domain::projection::Purchase;
 use quittance_domain::subscription::{Subscription, SubscriptionStatus};
-use quittance_domain::{Access, CustomerId, Timestamp};
+use quittance_domain::{Access, Timestamp};
 use quittance_engine::commands::request::PortalStart;
 use quittance_engine::{Problem, ProblemCode};
 use serde::Deserialize;
 
 use super::frame::{address, frame, query_of, words};
-use crate::http::entitlements::every;
+use super::visitor::{of_address, stranger, visitor};
+use crate::http::entitlements::{Entitlement, every};
 use crate::http::guard::own_form;
 use crate::http::problem::Fail;
 use crate::http::state::AppState;
@@ -23,22 +25,12 @@ use crate::pages::{
     Purchase as PurchaseLine, billing_page,
 };
 
-fn refused() -> Problem {
-    Problem::new(
-        ProblemCode::Forbidden,
-        "This page does not know who you are.",
-        "The app's server calls POST /v1/customers/{id}/portal and sends the customer to the `url` that it gets.",
-    )
-}
-
-/// `GET /billing?customer=` in development.
+/// `GET /billing?link=`, or in development `?customer=`.
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
-    let Some(dev) = &app.dev else { return Err(refused().into()) };
+    let visitor = of_address(&app, &uri)?.ok_or_else(stranger)?;
     let frame = frame(&app, &uri, &headers);
-    let query = query_of(&uri);
-    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let id = value("customer").unwrap_or_else(|| dev.demo_customer.clone());
-    let id = CustomerId::parse(&id).map_err(|error| Problem::invalid(error.to_string()))?;
+    let notice = query_of(&uri).into_iter().find(|(key, _)| key == "notice").map(|(_, value)| value);
+    let id = &visitor.customer;
     let (view, held) = match app.engine.customer(id.as_str()).await {
         Ok(view) => (Some(view), app.engine.held(id.as_str()).await?),
         Err(problem) if problem.code == ProblemCode::NotFound => (None, None),
@@ -68,10 +60,10 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         })
         .filter_map(|row| row.subscription.standing.until())
         .collect();
-    let known = app.engine.known_provider_customer(&id).await?.is_some();
+    let known = app.engine.known_provider_customer(id).await?.is_some();
     let page = BillingView {
         customer: id.to_string(),
-        notice: match value("notice").as_deref() {
+        notice: match notice.as_deref() {
             Some("portal") => Some(BillingNotice::BackFromPortal),
             Some("failed") => Some(BillingNotice::PortalFailed),
             Some(_) | None => None,
@@ -79,7 +71,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         subscriptions,
         free_plan: view.as_ref().and_then(|_| catalog.free_plan()).map(|plan| words(locale, &plan.name)),
         purchases,
-        entitlements: every(holdings, now)
+        entitlements: in_catalogs_order(every(holdings, now), catalog)
             .into_iter()
             .filter(|entitlement| entitlement.allowed)
             .map(|entitlement| BillingEntitlement {
@@ -90,10 +82,18 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             })
             .collect(),
         portal_action: known.then(|| "/billing/portal".to_owned()),
-        hidden: vec![("lang".to_owned(), locale.tag().to_owned())],
+        hidden: vec![
+            ("lang".to_owned(), locale.tag().to_owned()),
+            (visitor.pair.0.to_owned(), visitor.pair.1.clone()),
+        ],
         frame,
     };
     Ok(billing_page(&page).into_response())
+}
+
+fn in_catalogs_order<'a>(mut all: Vec<Entitlement<'a>>, catalog: &Catalog) -> Vec<Entitlement<'a>> {
+    all.sort_by_key(|one| catalog.features().iter().position(|f| f.key.as_str() == one.feature));
+    all
 }
 
 fn block(app: &AppState, subscription: &Subscription, locale: Locale, now: Timestamp) -> BillingSubscription {
@@ -169,30 +169,26 @@ async fn bought(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manage {
-    customer: String,
+    link: Option<String>,
+    customer: Option<String>,
     lang: Option<String>,
 }
 
-/// `POST /billing/portal` in development: opens the provider's portal and sends the customer there.
+/// `POST /billing/portal`: opens the provider's portal and sends the customer there.
 pub async fn portal(
     State(app): State<AppState>,
     headers: HeaderMap,
     form: Result<Form<Manage>, FormRejection>,
 ) -> Result<Response, Fail> {
-    if app.dev.is_none() {
-        return Err(refused().into());
-    }
     own_form(&headers)?;
     let Form(form) = form.map_err(|rejection| {
         Problem::invalid(format!("The form cannot be used: {}", rejection.body_text()))
     })?;
-    let customer = CustomerId::parse(&form.customer).map_err(|error| Problem::invalid(error.to_string()))?;
+    let visitor = visitor(&app, form.link.as_deref(), form.customer.as_deref())?.ok_or_else(stranger)?;
     let lang = form.lang.as_deref().and_then(Locale::from_tags).unwrap_or(Locale::En).tag();
-    let back = |notice: &str| {
-        address("/billing", &[("notice", notice), ("customer", customer.as_str()), ("lang", lang)])
-    };
+    let back = |notice: &str| address("/billing", &[("notice", notice), visitor.pair(), ("lang", lang)]);
     let return_url = format!("{}{}", app.engine.settings().public_url, back("portal"));
-    match app.engine.open_portal(&customer, Some(&return_url), PortalStart::Home).await {
+    match app.engine.open_portal(&visitor.customer, Some(&return_url), PortalStart::Home).await {
         Ok(url) => Ok(Redirect::to(&url).into_response()),
         Err(problem) => {
             tracing::warn!(code = problem.code.as_str(), "the portal could not be opened");

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Uri, header};
 use jiff::tz::TimeZone;
 use quittance_domain::catalog::Text;
 
+use super::visitor::{CUSTOMER, LINK};
 use crate::http::state::AppState;
 use crate::pages::{Frame, Locale};
 
@@ -35,15 +36,21 @@ pub fn frame(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Frame {
         Locale::Ja => Locale::En,
     };
     let mut query = query_of(uri);
+    // In production an address that names a customer is not passed on, and a link that has run out nowhere.
+    query.retain(|(name, value)| match name.as_str() {
+        LINK => app.links.as_ref().is_some_and(|links| links.read(value, app.now()).is_some()),
+        CUSTOMER => app.dev.is_some(),
+        _ => true,
+    });
     let carried: Vec<(&str, &str)> = query
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
-        .filter(|(name, _)| *name == "lang" || (app.dev.is_some() && *name == "customer"))
+        .filter(|(name, _)| ["lang", LINK, CUSTOMER].contains(name))
         .collect();
     let plans_url = address("/pricing", &carried);
-    let billing_url = app.dev.is_some().then(|| address("/billing", &carried));
-    // In production an address that names a customer is not passed on.
-    query.retain(|(name, _)| name != "lang" && (app.dev.is_some() || name != "customer"));
+    let known = app.dev.is_some() || carried.iter().any(|(name, _)| *name == LINK);
+    let billing_url = known.then(|| address("/billing", &carried));
+    query.retain(|(name, _)| name != "lang");
     query.push(("lang".to_owned(), other.tag().to_owned()));
     let pairs: Vec<(&str, &str)> =
         query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -52,6 +59,7 @@ pub fn frame(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Frame {
         zone: TimeZone::UTC,
         now: app.now(),
         site: app.site.clone(),
+        app_url: app.engine.settings().app_url.clone(),
         plans_url,
         billing_url,
         other_language: Some(address(uri.path(), &pairs)),
@@ -69,6 +77,14 @@ pub fn address(path: &str, query: &[(&str, &str)]) -> String {
         text.push('=');
         encode(&mut text, value);
     }
+    text
+}
+
+/// A value as it may stand in a path, in a query and in a shell.
+#[must_use]
+pub fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    encode(&mut text, value);
     text
 }
 

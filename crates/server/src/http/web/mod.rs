@@ -1,7 +1,8 @@
 //! The routes of the web pages: they fill the views of [`crate::pages`] and read their forms.
 //!
-//! Who a visitor is never comes from a field that the visitor controls, except under `quittance dev`: in
-//! production the pages show prices and the state of a checkout whose session id is known, and nothing else.
+//! Who a visitor is never comes from a field that the visitor controls, except under `quittance dev`: in production it
+//! comes from a link that we signed for the app ([`visitor`]). To others the pages show prices and the state of a
+//! checkout whose session id is known, and nothing else.
 
 mod admin;
 mod billing;
@@ -11,6 +12,7 @@ mod frame;
 mod pricing;
 pub mod problem;
 mod returned;
+mod visitor;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -18,6 +20,8 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+
+pub use frame::address;
 
 use super::state::AppState;
 use crate::pages::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH};

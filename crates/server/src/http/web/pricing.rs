@@ -1,10 +1,9 @@
-//! The pricing page, and its form in development.
+//! The pricing page, and the form of its buttons.
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use quittance_domain::CustomerId;
 use quittance_domain::catalog::Interval;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::{Problem, ProblemCode};
@@ -12,6 +11,7 @@ use serde::Deserialize;
 
 use super::cards::{Owned, cards};
 use super::frame::{address, frame, query_of};
+use super::visitor::{Visitor, of_address, stranger, visitor};
 use crate::http::guard::own_form;
 use crate::http::problem::Fail;
 use crate::http::state::AppState;
@@ -23,7 +23,6 @@ use quittance_domain::Currency;
 struct Asked {
     interval: Option<Interval>,
     currency: Option<Currency>,
-    customer: Option<String>,
     notice: Option<PricingNotice>,
 }
 
@@ -33,7 +32,6 @@ fn asked(uri: &Uri) -> Asked {
         match name.as_str() {
             "interval" => asked.interval = Interval::parse(&value).filter(|i| *i != Interval::Once),
             "currency" => asked.currency = Currency::parse(&value).ok(),
-            "customer" => asked.customer = CustomerId::parse(&value).ok().map(|id| id.to_string()),
             "notice" => {
                 asked.notice = match value.as_str() {
                     "cancelled" => Some(PricingNotice::CheckoutCancelled),
@@ -48,13 +46,12 @@ fn asked(uri: &Uri) -> Asked {
     asked
 }
 
-/// `GET /pricing?interval=&currency=&lang=&customer=`; the customer counts in development only.
+/// `GET /pricing?interval=&currency=&lang=`, with a link, or in development with a customer.
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
     let frame = frame(&app, &uri, &headers);
     let asked = asked(&uri);
-    let customer =
-        app.dev.as_ref().map(|dev| asked.customer.clone().unwrap_or_else(|| dev.demo_customer.clone()));
-    let owned = Owned::load(&app, customer.as_deref()).await?;
+    let visitor = of_address(&app, &uri)?;
+    let owned = Owned::load(&app, visitor.as_ref().map(|visitor| visitor.customer.as_str())).await?;
     let catalog = app.engine.catalog();
     let prices = || catalog.plans().iter().flat_map(|plan| &plan.prices);
     let mut intervals: Vec<Interval> =
@@ -70,21 +67,24 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     let month = intervals.iter().find(|i| **i == Interval::Month).or_else(|| intervals.first()).copied();
     let interval = asked.interval.filter(|i| intervals.contains(i)).or(month).unwrap_or(Interval::Month);
     let currency = asked.currency.filter(|c| currencies.contains(c)).or_else(|| currencies.first().copied());
+    let mut carried = query_of(&uri);
+    carried.retain(|(name, _)| ["interval", "currency", "lang"].contains(&name.as_str()));
+    let mut hidden = vec![("lang".to_owned(), frame.locale.tag().to_owned())];
+    if let Some((name, value)) = visitor.as_ref().map(Visitor::pair) {
+        carried.push((name.to_owned(), value.to_owned()));
+        hidden.push((name.to_owned(), value.to_owned()));
+    }
     let (plans, purchases) = cards(catalog, frame.locale, interval, currency, &owned);
     let view = PricingView {
-        intervals: choices((&uri, app.dev.is_some()), "interval", &intervals, Some(interval), |i| {
-            i.as_str().to_owned()
-        }),
-        currencies: choices((&uri, app.dev.is_some()), "currency", &currencies, currency, |c| {
-            c.code().to_owned()
-        }),
+        intervals: choices(&carried, "interval", &intervals, Some(interval), |i| i.as_str().to_owned()),
+        currencies: choices(&carried, "currency", &currencies, currency, |c| c.code().to_owned()),
         plans,
         purchases,
-        customer_form: customer.is_some().then(|| "/pricing".to_owned()),
-        customer,
-        sign_in_url: None,
+        customer_form: app.dev.is_some().then(|| "/pricing".to_owned()),
+        customer: visitor.map(|visitor| visitor.customer.to_string()),
+        for_operators: app.tells_operators(),
         checkout_action: "/pricing/checkout".to_owned(),
-        hidden: vec![("lang".to_owned(), frame.locale.tag().to_owned())],
+        hidden,
         notice: asked.notice,
         frame,
     };
@@ -92,19 +92,16 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
 }
 
 fn choices<T: Copy + PartialEq>(
-    (uri, dev): (&Uri, bool),
+    carried: &[(String, String)],
     name: &str,
     values: &[T],
     selected: Option<T>,
     word: impl Fn(&T) -> String,
 ) -> Vec<Choice<T>> {
-    let mut query = query_of(uri);
-    query.retain(|(key, _)| {
-        key != name && ["interval", "currency", "lang"].contains(&key.as_str()) || key == "customer" && dev
-    });
     let href = |value: &T| {
         let word = word(value);
-        let mut pairs: Vec<(&str, &str)> = query.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let others = carried.iter().filter(|(key, _)| key != name);
+        let mut pairs: Vec<(&str, &str)> = others.map(|(k, v)| (k.as_str(), v.as_str())).collect();
         pairs.push((name, &word));
         address("/pricing", &pairs)
     };
@@ -118,26 +115,12 @@ fn choices<T: Copy + PartialEq>(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Buy {
-    customer: String,
+    link: Option<String>,
+    customer: Option<String>,
     plan: String,
     interval: String,
     currency: String,
     lang: Option<String>,
-}
-
-/// Only `quittance dev` may take a customer from a form.
-///
-/// # Errors
-/// `forbidden` in production.
-pub fn only_in_dev(app: &AppState) -> Result<(), Problem> {
-    if app.dev.is_some() {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemCode::Forbidden,
-        "Here the app says who is buying, not a form.",
-        "The app's server calls POST /v1/checkouts and sends the buyer to the `url` that it gets.",
-    ))
 }
 
 /// `POST /pricing/checkout`: opens a checkout and sends the buyer to the provider's page.
@@ -146,16 +129,20 @@ pub async fn buy(
     headers: HeaderMap,
     form: Result<Form<Buy>, FormRejection>,
 ) -> Result<Response, Fail> {
-    only_in_dev(&app)?;
     own_form(&headers)?;
     let Form(form) = form.map_err(|rejection| {
         Problem::invalid(format!("The form cannot be used: {}", rejection.body_text()))
     })?;
-    let customer = CustomerId::parse(&form.customer).map_err(|error| Problem::invalid(error.to_string()))?;
+    let buyer = visitor(&app, form.link.as_deref(), form.customer.as_deref())?.ok_or_else(stranger)?;
+    let customer = &buyer.customer;
     let lang = form.lang.as_deref().and_then(Locale::from_tags).unwrap_or(Locale::En).tag();
     let public = &app.engine.settings().public_url;
-    let back = [("customer", customer.as_str()), ("lang", lang)];
-    let cancel = [("notice", "cancelled"), ("customer", customer.as_str()), ("lang", lang)];
+    let back = [buyer.pair(), ("lang", lang)];
+    let mut cancel = vec![("notice", "cancelled"), ("lang", lang)];
+    if app.dev.is_some() {
+        // A link stays out: the address is stored, here and at the provider, and is part of what makes two wishes the same.
+        cancel.push(("customer", customer.as_str()));
+    }
     let new = NewCheckout {
         plan: form.plan,
         interval: Some(form.interval),
@@ -173,7 +160,7 @@ pub async fn buy(
             Ok(Redirect::to(&url).into_response())
         }
         Err(problem) if problem.code == ProblemCode::AlreadySubscribed => {
-            let query = [("notice", "subscribed"), ("customer", customer.as_str()), ("lang", lang)];
+            let query = [("notice", "subscribed"), buyer.pair(), ("lang", lang)];
             Ok(Redirect::to(&address("/pricing", &query)).into_response())
         }
         Err(problem) => Err(problem.into()),

@@ -34,7 +34,7 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         ProblemCode::ProviderRefused | ProblemCode::ProviderUnavailable | ProblemCode::OutcomePending => {
             pages::Problem::ProviderUnavailable
         }
-        ProblemCode::Internal => pages::Problem::Internal,
+        ProblemCode::Internal | ProblemCode::NotConfigured => pages::Problem::Internal,
     }
 }
 
@@ -50,10 +50,14 @@ pub fn page(
 ) -> Response {
     let id = documents::request_id(app);
     documents::log(problem, method, route, &id);
-    let operator = app.dev.is_some() || problem.code == ProblemCode::Unauthenticated;
+    let of_operators = route == "/admin";
+    let operator = app.tells_operators() || of_operators;
     let view = ProblemView {
         frame: frame(app, uri, headers),
-        problem: kind(problem.code),
+        problem: match kind(problem.code) {
+            pages::Problem::Forbidden if of_operators => pages::Problem::Operators,
+            kind => kind,
+        },
         money: match problem.money {
             Money::No => MoneyMoved::No,
             Money::Yes => MoneyMoved::Yes,
@@ -63,7 +67,6 @@ pub fn page(
         request_id: Some(id.clone()),
         // Customers of a live site are told what concerns them; whoever runs it reads the log.
         detail: if operator { format!("{} {}", problem.detail, problem.mend) } else { String::new() },
-        next_url: None,
     };
     let mut response = (documents::status(problem.code), problem_page(&view)).into_response();
     documents::add_headers(response.headers_mut(), problem, &id);

@@ -13,7 +13,7 @@ use quittance_engine::{Problem, ProblemCode};
 use quittance_store::checkouts::CheckoutRow;
 use serde::Serialize;
 
-use super::frame::{address, frame, query_of, words};
+use super::frame::{address, encoded, frame, query_of, words};
 use crate::http::problem::Fail;
 use crate::http::reply::Json;
 use crate::http::state::AppState;
@@ -67,7 +67,10 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         Met::Page(status, state) => {
             (status, return_page(&ReturnView { frame, session, state })).into_response()
         }
-        Met::GoneBy => Redirect::to(frame.billing_url.as_ref().unwrap_or(&frame.plans_url)).into_response(),
+        Met::GoneBy => {
+            let next = frame.billing_url.as_ref().or(frame.app_url.as_ref()).unwrap_or(&frame.plans_url);
+            Redirect::to(next).into_response()
+        }
     })
 }
 
@@ -202,13 +205,13 @@ fn active(
         next_charge,
         trialing: bought.is_some_and(|s| s.facts.status == SubscriptionStatus::Trialing),
         unlocked: features.map(|feature| words(locale, &feature.name)).collect(),
-        continue_url: None,
         curl: first.zip(app.dev.as_ref()).map(|(first, dev)| {
             // What the demo is about, where the plan has it.
             let feature = if has("article:full") { "article:full" } else { first.as_str() };
-            let (public, customer) = (&app.engine.settings().public_url, &row.wish.customer);
+            let customer = encoded(row.wish.customer.as_str());
             format!(
-                "curl {public}/v1/customers/{customer}/entitlements/{feature} \\\n  -H 'authorization: Bearer {}'",
+                "curl {}/v1/customers/{customer}/entitlements/{feature} \\\n  -H 'authorization: Bearer {}'",
+                app.engine.settings().public_url,
                 dev.api_key
             )
         }),

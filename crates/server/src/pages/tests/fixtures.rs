@@ -37,6 +37,7 @@ pub(super) fn frame(locale: Locale) -> Frame {
         zone,
         now: NOW,
         site: "Atelier".to_owned(),
+        app_url: None,
         plans_url: "/pricing?customer=demo".to_owned(),
         billing_url: Some("/billing?customer=demo".to_owned()),
         other_language: Some(format!("/pricing{other}")),
@@ -123,7 +124,7 @@ pub(super) fn pricing(locale: Locale, customer: &str) -> PricingView {
         plans: vec![free, middle, top],
         purchases: vec![once],
         customer: Some(customer.to_owned()),
-        sign_in_url: None,
+        for_operators: false,
         customer_form: Some("/pricing".to_owned()),
         checkout_action: "/pricing/choose".to_owned(),
         hidden: vec![("token".to_owned(), "t_1".to_owned())],
@@ -155,7 +156,6 @@ pub(super) fn active(plan: &str) -> ReturnState {
         next_charge: Some((in_days(30), yen(1980), Interval::Month)),
         trialing: false,
         unlocked: vec!["Article previews".to_owned(), "Full articles".to_owned(), "Template downloads".to_owned()],
-        continue_url: None,
         curl: Some(
             "curl http://127.0.0.1:4242/v1/customers/user_42/entitlements/article:full \\\n  -H 'authorization: Bearer qk_dev'"
                 .to_owned(),
@@ -327,7 +327,6 @@ fn problem(locale: Locale, problem: Problem, money: MoneyMoved) -> Markup {
         code: "provider_unavailable".to_owned(),
         request_id: Some("req_01HXYZ".to_owned()),
         detail: "Three attempts in 20 s failed; the circuit breaker is open.".to_owned(),
-        next_url: None,
     })
 }
 
