@@ -159,9 +159,9 @@ impl Engine {
     /// `not_found`, and what the provider says. One that is over already is answered as it is.
     pub async fn cancel_subscription(&self, id: &str, at: CancelAt) -> Result<SubscriptionRow, Problem> {
         let row = self.subscription(id).await?;
-        let facts = &row.subscription.facts;
-        let done = facts.status.is_final() || (at == CancelAt::PeriodEnd && facts.ends_at().is_some());
-        if done {
+        // Only what is final can be answered from the mirror: an end that it shows may have been taken back, by a
+        // command that is still under way or at the provider itself, and then the renewal would be charged.
+        if row.subscription.facts.status.is_final() {
             return Ok(row);
         }
         let request = Request::CancelSubscription { subscription: id.to_owned(), at };
@@ -176,9 +176,6 @@ impl Engine {
         let row = self.subscription(id).await?;
         if row.subscription.facts.status.is_final() {
             return Err(wrong_state(&row, "is over; open a new checkout instead"));
-        }
-        if row.subscription.facts.ends_at().is_none() {
-            return Ok(row);
         }
         let request = Request::ResumeSubscription { subscription: id.to_owned() };
         self.command_and_sync(&row, &request).await

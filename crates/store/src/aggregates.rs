@@ -1,9 +1,11 @@
 //! Aggregates: marks, leases, fences, timers and parking (engine.md section 3).
 //!
-//! Knows nothing of what an aggregate contains or how it is fetched.
+//! Each statement is a transition of `quittance_domain::lease` made atomic; `transitions_tests` holds both side
+//! by side. Knows nothing of what an aggregate contains or how it is fetched.
 
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
+pub use quittance_domain::lease::Priority;
 
 use crate::db::Tx;
 use crate::error::Result;
@@ -11,24 +13,11 @@ use crate::params;
 use crate::sql::Sql;
 use crate::value::{Row, V};
 
-/// How urgent a hint is; a more urgent one moves an aggregate forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Sweeps and timers.
-    Sweep,
-    /// Webhooks.
-    Event,
-    /// Somebody is waiting: a redirect, an API call, an operator.
-    Waiting,
-}
-
-impl Priority {
-    const fn level(self) -> i64 {
-        match self {
-            Self::Sweep => 0,
-            Self::Event => 1,
-            Self::Waiting => 2,
-        }
+const fn level(priority: Priority) -> i64 {
+    match priority {
+        Priority::Sweep => 0,
+        Priority::Event => 1,
+        Priority::Waiting => 2,
     }
 }
 
@@ -65,7 +54,7 @@ static MARK: &Sql = crate::sql!(
 );
 
 fn mark_params(hint: &Hint<'_>, now: Timestamp) -> Vec<V> {
-    params![hint.key, hint.due.ms(), hint.priority.level(), now.ms(), hint.unpark, hint.thorough].to_vec()
+    params![hint.key, hint.due.ms(), level(hint.priority), now.ms(), hint.unpark, hint.thorough].to_vec()
 }
 
 /// Writes hints down and returns for each the mark: it is answered once `done` has reached it.
@@ -146,7 +135,8 @@ fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
 static COMPLETE: &Sql = crate::sql!(
     "aggregates.complete",
     "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
-       synced_at = $4, look_at = NULL, priority = 0,
+       synced_at = $4, look_at = NULL,
+       priority = CASE WHEN wanted > $3 THEN priority ELSE 0 END,
        thorough = thorough AND wanted > $3,
        dirty_since = CASE WHEN wanted > $3 THEN CAST($4 AS BIGINT) ELSE NULL END,
        next_attempt_at = $4
