@@ -187,12 +187,40 @@ impl Engine {
         request: &Request,
     ) -> Result<SubscriptionRow, Problem> {
         let customer = row.subscription.customer.as_ref();
-        let command = self.want(request, Some(&row.aggregate), customer).await?;
-        self.perform(&command).await?;
-        // The caller sees its own change: wait for the sync that the command has marked.
-        self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
-        self.subscription(&row.subscription.facts.id).await
+        let mut tries = 0;
+        loop {
+            let command = self.want(request, Some(&row.aggregate), customer).await?;
+            self.perform(&command).await?;
+            // The caller sees its own change: wait for the sync that the command has marked.
+            let clean = self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
+            let after = self.subscription(&row.subscription.facts.id).await?;
+            tries += 1;
+            // The provider's answer may have been a replay, of what was undone there since: then ask once more.
+            if tries == 2 || !clean || shows(request, &after) {
+                return Ok(after);
+            }
+        }
     }
+}
+
+/// Whether a subscription is as a request wanted it, or past wanting.
+fn shows(request: &Request, row: &SubscriptionRow) -> bool {
+    let facts = &row.subscription.facts;
+    facts.status.is_final()
+        || match request {
+            Request::CancelSubscription { at: CancelAt::PeriodEnd, .. } => facts.ends_at().is_some(),
+            Request::CancelSubscription { at: CancelAt::Now, .. } => false,
+            Request::ResumeSubscription { .. } => facts.ends_at().is_none(),
+            Request::ChangeSubscription { item, price, quantity, .. } => {
+                facts.items.iter().any(|i| i.id == *item && i.price == *price && i.quantity == *quantity)
+            }
+            Request::CreateCustomer { .. }
+            | Request::CreateCheckout { .. }
+            | Request::ExpireCheckout { .. }
+            | Request::CreatePortal { .. }
+            | Request::CancelDuplicate { .. }
+            | Request::RefundDuplicate { .. } => true,
+        }
 }
 
 fn wrong_state(row: &SubscriptionRow, why: &str) -> Problem {
