@@ -72,7 +72,7 @@ pub const SMALL: [(&str, Budget); 2] = [
 
 /// Worlds of minutes in a release build.
 pub const LARGE: [(&str, Budget); 1] =
-    [("all at once", Budget { lost: 2, crashes: 2, timeouts: 2, impatient: 2 })];
+    [("all at once", Budget { lost: 1, crashes: 1, timeouts: 1, impatient: 1 })];
 
 /// The model.
 #[derive(Debug, Clone, Copy)]
