@@ -20,6 +20,7 @@ const STRIPE: &str = "quittance-stripe";
 const ENGINE: &str = "quittance-engine";
 const SANDBOX: &str = "quittance-sandbox";
 const SERVER: &str = "quittance-server";
+const MODELS: &str = "quittance-models";
 
 /// What drags an executor, a socket or a future into a crate that must have none.
 const ASYNC: [&str; 14] = [
@@ -164,6 +165,17 @@ fn engine_knows_neither_server_nor_sandbox() {
     let graph = Graph::load();
     assert_eq!(graph.ours(ENGINE, &SHIPPED), set(&[DOMAIN, STORE, STRIPE]));
     assert!(!graph.ours(ENGINE, &ALL).contains(SERVER));
+}
+
+/// What a model checks must be what ships, and nothing that ships may know the checker.
+#[test]
+fn models_know_the_domain_only_and_nobody_knows_them() {
+    let graph = Graph::load();
+    assert_eq!(graph.ours(MODELS, &ALL), set(&[DOMAIN]));
+    for name in graph.members.iter().filter(|name| *name != MODELS) {
+        let reached = graph.reaches(name, &ALL);
+        assert!(!reached.contains(MODELS) && !reached.contains("stateright"), "{name} reaches the models");
+    }
 }
 
 #[test]

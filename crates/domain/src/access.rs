@@ -46,7 +46,7 @@ impl Access {
 }
 
 /// What is stored: the access and how long it lasts by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "access")]
 pub enum Standing {
     /// Waiting for a first payment.

@@ -1,13 +1,58 @@
 //! The decisions of the sync protocol: who may claim an aggregate, who may write, when to try again,
-//! when to park. Engine, simulator and model checker call these same functions (engine.md section 3).
+//! when to park; and what each step leaves behind (engine.md section 3).
+//!
+//! The model checker runs these transitions. The store runs the same ones as SQL, because only the database
+//! can run them atomically; its tests hold both side by side.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::LeaseToken;
 use crate::time::Timestamp;
 
-/// The part of an aggregate's row that the protocol decides on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How urgent a hint is; a more urgent one moves an aggregate forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    /// Sweeps and timers.
+    #[default]
+    Sweep,
+    /// Webhooks.
+    Event,
+    /// Somebody is waiting: a redirect, an API call, an operator.
+    Waiting,
+}
+
+/// A hint, as far as the protocol decides on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HintTerms {
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Not to be synced before.
+    pub due: Timestamp,
+    /// Whether a parked aggregate is tried again: a person pressed a button.
+    pub unpark: bool,
+    /// Whether to look also at what seldom changes.
+    pub thorough: bool,
+}
+
+/// What a claim takes along.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClaimTerms {
+    /// The fencing token.
+    pub token: LeaseToken,
+    /// The hints that this sync will have answered.
+    pub target: i64,
+    /// The hints that were answered before.
+    pub done: i64,
+    /// Failed tries so far.
+    pub attempts: u32,
+    /// Whether to look also at what seldom changes.
+    pub thorough: bool,
+    /// How urgent its hints were; a failed try gives it back.
+    pub priority: Priority,
+}
+
+/// The part of an aggregate's row that the protocol decides on. The default is one that was never marked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AggregateState {
     /// Counts the hints: each mark adds one.
     pub wanted: i64,
@@ -21,15 +66,40 @@ pub struct AggregateState {
     pub next_attempt_at: Timestamp,
     /// Set when the budget of tries is spent; only an operator or a resent event clears it.
     pub parked_at: Option<Timestamp>,
+    /// That of the most urgent unanswered hint.
+    pub priority: Priority,
+    /// Whether an unanswered hint wants a thorough look.
+    pub thorough: bool,
+    /// When to look again even if nothing is heard.
+    pub look_at: Option<Timestamp>,
+    /// When it was synced last.
+    pub synced_at: Option<Timestamp>,
 }
 
 /// The right to sync an aggregate until a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// The fencing token: fresh with every claim.
     pub token: LeaseToken,
     /// When others may take over.
     pub until: Timestamp,
+}
+
+impl Default for AggregateState {
+    fn default() -> Self {
+        Self {
+            wanted: 0,
+            done: 0,
+            lease: None,
+            attempts: 0,
+            next_attempt_at: Timestamp::from_ms(0),
+            parked_at: None,
+            priority: Priority::Sweep,
+            thorough: false,
+            look_at: None,
+            synced_at: None,
+        }
+    }
 }
 
 impl AggregateState {
@@ -39,10 +109,13 @@ impl AggregateState {
         self.done < self.wanted
     }
 
-    /// Whether a worker may claim it now.
+    /// Whether a worker may claim it now. One that was synced after `rested` is claimed only for somebody who
+    /// waits, so that the rest of a burst is one look.
     #[must_use]
-    pub fn claimable(&self, now: Timestamp) -> bool {
+    pub fn claimable(&self, now: Timestamp, rested: Timestamp) -> bool {
+        let rests = self.synced_at.is_some_and(|at| at > rested) && self.priority < Priority::Waiting;
         self.dirty()
+            && !rests
             && self.parked_at.is_none()
             && self.next_attempt_at <= now
             && self.lease.as_ref().is_none_or(|lease| lease.until <= now)
@@ -59,6 +132,112 @@ impl AggregateState {
     #[must_use]
     pub fn processed(&self, mark: i64) -> bool {
         self.done >= mark
+    }
+
+    /// Writes a hint down and returns its mark. A hint moves a failing aggregate's next try forward only when a
+    /// person asks: the provider may have asked to wait.
+    pub fn mark(&mut self, hint: &HintTerms) -> i64 {
+        let sooner = self.attempts == 0 && hint.due < self.next_attempt_at;
+        if !self.dirty() || hint.unpark || sooner {
+            self.next_attempt_at = hint.due;
+        }
+        if hint.unpark {
+            self.unpark_row();
+        }
+        self.wanted += 1;
+        self.priority = self.priority.max(hint.priority);
+        self.thorough |= hint.thorough;
+        self.wanted
+    }
+
+    /// Frees a parked aggregate without a new hint: its event was sent again. `false` when it is not parked.
+    pub fn unpark(&mut self, due: Timestamp) -> bool {
+        let parked = self.parked_at.is_some();
+        if parked {
+            self.unpark_row();
+            self.next_attempt_at = due;
+        }
+        parked
+    }
+
+    fn unpark_row(&mut self) {
+        self.parked_at = None;
+        self.attempts = 0;
+    }
+
+    /// Turns a timer that is due into a hint; `false` when none is.
+    pub fn wake(&mut self, now: Timestamp) -> bool {
+        let due = self.look_at.is_some_and(|at| at <= now);
+        if due {
+            if !self.dirty() {
+                self.next_attempt_at = now;
+            }
+            self.wanted += 1;
+            self.look_at = None;
+        }
+        due
+    }
+
+    /// Claims it with a fresh token; `None` when it is not [`AggregateState::claimable`]. The urgency goes with the
+    /// claim: what is urgent afterwards arrived since.
+    pub fn claim(&mut self, lease: Lease, now: Timestamp, rested: Timestamp) -> Option<ClaimTerms> {
+        if !self.claimable(now, rested) {
+            return None;
+        }
+        let token = lease.token.clone();
+        self.lease = Some(lease);
+        Some(ClaimTerms {
+            token,
+            target: self.wanted,
+            done: self.done,
+            attempts: self.attempts,
+            thorough: self.thorough,
+            priority: std::mem::take(&mut self.priority),
+        })
+    }
+
+    /// Records a completed sync, if the fence allows it; `false`: nothing may be written. What came after the
+    /// claim stays unanswered, with its urgency.
+    pub fn complete(&mut self, claim: &ClaimTerms, now: Timestamp, look_at: Option<Timestamp>) -> bool {
+        if !self.fence_allows(&claim.token) {
+            return false;
+        }
+        self.done = claim.target;
+        self.lease = None;
+        self.attempts = 0;
+        self.next_attempt_at = now;
+        self.look_at = look_at;
+        self.synced_at = Some(now);
+        self.thorough &= self.dirty();
+        true
+    }
+
+    /// Gives a failed claim back with its urgency, to be tried again at `next`; `false` when the fence is closed.
+    pub fn retry(&mut self, claim: &ClaimTerms, attempts: u32, next: Timestamp) -> bool {
+        let held = self.give_back(&claim.token, attempts);
+        if held {
+            self.priority = self.priority.max(claim.priority);
+            self.next_attempt_at = next;
+        }
+        held
+    }
+
+    /// Parks a failed claim; `false` when the fence is closed.
+    pub fn park(&mut self, token: &LeaseToken, attempts: u32, now: Timestamp) -> bool {
+        let held = self.give_back(token, attempts);
+        if held {
+            self.parked_at = Some(now);
+        }
+        held
+    }
+
+    fn give_back(&mut self, token: &LeaseToken, attempts: u32) -> bool {
+        let held = self.fence_allows(token);
+        if held {
+            self.lease = None;
+            self.attempts = attempts;
+        }
+        held
     }
 }
 
@@ -126,26 +305,19 @@ mod tests {
     }
 
     fn state() -> AggregateState {
-        AggregateState {
-            wanted: 1,
-            done: 0,
-            lease: None,
-            attempts: 0,
-            next_attempt_at: at(0),
-            parked_at: None,
-        }
+        AggregateState { wanted: 1, ..AggregateState::default() }
     }
 
     #[test]
     fn claims_need_work_and_no_live_lease() {
         let token = LeaseToken::from_random([1; 16]);
-        assert!(state().claimable(at(0)));
-        assert!(!AggregateState { done: 1, ..state() }.claimable(at(0)));
-        assert!(!AggregateState { parked_at: Some(at(0)), ..state() }.claimable(at(9)));
-        assert!(!AggregateState { next_attempt_at: at(5), ..state() }.claimable(at(4)));
+        assert!(state().claimable(at(0), at(0)));
+        assert!(!AggregateState { done: 1, ..state() }.claimable(at(0), at(0)));
+        assert!(!AggregateState { parked_at: Some(at(0)), ..state() }.claimable(at(9), at(0)));
+        assert!(!AggregateState { next_attempt_at: at(5), ..state() }.claimable(at(4), at(0)));
         let leased = AggregateState { lease: Some(Lease { token, until: at(10) }), ..state() };
-        assert!(!leased.claimable(at(9)));
-        assert!(leased.claimable(at(10)));
+        assert!(!leased.claimable(at(9), at(0)));
+        assert!(leased.claimable(at(10), at(0)));
     }
 
     #[test]
@@ -156,6 +328,20 @@ mod tests {
         assert!(!taken_over.fence_allows(&first));
         assert!(taken_over.fence_allows(&second));
         assert!(!state().fence_allows(&first));
+    }
+
+    #[test]
+    fn what_came_during_a_sync_keeps_its_urgency() {
+        let (mut row, token) = (state(), LeaseToken::from_random([1; 16]));
+        let held = row.claim(Lease { token, until: at(10) }, at(0), at(0)).expect("claimable");
+        let waiting = HintTerms { priority: Priority::Waiting, due: at(1), unpark: false, thorough: true };
+        let mark = row.mark(&waiting);
+        assert!(row.complete(&held, at(2), Some(at(99))));
+        assert!(row.dirty() && !row.processed(mark));
+        assert_eq!((row.priority, row.thorough, row.next_attempt_at), (Priority::Waiting, true, at(2)));
+        let again = row.claim(Lease { token: held.token, until: at(20) }, at(2), at(2)).expect("claimable");
+        assert!(row.complete(&again, at(3), None));
+        assert_eq!((row.dirty(), row.priority, row.thorough), (false, Priority::Sweep, false));
     }
 
     proptest! {

@@ -10,6 +10,7 @@ pub mod access;
 pub mod aggregate;
 pub mod catalog;
 pub mod checkout;
+pub mod command;
 pub mod digest;
 pub mod entitlement;
 pub mod ids;

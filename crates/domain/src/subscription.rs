@@ -107,7 +107,7 @@ impl fmt::Display for SubscriptionStatus {
 }
 
 /// One line of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ItemFacts {
     /// The provider's id of the line.
     pub id: String,
@@ -128,7 +128,7 @@ pub struct ItemFacts {
 }
 
 /// What a payment of an invoice was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InvoicePayment {
     /// The provider's payment (Stripe: the PaymentIntent).
     pub payment: String,
@@ -137,7 +137,7 @@ pub struct InvoicePayment {
 }
 
 /// The latest invoice of a subscription, as far as access and duplicates need it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InvoiceFacts {
     /// The provider's id.
     pub id: String,
@@ -154,7 +154,7 @@ pub struct InvoiceFacts {
 }
 
 /// A subscription as observed at the provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SubscriptionFacts {
     /// The provider's id.
     pub id: String,
@@ -217,7 +217,7 @@ impl SubscriptionFacts {
 }
 
 /// A plan that one line of a subscription gives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeldPlan {
     /// The line's id at the provider.
     pub item: String,
@@ -230,7 +230,7 @@ pub struct HeldPlan {
 }
 
 /// Why a subscription is set aside although the provider keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Duplicate {
     /// Another subscription of the same plan group was kept, and this one is cancelled; what it
@@ -249,7 +249,7 @@ pub enum Duplicate {
 }
 
 /// Our copy of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Subscription {
     /// What the provider said last.
     pub facts: SubscriptionFacts,

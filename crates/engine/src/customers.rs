@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::api_keys::Caller;
 use crate::commands::request::Request;
+use crate::commands::{Place, place};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 
@@ -110,9 +111,9 @@ impl Engine {
         })
     }
 
-    /// Writes the wish for a provider's customer down, unless there is one by now. The turn is counted
-    /// before the link is looked for: a creation that ended in between is then seen as a link, and one
-    /// that ends later is the same command. The other order would create a second customer.
+    /// Writes the wish for a provider's customer down, unless there is one by now. Its place is found before the
+    /// link is looked for: a creation that ended in between is then seen as a link, and one that ends later is
+    /// the same command. The other order would create a second customer.
     async fn want_provider_customer(&self, id: &CustomerId) -> Result<Option<CommandId>, Problem> {
         let request = Request::CreateCustomer { customer: id.clone() };
         let (instance, scope, id, now) =
@@ -121,10 +122,14 @@ impl Engine {
             .db()
             .write("customers.want", move |tx| {
                 customers::lock(tx, &id)?;
-                let turn = commands::finished(tx, &request.object())?;
+                let place = place(tx, &request)?;
                 if !customers::provider_ids(tx, &id, &scope)?.is_empty() {
                     return Ok(None);
                 }
+                let turn = match place {
+                    Place::Joins(command) => return Ok(Some(command)),
+                    Place::Turn(turn) => turn,
+                };
                 let command = request.command(&instance, None, Some(&id), turn)?;
                 commands::insert(tx, &command, now)?;
                 Ok(Some(command.id()))

@@ -159,9 +159,9 @@ impl Engine {
     /// `not_found`, and what the provider says. One that is over already is answered as it is.
     pub async fn cancel_subscription(&self, id: &str, at: CancelAt) -> Result<SubscriptionRow, Problem> {
         let row = self.subscription(id).await?;
-        let facts = &row.subscription.facts;
-        let done = facts.status.is_final() || (at == CancelAt::PeriodEnd && facts.ends_at().is_some());
-        if done {
+        // Only what is final can be answered from the mirror: an end that it shows may have been taken back, by a
+        // command that is still under way or at the provider itself, and then the renewal would be charged.
+        if row.subscription.facts.status.is_final() {
             return Ok(row);
         }
         let request = Request::CancelSubscription { subscription: id.to_owned(), at };
@@ -177,9 +177,6 @@ impl Engine {
         if row.subscription.facts.status.is_final() {
             return Err(wrong_state(&row, "is over; open a new checkout instead"));
         }
-        if row.subscription.facts.ends_at().is_none() {
-            return Ok(row);
-        }
         let request = Request::ResumeSubscription { subscription: id.to_owned() };
         self.command_and_sync(&row, &request).await
     }
@@ -190,12 +187,40 @@ impl Engine {
         request: &Request,
     ) -> Result<SubscriptionRow, Problem> {
         let customer = row.subscription.customer.as_ref();
-        let command = self.want(request, Some(&row.aggregate), customer).await?;
-        self.perform(&command).await?;
-        // The caller sees its own change: wait for the sync that the command has marked.
-        self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
-        self.subscription(&row.subscription.facts.id).await
+        let mut tries = 0;
+        loop {
+            let command = self.want(request, Some(&row.aggregate), customer).await?;
+            self.perform(&command).await?;
+            // The caller sees its own change: wait for the sync that the command has marked.
+            let clean = self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
+            let after = self.subscription(&row.subscription.facts.id).await?;
+            tries += 1;
+            // The provider's answer may have been a replay, of what was undone there since: then ask once more.
+            if tries == 2 || !clean || shows(request, &after) {
+                return Ok(after);
+            }
+        }
     }
+}
+
+/// Whether a subscription is as a request wanted it, or past wanting.
+fn shows(request: &Request, row: &SubscriptionRow) -> bool {
+    let facts = &row.subscription.facts;
+    facts.status.is_final()
+        || match request {
+            Request::CancelSubscription { at: CancelAt::PeriodEnd, .. } => facts.ends_at().is_some(),
+            Request::CancelSubscription { at: CancelAt::Now, .. } => false,
+            Request::ResumeSubscription { .. } => facts.ends_at().is_none(),
+            Request::ChangeSubscription { item, price, quantity, .. } => {
+                facts.items.iter().any(|i| i.id == *item && i.price == *price && i.quantity == *quantity)
+            }
+            Request::CreateCustomer { .. }
+            | Request::CreateCheckout { .. }
+            | Request::ExpireCheckout { .. }
+            | Request::CreatePortal { .. }
+            | Request::CancelDuplicate { .. }
+            | Request::RefundDuplicate { .. } => true,
+        }
 }
 
 fn wrong_state(row: &SubscriptionRow, why: &str) -> Problem {

@@ -36,6 +36,8 @@ mod life;
 mod light;
 #[path = "it/memory.rs"]
 mod memory;
+#[path = "it/orders.rs"]
+mod orders;
 #[path = "it/permutations.rs"]
 mod permutations;
 #[path = "it/races.rs"]

@@ -1,9 +1,11 @@
 //! Aggregates: marks, leases, fences, timers and parking (engine.md section 3).
 //!
-//! Knows nothing of what an aggregate contains or how it is fetched.
+//! Each statement is a transition of `quittance_domain::lease` made atomic; `transitions_tests` holds both side
+//! by side. Knows nothing of what an aggregate contains or how it is fetched.
 
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
+pub use quittance_domain::lease::Priority;
 #[cfg(feature = "mutants")]
 use quittance_domain::mutant::{self, Mutant};
 
@@ -13,24 +15,11 @@ use crate::params;
 use crate::sql::Sql;
 use crate::value::{Row, V};
 
-/// How urgent a hint is; a more urgent one moves an aggregate forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Sweeps and timers.
-    Sweep,
-    /// Webhooks.
-    Event,
-    /// Somebody is waiting: a redirect, an API call, an operator.
-    Waiting,
-}
-
-impl Priority {
-    const fn level(self) -> i64 {
-        match self {
-            Self::Sweep => 0,
-            Self::Event => 1,
-            Self::Waiting => 2,
-        }
+const fn level(priority: Priority) -> i64 {
+    match priority {
+        Priority::Sweep => 0,
+        Priority::Event => 1,
+        Priority::Waiting => 2,
     }
 }
 
@@ -67,7 +56,7 @@ static MARK: &Sql = crate::sql!(
 );
 
 fn mark_params(hint: &Hint<'_>, now: Timestamp) -> Vec<V> {
-    params![hint.key, hint.due.ms(), hint.priority.level(), now.ms(), hint.unpark, hint.thorough].to_vec()
+    params![hint.key, hint.due.ms(), level(hint.priority), now.ms(), hint.unpark, hint.thorough].to_vec()
 }
 
 /// Writes hints down and returns for each the mark: it is answered once `done` has reached it.
@@ -106,7 +95,7 @@ pub struct Claim {
     /// Whether to look also at what seldom changes.
     pub thorough: bool,
     /// How urgent its hints were, as [`Priority`] counts; a failed claim gives it back.
-    priority: i64,
+    pub priority: Priority,
 }
 
 static CLAIMABLE: &Sql = crate::sql!(
@@ -137,7 +126,7 @@ pub fn claim(
     rested: Timestamp,
     limit: i64,
 ) -> Result<Vec<Claim>> {
-    let waiting = Priority::Waiting.level();
+    let waiting = level(Priority::Waiting);
     let rows = tx.query(CLAIMABLE, params![now.ms(), rested.ms(), waiting, limit])?;
     let claims = rows.iter().map(|row| read_claim(row, token)).collect::<Result<Vec<Claim>>>()?;
     let leases: Vec<Vec<V>> =
@@ -155,7 +144,11 @@ fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
         token: token.clone(),
         dirty_since: row.opt_i64("dirty_since")?.map(Timestamp::from_ms),
         thorough: row.bool("thorough")?,
-        priority: row.i64("priority")?,
+        priority: match row.i64("priority")? {
+            0 => Priority::Sweep,
+            1 => Priority::Event,
+            _ => Priority::Waiting,
+        },
     })
 }
 
@@ -222,7 +215,7 @@ static PARK: &Sql = crate::sql!(
 /// # Errors
 /// As the database.
 pub fn retry(tx: &mut dyn Tx, claim: &Claim, attempts: i64, next: Timestamp, error: &str) -> Result<bool> {
-    let params = params![&claim.key, claim.token.as_str(), attempts, next.ms(), error, claim.priority];
+    let params = params![&claim.key, claim.token.as_str(), attempts, next.ms(), error, level(claim.priority)];
     Ok(tx.exec(RETRY, params)? == 1)
 }
 
@@ -370,7 +363,7 @@ static NEXT_DUE: &Sql = crate::sql!(
 /// # Errors
 /// As the database.
 pub fn next_due(tx: &mut dyn Tx, spacing_ms: i64) -> Result<Option<Timestamp>> {
-    let rows = tx.query(NEXT_DUE, params![spacing_ms, Priority::Waiting.level()])?;
+    let rows = tx.query(NEXT_DUE, params![spacing_ms, level(Priority::Waiting)])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let times = [row.opt_i64("due")?, row.opt_i64("look")?];
     Ok(times.into_iter().flatten().min().map(Timestamp::from_ms))

@@ -1,7 +1,10 @@
 //! Commands: changes that we ask a provider to make, written down before they are sent.
 //!
-//! The idempotency key is unique: the same wish is one row, whoever has it and however often.
+//! The idempotency key is unique: the same wish is one row, whoever has it and however often. Commands on one
+//! object go one after the other, in the order in which they were written. Each statement is a transition of
+//! `quittance_domain::command` made atomic; `transitions_tests` holds both side by side.
 
+pub use quittance_domain::command::CommandState;
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::{CommandId, Timestamp};
 
@@ -10,17 +13,6 @@ use crate::error::Result;
 use crate::sql::Sql;
 use crate::value::Row;
 use crate::{json, params};
-
-/// Where a command stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandState {
-    /// Not answered yet; maybe sent.
-    Pending,
-    /// The provider did it.
-    Succeeded,
-    /// The provider refused it for good.
-    Failed,
-}
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +85,10 @@ pub fn id_of(idempotency_key: &str) -> CommandId {
 static INSERT: &Sql = crate::sql!(
     "commands.insert",
     "INSERT INTO commands (id, idempotency_key, kind, object, aggregate, customer, request, state, attempts, next_attempt_at, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, $8, $8) ON CONFLICT (idempotency_key) DO NOTHING"
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, $8,
+       CASE WHEN EXISTS (SELECT 1 FROM commands WHERE object = $4 AND created_at >= $8)
+         THEN (SELECT MAX(created_at) + 1 FROM commands WHERE object = $4) ELSE $8 END)
+     ON CONFLICT (idempotency_key) DO NOTHING"
 );
 static GET: &Sql = crate::sql!(
     "commands.get",
@@ -105,12 +100,16 @@ static CLAIM_ONE: &Sql = crate::sql!(
     "commands.claim_one",
     "UPDATE commands SET lease_token = $2, lease_until = $3, attempts = attempts + 1,
        first_sent_at = COALESCE(first_sent_at, $4)
-     WHERE id = $1 AND state = 'pending' AND (lease_until IS NULL OR lease_until <= $4)"
+     WHERE id = $1 AND state = 'pending' AND (lease_until IS NULL OR lease_until <= $4)
+       AND NOT EXISTS (SELECT 1 FROM commands AS older
+         WHERE older.object = commands.object AND older.state = 'pending' AND older.created_at < commands.created_at)"
 );
 static DUE: &Sql = crate::sql!(
     "commands.due",
     "SELECT id FROM commands
      WHERE state = 'pending' AND parked_at IS NULL AND next_attempt_at <= $1 AND (lease_until IS NULL OR lease_until <= $1)
+       AND NOT EXISTS (SELECT 1 FROM commands AS older
+         WHERE older.object = commands.object AND older.state = 'pending' AND older.created_at < commands.created_at)
      ORDER BY next_attempt_at LIMIT $2"
 );
 static FINISH: &Sql = crate::sql!(
@@ -160,21 +159,49 @@ pub fn next_due(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
     Ok(tx.query_one(NEXT_DUE, params![])?.opt_i64("due")?.map(Timestamp::from_ms))
 }
 
-static FINISHED: &Sql = crate::sql!(
-    "commands.finished",
-    "SELECT COUNT(*) AS n FROM commands WHERE object = $1 AND state <> 'pending'"
+static COUNT: &Sql = crate::sql!("commands.count", "SELECT COUNT(*) AS n FROM commands WHERE object = $1");
+static NEWEST: &Sql = crate::sql!(
+    "commands.newest",
+    "SELECT id, idempotency_key, kind, object, aggregate, customer, request, state, result, attempts, first_sent_at, next_attempt_at,
+       lease_until, last_error, parked_at, created_at
+     FROM commands WHERE object = $1 ORDER BY created_at DESC, id LIMIT 1"
+);
+static HEAD: &Sql = crate::sql!(
+    "commands.head",
+    "SELECT older.id FROM commands JOIN commands AS older ON older.object = commands.object
+     WHERE commands.id = $1 AND older.state = 'pending' AND older.created_at < commands.created_at
+     ORDER BY older.created_at, older.id LIMIT 1"
 );
 
-/// How many commands on an object are over: part of the next one's key, so that the same wish later is another
-/// command, while the same wish at the same time is the same one.
+/// What was asked of an object so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// How many commands: the next one's turn, and part of its key.
+    pub count: i64,
+    /// The newest of them.
+    pub newest: Option<CommandRow>,
+}
+
+/// What was asked of an object so far: another wish, or the same one later, is another command.
 ///
 /// # Errors
 /// As the database.
-pub fn finished(tx: &mut dyn Tx, object: &str) -> Result<i64> {
-    tx.query_one(FINISHED, params![object])?.i64("n")
+pub fn asked(tx: &mut dyn Tx, object: &str) -> Result<Asked> {
+    let newest = tx.query(NEWEST, params![object])?.first().map(read).transpose()?;
+    Ok(Asked { count: tx.query_one(COUNT, params![object])?.i64("n")?, newest })
 }
 
-/// Writes a command down unless its wish is there already; `true` when it is new.
+/// The oldest unfinished command that a command must wait for, if there is one.
+///
+/// # Errors
+/// As the database.
+pub fn head(tx: &mut dyn Tx, id: &CommandId) -> Result<Option<CommandId>> {
+    let rows = tx.query(HEAD, params![id.as_str()])?;
+    rows.first().map(|row| json::parsed("id", &row.text("id")?, CommandId::parse)).transpose()
+}
+
+/// Writes a command down unless its wish is there already; `true` when it is new. It is younger than every other
+/// on its object, whatever this node's clock says.
 ///
 /// # Errors
 /// As the database.
@@ -245,7 +272,8 @@ pub fn made(tx: &mut dyn Tx, id: &CommandId, object: &str) -> Result<bool> {
     Ok(matches!(answer, Some(Ok(answer)) if answer.id == object))
 }
 
-/// Takes a command to work on it; `None` when it is over or somebody else works on it.
+/// Takes a command to work on it; `None` when it is over, somebody else works on it, or an older one on its
+/// object is unfinished.
 ///
 /// # Errors
 /// As the database.
@@ -260,7 +288,7 @@ pub fn claim(
     if claimed == 1 { get(tx, id) } else { Ok(None) }
 }
 
-/// Commands that are due and that nobody works on.
+/// Commands that are due, that nobody works on, and that wait for no older one.
 ///
 /// # Errors
 /// As the database.

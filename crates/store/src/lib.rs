@@ -29,6 +29,8 @@ mod statements_tests;
 pub mod sweeps;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod transitions_tests;
 pub mod value;
 
 pub use db::{Access, Change, Db, MigrationReport, Options, SchemaState, Stats, Tx};

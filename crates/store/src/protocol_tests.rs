@@ -474,7 +474,50 @@ async fn a_command_is_one_however_many_want_it() {
         assert!(tx(&db, move |tx| commands::finish(tx, &held, &token(2), &done, at(3_200))).await);
         let row = tx(&db, move |tx| commands::get(tx, &id)).await.expect("there");
         assert_eq!(row.state, CommandState::Succeeded);
-        assert_eq!(tx(&db, |tx| commands::finished(tx, "customer/u")).await, 1);
+        assert_eq!(tx(&db, |tx| commands::asked(tx, "customer/u")).await.count, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn commands_on_one_object_go_in_the_order_in_which_they_were_written() {
+    on_each_database(async |db: Db| {
+        let wish = |key: &str| NewCommand {
+            idempotency_key: key.into(),
+            kind: "subscription.cancel",
+            object: "sub_1".into(),
+            aggregate: None,
+            customer: None,
+            request: "{}".into(),
+        };
+        let (resume, cancel) = (wish("resume"), wish("cancel"));
+        let (first, second) = (resume.id(), cancel.id());
+        // The second is written by a node whose clock is behind.
+        tx(&db, move |tx| {
+            commands::insert(tx, &resume, at(5_000))?;
+            commands::insert(tx, &cancel, at(4_000))
+        })
+        .await;
+        let asked = tx(&db, |tx| commands::asked(tx, "sub_1")).await;
+        assert_eq!((asked.count, asked.newest.map(|row| row.id)), (2, Some(second.clone())));
+        let (head, none, due) = {
+            let (a, b) = (first.clone(), second.clone());
+            tx(&db, move |tx| {
+                Ok((commands::head(tx, &b)?, commands::head(tx, &a)?, commands::due(tx, at(9_000), 10)?))
+            })
+            .await
+        };
+        assert_eq!((head, none, due), (Some(first.clone()), None, vec![first.clone()]));
+        let claim = async |id: &quittance_domain::CommandId, n: u8| {
+            let id = id.clone();
+            tx(&db, move |tx| commands::claim(tx, &id, &token(n), at(9_000), at(9_900))).await
+        };
+        assert!(claim(&second, 2).await.is_none(), "the older one may still take effect");
+        assert!(claim(&first, 1).await.is_some());
+        let over = first.clone();
+        let done = Outcome::Succeeded("{}".into());
+        assert!(tx(&db, move |tx| commands::finish(tx, &over, &token(1), &done, at(9_100))).await);
+        assert!(claim(&second, 2).await.is_some());
     })
     .await;
 }

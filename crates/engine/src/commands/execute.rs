@@ -1,5 +1,5 @@
-//! Sending a command: one call for each kind, with its derived key; after a day the key is worthless,
-//! and the provider is asked what became of it instead.
+//! Sending a command: one call for each kind, with the key that `quittance_domain::command` chose; after a day
+//! the first key is worthless, and the provider is asked what became of it instead.
 
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{CheckoutId, CustomerId};
@@ -22,8 +22,6 @@ use serde_json::{Value, json};
 use super::request::{CancelAt, PortalStart, Proration, Request};
 use crate::engine::Engine;
 
-/// The provider may forget a key after 24 hours; an hour is left for clocks and slow calls.
-const KEY_LIFE_MS: i64 = 23 * 60 * 60 * 1_000;
 /// The metadata key under which we name our customer at the provider.
 pub(crate) const CUSTOMER_KEY: &str = "quittance_customer";
 const COMMAND_KEY: &str = "quittance_command";
@@ -41,19 +39,21 @@ fn metadata(pairs: &[(&str, &str)]) -> Metadata {
 }
 
 impl Engine {
-    pub(super) async fn execute(&self, row: &CommandRow, request: &Request) -> Result<Value, StripeError> {
-        let age = row.first_sent_at.map_or(0, |at| self.now().since(at));
-        let key = if age < KEY_LIFE_MS {
-            row.idempotency_key.clone()
-        } else {
-            // What the first sending did cannot be replayed any more: look for it.
-            if !mutant::is(Mutant::LookUp)
-                && let Some(found) = self.look_up(row, request).await?
-            {
-                return Ok(found);
-            }
-            format!("{}-{}", row.idempotency_key, age / KEY_LIFE_MS)
-        };
+    /// Sends a command with its own key, or, once the provider may have forgotten that, with a `later` one: but
+    /// only when a look shows that the earlier sendings did nothing.
+    pub(super) async fn execute(
+        &self,
+        row: &CommandRow,
+        request: &Request,
+        later: Option<String>,
+    ) -> Result<Value, StripeError> {
+        if later.is_some()
+            && !mutant::is(Mutant::LookUp)
+            && let Some(found) = self.look_up(row, request).await?
+        {
+            return Ok(found);
+        }
+        let key = later.unwrap_or_else(|| row.idempotency_key.clone());
         let key = if mutant::is(Mutant::IdempotencyKey) {
             format!("{key}-{}", hex::encode(self.world().random()))
         } else {

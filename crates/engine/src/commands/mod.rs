@@ -2,15 +2,19 @@
 //!
 //! Written down before they are sent; sent with a key derived from what is wanted; an unknown outcome is
 //! resolved by sending again or by looking, never by assuming. Whoever wants the same thing at the same
-//! time shares one command.
+//! time shares one command, and commands on one object go one after the other. What is decided here is decided
+//! by `quittance_domain::command`.
 
 mod execute;
 mod record;
 pub mod request;
 
+use quittance_domain::command::{
+    AfterTrouble, LEASE_MS, Sending, Verdict, after_trouble, joins, later_key, sending,
+};
 use quittance_domain::ids::LeaseToken;
-use quittance_domain::lease::{AfterFailure, after_failure};
-use quittance_domain::{CommandId, CustomerId};
+use quittance_domain::{CommandId, CustomerId, Timestamp};
+use quittance_store::Tx;
 use quittance_store::commands::{self, CommandRow, CommandState, NewCommand, Outcome};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_stripe::error::{ErrorKind, StripeError};
@@ -22,8 +26,6 @@ use crate::telemetry;
 use crate::world::Point;
 use request::Request;
 
-/// How long one try may take before another worker may take over, in milliseconds.
-const LEASE_MS: i64 = 90_000;
 /// How long a caller waits for a command, in milliseconds.
 pub(crate) const PATIENCE_MS: i64 = 20_000;
 /// Pause between looks at a command that somebody else works on, in milliseconds.
@@ -31,26 +33,16 @@ const LOOK_MS: u64 = 25;
 /// Pause before a caller's own second try, in milliseconds.
 const RETRY_PAUSE_MS: u64 = 250;
 
-/// What to do with a failed try.
-enum Verdict {
-    /// The provider refused for good.
-    Fail,
-    /// Try again.
-    Retry,
-    /// An operator must look: waiting does not mend it.
-    Park,
-}
-
 fn judge(error: &StripeError) -> Verdict {
     match error.kind() {
         ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. } | ErrorKind::Card { .. } => {
-            Verdict::Fail
+            Verdict::Refused
         }
         ErrorKind::Authentication
         | ErrorKind::Permission
         | ErrorKind::WrongMode
         | ErrorKind::IdempotencyMismatch
-        | ErrorKind::Shape(_) => Verdict::Park,
+        | ErrorKind::Shape(_) => Verdict::Stuck,
         ErrorKind::RateLimited
         | ErrorKind::LockTimeout
         | ErrorKind::Conflict
@@ -59,13 +51,12 @@ fn judge(error: &StripeError) -> Verdict {
         | ErrorKind::NotSent
         | ErrorKind::Throttled
         | ErrorKind::CircuitOpen
-        | ErrorKind::Malformed => Verdict::Retry,
+        | ErrorKind::Malformed => Verdict::Again,
     }
 }
 
 impl Engine {
-    /// Writes a command down in its own transaction. `object` commands are numbered, so that the same wish
-    /// after the last one is over is a new command.
+    /// Writes a command down in its own transaction.
     pub(crate) async fn want(
         &self,
         request: &Request,
@@ -80,11 +71,15 @@ impl Engine {
                 if let Some(customer) = &customer {
                     quittance_store::customers::lock(tx, customer)?;
                 }
-                let turn = commands::finished(tx, &request.object())?;
-                let command: NewCommand =
-                    request.command(&instance, aggregate.as_deref(), customer.as_ref(), turn)?;
-                commands::insert(tx, &command, now)?;
-                Ok(command.id())
+                match place(tx, &request)? {
+                    Place::Joins(id) => Ok(id),
+                    Place::Turn(turn) => {
+                        let command: NewCommand =
+                            request.command(&instance, aggregate.as_deref(), customer.as_ref(), turn)?;
+                        commands::insert(tx, &command, now)?;
+                        Ok(command.id())
+                    }
+                }
             })
             .await?;
         self.world().point(Point::CommandWanted).await;
@@ -101,8 +96,10 @@ impl Engine {
         let mut own_tries = 0_u8;
         loop {
             match self.try_once(id).await? {
-                Try::Over(row) => return ending(&row),
-                Try::Parked(error) => return Err(error),
+                Try::Over(row) if row.id == *id => return ending(&row),
+                // An older command on the same object: ours is next.
+                Try::Over(_) => {}
+                Try::Stopped(problem) => return Err(problem),
                 Try::Elsewhere => self.world().sleep(LOOK_MS).await,
                 Try::Failed(error) => {
                     own_tries += 1;
@@ -114,13 +111,7 @@ impl Engine {
                 }
             }
             if self.now() >= deadline {
-                return Err(Problem::new(
-                    ProblemCode::OutcomePending,
-                    "The provider takes longer than usual; the request is finished in the background.",
-                    "Send the same request again with the same Idempotency-Key; it is finished once, never twice.",
-                )
-                .money(Money::Unknown)
-                .retry_after(2));
+                return Err(outcome_pending().retry_after(2));
             }
         }
     }
@@ -138,15 +129,17 @@ impl Engine {
         Ok(due.len())
     }
 
+    /// Tries a command, or the one on the same object that it waits for.
     async fn try_once(&self, id: &CommandId) -> Result<Try, Problem> {
         let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
         let (command, lease) = (id.clone(), token.clone());
         let claimed = self
             .db()
             .write("commands.claim", move |tx| {
-                match commands::claim(tx, &command, &lease, now, now.plus_ms(LEASE_MS))? {
+                let head = commands::head(tx, &command)?.unwrap_or_else(|| command.clone());
+                match commands::claim(tx, &head, &lease, now, now.plus_ms(LEASE_MS))? {
                     Some(row) => Ok((Some(row), None)),
-                    None => Ok((None, commands::get(tx, &command)?)),
+                    None => Ok((None, commands::get(tx, &head)?)),
                 }
             })
             .await?;
@@ -158,14 +151,19 @@ impl Engine {
         };
         self.world().point(Point::CommandClaimed).await;
         let request = Request::read(&row)?;
-        let result = self.execute(&row, &request).await;
+        let later = match sending(row.first_sent_at, self.now()) {
+            Sending::SameKey => None,
+            Sending::LookUp { turn } => Some(later_key(&row.idempotency_key, turn)),
+            Sending::Wait { until } => return self.wait_for_key(&row, &token, until).await,
+        };
+        let result = self.execute(&row, &request, later).await;
         self.world().point(Point::CommandAnswered).await;
         match result {
             Ok(answer) => {
                 let held = self.record_success(&row, &request, &token, answer).await?;
                 self.world().point(Point::CommandRecorded).await;
                 telemetry::command(&row.kind, "succeeded");
-                if held { self.over(id).await } else { Ok(Try::Elsewhere) }
+                if held { self.over(&row.id).await } else { Ok(Try::Elsewhere) }
             }
             Err(error) => self.record_trouble(&row, &token, error).await,
         }
@@ -177,6 +175,23 @@ impl Engine {
         row.map(|row| Try::Over(Box::new(row))).ok_or_else(|| Problem::not_found("command"))
     }
 
+    /// Gives a command back whose key is about to turn: what was sent with the old one must have arrived before
+    /// anybody looks for it.
+    async fn wait_for_key(
+        &self,
+        row: &CommandRow,
+        token: &LeaseToken,
+        until: Timestamp,
+    ) -> Result<Try, Problem> {
+        let (id, lease) = (row.id.clone(), token.clone());
+        let reason = row.last_error.clone().unwrap_or_else(|| "its key is about to be forgotten".into());
+        self.db()
+            .write("commands.wait_for_key", move |tx| commands::retry(tx, &id, &lease, until, &reason))
+            .await?;
+        let wait = u32::try_from(until.since(self.now()) / 1_000).unwrap_or(1).max(1);
+        Ok(Try::Stopped(outcome_pending().retry_after(wait)))
+    }
+
     async fn record_trouble(
         &self,
         row: &CommandRow,
@@ -185,10 +200,10 @@ impl Engine {
     ) -> Result<Try, Problem> {
         let (now, text) = (self.now(), error.to_string());
         let attempts = u32::try_from(row.attempts).unwrap_or(u32::MAX);
-        let next = after_failure(
+        let next = after_trouble(
+            judge(&error),
             &self.settings().retry,
             attempts,
-            false,
             error.retry_after_ms().and_then(|ms| i64::try_from(ms).ok()),
             self.world().chance(),
             now,
@@ -200,49 +215,63 @@ impl Engine {
             error = text,
             "command failed"
         );
-        let decision = match (judge(&error), next) {
-            (Verdict::Fail, _) => {
-                let problem = Problem::from(error.clone());
-                let body = serde_json::json!({ "code": problem.code.as_str(), "detail": problem.detail, "mend": problem.mend });
-                Decision::Fail(Outcome::Failed(body.to_string(), text.clone()))
-            }
-            (Verdict::Park, _) | (Verdict::Retry, AfterFailure::Park) => Decision::Park,
-            (Verdict::Retry, AfterFailure::RetryAt(next)) => Decision::Retry(next),
-        };
-        let parked = matches!(decision, Decision::Park);
-        let failed = matches!(decision, Decision::Fail(_));
+        let refusal = Problem::from(error.clone());
+        let body = serde_json::json!({ "code": refusal.code.as_str(), "detail": refusal.detail, "mend": refusal.mend });
         let (command, lease) = (row.clone(), token.clone());
         self.db()
-            .write("commands.record_trouble", move |tx| match &decision {
-                Decision::Fail(outcome) => commands::finish(tx, &command.id, &lease, outcome, now),
-                Decision::Retry(next) => commands::retry(tx, &command.id, &lease, *next, &text),
-                Decision::Park => {
+            .write("commands.record_trouble", move |tx| match next {
+                AfterTrouble::Fail => {
+                    let outcome = Outcome::Failed(body.to_string(), text.clone());
+                    commands::finish(tx, &command.id, &lease, &outcome, now)
+                }
+                AfterTrouble::RetryAt(next) => commands::retry(tx, &command.id, &lease, next, &text),
+                AfterTrouble::Park => {
                     outbox::raise(tx, &parked_alert(&command, &text), now)?;
                     commands::park(tx, &command.id, &lease, now, &text)
                 }
             })
             .await?;
-        telemetry::command(
-            &row.kind,
-            if failed {
-                "failed"
-            } else if parked {
-                "parked"
-            } else {
-                "retried"
-            },
-        );
-        if failed {
-            return self.over(&row.id).await;
+        match next {
+            AfterTrouble::Fail => {
+                telemetry::command(&row.kind, "failed");
+                self.over(&row.id).await
+            }
+            AfterTrouble::RetryAt(_) => {
+                telemetry::command(&row.kind, "retried");
+                Ok(Try::Failed(error))
+            }
+            AfterTrouble::Park => {
+                telemetry::command(&row.kind, "parked");
+                Ok(Try::Stopped(error.into()))
+            }
         }
-        Ok(if parked { Try::Parked(error.into()) } else { Try::Failed(error) })
     }
 }
 
-enum Decision {
-    Fail(Outcome),
-    Retry(quittance_domain::Timestamp),
-    Park,
+/// Where a wish stands among the commands on its object.
+pub(crate) enum Place {
+    /// It is the newest one, and unfinished.
+    Joins(CommandId),
+    /// It is a new one, with this number.
+    Turn(i64),
+}
+
+pub(crate) fn place(tx: &mut dyn Tx, request: &Request) -> quittance_store::Result<Place> {
+    let asked = commands::asked(tx, &request.object())?;
+    let newest = asked.newest.filter(|newest| {
+        let same = serde_json::from_str(&newest.request).is_ok_and(|written: Request| written == *request);
+        joins(newest.state, same)
+    });
+    Ok(newest.map_or(Place::Turn(asked.count), |row| Place::Joins(row.id)))
+}
+
+fn outcome_pending() -> Problem {
+    Problem::new(
+        ProblemCode::OutcomePending,
+        "The provider takes longer than usual; the request is finished in the background.",
+        "Send the same request again with the same Idempotency-Key; it is finished once, never twice.",
+    )
+    .money(Money::Unknown)
 }
 
 /// How one try went.
@@ -253,8 +282,8 @@ enum Try {
     Elsewhere,
     /// It failed and may be tried again.
     Failed(StripeError),
-    /// It waits for an operator.
-    Parked(Problem),
+    /// Nobody need wait for it now: it is parked, or its key turns soon.
+    Stopped(Problem),
 }
 
 fn ending(row: &CommandRow) -> Result<Value, Problem> {

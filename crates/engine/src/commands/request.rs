@@ -160,7 +160,7 @@ impl Request {
         }
     }
 
-    /// The object that it changes; commands on one object are numbered.
+    /// The object that it changes; commands on one object are numbered and go one after the other.
     #[must_use]
     pub fn object(&self) -> String {
         match self {
@@ -168,7 +168,9 @@ impl Request {
             Self::CreateCheckout { checkout, .. } | Self::ExpireCheckout { checkout, .. } => {
                 checkout.to_string()
             }
-            Self::CreatePortal { provider_customer, .. } => format!("portal/{provider_customer}"),
+            Self::CreatePortal { provider_customer, minute, .. } => {
+                format!("portal/{provider_customer}/{minute}")
+            }
             Self::ChangeSubscription { subscription, .. }
             | Self::CancelSubscription { subscription, .. }
             | Self::ResumeSubscription { subscription } => subscription.clone(),
