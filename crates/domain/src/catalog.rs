@@ -370,6 +370,7 @@ fn read_prices(plan: &FilePlan) -> Result<Vec<Price>, CatalogError> {
         let lookup_key = price
             .lookup_key
             .clone()
+            .filter(|key| !key.is_empty())
             .unwrap_or_else(|| format!("{}_{}_{}", plan.key, price.interval.as_str(), currency.code()));
         prices.push(Price {
             interval: price.interval,
@@ -399,8 +400,12 @@ fn index(features: Vec<Feature>, plans: Vec<Plan>) -> Result<Catalog, CatalogErr
             }
         }
     }
-    if plans.iter().filter(|p| p.free).count() > 1 {
-        return rule("two plans are free; keep one, every known customer has it");
+    let mut free = plans.iter().filter(|p| p.free);
+    if let (Some(one), Some(other)) = (free.next(), free.next()) {
+        return rule(format!(
+            "plans `{}` and `{}` are free; keep one, every known customer has it",
+            one.key, other.key
+        ));
     }
     Ok(Catalog { features, plans, by_key, by_price })
 }
