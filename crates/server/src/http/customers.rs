@@ -34,12 +34,13 @@ pub fn routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 struct CustomerInput {
     /// Where mail goes.
-    #[schema(example = "name@example.com")]
+    #[schema(example = "name@example.com", max_length = 320, pattern = "^[^@]+@.+$")]
     email: Option<String>,
     /// How it is called.
+    #[schema(max_length = 320)]
     name: Option<String>,
     /// Language and region.
-    #[schema(example = "ja-JP")]
+    #[schema(example = "ja-JP", max_length = 320)]
     locale: Option<String>,
     /// Your own notes, replaced as a whole: up to 50 texts.
     metadata: Option<BTreeMap<String, String>>,
