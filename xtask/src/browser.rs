@@ -15,17 +15,17 @@ use xtask::packages::install;
 use xtask::programs::find;
 use xtask::workspace::{cargo, root, target};
 
-/// How the binary that the browser meets is built.
+/// How the binary that the browser, or another program, meets is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Build {
     /// With the features that the tests were built with, so that nothing is compiled twice.
     AsTested,
-    /// Alone, for `--only browser`.
+    /// Alone, for `--only browser` and `--only openapi`.
     Alone,
 }
 
 /// Installs what is missing, builds the product and walks the purchase.
-pub fn run_walk(build: Build) -> Result<()> {
+pub fn run_walk(how: Build) -> Result<()> {
     if env::var_os("QUITTANCE_SKIP_BROWSER").is_some_and(|value| value == "1") {
         eprintln!("SKIPPED: QUITTANCE_SKIP_BROWSER=1, so no page was seen in a browser");
         return Ok(());
@@ -36,14 +36,7 @@ pub fn run_walk(build: Build) -> Result<()> {
     let folder = root().join("tests/browser");
     modules(&npm, &folder)?;
 
-    let mut command = cargo();
-    command.args(["build", "--workspace", "--bin", "quittance"]);
-    if build == Build::AsTested {
-        command.arg("--tests");
-    }
-    run(&mut command)?;
-
-    let target = target()?;
+    let binary = build(how)?;
     let mut command = Command::new(node);
     command.current_dir(&folder).args([
         "--test",
@@ -54,9 +47,20 @@ pub fn run_walk(build: Build) -> Result<()> {
     ]);
     scrub(&mut command);
     run(command
-        .env("QUITTANCE_BIN", target.join("debug/quittance"))
+        .env("QUITTANCE_BIN", binary)
         .env("QUITTANCE_CHROMIUM", chromium)
-        .env("QUITTANCE_SCREENSHOTS", target.join("screenshots")))
+        .env("QUITTANCE_SCREENSHOTS", target()?.join("screenshots")))
+}
+
+/// Builds the binary and answers where it is.
+pub fn build(how: Build) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--workspace", "--bin", "quittance"]);
+    if how == Build::AsTested {
+        command.arg("--tests");
+    }
+    run(&mut command)?;
+    Ok(target()?.join("debug/quittance"))
 }
 
 fn chromium() -> Result<PathBuf> {

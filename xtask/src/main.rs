@@ -6,6 +6,7 @@
 
 mod bench;
 mod browser;
+mod openapi;
 mod stages;
 mod suite;
 
@@ -24,7 +25,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run every test, on SQLite and on a PostgreSQL of its own, then walk the purchase in a browser.
+    /// Run every test, on SQLite and on a PostgreSQL of its own, then compare every answer with the OpenAPI document and walk the purchase in a browser.
     Test(suite::TestArguments),
     /// Run one command beside a temporary PostgreSQL, whose address it finds in QUITTANCE_TEST_POSTGRES.
     Postgres(suite::PostgresArguments),

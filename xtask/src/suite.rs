@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then the browser.
+//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then the OpenAPI document and the browser.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::browser;
+use crate::openapi;
 use crate::stages::Stages;
 use xtask::cluster::{Cluster, Durability};
 use xtask::interrupt;
@@ -15,14 +16,15 @@ use xtask::programs::{find, works};
 use xtask::workspace::{cargo, root};
 
 const BROWSER: &str = "browser";
+const OPENAPI: &str = "openapi";
 
 /// What to run.
 #[derive(Args)]
 pub struct TestArguments {
-    /// SQLite only: no PostgreSQL, no documentation tests, no browser.
+    /// SQLite only: no PostgreSQL, no documentation tests, no walk over the OpenAPI document, no browser.
     #[arg(long)]
     fast: bool,
-    /// Only tests whose name contains this; `browser` is the walk in the browser.
+    /// Only tests whose name contains this; `openapi` is the walk over the document, `browser` the one in the browser.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -51,9 +53,12 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
     let only = arguments.only.as_deref();
     if only == Some(BROWSER) {
         stages.run("browser", || browser::run_walk(browser::Build::Alone))?;
+    } else if only == Some(OPENAPI) {
+        stages.run("openapi", || openapi::run_walk(browser::Build::Alone))?;
     } else {
         rust(arguments, &mut stages)?;
         if !arguments.fast && only.is_none() {
+            stages.run("openapi", || openapi::run_walk(browser::Build::AsTested))?;
             stages.run("browser", || browser::run_walk(browser::Build::AsTested))?;
         }
     }
@@ -63,7 +68,7 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
 
 fn rust(arguments: &TestArguments, stages: &mut Stages) -> Result<()> {
     let cluster = if arguments.fast {
-        eprintln!("--fast: SQLite only; no PostgreSQL, no documentation tests, no browser");
+        eprintln!("--fast: SQLite only; no PostgreSQL, no documentation tests, no OpenAPI walk, no browser");
         None
     } else {
         Some(stages.run("postgres", || Cluster::start(Durability::None))?)

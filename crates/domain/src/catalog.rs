@@ -406,8 +406,12 @@ fn index(features: Vec<Feature>, plans: Vec<Plan>) -> Result<Catalog, CatalogErr
             }
         }
     }
-    if plans.iter().filter(|p| p.free).count() > 1 {
-        return rule("two plans are free; keep one, every known customer has it");
+    let mut free = plans.iter().filter(|p| p.free);
+    if let (Some(one), Some(other)) = (free.next(), free.next()) {
+        return rule(format!(
+            "plans `{}` and `{}` are free; keep one, every known customer has it",
+            one.key, other.key
+        ));
     }
     Ok(Catalog { features, plans, by_key, by_price })
 }

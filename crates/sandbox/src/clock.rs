@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The last second that the clock reaches: beyond it, calendars end and sums of times could overflow.
+pub(crate) const LAST: i64 = 99_999_999_999;
+/// The furthest that one call moves the clock, ten years: each renewal on the way is played.
+pub(crate) const FURTHEST_LEAP: i64 = 10 * 366 * 86_400;
+
 /// The real time, in milliseconds since the Unix epoch.
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the real clock")]
 pub(crate) fn real_now_ms() -> i64 {
@@ -30,7 +35,7 @@ impl Clock {
     /// Now, in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> i64 {
         let base = self.fixed.map_or_else(real_now_ms, |fixed| fixed.saturating_mul(1000));
-        base.saturating_add(self.ahead.saturating_mul(1000))
+        base.saturating_add(self.ahead.saturating_mul(1000)).min(LAST * 1000)
     }
 
     /// Now, in seconds since the Unix epoch.
@@ -40,7 +45,7 @@ impl Clock {
 
     /// Moves the clock ahead; it never goes back.
     pub(crate) fn advance(&mut self, seconds: i64) {
-        self.ahead = self.ahead.saturating_add(seconds.max(0));
+        self.ahead = self.ahead.saturating_add(seconds.clamp(0, LAST)).min(LAST);
     }
 
     /// How far it is from the real time, in seconds.

@@ -120,12 +120,10 @@ impl Sandbox {
     /// Sets how the network treats webhooks from now on.
     ///
     /// # Errors
-    /// When a probability is not between 0 and 1; the old policy then stays.
+    /// When a probability is not between 0 and 1 or a delay too long; the old policy then stays.
     pub fn set_delivery_policy(&self, policy: DeliveryPolicy) -> Result<(), SandboxError> {
-        if let Some(name) = policy.fault() {
-            return Err(SandboxError::invalid(format!(
-                "'{name}' must be a probability between 0 and 1. The policy is unchanged."
-            )));
+        if let Some(fault) = policy.fault() {
+            return Err(SandboxError::invalid(format!("{fault}. The policy is unchanged.")));
         }
         self.change(|world| {
             if let Some(seed) = policy.seed {

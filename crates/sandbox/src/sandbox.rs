@@ -177,7 +177,7 @@ impl Sandbox {
 
     /// Moves the clock ahead to a unix second; nothing happens when that has passed.
     pub fn advance_time_to(&self, to: i64) {
-        self.move_clock(|clock| clock.advance(to - clock.now()));
+        self.move_clock(|clock| clock.advance(to.saturating_sub(clock.now())));
     }
 
     fn move_clock(&self, change: impl FnOnce(&mut Clock)) {

@@ -52,3 +52,23 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// Says which setting is out of range, so that no time that it leads to lies beyond the calendar.
+    pub(crate) fn fault(&self) -> Option<String> {
+        const YEAR: i64 = 366 * 24 * HOUR;
+        const MOST_TRIES: usize = 100;
+        let ranges: [(&str, &[i64], i64); 5] = [
+            ("retry_days", &self.retry_days, 366),
+            ("upcoming_days", &[self.upcoming_days], 366),
+            ("draft_seconds", &[self.draft_seconds], YEAR),
+            ("fee_basis_points", &[self.fee_basis_points], 10_000),
+            ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
+        ];
+        ranges.iter().find_map(|(name, numbers, most)| {
+            let fits =
+                numbers.len() <= MOST_TRIES && numbers.iter().all(|number| (0..=*most).contains(number));
+            (!fits).then(|| format!("'{name}' must be from 0 to {most}, at most {MOST_TRIES} of them"))
+        })
+    }
+}

@@ -130,9 +130,7 @@ enum Member {
 impl List {
     fn judge(self, name: &str) -> Member {
         match self {
-            Self::Metadata if name.starts_with("quittance_") && looks_like_an_id(name) => {
-                Member::Keep(Cow::Owned(name.to_owned()), Self::Metadata)
-            }
+            Self::Metadata if is_ours(name) => Member::Keep(Cow::Owned(name.to_owned()), Self::Metadata),
             Self::Metadata => Member::Drop,
             Self::Fields if name == "metadata" => Member::Keep(Cow::Borrowed("metadata"), Self::Metadata),
             Self::Fields => {
@@ -144,6 +142,12 @@ impl List {
             }
         }
     }
+}
+
+/// The metadata names that Quittance writes: letters only, so that no name can be a number of somebody's.
+fn is_ours(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    name.starts_with("quittance_") && name.len() <= 40 && name.bytes().all(plain)
 }
 
 /// Letters, digits and `_ . : -`, as all of Stripe's ids, kinds and statuses are; no long numbers and no secrets. Such a text
@@ -161,8 +165,7 @@ fn looks_like_an_id(text: &str) -> bool {
     }
     let number = !letters && digits >= SUSPICIOUS_DIGITS;
     let secret = joints > 0
-        && (text.starts_with("sk_")
-            || text.starts_with("whsec_")
+        && (["sk_", "rk_", "whsec_"].iter().any(|start| text.starts_with(start))
             || (joints > 1 && text.contains("_secret_")));
     text.len() <= 255 && !number && !secret
 }

@@ -57,6 +57,7 @@ fn a_kept_name_does_not_excuse_its_value() {
         "José",
         "pi_1_secret_x",
         "sk_test_abc",
+        "rk_live_abc",
         "whsec_abc",
         "https://x.y",
         "a\"b",
@@ -80,7 +81,7 @@ fn a_kept_name_does_not_excuse_its_value() {
 #[test]
 fn names_are_compared_after_unescaping() {
     assert_eq!(
-        redact(br#"{"em\u0061il":"x","i\u0064":"evt_1","metadata":{"quittance_a\"b":"x"}}"#).unwrap(),
+        redact(br#"{"em\u0061il":"x","i\u0064":"evt_1","metadata":{"quittance_a\"b":"x","quittance_4242424242424242":"x"}}"#).unwrap(),
         r#"{"id":"evt_1","metadata":{}}"#
     );
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::clock::FURTHEST_LEAP;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::faults::Fault;
 use crate::sandbox::Sandbox;
@@ -209,6 +210,9 @@ fn set_settings(sandbox: &Sandbox, request: &HttpRequest) -> Answer {
         let settings: Settings = serde_json::from_value(merged).map_err(|error| {
             SandboxError::invalid(format!("The settings are malformed: {error}. Nothing changed."))
         })?;
+        if let Some(fault) = settings.fault() {
+            return Err(SandboxError::invalid(format!("{fault}. Nothing changed.")));
+        }
         world.settings = settings;
         Ok(json!(world.settings))
     })
@@ -219,12 +223,16 @@ fn time(sandbox: &Sandbox) -> Value {
 }
 
 fn advance(sandbox: &Sandbox, body: &Advance) -> Answer {
-    match (body.seconds, body.to) {
-        (Some(seconds), None) if seconds >= 0 => sandbox.advance_time(seconds),
-        (None, Some(to)) if to >= sandbox.now() => sandbox.advance_time_to(to),
-        _ => {
-            return Err(SandboxError::invalid("Give either 'seconds' (0 or more) or 'to' (a unix second that has not passed). Nothing changed.".to_owned()));
-        }
+    let seconds = match (body.seconds, body.to) {
+        (Some(seconds), None) => seconds,
+        (None, Some(to)) => to.saturating_sub(sandbox.now()),
+        (Some(_), Some(_)) | (None, None) => -1,
+    };
+    if !(0..=FURTHEST_LEAP).contains(&seconds) {
+        return Err(SandboxError::invalid(format!(
+            "Give either 'seconds' (0 to {FURTHEST_LEAP}, ten years) or 'to' (a unix second that has not passed, at most as far ahead). Nothing changed."
+        )));
     }
+    sandbox.advance_time(seconds);
     Ok(time(sandbox))
 }

@@ -3,6 +3,7 @@
 use super::frame::{Fields, frame, html, next_renewal, problem, redirect};
 use super::operating_view::control_view;
 use crate::billing::calendar::boundary;
+use crate::clock::FURTHEST_LEAP;
 use crate::faults::{Fault, Lost};
 use crate::model::product::{Interval, Recurring};
 use crate::pages::{self, IndexView, Locale};
@@ -94,7 +95,7 @@ fn travel(sandbox: &Sandbox, posted: &Fields) -> HttpResponse {
         "renewal" => {
             // Past the hour for which the invoice of a renewal stays a draft, so that its payment is seen.
             let to = sandbox.read(|world| next_renewal(world).map(|at| at + world.settings.draft_seconds));
-            sandbox.advance_time_to(to.unwrap_or(now));
+            sandbox.advance_time_to(to.unwrap_or(now).min(now.saturating_add(FURTHEST_LEAP)));
         }
         _ => {}
     }

@@ -36,16 +36,25 @@ impl Default for DeliveryPolicy {
     }
 }
 
+/// A delivery is never later than a year.
+const LONGEST_DELAY: u64 = 366 * 86_400;
+
 impl DeliveryPolicy {
-    /// Names the first probability that is none.
-    pub(crate) fn fault(&self) -> Option<&'static str> {
+    /// Says what cannot be.
+    pub(crate) fn fault(&self) -> Option<String> {
+        if self.max_delay_seconds > LONGEST_DELAY {
+            return Some(format!("'max_delay_seconds' must be at most {LONGEST_DELAY}"));
+        }
         let named = [
             ("duplicate", self.duplicate),
             ("shuffle", self.shuffle),
             ("delay", self.delay),
             ("drop", self.drop),
         ];
-        named.iter().find(|(_, value)| !(0.0..=1.0).contains(value)).map(|(name, _)| *name)
+        named
+            .iter()
+            .find(|(_, value)| !(0.0..=1.0).contains(value))
+            .map(|(name, _)| format!("'{name}' must be a probability between 0 and 1"))
     }
 }
 

@@ -9,6 +9,9 @@ use super::form::{Param, Tree, elements};
 
 static EMPTY: Tree = Tree::new();
 
+/// No amount and no time is further from zero than this, so that sums and products of them cannot overflow.
+const LARGEST: i64 = 99_999_999_999;
+
 /// A parameter that may be left out, unset with an empty string, or set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field<T> {
@@ -114,7 +117,7 @@ impl<'a> Params<'a> {
     pub(crate) fn int(&self, name: &str) -> ApiResult<Field<i64>> {
         let full = self.full(name);
         self.text(name)?.map(|text| {
-            text.parse::<i64>().map_err(|_| {
+            text.parse::<i64>().ok().filter(|number| (-LARGEST..=LARGEST).contains(number)).ok_or_else(|| {
                 ApiError::invalid("parameter_invalid_integer", &full, format!("Invalid integer: {text}"))
             })
         })

@@ -148,3 +148,36 @@ fn failed_executions_are_kept_and_failed_validations_are_not() {
     assert_eq!(keyed(&client, "/v1/products", "name=x", "k3").status, 200, "the key is still free");
     assert_eq!(keyed(&client, "/v1/products", "name=x", &"k".repeat(256)).status, 400);
 }
+
+/// Found by `fuzz/targets`: each of them overflowed, or played renewals without end.
+#[test]
+fn numbers_beyond_every_calendar_are_refused() {
+    let client = client();
+    let most = i64::MAX;
+    let control = |method: &str, path: &str, body: String| {
+        let request = HttpRequest {
+            method: method.to_owned(),
+            path: format!("/_sandbox/{path}"),
+            body: body.into_bytes(),
+            ..HttpRequest::default()
+        };
+        client.sandbox.handle(request).status
+    };
+    let before = client.sandbox.now();
+    for body in
+        [format!(r#"{{"seconds":{most}}}"#), format!(r#"{{"to":{most}}}"#), r#"{"seconds":-1}"#.into()]
+    {
+        assert_eq!(control("POST", "time/advance", body.clone()), 400, "{body}");
+    }
+    assert_eq!(client.sandbox.now(), before);
+    for setting in ["retry_days", "webhook_retry_seconds"] {
+        assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":[{most}]}}"#)), 400, "{setting}");
+    }
+    for setting in ["upcoming_days", "draft_seconds", "fee_basis_points"] {
+        assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":-1}}"#)), 400, "{setting}");
+        assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":{most}}}"#)), 400, "{setting}");
+    }
+    assert_eq!(control("PUT", "webhooks", format!(r#"{{"max_delay_seconds":{most}}}"#)), 400);
+    let refused = client.refused(400, "POST", "/v1/customers", &format!("balance={most}"));
+    assert_eq!(text(&refused, "/code"), "parameter_invalid_integer");
+}

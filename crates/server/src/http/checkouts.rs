@@ -30,25 +30,25 @@ pub fn routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 struct CheckoutInput {
     /// Your id of the customer; created when we do not know it.
-    #[schema(example = "user_42")]
+    #[schema(example = "user_42", min_length = 1, max_length = 200)]
     customer: String,
     /// The plan's key.
     #[schema(example = "pro")]
     plan: String,
     /// `day`, `week`, `month`, `year` or `once`; default: the plan's first.
-    #[schema(example = "month")]
+    #[schema(example = "month", pattern = "^(day|week|month|year|once)$")]
     interval: Option<String>,
     /// Units; default 1.
     #[schema(example = 1, minimum = 1)]
     quantity: Option<i64>,
     /// ISO 4217; default: the first in which the plan is sold.
-    #[schema(example = "jpy")]
+    #[schema(example = "jpy", pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
     /// The provider's id of a promotion code.
     #[schema(example = "promo_1SaBcD")]
     promotion_code: Option<String>,
     /// The provider; only `stripe` today.
-    #[schema(example = "stripe")]
+    #[schema(example = "stripe", pattern = "^stripe$")]
     provider: Option<String>,
     /// Where the buyer returns to after paying; default: our own return page. `{CHECKOUT_SESSION_ID}` in it is
     /// replaced.

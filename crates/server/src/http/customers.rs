@@ -35,15 +35,15 @@ pub fn routes() -> OpenApiRouter<AppState> {
 struct CustomerInput {
     /// Where mail goes.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "name@example.com")]
+    #[schema(value_type = Option<String>, example = "name@example.com", max_length = 320, pattern = "^[^@]+@.+$")]
     email: Change<String>,
     /// How it is called.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 320)]
     name: Change<String>,
     /// Language and region.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "ja-JP")]
+    #[schema(value_type = Option<String>, example = "ja-JP", max_length = 320)]
     locale: Change<String>,
     /// Your own notes, replaced as a whole: up to 50 texts.
     #[serde(default)]

@@ -123,7 +123,15 @@ impl<T> Page<T> {
 pub struct IdempotencyHeader {
     /// A value that your program makes up for each thing it wants to happen once, 1 to 255 visible ASCII characters.
     /// The same key with the same request gets the same answer again, with `Idempotent-Replayed: true`.
-    #[param(rename = "Idempotency-Key", max_length = 255, example = "order-1042")]
+    #[param(
+        rename = "Idempotency-Key",
+        value_type = String,
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$",
+        example = "order-1042"
+    )]
     pub idempotency_key: Option<String>,
 }
 

@@ -37,11 +37,12 @@ struct GrantInput {
     /// A feature of the catalog.
     feature: Option<String>,
     /// A limit on the feature; none when left out.
+    #[schema(minimum = 0)]
     limit: Option<i64>,
     /// When it ends by itself; never when left out.
     expires_at: Option<Time>,
     /// Why, for whoever asks later.
-    #[schema(example = "Press review until December")]
+    #[schema(example = "Press review until December", min_length = 1, max_length = 500)]
     reason: String,
 }
 
@@ -182,7 +183,7 @@ async fn revoke_grant(
 #[serde(deny_unknown_fields)]
 struct LinkInput {
     /// The provider's id.
-    #[schema(example = "cus_QwErTy")]
+    #[schema(example = "cus_QwErTy", min_length = 1, max_length = 255, pattern = "^[A-Za-z0-9_]+$")]
     provider_customer: String,
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::auth::{Auth, Read};
 use super::dto::{Page, Paging, SourceView, Time, json_of};
 use super::extract::{InPath, InQuery, page};
-use super::problem::Fail;
+use super::problem::{Fail, ProblemDocument};
 use super::reply::Json;
 use super::state::AppState;
 
@@ -127,7 +127,8 @@ struct WhyAlert<'a> {
 #[utoipa::path(
     get, path = "/v1/customers/{id}/explain", tag = "Customers", security(("api_key" = ["read"])),
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), Question),
-    responses((status = 200, description = "The chain", body = Why))
+    responses((status = 200, description = "The chain", body = Why),
+              (status = 404, description = "No customer can have this id", body = ProblemDocument))
 )]
 async fn explain_entitlement(
     State(app): State<AppState>,
@@ -172,7 +173,8 @@ fn why<'a>(customer: &'a str, explanation: &'a Explanation, now: quittance_domai
 #[utoipa::path(
     get, path = "/v1/customers/{id}/timeline", tag = "Customers", security(("api_key" = ["read"])),
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), Paging),
-    responses((status = 200, description = "The timeline", body = Page<Line>))
+    responses((status = 200, description = "The timeline", body = Page<Line>),
+              (status = 404, description = "No customer can have this id", body = ProblemDocument))
 )]
 async fn get_timeline(
     State(app): State<AppState>,

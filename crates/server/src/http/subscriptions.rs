@@ -51,7 +51,7 @@ struct ChangeInput {
     #[schema(example = "studio")]
     plan: Option<String>,
     /// `day`, `week`, `month` or `year`.
-    #[schema(example = "year")]
+    #[schema(example = "year", pattern = "^(day|week|month|year)$")]
     interval: Option<String>,
     /// Units.
     #[schema(example = 1, minimum = 1)]

@@ -13,7 +13,12 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 /// Longer texts are no identifiers and are left out.
 const MAX_TEXT: usize = 500;
 
-/// A JSON scalar, or `Nothing` for null, objects, arrays, fractions and overlong texts.
+/// Whether a text can be an identifier. PostgreSQL cannot store a NUL, and no id has a line break.
+fn is_plain(text: &str) -> bool {
+    text.len() <= MAX_TEXT && !text.bytes().any(|byte| byte.is_ascii_control())
+}
+
+/// A JSON scalar, or `Nothing` for null, objects, arrays, fractions and texts that are no identifiers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
     #[default]
@@ -82,10 +87,10 @@ macro_rules! visit_scalars {
             Ok($make(Scalar::Nothing))
         }
         fn visit_borrowed_str<E>(self, v: &$life str) -> Result<Self::Value, E> {
-            Ok($make(if v.len() > MAX_TEXT { Scalar::Nothing } else { Scalar::Text(Cow::Borrowed(v)) }))
+            Ok($make(if is_plain(v) { Scalar::Text(Cow::Borrowed(v)) } else { Scalar::Nothing }))
         }
         fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
-            Ok($make(if v.len() > MAX_TEXT { Scalar::Nothing } else { Scalar::Text(Cow::Owned(v.to_owned())) }))
+            Ok($make(if is_plain(v) { Scalar::Text(Cow::Owned(v.to_owned())) } else { Scalar::Nothing }))
         }
         fn visit_seq<A: SeqAccess<$life>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
             while seq.next_element::<IgnoredAny>()?.is_some() {}

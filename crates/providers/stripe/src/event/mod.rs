@@ -130,7 +130,7 @@ impl<'a> Event<'a> {
             id: key(wire.id).ok_or(EventError::NotAnEvent { field: "id" })?,
             form,
             event_type: key(wire.event_type).ok_or(EventError::NotAnEvent { field: "type" })?,
-            account: key(wire.account),
+            account: account(wire.account)?,
             api_version: wire.api_version.text(),
             created_s: seconds(&wire.created),
             livemode: wire.livemode.boolean().ok_or(EventError::NotAnEvent { field: "livemode" })?,
@@ -225,6 +225,17 @@ impl<'a> Event<'a> {
             client_reference_id: own(self.client_reference_id),
             quittance_customer: own(self.quittance_customer),
             quittance_checkout: own(self.quittance_checkout),
+        }
+    }
+}
+
+/// The account is a part of the aggregate's key: one that cannot be one must not pass for another, nor for our own.
+fn account(scalar: loose::Scalar<'_>) -> Result<Option<Cow<'_, str>>, EventError> {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match scalar {
+        loose::Scalar::Nothing => Ok(None),
+        other => {
+            key(other).filter(|text| plain(text)).map(Some).ok_or(EventError::NotAnEvent { field: "account" })
         }
     }
 }

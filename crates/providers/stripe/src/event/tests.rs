@@ -107,6 +107,29 @@ fn thin_events() {
 }
 
 #[test]
+fn an_account_that_is_none_does_not_pass_for_another() {
+    let with = |account: &str| {
+        format!(r#"{{"id":"evt_1","object":"event","type":"x","livemode":false,"account":{account}}}"#)
+    };
+    for good in ["null", r#""acct_1""#] {
+        assert!(Event::parse(with(good).as_bytes()).is_ok(), "{good}");
+    }
+    for bad in [r#""self/customer/cus_2""#, r#""""#, "7", "true"] {
+        let error = Event::parse(with(bad).as_bytes()).unwrap_err();
+        assert_eq!(error, EventError::NotAnEvent { field: "account" }, "{bad}");
+    }
+}
+
+#[test]
+fn a_text_with_control_characters_is_no_identifier() {
+    let raw = snapshot("something.new", r#"{"id":"in_\u0000","object":"invoice","customer":"cus_\n"}"#);
+    let event = Event::parse(raw.as_bytes()).unwrap();
+    assert_eq!((event.object_id, event.customer), (None, None));
+    let raw = r#"{"id":"evt_\u0000","object":"event","type":"x","livemode":false}"#;
+    assert_eq!(Event::parse(raw.as_bytes()).unwrap_err(), EventError::NotAnEvent { field: "id" });
+}
+
+#[test]
 fn odd_shapes_inside_leave_fields_empty() {
     for object in [
         "null",

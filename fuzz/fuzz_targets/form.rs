@@ -1,0 +1,5 @@
+//! libFuzzer's way into `quittance_fuzz::form`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| quittance_fuzz::form(data));
