@@ -1,6 +1,6 @@
 //! Seeds of every test run: no invariant breaks, and a seed is the same world each time.
 //!
-//! `QUITTANCE_SIMULATOR_SEEDS` says how many (default 6, for builds without optimisation).
+//! `QUITTANCE_SIMULATOR_SEEDS` says how many (default 2, for builds without optimisation).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ fn catalog() -> Arc<Catalog> {
 }
 
 fn seeds() -> u64 {
-    std::env::var("QUITTANCE_SIMULATOR_SEEDS").ok().map_or(6, |text| text.parse().unwrap())
+    std::env::var("QUITTANCE_SIMULATOR_SEEDS").ok().map_or(2, |text| text.parse().unwrap())
 }
 
 fn threads() -> usize {

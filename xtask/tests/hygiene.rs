@@ -132,3 +132,58 @@ fn the_readme_and_ci_name_the_one_test_command() {
         assert!(content.lines().any(alone), "{name} has no line that is exactly `{command}`");
     }
 }
+
+/// Dependencies that no source names, and why they are there: (manifest, dependency, reason).
+const NEEDED_UNNAMED: [(&str, &str, &str); 0] = [];
+
+/// The names under `[dependencies]`, `[dev-dependencies]` and `[build-dependencies]`, or under another section.
+fn dependencies<'a>(manifest: &'a str, section: &str) -> Vec<&'a str> {
+    let mut inside = false;
+    let mut names = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.trim_matches(['[', ']']).ends_with(section);
+        } else if inside && line.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            names.extend(line.split([' ', '.', '=']).next());
+        }
+    }
+    names
+}
+
+/// Whether a source names a crate: before a path, or in a `use`.
+fn names(source: &str, krate: &str) -> bool {
+    source.match_indices(krate).any(|(at, _)| {
+        let alone = !source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let after = &source[at + krate.len()..];
+        alone && ["::", ";", " as "].iter().any(|end| after.starts_with(end))
+    })
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let files = files();
+    let manifests: Vec<_> = files.iter().filter(|(name, _)| name.ends_with("/Cargo.toml")).collect();
+    assert!(manifests.len() > 5, "only {} manifests", manifests.len());
+    let mut idle = Vec::new();
+    for (manifest, text) in &manifests {
+        let folder = manifest.trim_end_matches("Cargo.toml");
+        for dependency in dependencies(text, "dependencies") {
+            let krate = dependency.replace('-', "_");
+            let used = files
+                .iter()
+                .any(|(name, source)| is_rust(name) && name.starts_with(folder) && names(source, &krate));
+            let excused = NEEDED_UNNAMED.iter().any(|(m, d, _)| m == manifest && *d == dependency);
+            if used == excused {
+                idle.push(format!("{manifest}: {dependency}"));
+            }
+        }
+    }
+    let root = files.iter().find(|(name, _)| name == "Cargo.toml").expect("a workspace manifest");
+    for dependency in dependencies(&root.1, "workspace.dependencies") {
+        let wanted = |text: &String| dependencies(text, "dependencies").contains(&dependency);
+        if !manifests.iter().any(|(_, text)| wanted(text)) {
+            idle.push(format!("Cargo.toml: {dependency}"));
+        }
+    }
+    assert!(idle.is_empty(), "named and not used, or excused and used: {}", idle.join(", "));
+}

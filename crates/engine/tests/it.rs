@@ -14,8 +14,6 @@ mod calls;
 mod faults;
 #[path = "it/house.rs"]
 mod house;
-#[path = "it/known.rs"]
-mod known;
 #[path = "it/known_a.rs"]
 mod known_a;
 #[path = "it/known_a20.rs"]

@@ -142,6 +142,15 @@ impl Product {
         }
         Ok(())
     }
+
+    /// A customer's newest subscription ends now.
+    pub fn leave(&self, api: &Client, customer: &str) -> Result<()> {
+        let found = api.json("GET", &format!("/v1/customers/{customer}"), &Value::Null)?;
+        let newest = found.pointer("/subscriptions/0").context("a customer without a subscription")?;
+        let path = format!("/v1/subscriptions/{}/cancel", text(newest, "id")?);
+        api.json("POST", &path, &json!({ "at": "now" }))?;
+        Ok(())
+    }
 }
 
 /// The sum of a counter over all its labels, from the metrics page; with `label`, only of lines that hold it.

@@ -11,7 +11,7 @@ use quittance_engine::sync::SyncEnd;
 use quittance_store::customers::CustomerPatch;
 use quittance_store::inbox::Accepted;
 
-use crate::house::{Trouble, customer, on_each, pro};
+use crate::house::{DAY, Trouble, customer, on_each, pro};
 use crate::known_kit::*;
 
 /// A1: copies of one event arrive together while several nodes are at work.
@@ -252,6 +252,11 @@ async fn a11_an_abandoned_second_purchase_takes_nothing_away() {
             let buyer = buyer_of(h, &first);
             let price = price_id(h, "pro_year_jpy");
             let second = foreign_subscription(h, &buyer, &price, "&payment_behavior=default_incomplete");
+            let price = price_id(h, "studio_month_jpy");
+            foreign_subscription(h, &buyer, &price, "&payment_behavior=default_incomplete");
+            h.settle().await;
+            let pending = h.engine.check("ada", "team:seats").await.unwrap();
+            assert_eq!((pending.allowed, pending.access), (false, Some(Access::Pending)));
             for _ in 0..4 {
                 h.settle().await;
                 assert!(h.allowed("ada", "article:full").await);
@@ -273,7 +278,16 @@ async fn a12_a_subscription_that_moves_between_customers_never_gets_stuck() {
             let id = h.subscriber("ada").await;
             let buyer = buyer_of(h, &id);
             h.engine.put_customer(&customer("eve"), CustomerPatch::default()).await.unwrap();
-            for (to, from) in [("eve", "ada"), ("ada", "eve"), ("eve", "ada")] {
+            h.engine.link_customer(&customer("eve"), &buyer, &operator()).await.unwrap();
+            assert!(!h.allowed("ada", "article:full").await, "at once");
+            h.settle().await;
+            // The metadata at the provider still names ada: a contradiction, and nobody gains by it.
+            assert!(standing_alerts(h).await.contains(&"customer_contradiction".to_owned()));
+            assert!(!h.allowed("ada", "article:full").await);
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), "metadata[quittance_customer]=eve");
+            h.settle().await;
+            assert!(h.allowed("eve", "article:full").await && standing_alerts(h).await.is_empty());
+            for (to, from) in [("ada", "eve"), ("eve", "ada"), ("ada", "eve")] {
                 let path = format!("/v1/subscriptions/{id}");
                 h.provider("POST", &path, &format!("metadata[quittance_customer]={to}"));
                 h.engine.link_customer(&customer(to), &buyer, &operator()).await.unwrap();
@@ -311,6 +325,13 @@ async fn a13_a_rotated_price_keeps_the_plan_and_raises_an_alert() {
             h.settle().await;
             assert_eq!(h.engine.check("ada", "team:seats").await.unwrap().plan.as_deref(), Some("studio"));
             assert!(standing_alerts(h).await.is_empty(), "the alert ends with its cause");
+            // Somebody who begins with an unknown price has no plan to keep.
+            let buyer = foreign_buyer(h, "metadata[quittance_customer]=eve");
+            foreign_subscription(h, &buyer, &odd, "");
+            h.settle().await;
+            assert!(!h.allowed("eve", "article:full").await);
+            assert!(h.allowed("eve", "article:preview").await, "the free plan stays the free plan");
+            assert!(standing_alerts(h).await.contains(&"unknown_price".to_owned()));
         })
     })
     .await;
@@ -386,7 +407,7 @@ async fn a15_every_line_counts_whatever_the_order() {
 
 /// A16: a subscription from the dashboard names nobody, but its customer is known to us.
 #[tokio::test]
-async fn a16_a_subscription_without_metadata_is_found_by_its_customer() {
+async fn a16_b12_b14_a_subscription_without_metadata_is_found_by_its_customer_or_waits_for_a_link() {
     on_each(|h| {
         Box::pin(async move {
             h.open(&pro("ada")).await;
@@ -400,6 +421,28 @@ async fn a16_a_subscription_without_metadata_is_found_by_its_customer() {
             assert_eq!((row.facts.named_customer, row.customer), (None, Some(customer("ada"))));
             assert!(h.allowed("ada", "article:full").await);
             assert!(nothing_parked(h).await && standing_alerts(h).await.is_empty());
+            // One whose customer nobody knows waits for a link.
+            let buyer = foreign_buyer(h, "email=someone@example.com");
+            foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), "");
+            h.settle().await;
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
+            assert!(
+                alerts.iter().any(|a| a.kind == "unlinked_customer" && a.mend.contains(&buyer)),
+                "{alerts:?}"
+            );
+            assert!(nothing_parked(h).await, "no poison event");
+            h.engine.put_customer(&customer("eve"), CustomerPatch::default()).await.unwrap();
+            h.engine.link_customer(&customer("eve"), &buyer, &operator()).await.unwrap();
+            h.settle().await;
+            assert!(h.allowed("eve", "article:full").await);
+            assert!(
+                h.engine
+                    .timeline("eve", i64::MAX, 50)
+                    .await
+                    .unwrap()
+                    .iter()
+                    .any(|l| l.kind == "subscription.created")
+            );
         })
     })
     .await;
@@ -413,6 +456,16 @@ async fn a17_metadata_that_contradicts_the_customer_gives_nobody_anything() {
             let ada = h.subscriber("ada").await;
             let buyer = buyer_of(h, &ada);
             h.engine.put_customer(&customer("eve"), CustomerPatch::default()).await.unwrap();
+            // What is paid for already is edited, and edited back.
+            let path = format!("/v1/subscriptions/{ada}");
+            h.provider("POST", &path, "metadata[quittance_customer]=eve");
+            h.settle().await;
+            assert!(!h.allowed("eve", "article:full").await);
+            assert!(h.allowed("ada", "article:full").await, "granted before the contradiction");
+            assert!(standing_alerts(h).await.contains(&"customer_contradiction".to_owned()));
+            h.provider("POST", &path, "metadata[quittance_customer]=ada");
+            h.settle().await;
+            assert!(standing_alerts(h).await.is_empty());
             give_card(h, &buyer, "pm_card_visa");
             let price = price_id(h, "studio_month_jpy");
             foreign_subscription(h, &buyer, &price, "&metadata[quittance_customer]=eve");
@@ -427,6 +480,26 @@ async fn a17_metadata_that_contradicts_the_customer_gives_nobody_anything() {
             foreign_subscription(h, &other, &price, "&metadata[userId]=eve");
             h.settle().await;
             assert!(!h.allowed("eve", "team:seats").await);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a9_access_ends_when_the_provider_can_no_longer_be_asked() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            h.drop_webhooks();
+            h.trouble("/v1/", Trouble::Status(500), 100_000);
+            h.sandbox.advance_time(30 * DAY);
+            h.settle().await;
+            assert!(
+                h.allowed("ada", "article:full").await,
+                "within the slack after a renewal nobody confirmed"
+            );
+            h.sandbox.advance_time(2 * DAY);
+            assert!(!h.allowed("ada", "article:full").await);
         })
     })
     .await;

@@ -42,7 +42,7 @@ async fn a20_one_customer_reaches_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn a21_refunds_end_access_only_when_all_the_money_is_back() {
+async fn a21_e11_refunds_end_access_only_when_all_the_money_is_back() {
     on_each(|h| {
         Box::pin(async move {
             let (_, payment) = bought_with(h, "ada", "pm_card_visa").await;
@@ -51,6 +51,7 @@ async fn a21_refunds_end_access_only_when_all_the_money_is_back() {
                 h.settle().await;
                 assert_eq!(h.allowed("ada", "article:full").await, allowed, "{amount}");
             }
+            assert_ne!(lines_of(h, "ada", "payment.money_changed").await, 0);
             // The next period is paid for anew.
             h.live(30).await;
             assert!(h.allowed("ada", "article:full").await);
@@ -80,7 +81,7 @@ async fn a21_refunds_end_access_only_when_all_the_money_is_back() {
 }
 
 #[tokio::test]
-async fn a21_disputes_suspend_until_they_are_won() {
+async fn a21_e11_disputes_suspend_until_they_are_won() {
     on_each_bent(|h, bent| {
         Box::pin(async move {
             // The provider goes on calling a charge disputed after the dispute was won; the sandbox does not.
@@ -97,6 +98,7 @@ async fn a21_disputes_suspend_until_they_are_won() {
                 let (_, payment) = bought_with(h, id, "pm_card_createDispute").await;
                 assert!(!h.allowed(id, "article:full").await, "opened");
                 let found = h.provider("GET", "/v1/disputes", &format!("payment_intent={payment}"));
+                assert_eq!(found["data"].as_array().unwrap().len(), 1);
                 let dispute = text(&found["data"][0]["id"]);
                 let form = format!("evidence[uncategorized_text]={evidence}&submit=true");
                 h.provider("POST", &format!("/v1/disputes/{dispute}"), &form);

@@ -314,3 +314,24 @@ async fn a23_a_read_that_is_refused_for_good_is_not_tried_for_ever() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a23_an_emptied_provider_ends_access_and_is_no_endless_error() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            // All test data is deleted at the provider; a signed event about the old customer still comes.
+            let customer_id = h.sandbox.ledger().customers[0].customer.clone();
+            h.sandbox.reset();
+            let object = json!({ "object": "customer", "id": customer_id });
+            hand_raw(h, &event("evt_late", "customer.updated", &object)).await.unwrap();
+            h.pass_ms(1_000);
+            h.engine.drain().await.unwrap();
+            assert!(nothing_parked(h).await);
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
+            assert!(alerts.iter().any(|a| a.kind == "subscription_missing"), "{alerts:?}");
+            assert!(!h.allowed("ada", "article:full").await);
+        })
+    })
+    .await;
+}

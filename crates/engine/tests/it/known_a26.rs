@@ -24,6 +24,11 @@ async fn a26_another_mode_account_or_secret_changes_nothing() {
             let body = event("evt_live", "customer.updated", &json!({ "object": "customer", "id": buyer }));
             let live = body.replace(r#""livemode":false"#, r#""livemode":true"#);
             assert_eq!(hand_raw(h, &live).await.unwrap_err().code, ProblemCode::WrongMode);
+            assert_eq!(
+                h.engine.event("evt_live").await.unwrap_err().code,
+                ProblemCode::NotFound,
+                "not stored"
+            );
             // Another account's event about an object of the same name is stored, and is not about ours.
             let foreign = body.replace(r#""livemode""#, r#""account":"acct_other","livemode""#);
             assert_eq!(hand_raw(h, &foreign.replace("evt_live", "evt_other")).await, Ok(Accepted::New));
@@ -50,6 +55,16 @@ async fn a26_another_mode_account_or_secret_changes_nothing() {
                     );
                 }
             }
+            // While it is rolled the provider signs with both; either is enough.
+            let body = event("evt_both", "x", &json!({}));
+            let signed = |secret: &str| {
+                quittance_sandbox::signature_header(secret, h.engine.now().seconds(), body.as_bytes())
+            };
+            let both = format!("{},{}", signed("whsec_other"), signed(SECRET).split_once(',').unwrap().1);
+            h.engine.accept_stripe(Some(both.as_bytes()), body.as_bytes()).await.unwrap();
+            let forged =
+                h.engine.accept_stripe(Some(signed("whsec_other").as_bytes()), body.as_bytes()).await;
+            assert_eq!(forged.unwrap_err().code, ProblemCode::InvalidSignature);
             // The key of another account: every object would look deleted. Nothing is written.
             let (engine, bent) = bent_engine(h, Settings::default(), catalog()).await;
             bent.bend(|target, body| {

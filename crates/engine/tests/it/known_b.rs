@@ -216,6 +216,11 @@ async fn b8_a_late_completion_resurrects_nothing() {
             h.sandbox.advance_time(DAY);
             assert_eq!(h.hand_in(&resigned(h, completed.clone())).await, Ok(Accepted::New));
             h.settle().await;
+            // And once more, threefold, and by an operator's hand.
+            h.sandbox.deliver_event(&completed.event_id, 3, true).unwrap();
+            h.settle().await;
+            h.engine.replay(&completed.event_id, 0).await.unwrap();
+            h.settle().await;
             assert!(!h.allowed("ada", "article:full").await);
             assert_eq!(lines_of(h, "ada", "access.changed").await, 2, "granted, revoked, and no more");
         })

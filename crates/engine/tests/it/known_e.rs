@@ -179,7 +179,8 @@ async fn e8_the_guard_holds_when_the_provider_is_down() {
             yearly.interval = Some("year".into());
             h.trouble("/v1/", Trouble::Status(503), 1_000);
             let refused = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
-            assert_eq!(refused.code, ProblemCode::AlreadySubscribed);
+            assert_eq!(refused.code, ProblemCode::AlreadySubscribed, "the guard needs nobody else");
+            assert!(h.allowed("ada", "article:full").await, "and access needs nobody else");
             // The first session may be paid any moment: the second is not opened before the first is closed.
             let refused = h.engine.open_checkout(&yearly).await.unwrap_err();
             assert!(refused.retry_after_s.is_some(), "{refused:?}");
@@ -234,6 +235,36 @@ async fn e10_paid_is_allowed_at_once_however_often_it_was_denied() {
             let back = h.engine.checkout_returned(&session, 0).await.unwrap();
             assert_eq!(back.state, CheckoutState::Complete);
             assert!(h.allowed("eve", "article:full").await, "complete is never shown before it is allowed");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn e5_c3_a_refused_key_parks_soon_and_a_person_frees_it() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            h.trouble("GET /v1/subscriptions", Trouble::Status(401), 50);
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), "cancel_at_period_end=true");
+            for _ in 0..6 {
+                h.settle().await;
+                h.pass_ms(3_600_000);
+            }
+            let parked = h.engine.parked(10).await.unwrap().aggregates;
+            assert_eq!(parked.len(), 1);
+            assert!(
+                parked[0].last_error.as_deref().unwrap().contains("provider_authentication"),
+                "{parked:?}"
+            );
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
+            let alert = alerts.iter().find(|a| a.kind == "parked").unwrap();
+            assert!(alert.mend.contains("quittance parked retry"), "{alert:?}");
+            h.transport.mend();
+            h.engine.retry_parked(&parked[0].key).await.unwrap();
+            h.settle().await;
+            assert!(h.engine.subscription(&id).await.unwrap().subscription.facts.cancel_at_period_end);
+            assert!(h.engine.alerts(false, i64::MAX, 10).await.unwrap().iter().all(|a| a.kind != "parked"));
         })
     })
     .await;
