@@ -148,7 +148,9 @@ static OF_CUSTOMER: &Sql = crate::sql!(
 static NEXT_DUE: &Sql = crate::sql!(
     "commands.next_due",
     "SELECT MIN(CASE WHEN lease_until IS NOT NULL AND lease_until > next_attempt_at THEN lease_until ELSE next_attempt_at END) AS due
-     FROM commands WHERE state = 'pending' AND parked_at IS NULL"
+     FROM commands WHERE state = 'pending' AND parked_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM commands AS older
+         WHERE older.object = commands.object AND older.state = 'pending' AND older.created_at < commands.created_at)"
 );
 
 /// When the next command may be carried out, if one is waiting.
