@@ -19,10 +19,8 @@ use serde_json::Value;
 use crate::engine::Engine;
 use crate::problem::{Money, Problem, ProblemCode};
 use crate::telemetry;
-use request::Request;
+use request::{Request, Which, asked_id};
 
-/// How long one try may take before another worker may take over, in milliseconds.
-const LEASE_MS: i64 = 90_000;
 /// How long a caller waits for a command, in milliseconds.
 pub(crate) const PATIENCE_MS: i64 = 20_000;
 /// Pause between looks at a command that somebody else works on, in milliseconds.
@@ -71,7 +69,19 @@ impl Engine {
         aggregate: Option<&str>,
         customer: Option<&CustomerId>,
     ) -> Result<CommandId, Problem> {
+        self.want_asked(request, aggregate, customer, None).await
+    }
+
+    /// As [`Engine::want`]; with the seed of a caller's idempotency key, the command is bound to that key instead.
+    pub(crate) async fn want_asked(
+        &self,
+        request: &Request,
+        aggregate: Option<&str>,
+        customer: Option<&CustomerId>,
+        asked: Option<&str>,
+    ) -> Result<CommandId, Problem> {
         let (request, instance, now) = (request.clone(), self.instance().to_owned(), self.now());
+        let asked = asked.map(str::to_owned);
         let (aggregate, customer) = (aggregate.map(str::to_owned), customer.cloned());
         let id = self
             .db()
@@ -79,14 +89,29 @@ impl Engine {
                 if let Some(customer) = &customer {
                     quittance_store::customers::lock(tx, customer)?;
                 }
-                let turn = commands::finished(tx, &request.object())?;
+                let which = match &asked {
+                    Some(seed) => Which::Asked(seed),
+                    None => Which::Turn(commands::finished(tx, &request.object())?),
+                };
                 let command: NewCommand =
-                    request.command(&instance, aggregate.as_deref(), customer.as_ref(), turn)?;
+                    request.command(&instance, aggregate.as_deref(), customer.as_ref(), which)?;
                 commands::insert(tx, &command, now)?;
                 Ok(command.id())
             })
             .await?;
         Ok(id)
+    }
+
+    /// The command that was written down when a caller asked for this under its idempotency key before.
+    pub(crate) async fn asked_before(
+        &self,
+        kind: &str,
+        asked: Option<&str>,
+    ) -> Result<Option<CommandId>, Problem> {
+        let Some(seed) = asked else { return Ok(None) };
+        let id = asked_id(self.instance(), kind, seed);
+        let row = self.db().read("commands.asked", move |tx| commands::get(tx, &id)).await?;
+        Ok(row.map(|row| row.id))
     }
 
     /// Carries a command out, or waits for whoever does, and returns the provider's answer.
@@ -139,13 +164,12 @@ impl Engine {
     async fn try_once(&self, id: &CommandId) -> Result<Try, Problem> {
         let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
         let (command, lease) = (id.clone(), token.clone());
+        let until = now.plus_ms(self.settings().retry.lease_ms);
         let claimed = self
             .db()
-            .write("commands.claim", move |tx| {
-                match commands::claim(tx, &command, &lease, now, now.plus_ms(LEASE_MS))? {
-                    Some(row) => Ok((Some(row), None)),
-                    None => Ok((None, commands::get(tx, &command)?)),
-                }
+            .write("commands.claim", move |tx| match commands::claim(tx, &command, &lease, now, until)? {
+                Some(row) => Ok((Some(row), None)),
+                None => Ok((None, commands::get(tx, &command)?)),
             })
             .await?;
         let row = match claimed {
