@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask test` and `cargo xtask bench`.
+//! The project's own tasks: `cargo xtask test`, `cargo xtask bench` and `cargo xtask crash`.
 //!
 //! Each needs nothing prepared: what it needs it starts in a temporary directory and takes away again, also after a
 //! failure or Ctrl-C. It knows the product only from outside, by its command line and its HTTP contract, and depends on
@@ -6,6 +6,7 @@
 
 mod bench;
 mod browser;
+mod crash;
 mod stages;
 mod suite;
 
@@ -30,6 +31,9 @@ enum Task {
     Postgres(suite::PostgresArguments),
     /// Measure the product beside a bare handler and print the figures with the aims; minutes, on a quiet machine.
     Bench(bench::BenchArguments),
+    /// Kill the product under load, again and again, and see that nothing is lost and nothing happens twice.
+    #[command(disable_help_flag = true)]
+    Crash(crash::CrashArguments),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => suite::run(&arguments),
         Task::Postgres(arguments) => suite::beside_postgres(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Crash(arguments) => crash::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then the browser.
+//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then a few crashes and the
+//! browser.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::browser;
+use crate::crash;
 use crate::stages::Stages;
 use xtask::cluster::{Cluster, Durability};
 use xtask::interrupt;
@@ -15,6 +17,7 @@ use xtask::programs::{find, works};
 use xtask::workspace::{cargo, root};
 
 const BROWSER: &str = "browser";
+const CRASH: &str = "crash";
 
 /// What to run.
 #[derive(Args)]
@@ -22,7 +25,7 @@ pub struct TestArguments {
     /// SQLite only: no PostgreSQL, no documentation tests, no browser.
     #[arg(long)]
     fast: bool,
-    /// Only tests whose name contains this; `browser` is the walk in the browser.
+    /// Only tests whose name contains this; `browser` is the walk in the browser, `crash` the short crash run.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -51,8 +54,13 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
     let only = arguments.only.as_deref();
     if only == Some(BROWSER) {
         stages.run("browser", || browser::run_walk(browser::Build::Alone))?;
+    } else if only == Some(CRASH) {
+        stages.run("crash", || crash::short(!arguments.fast))?;
     } else {
         rust(arguments, &mut stages)?;
+        if only.is_none() {
+            stages.run("crash", || crash::short(!arguments.fast))?;
+        }
         if !arguments.fast && only.is_none() {
             stages.run("browser", || browser::run_walk(browser::Build::AsTested))?;
         }
