@@ -285,31 +285,52 @@ impl Buyer {
         let plan = self.chance.pick(&["pro", "studio"]).map(|p| (*p).to_owned());
         let quantity = self.chance.per_mille(300).then(|| self.chance.between(1, 4));
         let change = Change { plan, quantity, ..Change::default() };
-        let told = format!("{change:?}");
-        let name = id.clone();
-        let done = self.sim.call(self.chance.next(), move |engine| async move {
-            engine.change_subscription(&name, &change).await.map(drop)
-        });
-        self.report(&format!("changes {id} to {told}"), done.await);
+        self.ask(format!("changes {id} to {change:?}"), move |engine, asked| {
+            let (id, change) = (id.clone(), change.clone());
+            async move { engine.change_subscription(&id, &change, asked.as_deref()).await.map(drop) }
+        })
+        .await;
     }
 
     async fn cancel(&mut self) {
         let Some(id) = self.mirrored().await else { return };
         let at = if self.chance.per_mille(700) { CancelAt::PeriodEnd } else { CancelAt::Now };
-        let name = id.clone();
-        let done = self.sim.call(self.chance.next(), move |engine| async move {
-            engine.cancel_subscription(&name, at).await.map(drop)
-        });
-        self.report(&format!("cancels {id} ({at:?})"), done.await);
+        self.ask(format!("cancels {id} ({at:?})"), move |engine, asked| {
+            let id = id.clone();
+            async move { engine.cancel_subscription(&id, at, asked.as_deref()).await.map(drop) }
+        })
+        .await;
     }
 
     async fn resume(&mut self) {
         let Some(id) = self.mirrored().await else { return };
-        let name = id.clone();
-        let done = self.sim.call(self.chance.next(), move |engine| async move {
-            engine.resume_subscription(&name).await.map(drop)
-        });
-        self.report(&format!("resumes {id}"), done.await);
+        self.ask(format!("resumes {id}"), move |engine, asked| {
+            let id = id.clone();
+            async move { engine.resume_subscription(&id, asked.as_deref()).await.map(drop) }
+        })
+        .await;
+    }
+
+    /// Asks for a change as an app does: mostly under a key, and again with it when the answer is lost.
+    async fn ask<F, Fut>(&mut self, what: String, work: F)
+    where
+        F: Fn(Engine, Option<String>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Problem>> + Send + 'static,
+    {
+        self.orders += 1;
+        let key = format!("{} {}", self.id, self.orders);
+        let asked = self.chance.per_mille(700).then(|| digest::short_hex(&["simulated app", &key]));
+        for _ in 0..3 {
+            let (asked, work, draw) = (asked.clone(), work.clone(), self.chance.next());
+            let done = self.sim.call(draw, move |engine| work(engine, asked)).await;
+            let again = done.is_none();
+            self.report(&what, done);
+            if !again {
+                return;
+            }
+            let wait = self.chance.between(SECOND_MS, 2 * MINUTE_MS);
+            self.sim.sleep(wait).await;
+        }
     }
 
     async fn tell_address(&mut self) {

@@ -27,12 +27,24 @@ pub enum Durability {
     None,
 }
 
+/// How a server ends that is to be started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It rolls back what is open, hangs up on everybody and writes everything down.
+    Fast,
+    /// It drops everything; the next start recovers from the log, as after a crash.
+    Immediate,
+}
+
 /// A running server; dropped, it stops and its files go.
 pub struct Cluster {
     // Before the directory: fields drop in this order, and the server must end before its files go.
     server: Group,
     port: u16,
-    _directory: TempDir,
+    binaries: PathBuf,
+    account: Account,
+    durability: Durability,
+    directory: TempDir,
 }
 
 impl Cluster {
@@ -63,13 +75,26 @@ impl Cluster {
             let port = free_port()?;
             match boot(&binaries, &account, directory.path(), port, durability) {
                 Ok(server) => {
-                    return Ok(Self { server, port, _directory: directory });
+                    return Ok(Self { server, port, binaries, account, durability, directory });
                 }
                 Err(error) => last = Some(error),
             }
             interrupt::check()?;
         }
         Err(last.unwrap_or_else(|| anyhow::anyhow!("PostgreSQL did not start")))
+    }
+
+    /// Ends the server and starts it again at the same address, with the same data.
+    ///
+    /// With [`Durability::None`], [`Shutdown::Immediate`] loses commits.
+    pub fn restart(&mut self, how: Shutdown) -> Result<()> {
+        let signal = match how {
+            Shutdown::Fast => "INT",
+            Shutdown::Immediate => "QUIT",
+        };
+        self.server.stop(signal, Duration::from_secs(30));
+        self.server = boot(&self.binaries, &self.account, self.directory.path(), self.port, self.durability)?;
+        Ok(())
     }
 
     /// Where to connect, as a superuser without a password.

@@ -125,6 +125,19 @@ impl Group {
         }
     }
 
+    /// Ends the child at once and without a warning, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // One that has ended already is what was wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.forget();
+    }
+
+    /// Whether the child has ended, and well.
+    pub fn succeeded(&mut self) -> bool {
+        self.child.try_wait().ok().flatten().is_some_and(|status| status.success())
+    }
+
     fn forget(&mut self) {
         self.ended = true;
         let id = self.child.id();

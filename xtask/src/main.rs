@@ -1,4 +1,4 @@
-//! The project's own tasks: `cargo xtask test` and `cargo xtask bench`.
+//! The project's own tasks: `cargo xtask test`, `bench`, `crash` and `prove`.
 //!
 //! Each needs nothing prepared: what it needs it starts in a temporary directory and takes away again, also after a
 //! failure or Ctrl-C. It knows the product only from outside, by its command line and its HTTP contract, and depends on
@@ -6,7 +6,9 @@
 
 mod bench;
 mod browser;
+mod crash;
 mod openapi;
+mod simulator;
 mod stages;
 mod suite;
 
@@ -31,6 +33,11 @@ enum Task {
     Postgres(suite::PostgresArguments),
     /// Measure the product beside a bare handler and print the figures with the aims; minutes, on a quiet machine.
     Bench(bench::BenchArguments),
+    /// Play very many simulated worlds and write their figures into docs/proof.md; hours.
+    Prove(simulator::ProveArguments),
+    /// Kill the product under load, again and again, and see that nothing is lost and nothing happens twice.
+    #[command(disable_help_flag = true)]
+    Crash(crash::CrashArguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +46,8 @@ fn main() -> ExitCode {
         Task::Test(arguments) => suite::run(&arguments),
         Task::Postgres(arguments) => suite::beside_postgres(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Prove(arguments) => simulator::prove(&arguments),
+        Task::Crash(arguments) => crash::run(&arguments),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

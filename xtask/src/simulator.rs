@@ -56,7 +56,8 @@ pub fn prove(arguments: &ProveArguments) -> Result<()> {
     command.args(["simulate", "--json", "--seeds", &seeds, "--first", &first]);
     let watch = Stopwatch::start();
     let printed = interrupt::output(&mut command)?;
-    let report: Value = serde_json::from_str(printed.trim()).context("`quittance simulate` printed no JSON")?;
+    let report: Value =
+        serde_json::from_str(printed.trim()).context("`quittance simulate` printed no JSON")?;
     let section = section(&report, arguments, watch.elapsed().as_secs());
     if arguments.print {
         println!("{section}");

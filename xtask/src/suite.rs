@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then the OpenAPI document and the browser.
+//! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then simulated worlds, a few crashes, the
+//! OpenAPI document and the browser.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,15 +9,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::browser;
+use crate::crash;
 use crate::openapi;
+use crate::simulator;
 use crate::stages::Stages;
 use xtask::cluster::{Cluster, Durability};
 use xtask::interrupt;
 use xtask::programs::{find, works};
 use xtask::workspace::{cargo, root};
-
-const BROWSER: &str = "browser";
-const OPENAPI: &str = "openapi";
 
 /// What to run.
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct TestArguments {
     /// SQLite only: no PostgreSQL, no documentation tests, no walk over the OpenAPI document, no browser.
     #[arg(long)]
     fast: bool,
-    /// Only tests whose name contains this; `openapi` is the walk over the document, `browser` the one in the browser.
+    /// Only tests whose name contains this; `simulator`, `mutants`, `crash`, `openapi` and `browser` are stages of their own.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -50,16 +50,23 @@ pub fn beside_postgres(arguments: &PostgresArguments) -> Result<()> {
 /// Runs the tests; an error names the stage that failed.
 pub fn run(arguments: &TestArguments) -> Result<()> {
     let mut stages = Stages::default();
-    let only = arguments.only.as_deref();
-    if only == Some(BROWSER) {
-        stages.run("browser", || browser::run_walk(browser::Build::Alone))?;
-    } else if only == Some(OPENAPI) {
-        stages.run("openapi", || openapi::run_walk(browser::Build::Alone))?;
-    } else {
-        rust(arguments, &mut stages)?;
-        if !arguments.fast && only.is_none() {
-            stages.run("openapi", || openapi::run_walk(browser::Build::AsTested))?;
-            stages.run("browser", || browser::run_walk(browser::Build::AsTested))?;
+    let whole = !arguments.fast;
+    match arguments.only.as_deref() {
+        Some("simulator") => stages.run("simulator", simulator::seeds)?,
+        Some("mutants") => stages.run("mutants", simulator::mutants)?,
+        Some("crash") => stages.run("crash", || crash::short(whole))?,
+        Some("openapi") => stages.run("openapi", || openapi::run_walk(browser::Build::Alone))?,
+        Some("browser") => stages.run("browser", || browser::run_walk(browser::Build::Alone))?,
+        Some(_) => rust(arguments, &mut stages)?,
+        None => {
+            rust(arguments, &mut stages)?;
+            stages.run("simulator", simulator::seeds)?;
+            stages.run("crash", || crash::short(whole))?;
+            if whole {
+                stages.run("mutants", simulator::mutants)?;
+                stages.run("openapi", || openapi::run_walk(browser::Build::AsTested))?;
+                stages.run("browser", || browser::run_walk(browser::Build::AsTested))?;
+            }
         }
     }
     eprintln!("\nAll stages passed: {}", stages.summary());

@@ -9,7 +9,7 @@ use quittance_store::mirror::{self, SubscriptionRow};
 use serde_json::json;
 
 use crate::api_keys::Caller;
-use crate::commands::request::Request;
+use crate::commands::request::{Request, Which};
 use crate::commands::{Place, place};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
@@ -130,7 +130,7 @@ impl Engine {
                     Place::Joins(command) => return Ok(Some(command)),
                     Place::Turn(turn) => turn,
                 };
-                let command = request.command(&instance, None, Some(&id), turn)?;
+                let command = request.command(&instance, None, Some(&id), Which::Turn(turn))?;
                 commands::insert(tx, &command, now)?;
                 Ok(Some(command.id()))
             })

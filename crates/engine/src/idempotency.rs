@@ -1,7 +1,8 @@
 //! Inbound idempotency: the same `Idempotency-Key` gets the same answer, and one effect (engine.md section 5).
 //!
-//! A call that needs the provider writes a command whose own key follows from what is wanted, so a
-//! crash between effect and answer ends, on repetition, with the same effect found done.
+//! A call that needs the provider writes a command whose own key follows from what is wanted (what a checkout
+//! opens) or from the caller's key (what changes a subscription, and can be changed back), so a crash between
+//! effect and answer ends, on repetition, with the same effect found done.
 
 use quittance_domain::digest::short_hex;
 use quittance_store::api_requests::{self, Begun};
@@ -11,8 +12,6 @@ use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::world::Point;
 
-/// How long a request may take before another one with the same key may take over, in milliseconds.
-const LEASE_MS: i64 = 60_000;
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
 
@@ -55,10 +54,11 @@ impl Engine {
         let fingerprint = short_hex(&[method, path, &body_hash]);
         let keyed = Keyed { caller: caller.key.to_string(), key: key.to_owned() };
         let (row, now) = (keyed.clone(), self.now());
+        let until = now.plus_ms(self.settings().retry.lease_ms);
         let begun = self
             .db()
             .write("idempotency.begin", move |tx| {
-                api_requests::begin(tx, &row.caller, &row.key, &fingerprint, now, now.plus_ms(LEASE_MS))
+                api_requests::begin(tx, &row.caller, &row.key, &fingerprint, now, until)
             })
             .await?;
         self.world().point(Point::RequestBegun).await;

@@ -3,7 +3,7 @@
 
 use quittance_domain::catalog::Interval;
 use quittance_domain::subscription::ItemFacts;
-use quittance_domain::{Currency, Money, Timestamp};
+use quittance_domain::{CommandId, Currency, Money, Timestamp};
 use quittance_store::mirror::{self, SubscriptionRow};
 use quittance_stripe::calls;
 use quittance_stripe::calls::invoices::PreviewChange;
@@ -133,11 +133,20 @@ impl Engine {
         Ok(Preview { due: Money::new(preview.amount_due, currency), proration_date: at, lines })
     }
 
-    /// Changes plan, interval or quantity. A change whose payment fails changes nothing.
+    /// Changes plan, interval or quantity. A change whose payment fails changes nothing. `asked` is the seed of the
+    /// caller's idempotency key.
     ///
     /// # Errors
     /// `wrong_state`, `unknown_price`, `payment_declined`, and what the provider says.
-    pub async fn change_subscription(&self, id: &str, change: &Change) -> Result<SubscriptionRow, Problem> {
+    pub async fn change_subscription(
+        &self,
+        id: &str,
+        change: &Change,
+        asked: Option<&str>,
+    ) -> Result<SubscriptionRow, Problem> {
+        if let Some(command) = self.asked_before("subscription.change", asked).await? {
+            return self.carry_out(&self.subscription(id).await?, &command).await;
+        }
         let wanted = self.resolve(id, change).await?;
         if wanted.item.price == wanted.price && wanted.item.quantity == wanted.quantity {
             return Ok(wanted.row);
@@ -150,46 +159,63 @@ impl Engine {
             proration: wanted.proration,
             proration_date_s: change.proration_date.map(Timestamp::seconds),
         };
-        self.command_and_sync(&wanted.row, &request).await
+        self.command_and_sync(&wanted.row, &request, asked).await
     }
 
-    /// Ends a subscription, with its period or at once.
+    /// Ends a subscription, with its period or at once. `asked` is the seed of the caller's idempotency key.
     ///
     /// # Errors
     /// `not_found`, and what the provider says. One that is over already is answered as it is.
-    pub async fn cancel_subscription(&self, id: &str, at: CancelAt) -> Result<SubscriptionRow, Problem> {
+    pub async fn cancel_subscription(
+        &self,
+        id: &str,
+        at: CancelAt,
+        asked: Option<&str>,
+    ) -> Result<SubscriptionRow, Problem> {
         let row = self.subscription(id).await?;
+        if let Some(command) = self.asked_before("subscription.cancel", asked).await? {
+            return self.carry_out(&row, &command).await;
+        }
         // Only what is final can be answered from the mirror: an end that it shows may have been taken back, by a
         // command that is still under way or at the provider itself, and then the renewal would be charged.
         if row.subscription.facts.status.is_final() {
             return Ok(row);
         }
         let request = Request::CancelSubscription { subscription: id.to_owned(), at };
-        self.command_and_sync(&row, &request).await
+        self.command_and_sync(&row, &request, asked).await
     }
 
-    /// Takes back the end of a subscription that still runs.
+    /// Takes back the end of a subscription that still runs. `asked` is the seed of the caller's idempotency key.
     ///
     /// # Errors
     /// `wrong_state` when it is over.
-    pub async fn resume_subscription(&self, id: &str) -> Result<SubscriptionRow, Problem> {
+    pub async fn resume_subscription(
+        &self,
+        id: &str,
+        asked: Option<&str>,
+    ) -> Result<SubscriptionRow, Problem> {
         let row = self.subscription(id).await?;
+        if let Some(command) = self.asked_before("subscription.resume", asked).await? {
+            return self.carry_out(&row, &command).await;
+        }
         if row.subscription.facts.status.is_final() {
             return Err(wrong_state(&row, "is over; open a new checkout instead"));
         }
         let request = Request::ResumeSubscription { subscription: id.to_owned() };
-        self.command_and_sync(&row, &request).await
+        self.command_and_sync(&row, &request, asked).await
     }
 
     async fn command_and_sync(
         &self,
         row: &SubscriptionRow,
         request: &Request,
+        asked: Option<&str>,
     ) -> Result<SubscriptionRow, Problem> {
         let customer = row.subscription.customer.as_ref();
-        let mut tries = 0;
+        let (mut tries, mut asked) = (0, asked);
         loop {
-            let command = self.want(request, Some(&row.aggregate), customer).await?;
+            // Only the first try is the caller's own; what it asks once more is another command.
+            let command = self.want_asked(request, Some(&row.aggregate), customer, asked.take()).await?;
             self.perform(&command).await?;
             // The caller sees its own change: wait for the sync that the command has marked.
             let clean = self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
@@ -200,6 +226,18 @@ impl Engine {
                 return Ok(after);
             }
         }
+    }
+
+    /// A request that comes again is not decided again: what happened since is no reason to do it twice.
+    async fn carry_out(
+        &self,
+        row: &SubscriptionRow,
+        command: &CommandId,
+    ) -> Result<SubscriptionRow, Problem> {
+        self.perform(command).await?;
+        // The caller sees its own change: wait for the sync that the command has marked.
+        self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
+        self.subscription(&row.subscription.facts.id).await
     }
 }
 

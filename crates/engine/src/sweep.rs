@@ -27,7 +27,6 @@ use crate::world::Point;
 use crate::{inbox as inbox_of_engine, telemetry};
 
 const KIND: &str = "provider";
-const LEASE_MS: i64 = 2 * MINUTE_MS;
 /// Events are looked for this far before the last run began: clocks differ, and lists lag.
 const OVERLAP_MS: i64 = 10 * MINUTE_MS;
 /// The provider keeps events for 30 days.
@@ -64,6 +63,15 @@ struct Cursor {
     seen: bool,
 }
 
+/// A run under way.
+struct Run {
+    lease: SweepLease,
+    /// It changes nothing: not even where an interrupted run goes on, nor when the next one is due.
+    dry: bool,
+    /// The row as it was found.
+    found: SweepRow,
+}
+
 impl Engine {
     /// Runs the sweep if it is due (or `by_hand`) and no other node runs it; `None` when it is not.
     /// With `dry_run` it only counts.
@@ -77,20 +85,19 @@ impl Engine {
             token: LeaseToken::from_random(self.world().random()),
         };
         let (claim, now) = (lease.clone(), self.now());
-        let claimed = self
-            .db()
-            .write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, now.plus_ms(LEASE_MS), by_hand))
-            .await?;
-        let Some(row) = claimed else { return Ok(None) };
+        let until = now.plus_ms(self.settings().retry.lease_ms);
+        let claimed =
+            self.db().write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, until, by_hand)).await?;
+        let Some(found) = claimed else { return Ok(None) };
         self.world().point(Point::SweepClaimed).await;
-        match self.run_sweep(&lease, &row, dry_run).await {
-            Ok(report) => Ok(Some(report)),
-            Err(problem) => {
-                let (held, next) = (lease.clone(), self.now().plus_ms(MINUTE_MS));
-                self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
-                Err(problem)
-            }
+        let run = Run { lease, dry: dry_run, found };
+        let outcome = self.run_sweep(&run).await;
+        if run.dry || outcome.is_err() {
+            let next = if run.dry { run.found.next_at } else { self.now().plus_ms(MINUTE_MS) };
+            let held = run.lease.clone();
+            self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
         }
+        outcome.map(Some)
     }
 
     /// When the next run is due; `None` while the database does not say.
@@ -100,28 +107,25 @@ impl Engine {
         Some(row.map_or(now, |row| row.next_at))
     }
 
-    async fn run_sweep(
-        &self,
-        lease: &SweepLease,
-        row: &SweepRow,
-        dry_run: bool,
-    ) -> Result<SweepReport, Problem> {
-        let began = row.started_at.unwrap_or_else(|| self.now());
-        let mut cursor: Cursor =
-            row.cursor.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    async fn run_sweep(&self, run: &Run) -> Result<SweepReport, Problem> {
+        let row = &run.found;
+        let resumed = row.cursor.as_deref().filter(|_| !run.dry);
+        let began = row.started_at.filter(|_| resumed.is_some()).unwrap_or_else(|| self.now());
+        let mut cursor: Cursor = resumed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         if !cursor.seen {
-            self.sweep_subscriptions(lease, &mut cursor, dry_run).await?;
+            self.sweep_subscriptions(run, &mut cursor).await?;
         }
         let since = row.watermark.map_or(began.plus_ms(-EVENTS_KEPT_MS), |mark| mark.plus_ms(-OVERLAP_MS));
-        self.sweep_events(since, &mut cursor.report, dry_run).await?;
+        self.sweep_events(run, since, &mut cursor).await?;
         let report = cursor.report;
-        let (held, now) = (lease.clone(), self.now());
-        let next = now.plus_ms(self.settings().sweep_every_ms);
-        let text = serde_json::to_string(&report).unwrap_or_default();
-        let watermark = (!dry_run).then_some(began);
-        self.db()
-            .write("sweep.finish", move |tx| sweeps::finish(tx, &held, now, next, watermark, &text))
-            .await?;
+        if !run.dry {
+            let (held, now) = (run.lease.clone(), self.now());
+            let next = now.plus_ms(self.settings().sweep_every_ms);
+            let text = serde_json::to_string(&report).unwrap_or_default();
+            self.db()
+                .write("sweep.finish", move |tx| sweeps::finish(tx, &held, now, next, Some(began), &text))
+                .await?;
+        }
         tracing::info!(
             subscriptions = report.subscriptions,
             differing = report.differing,
@@ -129,7 +133,7 @@ impl Engine {
             gone = report.gone,
             missed_events = report.missed_events,
             calls = report.calls,
-            dry_run,
+            dry_run = run.dry,
             "sweep done"
         );
         self.wake();
@@ -154,12 +158,7 @@ impl Engine {
         }
     }
 
-    async fn sweep_subscriptions(
-        &self,
-        lease: &SweepLease,
-        cursor: &mut Cursor,
-        dry_run: bool,
-    ) -> Result<(), Problem> {
+    async fn sweep_subscriptions(&self, run: &Run, cursor: &mut Cursor) -> Result<(), Problem> {
         // A run that goes on from a checkpoint has not seen the pages before it: what is gone, the next one tells.
         let mut listed = cursor.after.is_none().then(BTreeSet::new);
         for _ in 0..MOST_PAGES {
@@ -175,29 +174,34 @@ impl Engine {
                     &mut cursor.report,
                 )
                 .await?;
-            self.compare(&page.items, &mut cursor.report, dry_run).await?;
+            self.compare(&page.items, &mut cursor.report, run.dry).await?;
             if let Some(listed) = &mut listed {
                 listed.extend(page.items.iter().map(|s| s.id.clone()));
                 // What cannot be read is there all the same.
                 listed.extend(page.odd.iter().filter_map(|odd| odd.id.clone()));
                 if !page.has_more {
-                    self.find_gone(listed, &mut cursor.report, dry_run).await?;
+                    self.find_gone(listed, &mut cursor.report, run.dry).await?;
                 }
             }
             cursor.after = page.last_id.clone();
             cursor.seen = !page.has_more;
-            let (held, text) = (lease.clone(), serde_json::to_string(&cursor).unwrap_or_default());
-            let until = self.now().plus_ms(LEASE_MS);
-            let still = self
-                .db()
-                .write("sweep.checkpoint", move |tx| sweeps::checkpoint(tx, &held, &text, until))
-                .await?;
+            let still = self.checkpoint(run, cursor).await?;
             self.world().point(Point::SweepCheckpointed).await;
             if !still || cursor.seen {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Remembers where the run is and holds on to it; `false` when another node has it now.
+    async fn checkpoint(&self, run: &Run, cursor: &Cursor) -> Result<bool, Problem> {
+        let text = if run.dry { run.found.cursor.clone() } else { serde_json::to_string(cursor).ok() };
+        let (held, until) = (run.lease.clone(), self.now().plus_ms(self.settings().retry.lease_ms));
+        let renewed = self
+            .db()
+            .write("sweep.checkpoint", move |tx| sweeps::checkpoint(tx, &held, text.as_deref(), until));
+        Ok(renewed.await?)
     }
 
     async fn compare(
@@ -286,12 +290,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn sweep_events(
-        &self,
-        since: Timestamp,
-        report: &mut SweepReport,
-        dry_run: bool,
-    ) -> Result<(), Problem> {
+    async fn sweep_events(&self, run: &Run, since: Timestamp, cursor: &mut Cursor) -> Result<(), Problem> {
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let from = after.clone();
@@ -304,10 +303,10 @@ impl Engine {
                             ..Default::default()
                         })
                     },
-                    report,
+                    &mut cursor.report,
                 )
                 .await?;
-            report.events += page.items.len() as u64;
+            cursor.report.events += page.items.len() as u64;
             let now = self.now();
             let events: Vec<NewEvent> = page
                 .items
@@ -316,9 +315,9 @@ impl Engine {
                     inbox_of_engine::new_event(e.json.as_bytes(), self.scope(), "sweep", now, now).ok()
                 })
                 .collect();
-            report.missed_events += self.store_missed(events, dry_run).await?;
+            cursor.report.missed_events += self.store_missed(events, run.dry).await?;
             after = page.last_id.clone();
-            if !page.has_more {
+            if !page.has_more || !self.checkpoint(run, cursor).await? {
                 break;
             }
         }

@@ -103,7 +103,13 @@ pub fn claim(
 ///
 /// # Errors
 /// As the database.
-pub fn checkpoint(tx: &mut dyn Tx, lease: &SweepLease, cursor: &str, until: Timestamp) -> Result<bool> {
+pub fn checkpoint(
+    tx: &mut dyn Tx,
+    lease: &SweepLease,
+    cursor: Option<&str>,
+    until: Timestamp,
+) -> Result<bool> {
+    let cursor = cursor.map(str::to_owned);
     let changed =
         tx.exec(CHECKPOINT, params![lease.kind, &lease.scope, lease.token.as_str(), cursor, until.ms()])?;
     Ok(changed == 1)
@@ -136,7 +142,7 @@ pub fn finish(
     Ok(changed == 1)
 }
 
-/// Gives an interrupted run back, to go on at `next`.
+/// Gives a run back that was interrupted or only counted, to go on at `next`.
 ///
 /// # Errors
 /// As the database.

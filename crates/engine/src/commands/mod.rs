@@ -9,9 +9,7 @@ mod execute;
 mod record;
 pub mod request;
 
-use quittance_domain::command::{
-    AfterTrouble, LEASE_MS, Sending, Verdict, after_trouble, joins, later_key, sending,
-};
+use quittance_domain::command::{AfterTrouble, Sending, Verdict, after_trouble, joins, later_key, sending};
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::{CommandId, CustomerId, Timestamp};
 use quittance_store::Tx;
@@ -24,7 +22,7 @@ use crate::engine::Engine;
 use crate::problem::{Money, Problem, ProblemCode};
 use crate::telemetry;
 use crate::world::Point;
-use request::Request;
+use request::{Request, Which, asked_id};
 
 /// How long a caller waits for a command, in milliseconds.
 pub(crate) const PATIENCE_MS: i64 = 20_000;
@@ -63,7 +61,19 @@ impl Engine {
         aggregate: Option<&str>,
         customer: Option<&CustomerId>,
     ) -> Result<CommandId, Problem> {
+        self.want_asked(request, aggregate, customer, None).await
+    }
+
+    /// As [`Engine::want`]; with the seed of a caller's idempotency key, the command is bound to that key instead.
+    pub(crate) async fn want_asked(
+        &self,
+        request: &Request,
+        aggregate: Option<&str>,
+        customer: Option<&CustomerId>,
+        asked: Option<&str>,
+    ) -> Result<CommandId, Problem> {
         let (request, instance, now) = (request.clone(), self.instance().to_owned(), self.now());
+        let asked = asked.map(str::to_owned);
         let (aggregate, customer) = (aggregate.map(str::to_owned), customer.cloned());
         let id = self
             .db()
@@ -71,19 +81,33 @@ impl Engine {
                 if let Some(customer) = &customer {
                     quittance_store::customers::lock(tx, customer)?;
                 }
-                match place(tx, &request)? {
-                    Place::Joins(id) => Ok(id),
-                    Place::Turn(turn) => {
-                        let command: NewCommand =
-                            request.command(&instance, aggregate.as_deref(), customer.as_ref(), turn)?;
-                        commands::insert(tx, &command, now)?;
-                        Ok(command.id())
-                    }
-                }
+                let which = match &asked {
+                    Some(seed) => Which::Asked(seed),
+                    None => match place(tx, &request)? {
+                        Place::Joins(id) => return Ok(id),
+                        Place::Turn(turn) => Which::Turn(turn),
+                    },
+                };
+                let command: NewCommand =
+                    request.command(&instance, aggregate.as_deref(), customer.as_ref(), which)?;
+                commands::insert(tx, &command, now)?;
+                Ok(command.id())
             })
             .await?;
         self.world().point(Point::CommandWanted).await;
         Ok(id)
+    }
+
+    /// The command that was written down when a caller asked for this under its idempotency key before.
+    pub(crate) async fn asked_before(
+        &self,
+        kind: &str,
+        asked: Option<&str>,
+    ) -> Result<Option<CommandId>, Problem> {
+        let Some(seed) = asked else { return Ok(None) };
+        let id = asked_id(self.instance(), kind, seed);
+        let row = self.db().read("commands.asked", move |tx| commands::get(tx, &id)).await?;
+        Ok(row.map(|row| row.id))
     }
 
     /// Carries a command out, or waits for whoever does, and returns the provider's answer.
@@ -133,11 +157,12 @@ impl Engine {
     async fn try_once(&self, id: &CommandId) -> Result<Try, Problem> {
         let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
         let (command, lease) = (id.clone(), token.clone());
+        let until = now.plus_ms(self.settings().retry.lease_ms);
         let claimed = self
             .db()
             .write("commands.claim", move |tx| {
                 let head = commands::head(tx, &command)?.unwrap_or_else(|| command.clone());
-                match commands::claim(tx, &head, &lease, now, now.plus_ms(LEASE_MS))? {
+                match commands::claim(tx, &head, &lease, now, until)? {
                     Some(row) => Ok((Some(row), None)),
                     None => Ok((None, commands::get(tx, &head)?)),
                 }

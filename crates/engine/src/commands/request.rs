@@ -3,7 +3,7 @@
 //! No e-mail and no name: they are read from the customer when the command is sent.
 
 use quittance_domain::digest::short_hex;
-use quittance_domain::{CheckoutId, CustomerId, Money};
+use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
 use quittance_store::StoreError;
 use quittance_store::commands::{CommandRow, NewCommand};
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,26 @@ pub enum Request {
     },
 }
 
+/// Which of several equal wishes a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which<'a> {
+    /// The one after so many commands on its object that are over.
+    Turn(i64),
+    /// The one that a caller asked for, named by the seed of its idempotency key: asked for again, it is the same,
+    /// whatever happened in between.
+    Asked(&'a str),
+}
+
+/// The key of a command that a caller asked for.
+fn asked_key(instance: &str, kind: &str, seed: &str) -> String {
+    format!("quittance-{kind}-{}", short_hex(&[instance, kind, "asked", seed]))
+}
+
+/// The id of a command that a caller asked for under this seed.
+pub(crate) fn asked_id(instance: &str, kind: &str, seed: &str) -> CommandId {
+    CommandId::derived(&["command", &asked_key(instance, kind, seed)])
+}
+
 impl Request {
     /// The stable word of its kind.
     #[must_use]
@@ -194,20 +214,26 @@ impl Request {
         }
     }
 
-    /// The row to write down. Its key follows from the database, the wish and the turn, and from nothing else.
+    /// The row to write down. Its key follows from the database, the wish and which one it is, and from nothing else.
     pub(crate) fn command(
         &self,
         instance: &str,
         aggregate: Option<&str>,
         customer: Option<&CustomerId>,
-        turn: i64,
+        which: Which<'_>,
     ) -> Result<NewCommand, StoreError> {
         let request = serde_json::to_string(self)
             .map_err(|e| StoreError::Aborted(format!("a command cannot be written: {e}")))?;
-        let turn = if self.happens_once() { 0 } else { turn };
-        let digest = short_hex(&[instance, self.kind(), &request, &turn.to_string()]);
+        let idempotency_key = match which {
+            Which::Asked(seed) => asked_key(instance, self.kind(), seed),
+            Which::Turn(turn) => {
+                let turn = if self.happens_once() { 0 } else { turn };
+                let digest = short_hex(&[instance, self.kind(), &request, &turn.to_string()]);
+                format!("{KEY_PREFIX}{}-{digest}", self.kind())
+            }
+        };
         Ok(NewCommand {
-            idempotency_key: format!("{KEY_PREFIX}{}-{digest}", self.kind()),
+            idempotency_key,
             kind: self.kind(),
             object: self.object(),
             aggregate: aggregate.map(str::to_owned),
@@ -234,7 +260,7 @@ mod tests {
     use super::*;
 
     fn key(request: &Request, turn: i64) -> String {
-        request.command("db", None, None, turn).unwrap().idempotency_key
+        request.command("db", None, None, Which::Turn(turn)).unwrap().idempotency_key
     }
 
     #[test]
@@ -244,7 +270,7 @@ mod tests {
         assert_ne!(key(&cancel, 0), key(&cancel, 1), "after a resume the same cancel is a new command");
         let now = Request::CancelSubscription { subscription: "sub_1".into(), at: CancelAt::Now };
         assert_ne!(key(&cancel, 0), key(&now, 0));
-        let other = cancel.command("other database", None, None, 0).unwrap().idempotency_key;
+        let other = cancel.command("other database", None, None, Which::Turn(0)).unwrap().idempotency_key;
         assert_ne!(key(&cancel, 0), other);
     }
 

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::fetch::{Context, Fetched};
 use super::{SyncEnd, SyncError};
-use crate::commands::request::Request;
+use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::settings::OnDuplicate;
 use crate::telemetry::{self, Funnel};
@@ -354,7 +354,7 @@ fn write_effects(
                 amount: *amount,
             },
         };
-        let command = request.command(&input.instance, Some(&input.claim.key), customer, 0)?;
+        let command = request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(0))?;
         applied.commands |= commands::insert(tx, &command, input.now)?;
     }
     Ok(())

@@ -348,7 +348,7 @@ async fn b11_the_end_of_the_first_does_not_end_the_second() {
     on_each(|h| {
         Box::pin(async move {
             let first = h.subscriber("ada").await;
-            h.engine.cancel_subscription(&first, CancelAt::Now).await.unwrap();
+            h.engine.cancel_subscription(&first, CancelAt::Now, None).await.unwrap();
             h.engine.drain().await.unwrap();
             let late = h.withhold();
             assert!(late.iter().any(|d| d.event_type == "customer.subscription.deleted"));

@@ -83,7 +83,7 @@ async fn a_change_costs_what_its_preview_said() {
                 proration: Some(Proration::Now),
                 ..wanted
             };
-            h.engine.change_subscription(&id, &change).await.unwrap();
+            h.engine.change_subscription(&id, &change, None).await.unwrap();
             h.settle().await;
             assert_eq!(charged(h) - before, preview.due.minor);
             let answer = h.engine.check("ada", "team:seats").await.unwrap();
@@ -101,12 +101,36 @@ async fn a_change_that_cannot_be_paid_changes_nothing() {
             break_the_card(h, &id);
             h.settle().await;
             let wanted = Change { plan: Some("studio".into()), ..Change::default() };
-            let refused = h.engine.change_subscription(&id, &wanted).await.unwrap_err();
+            let refused = h.engine.change_subscription(&id, &wanted, None).await.unwrap_err();
             assert_eq!(refused.code, ProblemCode::PaymentDeclined, "{refused:?}");
             assert_eq!(refused.money, quittance_engine::Money::No);
             h.settle().await;
             assert!(h.allowed("ada", "article:full").await);
             assert!(!h.allowed("ada", "team:seats").await);
+        })
+    })
+    .await;
+}
+
+/// A tab that got no answer asks again after another tab has changed its mind: its key names what was done already.
+#[tokio::test]
+async fn a_change_that_is_asked_for_again_is_not_made_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            let to = |plan: &str| Change { plan: Some(plan.into()), ..Change::default() };
+            for (plan, key) in [("studio", "first tab"), ("pro", "second tab"), ("studio", "first tab")] {
+                h.engine.change_subscription(&id, &to(plan), Some(key)).await.unwrap();
+                h.settle().await;
+            }
+            assert!(!h.allowed("ada", "team:seats").await, "what was asked for last stays");
+            let cancelled = |asked| h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, asked);
+            cancelled(Some("first tab")).await.unwrap();
+            h.engine.resume_subscription(&id, Some("second tab")).await.unwrap();
+            let row = cancelled(Some("first tab")).await.unwrap();
+            assert_eq!(row.subscription.facts.ends_at(), None, "the resume came after it");
+            let bills = h.sandbox.ledger().customers.iter().map(|c| c.invoices.len()).sum::<usize>();
+            assert_eq!(bills, 3, "one purchase and two changes");
         })
     })
     .await;
@@ -180,14 +204,14 @@ async fn cancel_resume_cancel_are_three_commands_and_access_ends_exactly() {
         Box::pin(async move {
             let id = h.subscriber("ada").await;
             for round in 0..2 {
-                let row = h.engine.cancel_subscription(&id, CancelAt::PeriodEnd).await.unwrap();
+                let row = h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
                 h.settle().await;
                 let ledger = h.sandbox.ledger();
                 let at_provider =
                     ledger.customers.iter().flat_map(|c| &c.subscriptions).find(|s| s.id == id).unwrap();
                 assert!(at_provider.cancel_at_period_end, "round {round}: {:?}", row.subscription.facts);
                 if round == 0 {
-                    h.engine.resume_subscription(&id).await.unwrap();
+                    h.engine.resume_subscription(&id, None).await.unwrap();
                     h.settle().await;
                     let row = h.engine.subscription(&id).await.unwrap();
                     assert_eq!(row.subscription.facts.ends_at(), None);
@@ -199,7 +223,7 @@ async fn cancel_resume_cancel_are_three_commands_and_access_ends_exactly() {
             assert!(h.allowed("ada", "article:full").await);
             h.sandbox.advance_time(2);
             assert!(!h.allowed("ada", "article:full").await, "without an event, a job or a sync");
-            let over = h.engine.cancel_subscription(&id, CancelAt::Now).await;
+            let over = h.engine.cancel_subscription(&id, CancelAt::Now, None).await;
             h.settle().await;
             assert!(over.is_ok(), "what is over is answered as it is");
         })

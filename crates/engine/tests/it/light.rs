@@ -81,6 +81,33 @@ async fn the_sweep_alone_makes_it_true() {
     .await;
 }
 
+/// A dry run that dies half-way leaves nothing behind that the next real run could take for its own work.
+#[tokio::test]
+async fn an_interrupted_dry_run_is_not_gone_on_with() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.drop_webhooks();
+            let row = h.open(&pro("ada")).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let gate = h.hold_point("sweep.checkpointed");
+            let engine = h.engine.clone();
+            let dying = tokio::spawn(async move { engine.sweep(true, true).await });
+            gate.reached().await;
+            dying.abort();
+            assert!(dying.await.unwrap_err().is_cancelled());
+            h.release_point("sweep.checkpointed");
+            assert!(h.engine.sweep(true, false).await.unwrap().is_none(), "its lease still runs");
+            h.pass_ms(h.engine.settings().retry.lease_ms + 1_000);
+            let report = h.engine.sweep(true, false).await.unwrap().unwrap();
+            assert_eq!(report.unknown, 1, "{report:?}");
+            let dry = h.engine.sweep(true, true).await.unwrap().unwrap();
+            assert_eq!((dry.subscriptions, dry.missed_events), (1, 0), "it counts its own only: {dry:?}");
+        })
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn renewals_keep_access_and_a_lost_cancel_does_not() {
     on_each(|h| {

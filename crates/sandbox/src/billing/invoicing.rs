@@ -199,6 +199,11 @@ impl World {
         Ok(())
     }
 
+    /// What is charged of an amount that is owed, balance included, and what the balance is afterwards.
+    pub(crate) fn due_and_balance(owed: i64) -> (i64, i64) {
+        if owed < MINIMUM_CHARGE { (0, owed) } else { (owed, 0) }
+    }
+
     fn number_and_balance(&mut self, invoice: &mut Invoice) -> ApiResult<()> {
         let mut customer = need(&self.customers, &invoice.customer, "customer")?;
         let before = customer.render();
@@ -207,12 +212,7 @@ impl World {
         customer.currency.get_or_insert_with(|| invoice.currency.clone());
         let silent = customer.render();
         invoice.starting_balance = customer.balance;
-        let owed = invoice.total() + customer.balance;
-        let (due, ending) = match owed {
-            ..=0 => (0, owed),
-            1..MINIMUM_CHARGE => (0, owed),
-            _ => (owed, 0),
-        };
+        let (due, ending) = Self::due_and_balance(invoice.total() + customer.balance);
         invoice.amount_due = due;
         invoice.ending_balance = Some(ending);
         customer.balance = ending;

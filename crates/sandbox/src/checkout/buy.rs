@@ -5,6 +5,7 @@
 use crate::billing::subscribe::{FirstPayment, NewSubscription};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::model::customer::Customer;
+use crate::model::payment::PaymentIntent;
 use crate::model::subscription::Collection;
 use crate::payments::attempt::{Attempt, NewIntent, Presence, foresee};
 use crate::payments::setup::NewSetup;
@@ -55,11 +56,8 @@ impl World {
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
         self.sessions.put(session.clone());
-        if Self::amount_now(&session) > 0 {
-            self.buy_now(session, &method)
-        } else {
-            self.buy_later(session, &method)
-        }
+        let due = self.due_now(&session);
+        if due > 0 { self.buy_now(session, &method, due) } else { self.buy_later(session, &method) }
     }
 
     /// Finds before the payment what would stop the subscription after it.
@@ -77,7 +75,18 @@ impl World {
         session.customer.as_ref().and_then(|id| self.customers.get(id))
     }
 
-    fn buy_now(&mut self, mut session: CheckoutSession, method: &str) -> ApiResult<Purchase> {
+    /// What the card must pay: of a subscription, what the customer's balance leaves of its first invoice.
+    fn due_now(&self, session: &CheckoutSession) -> i64 {
+        match (session.mode, Self::amount_now(session)) {
+            (Mode::Subscription, amount @ 1..) => {
+                let balance = self.session_customer(session).map_or(0, |customer| customer.balance);
+                Self::due_and_balance(amount.saturating_add(balance)).0
+            }
+            (Mode::Subscription | Mode::Payment | Mode::Setup, amount) => amount,
+        }
+    }
+
+    fn buy_now(&mut self, mut session: CheckoutSession, method: &str, due: i64) -> ApiResult<Purchase> {
         let keeps = session.mode == Mode::Subscription || session.customer_creation == "always";
         let refused = self.payment_methods.get(method).is_some_and(|method| {
             matches!(foresee(method, Presence::OnSession, false), Attempt::Declined(_))
@@ -87,16 +96,16 @@ impl World {
         }
         let intent = match session.pending_intent.clone() {
             Some(intent) => intent,
-            None => self.add_intent(Self::intent_of(&session)),
+            None => self.add_intent(Self::intent_of(&session, due)),
         };
         session.pending_intent = Some(intent.clone());
         if session.mode == Mode::Payment {
             session.payment_intent = Some(intent.clone());
         }
-        if let Some(mut pending) =
-            self.payment_intents.get(&intent).filter(|pending| pending.customer != session.customer).cloned()
-        {
+        let moved = |pending: &&PaymentIntent| pending.customer != session.customer || pending.amount != due;
+        if let Some(mut pending) = self.payment_intents.get(&intent).filter(moved).cloned() {
             pending.customer.clone_from(&session.customer);
+            pending.amount = due;
             self.payment_intents.put(pending);
         }
         self.sessions.put(session);
@@ -107,11 +116,11 @@ impl World {
         }
     }
 
-    fn intent_of(session: &CheckoutSession) -> NewIntent {
+    fn intent_of(session: &CheckoutSession, amount: i64) -> NewIntent {
         let subscription = session.mode == Mode::Subscription;
         let data = &session.payment_data;
         NewIntent {
-            amount: session.amount_total,
+            amount,
             currency: session.currency.clone().unwrap_or_default(),
             customer: session.customer.clone(),
             description: if subscription {

@@ -53,6 +53,25 @@ fn a_subscription_exists_only_after_the_payment() {
     assert_eq!(again.code, "checkout_session_not_open");
 }
 
+/// The credit of a downgrade pays first; the card pays what is left, once.
+#[test]
+fn a_customers_credit_is_used_before_the_card() {
+    for (credit, charged, left) in [(500, vec![1480], 0), (1950, vec![], 30), (5000, vec![], -3020)] {
+        let client = client();
+        let customer = id(&client.post("/v1/customers", &format!("balance=-{credit}")));
+        let price = client.price(1980, "jpy", "month");
+        let session = session(&client, &price, &format!("customer={customer}"));
+        client.sandbox.complete_checkout(&session, "pm_card_visa").unwrap();
+        let ledger = client.sandbox.ledger();
+        let books = ledger.customer(&customer).unwrap();
+        let amounts: Vec<i64> = books.charges.iter().map(|charge| charge.amount).collect();
+        assert_eq!((amounts, books.balance), (charged, left), "credit {credit}");
+        assert!(books.charges.iter().all(|charge| charge.invoice.is_some()), "a charge pays an invoice");
+        assert_eq!((books.invoices.len(), books.invoices[0].status.as_str()), (1, "paid"));
+        assert_eq!(books.subscriptions[0].status, "active");
+    }
+}
+
 #[test]
 fn a_declined_card_leaves_the_session_open_for_another() {
     let client = client();

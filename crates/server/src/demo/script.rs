@@ -202,7 +202,7 @@ impl Story {
         let change = Change { plan: Some("studio".to_owned()), ..Change::default() };
         let preview = self.stage.engine.preview_change(&self.subscription, &change).await?;
         let change = Change { proration_date: Some(preview.proration_date), ..change };
-        self.stage.engine.change_subscription(&self.subscription, &change).await?;
+        self.stage.engine.change_subscription(&self.subscription, &change, None).await?;
         self.stage.settle().await?;
         let seats = self.stage.engine.check(HANA, "team:seats").await?;
         let last = self.stage.ledger(HANA).await?.charges.last().cloned();
@@ -268,7 +268,8 @@ impl Story {
     }
 
     async fn cancel(&mut self) -> Result<(), Failure> {
-        let row = self.stage.engine.cancel_subscription(&self.subscription, CancelAt::PeriodEnd).await?;
+        let row =
+            self.stage.engine.cancel_subscription(&self.subscription, CancelAt::PeriodEnd, None).await?;
         self.stage.settle().await?;
         let stays = self.allowed(HANA, FEATURE).await?;
         let end = self.standing().await?.until().unwrap_or(row.subscription.facts.created_at);

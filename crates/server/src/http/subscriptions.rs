@@ -194,7 +194,8 @@ async fn change_subscription(
     change
         .run(move |context, input| async move {
             let engine: &Engine = &context.engine;
-            view(&engine.change_subscription(&id, &input.into()).await?, engine.now())
+            let asked = context.seed.as_deref();
+            view(&engine.change_subscription(&id, &input.into(), asked).await?, engine.now())
         })
         .await
 }
@@ -220,7 +221,7 @@ async fn cancel_subscription(
                 CancelWhen::Now => CancelAt::Now,
             };
             let engine: &Engine = &context.engine;
-            view(&engine.cancel_subscription(&id, at).await?, engine.now())
+            view(&engine.cancel_subscription(&id, at, context.seed.as_deref()).await?, engine.now())
         })
         .await
 }
@@ -242,7 +243,7 @@ async fn resume_subscription(
     change
         .run(move |context, _| async move {
             let engine: &Engine = &context.engine;
-            view(&engine.resume_subscription(&id).await?, engine.now())
+            view(&engine.resume_subscription(&id, context.seed.as_deref()).await?, engine.now())
         })
         .await
 }
