@@ -195,7 +195,7 @@ impl Buyer {
                 let (key, wish) = (key.clone(), wish.clone());
                 let plan = wish.plan.clone();
                 let answer =
-                    sim.call(chance.next(), move |engine| checkout_under_key(engine, key, wish)).await;
+                    sim.call(chance.draw(), move |engine| checkout_under_key(engine, key, wish)).await;
                 match answer {
                     Some(Ok(session)) => {
                         sim.tell(&id, format_args!("may pay {plan} at {session}"));
@@ -251,7 +251,7 @@ impl Buyer {
         let patience = self.sim.plan.settings.redirect_wait_ms;
         let seen =
             self.sim
-                .call(self.chance.next(), move |engine| async move {
+                .call(self.chance.draw(), move |engine| async move {
                     engine.buyer_returned(&session, patience).await
                 })
                 .await;
@@ -269,7 +269,7 @@ impl Buyer {
     /// One of this buyer's subscriptions as our API shows them.
     async fn mirrored(&mut self) -> Option<String> {
         let id = self.id.clone();
-        let view = self.sim.call(self.chance.next(), move |engine| async move { engine.customer(&id).await });
+        let view = self.sim.call(self.chance.draw(), move |engine| async move { engine.customer(&id).await });
         let view = view.await?.ok()?;
         let live: Vec<String> = view
             .subscriptions
@@ -321,7 +321,7 @@ impl Buyer {
         let key = format!("{} {}", self.id, self.orders);
         let asked = self.chance.per_mille(700).then(|| digest::short_hex(&["simulated app", &key]));
         for _ in 0..3 {
-            let (asked, work, draw) = (asked.clone(), work.clone(), self.chance.next());
+            let (asked, work, draw) = (asked.clone(), work.clone(), self.chance.draw());
             let done = self.sim.call(draw, move |engine| work(engine, asked)).await;
             let again = done.is_none();
             self.report(&what, done);
@@ -339,7 +339,7 @@ impl Buyer {
             email: customers::Change::Set(format!("{}@example.com", self.id)),
             ..CustomerPatch::default()
         };
-        let done = self.sim.call(self.chance.next(), move |engine| async move {
+        let done = self.sim.call(self.chance.draw(), move |engine| async move {
             engine.put_customer(&customer, patch).await.map(drop)
         });
         self.report("tells an address", done.await);
@@ -347,7 +347,7 @@ impl Buyer {
 
     async fn look(&mut self) {
         let Some(session) = self.chance.pick(&self.tabs).cloned() else { return };
-        let done = self.sim.call(self.chance.next(), move |engine| async move {
+        let done = self.sim.call(self.chance.draw(), move |engine| async move {
             engine.checkout_seen(&session).await.map(drop)
         });
         self.report("looks at a tab", done.await);
@@ -490,12 +490,12 @@ pub async fn operator(sim: Arc<Sim>) {
                 let Some(event) = chance.pick(&events).cloned() else { continue };
                 sim.tell("operator", format_args!("replays {event}"));
                 let done =
-                    sim.call(chance.next(), move |engine| async move { engine.replay(&event, 0).await });
+                    sim.call(chance.draw(), move |engine| async move { engine.replay(&event, 0).await });
                 let _seen = done.await;
             }
             _ => {
                 sim.tell("operator", format_args!("sweeps"));
-                let done = sim.call(chance.next(), |engine| async move { engine.sweep(true, false).await });
+                let done = sim.call(chance.draw(), |engine| async move { engine.sweep(true, false).await });
                 if let Some(Ok(Some(report))) = done.await {
                     sim.tell("operator", format_args!("{report:?}"));
                 }
@@ -506,7 +506,7 @@ pub async fn operator(sim: Arc<Sim>) {
 
 /// Frees everything that is parked.
 pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
-    let done = sim.call(chance.next(), |engine| async move {
+    let done = sim.call(chance.draw(), |engine| async move {
         let parked = engine.parked(1_000).await?;
         let names = parked.aggregates.iter().map(|a| a.key.clone());
         let names: Vec<String> = names.chain(parked.commands.iter().map(|c| c.id.to_string())).collect();

@@ -16,12 +16,12 @@ impl Chance {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         let mut stream = Self(state);
-        stream.next();
+        stream.draw();
         stream
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -32,7 +32,7 @@ impl Chance {
     /// A number under `bound`; 0 when the bound is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The high half of a product: fair enough for bounds far under 2^64.
-        u64::try_from((u128::from(self.next()) * u128::from(bound)) >> 64).unwrap_or(0)
+        u64::try_from((u128::from(self.draw()) * u128::from(bound)) >> 64).unwrap_or(0)
     }
 
     /// A number from `low` to `high`, both included.
@@ -54,7 +54,7 @@ impl Chance {
 
     /// 128 bits, for ids.
     pub fn bytes(&mut self) -> [u8; 16] {
-        let wide = (u128::from(self.next()) << 64) | u128::from(self.next());
+        let wide = (u128::from(self.draw()) << 64) | u128::from(self.draw());
         wide.to_be_bytes()
     }
 }

@@ -155,7 +155,7 @@ fn calm(sim: &Arc<Sim>) {
         }
         if now >= free_at {
             free_at = now + FREE_EVERY_MS;
-            let (operator, seed) = (Arc::clone(sim), chance.next());
+            let (operator, seed) = (Arc::clone(sim), chance.draw());
             sim.outside(async move { actors::free_parked(&operator, &mut Chance::new(seed, "free")).await });
             continue;
         }

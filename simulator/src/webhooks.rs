@@ -30,12 +30,11 @@ async fn carry(sim: Arc<Sim>, delivery: Delivery) {
     }
     let report = |outcome| sim.sandbox.delivery_result(&delivery.delivery_id, outcome);
     let lost_for_good = sim.record().unreachable.contains(&delivery.event_id);
-    if lost_for_good || sim.strikes(Fault::WebhookUnreachable) {
-        if !sim.faults().are_over() {
-            sim.record().unreachable.insert(delivery.event_id.clone());
-            sim.tell("webhook", format_args!("{}: nobody is reached", name(&delivery)));
-            return report(DeliveryOutcome::Failed);
-        }
+    let unreachable = lost_for_good || sim.strikes(Fault::WebhookUnreachable);
+    if unreachable && !sim.faults().are_over() {
+        sim.record().unreachable.insert(delivery.event_id.clone());
+        sim.tell("webhook", format_args!("{}: nobody is reached", name(&delivery)));
+        return report(DeliveryOutcome::Failed);
     }
     if sim.strikes(Fault::WebhookDropped) {
         sim.tell("webhook", format_args!("{}: dropped, and believed delivered", name(&delivery)));
@@ -72,7 +71,7 @@ fn header(delivery: &Delivery) -> Option<Vec<u8>> {
 /// Gives a delivery to some node; `None` when nobody answers.
 async fn hand_in(sim: &Arc<Sim>, delivery: &Delivery) -> Option<Result<Accepted, Problem>> {
     let (header, body) = (header(delivery), delivery.body.clone());
-    let draw = sim.faults().chance().next();
+    let draw = sim.faults().chance().draw();
     let answer = sim
         .call(draw, move |engine| async move { engine.accept_stripe(header.as_deref(), &body).await })
         .await;
@@ -93,7 +92,7 @@ async fn hand_in(sim: &Arc<Sim>, delivery: &Delivery) -> Option<Result<Accepted,
 async fn forge(sim: &Arc<Sim>, delivery: &Delivery) {
     let kind = sim.drawn(0, 5);
     let now = sim.sandbox.now();
-    let forged_id = format!("evt_forged{:020x}", sim.faults().chance().next());
+    let forged_id = format!("evt_forged{:020x}", sim.faults().chance().draw());
     let text = String::from_utf8_lossy(&delivery.body);
     let body = text.replace(&delivery.event_id, &forged_id);
     let signed =
@@ -113,7 +112,7 @@ async fn forge(sim: &Arc<Sim>, delivery: &Delivery) {
     };
     sim.tell("webhook", format_args!("{forged_id}: a forgery {what}"));
     sim.record().forged.insert(forged_id.clone());
-    let draw = sim.faults().chance().next();
+    let draw = sim.faults().chance().draw();
     let answer = sim.call(draw, move |engine| async move {
         engine.accept_stripe(header.as_deref(), body.as_bytes()).await
     });

@@ -398,7 +398,7 @@ impl State {
             locks.get(&slot).is_none_or(|held| {
                 let others_write = held.exclusive.is_some_and(|id| id != handle);
                 let others_read = held.shared.iter().any(|id| *id != handle);
-                !others_write && !(exclusive && others_read)
+                !(others_write || exclusive && others_read)
             })
         });
         if !free {

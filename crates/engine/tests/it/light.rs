@@ -2,6 +2,7 @@
 
 use quittance_domain::Access;
 use quittance_domain::checkout::CheckoutState;
+use quittance_engine::world::Point;
 
 use crate::house::{DAY, on_each, pro};
 
@@ -90,13 +91,13 @@ async fn an_interrupted_dry_run_is_not_gone_on_with() {
             let row = h.open(&pro("ada")).await;
             h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
             h.settle().await;
-            let gate = h.hold_point("sweep.checkpointed");
+            let gate = h.hold_point(Point::SweepCheckpointed);
             let engine = h.engine.clone();
             let dying = tokio::spawn(async move { engine.sweep(true, true).await });
             gate.reached().await;
             dying.abort();
             assert!(dying.await.unwrap_err().is_cancelled());
-            h.release_point("sweep.checkpointed");
+            h.release_point(Point::SweepCheckpointed);
             assert!(h.engine.sweep(true, false).await.unwrap().is_none(), "its lease still runs");
             h.pass_ms(h.engine.settings().retry.lease_ms + 1_000);
             let report = h.engine.sweep(true, false).await.unwrap().unwrap();

@@ -16,14 +16,17 @@ async fn a_resume_that_nobody_heard_of_never_undoes_a_later_cancel() {
     on_each(|h| {
         Box::pin(async move {
             let id = h.subscriber("ada").await;
-            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd).await.unwrap();
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
             h.settle().await;
             h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::LostBefore, 100);
-            assert!(h.engine.resume_subscription(&id).await.is_err(), "it is finished in the background");
+            assert!(
+                h.engine.resume_subscription(&id, None).await.is_err(),
+                "it is finished in the background"
+            );
             h.transport.mend();
             h.pass_ms(60_000);
             // The mirror still shows the end: only the order of the commands tells what is to come.
-            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd).await.unwrap();
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
             assert!(ends(h, &id));
             for _ in 0..5 {
                 h.pass_ms(3_600_000);
@@ -40,16 +43,16 @@ async fn a_cancel_and_a_resume_are_asked_although_the_mirror_shows_them_as_done(
     on_each(|h| {
         Box::pin(async move {
             let id = h.subscriber("ada").await;
-            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd).await.unwrap();
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
             h.settle().await;
             h.drop_webhooks();
             h.provider("POST", &format!("/v1/subscriptions/{id}"), "cancel_at_period_end=false");
-            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd).await.unwrap();
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
             assert!(ends(h, &id));
-            h.engine.resume_subscription(&id).await.unwrap();
+            h.engine.resume_subscription(&id, None).await.unwrap();
             h.settle().await;
             h.provider("POST", &format!("/v1/subscriptions/{id}"), "cancel_at_period_end=true");
-            h.engine.resume_subscription(&id).await.unwrap();
+            h.engine.resume_subscription(&id, None).await.unwrap();
             assert!(!ends(h, &id));
         })
     })
