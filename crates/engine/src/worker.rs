@@ -9,13 +9,17 @@ use std::sync::Arc;
 use futures_util::future::{Either, join, select};
 use quittance_domain::Timestamp;
 use quittance_store::{aggregates, api_requests, commands};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
 
 /// How often old answers to idempotency keys are dropped, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 10 * 60 * 1_000;
+/// How often at most upkeep is done, in milliseconds.
+const UPKEEP_MS: i64 = 1_000;
+/// Pause before a sweep that could not even begin is tried again, in milliseconds.
+const SWEEP_AGAIN_MS: i64 = 60 * 1_000;
 /// Pause after the database could not be used, in milliseconds.
 const TROUBLE_MS: u64 = 1_000;
 /// Commands carried out in one go.
@@ -52,7 +56,12 @@ impl Engine {
     async fn sync_loop(&self, slots: &Arc<Semaphore>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         loop {
-            match self.dispatch(slots).await {
+            // A backlog does not keep a shutdown waiting: it is looked at before each claim.
+            let slot = match select(shutdown.as_mut(), pin!(slots.clone().acquire_owned())).await {
+                Either::Right((Ok(slot), _)) => slot,
+                Either::Right((Err(_), _)) | Either::Left(_) => return,
+            };
+            match self.dispatch(slots, slot).await {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(problem) => {
@@ -84,8 +93,7 @@ impl Engine {
     }
 
     /// Claims as much as there are free slots and syncs each in a task of its own.
-    async fn dispatch(&self, slots: &Arc<Semaphore>) -> Result<usize, Problem> {
-        let Ok(first) = slots.clone().acquire_owned().await else { return Ok(0) };
+    async fn dispatch(&self, slots: &Arc<Semaphore>, first: OwnedSemaphorePermit) -> Result<usize, Problem> {
         let mut permits = vec![first];
         while let Ok(more) = slots.clone().try_acquire_owned() {
             permits.push(more);
@@ -125,11 +133,12 @@ impl Engine {
     async fn upkeep_loop(&self) {
         let mut prune_at = self.now();
         loop {
-            let sweep_at = self.sweep_due_at().await;
-            if sweep_at.is_some_and(|at| at <= self.now())
+            let mut rest_ms = UPKEEP_MS;
+            if self.sweep_due_at().await.is_some_and(|at| at <= self.now())
                 && let Err(problem) = self.sweep(false, false).await
             {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
+                rest_ms = SWEEP_AGAIN_MS;
             }
             if let Err(problem) = self.backlog().await {
                 tracing::warn!(%problem, "backlog not counted");
@@ -144,7 +153,8 @@ impl Engine {
                     tracing::warn!(%error, "old answers not dropped");
                 }
             }
-            self.idle(None, self.settings().look_ms.saturating_mul(4), None).await;
+            let due = self.sweep_due_at().await.map(|at| at.max(self.now().plus_ms(rest_ms)));
+            self.idle(due, self.settings().look_ms.saturating_mul(4), None).await;
         }
     }
 
