@@ -1,6 +1,6 @@
 //! What is measured, in which order, and against which aim.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
 
 struct Bench<'a> {
     arguments: &'a Arguments,
-    product: Product,
+    binary: PathBuf,
     bare: Server,
     /// Tells runs apart, so that no event is sent twice.
     run: u32,
@@ -66,18 +66,21 @@ impl<'a> Bench<'a> {
     fn start(arguments: &'a Arguments, release: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("quittance-bench-").tempdir()?;
         let bare = bare(release, folder.path())?;
-        let product = Product::start(&release.join("quittance"), folder.path())?;
+        let binary = release.join("quittance");
         let mut report = Report::default();
         report.note(machine());
-        Ok(Self { arguments, product, bare, run: 0, report, folder })
+        Ok(Self { arguments, binary, bare, run: 0, report, folder })
     }
 
     /// Everything on one database, small and then large.
     fn database(&mut self, name: &str, url: &str) -> Result<()> {
-        let key = self.product.prepare(url)?;
-        self.checkouts(name, url, &key)?;
+        // A provider of its own: the first sweep reads every event that the provider has, and another database's would be
+        // counted as calls of this one's checkouts.
+        let product = Product::start(&self.binary, self.folder.path())?;
+        let key = product.prepare(url)?;
+        self.checkouts(&product, name, url, &key)?;
         Database::open(url)?.fill(0, SMALL, 10)?;
-        let small = self.loads(&format!("{name}, {SMALL} customers"), url, &key, SMALL, None)?;
+        let small = self.loads(&product, &format!("{name}, {SMALL} customers"), url, &key, SMALL, None)?;
         if self.arguments.small {
             return Ok(());
         }
@@ -87,30 +90,30 @@ impl<'a> Bench<'a> {
         let events = database.count("events")?;
         drop(database);
         let title = format!("{name}, {} customers and {} events", grouped(customers), grouped(events));
-        self.loads(&title, url, &key, customers, Some(&small))?;
+        self.loads(&product, &title, url, &key, customers, Some(&small))?;
         Ok(())
     }
 
     /// What a checkout costs at the provider. The first customer becomes the template of the large database.
-    fn checkouts(&mut self, name: &str, url: &str, key: &str) -> Result<()> {
+    fn checkouts(&mut self, product: &Product, name: &str, url: &str, key: &str) -> Result<()> {
         const COUNT: u64 = 20;
-        let server = self.product.serve(url, Role::Both)?;
+        let server = product.serve(url, Role::Both)?;
         let api = Client { port: server.port, key: key.to_owned() };
-        self.product.buy(&api, TEMPLATE)?;
+        product.buy(&api, TEMPLATE)?;
         settle(&api)?;
         server.stop();
         Database::open(url)?.remember()?;
 
-        let server = self.product.serve(url, Role::Both)?;
+        let server = product.serve(url, Role::Both)?;
         let api = Client { port: server.port, key: key.to_owned() };
         settle(&api)?;
         let buyers: Vec<String> = (0..COUNT).map(|number| format!("buyer_{number}")).collect();
-        let new = self.buy_all(&api, &buyers)?;
+        let new = Self::buy_all(product, &api, &buyers)?;
         for buyer in &buyers {
-            self.product.leave(&api, buyer)?;
+            product.leave(&api, buyer)?;
         }
         settle(&api)?;
-        let returning = self.buy_all(&api, &buyers)?;
+        let returning = Self::buy_all(product, &api, &buyers)?;
         server.stop();
         let looks = new.looks + returning.looks;
         let mut add = |what: &str, calls: u64, checkouts: u64, aim: &str, most: Option<u64>| {
@@ -136,10 +139,10 @@ impl<'a> Bench<'a> {
     }
 
     /// What it costs at the provider when all of these buy, one after the other.
-    fn buy_all(&self, api: &Client, buyers: &[String]) -> Result<Calls> {
+    fn buy_all(product: &Product, api: &Client, buyers: &[String]) -> Result<Calls> {
         let before = Calls::so_far(api)?;
         for buyer in buyers {
-            self.product.buy(api, buyer)?;
+            product.buy(api, buyer)?;
         }
         settle(api)?;
         let after = Calls::so_far(api)?;
@@ -152,13 +155,14 @@ impl<'a> Bench<'a> {
     /// Acknowledgements and checks at each number of connections, each beside the bare handler.
     fn loads(
         &mut self,
+        product: &Product,
         title: &str,
         url: &str,
         key: &str,
         customers: u64,
         before: Option<&Rates>,
     ) -> Result<Rates> {
-        let server = self.product.serve(url, Role::Api)?;
+        let server = product.serve(url, Role::Api)?;
         let mut rates = Rates::default();
         self.memory(title, &server, "at rest")?;
         for connections in CONNECTIONS {
@@ -181,19 +185,17 @@ impl<'a> Bench<'a> {
     }
 
     fn acknowledgements(&mut self, title: &str, server: &Server, connections: usize) -> Result<u64> {
-        let bare = self.drive(&self.bare, connections, unkept(WEBHOOK_PATH)?)?;
-        let verifying = self.drive(&self.bare, connections, unkept(VERIFYING_PATH)?)?;
+        let (bare, bare_cpu) = self.measure(&self.bare, connections, unkept(WEBHOOK_PATH)?)?;
+        let (verifying, verifying_cpu) = self.measure(&self.bare, connections, unkept(VERIFYING_PATH)?)?;
         let disk = disk::recovered(self.folder.path(), Duration::from_secs(180))?;
         let webhooks = self.webhooks()?;
-        let cpu = server.cpu_ms()?;
-        let load = self.drive(server, connections, webhooks)?;
-        let cpu = (server.cpu_ms()?.saturating_sub(cpu)) * 1_000 / load.answered.max(1);
+        let (load, cpu) = self.measure(server, connections, webhooks)?;
         // The aim is set for many connections; at one, it is the disk's latency that is measured.
         let aim = connections == 128;
         self.report.add(Figure {
             what: format!("{title}: acknowledgements at {connections} connections"),
             value: format!(
-                "{}/s, p50 {} µs, p99 {} µs; {} of bare {}/s, {} of verifying {}/s; CPU {cpu} µs; disk {} µs{}",
+                "{}/s, p50 {} µs, p99 {} µs; {} of bare {}/s, {} of verifying {}/s; CPU {cpu} µs (bare {bare_cpu}, verifying {verifying_cpu}); disk {} µs{}",
                 grouped(load.per_second()),
                 grouped(load.percentile(50)),
                 grouped(load.percentile(99)),
@@ -227,14 +229,12 @@ impl<'a> Bench<'a> {
         let checks: Arc<dyn Requests> = Arc::new(Checks::new(CHECK_PATH, key, usize::try_from(customers)?)?);
         // Once around beforehand: the first check of each customer reads the database.
         load::run(server.port, 32, self.arguments.seconds, Arc::clone(&checks))?;
-        let bare = self.drive(&self.bare, connections, Arc::clone(&checks))?;
-        let cpu = server.cpu_ms()?;
-        let load = self.drive(server, connections, checks)?;
-        let cpu = (server.cpu_ms()?.saturating_sub(cpu)) * 1_000 / load.answered.max(1);
+        let (bare, bare_cpu) = self.measure(&self.bare, connections, Arc::clone(&checks))?;
+        let (load, cpu) = self.measure(server, connections, checks)?;
         self.report.add(Figure {
             what: format!("{title}: checks at {connections} connections"),
             value: format!(
-                "{}/s, p50 {} µs, p99 {} µs; {} of bare {}/s; CPU {cpu} µs",
+                "{}/s, p50 {} µs, p99 {} µs; {} of bare {}/s; CPU {cpu} µs (bare {bare_cpu})",
                 grouped(load.per_second()),
                 grouped(load.percentile(50)),
                 grouped(load.percentile(99)),
@@ -249,6 +249,19 @@ impl<'a> Bench<'a> {
             }),
         });
         Ok(load.per_second())
+    }
+
+    /// One run of load, and the processor time of the server for each answer in microseconds.
+    fn measure(
+        &self,
+        server: &Server,
+        connections: usize,
+        requests: Arc<dyn Requests>,
+    ) -> Result<(Load, u64)> {
+        let before = server.cpu_ms()?;
+        let load = self.drive(server, connections, requests)?;
+        let cpu = server.cpu_ms()?.saturating_sub(before) * 1_000 / load.answered.max(1);
+        Ok((load, cpu))
     }
 
     /// One run of load, all of whose answers must be 200.
