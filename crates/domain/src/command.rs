@@ -200,15 +200,15 @@ impl Command {
         held
     }
 
-    /// Lets it be tried again; `false` when it is over.
+    /// Lets it be tried again; `false` when it is not parked, for then it waits for what the provider asked.
     pub fn unpark(&mut self, now: Timestamp) -> bool {
-        let pending = self.state == CommandState::Pending;
-        if pending {
+        let parked = self.state == CommandState::Pending && self.parked_at.is_some();
+        if parked {
             self.parked_at = None;
             self.next_attempt_at = now;
             self.attempts = 0;
         }
-        pending
+        parked
     }
 
     fn give_back(&mut self, token: &LeaseToken) -> bool {

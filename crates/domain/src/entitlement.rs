@@ -39,13 +39,12 @@ impl SourceKind {
 }
 
 /// Where an entitlement comes from: its provenance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The kind of source.
-    #[serde(rename = "type")]
     pub kind: SourceKind,
     /// The subscription's, purchase's or grant's id; the plan's key for the free plan.
-    pub id: String,
+    pub id: Arc<str>,
 }
 
 /// Something that a customer holds and that carries features.

@@ -160,6 +160,12 @@ macro_rules! name_id {
             }
         }
 
+        impl From<$name> for std::sync::Arc<str> {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0

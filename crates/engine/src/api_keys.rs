@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use quittance_domain::digest::sha256_hex;
+use quittance_domain::digest::{sha256, sha256_hex};
 use quittance_domain::ids::ApiKeyId;
 use quittance_store::api_keys::{self, ApiKeyRow};
 use secrecy::{ExposeSecret, SecretString};
@@ -60,13 +60,13 @@ impl Caller {
     }
 }
 
-/// Keys that were looked up, by hash. Unknown keys are not remembered.
+/// Keys that were looked up, by the SHA-256 of the key. Unknown keys are not remembered.
 #[derive(Debug, Default)]
 pub struct KeyRing(RwLock<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    callers: HashMap<String, Arc<Caller>>,
+    callers: HashMap<[u8; 32], Arc<Caller>, foldhash::fast::RandomState>,
     /// Grows with each change of keys: a lookup that began before is not kept, or it could bring a revoked key back.
     epoch: u64,
 }
@@ -76,13 +76,13 @@ const MOST_KEYS: usize = 10_000;
 
 impl KeyRing {
     /// The caller if it is known, and the epoch in which a lookup begins if not.
-    fn get(&self, hash: &str) -> Result<Arc<Caller>, u64> {
+    fn get(&self, hash: &[u8; 32]) -> Result<Arc<Caller>, u64> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.callers.get(hash).cloned().ok_or(known.epoch)
     }
 
     /// Keeps what a lookup that began in `epoch` found.
-    fn keep(&self, hash: String, caller: Arc<Caller>, epoch: u64) {
+    fn keep(&self, hash: [u8; 32], caller: Arc<Caller>, epoch: u64) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.epoch != epoch {
             return;
@@ -123,12 +123,12 @@ impl Engine {
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             return Err(refused());
         }
-        let hash = sha256_hex(key.as_bytes());
+        let hash = sha256(key.as_bytes());
         let epoch = match self.keys().get(&hash) {
             Ok(caller) => return Ok(caller),
             Err(epoch) => epoch,
         };
-        let lookup = hash.clone();
+        let lookup = hex::encode(hash);
         let row = self.db().read("api_keys.by_hash", move |tx| api_keys::by_hash(tx, &lookup)).await?;
         match row {
             Some(row) if row.revoked_at.is_none() => {
@@ -205,16 +205,18 @@ impl Engine {
 mod tests {
     use super::*;
 
+    const H: [u8; 32] = [7; 32];
+
     #[test]
     fn a_lookup_that_a_revocation_overtook_is_not_kept() {
         let ring = KeyRing::default();
         let caller =
             Arc::new(Caller { key: ApiKeyId::derived(&["api_key", "h"]), scopes: vec![KeyScope::Read] });
-        let began = ring.get("h").unwrap_err();
+        let began = ring.get(&H).unwrap_err();
         ring.forget_all();
-        ring.keep("h".to_owned(), caller.clone(), began);
-        let now = ring.get("h").unwrap_err();
-        ring.keep("h".to_owned(), caller.clone(), now);
-        assert_eq!(ring.get("h"), Ok(caller));
+        ring.keep(H, caller.clone(), began);
+        let now = ring.get(&H).unwrap_err();
+        ring.keep(H, caller.clone(), now);
+        assert_eq!(ring.get(&H), Ok(caller));
     }
 }

@@ -8,8 +8,8 @@ use quittance_stripe::client::StripeClient;
 use tokio::sync::{Notify, broadcast};
 
 use crate::api_keys::KeyRing;
-use crate::entitlements::Entitlements;
 use crate::inbox::Inbox;
+use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::sync::PriceBook;
 use crate::worker::Wakers;
@@ -28,7 +28,7 @@ struct Inner {
     catalog: Arc<Catalog>,
     settings: Settings,
     world: Arc<dyn World>,
-    entitlements: Entitlements,
+    entitlements: Memory,
     keys: KeyRing,
     inbox: Inbox,
     prices: PriceBook,
@@ -56,7 +56,7 @@ impl Engine {
             account: stripe.account().unwrap_or(Scope::OWN_ACCOUNT).to_owned(),
             ..Scope::own(Provider::Stripe, Mode::from_livemode(stripe.livemode()))
         };
-        let entitlements = Entitlements::new(catalog.clone(), settings.cached_customers);
+        let entitlements = Memory::new(settings.cached_customers);
         let inbox = Inbox::start(db.clone(), world.clone(), settings.inbox_queue);
         let inner = Inner {
             db,
@@ -122,7 +122,7 @@ impl Engine {
         self.inner.catalog.clone()
     }
 
-    pub(crate) fn entitlements(&self) -> &Entitlements {
+    pub(crate) fn entitlements(&self) -> &Memory {
         &self.inner.entitlements
     }
 

@@ -5,16 +5,12 @@
 //! never replaced by an older one. Expiry is evaluated at the moment of asking. An unknown customer is
 //! not remembered, so there is no cached refusal.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use quittance_domain::access::Standing;
 use quittance_domain::catalog::{FeatureSet, Limit};
 use quittance_domain::entitlement::{self, Holding, Source, SourceKind};
-use quittance_domain::mutant::{self, Mutant};
-use quittance_domain::{Access, Catalog, CustomerId, Timestamp};
+use quittance_domain::{Access, Catalog, CustomerId, PlanKey, Timestamp};
 use quittance_store::grants::{Gift, GrantRow};
 use quittance_store::mirror::HoldingRow;
 use quittance_store::{Tx, customers, grants, mirror};
@@ -22,45 +18,7 @@ use quittance_store::{Tx, customers, grants, mirror};
 use crate::engine::Engine;
 use crate::problem::Problem;
 
-/// What one customer holds, as of one version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The customer's version in the database.
-    pub version: i64,
-    /// Everything that carries features.
-    pub holdings: Vec<Holding>,
-}
-
-const SHARDS: usize = 64;
-
-/// What is remembered of a customer.
-enum Slot {
-    /// Its holdings.
-    Held(Arc<Held>),
-    /// Only that anything older than this version is out of date.
-    Stale(i64),
-}
-
-impl Slot {
-    fn version(&self) -> i64 {
-        match self {
-            Self::Held(held) => held.version,
-            Self::Stale(version) => *version,
-        }
-    }
-}
-
-type Shard = RwLock<HashMap<Box<str>, Slot>>;
-
-/// The memory of entitlements.
-pub struct Entitlements {
-    catalog: Arc<Catalog>,
-    hasher: RandomState,
-    shards: Vec<Shard>,
-    per_shard: usize,
-    /// Grows when knowledge of versions was dropped: a load that began before is not kept.
-    epoch: AtomicU64,
-}
+pub use crate::memory::{Held, Holdings};
 
 /// An answer, ready to be written as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,76 +37,6 @@ pub struct Answer {
     pub limit: Option<i64>,
     /// Where it comes from.
     pub source: Option<Source>,
-}
-
-impl Entitlements {
-    pub(crate) fn new(catalog: Arc<Catalog>, most: usize) -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::new(HashMap::new())).collect();
-        Self {
-            catalog,
-            hasher: RandomState::new(),
-            shards,
-            per_shard: most.div_ceil(SHARDS).max(1),
-            epoch: AtomicU64::new(0),
-        }
-    }
-
-    fn shard(&self, customer: &str) -> Option<&Shard> {
-        let index = usize::try_from(self.hasher.hash_one(customer) % SHARDS as u64).ok()?;
-        self.shards.get(index)
-    }
-
-    fn get(&self, customer: &str) -> Option<Arc<Held>> {
-        let shard = self.shard(customer)?.read().unwrap_or_else(PoisonError::into_inner);
-        match shard.get(customer) {
-            Some(Slot::Held(held)) => Some(held.clone()),
-            Some(Slot::Stale(_)) | None => None,
-        }
-    }
-
-    /// Keeps what a load that began in `epoch` brought, unless something newer is known.
-    fn keep(&self, customer: &str, held: Arc<Held>, epoch: u64) {
-        let Some(shard) = self.shard(customer) else { return };
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        let outdated = shard.get(customer).is_some_and(|slot| slot.version() > held.version);
-        if outdated || self.epoch.load(Ordering::Acquire) != epoch {
-            return;
-        }
-        self.make_room(&mut shard, customer);
-        shard.insert(customer.into(), Slot::Held(held));
-    }
-
-    fn make_room(&self, shard: &mut HashMap<Box<str>, Slot>, newcomer: &str) {
-        if shard.len() < self.per_shard || shard.contains_key(newcomer) {
-            return;
-        }
-        // Any entry may go: it is loaded again when it is asked for.
-        if let Some(victim) = shard.keys().next().cloned()
-            && matches!(shard.remove(&victim), Some(Slot::Stale(_)))
-        {
-            self.epoch.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    /// Another commit has made this customer's version at least `version`.
-    pub(crate) fn outdate(&self, customer: &str, version: i64) {
-        if mutant::is(Mutant::Memory) {
-            return;
-        }
-        let Some(shard) = self.shard(customer) else { return };
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if shard.get(customer).is_none_or(|slot| slot.version() < version) {
-            self.make_room(&mut shard, customer);
-            shard.insert(customer.into(), Slot::Stale(version));
-        }
-    }
-
-    pub(crate) fn forget_all(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-    }
 }
 
 /// Answers from what is held.
@@ -172,35 +60,40 @@ pub fn answer(holdings: &[Holding], feature: &str, now: Timestamp) -> Answer {
 /// As the database.
 pub fn load(tx: &mut dyn Tx, customer: &str, catalog: &Catalog) -> quittance_store::Result<Option<Held>> {
     let Some(row) = customers::get(tx, customer)? else { return Ok(None) };
-    let mut holdings: Vec<Holding> =
+    let mut holdings: Holdings =
         mirror::holdings(tx, customer)?.into_iter().map(|held| from_mirror(held, catalog)).collect();
     holdings.extend(
         grants::of_customer(tx, customer)?.into_iter().filter_map(|grant| from_grant(grant, catalog)),
     );
     if let Some(free) = catalog.free_plan() {
         holdings.push(Holding {
-            source: Source { kind: SourceKind::FreePlan, id: free.key.to_string() },
+            source: Source { kind: SourceKind::FreePlan, id: free.key.clone().into() },
             plan: Some(free.key.clone()),
             quantity: 1,
             standing: Standing::Granted { until: None },
             features: free.features.clone(),
         });
     }
-    Ok(Some(Held { version: row.version, holdings }))
+    Ok(Some(Held::new(customer, row.version, holdings)))
 }
 
-fn features_of(catalog: &Catalog, plan: &str) -> Arc<FeatureSet> {
-    // A plan that left the catalog gives nothing; the sync has raised the unknown price.
-    catalog.plan(plan).map(|p| p.features.clone()).unwrap_or_default()
+/// A plan's name and features, shared with the catalog. One that left the catalog gives nothing; the sync has raised the
+/// unknown price.
+fn plan_of(catalog: &Catalog, plan: PlanKey) -> (Option<PlanKey>, Arc<FeatureSet>) {
+    match catalog.plan(plan.as_str()) {
+        Some(known) => (Some(known.key.clone()), known.features.clone()),
+        None => (Some(plan), Arc::default()),
+    }
 }
 
 fn from_mirror(held: HoldingRow, catalog: &Catalog) -> Holding {
+    let (plan, features) = plan_of(catalog, held.plan);
     Holding {
-        source: Source { kind: held.kind, id: held.source },
-        features: features_of(catalog, held.plan.as_str()),
-        plan: Some(held.plan),
+        source: Source { kind: held.kind, id: held.source.into() },
+        plan,
         quantity: held.quantity,
         standing: held.standing,
+        features,
     }
 }
 
@@ -209,14 +102,14 @@ fn from_grant(grant: GrantRow, catalog: &Catalog) -> Option<Holding> {
         return None;
     }
     let (plan, features) = match grant.gift {
-        Gift::Plan(plan) => (Some(plan.clone()), features_of(catalog, plan.as_str())),
+        Gift::Plan(plan) => plan_of(catalog, plan),
         Gift::Feature(feature, limit) => {
             let limit = limit.map_or(Limit::Unlimited, Limit::Fixed);
             (None, Arc::new([(feature, limit)].into_iter().collect()))
         }
     };
     Some(Holding {
-        source: Source { kind: SourceKind::Grant, id: grant.id.to_string() },
+        source: Source { kind: SourceKind::Grant, id: grant.id.as_str().into() },
         plan,
         quantity: 1,
         standing: Standing::Granted { until: grant.expires_at },
@@ -256,13 +149,13 @@ impl Engine {
     /// # Errors
     /// When the database cannot be used; old answers are forgotten then.
     pub async fn reload(&self, customer: &str) -> Result<Option<Arc<Held>>, Problem> {
-        let (id, catalog) = (customer.to_owned(), self.entitlements().catalog.clone());
-        let epoch = self.entitlements().epoch.load(Ordering::Acquire);
+        let (id, catalog) = (customer.to_owned(), self.catalog_handle());
+        let epoch = self.entitlements().epoch();
         let loaded = self.db().read("entitlements.load", move |tx| load(tx, &id, &catalog)).await;
         match loaded {
             Ok(Some(held)) => {
                 let held = Arc::new(held);
-                self.entitlements().keep(customer, held.clone(), epoch);
+                self.entitlements().keep(held.clone(), epoch);
                 Ok(Some(held))
             }
             Ok(None) => Ok(None),

@@ -77,7 +77,7 @@ impl Engine {
                 because: because(holding, &subscriptions, now),
                 history: lines
                     .iter()
-                    .filter(|l| l.object == holding.source.id)
+                    .filter(|l| *l.object == *holding.source.id)
                     .take(LINES)
                     .cloned()
                     .collect(),
@@ -110,7 +110,7 @@ impl Engine {
 fn because(holding: &Holding, subscriptions: &[SubscriptionRow], now: Timestamp) -> String {
     let status = subscriptions
         .iter()
-        .find(|row| row.subscription.facts.id == holding.source.id)
+        .find(|row| *row.subscription.facts.id == *holding.source.id)
         .map(|row| row.subscription.facts.status.as_str().to_owned());
     let status = status.map_or_else(String::new, |s| format!("the provider says {s}; "));
     let effect = match holding.standing {

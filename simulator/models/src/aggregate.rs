@@ -510,9 +510,18 @@ impl Model for Aggregate {
             Property::always("nothing is stuck", |_, s: &State| {
                 !s.row.dirty() || !s.idle() || s.row.claimable(LATER, LATER) || s.row.parked_at.is_some()
             }),
-            Property::always("a buyer who waits stays in front", |_, s: &State| {
-                s.waiting == 0 || s.row.priority == Priority::Waiting
-            }),
+            // The urgency goes with the claim; a worker whose lease is taken over takes it into the grave, and the
+            // buyer then waits no longer than any other hint.
+            Property::always(
+                "a buyer who waits stays in front, or is looked after",
+                |m: &Self, s: &State| {
+                    let taken_over = s.left.takeovers < m.budget.takeovers;
+                    s.waiting == 0
+                        || s.row.priority == Priority::Waiting
+                        || s.row.lease.is_some()
+                        || taken_over
+                },
+            ),
             Property::sometimes("all is quiet at the end", |_, s: &State| s.quiet() && s.left.changes == 0),
             Property::sometimes("a late worker is fenced off", |m: &Self, s: &State| {
                 s.fenced || m.budget.takeovers == 0

@@ -294,7 +294,7 @@ async fn explaining_shows_the_chain_from_event_to_entitlement() {
             let id = h.subscriber("ada").await;
             let why = h.engine.explain("ada", "article:full").await.unwrap();
             assert!(why.answer.allowed && why.known_customer && why.known_feature);
-            let link = why.links.iter().find(|l| l.source.id == id).unwrap();
+            let link = why.links.iter().find(|l| *l.source.id == *id).unwrap();
             assert!(link.has_feature);
             assert!(link.because.contains("the provider says active"), "{}", link.because);
             assert!(

@@ -44,7 +44,7 @@ fn value(customer: &str, explanation: &Explanation) -> Value {
     let answer = &explanation.answer;
     let links = explanation.links.iter().map(|link| {
         json!({
-            "source": { "kind": link.source.kind.as_str(), "id": link.source.id },
+            "source": { "kind": link.source.kind.as_str(), "id": &*link.source.id },
             "plan": link.plan,
             "has_feature": link.has_feature,
             "standing": link.standing,

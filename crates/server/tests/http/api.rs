@@ -68,7 +68,6 @@ async fn from_a_checkout_to_an_entitlement() {
                 ("access", json!("granted")),
                 ("quantity", json!(1)),
                 ("interval", json!("month")),
-                ("current_period_end", json!("2026-02-28T12:00:00Z")),
                 ("cancel_at_period_end", json!(false)),
                 ("ends_at", Value::Null),
                 ("provider", json!("stripe")),
@@ -77,6 +76,9 @@ async fn from_a_checkout_to_an_entitlement() {
             ] {
                 assert_eq!(subscription[field], value, "{field}: {subscription}");
             }
+            // To the second it depends on how long the house has slept.
+            let ends = subscription["current_period_end"].as_str().unwrap();
+            assert!(ends.starts_with("2026-02-28T12:00:0"), "{subscription}");
             let list = app.get("/v1/customers/ada/entitlements").send().await.ok();
             let features: Vec<&str> =
                 list["data"].as_array().unwrap().iter().map(|e| e["feature"].as_str().unwrap()).collect();
