@@ -84,13 +84,29 @@ pub fn redact(raw: &[u8]) -> Result<String, EventError> {
     if raw.len() > MAX_BODY_BYTES {
         return Err(EventError::TooLarge { bytes: raw.len() });
     }
-    let mut out = String::with_capacity(raw.len() / 2);
-    let mut reader = serde_json::Deserializer::from_slice(raw);
+    // Checked once here, a text need not be checked piece by piece; one that is broken is told by its place.
+    match std::str::from_utf8(raw) {
+        Ok(text) => copy(serde_json::Deserializer::from_str(text), raw.len()),
+        Err(_) => copy(serde_json::Deserializer::from_slice(raw), raw.len()),
+    }
+}
+
+fn copy<'de, R: serde_json::de::Read<'de>>(
+    mut reader: serde_json::Deserializer<R>,
+    length: usize,
+) -> Result<String, EventError> {
+    let mut out = String::with_capacity(length / 2);
     Copy { out: &mut out, depth: 0, list: List::Fields }
         .deserialize(&mut reader)
         .and_then(|()| reader.end())
         .map_err(|e| EventError::not_json(&e))?;
     Ok(out)
+}
+
+/// Whether a kept text was blotted out. If not, what [`crate::event::Event`] reads is in the redacted text as it was in the raw one.
+#[must_use]
+pub fn is_altered(redacted: &str) -> bool {
+    redacted.contains(REDACTED)
 }
 
 /// The kept names by a cheap hash, so that a name is compared with hardly more than one of them.

@@ -1,6 +1,7 @@
 //! What survives redaction and what must never.
 
 use super::*;
+use crate::event::Event;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -108,6 +109,76 @@ fn depth_is_bounded() {
     assert_eq!(kept.matches('[').count(), usize::from(MAX_DEPTH) + 1);
     let deeper = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
     let _ = redact(deeper.as_bytes());
+}
+
+/// The inbox reads the envelope from what is kept, unless something was blotted out.
+#[test]
+fn the_envelope_reads_the_same_from_what_is_kept() {
+    let places = [
+        "/id",
+        "/type",
+        "/account",
+        "/api_version",
+        "/created",
+        "/livemode",
+        "/data/object/id",
+        "/data/object/object",
+        "/data/object/customer",
+        "/data/object/subscription",
+        "/data/object/payment_intent",
+        "/data/object/invoice",
+        "/data/object/charge",
+        "/data/object/client_reference_id",
+        "/data/object/metadata/quittance_customer",
+        "/data/object/parent/subscription_details/subscription",
+        "/data/object/payment/payment_intent",
+        "/related_object/id",
+        "/related_object/type",
+    ];
+    let values = [
+        json!("cus_1"),
+        json!("a b"),
+        json!("1234567890123"),
+        json!("x@example.com"),
+        json!(""),
+        json!(null),
+        json!(7),
+        json!(0.5),
+        json!(true),
+        json!([]),
+        json!(["cus_1"]),
+        json!({"id": "cus_2", "object": "customer"}),
+        json!({"id": "a b"}),
+        json!("2026-11-18T22:13:20.000Z"),
+        json!("x".repeat(300)),
+        json!("\u{e9}\"\\"),
+    ];
+    let mut both = [0, 0];
+    for place in places {
+        for value in &values {
+            let mut body = event();
+            plant(&mut body, place, value.clone());
+            let raw = body.to_string();
+            let kept = redact(raw.as_bytes()).unwrap();
+            both[usize::from(is_altered(&kept))] += 1;
+            if !is_altered(&kept) {
+                assert_eq!(Event::parse(kept.as_bytes()), Event::parse(raw.as_bytes()), "{place} {value}");
+            }
+        }
+    }
+    assert!(both[0] > 100 && both[1] > 50, "{both:?}");
+}
+
+/// Puts a value where the pointer says, making the objects on the way.
+fn plant(body: &mut Value, pointer: &str, value: Value) {
+    let mut at = body;
+    for name in pointer.split('/').skip(1) {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[name];
+    }
+    *at = value;
 }
 
 /// Any JSON value whose texts are personal data; its names are anything but the kept ones' exact purpose.

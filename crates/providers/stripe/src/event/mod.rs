@@ -119,7 +119,11 @@ impl<'a> Event<'a> {
         if raw.len() > MAX_BODY_BYTES {
             return Err(EventError::TooLarge { bytes: raw.len() });
         }
-        let wire: Loose<Wire<'a>> = serde_json::from_slice(raw).map_err(|e| EventError::not_json(&e))?;
+        let wire: Result<Loose<Wire<'a>>, _> = match std::str::from_utf8(raw) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(raw),
+        };
+        let wire = wire.map_err(|e| EventError::not_json(&e))?;
         let wire = wire.0.ok_or(EventError::NotAnEvent { field: "object" })?;
         let form = match wire.object.text().as_deref() {
             Some("event") => EventForm::Snapshot,
