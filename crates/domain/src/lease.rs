@@ -214,26 +214,26 @@ impl AggregateState {
 
     /// Gives a failed claim back with its urgency, to be tried again at `next`; `false` when the fence is closed.
     pub fn retry(&mut self, claim: &ClaimTerms, attempts: u32, next: Timestamp) -> bool {
-        let held = self.give_back(&claim.token, attempts);
+        let held = self.give_back(claim, attempts);
         if held {
-            self.priority = self.priority.max(claim.priority);
             self.next_attempt_at = next;
         }
         held
     }
 
-    /// Parks a failed claim; `false` when the fence is closed.
-    pub fn park(&mut self, token: &LeaseToken, attempts: u32, now: Timestamp) -> bool {
-        let held = self.give_back(token, attempts);
+    /// Parks a failed claim, with its urgency; `false` when the fence is closed.
+    pub fn park(&mut self, claim: &ClaimTerms, attempts: u32, now: Timestamp) -> bool {
+        let held = self.give_back(claim, attempts);
         if held {
             self.parked_at = Some(now);
         }
         held
     }
 
-    fn give_back(&mut self, token: &LeaseToken, attempts: u32) -> bool {
-        let held = self.fence_allows(token);
+    fn give_back(&mut self, claim: &ClaimTerms, attempts: u32) -> bool {
+        let held = self.fence_allows(&claim.token);
         if held {
+            self.priority = self.priority.max(claim.priority);
             self.lease = None;
             self.attempts = attempts;
         }

@@ -206,7 +206,8 @@ static RETRY: &Sql = crate::sql!(
 );
 static PARK: &Sql = crate::sql!(
     "aggregates.park",
-    "UPDATE aggregates SET lease_token = NULL, lease_until = NULL, attempts = $3, parked_at = $4, last_error = $5
+    "UPDATE aggregates SET lease_token = NULL, lease_until = NULL, attempts = $3, parked_at = $4, last_error = $5,
+       priority = CASE WHEN priority < $6 THEN $6 ELSE priority END
      WHERE key = $1 AND lease_token = $2"
 );
 
@@ -224,7 +225,8 @@ pub fn retry(tx: &mut dyn Tx, claim: &Claim, attempts: i64, next: Timestamp, err
 /// # Errors
 /// As the database.
 pub fn park(tx: &mut dyn Tx, claim: &Claim, attempts: i64, now: Timestamp, error: &str) -> Result<bool> {
-    Ok(tx.exec(PARK, params![&claim.key, claim.token.as_str(), attempts, now.ms(), error])? == 1)
+    let params = params![&claim.key, claim.token.as_str(), attempts, now.ms(), error, level(claim.priority)];
+    Ok(tx.exec(PARK, params)? == 1)
 }
 
 static DUE_LOOKS: &Sql = crate::sql!(

@@ -168,7 +168,7 @@ impl Model {
                 self.held(*held).is_some_and(|claim| self.row.retry(&claim, *attempts, *next)).to_string()
             }
             Step::Park { held, attempts, now } => {
-                self.held(*held).is_some_and(|claim| self.row.park(&claim.token, *attempts, *now)).to_string()
+                self.held(*held).is_some_and(|claim| self.row.park(&claim, *attempts, *now)).to_string()
             }
         }
     }
@@ -307,7 +307,7 @@ fn work() -> impl Strategy<Value = Work> {
     let n = || 0_u8..3;
     prop_oneof![
         5 => (n(), time(), time()).prop_map(|(n, now, until)| Work::Claim { n, now, until }),
-        1 => (n(), end).prop_map(|(n, end)| Work::Finish { n, end }),
+        2 => (n(), end).prop_map(|(n, end)| Work::Finish { n, end }),
         2 => (n(), time()).prop_map(|(n, next)| Work::Retry { n, next }),
         1 => (n(), time()).prop_map(|(n, now)| Work::Park { n, now }),
         1 => time().prop_map(Work::Unpark),

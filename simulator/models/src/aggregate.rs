@@ -339,7 +339,7 @@ impl Aggregate {
         let attempts = claim.attempts + 1;
         match after_failure(&POLICY, attempts, false, None, 0, Timestamp::from_ms(-1)) {
             AfterFailure::RetryAt(next) => state.row.retry(&claim, attempts, next),
-            AfterFailure::Park => state.row.park(&claim.token, attempts, NOW),
+            AfterFailure::Park => state.row.park(&claim, attempts, NOW),
         };
         Some(())
     }
