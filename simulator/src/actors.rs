@@ -82,7 +82,8 @@ impl Buyer {
             81..=87 => self.refund(),
             88..=91 => self.settle_dispute(),
             92..=95 => self.use_portal(),
-            96..=97 => self.tell_address().await,
+            96 => self.tell_address().await,
+            97..=98 => self.sell_again(),
             _ => self.look().await,
         }
     }
@@ -395,6 +396,32 @@ impl Buyer {
                     self.sim.tell(&self.id, format_args!("pays {}: {}", invoice.id, paid.status));
                 }
             }
+        }
+    }
+
+    /// What must never be, and is: a second subscription in the name of a checkout of ours, from a copy of the app
+    /// that knows nothing of this one.
+    fn sell_again(&mut self) {
+        for customer in self.at_provider() {
+            let live = customer.subscriptions.iter().find(|s| {
+                s.status == "active"
+                    && !s.cancel_at_period_end
+                    && s.metadata.contains_key("quittance_checkout")
+            });
+            let Some((first, (price, _))) = live.and_then(|s| Some((s, s.items.first()?))) else { continue };
+            let checkout = first.metadata.get("quittance_checkout").cloned().unwrap_or_default();
+            let seen = self.sim.dashboard("GET", &format!("/v1/subscriptions/{}", first.id), "").value();
+            let card =
+                seen.get("default_payment_method").and_then(serde_json::Value::as_str).unwrap_or_default();
+            let form = format!(
+                "customer={}&items[0][price]={price}&default_payment_method={card}&metadata[quittance_customer]={}&metadata[quittance_checkout]={checkout}",
+                customer.customer, self.id,
+            );
+            let done = self.sim.dashboard("POST", "/v1/subscriptions", &form);
+            self.sim.tell(
+                "dashboard",
+                format_args!("sells {} again beside {}: {}", self.id, first.id, done.status),
+            );
         }
     }
 
