@@ -2,6 +2,8 @@
 //!
 //! `QUITTANCE_SIMULATOR_SEEDS` says how many (default 2, for builds without optimisation).
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::sync::Arc;
 
 use quittance_domain::Catalog;

@@ -11,7 +11,7 @@ use xtask::interrupt;
 use xtask::workspace::{cargo, root, target};
 
 /// Seeds of every test run, each played twice.
-const SEEDS: &str = "150";
+const SEEDS: &str = "120";
 /// What stands around the figures in docs/proof.md.
 const BEGIN: &str = "<!-- simulator: written by cargo xtask prove -->";
 const END: &str = "<!-- end of simulator -->";

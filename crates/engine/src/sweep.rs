@@ -33,6 +33,8 @@ const OVERLAP_MS: i64 = 10 * MINUTE_MS;
 const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
 /// Pages of one run at most; a longer run goes on next time.
 const MOST_PAGES: u32 = 5_000;
+/// Pause after a run that the provider or the database interrupted.
+pub(crate) const AGAIN_MS: i64 = 5 * MINUTE_MS;
 /// Mirrored subscriptions that are looked through at a time.
 const MIRROR_PAGE: i64 = 500;
 
@@ -93,7 +95,7 @@ impl Engine {
         let run = Run { lease, dry: dry_run, found };
         let outcome = self.run_sweep(&run).await;
         if run.dry || outcome.is_err() {
-            let next = if run.dry { run.found.next_at } else { self.now().plus_ms(MINUTE_MS) };
+            let next = if run.dry { run.found.next_at } else { self.now().plus_ms(AGAIN_MS) };
             let held = run.lease.clone();
             self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
         }

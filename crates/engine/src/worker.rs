@@ -13,13 +13,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
+use crate::sweep;
 
 /// How often old answers to idempotency keys are dropped, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 10 * 60 * 1_000;
 /// How often at most upkeep is done, in milliseconds.
 const UPKEEP_MS: i64 = 1_000;
-/// Pause before a sweep that could not even begin is tried again, in milliseconds.
-const SWEEP_AGAIN_MS: i64 = 60 * 1_000;
 /// Pause after the database could not be used, in milliseconds.
 const TROUBLE_MS: u64 = 1_000;
 /// Commands carried out in one go.
@@ -138,7 +137,7 @@ impl Engine {
                 && let Err(problem) = self.sweep(false, false).await
             {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
-                rest_ms = SWEEP_AGAIN_MS;
+                rest_ms = sweep::AGAIN_MS;
             }
             if let Err(problem) = self.backlog().await {
                 tracing::warn!(%problem, "backlog not counted");
