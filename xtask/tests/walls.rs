@@ -21,6 +21,7 @@ const ENGINE: &str = "quittance-engine";
 const SANDBOX: &str = "quittance-sandbox";
 const SERVER: &str = "quittance-server";
 const MODELS: &str = "quittance-models";
+const SIMULATOR: &str = "quittance-simulator";
 
 /// What drags an executor, a socket or a future into a crate that must have none.
 const ASYNC: [&str; 14] = [
@@ -176,6 +177,33 @@ fn models_know_the_domain_only_and_nobody_knows_them() {
         let reached = graph.reaches(name, &ALL);
         assert!(!reached.contains(MODELS) && !reached.contains("stateright"), "{name} reaches the models");
     }
+}
+
+#[test]
+fn the_simulator_knows_no_server_and_only_the_server_plays_it() {
+    let graph = Graph::load();
+    assert_eq!(graph.ours(SIMULATOR, &ALL), set(&[DOMAIN, STORE, STRIPE, ENGINE, SANDBOX]));
+    let above = set(&[SIMULATOR, SERVER, "quittance-fuzz"]);
+    for name in graph.members.iter().filter(|name| !above.contains(*name)) {
+        assert!(!graph.reaches(name, &ALL).contains(SIMULATOR), "{name} reaches the simulator");
+    }
+}
+
+/// No build that anybody ships has a protection taken away.
+#[test]
+fn mutants_are_in_no_default_build() {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(["metadata", "--format-version=1", "--locked"])
+        .output()
+        .expect("cargo metadata starts");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let mut nodes = 0;
+    for node in list(&metadata["resolve"]["nodes"]) {
+        nodes += 1;
+        assert!(!list(&node["features"]).any(|feature| feature == "mutants"), "{} has mutants", node["id"]);
+    }
+    assert!(nodes > 100, "the graph was read");
 }
 
 #[test]
