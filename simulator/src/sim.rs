@@ -402,11 +402,7 @@ impl Sim {
 
     fn lose_power(self: &Arc<Self>) {
         self.tell("disk", format_args!("power is lost"));
-        let up: Vec<(usize, u64)> = {
-            let nodes = lock(&self.nodes);
-            nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect()
-        };
-        for (node, life) in up {
+        for (node, life) in self.lives() {
             self.crash(node, life, "power is lost");
         }
         self.record().close();
@@ -414,26 +410,29 @@ impl Sim {
         self.mount.disk.power_returns(faults.chance());
     }
 
+    /// The nodes that are up, with their lives.
+    fn lives(&self) -> Vec<(usize, u64)> {
+        let nodes = lock(&self.nodes);
+        nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect()
+    }
+
+    /// One of the nodes that are up, if there is one.
+    fn some_life(&self, draw: i64) -> Option<(usize, u64)> {
+        let up = self.lives();
+        let index = usize::try_from(draw).ok()?.checked_rem(up.len())?;
+        up.get(index).copied()
+    }
+
     /// Kills a node that is up, if there is one.
     pub fn kill_some(self: &Arc<Self>, draw: i64) {
-        let up: Vec<(usize, u64)> = {
-            let nodes = lock(&self.nodes);
-            nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect()
-        };
-        let index = usize::try_from(draw).unwrap_or(0).checked_rem(up.len().max(1)).unwrap_or(0);
-        if let Some((node, life)) = up.get(index) {
-            self.crash(*node, *life, "killed");
+        if let Some((node, life)) = self.some_life(draw) {
+            self.crash(node, life, "killed");
         }
     }
 
     /// Stops a node for a while, as a full machine or a debugger would.
     pub fn pause_some(&self, draw: i64, ms: i64) {
-        let nodes = lock(&self.nodes);
-        let up: Vec<(usize, u64)> =
-            nodes.iter().enumerate().filter_map(|(n, slot)| Some((n, slot.up.as_ref()?.life))).collect();
-        let index = usize::try_from(draw).unwrap_or(0).checked_rem(up.len().max(1)).unwrap_or(0);
-        if let Some((node, life)) = up.get(index).copied() {
-            drop(nodes);
+        if let Some((node, life)) = self.some_life(draw) {
             self.tell(&format!("node {node}"), format_args!("stands still for {ms} ms"));
             self.scheduler.pause(Owner::Node { node, life }, self.scheduler.now_ms() + ms);
         }

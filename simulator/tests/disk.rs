@@ -29,7 +29,7 @@ fn stands(db: &Db, key: &'static str) -> bool {
 }
 
 #[test]
-fn what_was_committed_survives_a_power_failure_and_the_rest_does_not() {
+fn what_was_committed_survives_a_power_failure() {
     // Any process but the checkers', whom no trouble touches.
     act_as(7);
     for seed in 0..50 {

@@ -11,8 +11,6 @@ use crate::time::{HOUR_MS, MINUTE_MS, Timestamp};
 
 /// The provider may forget a key after 24 hours; an hour is left for clocks.
 pub const KEY_LIFE_MS: i64 = 23 * HOUR_MS;
-/// How long one try may take before another worker may take over.
-pub const LEASE_MS: i64 = 90_000;
 /// How long after it was decided a sending may still arrive: a slow call, a lease, clocks that differ.
 pub const STRAGGLER_MS: i64 = 10 * MINUTE_MS;
 

@@ -5,8 +5,7 @@
 
 use quittance_domain::Timestamp;
 use quittance_domain::command::{
-    AfterTrouble, Command, CommandState, KEY_LIFE_MS, LEASE_MS, STRAGGLER_MS, Sending, Verdict,
-    after_trouble, sending,
+    AfterTrouble, Command, CommandState, KEY_LIFE_MS, STRAGGLER_MS, Sending, Verdict, after_trouble, sending,
 };
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::lease::{Lease, RetryPolicy};
@@ -245,7 +244,7 @@ impl Outbox {
             return None;
         }
         let token = state.fresh();
-        let lease = Lease { token: token.clone(), until: now.plus_ms(LEASE_MS) };
+        let lease = Lease { token: token.clone(), until: now.plus_ms(RetryPolicy::default().lease_ms) };
         state.row.claim(lease, now).then_some(())?;
         let (attempts, decided) = (state.row.attempts, state.moment);
         let chosen = match (self.mutant, sending(state.row.first_sent_at, now)) {

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use quittance_domain::command::{Command, CommandState, LEASE_MS, STRAGGLER_MS, is_next, joins};
+use quittance_domain::command::{Command, CommandState, STRAGGLER_MS, is_next, joins};
 use quittance_domain::ids::LeaseToken;
-use quittance_domain::lease::{AggregateState, HintTerms, Lease, Priority};
+use quittance_domain::lease::{AggregateState, HintTerms, Lease, Priority, RetryPolicy};
 use quittance_domain::projection::{Observed, Stored, project};
 use quittance_domain::subscription::{InvoiceFacts, ItemFacts, SubscriptionFacts};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS};
@@ -383,7 +383,7 @@ impl Renewal {
         let command = state.commands.get_mut(index)?;
         let attempt = command.row.attempts + 1;
         let token = token(index * 16 + usize::try_from(attempt).unwrap_or(15));
-        let lease = Lease { token: token.clone(), until: now.plus_ms(LEASE_MS) };
+        let lease = Lease { token: token.clone(), until: now.plus_ms(RetryPolicy::default().lease_ms) };
         command.row.claim(lease, now).then_some(())?;
         state.wire.push(Sent { command: index, attempt, token, decided: state.moment });
         Some(())

@@ -155,7 +155,7 @@ pub(crate) enum Which<'a> {
 
 /// The key of a command that a caller asked for.
 fn asked_key(instance: &str, kind: &str, seed: &str) -> String {
-    format!("quittance-{kind}-{}", short_hex(&[instance, kind, "asked", seed]))
+    format!("{KEY_PREFIX}{kind}-{}", short_hex(&[instance, kind, "asked", seed]))
 }
 
 /// The id of a command that a caller asked for under this seed.

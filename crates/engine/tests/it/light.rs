@@ -109,6 +109,46 @@ async fn an_interrupted_dry_run_is_not_gone_on_with() {
     .await;
 }
 
+/// What the provider does not list any more cannot give access; a dry run only tells of it.
+#[tokio::test]
+async fn a_sweep_finds_what_is_gone() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            h.sandbox.reset();
+            let dry = h.engine.sweep(true, true).await.unwrap().unwrap();
+            h.settle().await;
+            assert_eq!(dry.gone, 1);
+            assert!(h.allowed("ada", "article:full").await, "a dry run changes nothing");
+            let report = h.engine.sweep(true, false).await.unwrap().unwrap();
+            h.settle().await;
+            assert_eq!(report.gone, 1);
+            assert!(!h.allowed("ada", "article:full").await);
+        })
+    })
+    .await;
+}
+
+/// SIGTERM with work waiting: nothing more is claimed, and what waits is the next process's.
+#[tokio::test]
+async fn a_backlog_does_not_keep_a_shutdown_waiting() {
+    on_each(|h| {
+        Box::pin(async move {
+            let row = h.open(&pro("ada")).await;
+            h.settle().await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.deliver().await;
+            h.pass_ms(2_000);
+            h.sandbox.reset_provider_calls();
+            h.engine.clone().work_until(std::future::ready(())).await;
+            assert_eq!(h.calls(), 0, "nothing was begun");
+            h.engine.drain().await.unwrap();
+            assert!(h.allowed("ada", "article:full").await, "nothing was lost");
+        })
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn renewals_keep_access_and_a_lost_cancel_does_not() {
     on_each(|h| {

@@ -303,6 +303,9 @@ async fn e9_after_a_day_a_lost_answer_is_looked_up_and_not_sent_again() {
             h.engine.drain().await.unwrap();
             let sessions = h.provider("GET", "/v1/checkout/sessions", "limit=100");
             assert_eq!(sessions["data"].as_array().unwrap().len(), 1, "found by its metadata");
+            // By then it had expired: nobody is sent to it, and it stands in nobody's way.
+            let row = h.engine.checkout_row(sessions["data"][0]["id"].as_str().unwrap()).await.unwrap();
+            assert_eq!(row.state, CheckoutState::Expired);
         })
     })
     .await;
