@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Many small pieces of JSON are made and dropped on every request: this allocator does that faster than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     quittance_server::cli::main()
 }
