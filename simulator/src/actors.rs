@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use futures_util::future::join;
+use quittance_domain::CustomerId;
 use quittance_domain::ids::ApiKeyId;
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
-use quittance_domain::{CustomerId, digest};
 use quittance_engine::api_keys::Caller;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
-use quittance_engine::idempotency::Start;
+use quittance_engine::idempotency::{Answer, Ended, Request};
 use quittance_engine::subscriptions::Change;
 use quittance_engine::{Engine, Problem};
 use quittance_sandbox::{CheckoutOutcome, CustomerLedger};
@@ -19,6 +19,7 @@ use quittance_store::customers::{self, CustomerPatch};
 
 use crate::chance::Chance;
 use crate::faults::Fault;
+use crate::gifts;
 use crate::sim::{OUTAGE_MS, Sim};
 
 /// Cards that buyers pay with; good ones are likelier.
@@ -319,11 +320,18 @@ impl Buyer {
         Fut: Future<Output = Result<(), Problem>> + Send + 'static,
     {
         self.orders += 1;
-        let key = format!("{} {}", self.id, self.orders);
-        let asked = self.chance.per_mille(700).then(|| digest::short_hex(&["simulated app", &key]));
+        let key = self.chance.per_mille(700).then(|| format!("{} {}", self.id, self.orders));
+        let request = Request::new(app(), key, "POST", "/v1/subscriptions", what.as_bytes());
         for _ in 0..3 {
-            let (asked, work, draw) = (asked.clone(), work.clone(), self.chance.draw());
-            let done = self.sim.call(draw, move |engine| work(engine, asked)).await;
+            let (request, work, draw) = (request.clone(), work.clone(), self.chance.draw());
+            let change = move |engine: Engine| async move {
+                let change = |seed| {
+                    let done = work(engine.clone(), seed);
+                    async move { done.await.map(|()| Answer { status: 200, body: String::new() }) }
+                };
+                told(engine.once(&request, gifts::refusal, change).await).map(drop)
+            };
+            let done = self.sim.call(draw, change).await;
             let again = done.is_none();
             self.report(&what, done);
             if !again {
@@ -486,33 +494,42 @@ async fn checkout_under_key(
     mut wish: NewCheckout,
 ) -> Result<String, Problem> {
     let session = |row: quittance_store::checkouts::CheckoutRow| row.session.unwrap_or_default();
-    let Some(key) = key else { return engine.open_checkout(&wish).await.map(session) };
-    let caller = Caller { key: ApiKeyId::derived(&["simulated app"]), scopes: Vec::new() };
     let body = format!("{} {} {:?} {:?}", wish.customer, wish.plan, wish.interval, wish.currency);
-    let keyed = match engine.begin_keyed(&caller, &key, "POST", "/v1/checkouts", body.as_bytes()).await? {
-        Start::Replay(200, session) => return Ok(session),
-        Start::Replay(_, _) => return Err(Problem::invalid("as before")),
-        Start::Run(keyed) => keyed,
+    let request = Request::new(app(), key, "POST", "/v1/checkouts", body.as_bytes());
+    let work = |seed| {
+        let engine = engine.clone();
+        wish.idempotency = seed;
+        async move { engine.open_checkout(&wish).await.map(|row| Answer { status: 200, body: session(row) }) }
     };
-    wish.idempotency = Some(digest::short_hex(&[caller.key.as_str(), &key, &body]));
-    let opened = engine.open_checkout(&wish).await.map(session);
-    match &opened {
-        Ok(session) => engine.finish_keyed(&keyed, 200, session).await?,
-        Err(problem) if problem.retry_after_s.is_some() => engine.abandon_keyed(&keyed).await?,
-        Err(_) => engine.finish_keyed(&keyed, 400, "").await?,
-    }
-    opened
+    told(engine.once(&request, gifts::refusal, work).await)
 }
 
-/// An operator, who frees what is parked, replays events and sweeps by hand, now and then.
+/// The app that the buyers use.
+fn app() -> Arc<Caller> {
+    Arc::new(Caller { key: ApiKeyId::derived(&["simulated app"]), scopes: Vec::new() })
+}
+
+/// What the app is told.
+fn told(ended: Ended) -> Result<String, Problem> {
+    match ended {
+        Ended::Done(answer) => Ok(answer.body),
+        Ended::Replayed(answer) if answer.status == 200 => Ok(answer.body),
+        Ended::Replayed(_) => Err(Problem::invalid("as before")),
+        Ended::Refused(problem, _) => Err(problem),
+    }
+}
+
+/// An operator, who frees what is parked, gives by hand, replays events and sweeps by hand, now and then.
 pub async fn operator(sim: Arc<Sim>) {
     let mut chance = Chance::new(sim.plan.seed, "operator");
     while !sim.is_over() {
         let most = (sim.plan.length_ms / 4).max(DAY_MS);
         sim.sleep(chance.between(HOUR_MS, most)).await;
-        match chance.below(3) {
+        match chance.below(6) {
             0 => free_parked(&sim, &mut chance).await,
-            1 => {
+            1 | 2 => gifts::give(&sim, &mut chance).await,
+            3 => gifts::take_back(&sim, &mut chance).await,
+            4 => {
                 let events: Vec<String> = sim.record().acknowledged.keys().cloned().collect();
                 let Some(event) = chance.pick(&events).cloned() else { continue };
                 sim.tell("operator", format_args!("replays {event}"));

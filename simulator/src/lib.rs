@@ -13,6 +13,7 @@ pub mod chance;
 pub mod checks;
 pub mod disk;
 pub mod faults;
+pub mod gifts;
 pub mod network;
 pub mod plan;
 pub mod run;

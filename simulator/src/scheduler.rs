@@ -142,6 +142,12 @@ impl Scheduler {
         self.state().paused.insert(owner, until_ms);
     }
 
+    /// Whether an owner stands still.
+    #[must_use]
+    pub fn is_paused(&self, owner: Owner) -> bool {
+        self.state().paused.contains_key(&owner)
+    }
+
     /// Runs one task that can, chosen by the seed; `false` when none can.
     pub fn run_one(&self) -> bool {
         let Some((id, owner, mut future, waker)) = self.choose() else { return false };

@@ -225,11 +225,16 @@ impl Sim {
         Timestamp::from_ms(self.scheduler.now_ms() + skew)
     }
 
-    /// The nodes that are up.
+    /// The nodes that are up, and whether each stands still: such a node answers nobody.
     #[must_use]
-    pub fn engines(&self) -> Vec<(usize, Engine)> {
+    pub fn engines(&self) -> Vec<(usize, Engine, bool)> {
         let nodes = lock(&self.nodes);
-        nodes.iter().enumerate().filter_map(|(n, node)| Some((n, node.up.as_ref()?.engine.clone()))).collect()
+        let up = nodes.iter().enumerate().filter_map(|(node, slot)| Some((node, slot.up.as_ref()?)));
+        up.map(|(node, up)| {
+            let paused = self.scheduler.is_paused(Owner::Node { node, life: up.life });
+            (node, up.engine.clone(), paused)
+        })
+        .collect()
     }
 
     /// Runs a call on some node that is up, and waits for its answer; `None` when the connection is lost.

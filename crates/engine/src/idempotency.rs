@@ -4,7 +4,10 @@
 //! opens) or from the caller's key (what changes a subscription, and can be changed back), so a crash between
 //! effect and answer ends, on repetition, with the same effect found done.
 
-use quittance_domain::digest::short_hex;
+use std::future::Future;
+use std::sync::Arc;
+
+use quittance_domain::digest::{sha256_hex, short_hex};
 use quittance_store::api_requests::{self, Begun};
 
 use crate::api_keys::Caller;
@@ -15,44 +18,128 @@ use crate::world::Point;
 /// The longest key.
 const MAX_KEY_BYTES: usize = 255;
 
+/// A request that changes something.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who sends it.
+    pub caller: Arc<Caller>,
+    /// Its `Idempotency-Key`, if it has one.
+    pub key: Option<String>,
+    /// `POST`, `PUT`, `DELETE`.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// SHA-256 of the body, in hexadecimal.
+    pub body_hash: String,
+}
+
+impl Request {
+    /// A request with this body.
+    #[must_use]
+    pub fn new(caller: Arc<Caller>, key: Option<String>, method: &str, path: &str, body: &[u8]) -> Self {
+        Self { caller, key, method: method.to_owned(), path: path.to_owned(), body_hash: sha256_hex(body) }
+    }
+
+    /// Makes the ids of what the request makes, so that a repetition after a crash finds what the first one made.
+    #[must_use]
+    pub fn seed(&self) -> Option<String> {
+        let key = self.key.as_ref()?;
+        Some(short_hex(&[self.caller.key.as_str(), key, &self.method, &self.path, &self.body_hash]))
+    }
+}
+
+/// An answer as it is kept: status and body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It ran, with this answer.
+    Done(Answer),
+    /// It had run before, with this answer.
+    Replayed(Answer),
+    /// It was refused, or failed; the answer says so.
+    Refused(Problem, Answer),
+}
+
 /// A request that runs under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keyed {
+struct Keyed {
     caller: String,
     key: String,
 }
 
 /// What to do with a request that carries a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// Run it and hand the answer to [`Engine::finish_keyed`].
+enum Start {
     Run(Keyed),
-    /// Give this answer again.
-    Replay(u16, String),
+    Replay(Answer),
 }
 
 impl Engine {
+    /// Runs `work` once for a request: the same key gets the same answer again, and an answer that says when to try
+    /// again gives the key back. `refusal` puts a problem into words.
+    pub async fn once<F, Fut>(
+        &self,
+        request: &Request,
+        refusal: impl Fn(&Problem) -> Answer,
+        work: F,
+    ) -> Ended
+    where
+        F: FnOnce(Option<String>) -> Fut,
+        Fut: Future<Output = Result<Answer, Problem>>,
+    {
+        let refused = |problem| {
+            let answer = refusal(&problem);
+            Ended::Refused(problem, answer)
+        };
+        let keyed = match &request.key {
+            None => None,
+            Some(key) => match self.begin_keyed(request, key).await {
+                Ok(Start::Run(keyed)) => Some(keyed),
+                Ok(Start::Replay(answer)) => return Ended::Replayed(answer),
+                Err(problem) => return refused(problem),
+            },
+        };
+        let ended = match work(request.seed()).await {
+            Ok(answer) => Ended::Done(answer),
+            Err(problem) => refused(problem),
+        };
+        if let Some(keyed) = keyed {
+            let kept = match &ended {
+                Ended::Refused(problem, _) if problem.retry_after_s.is_some() => {
+                    self.abandon_keyed(&keyed).await
+                }
+                Ended::Done(answer) | Ended::Replayed(answer) | Ended::Refused(_, answer) => {
+                    self.finish_keyed(&keyed, answer).await
+                }
+            };
+            if let Err(problem) = kept {
+                // The effect stands and is found again by its ids; only the quick replay is lost.
+                tracing::error!(%problem, method = request.method, "an answer could not be kept");
+            }
+        }
+        ended
+    }
+
     /// Begins a request under an idempotency key.
     ///
     /// # Errors
     /// `idempotency_in_flight` while it runs, `idempotency_mismatch` when the key belongs to another request.
-    pub async fn begin_keyed(
-        &self,
-        caller: &Caller,
-        key: &str,
-        method: &str,
-        path: &str,
-        body: &[u8],
-    ) -> Result<Start, Problem> {
+    async fn begin_keyed(&self, request: &Request, key: &str) -> Result<Start, Problem> {
         if key.is_empty()
             || key.len() > MAX_KEY_BYTES
             || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         {
             return Err(Problem::invalid("Idempotency-Key must have 1 to 255 visible ASCII characters."));
         }
-        let body_hash = quittance_domain::digest::sha256_hex(body);
-        let fingerprint = short_hex(&[method, path, &body_hash]);
-        let keyed = Keyed { caller: caller.key.to_string(), key: key.to_owned() };
+        let fingerprint = short_hex(&[&request.method, &request.path, &request.body_hash]);
+        let keyed = Keyed { caller: request.caller.key.to_string(), key: key.to_owned() };
         let (row, now) = (keyed.clone(), self.now());
         let until = now.plus_ms(self.settings().retry.lease_ms);
         let begun = self
@@ -64,7 +151,7 @@ impl Engine {
         self.world().point(Point::RequestBegun).await;
         match begun {
             Begun::Fresh | Begun::TakenOver => Ok(Start::Run(keyed)),
-            Begun::Answered(status, body) => Ok(Start::Replay(status, body)),
+            Begun::Answered(status, body) => Ok(Start::Replay(Answer { status, body })),
             Begun::InFlight => Err(Problem::new(
                 ProblemCode::IdempotencyInFlight,
                 "A request with this Idempotency-Key is still running.",
@@ -84,8 +171,8 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn finish_keyed(&self, keyed: &Keyed, status: u16, body: &str) -> Result<(), Problem> {
-        let (row, body) = (keyed.clone(), body.to_owned());
+    async fn finish_keyed(&self, keyed: &Keyed, answer: &Answer) -> Result<(), Problem> {
+        let (row, Answer { status, body }) = (keyed.clone(), answer.clone());
         self.db()
             .write("idempotency.finish", move |tx| {
                 if status >= 500 || status == 429 {
@@ -104,7 +191,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn abandon_keyed(&self, keyed: &Keyed) -> Result<(), Problem> {
+    async fn abandon_keyed(&self, keyed: &Keyed) -> Result<(), Problem> {
         let row = keyed.clone();
         self.db()
             .write("idempotency.abandon", move |tx| api_requests::forget(tx, &row.caller, &row.key))

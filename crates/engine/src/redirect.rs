@@ -10,8 +10,8 @@ use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::world::Point;
 
-/// Pause between looks while waiting, in milliseconds.
-const LOOK_MS: u64 = 20;
+/// First and longest pause between looks while waiting, in milliseconds: it grows by half each time.
+const LOOK_MS: (u64, u64) = (20, 200);
 
 /// Where a checkout stands for somebody who came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,7 @@ impl Engine {
     /// When the database cannot be used.
     pub async fn wait_for(&self, key: &str, mark: i64, wait_ms: i64) -> Result<bool, Problem> {
         let deadline = self.now().plus_ms(wait_ms);
+        let mut look_ms = LOOK_MS.0;
         loop {
             let id = key.to_owned();
             let row = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &id)).await?;
@@ -99,7 +100,8 @@ impl Engine {
                 return Ok(false);
             }
             let synced = self.synced().notified();
-            let pause = self.world().sleep(LOOK_MS);
+            let pause = self.world().sleep(look_ms);
+            look_ms = (look_ms + look_ms / 2).min(LOOK_MS.1);
             futures_util::future::select(std::pin::pin!(synced), pause).await;
         }
     }

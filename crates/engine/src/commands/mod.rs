@@ -26,8 +26,9 @@ use request::{Request, Which, asked_id};
 
 /// How long a caller waits for a command, in milliseconds.
 pub(crate) const PATIENCE_MS: i64 = 20_000;
-/// Pause between looks at a command that somebody else works on, in milliseconds.
-const LOOK_MS: u64 = 25;
+/// First and longest pause between looks at a command that somebody else works on, in milliseconds: it grows by half
+/// each time, so that a caller learns of the end soon and a slow provider costs few looks.
+const LOOK_MS: (u64, u64) = (25, 400);
 /// Pause before a caller's own second try, in milliseconds.
 const RETRY_PAUSE_MS: u64 = 250;
 
@@ -117,14 +118,17 @@ impl Engine {
     /// finished in the background.
     pub(crate) async fn perform(&self, id: &CommandId) -> Result<Value, Problem> {
         let deadline = self.now().plus_ms(PATIENCE_MS);
-        let mut own_tries = 0_u8;
+        let (mut own_tries, mut look_ms) = (0_u8, LOOK_MS.0);
         loop {
             match self.try_once(id).await? {
                 Try::Over(row) if row.id == *id => return ending(&row),
                 // An older command on the same object: ours is next.
                 Try::Over(_) => {}
                 Try::Stopped(problem) => return Err(problem),
-                Try::Elsewhere => self.world().sleep(LOOK_MS).await,
+                Try::Elsewhere => {
+                    self.world().sleep(look_ms).await;
+                    look_ms = (look_ms + look_ms / 2).min(LOOK_MS.1);
+                }
                 Try::Failed(error) => {
                     own_tries += 1;
                     if own_tries >= 3 {

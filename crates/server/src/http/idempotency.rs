@@ -6,13 +6,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use quittance_domain::digest::{sha256_hex, short_hex};
 use quittance_engine::api_keys::Caller;
-use quittance_engine::idempotency::{Keyed, Start};
+use quittance_engine::idempotency::{Answer, Ended};
 use quittance_engine::{Engine, Problem};
 use serde::de::DeserializeOwned;
 
@@ -32,12 +30,9 @@ pub struct Mutation<S, T> {
 /// What is known of the request besides its fields.
 struct Order {
     app: AppState,
-    caller: Arc<Caller>,
-    key: Option<String>,
+    request: quittance_engine::idempotency::Request,
     method: Method,
-    path: String,
     route: String,
-    body: Bytes,
 }
 
 /// What a handler gets besides the fields.
@@ -61,7 +56,8 @@ impl<S: Wanted, T: DeserializeOwned> FromRequest<AppState> for Mutation<S, T> {
         let (headers, body) = read_body(request, app).await?;
         let input = parse(&headers, &body)?;
         let key = key_of(&headers)?;
-        let order = Order { app: app.clone(), caller, key, method, path, route, body };
+        let request = quittance_engine::idempotency::Request::new(caller, key, method.as_str(), &path, &body);
+        let order = Order { app: app.clone(), request, method, route };
         Ok(Self { input, order, scope: std::marker::PhantomData })
     }
 }
@@ -90,85 +86,47 @@ impl<S, T: Send + 'static> Mutation<S, T> {
     {
         let Self { input, order, .. } = self;
         let task = tokio::spawn(async move {
-            let keyed = match order.begin().await {
-                Ok(Begun::Run(keyed)) => keyed,
-                Ok(Begun::Replay(reply)) => return replayed(reply),
-                Err(problem) => return order.refused(&problem).1,
+            let (engine, caller) = (order.app.engine.clone(), order.request.caller.clone());
+            let work = |seed| async move {
+                let reply = change(Context { engine, caller, seed }, input).await?;
+                Ok(Answer { status: reply.status.as_u16(), body: reply.body })
             };
-            let outcome = change(order.context(), input).await;
-            order.finish(keyed, outcome).await
+            let id = problem::request_id(&order.app);
+            let refusal = |problem: &Problem| Answer {
+                status: problem::status(problem.code).as_u16(),
+                body: problem::document(problem, &id),
+            };
+            order.response(order.app.engine.once(&order.request, refusal, work).await, &id)
         });
         task.await.map_err(|_| Fail(problem::internal()))
     }
 }
 
-enum Begun {
-    Run(Option<Keyed>),
-    Replay(Reply),
-}
-
 impl Order {
-    fn context(&self) -> Context {
-        let key = self.key.as_ref();
-        let seed = key.map(|key| {
-            let parts =
-                [self.caller.key.as_str(), key, self.method.as_str(), &self.path, &sha256_hex(&self.body)];
-            short_hex(&parts)
-        });
-        Context { engine: self.app.engine.clone(), caller: self.caller.clone(), seed }
-    }
-
-    async fn begin(&self) -> Result<Begun, Problem> {
-        let Some(key) = &self.key else { return Ok(Begun::Run(None)) };
-        let (engine, method) = (&self.app.engine, self.method.as_str());
-        match engine.begin_keyed(&self.caller, key, method, &self.path, &self.body).await? {
-            Start::Run(keyed) => Ok(Begun::Run(Some(keyed))),
-            Start::Replay(status, body) => {
-                let status = StatusCode::from_u16(status).map_err(|_| problem::internal())?;
-                Ok(Begun::Replay(Reply { status, body }))
-            }
-        }
-    }
-
-    /// The answer to a problem, with the text that is kept.
-    fn refused(&self, problem: &Problem) -> (Reply, Response) {
-        let id = problem::request_id(&self.app);
-        problem::log(problem, &self.method, &self.route, &id);
-        let body = problem::document(problem, &id);
-        let reply = Reply { status: problem::status(problem.code), body };
-        let mut response = reply.clone().into_response();
-        problem::add_headers(response.headers_mut(), problem, &id);
-        (reply, response)
-    }
-
-    async fn finish(&self, keyed: Option<Keyed>, outcome: Result<Reply, Problem>) -> Response {
-        let again = outcome.as_ref().is_err_and(|problem| problem.retry_after_s.is_some());
-        let (reply, response) = match outcome {
-            Ok(reply) => {
-                let (caller, status) = (&self.caller.key, reply.status.as_u16());
+    fn response(&self, ended: Ended, id: &str) -> Response {
+        match ended {
+            Ended::Done(answer) => {
+                let (caller, status) = (&self.request.caller.key, answer.status);
                 tracing::info!(%caller, method = %self.method, route = self.route, status, "changed");
-                (reply.clone(), reply.into_response())
+                reply(answer).into_response()
             }
-            Err(problem) => self.refused(&problem),
-        };
-        if let Some(keyed) = keyed {
-            let engine = &self.app.engine;
-            let kept = if again {
-                engine.abandon_keyed(&keyed).await
-            } else {
-                engine.finish_keyed(&keyed, reply.status.as_u16(), &reply.body).await
-            };
-            if let Err(problem) = kept {
-                // The effect stands and is found again by its ids; only the quick replay is lost.
-                tracing::error!(%problem, route = self.route, "an answer could not be kept");
+            Ended::Replayed(answer) => {
+                let mut response = reply(answer).into_response();
+                response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+                response
+            }
+            Ended::Refused(problem, answer) => {
+                problem::log(&problem, &self.method, &self.route, id);
+                let mut response = reply(answer).into_response();
+                problem::add_headers(response.headers_mut(), &problem, id);
+                response
             }
         }
-        response
     }
 }
 
-fn replayed(reply: Reply) -> Response {
-    let mut response = reply.into_response();
-    response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
-    response
+fn reply(answer: Answer) -> Reply {
+    // What is no status was written by nobody of ours.
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Reply { status, body: answer.body }
 }

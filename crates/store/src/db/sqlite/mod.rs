@@ -105,8 +105,10 @@ impl Sqlite {
             }
             Mode::Inline { writer, .. } => {
                 match writer.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-                    Some(writer) if job.start() => writer.group(vec![job]),
-                    Some(_) | None => return Err(closed()),
+                    Some(_) if !job.start() => return Err(closed()),
+                    Some(writer) if job.reads() => read(writer.connection(), job, writer.shared()),
+                    Some(writer) => writer.group(vec![job]),
+                    None => return Err(closed()),
                 }
             }
         }

@@ -40,6 +40,15 @@ impl Writer {
         writer
     }
 
+    /// For reading between two groups, where there is no other connection.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Runs the jobs in one commit and answers them. A group that SQLite rolled back runs again without the job that caused it.
     pub(super) fn group(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         while !jobs.is_empty() {

@@ -4,21 +4,22 @@
 //! The provider's own ledger is the oracle. The rules of access are written down here a second time, from the table in
 //! the documentation, so that the product and its checker cannot be wrong together.
 
+mod end;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
 use quittance_domain::access::{OnMoneyBack, Standing};
-use quittance_domain::catalog::Interval;
-use quittance_domain::checkout::CheckoutState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
-use quittance_store::inbox::{Accepted, EventRow};
+use quittance_store::inbox::Accepted;
 use quittance_store::mirror::SubscriptionRow;
-use quittance_store::{Db, Tx, aggregates, checkouts, commands, customers, inbox, mirror, outbox};
+use quittance_store::{Db, Tx, aggregates, commands, customers, mirror};
 
 use crate::actors::buyer_id;
+use crate::gifts::Gift;
 use crate::sim::{Sim, Violation, database_options};
 
 /// What a run did.
@@ -74,6 +75,8 @@ pub struct Record {
     pub forged: BTreeSet<String>,
     /// Events that never reach anybody by webhook.
     pub unreachable: BTreeSet<String>,
+    /// What an operator gave by hand.
+    pub gifts: Vec<Gift>,
     prices: BTreeMap<String, Sold>,
     features: Vec<String>,
     auditor: Option<Db>,
@@ -194,6 +197,7 @@ impl Record {
             acknowledged: BTreeMap::new(),
             forged: BTreeSet::new(),
             unreachable: BTreeSet::new(),
+            gifts: Vec::new(),
             prices: BTreeMap::new(),
             features,
             auditor: None,
@@ -340,20 +344,20 @@ impl Record {
             return;
         }
         self.seen_writes = writes;
-        for index in 0..sim.plan.buyers {
-            let id = buyer_id(index);
-            let known = self.customer_versions.get(&id).copied();
-            let read = self.read(sim, move |tx| {
-                let version = customers::get(tx, &id)?.map(|row| row.version);
-                match version {
-                    Some(version) if Some(version) != known => {
-                        Ok(Some((version, mirror::subscriptions_of_customer(tx, &id)?)))
-                    }
-                    Some(_) | None => Ok(None),
+        let ids: Vec<String> = (0..sim.plan.buyers).map(buyer_id).collect();
+        let known = self.customer_versions.clone();
+        let read = self.read(sim, move |tx| {
+            let mut changed = Vec::new();
+            for id in &ids {
+                let Some(version) = customers::get(tx, id)?.map(|row| row.version) else { continue };
+                if known.get(id) != Some(&version) {
+                    changed.push((id.clone(), version, mirror::subscriptions_of_customer(tx, id)?));
                 }
-            });
-            let Some(Some((version, rows))) = read else { continue };
-            self.customer_versions.insert(buyer_id(index), version);
+            }
+            Ok(changed)
+        });
+        for (id, version, rows) in read.into_iter().flatten() {
+            self.customer_versions.insert(id, version);
             for row in &rows {
                 self.mirrored_row(sim, row);
             }
@@ -420,7 +424,12 @@ impl Record {
             return;
         }
         self.remembered_writes = writes;
-        for (node, engine) in sim.engines() {
+        for (node, engine, paused) in sim.engines() {
+            if paused {
+                // It has yet to hear of what the others did: looked at when it goes on.
+                self.remembered_writes = 0;
+                continue;
+            }
             let now = sim.now_of(node);
             for index in 0..sim.plan.buyers {
                 let id = buyer_id(index);
@@ -466,222 +475,4 @@ impl Record {
         });
         format!("{read:?}, {} webhooks to deliver", sim.sandbox.undelivered())
     }
-
-    /// After faults have stopped and all is done: everything must agree.
-    pub fn in_the_end(&mut self, sim: &Sim) {
-        let ledger = sim.sandbox.ledger();
-        self.inbox_is_whole(sim);
-        self.nothing_twice(sim, &ledger);
-        for index in 0..sim.plan.buyers {
-            let id = buyer_id(index);
-            let ours: Vec<&CustomerLedger> = ledger
-                .customers
-                .iter()
-                .filter(|c| c.metadata.get("quittance_customer") == Some(&id))
-                .collect();
-            for customer in ours {
-                self.mirror_is_true(sim, &id, customer);
-                self.one_live_each(customer);
-                self.access_is_true(sim, &id, customer);
-            }
-        }
-        for customer in &ledger.customers {
-            self.figures.subscriptions += customer.subscriptions.len() as u64;
-            self.figures.payments += customer.charges.iter().filter(|c| c.paid).count() as u64;
-            self.figures.duplicates +=
-                customer.subscriptions.iter().filter(|s| mended(s).is_some()).count() as u64;
-        }
-        self.figures.provider_calls = sim.sandbox.provider_calls().values().sum();
-        self.figures.events = sim.sandbox.events_made();
-    }
-
-    fn inbox_is_whole(&mut self, sim: &Sim) {
-        let mut stored: BTreeMap<String, EventRow> = BTreeMap::new();
-        let mut cursor = i64::MAX;
-        loop {
-            let Some(page) = self.read(sim, move |tx| inbox::list(tx, cursor, None, 500)) else { return };
-            let Some(last) = page.last() else { break };
-            cursor = last.seq;
-            for row in page {
-                let id = row.event_id.clone();
-                if stored.insert(id.clone(), row).is_some() {
-                    self.violation("I2", format!("{id} is in the inbox twice"));
-                }
-            }
-        }
-        for id in self.acknowledged.clone().into_keys() {
-            match stored.get(&id) {
-                None => self.violation("I1", format!("{id} was acknowledged and is not stored")),
-                Some(row) if !row.processed => {
-                    self.violation(
-                        "I1",
-                        format!("{id} was acknowledged and never synced ({})", row.aggregate),
-                    );
-                }
-                Some(_) => {}
-            }
-        }
-        if let Some(id) = self.forged.clone().iter().find(|id| stored.contains_key(*id)) {
-            self.violation("I9", format!("the forgery {id} is in the inbox"));
-        }
-    }
-
-    /// A failed payment is told once for each try that the provider counts.
-    fn nothing_twice(&mut self, sim: &Sim, ledger: &Ledger) {
-        let invoices = ledger.customers.iter().flat_map(|c| &c.invoices);
-        let tries: BTreeMap<&str, i64> = invoices.map(|i| (i.id.as_str(), i.attempts)).collect();
-        for index in 0..sim.plan.buyers {
-            let id = buyer_id(index);
-            let Some(notices) = self.read(sim, move |tx| outbox::notices(tx, &id, 10_000)) else { return };
-            let mut told: BTreeMap<&str, i64> = BTreeMap::new();
-            for notice in notices.iter().filter(|notice| notice.kind == "payment_failed") {
-                *told.entry(&notice.object).or_default() += 1;
-            }
-            for (invoice, count) in told {
-                let most = tries.get(invoice).copied().unwrap_or(0);
-                if count > most {
-                    let detail = format!("{invoice} was tried {most} times and told {count} times");
-                    self.violation("I2", detail);
-                }
-            }
-        }
-    }
-
-    fn mirror_is_true(&mut self, sim: &Sim, id: &str, customer: &CustomerLedger) {
-        let key = id.to_owned();
-        let read = self.read(sim, move |tx| {
-            let scope = scope();
-            Ok((
-                mirror::subscriptions_of_customer(tx, &key)?,
-                mirror::purchases_of_customer(tx, &key)?,
-                checkouts::of_customer(tx, &key, &scope, 10_000)?,
-            ))
-        });
-        let Some((rows, purchases, opened)) = read else { return };
-        for found in &customer.subscriptions {
-            let wanted = Shape::of_provider(found);
-            let row = rows.iter().find(|row| row.subscription.facts.id == found.id);
-            match row.map(|row| Shape::of_mirror(&row.subscription)) {
-                None => self.violation("I3", format!("{} of {id} is not mirrored", found.id)),
-                Some(shape) if shape != wanted => {
-                    self.violation("I3", format!("{} is mirrored as {shape:?} and is {wanted:?}", found.id));
-                }
-                Some(_) => {}
-            }
-        }
-        for session in &customer.sessions {
-            let Some(ours) = opened.iter().find(|c| c.session.as_deref() == Some(session.id.as_str())) else {
-                self.violation("I3", format!("{} was opened and is not known", session.id));
-                continue;
-            };
-            let agree = match (session.status.as_str(), ours.state) {
-                ("open", CheckoutState::Open) | ("complete", CheckoutState::Complete) => true,
-                ("complete", CheckoutState::Processing) => session.payment_status == "unpaid",
-                ("expired", CheckoutState::Expired) => true,
-                _ => false,
-            };
-            if !agree {
-                let detail =
-                    format!("{} is {} and our checkout {:?}", session.id, session.status, ours.state);
-                self.violation("I3", detail);
-            }
-            let once = ours.wish.interval == Interval::Once.as_str();
-            let bought = purchases.iter().any(|p| p.facts.id == session.id && p.facts.paid);
-            if once && session.payment_status == "paid" && !bought {
-                self.violation("I3", format!("{} is paid and not mirrored as a purchase", session.id));
-            }
-        }
-    }
-
-    /// One live subscription for each plan group, and what a second one charged is given back.
-    fn one_live_each(&mut self, customer: &CustomerLedger) {
-        let mut live: BTreeMap<&str, &str> = BTreeMap::new();
-        for found in &customer.subscriptions {
-            let ended = matches!(found.status.as_str(), "canceled" | "incomplete_expired" | "incomplete");
-            let groups = found.items.iter().filter_map(|(price, _)| self.prices.get(price)).map(|s| &s.group);
-            for group in groups.filter(|_| !ended) {
-                if let Some(first) = live.insert(group, &found.id) {
-                    let detail = format!("{first} and {} are both live in {group}", found.id);
-                    self.first.get_or_insert(Violation { invariant: "I7", detail });
-                }
-            }
-        }
-        for found in &customer.subscriptions {
-            let Some(kept) = mended(found) else { continue };
-            let younger = customer.subscriptions.iter().any(|s| s.id == kept && s.created <= found.created);
-            let left: Vec<_> = customer
-                .charges
-                .iter()
-                .filter(|c| c.paid && !c.disputed && c.amount_refunded < c.amount)
-                .filter(|c| {
-                    customer.invoices.iter().any(|i| {
-                        Some(&i.id) == c.invoice.as_ref() && i.subscription.as_ref() == Some(&found.id)
-                    })
-                })
-                .collect();
-            if let Some(charge) = left.first().filter(|_| younger) {
-                let detail = format!(
-                    "{} was cancelled as the second beside {kept}, and {} of {} {} of it were not given back",
-                    found.id,
-                    charge.amount - charge.amount_refunded,
-                    charge.amount,
-                    charge.currency
-                );
-                self.violation("I7", detail);
-            }
-        }
-    }
-
-    fn access_is_true(&mut self, sim: &Sim, id: &str, customer: &CustomerLedger) {
-        let policy = &sim.plan.settings.access;
-        let free = sim.catalog.free_plan();
-        for (node, engine) in sim.engines() {
-            let now = sim.now_of(node);
-            let held = match engine.held(id).now_or_never() {
-                Some(Ok(held)) => held,
-                Some(Err(_)) | None => continue,
-            };
-            for feature in &self.features.clone() {
-                let has = |plan: &str| {
-                    sim.catalog.plan(plan).is_some_and(|plan| plan.features.get(feature).is_some())
-                };
-                let by_subscription = customer.subscriptions.iter().any(|found| {
-                    let plans = found.items.iter().filter_map(|(price, _)| self.prices.get(price));
-                    provider_grants(customer, found, policy, now.seconds())
-                        && plans.into_iter().any(|s| has(&s.plan))
-                });
-                let by_purchase =
-                    customer.sessions.iter().filter(|s| s.payment_status == "paid").any(|session| {
-                        let plans = session.prices.iter().filter_map(|price| self.prices.get(price));
-                        session.once
-                            && plans.into_iter().any(|s| has(&s.plan))
-                            && !session_came_back(customer, session, policy)
-                    });
-                let by_nothing = free.is_some_and(|plan| has(plan.key.as_str()));
-                let wanted = by_subscription || by_purchase || by_nothing;
-                let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
-                let said = quittance_engine::entitlements::answer(holdings, feature, now).allowed;
-                if said != wanted {
-                    let detail =
-                        format!("node {node} says {said} for {id} {feature}; by the provider it is {wanted}");
-                    self.violation("I3", detail);
-                }
-            }
-        }
-    }
-}
-
-fn session_came_back(
-    customer: &CustomerLedger,
-    session: &quittance_sandbox::LedgerSession,
-    policy: &AccessPolicy,
-) -> bool {
-    let charges =
-        customer.charges.iter().filter(|c| Some(&c.payment_intent) == session.payment_intent.as_ref());
-    charges.into_iter().any(|c| payment_came_back(customer, &c.id, policy))
-}
-
-/// Which subscription stayed, when we ended this one as a second one beside it.
-fn mended(found: &LedgerSubscription) -> Option<&str> {
-    found.cancellation_comment.as_deref()?.strip_prefix("second subscription beside ")
 }

@@ -1,0 +1,250 @@
+//! The checkers of the end: after the faults, when nothing is left to do, everything must agree.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt as _;
+use quittance_domain::AccessPolicy;
+use quittance_domain::catalog::Interval;
+use quittance_domain::checkout::CheckoutState;
+use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
+use quittance_store::inbox::{self, EventRow};
+use quittance_store::{checkouts, grants, mirror, outbox};
+
+use super::{Record, Shape, payment_came_back, provider_grants, scope};
+use crate::actors::buyer_id;
+use crate::gifts;
+use crate::sim::{Sim, Violation};
+
+impl Record {
+    /// After faults have stopped and all is done: everything must agree.
+    pub fn in_the_end(&mut self, sim: &Sim) {
+        let ledger = sim.sandbox.ledger();
+        self.inbox_is_whole(sim);
+        self.nothing_twice(sim, &ledger);
+        for index in 0..sim.plan.buyers {
+            let id = buyer_id(index);
+            let ours: Vec<&CustomerLedger> = ledger
+                .customers
+                .iter()
+                .filter(|c| c.metadata.get("quittance_customer") == Some(&id))
+                .collect();
+            for customer in ours {
+                self.mirror_is_true(sim, &id, customer);
+                self.one_live_each(customer);
+                self.access_is_true(sim, &id, customer);
+            }
+            self.gifts_stand(sim, &id);
+        }
+        for customer in &ledger.customers {
+            self.figures.subscriptions += customer.subscriptions.len() as u64;
+            self.figures.payments += customer.charges.iter().filter(|c| c.paid).count() as u64;
+            self.figures.duplicates +=
+                customer.subscriptions.iter().filter(|s| mended(s).is_some()).count() as u64;
+        }
+        self.figures.provider_calls = sim.sandbox.provider_calls().values().sum();
+        self.figures.events = sim.sandbox.events_made();
+    }
+
+    fn inbox_is_whole(&mut self, sim: &Sim) {
+        let mut stored: BTreeMap<String, EventRow> = BTreeMap::new();
+        let mut cursor = i64::MAX;
+        loop {
+            let Some(page) = self.read(sim, move |tx| inbox::list(tx, cursor, None, 500)) else { return };
+            let Some(last) = page.last() else { break };
+            cursor = last.seq;
+            for row in page {
+                let id = row.event_id.clone();
+                if stored.insert(id.clone(), row).is_some() {
+                    self.violation("I2", format!("{id} is in the inbox twice"));
+                }
+            }
+        }
+        for id in self.acknowledged.clone().into_keys() {
+            match stored.get(&id) {
+                None => self.violation("I1", format!("{id} was acknowledged and is not stored")),
+                Some(row) if !row.processed => {
+                    self.violation(
+                        "I1",
+                        format!("{id} was acknowledged and never synced ({})", row.aggregate),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(id) = self.forged.clone().iter().find(|id| stored.contains_key(*id)) {
+            self.violation("I9", format!("the forgery {id} is in the inbox"));
+        }
+    }
+
+    /// A failed payment is told once for each try that the provider counts.
+    fn nothing_twice(&mut self, sim: &Sim, ledger: &Ledger) {
+        let invoices = ledger.customers.iter().flat_map(|c| &c.invoices);
+        let tries: BTreeMap<&str, i64> = invoices.map(|i| (i.id.as_str(), i.attempts)).collect();
+        for index in 0..sim.plan.buyers {
+            let id = buyer_id(index);
+            let Some(notices) = self.read(sim, move |tx| outbox::notices(tx, &id, 10_000)) else { return };
+            let mut told: BTreeMap<&str, i64> = BTreeMap::new();
+            for notice in notices.iter().filter(|notice| notice.kind == "payment_failed") {
+                *told.entry(&notice.object).or_default() += 1;
+            }
+            for (invoice, count) in told {
+                let most = tries.get(invoice).copied().unwrap_or(0);
+                if count > most {
+                    let detail = format!("{invoice} was tried {most} times and told {count} times");
+                    self.violation("I2", detail);
+                }
+            }
+        }
+    }
+
+    fn mirror_is_true(&mut self, sim: &Sim, id: &str, customer: &CustomerLedger) {
+        let key = id.to_owned();
+        let read = self.read(sim, move |tx| {
+            let scope = scope();
+            Ok((
+                mirror::subscriptions_of_customer(tx, &key)?,
+                mirror::purchases_of_customer(tx, &key)?,
+                checkouts::of_customer(tx, &key, &scope, 10_000)?,
+            ))
+        });
+        let Some((rows, purchases, opened)) = read else { return };
+        for found in &customer.subscriptions {
+            let wanted = Shape::of_provider(found);
+            let row = rows.iter().find(|row| row.subscription.facts.id == found.id);
+            match row.map(|row| Shape::of_mirror(&row.subscription)) {
+                None => self.violation("I3", format!("{} of {id} is not mirrored", found.id)),
+                Some(shape) if shape != wanted => {
+                    self.violation("I3", format!("{} is mirrored as {shape:?} and is {wanted:?}", found.id));
+                }
+                Some(_) => {}
+            }
+        }
+        for session in &customer.sessions {
+            let Some(ours) = opened.iter().find(|c| c.session.as_deref() == Some(session.id.as_str())) else {
+                self.violation("I3", format!("{} was opened and is not known", session.id));
+                continue;
+            };
+            let agree = match (session.status.as_str(), ours.state) {
+                ("open", CheckoutState::Open) | ("complete", CheckoutState::Complete) => true,
+                ("complete", CheckoutState::Processing) => session.payment_status == "unpaid",
+                ("expired", CheckoutState::Expired) => true,
+                _ => false,
+            };
+            if !agree {
+                let detail =
+                    format!("{} is {} and our checkout {:?}", session.id, session.status, ours.state);
+                self.violation("I3", detail);
+            }
+            let once = ours.wish.interval == Interval::Once.as_str();
+            let bought = purchases.iter().any(|p| p.facts.id == session.id && p.facts.paid);
+            if once && session.payment_status == "paid" && !bought {
+                self.violation("I3", format!("{} is paid and not mirrored as a purchase", session.id));
+            }
+        }
+    }
+
+    /// One live subscription for each plan group, and what a second one charged is given back.
+    fn one_live_each(&mut self, customer: &CustomerLedger) {
+        let mut live: BTreeMap<&str, &str> = BTreeMap::new();
+        for found in &customer.subscriptions {
+            let ended = matches!(found.status.as_str(), "canceled" | "incomplete_expired" | "incomplete");
+            let groups = found.items.iter().filter_map(|(price, _)| self.prices.get(price)).map(|s| &s.group);
+            for group in groups.filter(|_| !ended) {
+                if let Some(first) = live.insert(group, &found.id) {
+                    let detail = format!("{first} and {} are both live in {group}", found.id);
+                    self.first.get_or_insert(Violation { invariant: "I7", detail });
+                }
+            }
+        }
+        for found in &customer.subscriptions {
+            let Some(kept) = mended(found) else { continue };
+            let younger = customer.subscriptions.iter().any(|s| s.id == kept && s.created <= found.created);
+            let left: Vec<_> = customer
+                .charges
+                .iter()
+                .filter(|c| c.paid && !c.disputed && c.amount_refunded < c.amount)
+                .filter(|c| {
+                    customer.invoices.iter().any(|i| {
+                        Some(&i.id) == c.invoice.as_ref() && i.subscription.as_ref() == Some(&found.id)
+                    })
+                })
+                .collect();
+            if let Some(charge) = left.first().filter(|_| younger) {
+                let detail = format!(
+                    "{} was cancelled as the second beside {kept}, and {} of {} {} of it were not given back",
+                    found.id,
+                    charge.amount - charge.amount_refunded,
+                    charge.amount,
+                    charge.currency
+                );
+                self.violation("I7", detail);
+            }
+        }
+    }
+
+    fn gifts_stand(&mut self, sim: &Sim, id: &str) {
+        let buyer = id.to_owned();
+        let Some(rows) = self.read(sim, move |tx| grants::of_customer(tx, &buyer)) else { return };
+        if let Some(broken) = gifts::broken(&self.gifts, id, &rows) {
+            self.violation(broken.invariant, broken.detail);
+        }
+    }
+
+    fn access_is_true(&mut self, sim: &Sim, id: &str, customer: &CustomerLedger) {
+        let policy = &sim.plan.settings.access;
+        let free = sim.catalog.free_plan();
+        for (node, engine, _) in sim.engines() {
+            let now = sim.now_of(node);
+            let held = match engine.held(id).now_or_never() {
+                Some(Ok(held)) => held,
+                Some(Err(_)) | None => continue,
+            };
+            for feature in &self.features.clone() {
+                let has = |plan: &str| {
+                    sim.catalog.plan(plan).is_some_and(|plan| plan.features.get(feature).is_some())
+                };
+                let by_subscription = customer.subscriptions.iter().any(|found| {
+                    let plans = found.items.iter().filter_map(|(price, _)| self.prices.get(price));
+                    provider_grants(customer, found, policy, now.seconds())
+                        && plans.into_iter().any(|s| has(&s.plan))
+                });
+                let by_purchase =
+                    customer.sessions.iter().filter(|s| s.payment_status == "paid").any(|session| {
+                        let plans = session.prices.iter().filter_map(|price| self.prices.get(price));
+                        session.once
+                            && plans.into_iter().any(|s| has(&s.plan))
+                            && !session_came_back(customer, session, policy)
+                    });
+                let by_nothing = free.is_some_and(|plan| has(plan.key.as_str()));
+                // Where nobody knows whether a gift was given, both answers may be true.
+                let Some(by_gift) = gifts::gives(&self.gifts, id, feature, &sim.catalog, now) else {
+                    continue;
+                };
+                let wanted = by_subscription || by_purchase || by_nothing || by_gift;
+                let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+                let said = quittance_engine::entitlements::answer(holdings, feature, now).allowed;
+                if said != wanted {
+                    let detail = format!(
+                        "node {node} says {said} for {id} {feature}; by the provider and by what was given it is {wanted}"
+                    );
+                    self.violation("I3", detail);
+                }
+            }
+        }
+    }
+}
+
+fn session_came_back(
+    customer: &CustomerLedger,
+    session: &quittance_sandbox::LedgerSession,
+    policy: &AccessPolicy,
+) -> bool {
+    let charges =
+        customer.charges.iter().filter(|c| Some(&c.payment_intent) == session.payment_intent.as_ref());
+    charges.into_iter().any(|c| payment_came_back(customer, &c.id, policy))
+}
+
+/// Which subscription stayed, when we ended this one as a second one beside it.
+fn mended(found: &LedgerSubscription) -> Option<&str> {
+    found.cancellation_comment.as_deref()?.strip_prefix("second subscription beside ")
+}
