@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::api_keys::Caller;
 use crate::engine::Engine;
 use crate::problem::Problem;
+use crate::world::Point;
 
 /// What to give.
 #[derive(Debug, Clone)]
@@ -100,6 +101,7 @@ impl Engine {
                 find(tx, &grant.customer, grant.id.as_str())
             })
             .await?;
+        self.world().point(Point::GrantCommitted).await;
         let Some(stored) = stored else { return Err(Problem::not_found("customer")) };
         self.reload(customer.as_str()).await?;
         Ok(stored)
@@ -123,6 +125,7 @@ impl Engine {
                 Ok(true)
             })
             .await?;
+        self.world().point(Point::GrantCommitted).await;
         if !found {
             return Err(Problem::not_found("grant"));
         }

@@ -42,6 +42,8 @@ pub enum Point {
     CheckoutDecided,
     /// A buyer's return is a mark, and nobody has looked.
     ReturnMarked,
+    /// A grant was given or taken back, and its answer not yet kept.
+    GrantCommitted,
     /// A request runs under an idempotency key, and has done nothing.
     RequestBegun,
     /// A request's answer is kept, and the caller does not know it.
@@ -54,7 +56,7 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InboxBeforeCommit,
         Self::InboxAfterCommit,
         Self::SyncClaimed,
@@ -68,6 +70,7 @@ impl Point {
         Self::CommandRecorded,
         Self::CheckoutDecided,
         Self::ReturnMarked,
+        Self::GrantCommitted,
         Self::RequestBegun,
         Self::RequestFinished,
         Self::SweepClaimed,
@@ -91,6 +94,7 @@ impl Point {
             Self::CommandRecorded => "command.recorded",
             Self::CheckoutDecided => "checkout.decided",
             Self::ReturnMarked => "return.marked",
+            Self::GrantCommitted => "grant.committed",
             Self::RequestBegun => "request.begun",
             Self::RequestFinished => "request.finished",
             Self::SweepClaimed => "sweep.claimed",

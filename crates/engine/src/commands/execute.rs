@@ -108,9 +108,7 @@ impl Engine {
             Request::CancelDuplicate { subscription, kept } => {
                 self.cancel_now(subscription, &format!("second subscription beside {kept}")).await
             }
-            Request::RefundDuplicate { payment, amount, .. } => {
-                self.refund_all(row, payment, amount.minor, key).await
-            }
+            Request::RefundDuplicate { payment, .. } => self.refund_rest(row, payment, key).await,
         }
     }
 
@@ -264,17 +262,17 @@ impl Engine {
         }
     }
 
-    /// Gives a payment back; one that is given back already is what was wanted.
-    async fn refund_all(
+    /// Gives back what is left of a payment. No amount is named: somebody may have given a part back already, and
+    /// naming the whole would then be refused. Nothing left is what was wanted.
+    async fn refund_rest(
         &self,
         row: &CommandRow,
         payment: &str,
-        amount: i64,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
         let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
         let paid = Paid::PaymentIntent(payment);
-        let call = calls::payments::refund(paid, Some(amount), Some(RefundReason::Duplicate), &marks, key);
+        let call = calls::payments::refund(paid, None, Some(RefundReason::Duplicate), &marks, key);
         match self.stripe().send(call, Priority::Live).await {
             Ok(refund) => Ok(json!({ "id": refund.id, "status": refund.status })),
             Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "charge_already_refunded") => {

@@ -138,7 +138,7 @@ pub enum Request {
         subscription: String,
         /// The payment.
         payment: String,
-        /// How much.
+        /// How much was paid; what is left of it goes back.
         amount: Money,
     },
 }
