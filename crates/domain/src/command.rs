@@ -111,6 +111,21 @@ pub fn joins(newest: CommandState, same_wish: bool) -> bool {
     same_wish && newest == CommandState::Pending
 }
 
+/// How often at most the provider is asked for something that follows from what was observed, when it refuses.
+pub const MOST_REFUSALS: i64 = 3;
+
+/// Which turn a wish takes that follows from what was observed and is observed again and again: the first, or the next
+/// one after a refusal, because what stood in the way may be over. `None` when it waits, is done, or was refused
+/// [`MOST_REFUSALS`] times: then a person has been told.
+#[must_use]
+pub fn mending_turn(asked: i64, newest: Option<CommandState>) -> Option<i64> {
+    match newest {
+        None => Some(0),
+        Some(CommandState::Failed) => (asked < MOST_REFUSALS).then_some(asked),
+        Some(CommandState::Pending | CommandState::Succeeded) => None,
+    }
+}
+
 /// Whether a command may be sent, given the older ones on its object. One whose outcome is unknown may still
 /// be sent again: after a younger one it would undo it.
 #[must_use]

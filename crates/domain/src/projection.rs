@@ -161,7 +161,7 @@ pub enum Effect {
         subscription: String,
         /// The payment.
         payment: String,
-        /// All of it.
+        /// What was paid; all that is left of it goes back.
         amount: Money,
     },
     /// Tell the customer that a payment failed; once per invoice and attempt.
@@ -487,7 +487,12 @@ fn demand_mending(out: &mut Projection) {
                     });
                 }
                 let paid = subscription.facts.latest_invoice.iter().flat_map(|i| &i.payments);
-                for payment in paid.filter(|p| *refund && p.amount.minor > 0) {
+                // What a dispute holds is not ours to give; should it be won, the payment is kept again.
+                let kept_money = |payment: &str| {
+                    let known = out.payments.iter().find(|p| p.id == payment);
+                    known.is_none_or(|p| p.money == MoneyState::Kept)
+                };
+                for payment in paid.filter(|p| *refund && p.amount.minor > 0 && kept_money(&p.payment)) {
                     out.effects.push(Effect::RefundDuplicate {
                         subscription: id.clone(),
                         payment: payment.payment.clone(),

@@ -77,6 +77,26 @@ fn a19_of_two_paid_subscriptions_the_older_stays_and_the_younger_goes_back() {
 }
 
 #[test]
+fn of_a_duplicate_only_money_that_we_still_hold_goes_back() {
+    let asked = |money| {
+        let payments = vec![PaymentFacts {
+            id: "pi_sub_b".into(),
+            amount: yen(1980),
+            refunded: yen(0),
+            money,
+            created_at: T0,
+        }];
+        let subscriptions = vec![paid("sub_b", 1_000, true), paid("sub_a", 0, true)];
+        let observed = Observed { subscriptions, payments: Some(payments), ..Observed::default() };
+        let out = project(observed, &linked(), &catalog(), &AccessPolicy::default(), T0);
+        out.effects.iter().any(|effect| matches!(effect, Effect::RefundDuplicate { .. }))
+    };
+    assert!(asked(MoneyState::Kept));
+    assert!(!asked(MoneyState::Disputed), "the dispute has taken it already");
+    assert!(!asked(MoneyState::Refunded));
+}
+
+#[test]
 fn a_duplicate_that_we_did_not_make_is_left_to_a_person() {
     let out = run(vec![paid("sub_a", 0, true), paid("sub_b", 1_000, false)], &linked());
     assert!(out.effects.is_empty());

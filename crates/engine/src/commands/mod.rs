@@ -247,10 +247,15 @@ impl Engine {
         let refusal = Problem::from(error.clone());
         let body = serde_json::json!({ "code": refusal.code.as_str(), "detail": refusal.detail, "mend": refusal.mend });
         let (command, lease) = (row.clone(), token.clone());
+        let mends = serde_json::from_str(&row.request).is_ok_and(|request: Request| request.mends());
         self.db()
             .write("commands.record_trouble", move |tx| match next {
                 AfterTrouble::Fail => {
                     let outcome = Outcome::Failed(body.to_string(), text.clone());
+                    // Nobody waits for the answer of what we mend by ourselves.
+                    if mends {
+                        outbox::raise(tx, &refused_alert(&command, &text), now)?;
+                    }
                     commands::finish(tx, &command.id, &lease, &outcome, now)
                 }
                 AfterTrouble::RetryAt(next) => commands::retry(tx, &command.id, &lease, next, &text),
@@ -325,6 +330,20 @@ fn ending(row: &CommandRow) -> Result<Value, Problem> {
     let wanted = text("code");
     let code = ProblemCode::ALL.iter().copied().find(|code| code.as_str() == wanted);
     Err(Problem::new(code.unwrap_or(ProblemCode::ProviderRefused), text("detail"), text("mend")))
+}
+
+/// Its kind, with the object that could not be mended.
+pub(crate) const MENDING_REFUSED: &str = "mending_refused";
+
+fn refused_alert(row: &CommandRow, error: &str) -> NewAlert {
+    NewAlert {
+        kind: MENDING_REFUSED.to_owned(),
+        object: row.object.clone(),
+        customer: row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
+        aggregate: None,
+        detail: format!("the provider refused {}: {error}; no money moved", row.kind),
+        mend: "Look at it at the provider, and give back by hand what is left; a refused one is asked for again when the customer is next synced, three times at most.".to_owned(),
+    }
 }
 
 fn parked_alert(row: &CommandRow, error: &str) -> NewAlert {

@@ -9,6 +9,7 @@ use quittance_store::customers::{self, LinkedBy};
 use quittance_store::{Tx, checkouts, outbox};
 use serde_json::Value;
 
+use super::MENDING_REFUSED;
 use super::request::Request;
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -35,6 +36,9 @@ impl Engine {
                 }
                 record_effects(tx, &request_, &answer_, &scope, now)?;
                 outbox::resolve(tx, "command_parked", row_.id.as_str(), now)?;
+                if request_.mends() {
+                    outbox::resolve(tx, MENDING_REFUSED, &row_.object, now)?;
+                }
                 if let Some(key) = &row_.aggregate {
                     let hint = Hint {
                         key,

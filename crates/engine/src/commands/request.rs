@@ -199,15 +199,27 @@ impl Request {
         }
     }
 
+    /// Whether nobody asked for it: it follows from what was observed.
+    pub(crate) const fn mends(&self) -> bool {
+        match self {
+            Self::CancelDuplicate { .. } | Self::RefundDuplicate { .. } => true,
+            Self::CreateCustomer { .. }
+            | Self::CreateCheckout { .. }
+            | Self::ExpireCheckout { .. }
+            | Self::CreatePortal { .. }
+            | Self::ChangeSubscription { .. }
+            | Self::CancelSubscription { .. }
+            | Self::ResumeSubscription { .. } => false,
+        }
+    }
+
     /// Whether the same wish, once granted, is the same for ever: then turns do not count.
     const fn happens_once(&self) -> bool {
         match self {
-            Self::CreateCheckout { .. }
-            | Self::ExpireCheckout { .. }
-            | Self::CreatePortal { .. }
-            | Self::CancelDuplicate { .. }
-            | Self::RefundDuplicate { .. } => true,
+            Self::CreateCheckout { .. } | Self::ExpireCheckout { .. } | Self::CreatePortal { .. } => true,
             Self::CreateCustomer { .. }
+            | Self::CancelDuplicate { .. }
+            | Self::RefundDuplicate { .. }
             | Self::ChangeSubscription { .. }
             | Self::CancelSubscription { .. }
             | Self::ResumeSubscription { .. } => false,
@@ -275,13 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_of_a_duplicate_is_one_for_ever() {
+    fn a_refused_refund_is_asked_for_under_another_key() {
         let yen = quittance_domain::Currency::parse("jpy").unwrap();
         let refund = Request::RefundDuplicate {
             subscription: "sub_1".into(),
             payment: "pi_1".into(),
             amount: Money::new(1980, yen),
         };
-        assert_eq!(key(&refund, 0), key(&refund, 7));
+        assert_eq!(key(&refund, 0), key(&refund, 0));
+        assert_ne!(key(&refund, 0), key(&refund, 1), "after a refusal the old key would only repeat it");
     }
 }

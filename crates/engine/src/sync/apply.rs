@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::command::mending_turn;
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
 use quittance_domain::subscription::Subscription;
@@ -354,7 +355,10 @@ fn write_effects(
                 amount: *amount,
             },
         };
-        let command = request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(0))?;
+        let asked = commands::asked(tx, &request.object())?;
+        let Some(turn) = mending_turn(asked.count, asked.newest.map(|row| row.state)) else { continue };
+        let command =
+            request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(turn))?;
         applied.commands |= commands::insert(tx, &command, input.now)?;
     }
     Ok(())

@@ -205,6 +205,11 @@ async fn a19_e8_a_live_subscription_stops_a_second_checkout() {
 
 /// Another program on the account opens a session for the same customer, naming our checkout as ours do.
 async fn paid_twice(h: &House) -> (String, String) {
+    paid_twice_with(h, "pm_card_visa").await
+}
+
+/// As [`paid_twice`], the second one with this card.
+async fn paid_twice_with(h: &House, card: &str) -> (String, String) {
     let row = h.open(&pro("ada")).await;
     let session =
         h.provider("GET", &format!("/v1/checkout/sessions/{}", row.session.as_deref().unwrap()), "");
@@ -224,7 +229,7 @@ async fn paid_twice(h: &House) -> (String, String) {
     );
     h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
     h.sandbox.advance_time(2);
-    h.pay(second["id"].as_str().unwrap(), "pm_card_visa");
+    h.pay(second["id"].as_str().unwrap(), card);
     (customer, row.session.unwrap())
 }
 
@@ -274,6 +279,53 @@ async fn e8_what_a_person_gave_back_of_a_duplicate_is_not_given_twice_and_the_re
             given.sort_unstable();
             assert_eq!(given, [700, 1280]);
             assert_eq!(ledger.subscriptions.iter().filter(|s| s.status == "active").count(), 1);
+        })
+    })
+    .await;
+}
+
+/// Found by the simulator: the refund of a disputed payment is refused, and was never asked for again.
+#[tokio::test]
+async fn e8_a_disputed_duplicate_is_given_back_when_the_dispute_is_won() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (customer, _) = paid_twice_with(h, "pm_card_createDispute").await;
+            h.settle().await;
+            let ledger = |h: &House| h.sandbox.ledger().customer(&customer).unwrap().clone();
+            let before = ledger(h);
+            assert_eq!(before.subscriptions.iter().filter(|s| s.status == "active").count(), 1);
+            assert!(before.refunds.is_empty(), "what a dispute holds is not given back as well");
+            let won = format!("/v1/disputes/{}", before.disputes[0].id);
+            h.provider("POST", &won, "evidence[uncategorized_text]=winning_evidence&submit=true");
+            h.live(100).await;
+            let after = ledger(h);
+            assert_eq!(after.disputes[0].status, "won");
+            let given: Vec<i64> = after.refunds.iter().map(|r| r.amount).collect();
+            assert_eq!(given, [1980]);
+            let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+            assert!(alerts.iter().all(|a| a.kind != "mending_refused"), "{alerts:?}");
+        })
+    })
+    .await;
+}
+
+/// Nobody waits for the answer of what we mend by ourselves, so a refusal is told.
+#[tokio::test]
+async fn e8_a_refund_that_stays_refused_is_told_and_not_tried_for_ever() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.trouble("POST /v1/refunds", Trouble::Status(400), usize::MAX);
+            paid_twice(h).await;
+            for _ in 0..8 {
+                h.settle().await;
+                h.engine.sweep(true, false).await.unwrap();
+            }
+            let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+            assert_eq!(alerts.iter().filter(|a| a.kind == "mending_refused").count(), 1, "{alerts:?}");
+            let read =
+                |tx: &mut dyn quittance_store::Tx| quittance_store::commands::of_customer(tx, "ada", 100);
+            let commands = h.engine.db().read("test", read).await.unwrap();
+            assert_eq!(commands.iter().filter(|c| c.kind == "duplicate.refund").count(), 3);
         })
     })
     .await;

@@ -17,6 +17,10 @@ use crate::event::{EventError, MAX_BODY_BYTES};
 const MAX_DEPTH: u8 = 24;
 /// What stands in place of a text that does not look like an identifier.
 const REDACTED: &str = "\"[redacted]\"";
+/// What only secrets have inside: client secrets, and keys of both modes even with something before them.
+pub(crate) const SECRET_PARTS: [&str; 3] = ["_secret_", "k_live_", "k_test_"];
+/// From here on a number is blotted out: card numbers begin at thirteen digits.
+const SUSPICIOUS_NUMBER: u64 = 1_000_000_000_000;
 /// A text of digits and separators with this many digits could be a card or telephone number.
 const SUSPICIOUS_DIGITS: usize = 10;
 
@@ -182,7 +186,7 @@ fn looks_like_an_id(text: &str) -> bool {
     let number = !letters && digits >= SUSPICIOUS_DIGITS;
     let secret = joints > 0
         && (["sk_", "rk_", "whsec_"].iter().any(|start| text.starts_with(start))
-            || (joints > 1 && text.contains("_secret_")));
+            || (joints > 1 && SECRET_PARTS.iter().any(|part| text.contains(part))));
     text.len() <= 255 && !number && !secret
 }
 
@@ -194,6 +198,17 @@ struct Copy<'o> {
 }
 
 impl Copy<'_> {
+    /// Amounts have twelve digits at most and times ten: a longer number may be that of a card.
+    fn number<E>(self, size: u64, value: impl std::fmt::Display) -> Result<(), E> {
+        if size < SUSPICIOUS_NUMBER {
+            // Writing to a String cannot fail.
+            let _ = write!(self.out, "{value}");
+        } else {
+            self.out.push_str(REDACTED);
+        }
+        Ok(())
+    }
+
     fn inside(&mut self, list: List) -> Copy<'_> {
         Copy { out: self.out, depth: self.depth.saturating_add(1), list }
     }
@@ -224,14 +239,11 @@ impl<'de> Visitor<'de> for Copy<'_> {
         self.out.push_str(if v { "true" } else { "false" });
         Ok(())
     }
-    // Writing to a String cannot fail, here and below.
     fn visit_i64<E>(self, v: i64) -> Result<(), E> {
-        let _ = write!(self.out, "{v}");
-        Ok(())
+        self.number(v.unsigned_abs(), v)
     }
     fn visit_u64<E>(self, v: u64) -> Result<(), E> {
-        let _ = write!(self.out, "{v}");
-        Ok(())
+        self.number(v, v)
     }
     /// Fractions are rates and percentages, which nobody reads from here.
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {

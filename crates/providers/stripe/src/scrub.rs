@@ -4,9 +4,11 @@
 //! to mend the fault. A name that stands unquoted in running text cannot be told from a word, so messages are never stored with
 //! an event; they are for logs and operators.
 
+use crate::redact::SECRET_PARTS;
+
 /// Longer messages are cut.
 const MAX_CHARS: usize = 400;
-/// How keys start; a client secret has `_secret_` inside.
+/// How keys start; see also [`SECRET_PARTS`].
 const SECRET_STARTS: [&str; 4] = ["sk_", "rk_", "pk_", "whsec_"];
 
 /// Returns the message without personal data and secrets.
@@ -65,7 +67,8 @@ fn hide_word(word: &str) -> String {
 
 fn is_secret(word: &str) -> bool {
     let mut parts = word.split(|c: char| !c.is_alphanumeric() && c != '_');
-    word.contains("_secret_") || parts.any(|part| SECRET_STARTS.iter().any(|start| part.starts_with(start)))
+    SECRET_PARTS.iter().any(|part| word.contains(part))
+        || parts.any(|part| SECRET_STARTS.iter().any(|start| part.starts_with(start)))
 }
 
 /// Card and telephone numbers: seven digits or more and no letter.
