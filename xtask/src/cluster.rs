@@ -1,16 +1,18 @@
 //! A PostgreSQL of our own, for one run: a temporary directory, a free loopback port, an unprivileged user.
 //!
 //! PostgreSQL refuses to run as root, so as root we become `postgres`, or else `nobody`. The server dies with us even
-//! when we are killed (parent-death signal), where `setpriv` offers it.
+//! when we are killed (parent-death signal), where `setpriv` offers it. It offers TLS, with a certificate made for this run.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::clock::poll;
@@ -57,6 +59,7 @@ impl Cluster {
             chown(directory.path(), Some(user.uid), Some(user.gid))
                 .context("the temporary directory could not be given to the unprivileged user")?;
         }
+        certify(directory.path(), &account)?;
         let data = directory.path().join("data");
         output(
             account.command(&binaries.join("initdb"), directory.path()).arg("--pgdata").arg(&data).args([
@@ -97,9 +100,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// Where to connect, as a superuser without a password.
+    /// Where to connect, as a superuser without a password, and without TLS.
     pub fn url(&self) -> String {
-        format!("postgres://quittance@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://quittance@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+    }
+
+    /// The certificate that vouches for the server, for `sslrootcert`.
+    pub fn authority(&self) -> PathBuf {
+        self.directory.path().join(AUTHORITY)
     }
 }
 
@@ -108,6 +116,32 @@ impl Drop for Cluster {
         // Immediate shutdown: nobody will read these files again.
         self.server.stop("QUIT", Duration::from_secs(10));
     }
+}
+
+const AUTHORITY: &str = "authority.pem";
+const CERTIFICATE: &str = "server.pem";
+const KEY: &str = "server.key";
+
+/// Makes an authority, and a certificate of the server's that it vouches for: of 127.0.0.1, and no name.
+fn certify(directory: &Path, account: &Account) -> Result<()> {
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate()?;
+    fs::write(directory.join(AUTHORITY), authority.self_signed(&authority_key)?.pem())?;
+    let key = KeyPair::generate()?;
+    let names = vec![Ipv4Addr::LOCALHOST.to_string()];
+    let certificate =
+        CertificateParams::new(names)?.signed_by(&key, &Issuer::new(authority, authority_key))?;
+    for (name, text) in [(CERTIFICATE, certificate.pem()), (KEY, key.serialize_pem())] {
+        let path = directory.join(name);
+        // PostgreSQL refuses a key that others could read, or that is not its own.
+        let mut file = fs::File::options().create_new(true).write(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes())?;
+        if let Some(user) = account.becomes {
+            chown(&path, Some(user.uid), Some(user.gid))?;
+        }
+    }
+    Ok(())
 }
 
 /// A TCP port on loopback that nobody listens on.
@@ -132,6 +166,9 @@ fn boot(
         format!("unix_socket_directories={}", directory.display()),
         "max_connections=200".to_owned(),
         "timezone=UTC".to_owned(),
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", directory.join(CERTIFICATE).display()),
+        format!("ssl_key_file={}", directory.join(KEY).display()),
     ];
     if durability == Durability::None {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));

@@ -116,6 +116,7 @@ fn prepare(command: &mut Command, cluster: Option<&Cluster>) {
     scrub(command);
     if let Some(cluster) = cluster {
         command.env("QUITTANCE_TEST_POSTGRES", cluster.url()).env("QUITTANCE_REQUIRE_POSTGRES", "1");
+        command.env("QUITTANCE_TEST_POSTGRES_AUTHORITY", cluster.authority());
     }
 }
 

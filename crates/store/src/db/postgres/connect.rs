@@ -190,35 +190,5 @@ fn with_source(error: &tokio_postgres::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Target, split_tls_options};
-
-    #[test]
-    fn tls_options_are_taken_out_and_the_rest_stays() {
-        let (url, mode, root) =
-            split_tls_options("postgres://h/d?sslmode=verify-full&connect_timeout=3&sslrootcert=/ca.pem");
-        assert_eq!(url, "postgres://h/d?connect_timeout=3");
-        assert_eq!((mode.as_deref(), root.as_deref()), (Some("verify-full"), Some("/ca.pem")));
-    }
-
-    #[test]
-    fn unknown_modes_and_missing_certificates_are_refused() {
-        assert!(Target::parse("postgres://h/d?sslmode=maybe").is_err());
-        assert!(Target::parse("postgres://h/d?sslrootcert=/nowhere.pem").is_err());
-        assert!(Target::parse("postgres://h/d").is_ok());
-    }
-
-    #[test]
-    fn a_dead_connection_is_noticed_and_the_address_may_say_when() {
-        let config = |url: &str| Target::parse(url).expect("an address").config;
-        let plain = config("postgres://h/d");
-        assert_eq!(plain.get_connect_timeout(), Some(&Duration::from_secs(5)));
-        assert_eq!(plain.get_tcp_user_timeout(), Some(&Duration::from_secs(30)));
-        assert!(plain.get_keepalives() && plain.get_keepalives_idle() == Duration::from_secs(30));
-        let own = config("postgres://h/d?connect_timeout=3&tcp_user_timeout=7");
-        assert_eq!(own.get_connect_timeout(), Some(&Duration::from_secs(3)));
-        assert_eq!(own.get_tcp_user_timeout(), Some(&Duration::from_secs(7)));
-    }
-}
+#[path = "connect_tests.rs"]
+mod tests;
