@@ -3,6 +3,8 @@
 //! Each statement is a transition of `quittance_domain::lease` made atomic; `transitions_tests` holds both side
 //! by side. Knows nothing of what an aggregate contains or how it is fetched.
 
+use std::collections::BTreeMap;
+
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
 pub use quittance_domain::lease::Priority;
@@ -41,9 +43,9 @@ pub struct Hint<'a> {
 static MARK: &Sql = crate::sql!(
     "aggregates.mark",
     "INSERT INTO aggregates (key, wanted, done, attempts, next_attempt_at, priority, dirty_since, thorough)
-     VALUES ($1, 1, 0, 0, $2, $3, $4, $6)
+     VALUES ($1, $7, 0, 0, $2, $3, $4, $6)
      ON CONFLICT (key) DO UPDATE SET
-       wanted = aggregates.wanted + 1,
+       wanted = aggregates.wanted + $7,
        dirty_since = CASE WHEN aggregates.done >= aggregates.wanted THEN $4 ELSE aggregates.dirty_since END,
        next_attempt_at = CASE
          WHEN aggregates.done >= aggregates.wanted OR $5 OR aggregates.attempts = 0 AND $2 < aggregates.next_attempt_at THEN $2
@@ -55,18 +57,69 @@ static MARK: &Sql = crate::sql!(
      RETURNING wanted"
 );
 
-fn mark_params(hint: &Hint<'_>, now: Timestamp) -> Vec<V> {
-    params![hint.key, hint.due.ms(), level(hint.priority), now.ms(), hint.unpark, hint.thorough].to_vec()
+/// Hints at one aggregate, as one: the soonest, the most urgent.
+struct Together {
+    count: i64,
+    priority: Priority,
+    due: Timestamp,
+    unpark: bool,
+    thorough: bool,
 }
 
-/// Writes hints down and returns for each the mark: it is answered once `done` has reached it.
+impl Together {
+    fn params(&self, key: &str, now: Timestamp) -> Vec<V> {
+        params![key, self.due.ms(), level(self.priority), now.ms(), self.unpark, self.thorough, self.count]
+            .to_vec()
+    }
+}
+
+/// Writes hints down and returns for each the mark: it is answered once `done` has reached it. Several hints at one
+/// aggregate are one write, and have a mark each all the same, in their order.
 ///
 /// # Errors
 /// As the database.
 pub fn mark_all(tx: &mut dyn Tx, hints: &[Hint<'_>], now: Timestamp) -> Result<Vec<i64>> {
-    let rows: Vec<Vec<V>> = hints.iter().map(|hint| mark_params(hint, now)).collect();
+    // Ordered by key, so that two transactions cannot wait for each other.
+    let mut together: BTreeMap<&str, Together> = BTreeMap::new();
+    for hint in hints {
+        let Hint { key, priority, due, unpark, thorough } = *hint;
+        let all = together.entry(key).or_insert(Together { count: 0, priority, due, unpark, thorough });
+        all.count += 1;
+        all.priority = all.priority.max(priority);
+        all.due = all.due.min(due);
+        all.unpark |= unpark;
+        all.thorough |= thorough;
+    }
+    let rows: Vec<Vec<V>> = together.iter().map(|(key, all)| all.params(key, now)).collect();
     let results = tx.batch(MARK, &rows)?;
-    results.iter().map(|rows| rows.first().map_or(Ok(0), |row| row.i64("wanted"))).collect()
+    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+    for ((key, all), rows) in together.iter().zip(&results) {
+        let wanted = rows.first().map_or(Ok(0), |row| row.i64("wanted"))?;
+        last.insert(key, wanted - all.count);
+    }
+    let mut marks = Vec::with_capacity(hints.len());
+    for hint in hints {
+        let mark = last.entry(hint.key).or_default();
+        *mark += 1;
+        marks.push(*mark);
+    }
+    Ok(marks)
+}
+
+static TAKE_BACK: &Sql = crate::sql!(
+    "aggregates.take_back",
+    "UPDATE aggregates SET wanted = wanted - $2,
+       dirty_since = CASE WHEN done >= wanted - $2 THEN NULL ELSE dirty_since END
+     WHERE key = $1"
+);
+
+/// Takes the last `count` marks back that this transaction itself has set, and that nobody has been told.
+///
+/// # Errors
+/// As the database.
+pub(crate) fn take_back(tx: &mut dyn Tx, key: &str, count: i64) -> Result<()> {
+    tx.exec(TAKE_BACK, params![key, count])?;
+    Ok(())
 }
 
 /// Writes one hint down and returns its mark.

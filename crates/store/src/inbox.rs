@@ -2,6 +2,8 @@
 //!
 //! Whether an event was processed is not stored: it is `aggregates.done >= event.mark`.
 
+use std::collections::HashSet;
+
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{CommandId, Timestamp};
 
@@ -52,11 +54,13 @@ static INSERT: &Sql = crate::sql!(
     "inbox.insert",
     "INSERT INTO events (provider, account, event_id, livemode, type, object, aggregate, mark, api_version, payload,
        sha256, source, created_at, received_at, deliveries)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, $10, $11, $12, $13, 1)
-     ON CONFLICT (provider, account, event_id) DO NOTHING
-     RETURNING seq"
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $14, $8, $9, $10, $11, $12, $13, 1)
+     ON CONFLICT (provider, account, event_id) DO NOTHING"
 );
-static SET_MARK: &Sql = crate::sql!("inbox.set_mark", "UPDATE events SET mark = $2 WHERE seq = $1");
+static SET_MARK: &Sql = crate::sql!(
+    "inbox.set_mark",
+    "UPDATE events SET mark = $4 WHERE provider = $1 AND account = $2 AND event_id = $3"
+);
 static COUNT_DELIVERY: &Sql = crate::sql!(
     "inbox.count_delivery",
     "UPDATE events SET deliveries = deliveries + 1 WHERE provider = $1 AND account = $2 AND event_id = $3 RETURNING aggregate"
@@ -75,34 +79,97 @@ pub enum Accepted {
     Duplicate,
 }
 
+/// An event whose aggregate was marked for it, before it is known whether it is new.
+struct Marked<'e> {
+    event: &'e NewEvent,
+    mark: i64,
+    new: bool,
+}
+
 /// Accepts a batch in one transaction: inserts what is new and marks its aggregates, counts what is not.
 /// The answers come in the order of the events. An event that stands twice in one batch is new once.
+///
+/// Aggregates are marked first, so that an event is written once, with its mark. Where another node stores the same event
+/// at this moment, the mark is taken back; nobody else can have seen it.
 ///
 /// # Errors
 /// As the database; then nothing of the batch is stored.
 pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
+    let Some(now) = events.iter().map(|event| event.received_at).max() else { return Ok(Vec::new()) };
     // One order for all nodes, so that two batches cannot wait for each other.
-    let mut order: Vec<&NewEvent> = events.iter().collect();
-    order.sort_by(|a, b| (&a.aggregate, &a.event_id).cmp(&(&b.aggregate, &b.event_id)));
-    let inserted = tx.batch(INSERT, &order.iter().map(|e| insert_params(e)).collect::<Vec<_>>())?;
-    let mut new: Vec<&NewEvent> = Vec::new();
-    let mut fresh: Vec<(&NewEvent, i64)> = Vec::new();
-    let mut again: Vec<&NewEvent> = Vec::new();
-    for (event, rows) in order.iter().zip(&inserted) {
-        let Some(row) = rows.first() else {
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    order.sort_by_key(|at| events.get(*at).map(|e| (&e.aggregate, &e.event_id, *at)));
+    let order: Vec<(usize, &NewEvent)> =
+        order.into_iter().filter_map(|at| Some((at, events.get(at)?))).collect();
+    let names: Vec<Vec<V>> = order.iter().map(|(_, event)| name_of(event)).collect();
+    let known = tx.batch(KNOWN, &names)?;
+    let (mut hinted, mut quiet, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seen = HashSet::with_capacity(events.len());
+    for ((at, event), known) in order.into_iter().zip(known) {
+        let here = !known.is_empty() && !mutant::is(Mutant::Dedupe);
+        if here || !seen.insert((event.provider, &event.account, &event.event_id)) {
             again.push(event);
-            continue;
-        };
-        new.push(event);
-        if !answered_already(tx, event)? {
-            fresh.push((event, row.i64("seq")?));
+        } else if answered_already(tx, event)? {
+            quiet.push((at, event));
+        } else {
+            hinted.push((at, event));
         }
     }
-    mark_fresh(tx, &fresh)?;
+    let hints: Vec<Hint<'_>> = hinted.iter().map(|(_, event)| hint(event)).collect();
+    let marks = aggregates::mark_all(tx, &hints, now)?.into_iter().chain(quiet.iter().map(|_| 0));
+    let firsts: Vec<(usize, &NewEvent)> = hinted.iter().chain(&quiet).copied().collect();
+    let rows: Vec<(usize, &NewEvent, i64)> =
+        firsts.into_iter().zip(marks).map(|((at, event), mark)| (at, event, mark)).collect();
+    let sets: Vec<Vec<V>> = rows.iter().map(|(_, event, mark)| insert_params(event, *mark)).collect();
+    let written = tx.exec_batch(INSERT, &sets)?;
+    let mut answers = vec![Accepted::Duplicate; events.len()];
+    let mut marked = Vec::with_capacity(rows.len());
+    for ((at, event, mark), written) in rows.into_iter().zip(written) {
+        let new = written > 0;
+        match answers.get_mut(at) {
+            Some(answer) if new || mutant::is(Mutant::Dedupe) => *answer = Accepted::New,
+            Some(_) | None => {}
+        }
+        if !new {
+            again.push(event);
+        }
+        if mark > 0 {
+            marked.push(Marked { event, mark, new });
+        }
+    }
+    close_gaps(tx, &marked)?;
+    again.sort_by_key(|event| (&event.aggregate, &event.event_id));
     count_again(tx, &again)?;
-    // Pointers tell which of two equal events in the batch was the new one.
-    let is_new = |event: &NewEvent| new.iter().any(|n| std::ptr::eq(*n, event)) || mutant::is(Mutant::Dedupe);
-    Ok(events.iter().map(|e| if is_new(e) { Accepted::New } else { Accepted::Duplicate }).collect())
+    Ok(answers)
+}
+
+/// What nothing else is called.
+fn name_of(event: &NewEvent) -> Vec<V> {
+    params![event.provider, &event.account, &event.event_id].to_vec()
+}
+
+/// Takes back the marks of events that were here already, and gives those of the same aggregate that are new the marks
+/// that remain. The events of an aggregate stand together.
+fn close_gaps(tx: &mut dyn Tx, marked: &[Marked<'_>]) -> Result<()> {
+    for group in marked.chunk_by(|a, b| a.event.aggregate == b.event.aggregate) {
+        let known: i64 = group.iter().map(|marked| i64::from(!marked.new)).sum();
+        let Some(first) = group.first().filter(|_| known > 0) else { continue };
+        aggregates::take_back(tx, &first.event.aggregate, known)?;
+        for (Marked { event, .. }, mark) in group.iter().filter(|marked| marked.new).zip(first.mark..) {
+            tx.exec(SET_MARK, params![event.provider, &event.account, &event.event_id, mark])?;
+        }
+    }
+    Ok(())
+}
+
+fn hint(event: &NewEvent) -> Hint<'_> {
+    Hint {
+        key: &event.aggregate,
+        priority: if event.source == "sweep" { Priority::Sweep } else { Priority::Event },
+        due: event.due,
+        unpark: false,
+        thorough: false,
+    }
 }
 
 /// The creation of what a command of ours has made: its answer was the news, and is recorded. The event stays
@@ -114,7 +181,7 @@ fn answered_already(tx: &mut dyn Tx, event: &NewEvent) -> Result<bool> {
     }
 }
 
-fn insert_params(e: &NewEvent) -> Vec<V> {
+fn insert_params(e: &NewEvent, mark: i64) -> Vec<V> {
     params![
         e.provider,
         &e.account,
@@ -128,28 +195,10 @@ fn insert_params(e: &NewEvent) -> Vec<V> {
         &e.sha256,
         e.source,
         e.created_at.ms(),
-        e.received_at.ms()
+        e.received_at.ms(),
+        mark
     ]
     .to_vec()
-}
-
-fn mark_fresh(tx: &mut dyn Tx, fresh: &[(&NewEvent, i64)]) -> Result<()> {
-    let Some(now) = fresh.iter().map(|(e, _)| e.received_at).max() else { return Ok(()) };
-    let hints: Vec<Hint<'_>> = fresh
-        .iter()
-        .map(|(e, _)| Hint {
-            key: &e.aggregate,
-            priority: if e.source == "sweep" { Priority::Sweep } else { Priority::Event },
-            due: e.due,
-            unpark: false,
-            thorough: false,
-        })
-        .collect();
-    let marks = aggregates::mark_all(tx, &hints, now)?;
-    let rows: Vec<Vec<V>> =
-        fresh.iter().zip(marks).map(|((_, seq), mark)| params![*seq, mark].to_vec()).collect();
-    tx.batch(SET_MARK, &rows)?;
-    Ok(())
 }
 
 fn count_again(tx: &mut dyn Tx, again: &[&NewEvent]) -> Result<()> {

@@ -106,6 +106,32 @@ async fn a1_fifty_parallel_deliveries_are_one_event() {
     .await;
 }
 
+/// Two nodes that store the same events at once: each event keeps a mark of its own, and no mark is without an event.
+#[tokio::test]
+async fn a1_marks_have_no_gaps_however_batches_meet() {
+    on_each_database(async |db: Db| {
+        for round in 0..12 {
+            let key = format!("k{round}");
+            let batch = |first: usize| {
+                let events = (first..first + 6).map(|n| event(&format!("evt_{round}_{n}"), &key)).collect();
+                accept(&db, events)
+            };
+            let answers = futures_util::future::join_all((0..5).map(batch)).await;
+            let new = answers.iter().flatten().filter(|answer| **answer == Accepted::New).count();
+            assert_eq!(new, 10, "round {round}: each of ten events is new once");
+            let (marks, wanted) = tx(&db, move |tx| {
+                let wanted = aggregates::get(tx, &key)?.map_or(0, |row| row.wanted);
+                let of = (0..wanted)
+                    .map(|after| inbox::hints_between(tx, &key, after, after + 1).map(|found| found.len()));
+                Ok((of.collect::<Result<Vec<usize>>>()?, wanted))
+            })
+            .await;
+            assert_eq!((wanted, marks), (10, vec![1; 10]), "round {round}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_same_event_id_of_another_account_is_another_event() {
     on_each_database(async |db: Db| {

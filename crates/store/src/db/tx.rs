@@ -34,6 +34,12 @@ pub trait Tx: Script {
     /// As [`Tx::query`].
     fn batch(&mut self, statement: &Sql, rows: &[Vec<V>]) -> Result<Vec<Vec<Row>>>;
 
+    /// As [`Tx::batch`], for a statement that returns nothing: counts the rows that each set of parameters changed.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    fn exec_batch(&mut self, statement: &Sql, rows: &[Vec<V>]) -> Result<Vec<u64>>;
+
     /// Sends `payload` (at most 7,900 bytes) to everyone listening to [`crate::Db::changes`], if and only if this transaction commits.
     ///
     /// # Errors

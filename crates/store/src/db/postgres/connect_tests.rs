@@ -93,14 +93,26 @@ async fn everything_works_encrypted_notifications_too() {
     let one = Db::open(&url, testing::options()).await.expect("opens encrypted");
     let other = Db::open(&url, testing::options()).await.expect("opens encrypted");
     let mut changes = other.changes();
-    one.write("test", |tx| tx.notify("hello over tls")).await.expect("writes");
-    let heard = async {
+    // Listening begins a moment after opening: what is sent before is heard as a call to look at everything.
+    let speak = async {
+        loop {
+            one.write("test", |tx| tx.notify("hello over tls")).await.expect("writes");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let hear = async {
         loop {
             if let Ok(Change::Payload(text)) = changes.recv().await
                 && text.contains("hello over tls")
             {
                 return;
             }
+        }
+    };
+    let heard = async {
+        tokio::select! {
+            () = hear => {}
+            () = speak => {}
         }
     };
     tokio::time::timeout(Duration::from_secs(20), heard).await.expect("the other hears of it");

@@ -190,6 +190,22 @@ impl Tx for PgTx<'_> {
         })
     }
 
+    fn exec_batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<u64>> {
+        self.guarded(statement.name, |tx| {
+            let prepared = tx.prepared(statement)?;
+            let sets: Vec<_> =
+                sets.iter().map(|params| checked(statement, &prepared, params)).collect::<Result<_>>()?;
+            if sets.is_empty() {
+                return Ok(Vec::new());
+            }
+            let begin = tx.begin.take();
+            let client = &tx.session.client;
+            let all =
+                sets.iter().map(|params| client.execute_raw(&prepared.statement, params.iter().copied()));
+            Ok(tx.runtime.block_on(after(client, begin, pipelined(all.collect())))?)
+        })
+    }
+
     fn notify(&mut self, payload: &str) -> Result<()> {
         check_payload(payload)?;
         self.exec(&NOTIFY, &[V::from(payload)]).map(drop)

@@ -52,29 +52,27 @@ impl Script for SqliteTx<'_> {
 impl Tx for SqliteTx<'_> {
     fn query(&mut self, statement: &Sql, params: &[V]) -> Result<Vec<Row>> {
         let reads = self.reads;
-        self.guarded(statement.name, |connection| {
-            rows(statement, &mut prepare(connection, statement, reads)?, params)
-        })
+        self.guarded(statement.name, |connection| Ready::new(connection, statement, reads)?.rows(params))
     }
 
     fn exec(&mut self, statement: &Sql, params: &[V]) -> Result<u64> {
         let reads = self.reads;
-        self.guarded(statement.name, |connection| {
-            let mut prepared = prepare(connection, statement, reads)?;
-            if prepared.column_count() > 0 {
-                return Ok(rows(statement, &mut prepared, params)?.len() as u64);
-            }
-            bind(statement, &mut prepared, params)?;
-            let changed = prepared.raw_execute().map_err(|error| translate(statement.name, &error))?;
-            Ok(changed as u64)
-        })
+        self.guarded(statement.name, |connection| Ready::new(connection, statement, reads)?.exec(params))
     }
 
     fn batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<Vec<Row>>> {
         let reads = self.reads;
         self.guarded(statement.name, |connection| {
-            let mut prepared = prepare(connection, statement, reads)?;
-            sets.iter().map(|params| rows(statement, &mut prepared, params)).collect()
+            let mut ready = Ready::new(connection, statement, reads)?;
+            sets.iter().map(|params| ready.rows(params)).collect()
+        })
+    }
+
+    fn exec_batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<u64>> {
+        let reads = self.reads;
+        self.guarded(statement.name, |connection| {
+            let mut ready = Ready::new(connection, statement, reads)?;
+            sets.iter().map(|params| ready.exec(params)).collect()
         })
     }
 
@@ -89,54 +87,76 @@ impl Tx for SqliteTx<'_> {
     }
 }
 
-fn prepare<'c>(connection: &'c Connection, statement: &Sql, reads: bool) -> Result<CachedStatement<'c>> {
-    let prepared = connection
-        .prepare_cached(statement.text_for(Dialect::Sqlite))
-        .map_err(|error| translate(statement.name, &error))?;
-    if reads && !prepared.readonly() {
-        let reason = format!("{} writes, and this transaction may only read", statement.name);
-        return Err(StoreError::ReadOnly { reason });
-    }
-    Ok(prepared)
+/// A prepared statement with all that need not be asked again for each set of parameters.
+struct Ready<'c, 's> {
+    statement: &'s Sql,
+    prepared: CachedStatement<'c>,
+    /// For each of SQLite's parameters the index of ours: it numbers `$2` as 1 when that is met first.
+    places: Vec<usize>,
+    names: Arc<[String]>,
 }
 
-/// Binds by the number in the placeholder's name: SQLite numbers `$2` as 1 when it is met first.
-fn bind(statement: &Sql, prepared: &mut CachedStatement<'_>, params: &[V]) -> Result<()> {
-    let failure = |message: String| StoreError::Sql { statement: statement.name.to_owned(), message };
-    let placeholders = prepared.parameter_count();
-    if placeholders != params.len() {
-        return Err(failure(format!("has {placeholders} parameters, got {}", params.len())));
-    }
-    for index in 1..=placeholders {
-        let number = prepared
-            .parameter_name(index)
-            .and_then(|name| name.strip_prefix('$'))
-            .and_then(|digits| digits.parse::<usize>().ok());
-        let value = number.and_then(|number| params.get(number.checked_sub(1)?));
-        let value =
-            value.ok_or_else(|| failure(format!("placeholder {index} is not one of $1..${placeholders}")))?;
-        if let V::T(text) = value {
-            crate::db::tx::check_text(statement, text)?;
+impl<'c, 's> Ready<'c, 's> {
+    fn new(connection: &'c Connection, statement: &'s Sql, reads: bool) -> Result<Self> {
+        let prepared = connection
+            .prepare_cached(statement.text_for(Dialect::Sqlite))
+            .map_err(|error| translate(statement.name, &error))?;
+        if reads && !prepared.readonly() {
+            let reason = format!("{} writes, and this transaction may only read", statement.name);
+            return Err(StoreError::ReadOnly { reason });
         }
-        prepared.raw_bind_parameter(index, value).map_err(|error| translate(statement.name, &error))?;
+        let place =
+            |index| prepared.parameter_name(index)?.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1);
+        let places = (1..=prepared.parameter_count()).map(place).collect::<Option<_>>().ok_or_else(|| {
+            let message = "a placeholder is not one of $1, $2, …".to_owned();
+            StoreError::Sql { statement: statement.name.to_owned(), message }
+        })?;
+        let names = prepared.column_names().into_iter().map(str::to_owned).collect();
+        Ok(Self { statement, prepared, places, names })
     }
-    Ok(())
-}
 
-fn rows(statement: &Sql, prepared: &mut CachedStatement<'_>, params: &[V]) -> Result<Vec<Row>> {
-    bind(statement, prepared, params)?;
-    let names: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
-    let mut found = Vec::new();
-    let mut cursor = prepared.raw_query();
-    while let Some(row) = cursor.next().map_err(|error| translate(statement.name, &error))? {
-        let mut values = Vec::with_capacity(names.len());
-        for (index, name) in names.iter().enumerate() {
-            let value = row.get_ref(index).map_err(|error| translate(statement.name, &error))?;
-            values.push(read(name, value)?);
+    fn bind(&mut self, params: &[V]) -> Result<()> {
+        let failure =
+            |message: String| StoreError::Sql { statement: self.statement.name.to_owned(), message };
+        if self.places.len() != params.len() {
+            return Err(failure(format!("has {} parameters, got {}", self.places.len(), params.len())));
         }
-        found.push(Row::new(Arc::clone(&names), values));
+        for (index, place) in (1..).zip(&self.places) {
+            let missing = || failure(format!("placeholder {index} is not one of $1..${}", params.len()));
+            let value = params.get(*place).ok_or_else(missing)?;
+            if let V::T(text) = value {
+                crate::db::tx::check_text(self.statement, text)?;
+            }
+            self.prepared
+                .raw_bind_parameter(index, value)
+                .map_err(|error| translate(self.statement.name, &error))?;
+        }
+        Ok(())
     }
-    Ok(found)
+
+    fn exec(&mut self, params: &[V]) -> Result<u64> {
+        if !self.names.is_empty() {
+            return Ok(self.rows(params)?.len() as u64);
+        }
+        self.bind(params)?;
+        let changed = self.prepared.raw_execute().map_err(|error| translate(self.statement.name, &error))?;
+        Ok(changed as u64)
+    }
+
+    fn rows(&mut self, params: &[V]) -> Result<Vec<Row>> {
+        self.bind(params)?;
+        let mut found = Vec::new();
+        let mut cursor = self.prepared.raw_query();
+        while let Some(row) = cursor.next().map_err(|error| translate(self.statement.name, &error))? {
+            let mut values = Vec::with_capacity(self.names.len());
+            for (index, name) in self.names.iter().enumerate() {
+                let value = row.get_ref(index).map_err(|error| translate(self.statement.name, &error))?;
+                values.push(read(name, value)?);
+            }
+            found.push(Row::new(Arc::clone(&self.names), values));
+        }
+        Ok(found)
+    }
 }
 
 fn read(column: &str, value: ValueRef<'_>) -> Result<V> {
