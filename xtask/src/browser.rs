@@ -34,7 +34,7 @@ pub fn run_walk(how: Build) -> Result<()> {
     japanese_font()?;
     let (node, npm) = node()?;
     let folder = root().join("tests/browser");
-    modules(&npm, &folder)?;
+    modules(&npm, &folder, "playwright-core")?;
 
     let binary = build(how)?;
     let mut command = Command::new(node);
@@ -87,7 +87,8 @@ fn japanese_font() -> Result<()> {
     Ok(())
 }
 
-fn node() -> Result<(PathBuf, PathBuf)> {
+/// Node.js and npm, got where they are missing.
+pub fn node() -> Result<(PathBuf, PathBuf)> {
     let look = || find(&["node"]).zip(find(&["npm"]));
     if let Some(found) = look() {
         return Ok(found);
@@ -96,18 +97,19 @@ fn node() -> Result<(PathBuf, PathBuf)> {
     look().context("Node.js was installed, but `node` or `npm` is not in the PATH")
 }
 
-/// `npm ci`, unless the modules already are those of the lock file.
-fn modules(npm: &Path, folder: &Path) -> Result<()> {
-    let lock = fs::read(folder.join("package-lock.json"))
-        .context("tests/browser/package-lock.json cannot be read")?;
+/// `npm ci`, unless the modules already are those of the lock file; `proof` is one that must then be there.
+pub fn modules(npm: &Path, folder: &Path, proof: &str) -> Result<()> {
+    let lock = folder.join("package-lock.json");
+    let lock = fs::read(&lock).with_context(|| format!("{} cannot be read", lock.display()))?;
     let stamp = folder.join("node_modules/.installed-lock.json");
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
     run(Command::new(npm).current_dir(folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
     ensure!(
-        folder.join("node_modules/playwright-core").exists(),
-        "npm ci ended well but left no playwright-core"
+        folder.join("node_modules").join(proof).exists(),
+        "npm ci ended well but left no {proof} in {}",
+        folder.display()
     );
     fs::write(stamp, lock)?;
     Ok(())

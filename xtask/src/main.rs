@@ -11,6 +11,7 @@ mod openapi;
 mod simulator;
 mod stages;
 mod suite;
+mod witnesses;
 
 use std::process::ExitCode;
 

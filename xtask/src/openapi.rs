@@ -17,17 +17,18 @@ use xtask::packages::install;
 use xtask::programs::{find, works};
 use xtask::workspace::{root, target};
 
+const SKIP: &str = "QUITTANCE_SKIP_OPENAPI";
 /// What an interpreter must have; Debian ships the last two apart.
 const MODULES: &str = "import ssl, venv, ensurepip, sys; sys.exit(sys.version_info < (3, 11))";
 
 /// Installs what is missing, builds the product and asks it everything that its document describes.
 pub fn run_walk(how: Build) -> Result<()> {
-    if env::var_os("QUITTANCE_SKIP_OPENAPI").is_some_and(|value| value == "1") {
+    if env::var_os(SKIP).is_some_and(|value| value == "1") {
         eprintln!("SKIPPED: QUITTANCE_SKIP_OPENAPI=1, so no answer was compared with the OpenAPI document");
         return Ok(());
     }
     let folder = root().join("tests/openapi");
-    let python = environment(&folder)?;
+    let python = environment(&folder, "schemathesis", SKIP)?;
     let binary = build(how)?;
     let mut command = Command::new(python);
     command.current_dir(&folder).args(["-B", "walk.py"]);
@@ -35,23 +36,30 @@ pub fn run_walk(how: Build) -> Result<()> {
     run(command.env("QUITTANCE_BIN", binary))
 }
 
-/// The interpreter of an environment that holds exactly the pinned packages.
-fn environment(folder: &Path) -> Result<PathBuf> {
-    let wanted =
-        fs::read(folder.join("requirements.txt")).context("tests/openapi/requirements.txt cannot be read")?;
-    let place = target()?.join("openapi-python");
+/// The interpreter of an environment that holds exactly the packages that `folder/requirements.txt` pins, `proof` among
+/// them. `skip` is the variable that leaves the stage out.
+pub fn environment(folder: &Path, proof: &str, skip: &str) -> Result<PathBuf> {
+    let list = folder.join("requirements.txt");
+    let wanted = fs::read(&list).with_context(|| format!("{} cannot be read", list.display()))?;
+    let name = folder.file_name().context("the folder has no name")?.to_string_lossy();
+    let place = target()?.join(format!("{name}-python"));
     let (python, stamp) = (place.join("bin/python"), place.join("installed-requirements.txt"));
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted)
-        && works(&python, &["-c", "import schemathesis"])
+        && works(&python, &["-c", &format!("import {proof}")])
     {
         return Ok(python);
     }
-    let system = python3()?;
+    let system = python3().with_context(|| format!("{skip}=1 leaves this stage out"))?;
     run(Command::new(system).args(["-m", "venv", "--clear"]).arg(&place))?;
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"])
-        .arg(folder.join("requirements.txt")))
-    .context("the packages of tests/openapi/requirements.txt could not be had from the Python package index (QUITTANCE_SKIP_OPENAPI=1 leaves this walk out)")?;
+        .arg(&list))
+    .with_context(|| {
+        format!(
+            "the packages of {} could not be had from the Python package index ({skip}=1 leaves this stage out)",
+            list.display()
+        )
+    })?;
     fs::write(stamp, wanted)?;
     Ok(python)
 }
@@ -62,6 +70,6 @@ fn python3() -> Result<PathBuf> {
         return Ok(found);
     }
     install("Python 3.11 or newer with venv", &["python3", "python3-venv"])
-        .context("the OpenAPI walk needs it (QUITTANCE_SKIP_OPENAPI=1 leaves the walk out)")?;
+        .context("tests with programs in Python need it")?;
     look().context("Python was installed, but `python3` in the PATH is older than 3.11 or has no venv")
 }

@@ -1,5 +1,5 @@
 //! `cargo xtask test`: every test there is, with a PostgreSQL of its own beside SQLite, then simulated worlds, a few crashes, the
-//! OpenAPI document and the browser.
+//! OpenAPI document, Stripe's own programs and the browser.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,6 +13,7 @@ use crate::crash;
 use crate::openapi;
 use crate::simulator;
 use crate::stages::Stages;
+use crate::witnesses;
 use xtask::cluster::{Cluster, Durability};
 use xtask::interrupt;
 use xtask::programs::{find, works};
@@ -21,10 +22,10 @@ use xtask::workspace::{cargo, root};
 /// What to run.
 #[derive(Args)]
 pub struct TestArguments {
-    /// SQLite only: no PostgreSQL, no documentation tests, no walk over the OpenAPI document, no browser.
+    /// SQLite only: no PostgreSQL, no documentation tests, no walk over the OpenAPI document, no programs of Stripe's, no browser.
     #[arg(long)]
     fast: bool,
-    /// Only tests whose name contains this; `simulator`, `mutants`, `crash`, `openapi` and `browser` are stages of their own.
+    /// Only tests whose name contains this; `simulator`, `mutants`, `crash`, `openapi`, `witnesses` and `browser` are stages of their own.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
 }
@@ -56,6 +57,7 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
         Some("mutants") => stages.run("mutants", simulator::mutants)?,
         Some("crash") => stages.run("crash", || crash::short(whole))?,
         Some("openapi") => stages.run("openapi", || openapi::run_walk(browser::Build::Alone))?,
+        Some("witnesses") => stages.run("witnesses", || witnesses::hear(browser::Build::Alone))?,
         Some("browser") => stages.run("browser", || browser::run_walk(browser::Build::Alone))?,
         Some(_) => rust(arguments, &mut stages)?,
         None => {
@@ -65,6 +67,7 @@ pub fn run(arguments: &TestArguments) -> Result<()> {
             if whole {
                 stages.run("mutants", simulator::mutants)?;
                 stages.run("openapi", || openapi::run_walk(browser::Build::AsTested))?;
+                stages.run("witnesses", || witnesses::hear(browser::Build::AsTested))?;
                 stages.run("browser", || browser::run_walk(browser::Build::AsTested))?;
             }
         }

@@ -1,3 +1,5 @@
+//! Addresses, TLS and liveness of connections; TLS against the server of the tests.
+
 use std::time::Duration;
 
 use super::{Target, split_tls_options};
