@@ -187,7 +187,14 @@ fn fingerprint(request: &HttpRequest, tree: &Tree) -> String {
 }
 
 fn call(world: &mut World, request: &HttpRequest, matched: Option<Matched>, tree: &Tree) -> ApiResult<Value> {
-    let matched = matched.ok_or_else(|| ApiError::unknown_path(&request.method, &request.path))?;
+    let matched = matched.ok_or_else(|| {
+        let (method, path) = (&request.method, &request.path);
+        if schema::is_absent(method, path) {
+            ApiError::absent(method, path)
+        } else {
+            ApiError::unknown_path(method, path)
+        }
+    })?;
     matched.check(tree)?;
     let params = Params::root(tree);
     let paths = params.texts("expand")?.unwrap_or_default();

@@ -15,22 +15,6 @@ use crate::wire::params::{Field, Metadata, Params};
 
 const DAY: i64 = 86_400;
 
-/// Real parameters that would change the money or the flow, and that the sandbox does not play yet.
-const UNPLAYED: &[&str] = &[
-    "after_expiration",
-    "automatic_tax",
-    "consent_collection",
-    "custom_fields",
-    "discounts",
-    "invoice_creation",
-    "managed_payments",
-    "optional_items",
-    "setup_intent_data",
-    "shipping_address_collection",
-    "shipping_options",
-    "tax_id_collection",
-];
-
 fn read_mode(params: &Params<'_>) -> ApiResult<Mode> {
     params.required("mode")?;
     Ok(match params.one_of("mode", &["payment", "subscription", "setup"])? {
@@ -43,7 +27,6 @@ fn read_mode(params: &Params<'_>) -> ApiResult<Mode> {
 /// Makes a session.
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(UNPLAYED)?;
     let mode = read_mode(params)?;
     let mut session = blank(world, params, mode)?;
     read_urls(params, &mut session)?;
@@ -195,19 +178,6 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
         ))
         .param(name));
     }
-    subscription.refuse_unplayed(&[
-        "application_fee_percent",
-        "billing_cycle_anchor",
-        "default_tax_rates",
-        "on_behalf_of",
-        "transfer_data",
-    ])?;
-    payment.refuse_unplayed(&[
-        "application_fee_amount",
-        "on_behalf_of",
-        "transfer_data",
-        "transfer_group",
-    ])?;
     subscription.metadata_into(&mut session.subscription_data.metadata)?;
     session.subscription_data.description = subscription.text("description")?.value();
     session.subscription_data.trial_days = subscription.int_within("trial_period_days", 1..=730)?.value();
@@ -250,7 +220,6 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
     }
     let mut lines = Vec::new();
     for item in items {
-        item.refuse_unplayed(&["tax_rates", "dynamic_tax_rates"])?;
         let price = match world.price_of(&item)? {
             Some(price) => price,
             None => item.required("price")?,

@@ -65,7 +65,6 @@ impl World {
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["test_clock", "tax_id_data", "cash_balance"])?;
     let mut customer = world.new_customer();
     read(params, &mut customer)?;
     let attached = params.text("payment_method")?.value().or(params.text("source")?.value());

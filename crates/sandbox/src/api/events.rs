@@ -88,7 +88,6 @@ fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["connect"])?;
     params.required("url")?;
     let url = read_url(params)?.unwrap_or_default();
     let enabled_events = params.texts("enabled_events")?.unwrap_or_default();

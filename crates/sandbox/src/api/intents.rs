@@ -59,7 +59,6 @@ fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     refuse_types(call)?;
-    params.refuse_unplayed(&["transfer_data", "application_fee_amount", "on_behalf_of", "transfer_group"])?;
     if params.one_of("capture_method", &["automatic", "automatic_async", "manual"])? == Field::Set("manual") {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",

@@ -27,7 +27,6 @@ pub(super) fn dispatch(
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["discounts", "tax_rates", "unit_amount_decimal", "quantity_decimal"])?;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
     let quantity = params.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
     let price = match params.sub("pricing").text("price")?.value() {

@@ -52,16 +52,6 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&[
-        "automatic_tax",
-        "default_tax_rates",
-        "discounts",
-        "from_invoice",
-        "shipping_cost",
-        "transfer_data",
-        "application_fee_amount",
-        "on_behalf_of",
-    ])?;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
     let subscription = params.text("subscription")?.value();
     if let Some(subscription) = &subscription {
@@ -254,21 +244,7 @@ fn payments(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&[
-        "automatic_tax",
-        "discounts",
-        "invoice_items",
-        "schedule",
-        "schedule_details",
-    ])?;
     let details = params.sub("subscription_details");
-    details.refuse_unplayed(&[
-        "billing_schedules",
-        "default_tax_rates",
-        "pause",
-        "resume_at",
-        "start_date",
-    ])?;
     let subscription = previewed_subscription(world, call)?;
     let trial_end = read_trial_end(&details, world.now)?;
     let supposed = Supposed {

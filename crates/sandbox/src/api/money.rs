@@ -46,7 +46,6 @@ fn charges(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["reverse_transfer", "refund_application_fee", "origin"])?;
     let charge = match (params.text("charge")?.value(), params.text("payment_intent")?.value()) {
         (Some(charge), _) => charge,
         (None, Some(intent)) => {

@@ -67,7 +67,6 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
         return Ok(None);
     }
     let params = params.sub("recurring");
-    params.refuse_unplayed(&["meter"])?;
     if params.one_of("usage_type", &["licensed", "metered"])? == Field::Set("metered") {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",
@@ -99,13 +98,6 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
 impl World {
     /// Makes a price from its parameters, for the product given or named in them.
     pub(crate) fn add_price(&mut self, params: &Params<'_>, product: Option<&str>) -> ApiResult<String> {
-        params.refuse_unplayed(&[
-            "tiers",
-            "tiers_mode",
-            "transform_quantity",
-            "custom_unit_amount",
-            "currency_options",
-        ])?;
         let currency = currency(params)?;
         let unit_amount = unit_amount(params)?;
         let recurring = recurring(params)?;
@@ -179,7 +171,6 @@ impl World {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    params.refuse_unplayed(&["currency_options"])?;
     let mut price = need(&world.prices, call.id(), "id")?;
     let before = price.render();
     if let Field::Set(active) = params.flag("active")? {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Call;
-use super::subscriptions::{UNPLAYED, one, owned_method, read_details, read_missing_card};
+use super::subscriptions::{one, owned_method, read_details, read_missing_card};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
 use crate::payments::attempt::Presence;
@@ -51,7 +51,6 @@ pub(super) fn read_cancel_at(
 pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<ItemChange>> {
     let mut changes = Vec::new();
     for item in params.list("items") {
-        item.refuse_unplayed(&["discounts", "tax_rates", "billing_thresholds", "clear_usage"])?;
         let metadata = if item.has("metadata") {
             let mut metadata = Metadata::new();
             item.metadata_into(&mut metadata)?;
@@ -128,7 +127,6 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
 /// Carries an update out: plain fields first, then what may cost money.
 pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let (params, id) = (&call.params, call.id());
-    params.refuse_unplayed(UNPLAYED)?;
     let subscription = need(&world.subscriptions, id, "id")?;
     check_editable(&subscription, params)?;
     let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;

@@ -61,6 +61,18 @@ impl ApiError {
         Self::new(404, "invalid_request_error", None, format!("Unrecognized request URL ({method}: {path})."))
     }
 
+    /// A 404 for a call that the API has and the sandbox does not play.
+    pub(crate) fn absent(method: &str, path: &str) -> Self {
+        Self::new(
+            404,
+            "invalid_request_error",
+            Some("call_not_in_sandbox"),
+            format!(
+                "{method} {path} is a call of the API that this sandbox does not play yet; see docs/sandbox.md for those that it does."
+            ),
+        )
+    }
+
     /// A 401.
     pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(401, "invalid_request_error", None, message)

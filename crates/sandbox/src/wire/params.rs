@@ -243,26 +243,6 @@ impl<'a> Params<'a> {
     pub(crate) fn free(&self, name: &str) -> Option<Value> {
         self.tree.get(name).map(to_json)
     }
-
-    /// Refuses parameters that are real but that the sandbox does not play: ignoring them would give wrong money.
-    pub(crate) fn refuse_unplayed(&self, names: &[&str]) -> ApiResult<()> {
-        for name in names {
-            let off = match self.tree.get(*name) {
-                None => true,
-                Some(Param::Text(text)) => text.is_empty(),
-                Some(Param::Tree(tree)) => tree.get("enabled") == Some(&Param::Text("false".to_owned())),
-            };
-            if !off {
-                let full = self.full(name);
-                return Err(ApiError::invalid(
-                    "parameter_not_in_sandbox",
-                    &full,
-                    format!("The sandbox does not play '{full}' yet; leave it out."),
-                ));
-            }
-        }
-        Ok(())
-    }
 }
 
 fn to_json(param: &Param) -> Value {

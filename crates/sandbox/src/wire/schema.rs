@@ -1,7 +1,9 @@
-//! Which parameters each call takes: an unknown one is refused, as the API does.
+//! Which calls there are and which parameters each takes: an unknown one is refused, as the API does, and one that the
+//! sandbox does not play is refused with words of its own, because ignoring it would give wrong money.
 //!
-//! The table in `params.txt` is derived from the parameter types of the public client library (MIT licence). One line
-//! is one call: method, path, parameters; `x{…}` nests, `x[]` is an array, `x*` takes anything below it.
+//! The tables are derived from the types of the public client library (MIT licence). One line of `params.txt` is one call
+//! that is played: method, path, parameters; `x{…}` nests, `x[]` is an array, `x*` takes anything below it, `!x` is not
+//! played. One line of `absent.txt` is one call that is not played. `docs/sandbox.md` is made from both.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,7 +22,18 @@ struct Call {
     params: Names,
 }
 
-type Names = BTreeMap<String, Kind>;
+static ABSENT: LazyLock<Vec<Call>> =
+    LazyLock::new(|| include_str!("absent.txt").lines().filter_map(parse_line).collect());
+
+type Names = BTreeMap<String, Taken>;
+
+/// A parameter that the API takes.
+#[derive(Debug)]
+struct Taken {
+    /// Whether the sandbox plays it.
+    played: bool,
+    kind: Kind,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -51,9 +64,18 @@ impl Matched {
 
 /// Finds the call for a method and path; literal parts win over `{…}` parts.
 pub(crate) fn find(method: &str, path: &str) -> Option<Matched> {
+    find_in(&TABLE, method, path)
+}
+
+/// Whether the API has this call, although the sandbox does not play it.
+pub(crate) fn is_absent(method: &str, path: &str) -> bool {
+    find_in(&ABSENT, method, path).is_some()
+}
+
+fn find_in(table: &'static [Call], method: &str, path: &str) -> Option<Matched> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let mut best: Option<Matched> = None;
-    for call in TABLE.iter().filter(|call| call.method == method && call.segments.len() == parts.len()) {
+    for call in table.iter().filter(|call| call.method == method && call.segments.len() == parts.len()) {
         let mut ids = Vec::new();
         let fits = call.segments.iter().zip(&parts).all(|(segment, part)| {
             if segment.starts_with('{') {
@@ -80,9 +102,24 @@ fn check_names(names: &Names, tree: &Tree, prefix: &str) -> ApiResult<()> {
                 format!("Received unknown parameter: {full}"),
             ));
         };
-        check_kind(kind, param, &full)?;
+        if !kind.played && !is_off(param) {
+            return Err(ApiError::invalid(
+                "parameter_not_in_sandbox",
+                &full,
+                format!("The sandbox does not play '{full}' yet; leave it out."),
+            ));
+        }
+        check_kind(&kind.kind, param, &full)?;
     }
     Ok(())
+}
+
+/// Whether a parameter asks for nothing: it is empty, or switched off.
+fn is_off(param: &Param) -> bool {
+    match param {
+        Param::Text(text) => text.is_empty(),
+        Param::Tree(tree) => tree.get("enabled") == Some(&Param::Text("false".to_owned())),
+    }
 }
 
 fn check_kind(kind: &Kind, param: &Param, full: &str) -> ApiResult<()> {
@@ -123,38 +160,45 @@ fn parse_line(line: &str) -> Option<Call> {
 
 fn parse_names(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Names {
     let mut names = Names::new();
-    let mut name = String::new();
-    let mut array = false;
+    let (mut name, mut array, mut played) = (String::new(), false, true);
     while let Some(char) = chars.next() {
-        match char {
+        let kind = match char {
+            '!' => {
+                played = false;
+                continue;
+            }
+            '[' => {
+                array = true;
+                continue;
+            }
+            ']' => continue,
             '{' => {
                 let inner = parse_names(chars);
-                let kind = if array { Kind::Array(Some(inner)) } else { Kind::Object(inner) };
-                names.insert(std::mem::take(&mut name), kind);
-                array = false;
+                Some(if array { Kind::Array(Some(inner)) } else { Kind::Object(inner) })
             }
-            '[' => array = true,
-            ']' => {}
-            '*' => {
-                names.insert(std::mem::take(&mut name), Kind::Free);
+            '*' => Some(Kind::Free),
+            ' ' | '}' => (!name.is_empty()).then(|| plain(array)),
+            other => {
+                name.push(other);
+                continue;
             }
-            ' ' | '}' => {
-                if !name.is_empty() {
-                    let kind = if array { Kind::Array(None) } else { Kind::Leaf };
-                    names.insert(std::mem::take(&mut name), kind);
-                }
-                array = false;
-                if char == '}' {
-                    return names;
-                }
-            }
-            other => name.push(other),
+        };
+        if let Some(kind) = kind {
+            names.insert(std::mem::take(&mut name), Taken { played, kind });
+            (array, played) = (false, true);
+        }
+        if char == '}' {
+            return names;
         }
     }
     if !name.is_empty() {
-        names.insert(name, if array { Kind::Array(None) } else { Kind::Leaf });
+        names.insert(name, Taken { played, kind: plain(array) });
     }
     names
+}
+
+fn plain(array: bool) -> Kind {
+    if array { Kind::Array(None) } else { Kind::Leaf }
 }
 
 /// Every call of the table, as method and path: for the test that each one is carried out.
@@ -162,3 +206,7 @@ fn parse_names(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Names {
 pub(crate) fn all_calls() -> Vec<(&'static str, &'static str)> {
     TABLE.iter().map(|call| (call.method.as_str(), call.template.as_str())).collect()
 }
+
+#[cfg(test)]
+#[path = "conformance_tests.rs"]
+mod conformance;

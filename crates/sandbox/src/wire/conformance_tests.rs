@@ -1,0 +1,130 @@
+//! What the sandbox plays of the API, as `docs/sandbox.md` tells it: made from the same tables that answer requests.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::{ABSENT, Call, Kind, Names, TABLE};
+
+/// What a call refuses by a value and not by a name.
+const BY_VALUE: [(&str, &str, &str); 4] = [
+    ("POST", "/v1/payment_intents", "`capture_method=manual`"),
+    ("POST", "/v1/checkout/sessions", "`payment_intent_data[capture_method]=manual`"),
+    ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
+    ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
+];
+
+fn doc() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandbox.md")
+}
+
+fn unplayed(names: &Names, prefix: &str, found: &mut Vec<String>) {
+    for (name, taken) in names {
+        let full = if prefix.is_empty() { name.clone() } else { format!("{prefix}[{name}]") };
+        if !taken.played {
+            found.push(format!("`{full}`"));
+            continue;
+        }
+        match &taken.kind {
+            Kind::Object(inner) | Kind::Array(Some(inner)) => unplayed(inner, &full, found),
+            Kind::Leaf | Kind::Free | Kind::Array(None) => {}
+        }
+    }
+}
+
+fn missing(call: &Call) -> Vec<String> {
+    let mut found = Vec::new();
+    unplayed(&call.params, "", &mut found);
+    let by_value =
+        BY_VALUE.iter().filter(|(method, path, _)| (*method, *path) == (&call.method, &call.template));
+    found.extend(by_value.map(|(_, _, what)| (*what).to_owned()));
+    found
+}
+
+fn table() -> String {
+    let mut lines: Vec<(String, String, String)> = Vec::new();
+    let (mut complete, mut partial) = (0, 0);
+    for call in TABLE.iter() {
+        let missing = missing(call);
+        let (state, detail) = if missing.is_empty() {
+            complete += 1;
+            ("complete", String::new())
+        } else {
+            partial += 1;
+            ("partial", missing.join(", "))
+        };
+        lines.push((call.template.clone(), call.method.clone(), format!("{state} | {detail}")));
+    }
+    for call in ABSENT.iter() {
+        lines.push((call.template.clone(), call.method.clone(), "absent | ".to_owned()));
+    }
+    lines.sort();
+    let mut text = format!(
+        "{complete} calls are complete, {partial} partial, {} absent.\n\n| call | | what is missing |\n| --- | --- | --- |\n",
+        ABSENT.len()
+    );
+    for (path, method, rest) in lines {
+        let _ = writeln!(text, "| `{method} {path}` | {} |", rest.trim_end());
+    }
+    text
+}
+
+#[test]
+fn the_page_says_what_is_played() {
+    const BEGIN: &str = "<!-- made by the tests of crates/sandbox -->\n";
+    let page = std::fs::read_to_string(doc()).unwrap();
+    let (head, told) = page.split_once(BEGIN).expect("docs/sandbox.md has the mark");
+    if std::env::var_os("QUITTANCE_BLESS").is_some() {
+        std::fs::write(doc(), format!("{head}{BEGIN}{}", table())).unwrap();
+        return;
+    }
+    assert!(
+        told == table(),
+        "docs/sandbox.md is not what is played: QUITTANCE_BLESS=1 cargo test -p quittance-sandbox the_page"
+    );
+}
+
+#[test]
+fn a_call_is_played_or_absent_and_never_both() {
+    for call in ABSENT.iter() {
+        assert!(
+            super::find(&call.method, &call.template).is_none_or(|found| found.template() != call.template),
+            "{call:?}"
+        );
+    }
+    for (method, path, _) in BY_VALUE {
+        assert!(
+            TABLE.iter().any(|call| (call.method.as_str(), call.template.as_str()) == (method, path)),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn every_call_of_the_published_schema_is_in_a_table() {
+    let place = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/specs/stripe/stripe-2026-10-28.endive.schema.json");
+    let Ok(text) = std::fs::read_to_string(&place) else {
+        eprintln!(
+            "skipped: {} is not there, so the tables were not held against the published calls",
+            place.display()
+        );
+        return;
+    };
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let shape = |path: &str| {
+        path.split('/')
+            .map(|part| if part.starts_with('{') { "{}" } else { part })
+            .collect::<Vec<_>>()
+            .join("/")
+    };
+    let known = |method: &str, path: &str| {
+        let same =
+            |call: &&Call| call.method.eq_ignore_ascii_case(method) && shape(&call.template) == shape(path);
+        TABLE.iter().filter(same).count() + ABSENT.iter().filter(same).count()
+    };
+    for (path, calls) in schema["paths"].as_object().unwrap() {
+        for method in calls.as_object().unwrap().keys() {
+            assert_eq!(known(method, path), 1, "{method} {path}");
+        }
+    }
+}
