@@ -15,6 +15,7 @@ pub mod disk;
 pub mod faults;
 pub mod gifts;
 pub mod network;
+pub mod operations;
 pub mod plan;
 pub mod run;
 pub mod scheduler;

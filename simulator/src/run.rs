@@ -13,6 +13,7 @@ use crate::chance::Chance;
 use crate::checks::Figures;
 use crate::disk::Disk;
 use crate::faults::Counts;
+use crate::operations;
 use crate::plan::Plan;
 use crate::sim::{Coverage, Sim, Violation, database_options};
 use crate::webhooks;
@@ -75,8 +76,8 @@ pub fn play(seed: u64, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outco
     for index in 0..sim.plan.buyers {
         sim.outside(actors::buyer(Arc::clone(&sim), index));
     }
-    sim.outside(actors::operator(Arc::clone(&sim)));
-    sim.outside(actors::misfortune(Arc::clone(&sim)));
+    sim.outside(operations::operator(Arc::clone(&sim)));
+    sim.outside(operations::misfortune(Arc::clone(&sim)));
     live(&sim);
     if sim.record().broken().is_none() {
         calm(&sim);
@@ -156,7 +157,9 @@ fn calm(sim: &Arc<Sim>) {
         if now >= free_at {
             free_at = now + FREE_EVERY_MS;
             let (operator, seed) = (Arc::clone(sim), chance.draw());
-            sim.outside(async move { actors::free_parked(&operator, &mut Chance::new(seed, "free")).await });
+            sim.outside(
+                async move { operations::free_parked(&operator, &mut Chance::new(seed, "free")).await },
+            );
             continue;
         }
         sim.advance(now + 10 * MINUTE_MS);

@@ -11,7 +11,7 @@ use quittance_simulator::run::play;
 /// Within how many seeds each defect must be found, and by which invariants it may be told.
 const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
     match mutant {
-        // A stalled sync must outlive its lease while its object changes: about one seed in three hundred.
+        // A stalled sync must outlive its lease while its object changes, which is rare.
         Mutant::Fence => (1_000, &["I3", "I4"]),
         Mutant::Dedupe => (20, &["I2"]),
         Mutant::IdempotencyKey => (50, &["I2", "I7"]),

@@ -12,7 +12,7 @@ import { setTimeout as pause } from "node:timers/promises";
 const API_KEY = "qk_browser_walk";
 
 /** A loopback port that nobody listens on. */
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import Stripe from "stripe";
-import { KEY, freePort, startSandbox } from "./sandbox.mjs";
+import { freePort } from "../browser/product.mjs";
+import { KEY, startSandbox } from "./sandbox.mjs";
 
 const SECRET = "whsec_witness";
 let sandbox;

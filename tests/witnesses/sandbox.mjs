@@ -2,21 +2,10 @@
 // Knows the command line and the Stripe API, nothing of what is inside.
 
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { freePort } from "../browser/product.mjs";
 
 export const KEY = "sk_test_1234567890abcdef";
-
-/** A loopback port that nobody listens on. */
-export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** Starts the sandbox; `stop` ends it as Ctrl-C does and answers its exit code. */
 export async function startSandbox(...options) {

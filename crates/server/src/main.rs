@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Many small pieces of JSON are made and dropped on every request: this allocator does that faster than the system's.
+/// Many small pieces of JSON are made and dropped on every request.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -83,13 +83,18 @@ fn the_page_says_what_is_played() {
     );
 }
 
+/// A path without the names of its `{…}` parts, which differ between the tables.
+fn shape(path: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
 #[test]
 fn a_call_is_played_or_absent_and_never_both() {
     for call in ABSENT.iter() {
-        assert!(
-            super::find(&call.method, &call.template).is_none_or(|found| found.template() != call.template),
-            "{call:?}"
-        );
+        let same =
+            |played: &&Call| played.method == call.method && shape(&played.template) == shape(&call.template);
+        assert!(!TABLE.iter().any(|played| same(&played)), "{call:?}");
     }
     for (method, path, _) in BY_VALUE {
         assert!(
@@ -111,12 +116,6 @@ fn every_call_of_the_published_schema_is_in_a_table() {
         return;
     };
     let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let shape = |path: &str| {
-        path.split('/')
-            .map(|part| if part.starts_with('{') { "{}" } else { part })
-            .collect::<Vec<_>>()
-            .join("/")
-    };
     let known = |method: &str, path: &str| {
         let same =
             |call: &&Call| call.method.eq_ignore_ascii_case(method) && shape(&call.template) == shape(path);

@@ -176,8 +176,7 @@ impl Tx for PgTx<'_> {
     fn batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<Vec<Row>>> {
         self.guarded(statement.name, |tx| {
             let prepared = tx.prepared(statement)?;
-            let sets: Vec<_> =
-                sets.iter().map(|params| checked(statement, &prepared, params)).collect::<Result<_>>()?;
+            let sets = checked_all(statement, &prepared, sets)?;
             if sets.is_empty() {
                 return Ok(Vec::new());
             }
@@ -193,8 +192,7 @@ impl Tx for PgTx<'_> {
     fn exec_batch(&mut self, statement: &Sql, sets: &[Vec<V>]) -> Result<Vec<u64>> {
         self.guarded(statement.name, |tx| {
             let prepared = tx.prepared(statement)?;
-            let sets: Vec<_> =
-                sets.iter().map(|params| checked(statement, &prepared, params)).collect::<Result<_>>()?;
+            let sets = checked_all(statement, &prepared, sets)?;
             if sets.is_empty() {
                 return Ok(Vec::new());
             }
@@ -229,6 +227,14 @@ fn checked<'p>(statement: &Sql, prepared: &Prepared, params: &'p [V]) -> Result<
         }
     }
     Ok(params.iter().map(|value| value as &(dyn ToSql + Sync)).collect())
+}
+
+fn checked_all<'p>(
+    statement: &Sql,
+    prepared: &Prepared,
+    sets: &'p [Vec<V>],
+) -> Result<Vec<Vec<&'p (dyn ToSql + Sync)>>> {
+    sets.iter().map(|params| checked(statement, prepared, params)).collect()
 }
 
 fn rows(prepared: &Prepared, found: &[tokio_postgres::Row]) -> Result<Vec<Row>> {

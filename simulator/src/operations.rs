@@ -1,0 +1,93 @@
+//! Who keeps the nodes running, and what breaks them: operators with their tools, and misfortune.
+
+use std::sync::Arc;
+
+use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use quittance_engine::Problem;
+
+use crate::chance::Chance;
+use crate::disk::Trouble;
+use crate::faults::Fault;
+use crate::gifts;
+use crate::sim::{OUTAGE_MS, Sim};
+
+/// An operator, who frees what is parked, gives by hand, replays events and sweeps by hand, now and then.
+pub async fn operator(sim: Arc<Sim>) {
+    let mut chance = Chance::new(sim.plan.seed, "operator");
+    while !sim.is_over() {
+        let most = (sim.plan.length_ms / 4).max(DAY_MS);
+        sim.sleep(chance.between(HOUR_MS, most)).await;
+        match chance.below(6) {
+            0 => free_parked(&sim, &mut chance).await,
+            1 | 2 => gifts::give(&sim, &mut chance).await,
+            3 => gifts::take_back(&sim, &mut chance).await,
+            4 => {
+                let events: Vec<String> = sim.record().acknowledged.keys().cloned().collect();
+                let Some(event) = chance.pick(&events).cloned() else { continue };
+                sim.tell("operator", format_args!("replays {event}"));
+                let done =
+                    sim.call(chance.draw(), move |engine| async move { engine.replay(&event, 0).await });
+                let _seen = done.await;
+            }
+            _ => {
+                sim.tell("operator", format_args!("sweeps"));
+                let done = sim.call(chance.draw(), |engine| async move { engine.sweep(true, false).await });
+                if let Some(Ok(Some(report))) = done.await {
+                    sim.tell("operator", format_args!("{report:?}"));
+                }
+            }
+        }
+    }
+}
+
+/// Frees everything that is parked.
+pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
+    let done = sim.call(chance.draw(), |engine| async move {
+        let parked = engine.parked(1_000).await?;
+        let names = parked.aggregates.iter().map(|a| a.key.clone());
+        let names: Vec<String> = names.chain(parked.commands.iter().map(|c| c.id.to_string())).collect();
+        for name in &names {
+            engine.retry_parked(name).await?;
+        }
+        Ok::<_, Problem>(names)
+    });
+    if let Some(Ok(names)) = done.await
+        && !names.is_empty()
+    {
+        sim.tell("operator", format_args!("frees {names:?}"));
+    }
+}
+
+/// What breaks by itself: nodes, disk, and the way to the provider.
+pub async fn misfortune(sim: Arc<Sim>) {
+    while !sim.is_over() {
+        let most = (sim.plan.length_ms / 10).max(HOUR_MS);
+        let wait = sim.drawn(MINUTE_MS, most);
+        sim.sleep(wait).await;
+        if sim.strikes(Fault::Killed) {
+            let draw = sim.drawn(0, 1_000);
+            sim.kill_some(draw);
+        }
+        if sim.strikes(Fault::Paused) {
+            let (draw, ms) = (sim.drawn(0, 1_000), sim.drawn(SECOND_MS, 5 * MINUTE_MS));
+            sim.pause_some(draw, ms);
+        }
+        if sim.strikes(Fault::Outage) {
+            let ms = sim.drawn(OUTAGE_MS.0, OUTAGE_MS.1);
+            sim.tell("provider", format_args!("cannot be reached for {} minutes", ms / MINUTE_MS));
+            sim.cut_provider(ms);
+        }
+        if sim.strikes(Fault::Disk) {
+            let draw = usize::try_from(sim.drawn(0, 5)).unwrap_or(0);
+            let trouble = Trouble::ALL.get(draw).copied().unwrap_or(Trouble::Full);
+            let (after, times) = (sim.drawn(0, 40), sim.drawn(1, 80));
+            sim.tell("disk", format_args!("{} after {after} more, {times} times", trouble.as_str()));
+            let count = |n: i64| u32::try_from(n).unwrap_or(1);
+            if trouble == Trouble::PowerFails && after < 20 {
+                sim.mount.disk.fail_power();
+            } else {
+                sim.mount.disk.set_trap(trouble, count(after), count(times));
+            }
+        }
+    }
+}
