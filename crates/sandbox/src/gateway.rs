@@ -7,11 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{self, Call};
 use crate::faults::{Fault, Lost};
-use crate::state::world::{API_VERSION, Cause, World};
+use crate::state::world::{Cause, World};
+use crate::versions::Version;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::expand;
 use crate::wire::form::{Tree, decode};
-use crate::wire::idempotency::Lookup;
+use crate::wire::idempotency::{Kept, LONGEST_KEY, Used};
 use crate::wire::params::Params;
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::wire::schema::{self, Matched};
@@ -23,31 +24,33 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     let counted = matched.as_ref().map_or(request.path.as_str(), |matched| matched.template());
     *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
     let fault = world.draw_fault(&request.method, &request.path);
-    let mut response = match (&fault, check_key(secret_key, request)) {
+    let door =
+        check_key(secret_key, request).and_then(|()| Version::read(request.header_value("stripe-version")));
+    let version = door.as_ref().map_or_else(|_| Version::newest(), |version| *version);
+    let mut response = match (&fault, door) {
         (_, Err(error)) => error_response(&error, &request_id),
-        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(())) => {
+        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(_)) => {
             HttpResponse { lost: true, ..HttpResponse::default() }
         }
-        (Some(fault), Ok(())) if !fault.after_commit && fault.status.is_some() => {
-            injected(fault, &request_id)
-        }
-        (fault, Ok(())) => execute(world, request, matched, &request_id, fault.as_ref()),
+        (Some(fault), Ok(_)) if !fault.after_commit && fault.status.is_some() => injected(fault, &request_id),
+        (fault, Ok(_)) => execute(world, request, matched, &request_id, fault.as_ref()),
     };
     if let Some(fault) = fault {
         response.latency_ms = fault.latency_ms;
         response.lost |= fault.lost.is_some();
         response.headers.extend(fault.headers);
     }
-    add_headers(&mut response, request, &request_id);
+    add_headers(&mut response, request, version, &request_id);
     response
 }
 
-fn add_headers(response: &mut HttpResponse, request: &HttpRequest, request_id: &str) {
-    let version = request.header_value("stripe-version").unwrap_or(API_VERSION);
+fn add_headers(response: &mut HttpResponse, request: &HttpRequest, version: Version, request_id: &str) {
     response.headers.push(("request-id".to_owned(), request_id.to_owned()));
-    response.headers.push(("stripe-version".to_owned(), version.to_owned()));
-    if let Some(key) = request.header_value("idempotency-key") {
-        response.headers.push(("idempotency-key".to_owned(), key.to_owned()));
+    response.headers.push(("stripe-version".to_owned(), version.name().to_owned()));
+    for name in ["idempotency-key", "stripe-account"] {
+        if let Some(value) = request.header_value(name) {
+            response.headers.push((name.to_owned(), value.to_owned()));
+        }
     }
 }
 
@@ -119,32 +122,20 @@ fn execute(
         Ok(tree) => tree,
         Err(error) => return error_response(&error, request_id),
     };
-    let key = request.header_value("idempotency-key").filter(|_| request.method == "POST");
-    let fingerprint = fingerprint(request, &tree);
-    if let Some(key) = key {
-        if key.chars().count() > 255 {
-            let error = ApiError::rule("Idempotency keys may have up to 255 characters.");
-            return error_response(&error, request_id);
-        }
-        match world.keys.look_up(key, &fingerprint, world.now) {
-            Lookup::New => {}
-            Lookup::Mismatch => return error_response(&ApiError::key_reused(key), request_id),
-            Lookup::Replay(kept) => {
-                let mut response = HttpResponse {
-                    status: kept.status,
-                    body: kept.body.clone().into_bytes(),
-                    ..HttpResponse::default()
-                };
-                response.headers.push(("content-type".to_owned(), "application/json".to_owned()));
-                response.headers.push(("idempotent-replayed".to_owned(), "true".to_owned()));
-                response.headers.push(("original-request".to_owned(), kept.request_id.clone()));
-                return response;
-            }
+    let used = match used_key(request, &tree) {
+        Ok(used) => used,
+        Err(error) => return error_response(&error, request_id),
+    };
+    if let Some(used) = &used {
+        match world.keys.look_up(used, world.now) {
+            Ok(None) => {}
+            Ok(Some(kept)) => return replayed(kept),
+            Err(error) => return error_response(&error, request_id),
         }
     }
     world.request = Some(Cause {
         id: request_id.to_owned(),
-        idempotency_key: key.map(str::to_owned),
+        idempotency_key: used.as_ref().map(|used| used.key.clone()),
         version: request.header_value("stripe-version").map(str::to_owned),
     });
     let result = call(world, request, matched, &tree);
@@ -158,11 +149,48 @@ fn execute(
         response = error_response(&error, request_id);
         keeps = true;
     }
-    if let Some(key) = key.filter(|_| keeps) {
-        let body = String::from_utf8_lossy(&response.body).into_owned();
-        world.keys.keep(key, fingerprint, response.status, body, request_id, world.now);
+    if let Some(used) = used {
+        if keeps {
+            let body = String::from_utf8_lossy(&response.body).into_owned();
+            world.keys.keep(&used, response.status, body, request_id, world.now);
+        }
+        if fault.is_some_and(|fault| fault.latency_ms > 0) {
+            response.held_key = Some(world.keys.hold(&used));
+        }
     }
     response
+}
+
+/// The answer that a key already has.
+fn replayed(kept: &Kept) -> HttpResponse {
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotent-replayed", "true"),
+        ("original-request", &kept.request_id),
+    ];
+    HttpResponse {
+        status: kept.status,
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        body: kept.body.clone().into_bytes(),
+        ..HttpResponse::default()
+    }
+}
+
+/// The idempotency key of a request. Reading needs none, nor does deleting in version 1: a key there says nothing.
+fn used_key(request: &HttpRequest, tree: &Tree) -> ApiResult<Option<Used>> {
+    let counts = request.method == "POST" || (request.method == "DELETE" && request.path.starts_with("/v2/"));
+    let Some(key) = request.header_value("idempotency-key").filter(|_| counts) else {
+        return Ok(None);
+    };
+    if key.is_empty() || key.chars().count() > LONGEST_KEY {
+        return Err(ApiError::rule(format!("Idempotency keys have from 1 to {LONGEST_KEY} characters.")));
+    }
+    Ok(Some(Used {
+        key: key.to_owned(),
+        account: request.header_value("stripe-account").unwrap_or_default().to_owned(),
+        path: request.path.clone(),
+        fingerprint: fingerprint(request, tree),
+    }))
 }
 
 fn read_tree(request: &HttpRequest) -> ApiResult<Tree> {

@@ -26,6 +26,7 @@ mod settings;
 mod shell;
 mod site;
 mod state;
+mod versions;
 mod webhooks;
 mod wire;
 mod words;

@@ -11,6 +11,9 @@ use crate::webhooks::queue::{Delivery, DeliveryOutcome};
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::{gateway, site};
 
+/// The format of snapshots; a change of what [`World`] holds is another format.
+const SNAPSHOT_FORMAT: u64 = 2;
+
 /// Where webhooks go from the start, without a call to make an endpoint.
 #[derive(Debug, Clone)]
 pub struct WebhookTarget {
@@ -129,6 +132,15 @@ impl Sandbox {
     /// Answers a request to the API, to the control calls or to a page.
     #[must_use]
     pub fn handle(&self, request: HttpRequest) -> HttpResponse {
+        let response = self.begin(request);
+        self.finish(&response);
+        response
+    }
+
+    /// Carries a request out like [`Sandbox::handle`], for a caller that holds the answer back as long as its
+    /// `latency_ms` says. Until [`Sandbox::finish`] the idempotency key of the request is in use.
+    #[must_use]
+    pub fn begin(&self, request: HttpRequest) -> HttpResponse {
         let api =
             request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
         if api {
@@ -136,6 +148,13 @@ impl Sandbox {
             self.change(|world| gateway::answer(world, key, &request))
         } else {
             site::answer(self, &request)
+        }
+    }
+
+    /// Says that an answer of [`Sandbox::begin`] has left.
+    pub fn finish(&self, response: &HttpResponse) {
+        if let Some(held) = &response.held_key {
+            self.raw().world.keys.release(held);
         }
     }
 
@@ -213,14 +232,21 @@ impl Sandbox {
     #[must_use]
     pub fn snapshot(&self) -> serde_json::Value {
         let inner = self.lock();
-        serde_json::json!({ "format": 1, "now": inner.clock.now(), "world": inner.world })
+        serde_json::json!({ "format": SNAPSHOT_FORMAT, "now": inner.clock.now(), "world": inner.world })
     }
 
     /// Restores a snapshot. The clock goes on from where it is, or jumps ahead to the snapshot's time.
     ///
     /// # Errors
-    /// When the text is no snapshot of this version; the state is then unchanged.
+    /// When the text is no snapshot, or one of another format; the state is then unchanged.
     pub fn restore(&self, snapshot: &serde_json::Value) -> Result<(), crate::SandboxError> {
+        let format = snapshot.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(SNAPSHOT_FORMAT) {
+            let found = format.map_or_else(|| "no format".to_owned(), |format| format!("format {format}"));
+            return Err(crate::SandboxError::invalid(format!(
+                "This sandbox reads snapshots of format {SNAPSHOT_FORMAT}, and this one has {found}. The state is unchanged."
+            )));
+        }
         let world = snapshot.get("world").cloned().unwrap_or_default();
         let mut world: World = serde_json::from_value(world)
             .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;

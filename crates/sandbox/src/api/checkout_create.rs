@@ -191,7 +191,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     session.payment_data.description = payment.text("description")?.value();
     session.payment_data.receipt_email = payment.text("receipt_email")?.value();
     session.payment_data.setup_future_usage = payment.text("setup_future_usage")?.value();
-    session.payment_data.shipping = payment.free("shipping").unwrap_or_default();
+    session.payment_data.shipping = payment.addressed("shipping").unwrap_or_default();
     if payment.text("capture_method")?.value().as_deref() == Some("manual") {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",
@@ -235,7 +235,7 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         })?;
         lines.push(SessionLine {
             id: world.chance.id("li_"),
-            amount: price.unit_amount.saturating_mul(quantity),
+            amount: price.amount(quantity, &item.full("quantity"))?,
             description: world.product_name(&price),
             price: price.id,
             quantity,

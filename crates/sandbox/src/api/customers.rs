@@ -123,10 +123,10 @@ fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
         let email = customer.email.clone().unwrap_or_default();
         return Err(ApiError::invalid("email_invalid", "email", format!("Invalid email address: {email}")));
     }
-    if let Some(address) = params.free("address") {
+    if let Some(address) = params.address("address") {
         customer.address = complete_address(address);
     }
-    if let Some(shipping) = params.free("shipping") {
+    if let Some(shipping) = params.addressed("shipping") {
         customer.shipping = shipping;
     }
     if let Some(locales) = params.texts("preferred_locales")? {

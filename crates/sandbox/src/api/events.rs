@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::Call;
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::state::world::{API_VERSION, World, need};
+use crate::versions::Version;
+use crate::webhooks::is_type;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
@@ -86,18 +88,36 @@ fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
     Err(ApiError::invalid("url_invalid", "url", "Not a valid URL: it must start with http:// or https://."))
 }
 
+/// The types of events that an endpoint asks for; `None` when it leaves them as they are.
+fn read_events(params: &Params<'_>) -> ApiResult<Option<Vec<String>>> {
+    let Some(events) = params.texts("enabled_events")? else {
+        return Ok(None);
+    };
+    if events.is_empty() {
+        return Err(ApiError::invalid(
+            "parameter_invalid_empty",
+            "enabled_events",
+            "An endpoint hears of at least one type of event: 'enabled_events' cannot be empty.",
+        ));
+    }
+    if let Some((index, event)) = events.iter().enumerate().find(|(_, event)| !is_type(event)) {
+        return Err(ApiError::rule(format!(
+            "Invalid enabled_events[{index}]: there are no events of type '{event}'."
+        ))
+        .param(&format!("enabled_events[{index}]")));
+    }
+    Ok(Some(events))
+}
+
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     params.required("url")?;
     let url = read_url(params)?.unwrap_or_default();
-    let enabled_events = params.texts("enabled_events")?.unwrap_or_default();
-    if enabled_events.is_empty() {
-        return Err(ApiError::invalid(
-            "parameter_missing",
-            "enabled_events",
-            "Missing required param: enabled_events.",
-        ));
-    }
+    let enabled_events = read_events(params)?.ok_or_else(|| {
+        ApiError::invalid("parameter_missing", "enabled_events", "Missing required param: enabled_events.")
+    })?;
+    let api_version = params.text("api_version")?.value();
+    Version::read(api_version.as_deref()).map_err(|error| error.param("api_version"))?;
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
@@ -107,7 +127,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         secret: format!("whsec_{}", world.chance.text(32)),
         enabled_events,
         enabled: true,
-        api_version: params.text("api_version")?.value(),
+        api_version,
         description: params.text("description")?.value(),
         metadata,
     };
@@ -122,7 +142,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
-    if let Some(events) = params.texts("enabled_events")?.filter(|events| !events.is_empty()) {
+    if let Some(events) = read_events(params)? {
         endpoint.enabled_events = events;
     }
     if let Field::Set(disabled) = params.flag("disabled")? {

@@ -34,7 +34,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         None => None,
     };
     let amount = match (&price, params.int("amount")?) {
-        (Some(price), _) => price.unit_amount.saturating_mul(quantity),
+        (Some(price), _) => price.amount(quantity, "quantity")?,
         (None, Field::Set(amount)) => amount,
         (None, Field::Absent | Field::Unset) => {
             return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount."));

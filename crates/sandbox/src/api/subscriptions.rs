@@ -254,7 +254,7 @@ fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     ) {
         let message =
             format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
-        return Err(ApiError::state("subscription_not_pausable", message));
+        return Err(ApiError::refused(message));
     }
     world.pause_subscription(call.id(), "pause_requested");
     one(world, call.id())

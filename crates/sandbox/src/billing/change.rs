@@ -110,7 +110,7 @@ impl World {
         items
             .iter()
             .filter_map(|item| {
-                self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))
+                self.prices.get(&item.price).and_then(|price| price.amount(item.quantity, "items").ok())
             })
             .sum()
     }

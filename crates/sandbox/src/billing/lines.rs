@@ -69,14 +69,14 @@ impl World {
                 price.recurring.map(every).unwrap_or_default()
             )
         };
-        let amount = if free { 0 } else { price.unit_amount.saturating_mul(of.item.quantity) };
+        let amount = if free { 0 } else { price.amount(of.item.quantity, "items").ok()? };
         Some(self.line(of, &price, amount, description, false))
     }
 
     /// One side of a proration.
     pub(crate) fn proration_line(&mut self, of: &LineOf<'_>, part: Part) -> Option<Line> {
         let price = self.prices.get(&of.item.price)?.clone();
-        let full = price.unit_amount.saturating_mul(of.item.quantity);
+        let full = price.amount(of.item.quantity, "items").ok()?;
         let amount = round_fraction(full, part.part, part.whole) * part.sign;
         let what = if part.sign < 0 { "Unused" } else { "Remaining" };
         let quantity =

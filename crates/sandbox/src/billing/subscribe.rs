@@ -70,11 +70,10 @@ impl World {
             trial_days: None,
         });
         let (period, anchor) = self.first_period(&new, recurring);
-        let due: i64 = prices
-            .iter()
-            .zip(&new.items)
-            .map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity))
-            .sum();
+        let mut due = 0;
+        for (price, (_, quantity, _)) in prices.iter().zip(&new.items) {
+            due += price.amount(*quantity, "items")?;
+        }
         let trialing = new.trial_end.is_some();
         let status = self.first_status(&new, trialing || due == 0)?;
         let id = self.chance.id("sub_");
@@ -136,9 +135,10 @@ impl World {
         currency: Option<&str>,
     ) -> ApiResult<Vec<Price>> {
         let mut prices: Vec<Price> = Vec::with_capacity(items.len());
-        for (index, (price, _, _)) in items.iter().enumerate() {
+        for (index, (price, quantity, _)) in items.iter().enumerate() {
             let param = format!("items[{index}][price]");
             let price = need(&self.prices, price, &param)?;
+            price.amount(*quantity, &format!("items[{index}][quantity]"))?;
             if price.recurring.is_none() {
                 return Err(ApiError::rule(format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}", price.id)).param(&param));
             }

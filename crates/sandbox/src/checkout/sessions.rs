@@ -20,7 +20,7 @@ impl World {
                 "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `{}`.",
                 session.status.as_str()
             );
-            return Err(ApiError::state("checkout_session_not_open", message).param("session"));
+            return Err(ApiError::refused(message).param("session"));
         }
         if let Some(intent) = session.pending_intent.take() {
             self.cancel_intent(&intent, "automatic");

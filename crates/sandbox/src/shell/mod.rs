@@ -66,9 +66,15 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
             .collect(),
         body: body.to_vec(),
     };
-    let response = sandbox.handle(request);
+    let response = sandbox.begin(request);
     if response.latency_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(response.latency_ms)).await;
+        // On its own, so that the key is released even when the caller hangs up before the answer.
+        let (held, response) = (Arc::clone(&sandbox), response.clone());
+        let waited = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(response.latency_ms)).await;
+            held.finish(&response);
+        });
+        let _ = waited.await;
     }
     if response.lost {
         return broken_off();

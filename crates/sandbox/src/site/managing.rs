@@ -200,7 +200,7 @@ fn row(
         id: subscription.id.clone(),
         name: world.product_name(price),
         status: SubscriptionStatus::from_wire(subscription.status.as_str())?,
-        price: money(price.unit_amount.saturating_mul(item.quantity), &price.currency),
+        price: money(price.amount(item.quantity, "items").ok()?, &price.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
         charges_at_once: configuration.update_proration == "always_invoice",

@@ -21,8 +21,8 @@ pub(crate) trait Stored: Clone {
 /// Objects in order of creation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
-    from = "Vec<T>",
-    into = "Vec<T>",
+    from = "Written<T>",
+    into = "Written<T>",
     bound(serialize = "T: Stored + Serialize", deserialize = "T: Stored + Deserialize<'de>")
 )]
 pub(crate) struct Table<T> {
@@ -32,25 +32,34 @@ pub(crate) struct Table<T> {
     next: u64,
 }
 
+/// A table as a snapshot has it: the objects with their places, and the place of the next one.
+#[derive(Serialize, Deserialize)]
+struct Written<T> {
+    next: u64,
+    rows: Vec<(u64, T)>,
+}
+
 impl<T> Default for Table<T> {
     fn default() -> Self {
         Self { rows: BTreeMap::new(), places: HashMap::new(), by_customer: HashMap::new(), next: 0 }
     }
 }
 
-impl<T: Stored> From<Vec<T>> for Table<T> {
-    fn from(rows: Vec<T>) -> Self {
+impl<T: Stored> From<Written<T>> for Table<T> {
+    fn from(written: Written<T>) -> Self {
         let mut table = Self::default();
-        for row in rows {
+        for (place, row) in written.rows {
+            table.next = place;
             table.put(row);
         }
+        table.next = table.next.max(written.next);
         table
     }
 }
 
-impl<T: Stored> From<Table<T>> for Vec<T> {
+impl<T: Stored> From<Table<T>> for Written<T> {
     fn from(table: Table<T>) -> Self {
-        table.rows.into_values().collect()
+        Self { next: table.next, rows: table.rows.into_iter().collect() }
     }
 }
 

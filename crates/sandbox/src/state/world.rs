@@ -26,7 +26,7 @@ use crate::wire::idempotency::Keys;
 use crate::wire::shape::Shape;
 
 /// The version that is played.
-pub(crate) const API_VERSION: &str = "2026-10-28.endive";
+pub(crate) const API_VERSION: &str = crate::versions::NEWEST;
 
 /// The request that causes what happens now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
