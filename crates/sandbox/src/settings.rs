@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) draft_seconds: i64,
     /// The provider's fee in hundredths of a percent of each charge.
     pub(crate) fee_basis_points: i64,
+    /// How long a change stays hidden from searches, in seconds.
+    pub(crate) search_delay_seconds: i64,
     /// Seconds from one delivery attempt of a webhook to the next.
     pub(crate) webhook_retry_seconds: Vec<i64>,
 }
@@ -38,6 +40,7 @@ impl Default for Settings {
             upcoming_days: 7,
             draft_seconds: HOUR,
             fee_basis_points: 360,
+            search_delay_seconds: 20,
             webhook_retry_seconds: vec![
                 300,
                 1800,
@@ -58,11 +61,12 @@ impl Settings {
     pub(crate) fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 5] = [
+        let ranges: [(&str, &[i64], i64); 6] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
             ("draft_seconds", &[self.draft_seconds], YEAR),
             ("fee_basis_points", &[self.fee_basis_points], 10_000),
+            ("search_delay_seconds", &[self.search_delay_seconds], HOUR),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];
         ranges.iter().find_map(|(name, numbers, most)| {

@@ -13,6 +13,7 @@ pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
+mod search;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
 
@@ -40,6 +41,10 @@ impl Call<'_> {
 /// Carries a call out.
 pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &Call<'_>) -> ApiResult<Value> {
     let path = template.strip_prefix("/v1/").unwrap_or(template);
+    if let Some(resource) = path.strip_suffix("/search") {
+        let answer = search::dispatch(world, resource, call);
+        return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
+    }
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),

@@ -35,6 +35,7 @@ pub(crate) struct Customer {
 
 impl Stored for Customer {
     const LABEL: &'static str = "customer";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }

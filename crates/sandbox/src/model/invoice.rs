@@ -205,6 +205,7 @@ pub(crate) struct Invoice {
 
 impl Stored for Invoice {
     const LABEL: &'static str = "invoice";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }

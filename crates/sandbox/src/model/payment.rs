@@ -53,6 +53,7 @@ pub(crate) struct PaymentIntent {
 
 impl Stored for PaymentIntent {
     const LABEL: &'static str = "payment_intent";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -189,6 +190,7 @@ pub(crate) struct Charge {
 
 impl Stored for Charge {
     const LABEL: &'static str = "charge";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }

@@ -30,6 +30,7 @@ pub(crate) struct Product {
 
 impl Stored for Product {
     const LABEL: &'static str = "product";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -95,6 +96,7 @@ pub(crate) struct Price {
 
 impl Stored for Price {
     const LABEL: &'static str = "price";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }

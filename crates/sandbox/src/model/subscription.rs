@@ -119,6 +119,7 @@ pub(crate) struct Subscription {
 
 impl Stored for Subscription {
     const LABEL: &'static str = "subscription";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }

@@ -66,6 +66,7 @@ impl World {
 
     /// Keeps the events of a request or a timer and queues their deliveries.
     pub(crate) fn flush_events(&mut self) {
+        self.note_changes();
         for mut event in std::mem::take(&mut self.outgoing) {
             let hearing: Vec<_> =
                 self.endpoints.iter().filter(|endpoint| endpoint.hears(&event.kind)).cloned().collect();

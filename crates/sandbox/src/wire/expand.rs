@@ -58,6 +58,7 @@ const NAMES: &[&str] = &[
     "tax_ids",
     "test_clock",
     "tiers",
+    "total_count",
     "total_details",
 ];
 

@@ -11,4 +11,5 @@ pub(crate) mod list;
 pub(crate) mod params;
 pub(crate) mod request;
 pub(crate) mod schema;
+pub(crate) mod search_query;
 pub(crate) mod shape;

@@ -19,6 +19,7 @@ mod pages;
 mod refunds;
 mod renewals;
 mod schema;
+mod search;
 mod subscriptions;
 mod versions;
 mod webhooks;
