@@ -13,6 +13,7 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::expand;
 use crate::wire::form::{Tree, decode};
 use crate::wire::idempotency::{Kept, LONGEST_KEY, Used};
+use crate::wire::json;
 use crate::wire::params::Params;
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::wire::schema::{self, Matched};
@@ -143,7 +144,10 @@ fn execute(
     world.request = None;
     let (mut response, mut keeps) = match &result {
         Ok(value) => (HttpResponse::json(200, value), true),
-        Err(error) => (error_response(error, request_id), error.is_kept()),
+        // Version 2 tries again what has failed.
+        Err(error) => {
+            (error_response(error, request_id), error.is_kept() && !request.path.starts_with("/v2/"))
+        }
     };
     if let Some(error) = fault.filter(|fault| fault.after_commit).and_then(Fault::error) {
         response = error_response(&error, request_id);
@@ -197,6 +201,9 @@ fn read_tree(request: &HttpRequest) -> ApiResult<Tree> {
     let wrong = |error: crate::wire::form::FormError| ApiError::rule(format!("Invalid request: {error}."));
     if matches!(request.method.as_str(), "GET" | "DELETE") || request.body.is_empty() {
         return decode(request.query.as_bytes()).map_err(wrong);
+    }
+    if request.path.starts_with("/v2/") {
+        return json::decode(&request.body).map_err(wrong);
     }
     let kind = request.header_value("content-type").unwrap_or("application/x-www-form-urlencoded");
     if !kind.starts_with("application/x-www-form-urlencoded") {

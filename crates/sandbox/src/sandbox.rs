@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, fresh_seed};
+use crate::shell::listen::Hub;
 use crate::state::world::World;
 use crate::webhooks::queue::{Delivery, DeliveryOutcome};
 use crate::wire::request::{HttpRequest, HttpResponse};
@@ -59,6 +60,7 @@ pub struct Sandbox {
     listeners: Mutex<Vec<TimeListener>>,
     after_reset: Mutex<Vec<ResetListener>>,
     wake: Notify,
+    hub: Hub,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -92,6 +94,7 @@ impl Sandbox {
             listeners: Mutex::new(Vec::new()),
             after_reset: Mutex::new(Vec::new()),
             wake: Notify::new(),
+            hub: Hub::default(),
         })
     }
 
@@ -223,6 +226,7 @@ impl Sandbox {
         world.account_id.clone_from(&self.account_id);
         inner.world = world;
         drop(inner);
+        self.hub.close();
         for listener in self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(self);
         }
@@ -248,14 +252,11 @@ impl Sandbox {
             )));
         }
         let world = snapshot.get("world").cloned().unwrap_or_default();
-        let mut world: World = serde_json::from_value(world)
+        let world: World = serde_json::from_value(world)
             .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
-        // Nobody will report on what was under way when the snapshot was taken.
-        for queued in &mut world.deliveries {
-            queued.in_flight = false;
-        }
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
         self.raw().world = world;
+        self.hub.close();
         self.advance_time_to(to);
         Ok(())
     }
@@ -284,6 +285,11 @@ impl Sandbox {
     /// Reads the state at the present time.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
         read(&self.lock().world)
+    }
+
+    /// The command-line programs that listen.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Waits until something may have become due.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::event::{Event, Origin, WebhookEndpoint};
+use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
 use crate::versions::Version;
 use crate::webhooks::is_type;
@@ -19,16 +20,28 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => need(&world.events, call.id(), "id").map(|event| show(&event)),
+        ("GET", "events/{id}") => need(&world.events, call.id(), "id").and_then(|event| {
+            if event.thin.is_none() { Ok(show(&event)) } else { Err(unknown_event(call.id())) }
+        }),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
-            need(&world.endpoints, call.id(), "id").map(|endpoint| endpoint.render(false))
+            need_endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
         }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
         _ => return None,
     })
+}
+
+fn unknown_event(id: &str) -> ApiError {
+    ApiError::missing("event", id, "id")
+}
+
+/// An endpoint that was made with this version of the API.
+fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
+    let endpoint = world.endpoints.get(id).filter(|endpoint| endpoint.origin == Origin::Endpoint);
+    endpoint.cloned().ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, id, "id"))
 }
 
 fn show(event: &Event) -> Value {
@@ -53,7 +66,8 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let delivered = params.flag("delivery_success")?.value();
     let keep = |event: &Event| {
         let success = event.pending.is_empty() && !event.failed;
-        kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
+        event.thin.is_none()
+            && kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
             && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
             && delivered.is_none_or(|delivered| delivered == success)
     };
@@ -65,6 +79,7 @@ impl World {
     pub(crate) fn add_endpoint(&mut self, url: &str, secret: &str) {
         let endpoint = WebhookEndpoint {
             id: self.chance.id("we_"),
+            origin: Origin::Endpoint,
             created: self.now,
             url: url.to_owned(),
             secret: secret.to_owned(),
@@ -78,7 +93,7 @@ impl World {
     }
 }
 
-fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
+pub(super) fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
     let Some(url) = params.text("url")?.value() else {
         return Ok(None);
     };
@@ -122,6 +137,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
         id: world.chance.id("we_"),
+        origin: Origin::Endpoint,
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
@@ -138,7 +154,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let mut endpoint = need(&world.endpoints, call.id(), "id")?;
+    let mut endpoint = need_endpoint(world, call.id())?;
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
@@ -151,12 +167,18 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.text("description")?.apply(&mut endpoint.description);
     params.metadata_into(&mut endpoint.metadata)?;
     let object = endpoint.render(false);
+    let disabled = !endpoint.enabled;
     world.endpoints.put(endpoint);
+    if disabled {
+        world.give_up_endpoint(call.id());
+    }
     Ok(object)
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    world.endpoints.remove(id).ok_or_else(|| ApiError::missing("webhook endpoint", id, "id"))?;
+    need_endpoint(world, id)?;
+    world.endpoints.remove(id);
+    world.give_up_endpoint(id);
     Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
 }
 
@@ -166,7 +188,7 @@ fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         &call.params,
         "/v1/webhook_endpoints",
         None,
-        |_| true,
+        |endpoint| endpoint.origin == Origin::Endpoint,
         |endpoint| endpoint.render(false),
     )
 }

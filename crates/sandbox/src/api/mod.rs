@@ -4,10 +4,12 @@ pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
 pub(crate) mod customers;
+mod destinations;
 pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod invoice_items;
 pub(crate) mod invoices;
+mod listen;
 pub(crate) mod methods;
 pub(crate) mod money;
 pub(crate) mod portal;
@@ -40,6 +42,10 @@ impl Call<'_> {
 
 /// Carries a call out.
 pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &Call<'_>) -> ApiResult<Value> {
+    if let Some(path) = template.strip_prefix("/v2/core/") {
+        let answer = destinations::dispatch(world, method, path, call);
+        return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
+    }
     let path = template.strip_prefix("/v1/").unwrap_or(template);
     if let Some(resource) = path.strip_suffix("/search") {
         let answer = search::dispatch(world, resource, call);
@@ -59,6 +65,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
+        "stripecli" => listen::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

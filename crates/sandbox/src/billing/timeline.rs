@@ -12,6 +12,7 @@ impl World {
             self.flush_events();
         }
         self.now = self.now.max(until);
+        self.forget_events();
     }
 
     fn fire(&mut self, timer: Timer) {

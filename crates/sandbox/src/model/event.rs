@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::state::table::Stored;
+use crate::webhooks::thin;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
 
@@ -45,6 +46,15 @@ pub(crate) struct Event {
     pub(crate) failed: bool,
     /// What became of it, by endpoint.
     pub(crate) notes: BTreeMap<String, DeliveryNote>,
+    /// An event of version 2 of the API alone has its own details here; most are twins of an event of version 1.
+    pub(crate) thin: Option<ThinOnly>,
+}
+
+/// What only an event without a snapshot has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ThinOnly {
+    /// Its `data`, which its type defines.
+    pub(crate) data: Option<Value>,
 }
 
 impl Stored for Event {
@@ -76,10 +86,39 @@ impl Event {
     }
 }
 
+/// The form in which an event is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Form {
+    Snapshot,
+    /// One of its thin twins, by its place among them.
+    Thin(usize),
+}
+
+/// What an endpoint is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Payload {
+    /// The event with its object, as it was then.
+    Snapshot,
+    /// The event alone: whoever wants the object fetches it.
+    Thin,
+}
+
+/// Who made an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Origin {
+    /// `POST /v1/webhook_endpoints`.
+    Endpoint,
+    /// `POST /v2/core/event_destinations`.
+    Destination { name: String, updated: i64, payload: Payload },
+    /// The provider's command-line program, which listens on a web socket and not at a URL.
+    Listener,
+}
+
 /// A webhook endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct WebhookEndpoint {
     pub(crate) id: String,
+    pub(crate) origin: Origin,
     pub(crate) created: i64,
     pub(crate) url: String,
     pub(crate) secret: String,
@@ -101,9 +140,39 @@ impl Stored for WebhookEndpoint {
 }
 
 impl WebhookEndpoint {
-    /// Whether it hears of events of this type.
-    pub(crate) fn hears(&self, kind: &str) -> bool {
-        self.enabled && self.enabled_events.iter().any(|word| word == "*" || word == kind)
+    fn asks_for(&self, kind: &str) -> bool {
+        self.enabled_events.iter().any(|word| word == "*" || word == kind)
+    }
+
+    /// In which forms it hears of an event; in none, as a rule once, and several times where finer types are asked for.
+    pub(crate) fn hears(&self, event: &Event) -> Vec<Form> {
+        if !self.enabled {
+            return Vec::new();
+        }
+        match self.payload() {
+            Payload::Snapshot if event.thin.is_none() && self.asks_for(&event.kind) => vec![Form::Snapshot],
+            Payload::Snapshot => Vec::new(),
+            Payload::Thin => {
+                let kinds = thin::kinds(event).into_iter().enumerate();
+                kinds
+                    .filter(|(_, kind)| thin::is_type(kind) && self.asks_for(kind))
+                    .map(|(twin, _)| Form::Thin(twin))
+                    .collect()
+            }
+        }
+    }
+
+    /// What it is sent.
+    pub(crate) fn payload(&self) -> Payload {
+        match self.origin {
+            Origin::Endpoint | Origin::Listener => Payload::Snapshot,
+            Origin::Destination { payload, .. } => payload,
+        }
+    }
+
+    /// Whether an event counts as delivered only when it has received it.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.origin != Origin::Listener && self.payload() == Payload::Snapshot
     }
 
     /// The object; its secret is shown only when it is created.

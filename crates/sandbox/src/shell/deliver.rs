@@ -55,16 +55,23 @@ async fn send_all(client: reqwest::Client, sandbox: Arc<Sandbox>, due: Vec<Deliv
 }
 
 async fn send(client: reqwest::Client, sandbox: Arc<Sandbox>, delivery: Delivery) {
-    let mut request = client.post(&delivery.url).body(delivery.body);
+    let outcome = match &delivery.listener {
+        Some(listener) => sandbox.hub().deliver(listener, &delivery).await,
+        None => post(&client, &delivery).await,
+    };
+    sandbox.delivery_result(&delivery.delivery_id, outcome);
+}
+
+async fn post(client: &reqwest::Client, delivery: &Delivery) -> DeliveryOutcome {
+    let mut request = client.post(&delivery.url).body(delivery.body.clone());
     for (name, value) in &delivery.headers {
         request = request.header(name, value);
     }
-    let outcome = match request.send().await {
+    match request.send().await {
         Ok(response) => DeliveryOutcome::Answered(response.status().as_u16()),
         Err(error) => {
             tracing::debug!(event = %delivery.event_id, %error, "a webhook could not be delivered");
             DeliveryOutcome::Failed
         }
-    };
-    sandbox.delivery_result(&delivery.delivery_id, outcome);
+    }
 }

@@ -1,6 +1,7 @@
 //! HTTP and real time around the state machine: the only asynchronous part.
 
 mod deliver;
+pub(crate) mod listen;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,7 +25,11 @@ impl Sandbox {
     ///
     /// Where a fault loses an answer, the connection closes without one. Webhooks need [`Sandbox::serve`].
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(Arc::clone(self))
+        Router::new()
+            .route("/subscribe/{account}", axum::routing::get(listen::subscribe))
+            .fallback(answer)
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(Arc::clone(self))
     }
 
     /// Serves HTTP and delivers webhooks until the shutdown future is done.

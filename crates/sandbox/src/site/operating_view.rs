@@ -40,7 +40,9 @@ fn event_row(world: &World, event: &Event) -> EventRow {
             url: note.url.clone(),
             attempts: note.attempts,
             state: match note.fate {
-                Fate::Waiting => DeliveryState::Pending { at: world.next_attempt(&event.id, endpoint) },
+                Fate::Waiting => {
+                    DeliveryState::Pending { at: world.deliveries.next_attempt(&event.id, endpoint) }
+                }
                 Fate::Answered(status) if (200..300).contains(&status) => DeliveryState::Delivered { status },
                 Fate::Answered(status) => DeliveryState::Failed { status: Some(status) },
                 Fate::Failed => DeliveryState::Failed { status: None },

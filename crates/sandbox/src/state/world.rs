@@ -19,8 +19,8 @@ use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::subscription::Subscription;
 use crate::settings::Settings;
+use crate::webhooks::deliveries::Deliveries;
 use crate::webhooks::policy::DeliveryPolicy;
-use crate::webhooks::queue::Queued;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::idempotency::Keys;
 use crate::wire::shape::Shape;
@@ -71,7 +71,7 @@ pub(crate) struct World {
     pub(crate) events: Table<Event>,
     pub(crate) endpoints: Table<WebhookEndpoint>,
     pub(crate) outgoing: Vec<Event>,
-    pub(crate) deliveries: Vec<Queued>,
+    pub(crate) deliveries: Deliveries,
     pub(crate) policy: DeliveryPolicy,
     pub(crate) faults: Vec<Fault>,
     pub(crate) calls: BTreeMap<String, u64>,
@@ -113,7 +113,7 @@ impl World {
             events: Table::default(),
             endpoints: Table::default(),
             outgoing: Vec::new(),
-            deliveries: Vec::new(),
+            deliveries: Deliveries::default(),
             policy: DeliveryPolicy::default(),
             faults: Vec::new(),
             calls: BTreeMap::new(),

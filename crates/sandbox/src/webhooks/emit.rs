@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::event::{DeliveryNote, Event, Fate};
+use crate::model::event::{DeliveryNote, Event, Fate, ThinOnly};
 use crate::state::world::World;
 
 /// How long events are kept, in seconds.
@@ -32,8 +32,22 @@ impl World {
 
     /// Notes an event that belongs before others of the same request: its object is only complete at the end.
     pub(crate) fn emit_at(&mut self, at: usize, kind: &str, object: Value, previous: Option<Value>) {
+        let id = self.chance.id("evt_");
+        self.emit_as(id, at, kind, object, previous, None);
+    }
+
+    /// Notes an event with an id of its own kind.
+    pub(super) fn emit_as(
+        &mut self,
+        id: String,
+        at: usize,
+        kind: &str,
+        object: Value,
+        previous: Option<Value>,
+        thin: Option<ThinOnly>,
+    ) {
         let event = Event {
-            id: self.chance.id("evt_"),
+            id,
             created: self.now,
             kind: kind.to_owned(),
             older: self.older_fields(&object),
@@ -44,6 +58,7 @@ impl World {
             pending: Vec::new(),
             failed: false,
             notes: BTreeMap::new(),
+            thin,
         };
         self.outgoing.insert(at.min(self.outgoing.len()), event);
     }
@@ -68,17 +83,29 @@ impl World {
     pub(crate) fn flush_events(&mut self) {
         self.note_changes();
         for mut event in std::mem::take(&mut self.outgoing) {
-            let hearing: Vec<_> =
-                self.endpoints.iter().filter(|endpoint| endpoint.hears(&event.kind)).cloned().collect();
-            event.pending = hearing.iter().map(|endpoint| endpoint.id.clone()).collect();
-            for endpoint in hearing {
-                let note = DeliveryNote { url: endpoint.url, attempts: 0, fate: Fate::Waiting };
+            let hearing: Vec<_> = self
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.hears(&event), endpoint))
+                .filter(|(forms, _)| !forms.is_empty())
+                .map(|(forms, endpoint)| (forms, endpoint.clone()))
+                .collect();
+            let counted = hearing.iter().filter(|(_, endpoint)| endpoint.is_counted());
+            event.pending = counted.map(|(_, endpoint)| endpoint.id.clone()).collect();
+            for (forms, endpoint) in hearing {
+                let note = DeliveryNote { url: endpoint.url.clone(), attempts: 0, fate: Fate::Waiting };
                 event.notes.insert(endpoint.id.clone(), note);
-                let endpoint = endpoint.id;
-                self.queue_delivery(&mut event, &endpoint);
+                for form in forms {
+                    self.queue_delivery(&mut event, form, &endpoint);
+                }
             }
             self.events.put(event);
         }
+        self.forget_events();
+    }
+
+    /// Forgets events that are too old to be kept.
+    pub(crate) fn forget_events(&mut self) {
         while let Some(old) = self
             .events
             .first()

@@ -5,11 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+pub(crate) mod deliveries;
 pub(crate) mod emit;
 pub(crate) mod older;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod signature;
+pub(crate) mod thin;
 
 static TYPES: LazyLock<BTreeSet<&'static str>> =
     LazyLock::new(|| include_str!("event_types.txt").lines().collect());

@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod expand;
 pub(crate) mod form;
 pub(crate) mod idempotency;
+pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod params;
 pub(crate) mod request;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, ApiResult};
-use super::form::{Param, Tree, elements};
+use super::form::{Param, Tree, elements, encode};
 
 static EMPTY: Tree = Tree::new();
 
@@ -71,6 +71,13 @@ impl<'a> Params<'a> {
     /// The names that were given at this level.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.tree.keys().map(String::as_str)
+    }
+
+    /// The parameters at this level as a query string, without one of them.
+    pub(crate) fn query_without(&self, name: &str) -> String {
+        let mut tree = self.tree.clone();
+        tree.remove(name);
+        encode(&tree)
     }
 
     /// Whether the parameter is there at all.
