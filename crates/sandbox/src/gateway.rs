@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::api::{self, Call};
 use crate::faults::{Fault, Lost};
 use crate::state::world::{Cause, World};
-use crate::versions::Version;
+use crate::versions::{Version, changes, requests};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::expand;
 use crate::wire::form::{Tree, decode};
@@ -34,7 +34,7 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
             HttpResponse { lost: true, ..HttpResponse::default() }
         }
         (Some(fault), Ok(_)) if !fault.after_commit && fault.status.is_some() => injected(fault, &request_id),
-        (fault, Ok(_)) => execute(world, request, matched, &request_id, fault.as_ref()),
+        (fault, Ok(_)) => execute(world, request, version, matched, &request_id, fault.as_ref()),
     };
     if let Some(fault) = fault {
         response.latency_ms = fault.latency_ms;
@@ -115,6 +115,7 @@ fn basic_user(encoded: &str) -> String {
 fn execute(
     world: &mut World,
     request: &HttpRequest,
+    version: Version,
     matched: Option<Matched>,
     request_id: &str,
     fault: Option<&Fault>,
@@ -139,7 +140,7 @@ fn execute(
         idempotency_key: used.as_ref().map(|used| used.key.clone()),
         version: request.header_value("stripe-version").map(str::to_owned),
     });
-    let result = call(world, request, matched, &tree);
+    let result = call(world, request, version, matched, &tree);
     world.flush_events();
     world.request = None;
     let (mut response, mut keeps) = match &result {
@@ -221,7 +222,13 @@ fn fingerprint(request: &HttpRequest, tree: &Tree) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-fn call(world: &mut World, request: &HttpRequest, matched: Option<Matched>, tree: &Tree) -> ApiResult<Value> {
+fn call(
+    world: &mut World,
+    request: &HttpRequest,
+    version: Version,
+    matched: Option<Matched>,
+    tree: &Tree,
+) -> ApiResult<Value> {
     let matched = matched.ok_or_else(|| {
         let (method, path) = (&request.method, &request.path);
         if schema::is_absent(method, path) {
@@ -230,14 +237,17 @@ fn call(world: &mut World, request: &HttpRequest, matched: Option<Matched>, tree
             ApiError::unknown_path(method, path)
         }
     })?;
+    let modern = requests::modern(version, &request.method, matched.template(), tree);
+    let tree = modern.as_ref().unwrap_or(tree);
     matched.check(tree)?;
     let params = Params::root(tree);
     let paths = params.texts("expand")?.unwrap_or_default();
     expand::check(&paths)?;
-    let version = request.header_value("stripe-version");
-    let call = Call { ids: &matched.ids, params, version };
+    let asked = request.header_value("stripe-version");
+    let call = Call { ids: &matched.ids, params, version: asked };
     let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
-    expand::expand(world, &mut value, &paths)?;
+    changes::show(world, version, &mut value);
+    expand::expand(world, version, &mut value, &paths)?;
     Ok(value)
 }
 

@@ -187,7 +187,10 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     if let Some(url) = read_url(&params.sub("webhook_endpoint"))? {
         endpoint.url = url;
     }
-    if let Some(types) = read_types(params, endpoint.payload())? {
+    let Origin::Destination { payload, .. } = endpoint.origin else {
+        return Err(ApiError::missing("event destination", call.id(), "id"));
+    };
+    if let Some(types) = read_types(params, payload)? {
         endpoint.enabled_events = types;
     }
     if let (Some(given), Origin::Destination { name, .. }) =

@@ -45,7 +45,7 @@ fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
 }
 
 fn show(event: &Event) -> Value {
-    event.render(API_VERSION, event.object.clone(), event.previous.clone())
+    event.render(API_VERSION, event.newest())
 }
 
 /// A type fits when it is named, or covered by a name that ends in `*`.

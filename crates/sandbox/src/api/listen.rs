@@ -11,8 +11,8 @@ use crate::state::world::{API_VERSION, World};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
 
-/// What a session can be for. The log of requests, which the program can show too, is not played.
-const FEATURE: &str = "webhooks";
+/// What a session can be for: snapshots, and thin events. The log of requests, which the program shows too, is not played.
+const FEATURES: [&str; 2] = ["webhooks", "v2_events"];
 /// After how many seconds the program opens its connection anew, to be sure that it is alive.
 const RECONNECT_SECONDS: u32 = 600;
 
@@ -32,17 +32,19 @@ fn open(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let device = params.required("device_name")?;
     let features = params.texts("websocket_features")?.unwrap_or_default();
-    if !features.iter().any(|feature| feature == FEATURE) {
+    let asked = |feature: &str| features.iter().any(|asked| asked == feature);
+    let Some(feature) = FEATURES.into_iter().find(|feature| asked(feature)) else {
         return Err(ApiError::rule(format!(
-            "The sandbox opens sessions for '{FEATURE}' only; got {}.",
+            "The sandbox opens sessions for {} only; got {}.",
+            FEATURES.join(" and "),
             features.join(", ")
         ))
         .param("websocket_features"));
-    }
+    };
     let (id, secret) = (world.chance.id("cliws_"), world.listening_secret(&device));
     let endpoint = WebhookEndpoint {
         id: id.clone(),
-        origin: Origin::Listener,
+        origin: Origin::Listener { snapshot: asked("webhooks"), thin: asked("v2_events") },
         created: world.now,
         url: format!("stripe listen on {device}"),
         secret: secret.clone(),
@@ -57,7 +59,7 @@ fn open(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     Ok(json!({
         "websocket_id": id,
         "websocket_url": format!("{base}/subscribe/{}", world.account_id),
-        "websocket_authorized_feature": FEATURE,
+        "websocket_authorized_feature": feature,
         "reconnect_delay": RECONNECT_SECONDS,
         "secret": secret,
         "default_version": API_VERSION,
@@ -75,7 +77,7 @@ impl World {
 
     /// A program connects with the id of its session. Whether there is such a session.
     pub(crate) fn listener_joins(&mut self, id: &str) -> bool {
-        let known = self.endpoints.get(id).is_some_and(|endpoint| endpoint.origin == Origin::Listener);
+        let known = self.endpoints.get(id).is_some_and(WebhookEndpoint::is_listener);
         if known {
             self.endpoints.edit(id, |endpoint| endpoint.enabled = true);
         }
@@ -84,7 +86,7 @@ impl World {
 
     /// A program is gone: nothing waits for it any more.
     pub(crate) fn listener_leaves(&mut self, id: &str) {
-        if self.endpoints.get(id).is_some_and(|endpoint| endpoint.origin == Origin::Listener) {
+        if self.endpoints.get(id).is_some_and(WebhookEndpoint::is_listener) {
             self.endpoints.remove(id);
             self.give_up_endpoint(id);
         }

@@ -1,6 +1,10 @@
 //! The versions of the API: which names there are, and which of them the sandbox plays.
 //!
-//! Everything inside is of the newest version. Older ones differ only at the door and in webhooks.
+//! Everything inside is of the newest version. Older ones differ only at the door and in webhooks: requests are made new
+//! by the table in [`requests`], answers and events are made old by the one in [`changes`].
+
+pub(crate) mod changes;
+pub(crate) mod requests;
 
 use std::sync::LazyLock;
 

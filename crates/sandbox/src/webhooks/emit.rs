@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::event::{DeliveryNote, Event, Fate, ThinOnly};
+use crate::model::event::{DeliveryNote, Event, Fate, Shown, ThinOnly};
 use crate::state::world::World;
+use crate::versions::{Version, changes};
+use crate::wire::shape::overlay;
 
 /// How long events are kept, in seconds.
 const KEEP_SECONDS: i64 = 30 * 86_400;
@@ -50,7 +52,7 @@ impl World {
             id,
             created: self.now,
             kind: kind.to_owned(),
-            older: self.older_fields(&object),
+            shapes: BTreeMap::new(),
             object,
             previous,
             request_id: self.request.as_ref().map(|request| request.id.clone()),
@@ -63,20 +65,17 @@ impl World {
         self.outgoing.insert(at.min(self.outgoing.len()), event);
     }
 
-    /// What an invoice showed of its payment before payments became objects of their own.
-    fn older_fields(&self, object: &Value) -> Map<String, Value> {
-        let mut fields = Map::new();
-        if object.get("object").and_then(Value::as_str) == Some("invoice") {
-            let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
-            let intent = self.invoices.get(id).and_then(|invoice| invoice.payment_intent.clone());
-            let charge = intent
-                .as_ref()
-                .and_then(|intent| self.payment_intents.get(intent))
-                .and_then(|intent| intent.latest_charge.clone());
-            fields.insert("payment_intent".to_owned(), intent.map(Value::String).unwrap_or_default());
-            fields.insert("charge".to_owned(), charge.map(Value::String).unwrap_or_default());
-        }
-        fields
+    /// An event as a version shows it. What changed is told in the words of that version, too.
+    pub(crate) fn shown(&self, version: Version, event: &Event) -> Shown {
+        let mut object = event.object.clone();
+        changes::show(self, version, &mut object);
+        let previous = event.previous.as_ref().and_then(|previous| {
+            let mut before = event.object.clone();
+            overlay(&mut before, previous.clone());
+            changes::show(self, version, &mut before);
+            difference(&before, &object)
+        });
+        Shown { object, previous }
     }
 
     /// Keeps the events of a request or a timer and queues their deliveries.
@@ -95,6 +94,11 @@ impl World {
             for (forms, endpoint) in hearing {
                 let note = DeliveryNote { url: endpoint.url.clone(), attempts: 0, fate: Fate::Waiting };
                 event.notes.insert(endpoint.id.clone(), note);
+                let version = endpoint.version();
+                if version != Version::newest() && !event.shapes.contains_key(version.name()) {
+                    let shown = self.shown(version, &event);
+                    event.shapes.insert(version.name().to_owned(), shown);
+                }
                 for form in forms {
                     self.queue_delivery(&mut event, form, &endpoint);
                 }

@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 
 pub(crate) mod deliveries;
 pub(crate) mod emit;
-pub(crate) mod older;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod signature;

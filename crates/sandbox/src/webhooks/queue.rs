@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::deliveries::Queued;
 use super::signature::signature_header;
-use super::{older, thin};
-use crate::model::event::{Event, Fate, Form, Origin, WebhookEndpoint};
-use crate::state::world::{API_VERSION, World};
+use super::thin;
+use crate::model::event::{Event, Fate, Form, WebhookEndpoint};
+use crate::state::world::World;
+use crate::versions::Version;
 
 /// A delivery to make: one signed HTTP request.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Delivery {
     pub url: String,
     /// The listening command-line program that it goes to, and not to `url`.
     pub listener: Option<String>,
+    /// Whether it carries a thin event, without the object.
+    pub thin: bool,
     /// The headers, signature included.
     pub headers: Vec<(String, String)>,
     /// The body, exactly as signed.
@@ -135,13 +138,13 @@ impl World {
     fn sign_delivery(&self, queued: &Queued) -> Option<Delivery> {
         let event = self.events.get(&queued.event)?;
         let endpoint = self.endpoints.get(&queued.endpoint).filter(|endpoint| endpoint.enabled)?;
-        let version = endpoint.api_version.as_deref().unwrap_or(API_VERSION);
+        let version = endpoint.version();
         let value = match queued.form {
             Form::Thin(twin) => thin::render(event, twin, false),
+            Form::Snapshot if version == Version::newest() => event.render(version.name(), event.newest()),
             Form::Snapshot => {
-                let (object, previous) =
-                    older::for_version(version, &event.object, event.previous.as_ref(), &event.older);
-                event.render(version, object, previous)
+                let shown = event.shapes.get(version.name()).cloned();
+                event.render(version.name(), shown.unwrap_or_else(|| self.shown(version, event)))
             }
         };
         let body = serde_json::to_vec_pretty(&value).ok()?;
@@ -155,10 +158,12 @@ impl World {
             event_id: event.id.clone(),
             event_type: value.get("type").and_then(Value::as_str).unwrap_or(&event.kind).to_owned(),
             url: endpoint.url.clone(),
-            listener: (endpoint.origin == Origin::Listener).then(|| endpoint.id.clone()),
+            listener: endpoint.is_listener().then(|| endpoint.id.clone()),
+            thin: queued.form != Form::Snapshot,
             headers,
             body,
-            concurrently: queued.concurrently,
+            // A listening program says nothing of what it does not forward; nobody is to wait for that.
+            concurrently: queued.concurrently || endpoint.is_listener(),
         })
     }
 
@@ -187,8 +192,7 @@ impl World {
             return;
         }
         let endpoint = self.endpoints.get(&queued.endpoint);
-        let retries =
-            endpoint.is_some_and(|endpoint| endpoint.enabled && endpoint.origin != Origin::Listener);
+        let retries = endpoint.is_some_and(|endpoint| endpoint.enabled && !endpoint.is_listener());
         match self.settings.webhook_retry_seconds.get(queued.attempt).filter(|_| retries) {
             Some(wait) => {
                 queued.attempt += 1;

@@ -88,6 +88,27 @@ async fn a_listening_program_hears_of_events_and_says_how_they_were_taken() {
 }
 
 #[tokio::test]
+async fn a_program_that_asks_for_thin_events_is_sent_those() {
+    let sandbox = start().await;
+    let form = "device_name=desk&websocket_features[]=v2_events&forward_thin_to_url=http://x.test";
+    let opened = post(&sandbox, "/v1/stripecli/sessions", form);
+    assert_eq!(opened["websocket_authorized_feature"], "v2_events");
+    let mut socket = connect(&opened, opened["websocket_id"].as_str().unwrap()).await.unwrap();
+    let customer = post(&sandbox, "/v1/customers", "");
+    let event = next(&mut socket).await;
+    assert_eq!(event["type"], "v2_event");
+    let body = event["payload"].as_str().unwrap();
+    let inner: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(
+        (&inner["type"], &inner["related_object"]["id"]),
+        (&json!("v1.customer.created"), &customer["id"])
+    );
+    let signature = event["http_headers"]["Stripe-Signature"].as_str().unwrap();
+    let at: i64 = signature.strip_prefix("t=").unwrap().split(',').next().unwrap().parse().unwrap();
+    assert_eq!(signature, signature_header(opened["secret"].as_str().unwrap(), at, body.as_bytes()));
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_opened_is_refused() {
     let sandbox = start().await;
     let opened = session(&sandbox);
