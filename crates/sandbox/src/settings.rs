@@ -20,6 +20,10 @@ pub(crate) struct Settings {
     pub(crate) on_exhaustion: Exhaustion,
     /// Days before a renewal at which `invoice.upcoming` is sent; 0 for never.
     pub(crate) upcoming_days: i64,
+    /// Seconds on the account's own time that a test clock takes to arrive where it was sent.
+    pub(crate) clock_advance_seconds: i64,
+    /// Days on the account's own time after which a test clock is deleted by itself.
+    pub(crate) test_clock_days: i64,
     /// How long a renewal invoice stays a draft, in seconds.
     pub(crate) draft_seconds: i64,
     /// The provider's fee in hundredths of a percent of each charge.
@@ -36,6 +40,8 @@ impl Default for Settings {
             retry_days: vec![3, 5, 7],
             on_exhaustion: Exhaustion::Cancel,
             upcoming_days: 7,
+            clock_advance_seconds: 0,
+            test_clock_days: 30,
             draft_seconds: HOUR,
             fee_basis_points: 360,
             webhook_retry_seconds: vec![
@@ -58,9 +64,11 @@ impl Settings {
     pub(crate) fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 5] = [
+        let ranges: [(&str, &[i64], i64); 7] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
+            ("clock_advance_seconds", &[self.clock_advance_seconds], YEAR),
+            ("test_clock_days", &[self.test_clock_days], 3660),
             ("draft_seconds", &[self.draft_seconds], YEAR),
             ("fee_basis_points", &[self.fee_basis_points], 10_000),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),

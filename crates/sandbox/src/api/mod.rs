@@ -15,6 +15,7 @@ pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
+mod test_clocks;
 
 use serde_json::Value;
 
@@ -54,6 +55,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
+        "test_helpers" => test_clocks::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

@@ -194,6 +194,11 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     if let Some(customer) = &customer {
         need(&world.customers, customer, "customer")?;
     }
+    let clock = params.text("test_clock")?.value();
+    // Those of test clocks are listed only when a clock or a customer is asked for.
+    let by_clock = |subscription: &Subscription| {
+        subscription.test_clock == clock || (clock.is_none() && customer.is_some())
+    };
     let price = params.text("price")?.value().or(params.text("plan")?.value());
     let collection = params.text("collection_method")?.value();
     let (starts, ends) =
@@ -206,6 +211,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             Some(word) => subscription.status.as_str() == word,
         };
         by_status
+            && by_clock(subscription)
             && price.as_ref().is_none_or(|price| subscription.items.iter().any(|item| item.price == *price))
             && collection.as_ref().is_none_or(|word| subscription.collection.as_str() == word)
             && starts.holds(subscription.period.start)

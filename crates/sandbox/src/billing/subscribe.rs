@@ -57,6 +57,9 @@ impl World {
         let customer = need(&self.customers, &new.customer, "customer")?;
         // Once the money is there nothing may stop the subscription any more: the session was checked before.
         let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
+        if !paid {
+            self.check_subscription_room(&customer.id)?;
+        }
         let prices = self.check_items(&new.items, customer.currency.as_deref().filter(|_| !paid))?;
         if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
             return Err(inactive(price));
@@ -116,6 +119,7 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
+            test_clock: customer.test_clock.clone(),
         };
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());

@@ -12,3 +12,4 @@ pub(crate) mod payment;
 pub(crate) mod portal;
 pub(crate) mod product;
 pub(crate) mod subscription;
+pub(crate) mod test_clock;

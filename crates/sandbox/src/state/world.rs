@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
+use crate::clocks::Away;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
@@ -18,6 +19,7 @@ use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::subscription::Subscription;
+use crate::model::test_clock::TestClock;
 use crate::settings::Settings;
 use crate::webhooks::policy::DeliveryPolicy;
 use crate::webhooks::queue::Queued;
@@ -44,11 +46,17 @@ pub(crate) struct World {
     /// What the seller is called on the pages.
     pub(crate) merchant: String,
     pub(crate) settings: Settings,
-    /// The instant that is being played, in unix seconds.
+    /// The instant that is being played on the time line at work, in unix seconds.
     pub(crate) now: i64,
     pub(crate) chance: Chance,
     pub(crate) policy_chance: Chance,
+    /// What falls due on the time line at work.
     pub(crate) timers: Timers,
+    /// The account's own time while that of a test clock is at work.
+    #[serde(default)]
+    pub(crate) away: Option<Away>,
+    #[serde(default)]
+    pub(crate) test_clocks: Table<TestClock>,
     pub(crate) keys: Keys,
     pub(crate) request: Option<Cause>,
     pub(crate) customers: Table<Customer>,
@@ -91,6 +99,8 @@ impl World {
             policy_chance: Chance::from(seed ^ 0x5eed),
             chance,
             timers: Timers::default(),
+            away: None,
+            test_clocks: Table::default(),
             keys: Keys::default(),
             request: None,
             customers: Table::default(),
@@ -161,6 +171,7 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "clock" => self.test_clocks.get(id).map(TestClock::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             _ => self.products.get(id).map(Product::render),
         }

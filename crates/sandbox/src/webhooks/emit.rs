@@ -34,7 +34,7 @@ impl World {
     pub(crate) fn emit_at(&mut self, at: usize, kind: &str, object: Value, previous: Option<Value>) {
         let event = Event {
             id: self.chance.id("evt_"),
-            created: self.now,
+            created: self.own_now(),
             kind: kind.to_owned(),
             older: self.older_fields(&object),
             object,
@@ -81,7 +81,7 @@ impl World {
         while let Some(old) = self
             .events
             .first()
-            .filter(|event| self.now - event.created > KEEP_SECONDS)
+            .filter(|event| self.own_now() - event.created > KEEP_SECONDS)
             .map(|event| event.id.clone())
         {
             self.events.remove(&old);

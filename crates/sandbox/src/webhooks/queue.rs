@@ -68,7 +68,7 @@ impl World {
             } else {
                 0
             };
-            self.enqueue(&event.id, endpoint, self.now + delay, false, false);
+            self.enqueue(&event.id, endpoint, self.own_now() + delay, false, false);
         }
     }
 
@@ -98,7 +98,7 @@ impl World {
             .collect();
         for endpoint in &endpoints {
             for _ in 0..times {
-                self.enqueue(event, endpoint, self.now, true, concurrently);
+                self.enqueue(event, endpoint, self.own_now(), true, concurrently);
             }
         }
         Some(endpoints.len() * times as usize)
@@ -106,7 +106,7 @@ impl World {
 
     /// Takes the deliveries that are due. Each stays under way until its outcome is reported.
     pub(crate) fn take_due_deliveries(&mut self) -> Vec<Delivery> {
-        let (now, paused) = (self.now, self.policy.paused);
+        let (now, paused) = (self.own_now(), self.policy.paused);
         let mut due: Vec<Queued> = Vec::new();
         for queued in &mut self.deliveries {
             if !queued.in_flight && queued.due <= now && (queued.by_hand || !paused) {
@@ -146,7 +146,7 @@ impl World {
         let headers = vec![
             ("content-type".to_owned(), "application/json; charset=utf-8".to_owned()),
             ("user-agent".to_owned(), "Stripe/1.0 (+https://stripe.com/docs/webhooks)".to_owned()),
-            ("stripe-signature".to_owned(), signature_header(&endpoint.secret, self.now, &body)),
+            ("stripe-signature".to_owned(), signature_header(&endpoint.secret, self.own_now(), &body)),
         ];
         Some(Delivery {
             delivery_id: queued.id.clone(),
@@ -187,7 +187,7 @@ impl World {
         match self.settings.webhook_retry_seconds.get(queued.attempt) {
             Some(wait) => {
                 queued.attempt += 1;
-                queued.due = self.now + wait;
+                queued.due = self.own_now() + wait;
                 queued.in_flight = false;
                 self.deliveries.push(queued);
             }
