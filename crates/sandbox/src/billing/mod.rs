@@ -12,3 +12,4 @@ pub(crate) mod preview;
 pub(crate) mod settling;
 pub(crate) mod subscribe;
 pub(crate) mod timeline;
+mod upcoming;

@@ -120,6 +120,7 @@ impl World {
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
             test_clock: customer.test_clock.clone(),
+            announced: None,
         };
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
@@ -289,10 +290,7 @@ impl World {
         if subscription.status == SubscriptionStatus::Trialing {
             self.timers.set((end - 3 * DAY).max(self.now), Timer::TrialWillEnd(id()));
         }
-        let upcoming = end - self.settings.upcoming_days * DAY;
-        if self.settings.upcoming_days > 0 && upcoming > self.now {
-            self.timers.set(upcoming, Timer::InvoiceUpcoming(id()));
-        }
+        self.set_upcoming_timer(subscription);
         if let Some(at) = subscription.cancel_at.filter(|at| *at != end) {
             self.timers.set(at.max(self.now), Timer::CancelAt(id()));
         }

@@ -117,6 +117,9 @@ pub(crate) struct Subscription {
     pub(crate) save_default_payment_method: String,
     #[serde(default)]
     pub(crate) test_clock: Option<String>,
+    /// The end of the period whose renewal has been announced (`invoice.upcoming`).
+    #[serde(default)]
+    pub(crate) announced: Option<i64>,
 }
 
 impl Stored for Subscription {

@@ -21,4 +21,5 @@ mod renewals;
 mod schema;
 mod subscriptions;
 mod test_clocks;
+mod time;
 mod webhooks;

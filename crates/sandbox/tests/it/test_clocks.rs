@@ -38,7 +38,6 @@ fn period_end(client: &Client, subscription: &str) -> i64 {
 #[test]
 fn a_clock_alone_drives_its_customers() {
     let client = client();
-    client.control("PUT", "settings", &json!({ "test_clock_days": 100 }));
     let (price, clock) = (client.price(1000, "usd", "month"), clock(&client, LATER));
     let (theirs, ours) =
         (customer(&client, Some(&clock), "pm_card_visa"), customer(&client, None, "pm_card_visa"));
@@ -185,6 +184,7 @@ fn a_deleted_clock_takes_its_customers_along() {
 #[test]
 fn a_forgotten_clock_is_deleted_by_itself() {
     let client = client();
+    client.control("PUT", "settings", &json!({ "test_clock_days": 30 }));
     let clock = clock(&client, LATER);
     let customer = customer(&client, Some(&clock), "pm_card_visa");
     let path = format!("{CLOCKS}/{clock}");
