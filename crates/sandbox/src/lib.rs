@@ -23,6 +23,7 @@ mod model;
 pub mod pages;
 mod payments;
 mod sandbox;
+mod schedules;
 mod settings;
 mod shell;
 mod site;

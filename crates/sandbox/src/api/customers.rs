@@ -75,6 +75,7 @@ impl World {
         for subscription in running {
             self.cancel_now(&subscription, CancelNow::default())?;
         }
+        self.forget_schedules(&customer.id);
         let last = customer.render();
         customer.deleted = true;
         let stub = customer.render();

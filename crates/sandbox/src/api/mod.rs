@@ -13,6 +13,8 @@ pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
+mod schedule_phases;
+mod schedules;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
 mod test_clocks;
@@ -52,6 +54,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),
+        "subscription_schedules" => schedules::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),

@@ -154,6 +154,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         cancel_at_period_end: params.flag("cancel_at_period_end")? == Field::Set(true),
         save_default_payment_method: saves.to_owned(),
         first_payment,
+        schedule: None,
+        backdated: None,
     })?;
     one(world, &id)
 }
@@ -260,6 +262,11 @@ fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     ) {
         let message =
             format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
+        return Err(ApiError::state("subscription_not_pausable", message));
+    }
+    if let Some(schedule) = world.schedule_of(&subscription) {
+        let message =
+            format!("A subscription that is managed by a schedule (`{}`) cannot be paused.", schedule.id);
         return Err(ApiError::state("subscription_not_pausable", message));
     }
     world.pause_subscription(call.id(), "pause_requested");

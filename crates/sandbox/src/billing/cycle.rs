@@ -11,6 +11,15 @@ use crate::state::world::World;
 impl World {
     /// The period, or the trial, is over: end, pause or renew.
     pub(crate) fn period_ends(&mut self, id: &str) {
+        // A phase that begins at this instant is what the renewal bills.
+        let schedule = self
+            .subscriptions
+            .get(id)
+            .and_then(|found| self.schedule_of(found))
+            .map(|found| found.id.clone());
+        if let Some(schedule) = schedule {
+            self.turn_phases(&schedule);
+        }
         let Some(subscription) =
             self.subscriptions.get(id).filter(|subscription| subscription.period.end <= self.now).cloned()
         else {
@@ -65,11 +74,16 @@ impl World {
         let advances = new.auto_advance;
         let invoice = self.draft_invoice(new, true);
         if advances {
-            let at = self.now + self.settings.draft_seconds;
-            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
-            self.timers.set(at, Timer::Finalize(invoice));
+            self.finalize_later(&invoice);
         }
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
+    }
+
+    /// Lets a draft become final by itself after the time that the settings give it.
+    pub(crate) fn finalize_later(&mut self, invoice: &str) {
+        let at = self.now + self.settings.draft_seconds;
+        self.invoices.edit(invoice, |invoice| invoice.finalizes_at = Some(at));
+        self.timers.set(at, Timer::Finalize(invoice.to_owned()));
     }
 
     /// `cancel_at` is reached within a period.

@@ -28,6 +28,8 @@ impl World {
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
+            Timer::ScheduleTurns(id) => self.schedule_turns(&id),
+            Timer::ScheduleExpires(id) => self.schedule_expires(&id),
             Timer::ClockArrives(id) => self.clock_arrives(&id),
             Timer::ClockExpires(id) => self.clock_expires(&id),
         }

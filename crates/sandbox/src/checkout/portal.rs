@@ -102,6 +102,7 @@ impl World {
             self.cancel_now(id, CancelNow { invoice, prorate, details })?;
             return Ok(self.now);
         }
+        self.check_unscheduled(&subscription, "subscription")?;
         self.set_cancel_at_period_end(id, true);
         Ok(subscription.period.end)
     }
@@ -114,6 +115,7 @@ impl World {
                 "This subscription has ended and cannot be resumed. Nothing changed.",
             ));
         }
+        self.check_unscheduled(&subscription, "subscription")?;
         self.set_cancel_at(id, None);
         Ok(())
     }

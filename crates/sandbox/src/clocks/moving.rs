@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::billing::calendar::boundary;
 use crate::clock::LAST;
 use crate::model::product::{Interval, Recurring};
+use crate::model::schedule::ScheduleState;
 use crate::model::test_clock::{ClockState, TestClock};
 use crate::state::timers::{Timer, Timers};
 use crate::state::world::{World, need};
@@ -61,8 +62,14 @@ impl World {
             subscription.test_clock.as_ref() == Some(&clock.id) && !subscription.status.is_terminal()
         });
         let reach = |recurring| boundary(clock.now, recurring, MOST_INTERVALS);
-        let shortest =
-            running.filter_map(|subscription| self.recurring(&subscription.items)).map(reach).min();
+        let waiting = self.schedules.iter().filter(|schedule| {
+            schedule.test_clock.as_ref() == Some(&clock.id) && schedule.state == ScheduleState::NotStarted
+        });
+        let waiting = waiting
+            .filter_map(|schedule| schedule.phases.first()?.items.first())
+            .filter_map(|item| self.prices.get(&item.price)?.recurring);
+        let running = running.filter_map(|subscription| self.recurring(&subscription.items));
+        let shortest = running.chain(waiting).map(reach).min();
         let years = Recurring { interval: Interval::Year, count: 1, trial_days: None };
         shortest.unwrap_or_else(|| reach(years)).min(LAST)
     }

@@ -120,6 +120,9 @@ pub(crate) struct Subscription {
     /// The end of the period whose renewal has been announced (`invoice.upcoming`).
     #[serde(default)]
     pub(crate) announced: Option<i64>,
+    /// The schedule that manages it, or did until it ended.
+    #[serde(default)]
+    pub(crate) schedule: Option<String>,
 }
 
 impl Stored for Subscription {
@@ -169,6 +172,7 @@ impl Subscription {
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
+            "schedule": self.schedule,
             "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
             "payment_settings": {

@@ -18,6 +18,7 @@ use crate::model::money::{BalanceTransaction, Dispute, Refund};
 use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
+use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::test_clock::TestClock;
 use crate::settings::Settings;
@@ -73,6 +74,8 @@ pub(crate) struct World {
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
     pub(crate) subscriptions: Table<Subscription>,
+    #[serde(default)]
+    pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<CheckoutSession>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
@@ -117,6 +120,7 @@ impl World {
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
             subscriptions: Table::default(),
+            schedules: Table::default(),
             sessions: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
@@ -169,6 +173,7 @@ impl World {
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
+            "sub" if id.starts_with("sub_sched_") => self.schedules.get(id).map(Schedule::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
             "clock" => self.test_clocks.get(id).map(TestClock::render),

@@ -18,6 +18,8 @@ mod over_http;
 mod pages;
 mod refunds;
 mod renewals;
+mod schedule_changes;
+mod schedules;
 mod schema;
 mod subscriptions;
 mod test_clocks;
