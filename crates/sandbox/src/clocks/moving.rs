@@ -129,7 +129,8 @@ impl World {
         let _ = self.delete_clock(id);
     }
 
-    fn customers_of_clock(&self, clock: &str) -> impl Iterator<Item = (&str, bool)> {
+    /// The customers of a clock, with whether each was deleted.
+    pub(crate) fn customers_of_clock(&self, clock: &str) -> impl Iterator<Item = (&str, bool)> {
         let of_it = move |found: &Option<String>| found.as_deref() == Some(clock);
         self.customers
             .iter()

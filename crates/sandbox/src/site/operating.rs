@@ -31,11 +31,16 @@ pub(super) fn control(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse 
         "paused" => Some("Deliveries are paused or resumed."),
         "fault" => Some("The faults are set."),
         "reset" => Some("Everything was deleted; the clock goes on."),
+        "speed" => Some("The speed of the sandbox's own time is set."),
+        "clock" => Some("The test clock is made: give its id to new customers as test_clock."),
+        "clock-deleted" => Some("The test clock and its customers are deleted."),
         "delivered" => Some("The event is being delivered again."),
         _ => None,
     };
-    let view = sandbox
-        .read(|world| control_view(world, frame(world, request, Locale::En), notice.map(str::to_owned)));
+    let speed = sandbox.speed();
+    let view = sandbox.read(|world| {
+        control_view(world, frame(world, request, Locale::En), notice.map(str::to_owned), speed)
+    });
     html(200, pages::control_page(&view), &[])
 }
 
@@ -45,7 +50,24 @@ pub(super) fn act(sandbox: &Sandbox, request: &HttpRequest, rest: &[&str]) -> Ht
     let done = |word: &str| redirect(&format!("{CONTROL}?done={word}"));
     match rest {
         ["travel"] => travel(sandbox, request, None, &posted),
+        ["speed"] => match posted.number("speed").and_then(|speed| u32::try_from(speed).ok()) {
+            Some(speed) => {
+                sandbox.set_speed(speed);
+                done("speed")
+            }
+            None => sandbox
+                .read(|world| problem(world, request, 400, "The form names no speed. Nothing changed.")),
+        },
+        ["clocks"] => {
+            let name = Some(posted.text("name")).filter(|name| !name.is_empty()).map(str::to_owned);
+            sandbox.change(|world| world.add_clock(world.own_now(), name));
+            done("clock")
+        }
         ["clocks", id, "travel"] => travel(sandbox, request, Some(id), &posted),
+        ["clocks", id, "delete"] => match sandbox.change(|world| world.delete_clock(id)) {
+            Ok(()) => done("clock-deleted"),
+            Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
+        },
         ["policy"] => {
             let policy = read_policy(sandbox, &posted);
             match sandbox.set_delivery_policy(policy) {

@@ -210,3 +210,75 @@ fn steps_move_the_own_time_and_each_clock_for_itself() {
         assert_eq!(client.sandbox.handle(request).status, 400, "{path} {body}");
     }
 }
+
+#[test]
+fn the_control_page_moves_every_time_line() {
+    let (client, _) = subscribed();
+    let open = |path: &str| {
+        let request = quittance_sandbox::HttpRequest {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            ..Default::default()
+        };
+        String::from_utf8(client.sandbox.handle(request).body).unwrap()
+    };
+    let submit = |path: &str, form: &str| {
+        let response = client.sandbox.handle(quittance_sandbox::HttpRequest {
+            method: "POST".to_owned(),
+            path: format!("/_sandbox/ui/{path}"),
+            body: form.as_bytes().to_vec(),
+            ..Default::default()
+        });
+        let to = response.headers.iter().find(|(name, _)| name == "location").map(|(_, to)| to.clone());
+        (response.status, to.unwrap_or_default())
+    };
+    assert_eq!(submit("clocks", "name=Mine+%26+yours"), (303, "/_sandbox?done=clock".to_owned()));
+    let clocks = client.get("/v1/test_helpers/test_clocks", "");
+    let clock = text(&clocks, "/data/0/id").to_owned();
+    assert_eq!(
+        (text(&clocks, "/data/0/name"), number(&clocks, "/data/0/frozen_time")),
+        ("Mine & yours", START)
+    );
+    let form = format!(
+        "test_clock={clock}&payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa"
+    );
+    let customer = id(&client.post("/v1/customers", &form));
+    client.subscribe(&customer, &client.price(500, "usd", "week"), "");
+    let page = open("/_sandbox");
+    for part in [
+        "aria-label=\"Advance The sandbox's own time to the next renewal\"",
+        "aria-label=\"Advance Mine &amp; yours by one day\"",
+        &format!("action=\"/_sandbox/ui/clocks/{clock}/travel\""),
+        "1 customer",
+        "<option value=\"86400\">1 day per second</option>",
+        "<option value=\"0\" selected>Stands still</option>",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let back = (303, "/_sandbox#time".to_owned());
+    assert_eq!(submit(&format!("clocks/{clock}/travel"), "step=renewal&return_to=/_sandbox%23time"), back);
+    assert_eq!(submit("travel", "step=day&return_to=/_sandbox%23time"), back);
+    let told = client.control("GET", "time", &Value::Null);
+    assert_eq!(
+        (number(&told, "/now"), number(&told, "/test_clocks/0/now")),
+        (START + DAY, START + 7 * DAY + HOUR)
+    );
+    assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().net("usd"), 1000);
+
+    // The portal of a customer shows their time, and its buttons move that.
+    let portal = submit(&format!("customers/{customer}/portal"), "").1;
+    let page = open(&portal);
+    assert!(
+        page.contains(&format!("action=\"/_sandbox/ui/clocks/{clock}/travel\""))
+            && page.contains("22 Jan 2026, 13:00"),
+        "{page}"
+    );
+
+    assert_eq!(submit("speed", "speed=86400").0, 303);
+    assert_eq!(client.sandbox.speed(), 86_400);
+    assert_eq!(submit("speed", "speed=").0, 400);
+    client.sandbox.set_speed(0);
+    assert_eq!(submit(&format!("clocks/{clock}/delete"), "").1, "/_sandbox?done=clock-deleted");
+    assert_eq!(submit(&format!("clocks/{clock}/delete"), "").0, 404);
+    assert_eq!(client.get(&format!("/v1/customers/{customer}"), "")["deleted"], true);
+}
