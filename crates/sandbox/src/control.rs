@@ -72,7 +72,7 @@ impl Sandbox {
     }
 
     pub(crate) fn buy(&self, session_id: &str, buyer: &Buyer) -> Result<CheckoutOutcome, SandboxError> {
-        self.change(|world| match world.buy(session_id, buyer)? {
+        self.change(|world| match world.on_line_of(session_id, |world| world.buy(session_id, buyer))? {
             Purchase::Complete => Ok(CheckoutOutcome::Complete {
                 redirect_url: world
                     .sessions
@@ -101,14 +101,24 @@ impl Sandbox {
     /// When the intent does not wait for it.
     pub fn authenticate(&self, intent: &str, success: bool) -> Result<bool, SandboxError> {
         self.change(|world| {
-            if intent.starts_with("seti_") {
-                world.authenticate_setup(intent, success)
-            } else {
-                world.authenticate_payment(intent, success)
-            }
+            world.on_line_of(intent, |world| {
+                if intent.starts_with("seti_") {
+                    world.authenticate_setup(intent, success)
+                } else {
+                    world.authenticate_payment(intent, success)
+                }
+            })
         })
         .map(|attempt| attempt == Attempt::Succeeded)
         .map_err(SandboxError::from)
+    }
+
+    /// Moves a test clock ahead to a unix second, at once and without the limits of the API.
+    ///
+    /// # Errors
+    /// When there is no such clock, it is on its way already, or the instant has passed or is too far away.
+    pub fn move_test_clock(&self, id: &str, to: i64) -> Result<(), SandboxError> {
+        self.change(|world| world.move_clock(id, to)).map_err(SandboxError::from)
     }
 
     /// The delivery policy in force.

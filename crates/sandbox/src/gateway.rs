@@ -14,7 +14,7 @@ use crate::wire::expand;
 use crate::wire::form::{Tree, decode};
 use crate::wire::idempotency::{Kept, LONGEST_KEY, Used};
 use crate::wire::json;
-use crate::wire::params::Params;
+use crate::wire::params::{Field, Params};
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::wire::schema::{self, Matched};
 
@@ -245,10 +245,37 @@ fn call(
     expand::check(&paths)?;
     let asked = request.header_value("stripe-version");
     let call = Call { ids: &matched.ids, params, version: asked };
-    let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
-    changes::show(world, version, &mut value);
-    expand::expand(world, version, &mut value, &paths)?;
-    Ok(value)
+    let clock = clock_of_call(world, &call);
+    world.on_line(clock.as_deref(), |world| {
+        let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
+        changes::show(world, version, &mut value);
+        expand::expand(world, version, &mut value, &paths)?;
+        Ok(value)
+    })
+}
+
+/// The test clock by which a call is played: that of the customer behind its path or its parameters.
+fn clock_of_call(world: &World, call: &Call<'_>) -> Option<String> {
+    const NAMES: [&str; 9] = [
+        "customer",
+        "subscription",
+        "from_subscription",
+        "schedule",
+        "invoice",
+        "payment_intent",
+        "charge",
+        "payment_method",
+        "quote",
+    ];
+    if world.test_clocks.len() == 0 {
+        return None;
+    }
+    let text = |name: &str| call.params.text(name).ok().and_then(Field::value);
+    let known = |clock: &String| world.test_clocks.get(clock).is_some();
+    let by_path = call.ids.iter().find_map(|id| world.clock_of(id));
+    by_path
+        .or_else(|| text("test_clock").filter(known))
+        .or_else(|| NAMES.iter().find_map(|name| text(name).and_then(|id| world.clock_of(&id))))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, fresh_seed};
+use crate::settings::Settings;
 use crate::shell::listen::Hub;
 use crate::state::world::World;
 use crate::webhooks::queue::{Delivery, DeliveryOutcome};
@@ -39,6 +40,12 @@ pub struct SandboxConfig {
     pub webhook: Option<WebhookTarget>,
     /// A clock that stands at this unix second and only moves when told; the real time when absent.
     pub start_time: Option<i64>,
+    /// Live mode: how many seconds pass in each real second, such as 86400 for a day, at most a year. Without it the
+    /// clock runs with the real one, or stands still where `start_time` put it.
+    pub speed: Option<u32>,
+    /// What the real provider keeps in its dashboard, as it is from the start and after each reset. Settings out of
+    /// range ([`Settings::fault`]) are not taken.
+    pub settings: Settings,
 }
 
 type TimeListener = Box<dyn Fn(i64) + Send + Sync>;
@@ -71,6 +78,10 @@ impl std::fmt::Debug for Sandbox {
 
 fn fresh_world(config: &SandboxConfig, seed: u64, now: i64) -> World {
     let mut world = World::new(seed, config.public_url.trim_end_matches('/').to_owned(), now);
+    match config.settings.fault() {
+        None => world.settings = config.settings.clone(),
+        Some(fault) => tracing::error!(%fault, "the sandbox keeps its usual settings"),
+    }
     if let Some(merchant) = &config.merchant {
         world.merchant.clone_from(merchant);
     }
@@ -85,7 +96,7 @@ impl Sandbox {
     #[must_use]
     pub fn new(config: SandboxConfig) -> Arc<Self> {
         let seed = config.seed.unwrap_or_else(fresh_seed);
-        let clock = Clock::new(config.start_time);
+        let clock = Clock::new(config.start_time, config.speed);
         let world = fresh_world(&config, seed, clock.now());
         Arc::new(Self {
             account_id: world.account_id.clone(),
@@ -122,7 +133,8 @@ impl Sandbox {
         self.raw().clock.now_ms()
     }
 
-    /// Calls back after each jump of the clock, with its distance from the real time in seconds.
+    /// Calls back after each jump of the clock, and again and again in live mode, with its distance from the real time
+    /// in seconds.
     pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
@@ -210,10 +222,37 @@ impl Sandbox {
             inner.world.pass_time(now);
             inner.clock.offset()
         };
+        self.tell_offset(offset);
+        self.wake.notify_one();
+    }
+
+    fn tell_offset(&self, offset: i64) {
         for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(offset);
         }
-        self.wake.notify_one();
+    }
+
+    /// How many seconds pass in each real second; 0 when the clock stands still, 1 when it runs with the real one.
+    #[must_use]
+    pub fn speed(&self) -> u32 {
+        self.raw().clock.speed()
+    }
+
+    /// Lets the clock go on from where it is at another speed, up to a year in each real second; 0 stops it.
+    pub fn set_speed(&self, speed: u32) {
+        self.move_clock(|clock| clock.set_speed(speed));
+    }
+
+    /// In live mode: plays what has become due, and tells whoever follows the clock. Answers whether it is live.
+    pub(crate) fn keep_pace(&self) -> bool {
+        let offset = {
+            let inner = self.lock();
+            (inner.clock.speed() > 1).then(|| inner.clock.offset())
+        };
+        if let Some(offset) = offset {
+            self.tell_offset(offset);
+        }
+        offset.is_some()
     }
 
     /// Forgets everything but the account and the time; ids do not repeat.

@@ -50,8 +50,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
     let id = world.chance.id("cs_test_");
-    let expires_at = params.int("expires_at")?.value().unwrap_or(world.now + DAY);
-    if !(world.now + 1800..=world.now + DAY).contains(&expires_at) {
+    let now = world.own_now();
+    let expires_at = params.int("expires_at")?.value().unwrap_or(now + DAY);
+    if !(now + 1800..=now + DAY).contains(&expires_at) {
         let message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
         return Err(ApiError::rule(message).param("expires_at"));
     }
@@ -61,7 +62,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
     Ok(CheckoutSession {
         page_url: format!("{}/c/pay/{id}", world.public_url),
         id,
-        created: world.now,
+        created: now,
         expires_at,
         mode,
         status: SessionStatus::Open,

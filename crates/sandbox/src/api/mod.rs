@@ -15,9 +15,12 @@ pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
+mod schedule_phases;
+mod schedules;
 mod search;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
+mod test_clocks;
 
 use serde_json::Value;
 
@@ -62,10 +65,12 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),
+        "subscription_schedules" => schedules::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "stripecli" => listen::dispatch(world, method, path, call),
+        "test_helpers" => test_clocks::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

@@ -64,6 +64,7 @@ pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiRe
             quantity: item.int_within("quantity", 0..=999_999)?.value(),
             deleted: item.flag("deleted")? == Field::Set(true),
             metadata,
+            archived_too: false,
         });
     }
     Ok(changes)
@@ -135,6 +136,9 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         return Err(
             ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
         );
+    }
+    if let Some(name) = ["cancel_at", "cancel_at_period_end"].into_iter().find(|name| params.has(name)) {
+        world.check_unscheduled(&subscription, name)?;
     }
     let strictness = read_strictness(params)?;
     let off_session = params.flag("off_session")? == Field::Set(true);

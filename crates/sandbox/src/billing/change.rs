@@ -9,16 +9,11 @@ use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
+use crate::words::words;
 
-/// What happens to the difference in price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Proration {
-    /// It waits for the next invoice.
-    Wait,
-    /// It is invoiced now.
-    Invoice,
-    /// There is none.
-    None,
+words! {
+    /// What happens to the difference in price: it waits for the next invoice, is invoiced now, or there is none.
+    Proration { Wait = "create_prorations", Invoice = "always_invoice", None = "none" }
 }
 
 /// How strictly a payment that the change causes is taken.
@@ -40,6 +35,8 @@ pub(crate) struct ItemChange {
     pub(crate) quantity: Option<i64>,
     pub(crate) deleted: bool,
     pub(crate) metadata: Option<Metadata>,
+    /// The price may be archived: it was chosen while it was not.
+    pub(crate) archived_too: bool,
 }
 
 /// A change of a subscription.
@@ -115,7 +112,8 @@ impl World {
             .sum()
     }
 
-    fn changed_items(
+    /// The items of a subscription as changes would leave them.
+    pub(crate) fn changed_items(
         &mut self,
         subscription: &Subscription,
         changes: &[ItemChange],
@@ -124,7 +122,7 @@ impl World {
         for (index, change) in changes.iter().enumerate() {
             if let Some(price) = &change.price {
                 let price = need(&self.prices, price, &format!("items[{index}][price]"))?;
-                if !price.active {
+                if !price.active && !change.archived_too {
                     return Err(inactive(&price));
                 }
             }

@@ -87,6 +87,7 @@ impl World {
             payment_intent: None,
             payments: Vec::new(),
             hopeless_method: None,
+            test_clock: customer.and_then(|customer| customer.test_clock.clone()),
         };
         invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
         invoice
@@ -152,6 +153,7 @@ impl World {
             customer: customer.to_owned(),
             invoice: None,
             line,
+            test_clock: self.clock_of_customer(customer).map(str::to_owned),
         };
         let object = item.render();
         self.invoice_items.put(item);

@@ -1,5 +1,6 @@
 //! Subscriptions through time: periods, prorations, invoices, collection, retries and the end.
 
+mod backdate;
 pub(crate) mod calendar;
 pub(crate) mod cancel;
 pub(crate) mod change;
@@ -12,3 +13,4 @@ pub(crate) mod preview;
 pub(crate) mod settling;
 pub(crate) mod subscribe;
 pub(crate) mod timeline;
+mod upcoming;

@@ -29,6 +29,8 @@ pub(crate) enum FirstPayment {
     Wait,
     /// A checkout session has taken the money already.
     PaidBy(String),
+    /// The first invoice stays a draft for a while and is collected like that of a renewal.
+    Later,
 }
 
 /// A subscription that is about to be made.
@@ -49,6 +51,10 @@ pub(crate) struct NewSubscription {
     pub(crate) cancel_at_period_end: bool,
     pub(crate) save_default_payment_method: String,
     pub(crate) first_payment: FirstPayment,
+    /// The schedule that makes it.
+    pub(crate) schedule: Option<String>,
+    /// When it began, in unix seconds, where that has passed.
+    pub(crate) backdated: Option<i64>,
 }
 
 impl World {
@@ -57,8 +63,11 @@ impl World {
         let customer = need(&self.customers, &new.customer, "customer")?;
         // Once the money is there nothing may stop the subscription any more: the session was checked before.
         let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
+        if !paid {
+            self.check_subscription_room(&customer.id)?;
+        }
         let prices = self.check_items(&new.items, customer.currency.as_deref().filter(|_| !paid))?;
-        if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
+        if let Some(price) = prices.iter().find(|price| !price.active && !paid && new.schedule.is_none()) {
             return Err(inactive(price));
         }
         let first = prices.first().cloned().ok_or_else(|| {
@@ -97,7 +106,7 @@ impl World {
             items,
             period,
             anchor,
-            start_date: self.now,
+            start_date: new.backdated.unwrap_or(self.now),
             trial: new.trial_end.map(|end| Period { start: self.now, end }),
             missing_card: new.missing_card,
             cancel_at: if new.cancel_at_period_end { Some(period.end) } else { new.cancel_at },
@@ -115,6 +124,9 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
+            test_clock: customer.test_clock.clone(),
+            announced: None,
+            schedule: new.schedule.clone(),
         };
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
@@ -175,7 +187,7 @@ impl World {
             return Ok(SubscriptionStatus::Active);
         }
         let presence = match &new.first_payment {
-            FirstPayment::PaidBy(_) => return Ok(SubscriptionStatus::Active),
+            FirstPayment::PaidBy(_) | FirstPayment::Later => return Ok(SubscriptionStatus::Active),
             FirstPayment::Wait => return Ok(SubscriptionStatus::Incomplete),
             FirstPayment::Try(presence) | FirstPayment::Insist(presence) => *presence,
         };
@@ -210,8 +222,14 @@ impl World {
             self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
         let paid_by = match &new.first_payment {
             FirstPayment::PaidBy(intent) => Some(intent.as_str()),
-            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,
+            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait | FirstPayment::Later => None,
         };
+        if new.first_payment == FirstPayment::Later
+            && self.invoices.get(&invoice).is_some_and(|invoice| invoice.amount_due > 0)
+        {
+            self.finalize_later(&invoice);
+            return Ok(());
+        }
         self.finalize_invoice(&invoice, paid_by)?;
         if subscription.status == SubscriptionStatus::Incomplete {
             self.timers.set(self.now + INCOMPLETE_SECONDS, Timer::IncompleteExpires(subscription.id.clone()));
@@ -238,6 +256,11 @@ impl World {
         recurring: Recurring,
     ) -> Vec<Line> {
         let period = subscription.period;
+        if let Some(from) = new.backdated.filter(|_| new.trial_end.is_none() && new.prorate_first) {
+            let mut lines = self.backdated_lines(subscription, from, recurring);
+            lines.extend(self.period_lines(subscription, period, false));
+            return lines;
+        }
         let partial = new.trial_end.is_none() && new.anchor.is_some_and(|anchor| anchor != self.now);
         if !partial {
             return self.period_lines(subscription, period, new.trial_end.is_some());
@@ -285,10 +308,7 @@ impl World {
         if subscription.status == SubscriptionStatus::Trialing {
             self.timers.set((end - 3 * DAY).max(self.now), Timer::TrialWillEnd(id()));
         }
-        let upcoming = end - self.settings.upcoming_days * DAY;
-        if self.settings.upcoming_days > 0 && upcoming > self.now {
-            self.timers.set(upcoming, Timer::InvoiceUpcoming(id()));
-        }
+        self.set_upcoming_timer(subscription);
         if let Some(at) = subscription.cancel_at.filter(|at| *at != end) {
             self.timers.set(at.max(self.now), Timer::CancelAt(id()));
         }

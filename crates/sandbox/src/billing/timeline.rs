@@ -4,7 +4,8 @@ use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
-    /// Plays everything that is due up to an instant and leaves the world there. Time never goes back.
+    /// Plays everything that is due on the time line at work up to an instant and leaves it there. Time never goes
+    /// back.
     pub(crate) fn pass_time(&mut self, until: i64) {
         while let Some((at, timer)) = self.timers.take_due(until) {
             self.now = self.now.max(at);
@@ -28,6 +29,10 @@ impl World {
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
+            Timer::ScheduleTurns(id) => self.schedule_turns(&id),
+            Timer::ScheduleExpires(id) => self.schedule_expires(&id),
+            Timer::ClockArrives(id) => self.clock_arrives(&id),
+            Timer::ClockExpires(id) => self.clock_expires(&id),
         }
     }
 }

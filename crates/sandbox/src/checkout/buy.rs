@@ -246,6 +246,8 @@ impl World {
             cancel_at_period_end: false,
             save_default_payment_method: "off".to_owned(),
             first_payment,
+            schedule: None,
+            backdated: None,
         })?;
         session.invoice =
             self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());

@@ -6,9 +6,9 @@ use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 
 impl World {
-    /// Opens a session.
+    /// Opens a session. Its time runs out on the account's own clock: a test clock does not wait for buyers.
     pub(crate) fn open_session(&mut self, session: CheckoutSession) {
-        self.timers.set(session.expires_at, Timer::SessionExpires(session.id.clone()));
+        self.set_own_timer(session.expires_at, Timer::SessionExpires(session.id.clone()));
         self.sessions.put(session);
     }
 

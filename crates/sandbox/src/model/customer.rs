@@ -31,6 +31,9 @@ pub(crate) struct Customer {
     pub(crate) tax_exempt: String,
     pub(crate) delinquent: bool,
     pub(crate) deleted: bool,
+    /// The test clock by which the customer and everything of theirs lives.
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for Customer {
@@ -69,7 +72,7 @@ impl Customer {
             "tax_exempt": self.tax_exempt,
             "delinquent": self.delinquent,
             "discount": null,
-            "test_clock": null,
+            "test_clock": self.test_clock,
             "customer_account": null,
         }))
     }

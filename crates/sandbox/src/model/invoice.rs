@@ -107,6 +107,8 @@ pub(crate) struct InvoiceItem {
     /// The invoice that took it up.
     pub(crate) invoice: Option<String>,
     pub(crate) line: Line,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for InvoiceItem {
@@ -148,6 +150,7 @@ impl InvoiceItem {
             "quantity": line.quantity,
             "quantity_decimal": line.quantity.to_string(),
             "tax_rates": [],
+            "test_clock": self.test_clock,
         }))
     }
 }
@@ -201,6 +204,8 @@ pub(crate) struct Invoice {
     pub(crate) page_url: String,
     /// The payment method that wants its owner's authentication; trying it again by itself makes no sense.
     pub(crate) hopeless_method: Option<String>,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for Invoice {
@@ -284,6 +289,7 @@ impl Invoice {
             "metadata": self.metadata,
             "issuer": { "type": "self" },
             "parent": parent,
+            "test_clock": self.test_clock,
             "status_transitions": {
                 "finalized_at": self.transitions.finalized,
                 "marked_uncollectible_at": self.transitions.uncollectible,

@@ -11,4 +11,6 @@ pub(crate) mod money;
 pub(crate) mod payment;
 pub(crate) mod portal;
 pub(crate) mod product;
+pub(crate) mod schedule;
 pub(crate) mod subscription;
+pub(crate) mod test_clock;

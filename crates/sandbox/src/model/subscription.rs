@@ -115,6 +115,14 @@ pub(crate) struct Subscription {
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
     pub(crate) save_default_payment_method: String,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
+    /// The end of the period whose renewal has been announced (`invoice.upcoming`).
+    #[serde(default)]
+    pub(crate) announced: Option<i64>,
+    /// The schedule that manages it, or did until it ended.
+    #[serde(default)]
+    pub(crate) schedule: Option<String>,
 }
 
 impl Stored for Subscription {
@@ -165,6 +173,8 @@ impl Subscription {
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
+            "schedule": self.schedule,
+            "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
             "payment_settings": {
                 "payment_method_options": null,

@@ -13,6 +13,8 @@ use crate::webhooks::queue::{Delivery, DeliveryOutcome};
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// The longest sleep: the clock of the sandbox may have been moved meanwhile, or a delay have passed.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// The longest sleep in live mode, where time runs ahead of the real one.
+const LIVE_SLEEP: Duration = Duration::from_millis(50);
 /// How many deliveries are under way at once.
 const AT_ONCE: usize = 16;
 
@@ -26,12 +28,13 @@ pub(super) async fn run(sandbox: Arc<Sandbox>, mut stop: watch::Receiver<bool>) 
         }
     };
     loop {
+        let longest = if sandbox.keep_pace() { LIVE_SLEEP } else { LONGEST_SLEEP };
         let due = sandbox.due_deliveries();
         if due.is_empty() {
             tokio::select! {
                 _ = stop.changed() => return,
                 () = sandbox.changed() => {}
-                () = tokio::time::sleep(LONGEST_SLEEP) => {}
+                () = tokio::time::sleep(longest) => {}
             }
             continue;
         }

@@ -1,6 +1,6 @@
 //! The buyer's pages: checkout, the bank's step, and what became of it.
 
-use super::frame::{Fields, frame, html, interval, locale, money, problem, redirect};
+use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
 use crate::checkout::buy::Buyer;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
@@ -65,10 +65,16 @@ fn show(
 fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: Typed) -> CheckoutView {
     let currency = session.currency.clone().unwrap_or_default();
     let data = &session.subscription_data;
-    let trial_end = data.trial_end.or(data.trial_days.map(|days| world.now + days * 86_400));
+    let now = world.now_of(session.customer.as_deref());
+    let trial_end = data.trial_end.or(data.trial_days.map(|days| now + days * 86_400));
     let sum = session.lines.iter().map(|line| line.amount).sum();
     CheckoutView {
-        frame: frame(world, request, locale(request, session.locale.as_deref())),
+        frame: frame_of(
+            world,
+            request,
+            locale(request, session.locale.as_deref()),
+            session.customer.as_deref(),
+        ),
         session_id: session.id.clone(),
         merchant: world.merchant.clone(),
         mode: match session.mode {
@@ -90,7 +96,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         discount: None,
         tax: None,
         total: (session.mode != Mode::Setup).then(|| money(session.amount_total, &currency)),
-        trial_days: trial_end.map(|end| u32::try_from((end - world.now + 86_399) / 86_400).unwrap_or(0)),
+        trial_days: trial_end.map(|end| u32::try_from((end - now + 86_399) / 86_400).unwrap_or(0)),
         after_trial: trial_end.map(|_| money(sum, &currency)),
         trial_end,
         email: session.customer_email.clone().or(session

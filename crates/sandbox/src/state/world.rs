@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
+use crate::clocks::Away;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
@@ -17,7 +18,9 @@ use crate::model::money::{BalanceTransaction, Dispute, Refund};
 use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
+use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
+use crate::model::test_clock::TestClock;
 use crate::settings::Settings;
 use crate::webhooks::deliveries::Deliveries;
 use crate::webhooks::policy::DeliveryPolicy;
@@ -44,11 +47,17 @@ pub(crate) struct World {
     /// What the seller is called on the pages.
     pub(crate) merchant: String,
     pub(crate) settings: Settings,
-    /// The instant that is being played, in unix seconds.
+    /// The instant that is being played on the time line at work, in unix seconds.
     pub(crate) now: i64,
     pub(crate) chance: Chance,
     pub(crate) policy_chance: Chance,
+    /// What falls due on the time line at work.
     pub(crate) timers: Timers,
+    /// The account's own time while that of a test clock is at work.
+    #[serde(default)]
+    pub(crate) away: Option<Away>,
+    #[serde(default)]
+    pub(crate) test_clocks: Table<TestClock>,
     pub(crate) keys: Keys,
     pub(crate) request: Option<Cause>,
     pub(crate) customers: Table<Customer>,
@@ -65,6 +74,8 @@ pub(crate) struct World {
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
     pub(crate) subscriptions: Table<Subscription>,
+    #[serde(default)]
+    pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<CheckoutSession>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
@@ -91,6 +102,8 @@ impl World {
             policy_chance: Chance::from(seed ^ 0x5eed),
             chance,
             timers: Timers::default(),
+            away: None,
+            test_clocks: Table::default(),
             keys: Keys::default(),
             request: None,
             customers: Table::default(),
@@ -107,6 +120,7 @@ impl World {
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
             subscriptions: Table::default(),
+            schedules: Table::default(),
             sessions: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
@@ -159,8 +173,10 @@ impl World {
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
+            "sub" if id.starts_with("sub_sched_") => self.schedules.get(id).map(Schedule::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "clock" => self.test_clocks.get(id).map(TestClock::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             _ => self.products.get(id).map(Product::render),
         }

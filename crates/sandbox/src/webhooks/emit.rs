@@ -50,7 +50,7 @@ impl World {
     ) {
         let event = Event {
             id,
-            created: self.now,
+            created: self.own_now(),
             kind: kind.to_owned(),
             shapes: BTreeMap::new(),
             object,
@@ -113,7 +113,7 @@ impl World {
         while let Some(old) = self
             .events
             .first()
-            .filter(|event| self.now - event.created > KEEP_SECONDS)
+            .filter(|event| self.own_now() - event.created > KEEP_SECONDS)
             .map(|event| event.id.clone())
         {
             self.events.remove(&old);

@@ -61,7 +61,7 @@ impl World {
                 0
             };
             let (event, endpoint) = (event.id.clone(), endpoint.id.clone());
-            let (due, by_hand, concurrently) = (self.now + delay, false, false);
+            let (due, by_hand, concurrently) = (self.own_now() + delay, false, false);
             let id = self.chance.id("dlv_");
             self.deliveries.push(Queued {
                 id,
@@ -95,7 +95,7 @@ impl World {
 
     /// Queues one delivery that passes a pause and is tried once.
     pub(crate) fn deliver_by_hand(&mut self, event: &str, form: Form, endpoint: &str, concurrently: bool) {
-        let (id, due) = (self.chance.id("dlv_"), self.now);
+        let (id, due) = (self.chance.id("dlv_"), self.own_now());
         let (event, endpoint) = (event.to_owned(), endpoint.to_owned());
         self.deliveries.push(Queued {
             id,
@@ -111,7 +111,7 @@ impl World {
 
     /// Takes the deliveries that are due. Each stays under way until its outcome is reported.
     pub(crate) fn take_due_deliveries(&mut self) -> Vec<Delivery> {
-        let mut due = self.deliveries.take_due(self.now, self.policy.paused);
+        let mut due = self.deliveries.take_due(self.own_now(), self.policy.paused);
         self.shuffle(&mut due);
         let mut ready = Vec::with_capacity(due.len());
         for queued in due {
@@ -151,7 +151,7 @@ impl World {
         let headers = vec![
             ("content-type".to_owned(), "application/json; charset=utf-8".to_owned()),
             ("user-agent".to_owned(), "Stripe/1.0 (+https://stripe.com/docs/webhooks)".to_owned()),
-            ("stripe-signature".to_owned(), signature_header(&endpoint.secret, self.now, &body)),
+            ("stripe-signature".to_owned(), signature_header(&endpoint.secret, self.own_now(), &body)),
         ];
         Some(Delivery {
             delivery_id: queued.id.clone(),
@@ -196,7 +196,7 @@ impl World {
         match self.settings.webhook_retry_seconds.get(queued.attempt).filter(|_| retries) {
             Some(wait) => {
                 queued.attempt += 1;
-                queued.due = self.now + wait;
+                queued.due = self.own_now() + wait;
                 self.deliveries.push(queued);
             }
             None => self.give_up(&queued),

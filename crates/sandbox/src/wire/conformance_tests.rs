@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use super::{ABSENT, Call, Kind, Names, TABLE};
 
 /// What a call refuses by a value and not by a name.
-const BY_VALUE: [(&str, &str, &str); 4] = [
+const BY_VALUE: [(&str, &str, &str); 6] = [
     ("POST", "/v1/payment_intents", "`capture_method=manual`"),
     ("POST", "/v1/checkout/sessions", "`payment_intent_data[capture_method]=manual`"),
     ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
+    ("POST", "/v1/subscription_schedules", "`end_behavior=none`, `end_behavior=renew`"),
+    ("POST", "/v1/subscription_schedules/{id}", "`end_behavior=none`, `end_behavior=renew`"),
     ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
 ];
 

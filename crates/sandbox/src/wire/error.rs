@@ -78,6 +78,11 @@ impl ApiError {
         )
     }
 
+    /// A 429 for an object that something else is changing.
+    pub(crate) fn locked(message: impl Into<String>) -> Self {
+        Self::new(429, "invalid_request_error", Some("lock_timeout"), message)
+    }
+
     /// A 401.
     pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(401, "invalid_request_error", None, message)

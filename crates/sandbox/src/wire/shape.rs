@@ -32,10 +32,11 @@ pub(crate) enum Shape {
     SetupIntent,
     Subscription,
     SubscriptionItem,
+    SubscriptionSchedule,
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 24] = [
+const SHAPES: [(Shape, &str); 25] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
@@ -59,6 +60,7 @@ const SHAPES: [(Shape, &str); 24] = [
     (Shape::SetupIntent, include_str!("../shapes/setup_intent.json")),
     (Shape::Subscription, include_str!("../shapes/subscription.json")),
     (Shape::SubscriptionItem, include_str!("../shapes/subscription_item.json")),
+    (Shape::SubscriptionSchedule, include_str!("../shapes/subscription_schedule.json")),
     (Shape::WebhookEndpoint, include_str!("../shapes/webhook_endpoint.json")),
 ];
 

@@ -225,7 +225,9 @@ fn numbers_beyond_every_calendar_are_refused() {
     for setting in ["retry_days", "webhook_retry_seconds"] {
         assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":[{most}]}}"#)), 400, "{setting}");
     }
-    for setting in ["upcoming_days", "draft_seconds", "fee_basis_points"] {
+    for setting in
+        ["upcoming_days", "clock_advance_seconds", "test_clock_days", "draft_seconds", "fee_basis_points"]
+    {
         assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":-1}}"#)), 400, "{setting}");
         assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":{most}}}"#)), 400, "{setting}");
     }
