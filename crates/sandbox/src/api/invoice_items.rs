@@ -90,10 +90,7 @@ fn take_up(world: &mut World, id: &str, invoice: &str) {
     item.invoice = Some(invoice.to_owned());
     let line = item.line.clone();
     world.invoice_items.put(item);
-    world.change_invoice(invoice, |invoice| {
-        invoice.lines.push(line);
-        invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
-    });
+    world.change_draft(invoice, |invoice| invoice.lines.push(line));
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {

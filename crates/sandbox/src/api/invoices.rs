@@ -53,10 +53,10 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
-    let subscription = params.text("subscription")?.value();
-    if let Some(subscription) = &subscription {
-        need(&world.subscriptions, subscription, "subscription")?;
-    }
+    let subscription = match params.text("subscription")?.value() {
+        Some(id) => Some(need(&world.subscriptions, &id, "subscription")?),
+        None => None,
+    };
     let sends = params.one_of("collection_method", &["charge_automatically", "send_invoice"])?
         == Field::Set("send_invoice");
     let default_method = params.text("default_payment_method")?.value();
@@ -76,7 +76,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         .unwrap_or_else(|| "usd".to_owned());
     let new = NewInvoice {
         customer: customer.id,
-        subscription,
+        subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
+        subscription: subscription.map(|found| found.id),
         reason: BillingReason::Manual,
         currency: params.text("currency")?.value().unwrap_or(fallback),
         lines: Vec::new(),

@@ -81,7 +81,14 @@ impl World {
         let wakes = self.total(&subscription.items) == 0 && self.total(&items) > 0;
         let restarts = !trial_goes_on
             && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
-        let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
+        let at = change.at.unwrap_or(self.now);
+        if change.at.is_some_and(|at| !(subscription.period.start..=subscription.period.end).contains(&at)) {
+            return Err(ApiError::rule(format!(
+                "Cannot specify a proration date outside of the current billing period ({} to {}).",
+                subscription.period.start, subscription.period.end
+            ))
+            .param("proration_date"));
+        }
         let prorations = if trialing || change.proration == Proration::None {
             Vec::new()
         } else {
@@ -178,40 +185,29 @@ impl World {
         at: i64,
         credit_all: bool,
     ) -> Vec<Line> {
-        let part = |sign: i64, world: &Self| world.rest_of_period(subscription, at, sign);
-        let mut lines = Vec::new();
-        let period = Period { start: at, end: subscription.period.end };
-        for item in &subscription.items {
-            let stays = after.iter().any(|other| {
-                other.id == item.id && other.price == item.price && other.quantity == item.quantity
-            });
-            if credit_all || !stays {
-                let credit = part(-1, self);
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, credit));
-            }
-        }
+        let same = |one: &SubscriptionItem, other: &SubscriptionItem| {
+            one.id == other.id && one.price == other.price && one.quantity == other.quantity
+        };
+        let goes = |item: &SubscriptionItem| credit_all || !after.iter().any(|other| same(item, other));
+        let mut lines = self.credit_lines(subscription, at, goes);
         if credit_all {
             return lines;
         }
-        for item in after {
-            let stays = subscription.items.iter().any(|other| {
-                other.id == item.id && other.price == item.price && other.quantity == item.quantity
-            });
-            if !stays {
-                let debit = part(1, self);
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, debit));
-            }
+        let period = Period { start: at, end: subscription.period.end };
+        let part = self.rest_of_period(subscription, at);
+        for item in after.iter().filter(|item| !subscription.items.iter().any(|other| same(item, other))) {
+            lines.extend(self.debit_line(&LineOf { subscription, item, period }, part));
         }
         lines
     }
 
     /// The rest of the running period, out of a full interval.
-    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64, sign: i64) -> Part {
+    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64) -> Part {
         let Period { start, end } = subscription.period;
         let full = self
             .recurring(&subscription.items)
             .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
-        Part { part: (end - at).max(0), whole: end - full, sign, at }
+        Part { part: (end - at).max(0), whole: end - full }
     }
 
     /// Makes a change: the difference waits or is invoiced, a new period is billed.
@@ -238,10 +234,10 @@ impl World {
         let lines =
             if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
         if bills && strictness == Strictness::Insist {
-            self.insist(
-                &subscription,
-                planned.prorations.iter().chain(&lines).map(|line| line.amount).sum(),
-            )?;
+            let all = planned.prorations.iter().chain(&lines).cloned().collect();
+            let supposed =
+                self.build_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, all), true);
+            self.insist(&subscription, supposed.amount_due)?;
         }
         let before = subscription.render(&self.prices);
         let mark = self.mark();
@@ -284,9 +280,8 @@ impl World {
     }
 
     /// Refuses a change whose payment would fail; nothing has happened yet.
-    fn insist(&self, subscription: &Subscription, amount: i64) -> ApiResult<()> {
-        let balance = self.customers.get(&subscription.customer).map_or(0, |customer| customer.balance);
-        if amount + balance <= 0 {
+    fn insist(&self, subscription: &Subscription, due: i64) -> ApiResult<()> {
+        if due == 0 {
             return Ok(());
         }
         let method = self

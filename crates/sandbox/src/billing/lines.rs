@@ -37,15 +37,12 @@ pub(crate) struct LineOf<'a> {
     pub(crate) period: Period,
 }
 
-/// A proration of one item.
+/// The share of a whole period that is billed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
     /// Seconds of the period that are counted, out of its length.
     pub(crate) part: i64,
     pub(crate) whole: i64,
-    /// 1 for what will be used, -1 for what was paid and is not used.
-    pub(crate) sign: i64,
-    pub(crate) at: i64,
 }
 
 impl World {
@@ -73,17 +70,38 @@ impl World {
         Some(self.line(of, &price, amount, description, false))
     }
 
-    /// One side of a proration.
-    pub(crate) fn proration_line(&mut self, of: &LineOf<'_>, part: Part) -> Option<Line> {
+    /// The charge for a part of a period.
+    pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, part: Part) -> Option<Line> {
         let price = self.prices.get(&of.item.price)?.clone();
         let full = price.unit_amount.saturating_mul(of.item.quantity);
-        let amount = round_fraction(full, part.part, part.whole) * part.sign;
-        let what = if part.sign < 0 { "Unused" } else { "Remaining" };
+        let amount = round_fraction(full, part.part, part.whole);
+        let description = self.proration_words("Remaining", of, &price);
+        Some(self.line(of, &price, amount, description, true))
+    }
+
+    /// The credits for the items that go, each for what it was debited from an instant on.
+    pub(crate) fn credit_lines(
+        &mut self,
+        subscription: &Subscription,
+        at: i64,
+        goes: impl Fn(&SubscriptionItem) -> bool,
+    ) -> Vec<Line> {
+        let period = Period { start: at, end: subscription.period.end };
+        let mut lines = Vec::new();
+        for item in subscription.items.iter().filter(|item| goes(item)) {
+            let of = LineOf { subscription, item, period };
+            let Some(price) = self.prices.get(&item.price).cloned() else { continue };
+            let amount = -self.debited(subscription, item, at);
+            let description = self.proration_words("Unused", &of, &price);
+            lines.push(self.line(&of, &price, amount, description, true));
+        }
+        lines
+    }
+
+    fn proration_words(&self, what: &str, of: &LineOf<'_>, price: &Price) -> String {
         let quantity =
             if of.item.quantity == 1 { String::new() } else { format!("{} × ", of.item.quantity) };
-        let description =
-            format!("{what} time on {quantity}{} after {}", self.product_name(&price), day(part.at));
-        Some(self.line(of, &price, amount, description, true))
+        format!("{what} time on {quantity}{} after {}", self.product_name(price), day(of.period.start))
     }
 
     fn line(

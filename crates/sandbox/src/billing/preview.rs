@@ -2,7 +2,6 @@
 
 use super::calendar::next_boundary;
 use super::change::{Change, Proration};
-use super::lines::LineOf;
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::subscription::{Period, Subscription, SubscriptionStatus};
 use crate::state::world::World;
@@ -19,14 +18,7 @@ pub(crate) struct Supposed {
 impl World {
     /// The next renewal as it stands.
     pub(crate) fn upcoming_invoice(&mut self, subscription: &Subscription) -> Invoice {
-        let waiting = self.waiting_lines(subscription);
-        self.next_renewal(subscription, waiting)
-    }
-
-    fn waiting_lines(&self, subscription: &Subscription) -> Vec<Line> {
-        let waiting =
-            self.waiting_items(&subscription.customer, Some(&subscription.id), &subscription.currency);
-        waiting.into_iter().map(|item| item.line).collect()
+        self.next_renewal(subscription, Vec::new())
     }
 
     fn next_renewal(&mut self, subscription: &Subscription, mut lines: Vec<Line>) -> Invoice {
@@ -44,8 +36,9 @@ impl World {
 
     fn previewed(&mut self, subscription: &Subscription, lines: Vec<Line>) -> Invoice {
         let new = self.invoice_of(subscription, BillingReason::Upcoming, lines);
-        let mut invoice = self.build_invoice(new);
+        let mut invoice = self.build_invoice(new, true);
         invoice.id = format!("upcoming_{}", invoice.id);
+        invoice.ending_balance = Some(invoice.balance_left);
         invoice
     }
 
@@ -74,9 +67,8 @@ impl World {
         changed.period = planned.period;
         changed.anchor = planned.anchor;
         changed.status = planned.status;
-        let mut lines = self.waiting_lines(subscription);
         let prorates = !planned.prorations.is_empty();
-        lines.extend(planned.prorations);
+        let mut lines = planned.prorations;
         if planned.restarts && changed.status != SubscriptionStatus::Trialing {
             lines.extend(self.period_lines(&changed, planned.period, false));
             return Ok(self.previewed(&changed, lines));
@@ -88,14 +80,7 @@ impl World {
     }
 
     fn preview_cancel(&mut self, subscription: &Subscription, prorate: bool) -> Invoice {
-        let mut lines = self.waiting_lines(subscription);
-        if prorate {
-            let part = self.rest_of_period(subscription, self.now, -1);
-            let period = Period { start: self.now, end: subscription.period.end };
-            for item in &subscription.items {
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, part));
-            }
-        }
+        let lines = if prorate { self.credit_lines(subscription, self.now, |_| true) } else { Vec::new() };
         self.previewed(subscription, lines)
     }
 }

@@ -3,7 +3,7 @@
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
 use super::lines::{LineOf, Part};
-use crate::model::invoice::{BillingReason, Line};
+use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
@@ -70,13 +70,6 @@ impl World {
             trial_days: None,
         });
         let (period, anchor) = self.first_period(&new, recurring);
-        let due: i64 = prices
-            .iter()
-            .zip(&new.items)
-            .map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity))
-            .sum();
-        let trialing = new.trial_end.is_some();
-        let status = self.first_status(&new, trialing || due == 0)?;
         let id = self.chance.id("sub_");
         let items = new
             .items
@@ -89,10 +82,10 @@ impl World {
                 metadata: metadata.clone(),
             })
             .collect();
-        let subscription = Subscription {
+        let mut subscription = Subscription {
             id: id.clone(),
             created: self.now,
-            status,
+            status: SubscriptionStatus::Incomplete,
             customer: new.customer.clone(),
             currency: first.currency.clone(),
             items,
@@ -117,13 +110,18 @@ impl World {
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
         };
+        let lines = self.first_lines(&subscription, &new, recurring);
+        let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
+        // What a buyer has paid already was worked out without items that happen to wait.
+        let invoice = self.build_invoice(frame, !paid);
+        subscription.status = self.first_status(&new, invoice.amount_due == 0)?;
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
         self.customers.edit(&new.customer, |customer| {
             customer.currency.get_or_insert_with(|| first.currency.clone());
         });
         self.set_period_timers(&subscription);
-        self.first_invoice(&subscription, &new, recurring)?;
+        self.first_invoice(&subscription, &new, invoice)?;
         let object = self.subscription_value(&id);
         self.emit_at(mark, "customer.subscription.created", object, None);
         Ok(id)
@@ -203,11 +201,9 @@ impl World {
         &mut self,
         subscription: &Subscription,
         new: &NewSubscription,
-        recurring: Recurring,
+        invoice: Invoice,
     ) -> ApiResult<()> {
-        let lines = self.first_lines(subscription, new, recurring);
-        let invoice =
-            self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
+        let invoice = self.keep_draft(invoice);
         let paid_by = match &new.first_payment {
             FirstPayment::PaidBy(intent) => Some(intent.as_str()),
             FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,
@@ -246,11 +242,11 @@ impl World {
             return Vec::new();
         }
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
-        let part = Part { part: period.end - period.start, whole, sign: 1, at: self.now };
+        let part = Part { part: period.end - period.start, whole };
         let items = subscription.items.clone();
         items
             .iter()
-            .filter_map(|item| self.proration_line(&LineOf { subscription, item, period }, part))
+            .filter_map(|item| self.debit_line(&LineOf { subscription, item, period }, part))
             .collect()
     }
 
@@ -264,6 +260,7 @@ impl World {
         NewInvoice {
             customer: subscription.customer.clone(),
             subscription: Some(subscription.id.clone()),
+            subscription_metadata: subscription.metadata.clone(),
             reason,
             currency: subscription.currency.clone(),
             lines,

@@ -4,6 +4,7 @@
 
 use crate::billing::subscribe::{FirstPayment, NewSubscription};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
+use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
 use crate::model::payment::PaymentIntent;
 use crate::model::subscription::Collection;
@@ -79,8 +80,9 @@ impl World {
     fn due_now(&self, session: &CheckoutSession) -> i64 {
         match (session.mode, Self::amount_now(session)) {
             (Mode::Subscription, amount @ 1..) => {
+                let currency = session.currency.as_deref().unwrap_or_default();
                 let balance = self.session_customer(session).map_or(0, |customer| customer.balance);
-                Self::due_and_balance(amount.saturating_add(balance)).0
+                chargeable(amount.saturating_add(balance), currency).0
             }
             (Mode::Subscription | Mode::Payment | Mode::Setup, amount) => amount,
         }

@@ -45,6 +45,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// What the line adds to the total before taxes.
+    pub(crate) fn net(&self) -> i64 {
+        self.amount
+    }
+
     fn pricing(&self) -> Value {
         let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
         match details {
@@ -185,6 +190,8 @@ pub(crate) struct Invoice {
     pub(crate) attempt_count: i64,
     pub(crate) next_payment_attempt: Option<i64>,
     pub(crate) starting_balance: i64,
+    /// The customer's balance once this invoice is final.
+    pub(crate) balance_left: i64,
     pub(crate) ending_balance: Option<i64>,
     /// What is to be paid after the customer's balance, in minor units; fixed when the invoice becomes final.
     pub(crate) amount_due: i64,

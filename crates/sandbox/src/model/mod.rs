@@ -4,6 +4,7 @@
 
 pub(crate) mod card;
 pub(crate) mod checkout;
+pub(crate) mod currency;
 pub(crate) mod customer;
 pub(crate) mod event;
 pub(crate) mod invoice;

@@ -16,6 +16,7 @@ mod faults;
 mod lists;
 mod over_http;
 mod pages;
+mod previews;
 mod refunds;
 mod renewals;
 mod schema;
