@@ -14,6 +14,7 @@ pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod subscription_changes;
+pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
 
 use serde_json::Value;
@@ -50,7 +51,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
         "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
-        "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),
+        "subscriptions" => subscriptions::dispatch(world, method, path, call),
+        "subscription_items" => subscription_items::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),

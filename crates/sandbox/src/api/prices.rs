@@ -135,7 +135,8 @@ impl World {
 
     /// The price that an item names, or describes in `price_data`.
     pub(crate) fn price_of(&mut self, item: &Params<'_>) -> ApiResult<Option<String>> {
-        if let Some(price) = item.text("price")?.value() {
+        // `plan` is the older word for the same thing.
+        if let Some(price) = item.text("price")?.value().or(item.text("plan")?.value()) {
             return Ok(Some(price));
         }
         let data = item.sub("price_data");

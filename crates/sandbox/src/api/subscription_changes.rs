@@ -51,22 +51,32 @@ pub(super) fn read_cancel_at(
 pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<ItemChange>> {
     let mut changes = Vec::new();
     for item in params.list("items") {
-        let metadata = if item.has("metadata") {
-            let mut metadata = Metadata::new();
-            item.metadata_into(&mut metadata)?;
-            Some(metadata)
-        } else {
-            None
-        };
+        let change = read_item(world, &item)?;
         changes.push(ItemChange {
             id: item.text("id")?.value(),
-            price: world.price_of(&item)?,
-            quantity: item.int_within("quantity", 0..=999_999)?.value(),
             deleted: item.flag("deleted")? == Field::Set(true),
-            metadata,
+            ..change
         });
     }
     Ok(changes)
+}
+
+/// Reads what an item becomes.
+pub(super) fn read_item(world: &mut World, item: &Params<'_>) -> ApiResult<ItemChange> {
+    let metadata = if item.has("metadata") {
+        let mut metadata = Metadata::new();
+        item.metadata_into(&mut metadata)?;
+        Some(metadata)
+    } else {
+        None
+    };
+    Ok(ItemChange {
+        id: None,
+        price: world.price_of(item)?,
+        quantity: item.int_within("quantity", 0..=999_999)?.value(),
+        deleted: false,
+        metadata,
+    })
 }
 
 /// Reads what happens to the difference in price.
@@ -87,6 +97,13 @@ pub(super) fn read_trial_end(params: &Params<'_>, now: i64) -> ApiResult<Option<
     }
 }
 
+/// Reads how a payment that a change causes is taken.
+pub(super) fn read_payment(params: &Params<'_>) -> ApiResult<(Strictness, Presence)> {
+    let off_session = params.flag("off_session")? == Field::Set(true);
+    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    Ok((read_strictness(params)?, presence))
+}
+
 fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
     let behaviors =
         ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
@@ -102,7 +119,11 @@ fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
     }
 }
 
-fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult<()> {
+/// Refuses changes that the subscription's status does not take.
+pub(super) fn check_editable<'a>(
+    subscription: &Subscription,
+    mut names: impl Iterator<Item = &'a str>,
+) -> ApiResult<()> {
     let allowed = match subscription.status {
         SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => AFTERLIFE,
         SubscriptionStatus::Incomplete => BEFORE_PAID,
@@ -112,7 +133,7 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
         | SubscriptionStatus::Unpaid
         | SubscriptionStatus::Paused => return Ok(()),
     };
-    match params.names().find(|name| !allowed.contains(name)) {
+    match names.find(|name| !allowed.contains(name)) {
         Some(name) => {
             let message = format!(
                 "A subscription with status {} cannot change '{name}'. No money moved.",
@@ -128,7 +149,7 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
 pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let (params, id) = (&call.params, call.id());
     let subscription = need(&world.subscriptions, id, "id")?;
-    check_editable(&subscription, params)?;
+    check_editable(&subscription, params.names())?;
     let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;
     let at_period_end = params.flag("cancel_at_period_end")?;
     if matches!((&cancel_at, &at_period_end), (Field::Set(_), Field::Set(true))) {
@@ -136,9 +157,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
         );
     }
-    let strictness = read_strictness(params)?;
-    let off_session = params.flag("off_session")? == Field::Set(true);
-    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    let (strictness, presence) = read_payment(params)?;
     let restart =
         params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
     let plain = read_plain(world, params, &subscription)?;

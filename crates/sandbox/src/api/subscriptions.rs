@@ -11,7 +11,7 @@ use crate::model::subscription::{
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
-use crate::wire::list::{Range, list, list_values};
+use crate::wire::list::{Range, list};
 use crate::wire::params::{Field, Metadata, Params};
 
 pub(super) fn dispatch(
@@ -28,8 +28,6 @@ pub(super) fn dispatch(
         ("DELETE", "subscriptions/{id}") => cancel(world, call),
         ("POST", "subscriptions/{id}/pause") => pause(world, call),
         ("POST", "subscriptions/{id}/resume") => resume(world, call),
-        ("GET", "subscription_items") => items(world, call),
-        ("GET", "subscription_items/{id}") => item(world, call),
         _ => return None,
     })
 }
@@ -264,19 +262,4 @@ fn resume(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let anchor = call.params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])?;
     world.resume_subscription(call.id(), anchor == Field::Set("unchanged"))?;
     one(world, call.id())
-}
-
-fn items(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let subscription = need(&world.subscriptions, &call.params.required("subscription")?, "subscription")?;
-    let rendered =
-        subscription.items.iter().map(|item| subscription.render_item(item, &world.prices)).collect();
-    list_values(rendered, &call.params, "/v1/subscription_items")
-}
-
-fn item(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let found = world.subscriptions.iter().find_map(|subscription| {
-        let item = subscription.items.iter().find(|item| item.id == call.id())?;
-        Some(subscription.render_item(item, &world.prices))
-    });
-    found.ok_or_else(|| ApiError::missing("subscription_item", call.id(), "item"))
 }

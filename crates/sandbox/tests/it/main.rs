@@ -13,6 +13,7 @@ mod checkout;
 mod client;
 mod errors;
 mod faults;
+mod items;
 mod lists;
 mod over_http;
 mod pages;
