@@ -3,12 +3,14 @@
 use serde_json::Value;
 
 use super::Call;
+use super::discounts::read_discounts;
 use super::subscriptions::read_missing_card;
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
 use crate::model::product::Price;
 use crate::model::subscription::MissingCard;
+use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::{Field, Metadata, Params};
@@ -36,10 +38,17 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
     session.currency =
         first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
-    let sum: i64 = session.lines.iter().map(|line| line.amount).sum();
-    let trial =
-        session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
-    session.amount_total = if trial { 0 } else { sum };
+    let discounts = read_discounts(world, params, world.place_of_session(&session))?;
+    let most = if mode == Mode::Setup { 0 } else { 1 };
+    if discounts.as_ref().is_some_and(|discounts| discounts.len() > most) {
+        let message = format!("A Checkout Session in this mode takes at most {most} discounts.");
+        return Err(ApiError::rule(message).param("discounts"));
+    }
+    if discounts.is_some() && session.allow_promotion_codes == Some(true) {
+        let message = "You may only specify one of these parameters: allow_promotion_codes, discounts.";
+        return Err(ApiError::rule(message));
+    }
+    world.discount_session(&mut session, discounts.unwrap_or_default())?;
     if mode == Mode::Subscription {
         world.check_sellable(&session)?;
     }
@@ -72,7 +81,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         },
         currency: None,
         lines: Vec::new(),
-        amount_total: 0,
+        discounts: Vec::new(),
         customer: None,
         customer_creation: params
             .one_of("customer_creation", &["always", "if_required"])?
@@ -239,6 +248,7 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
             description: world.product_name(&price),
             price: price.id,
             quantity,
+            terms: LineTerms::default(),
         });
     }
     Ok(lines)

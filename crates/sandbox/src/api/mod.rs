@@ -3,7 +3,9 @@
 pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
+pub(crate) mod coupons;
 pub(crate) mod customers;
+mod discounts;
 pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod invoice_items;
@@ -13,6 +15,7 @@ pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
+pub(crate) mod promotion_codes;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
@@ -47,6 +50,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "customers" => customers::dispatch(world, method, path, call),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),
+        "coupons" => coupons::dispatch(world, method, path, call),
+        "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
         "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),

@@ -3,9 +3,12 @@
 use serde_json::Value;
 
 use super::Call;
+use super::discounts::read_discounts;
 use super::subscriptions::{one, owned_method, read_details, read_missing_card};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
+use crate::billing::discounts::Place;
 use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
+use crate::model::terms::{ItemTermsChange, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -48,10 +51,14 @@ pub(super) fn read_cancel_at(
 }
 
 /// Reads changes of items; also used by previews.
-pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<ItemChange>> {
+pub(super) fn read_item_changes(
+    world: &mut World,
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<Vec<ItemChange>> {
     let mut changes = Vec::new();
     for item in params.list("items") {
-        let change = read_item(world, &item)?;
+        let change = read_item(world, &item, subscription)?;
         changes.push(ItemChange {
             id: item.text("id")?.value(),
             deleted: item.flag("deleted")? == Field::Set(true),
@@ -62,7 +69,11 @@ pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiRe
 }
 
 /// Reads what an item becomes.
-pub(super) fn read_item(world: &mut World, item: &Params<'_>) -> ApiResult<ItemChange> {
+pub(super) fn read_item(
+    world: &mut World,
+    item: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<ItemChange> {
     let metadata = if item.has("metadata") {
         let mut metadata = Metadata::new();
         item.metadata_into(&mut metadata)?;
@@ -76,7 +87,26 @@ pub(super) fn read_item(world: &mut World, item: &Params<'_>) -> ApiResult<ItemC
         quantity: item.int_within("quantity", 0..=999_999)?.value(),
         deleted: false,
         metadata,
+        terms: ItemTermsChange { discounts: read_discounts(world, item, place_of(world, subscription))? },
     })
+}
+
+/// Where a discount of a running subscription would hold.
+pub(super) fn place_of<'a>(world: &World, subscription: &'a Subscription) -> Place<'a> {
+    Place {
+        customer: Some(&subscription.customer),
+        currency: Some(&subscription.currency),
+        subtotal: Some(subscription.items.iter().map(|item| world.full_price(item)).sum()),
+    }
+}
+
+/// Reads the terms that a running subscription gets.
+pub(super) fn read_terms_change(
+    world: &mut World,
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<TermsChange> {
+    Ok(TermsChange { discounts: read_discounts(world, params, place_of(world, subscription))? })
 }
 
 /// Reads what happens to the difference in price.
@@ -162,13 +192,14 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
     let plain = read_plain(world, params, &subscription)?;
     let change = Change {
-        items: read_item_changes(world, params)?,
+        items: read_item_changes(world, params, &subscription)?,
         proration: read_proration(params)?,
         at: params.int("proration_date")?.value(),
         restart,
         trial_end: read_trial_end(params, world.now)?,
+        terms: read_terms_change(world, params, &subscription)?,
     };
-    if !change.items.is_empty() || change.restart || change.trial_end.is_some() {
+    if !change.is_empty() {
         world.apply_change(id, &change, strictness, presence)?;
     }
     world.change_subscription(id, |subscription| plain.write(subscription));

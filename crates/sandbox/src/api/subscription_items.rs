@@ -6,6 +6,7 @@ use super::Call;
 use super::subscription_changes::{check_editable, read_item, read_payment, read_proration};
 use crate::billing::change::{Change, ItemChange};
 use crate::model::subscription::Subscription;
+use crate::model::terms::TermsChange;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list_values;
@@ -62,13 +63,14 @@ fn change(
         at: params.int("proration_date")?.value(),
         restart: false,
         trial_end: None,
+        terms: TermsChange::default(),
     };
     world.apply_change(&subscription.id, &change, strictness, presence)
 }
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let subscription = need(&world.subscriptions, &call.params.required("subscription")?, "subscription")?;
-    let item = read_item(world, &call.params)?;
+    let item = read_item(world, &call.params, &subscription)?;
     if item.price.is_none() {
         return Err(ApiError::invalid("parameter_missing", "price", "Missing required param: price."));
     }
@@ -81,7 +83,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let subscription = owner(world, call.id())?;
-    let item = ItemChange { id: Some(call.id().to_owned()), ..read_item(world, &call.params)? };
+    let item =
+        ItemChange { id: Some(call.id().to_owned()), ..read_item(world, &call.params, &subscription)? };
     change(world, call, &subscription, item)?;
     one(world, call.id())
 }

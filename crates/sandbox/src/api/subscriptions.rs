@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
+use super::discounts::{delete_discount, read_discounts};
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
-use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use crate::billing::discounts::Place;
+use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
+use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -26,6 +29,7 @@ pub(super) fn dispatch(
         ("GET", "subscriptions/{id}") => one(world, call.id()),
         ("POST", "subscriptions/{id}") => subscription_changes::update(world, call),
         ("DELETE", "subscriptions/{id}") => cancel(world, call),
+        ("DELETE", "subscriptions/{id}/discount") => delete_discount(world, call.id()),
         ("POST", "subscriptions/{id}/pause") => pause(world, call),
         ("POST", "subscriptions/{id}/resume") => resume(world, call),
         _ => return None,
@@ -38,7 +42,7 @@ pub(super) fn one(world: &World, id: &str) -> ApiResult<Value> {
 }
 
 /// The items of a new subscription.
-fn read_items(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<(String, i64, Metadata)>> {
+fn read_items(world: &mut World, params: &Params<'_>, customer: &str) -> ApiResult<Vec<NewItem>> {
     let mut items = Vec::new();
     for item in params.list("items") {
         let price = match world.price_of(&item)? {
@@ -47,12 +51,51 @@ fn read_items(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<(String, 
         };
         let mut metadata = Metadata::new();
         item.metadata_into(&mut metadata)?;
-        items.push((price, item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1), metadata));
+        let quantity = item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
+        let terms = read_item_terms(world, &item, &price, quantity, customer)?;
+        items.push(NewItem { price, quantity, metadata, terms });
     }
     if items.is_empty() {
         return Err(ApiError::invalid("parameter_missing", "items", "Missing required param: items."));
     }
     Ok(items)
+}
+
+/// The terms of a new item.
+fn read_item_terms(
+    world: &mut World,
+    item: &Params<'_>,
+    price: &str,
+    quantity: i64,
+    customer: &str,
+) -> ApiResult<ItemTerms> {
+    let price = world.prices.get(price).cloned();
+    let place = Place {
+        customer: Some(customer),
+        currency: price.as_ref().map(|price| price.currency.as_str()),
+        subtotal: price.as_ref().map(|price| price.unit_amount.saturating_mul(quantity)),
+    };
+    Ok(ItemTerms { discounts: read_discounts(world, item, place)?.unwrap_or_default() })
+}
+
+/// The terms of a new subscription.
+fn read_terms(
+    world: &mut World,
+    params: &Params<'_>,
+    items: &[NewItem],
+    customer: &str,
+) -> ApiResult<SubscriptionTerms> {
+    let prices: Vec<_> = items
+        .iter()
+        .filter_map(|item| Some((world.prices.get(&item.price)?.clone(), item.quantity)))
+        .collect();
+    let sum = prices.iter().map(|(price, quantity)| price.unit_amount.saturating_mul(*quantity)).sum();
+    let place = Place {
+        customer: Some(customer),
+        currency: prices.first().map(|(price, _)| price.currency.as_str()),
+        subtotal: Some(sum),
+    };
+    Ok(SubscriptionTerms { discounts: read_discounts(world, params, place)?.unwrap_or_default() })
 }
 
 /// Reads `trial_end` (a time, or `now`) and `trial_period_days`.
@@ -135,10 +178,12 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         settings.one_of("save_default_payment_method", &["off", "on_subscription"])?.value().unwrap_or("off");
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let items = read_items(world, params)?;
+    let items = read_items(world, params, &customer.id)?;
+    let terms = read_terms(world, params, &items, &customer.id)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         items,
+        terms,
         metadata,
         description: params.text("description")?.value(),
         trial_end,

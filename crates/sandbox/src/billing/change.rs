@@ -5,6 +5,7 @@ use super::lines::{LineOf, Part};
 use super::subscribe::{inactive, same_rhythm};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::subscription::{Collection, Period, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::model::terms::{ItemTerms, ItemTermsChange, SubscriptionTerms, TermsChange};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -40,6 +41,7 @@ pub(crate) struct ItemChange {
     pub(crate) quantity: Option<i64>,
     pub(crate) deleted: bool,
     pub(crate) metadata: Option<Metadata>,
+    pub(crate) terms: ItemTermsChange,
 }
 
 /// A change of a subscription.
@@ -52,12 +54,22 @@ pub(crate) struct Change {
     pub(crate) restart: bool,
     /// A new end of the trial; an instant that has passed ends it now.
     pub(crate) trial_end: Option<i64>,
+    /// Discounts of the whole subscription.
+    pub(crate) terms: TermsChange,
+}
+
+impl Change {
+    /// Whether it asks for anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty() && !self.restart && self.trial_end.is_none() && self.terms.is_empty()
+    }
 }
 
 /// What a change would do.
 #[derive(Debug, Clone)]
 pub(crate) struct Planned {
     pub(crate) items: Vec<SubscriptionItem>,
+    pub(crate) terms: SubscriptionTerms,
     pub(crate) prorations: Vec<Line>,
     pub(crate) period: Period,
     pub(crate) anchor: i64,
@@ -89,11 +101,15 @@ impl World {
             ))
             .param("proration_date"));
         }
+        let mut after_change = subscription.clone();
+        after_change.items.clone_from(&items);
+        change.terms.write(&mut after_change.terms);
         let prorations = if trialing || change.proration == Proration::None {
             Vec::new()
         } else {
-            self.prorations(subscription, &items, at, restarts || trial_goes_on)
+            self.prorations(subscription, &after_change, at, restarts || trial_goes_on)
         };
+        let terms = after_change.terms;
         let now = self.now;
         let (period, anchor, trial, status) = if restarts {
             let status = if trialing { SubscriptionStatus::Active } else { subscription.status };
@@ -110,16 +126,11 @@ impl World {
         } else {
             (subscription.period, subscription.anchor, subscription.trial, subscription.status)
         };
-        Ok(Planned { items, prorations, period, anchor, trial, status, restarts })
+        Ok(Planned { items, terms, prorations, period, anchor, trial, status, restarts })
     }
 
     fn total(&self, items: &[SubscriptionItem]) -> i64 {
-        items
-            .iter()
-            .filter_map(|item| {
-                self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))
-            })
-            .sum()
+        items.iter().map(|item| self.full_price(item)).sum()
     }
 
     fn changed_items(
@@ -151,6 +162,7 @@ impl World {
                         if let Some(metadata) = &change.metadata {
                             item.metadata.clone_from(metadata);
                         }
+                        change.terms.write(&mut item.terms);
                     }
                 }
                 None => {
@@ -161,19 +173,20 @@ impl World {
                             format!("Missing required param: items[{index}][price]."),
                         )
                     })?;
+                    let mut terms = ItemTerms::default();
+                    change.terms.write(&mut terms);
                     items.push(SubscriptionItem {
                         id: self.chance.id("si_"),
                         created: self.now,
                         price,
                         quantity: change.quantity.unwrap_or(1),
                         metadata: change.metadata.clone().unwrap_or_default(),
+                        terms,
                     });
                 }
             }
         }
-        let listed: Vec<_> =
-            items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
-        self.check_items(&listed, Some(&subscription.currency))?;
+        self.check_items(items.iter().map(|item| item.price.as_str()), Some(&subscription.currency))?;
         Ok(items)
     }
 
@@ -181,22 +194,26 @@ impl World {
     fn prorations(
         &mut self,
         subscription: &Subscription,
-        after: &[SubscriptionItem],
+        changed: &Subscription,
         at: i64,
         credit_all: bool,
     ) -> Vec<Line> {
         let same = |one: &SubscriptionItem, other: &SubscriptionItem| {
             one.id == other.id && one.price == other.price && one.quantity == other.quantity
         };
-        let goes = |item: &SubscriptionItem| credit_all || !after.iter().any(|other| same(item, other));
+        let goes =
+            |item: &SubscriptionItem| credit_all || !changed.items.iter().any(|other| same(item, other));
         let mut lines = self.credit_lines(subscription, at, goes);
         if credit_all {
             return lines;
         }
         let period = Period { start: at, end: subscription.period.end };
         let part = self.rest_of_period(subscription, at);
-        for item in after.iter().filter(|item| !subscription.items.iter().any(|other| same(item, other))) {
-            lines.extend(self.debit_line(&LineOf { subscription, item, period }, part));
+        let wholes = self.whole_amounts(changed, at);
+        for (item, whole) in changed.items.iter().zip(wholes) {
+            if !subscription.items.iter().any(|other| same(item, other)) {
+                lines.extend(self.debit_line(&LineOf { subscription, item, period }, whole, part));
+            }
         }
         lines
     }
@@ -224,6 +241,7 @@ impl World {
             planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
         let mut changed = subscription.clone();
         changed.items.clone_from(&planned.items);
+        changed.terms.clone_from(&planned.terms);
         changed.period = planned.period;
         changed.anchor = planned.anchor;
         changed.trial = planned.trial;
@@ -243,6 +261,7 @@ impl World {
         let mark = self.mark();
         let new_period = changed.period != subscription.period;
         self.subscriptions.put(changed.clone());
+        self.settle_discounts(id, &subscription.all_discounts());
         if new_period {
             self.set_period_timers(&changed);
         }

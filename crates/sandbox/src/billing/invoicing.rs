@@ -5,6 +5,7 @@ use crate::model::invoice::{
     Transitions,
 };
 use crate::model::subscription::{Collection, Period};
+use crate::model::terms::InvoiceTerms;
 use crate::payments::attempt::NewIntent;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -21,6 +22,7 @@ pub(crate) struct NewInvoice {
     pub(crate) reason: BillingReason,
     pub(crate) currency: String,
     pub(crate) lines: Vec<Line>,
+    pub(crate) terms: InvoiceTerms,
     pub(crate) period: Period,
     pub(crate) collection: Collection,
     pub(crate) days_until_due: Option<i64>,
@@ -90,6 +92,7 @@ impl World {
             payment_intent: None,
             payments: Vec::new(),
             hopeless_method: None,
+            terms: new.terms,
         };
         self.price_invoice(&mut invoice);
         invoice
@@ -112,8 +115,9 @@ impl World {
                 .edit(&subscription, |subscription| subscription.latest_invoice = Some(id.clone()));
         }
         let object = invoice.render();
-        self.invoices.put(invoice);
+        self.invoices.put(invoice.clone());
         self.emit("invoice.created", object);
+        self.use_up_discounts(&invoice);
         id
     }
 

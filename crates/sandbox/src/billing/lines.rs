@@ -3,6 +3,7 @@
 use crate::model::invoice::Line;
 use crate::model::product::{Interval, Price, Recurring};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
+use crate::model::terms::LineTerms;
 use crate::pages::{Locale, Money, format_money};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
@@ -66,14 +67,13 @@ impl World {
                 price.recurring.map(every).unwrap_or_default()
             )
         };
-        let amount = if free { 0 } else { price.unit_amount.saturating_mul(of.item.quantity) };
+        let amount = if free { 0 } else { self.full_price(of.item) };
         Some(self.line(of, &price, amount, description, false))
     }
 
-    /// The charge for a part of a period.
-    pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, part: Part) -> Option<Line> {
+    /// The charge for a part of a period of which the whole costs `full`.
+    pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, full: i64, part: Part) -> Option<Line> {
         let price = self.prices.get(&of.item.price)?.clone();
-        let full = price.unit_amount.saturating_mul(of.item.quantity);
         let amount = round_fraction(full, part.part, part.whole);
         let description = self.proration_words("Remaining", of, &price);
         Some(self.line(of, &price, amount, description, true))
@@ -112,6 +112,12 @@ impl World {
         description: String,
         proration: bool,
     ) -> Line {
+        // A proration has its discounts in its amount.
+        let terms = LineTerms {
+            settled: proration,
+            discounts: self.holding(&of.item.terms.discounts, of.period.start),
+            ..LineTerms::default()
+        };
         Line {
             id: self.chance.id("il_"),
             amount,
@@ -127,7 +133,28 @@ impl World {
             invoice_item: None,
             proration,
             metadata: Metadata::new(),
+            terms,
         }
+    }
+
+    /// What a whole period of each item costs, lasting discounts taken off.
+    pub(crate) fn whole_amounts(&mut self, subscription: &Subscription, at: i64) -> Vec<i64> {
+        let lasting = self.lasting(&subscription.all_discounts(), at);
+        if lasting.is_empty() {
+            return subscription.items.iter().map(|item| self.full_price(item)).collect();
+        }
+        let mut lines = self.period_lines(subscription, Period { start: at, end: at }, false);
+        for line in &mut lines {
+            line.terms.discounts.retain(|discount| lasting.contains(discount));
+        }
+        let whole = self.lasting(&subscription.terms.discounts, at);
+        self.discount_lines(&mut lines, &whole, &subscription.currency);
+        lines.iter().map(Line::net).collect()
+    }
+
+    /// What a whole period of an item costs without discounts.
+    pub(crate) fn full_price(&self, item: &SubscriptionItem) -> i64 {
+        self.prices.get(&item.price).map_or(0, |price| price.unit_amount.saturating_mul(item.quantity))
     }
 
     /// The lines of all items for a period.

@@ -27,15 +27,17 @@ impl World {
             let period = Period { start, end: next_boundary(subscription.anchor, recurring, start) };
             lines.extend(self.period_lines(subscription, period, false));
         }
-        let mut invoice = self.previewed(subscription, lines);
+        let mut invoice = self.previewed(subscription, lines, start);
         invoice.period = subscription.period;
         invoice.created = start;
         invoice.next_payment_attempt = Some(start + self.settings.draft_seconds);
         invoice
     }
 
-    fn previewed(&mut self, subscription: &Subscription, lines: Vec<Line>) -> Invoice {
-        let new = self.invoice_of(subscription, BillingReason::Upcoming, lines);
+    /// The invoice that would be made at an instant.
+    fn previewed(&mut self, subscription: &Subscription, lines: Vec<Line>, at: i64) -> Invoice {
+        let mut new = self.invoice_of(subscription, BillingReason::Upcoming, lines);
+        new.terms.discounts = self.holding(&subscription.terms.discounts, at);
         let mut invoice = self.build_invoice(new, true);
         invoice.id = format!("upcoming_{}", invoice.id);
         invoice.ending_balance = Some(invoice.balance_left);
@@ -54,7 +56,7 @@ impl World {
             return Ok(self.preview_cancel(subscription, supposed.prorate_cancel));
         }
         if subscription.cancel_at.is_some_and(|at| at <= subscription.period.end)
-            && supposed.change.items.is_empty()
+            && supposed.change.is_empty()
         {
             return Err(ApiError::state(
                 "invoice_upcoming_none",
@@ -64,6 +66,7 @@ impl World {
         let planned = self.plan_change(subscription, &supposed.change)?;
         let mut changed = subscription.clone();
         changed.items = planned.items;
+        changed.terms = planned.terms;
         changed.period = planned.period;
         changed.anchor = planned.anchor;
         changed.status = planned.status;
@@ -71,16 +74,16 @@ impl World {
         let mut lines = planned.prorations;
         if planned.restarts && changed.status != SubscriptionStatus::Trialing {
             lines.extend(self.period_lines(&changed, planned.period, false));
-            return Ok(self.previewed(&changed, lines));
+            return Ok(self.previewed(&changed, lines, self.now));
         }
         if supposed.change.proration == Proration::Invoice && prorates {
-            return Ok(self.previewed(&changed, lines));
+            return Ok(self.previewed(&changed, lines, self.now));
         }
         Ok(self.next_renewal(&changed, lines))
     }
 
     fn preview_cancel(&mut self, subscription: &Subscription, prorate: bool) -> Invoice {
         let lines = if prorate { self.credit_lines(subscription, self.now, |_| true) } else { Vec::new() };
-        self.previewed(subscription, lines)
+        self.previewed(subscription, lines, self.now)
     }
 }

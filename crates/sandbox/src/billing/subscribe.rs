@@ -8,6 +8,7 @@ use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
+use crate::model::terms::{InvoiceTerms, ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -31,11 +32,21 @@ pub(crate) enum FirstPayment {
     PaidBy(String),
 }
 
+/// An item of a subscription that is about to be made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewItem {
+    pub(crate) price: String,
+    pub(crate) quantity: i64,
+    pub(crate) metadata: Metadata,
+    pub(crate) terms: ItemTerms,
+}
+
 /// A subscription that is about to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct NewSubscription {
     pub(crate) customer: String,
-    pub(crate) items: Vec<(String, i64, Metadata)>,
+    pub(crate) items: Vec<NewItem>,
+    pub(crate) terms: SubscriptionTerms,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) trial_end: Option<i64>,
@@ -57,7 +68,10 @@ impl World {
         let customer = need(&self.customers, &new.customer, "customer")?;
         // Once the money is there nothing may stop the subscription any more: the session was checked before.
         let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
-        let prices = self.check_items(&new.items, customer.currency.as_deref().filter(|_| !paid))?;
+        let prices = self.check_items(
+            new.items.iter().map(|item| item.price.as_str()),
+            customer.currency.as_deref().filter(|_| !paid),
+        )?;
         if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
             return Err(inactive(price));
         }
@@ -74,12 +88,13 @@ impl World {
         let items = new
             .items
             .iter()
-            .map(|(price, quantity, metadata)| SubscriptionItem {
+            .map(|item| SubscriptionItem {
                 id: self.chance.id("si_"),
                 created: self.now,
-                price: price.clone(),
-                quantity: *quantity,
-                metadata: metadata.clone(),
+                price: item.price.clone(),
+                quantity: item.quantity,
+                metadata: item.metadata.clone(),
+                terms: item.terms.clone(),
             })
             .collect();
         let mut subscription = Subscription {
@@ -109,6 +124,7 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
+            terms: new.terms.clone(),
         };
         let lines = self.first_lines(&subscription, &new, recurring);
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
@@ -117,6 +133,7 @@ impl World {
         subscription.status = self.first_status(&new, invoice.amount_due == 0)?;
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
+        self.settle_discounts(&id, &[]);
         self.customers.edit(&new.customer, |customer| {
             customer.currency.get_or_insert_with(|| first.currency.clone());
         });
@@ -128,13 +145,13 @@ impl World {
     }
 
     /// Checks that the prices exist, recur alike and share a currency.
-    pub(crate) fn check_items(
+    pub(crate) fn check_items<'a>(
         &self,
-        items: &[(String, i64, Metadata)],
+        items: impl Iterator<Item = &'a str>,
         currency: Option<&str>,
     ) -> ApiResult<Vec<Price>> {
-        let mut prices: Vec<Price> = Vec::with_capacity(items.len());
-        for (index, (price, _, _)) in items.iter().enumerate() {
+        let mut prices: Vec<Price> = Vec::new();
+        for (index, price) in items.enumerate() {
             let param = format!("items[{index}][price]");
             let price = need(&self.prices, price, &param)?;
             if price.recurring.is_none() {
@@ -246,7 +263,15 @@ impl World {
         let items = subscription.items.clone();
         items
             .iter()
-            .filter_map(|item| self.debit_line(&LineOf { subscription, item, period }, part))
+            .filter_map(|item| {
+                let full = self.full_price(item);
+                self.debit_line(&LineOf { subscription, item, period }, full, part)
+            })
+            .map(|mut line| {
+                // It is the first of its item, and nothing has taken its discounts off yet.
+                line.terms.settled = false;
+                line
+            })
             .collect()
     }
 
@@ -264,6 +289,7 @@ impl World {
             reason,
             currency: subscription.currency.clone(),
             lines,
+            terms: InvoiceTerms { discounts: self.holding(&subscription.terms.discounts, self.now) },
             period: Period { start: self.now, end: self.now },
             collection: subscription.collection,
             days_until_due: subscription.days_until_due,

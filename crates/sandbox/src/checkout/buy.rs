@@ -2,12 +2,14 @@
 //!
 //! The hosted page, the control API and the payment page endpoint all come through here.
 
-use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use crate::billing::discounts::Bearer;
+use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
 use crate::model::payment::PaymentIntent;
 use crate::model::subscription::Collection;
+use crate::model::terms::SubscriptionTerms;
 use crate::payments::attempt::{Attempt, NewIntent, Presence, foresee};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
@@ -63,13 +65,15 @@ impl World {
 
     /// Finds before the payment what would stop the subscription after it.
     pub(crate) fn check_sellable(&self, session: &CheckoutSession) -> ApiResult<()> {
+        for discount in &session.discounts {
+            self.check_supposed(&discount.id, self.place_of_session(session))?;
+        }
         if session.mode != Mode::Subscription {
             return Ok(());
         }
-        let items: Vec<_> =
-            session.lines.iter().map(|line| (line.price.clone(), line.quantity, Metadata::new())).collect();
+        let prices = session.lines.iter().map(|line| line.price.as_str());
         let currency = self.session_customer(session).and_then(|customer| customer.currency.clone());
-        self.check_items(&items, currency.as_deref()).map(|_| ())
+        self.check_items(prices, currency.as_deref()).map(|_| ())
     }
 
     fn session_customer(&self, session: &CheckoutSession) -> Option<&Customer> {
@@ -233,8 +237,15 @@ impl World {
             items: session
                 .lines
                 .iter()
-                .map(|line| (line.price.clone(), line.quantity, Metadata::new()))
+                .map(|line| NewItem {
+                    price: line.price.clone(),
+                    quantity: line.quantity,
+                    ..NewItem::default()
+                })
                 .collect(),
+            terms: SubscriptionTerms {
+                discounts: session.discounts.iter().map(|discount| discount.id.clone()).collect(),
+            },
             metadata: data.metadata,
             description: data.description,
             trial_end,
@@ -267,6 +278,9 @@ impl World {
 
     fn complete_session(&mut self, mut session: CheckoutSession) {
         self.keep_email(&session);
+        for discount in &session.discounts {
+            self.bind_discount(&discount.id, session.customer.as_deref(), Bearer::Session);
+        }
         session.status = SessionStatus::Complete;
         session.pending_intent = None;
         let object = session.render();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::subscription::{Collection, Period};
+use super::terms::{InvoiceTerms, LineTerms, render_discounts};
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -42,12 +43,14 @@ pub(crate) struct Line {
     pub(crate) invoice_item: Option<String>,
     pub(crate) proration: bool,
     pub(crate) metadata: Metadata,
+    /// How discounts and taxes bear on it.
+    pub(crate) terms: LineTerms,
 }
 
 impl Line {
     /// What the line adds to the total before taxes.
     pub(crate) fn net(&self) -> i64 {
-        self.amount
+        self.amount.saturating_sub(self.terms.discounted())
     }
 
     fn pricing(&self) -> Value {
@@ -87,8 +90,9 @@ impl Line {
             "subtotal": self.amount,
             "currency": self.currency,
             "description": self.description,
-            "discount_amounts": [],
-            "discountable": !self.proration,
+            "discount_amounts": render_discounts(self.terms.discount_amounts.iter()),
+            "discountable": !self.terms.settled,
+            "discounts": self.terms.discounts,
             "invoice": invoice,
             "metadata": self.metadata,
             "parent": parent,
@@ -140,11 +144,11 @@ impl InvoiceItem {
             "customer": self.customer,
             "invoice": self.invoice,
             "amount": line.amount,
-            "net_amount": line.amount,
+            "net_amount": line.net(),
             "currency": line.currency,
             "description": line.description,
-            "discountable": !line.proration,
-            "discounts": [],
+            "discountable": !line.terms.settled,
+            "discounts": line.terms.discounts,
             "metadata": line.metadata,
             "parent": parent,
             "period": { "start": line.period.start, "end": line.period.end },
@@ -208,6 +212,7 @@ pub(crate) struct Invoice {
     pub(crate) page_url: String,
     /// The payment method that wants its owner's authentication; trying it again by itself makes no sense.
     pub(crate) hopeless_method: Option<String>,
+    pub(crate) terms: InvoiceTerms,
 }
 
 impl Stored for Invoice {
@@ -224,9 +229,14 @@ impl Stored for Invoice {
 }
 
 impl Invoice {
-    /// The sum of the lines.
-    pub(crate) fn total(&self) -> i64 {
+    /// The sum of the lines before discounts.
+    pub(crate) fn subtotal(&self) -> i64 {
         self.lines.iter().map(|line| line.amount).sum()
+    }
+
+    /// The sum of the lines after discounts.
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(Line::net).sum()
     }
 
     /// What is still to be paid.
@@ -275,11 +285,12 @@ impl Invoice {
             "next_payment_attempt": self.next_payment_attempt,
             "starting_balance": self.starting_balance,
             "ending_balance": self.ending_balance,
-            "subtotal": total,
-            "subtotal_excluding_tax": total,
+            "subtotal": self.subtotal(),
+            "subtotal_excluding_tax": self.subtotal(),
             "total": total,
             "total_excluding_tax": total,
-            "total_discount_amounts": [],
+            "discounts": self.terms.discounts,
+            "total_discount_amounts": render_discounts(self.lines.iter().flat_map(|line| &line.terms.discount_amounts)),
             "total_pretax_credit_amounts": [],
             "total_taxes": [],
             "amount_due": self.amount_due,

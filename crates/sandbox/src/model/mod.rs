@@ -4,12 +4,15 @@
 
 pub(crate) mod card;
 pub(crate) mod checkout;
+pub(crate) mod coupon;
 pub(crate) mod currency;
 pub(crate) mod customer;
 pub(crate) mod event;
 pub(crate) mod invoice;
 pub(crate) mod money;
 pub(crate) mod payment;
+pub(crate) mod percent;
 pub(crate) mod portal;
 pub(crate) mod product;
 pub(crate) mod subscription;
+pub(crate) mod terms;

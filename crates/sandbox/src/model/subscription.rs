@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::product::Price;
+use super::terms::{ItemTerms, SubscriptionTerms};
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -76,6 +77,7 @@ pub(crate) struct SubscriptionItem {
     pub(crate) price: String,
     pub(crate) quantity: i64,
     pub(crate) metadata: Metadata,
+    pub(crate) terms: ItemTerms,
 }
 
 /// A billing period: from the start, up to and without the end, in unix seconds.
@@ -115,6 +117,7 @@ pub(crate) struct Subscription {
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
     pub(crate) save_default_payment_method: String,
+    pub(crate) terms: SubscriptionTerms,
 }
 
 impl Stored for Subscription {
@@ -131,6 +134,12 @@ impl Stored for Subscription {
 }
 
 impl Subscription {
+    /// The discounts of the subscription and of its items.
+    pub(crate) fn all_discounts(&self) -> Vec<String> {
+        let items = self.items.iter().flat_map(|item| &item.terms.discounts);
+        self.terms.discounts.iter().chain(items).cloned().collect()
+    }
+
     /// The object; prices are shown in full, as the API does.
     pub(crate) fn render(&self, prices: &Table<Price>) -> Value {
         let items: Vec<Value> = self.items.iter().map(|item| self.render_item(item, prices)).collect();
@@ -161,6 +170,7 @@ impl Subscription {
             "days_until_due": self.days_until_due,
             "default_payment_method": self.default_payment_method,
             "description": self.description,
+            "discounts": self.terms.discounts,
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
@@ -186,6 +196,7 @@ impl Subscription {
             "created": item.created,
             "current_period_start": self.period.start,
             "current_period_end": self.period.end,
+            "discounts": item.terms.discounts,
             "metadata": item.metadata,
             "plan": price.map(Price::render_plan),
             "price": price.map(Price::render),

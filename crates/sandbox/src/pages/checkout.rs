@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::card::{Field, card_fields, field, problem_message, test_cards};
 use super::format::{date, day_count, format_money, price_per};
-use super::layout::{back_to, developer_id, join, page};
+use super::layout::{Tone, back_to, developer_id, join, message, page};
 use super::text::{Text, say, t};
-use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money};
+use super::views::{CheckoutLine, CheckoutMode, CheckoutView, CodeField, FormProblem, Money};
 
 /// The page on which a buyer pays.
 ///
@@ -49,6 +49,7 @@ fn summary(view: &CheckoutView, title: &str) -> Markup {
                 h2 class="quiet-head" { (t(locale, Text::OrderHeading)) }
                 ul class="lines" { @for line in &view.lines { (order_line(view, line)) } }
                 (sums(view))
+                @if let Some(code) = &view.code { (code_form(view, code)) }
             }
         }
     }
@@ -109,6 +110,25 @@ fn sums(view: &CheckoutView) -> Markup {
                     dd class="money" { (format_money(locale, total)) }
                 }
             }
+        }
+    }
+}
+
+fn code_form(view: &CheckoutView, code: &CodeField) -> Markup {
+    let locale = view.frame.locale;
+    let label = t(locale, Text::PromotionCode);
+    html! {
+        @if let Some(applied) = &code.applied {
+            p { (say(locale, Text::CodeApplied, &[("code", applied)])) }
+        }
+        @if code.refused { (message(Tone::Bad, None, t(locale, Text::CodeRefused))) }
+        form method="post" action=(view.action) {
+            input type="hidden" name="step" value="code";
+            (field(&Field {
+                id: "code", name: "promotion_code", label, value: &code.typed, maxlength: 100, wrong: code.refused,
+                ..Field::default()
+            }))
+            button { (t(locale, Text::ApplyCode)) }
         }
     }
 }

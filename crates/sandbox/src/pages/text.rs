@@ -87,6 +87,10 @@ texts! {
     PaymentHeading: "Payment", "お支払い方法";
     DueToday: "Due today", "本日のお支払い";
     Subtotal: "Subtotal", "小計";
+    PromotionCode: "Promotion code", "プロモーションコード";
+    ApplyCode: "Apply", "適用する";
+    CodeApplied: "The code {code} is applied.", "コード{code}が適用されています。";
+    CodeRefused: "This code cannot be used here.", "このコードはここでは使えません。";
     Discount: "Discount", "割引";
     Tax: "Tax", "税";
     Quantity: "Quantity {count}", "数量 {count}";

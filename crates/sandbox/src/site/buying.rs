@@ -5,8 +5,8 @@ use crate::checkout::buy::Buyer;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::pages::{
-    self, CardFields, CardForm, CheckoutLine, CheckoutMode, CheckoutView, FormProblem, OutcomeView,
-    SessionOutcome, ThreeDSecureView,
+    self, CardFields, CardForm, CheckoutLine, CheckoutMode, CheckoutView, CodeField, FormProblem,
+    OutcomeView, SessionOutcome, ThreeDSecureView,
 };
 use crate::payments::methods::TypedCard;
 use crate::sandbox::Sandbox;
@@ -18,6 +18,8 @@ use crate::wire::request::{HttpRequest, HttpResponse};
 struct Typed {
     email: String,
     form: CardForm,
+    code: String,
+    code_refused: bool,
 }
 
 /// `/c/pay/{cs}`: shows the session, or takes the form.
@@ -66,7 +68,6 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
     let currency = session.currency.clone().unwrap_or_default();
     let data = &session.subscription_data;
     let trial_end = data.trial_end.or(data.trial_days.map(|days| world.now + days * 86_400));
-    let sum = session.lines.iter().map(|line| line.amount).sum();
     CheckoutView {
         frame: frame(world, request, locale(request, session.locale.as_deref())),
         session_id: session.id.clone(),
@@ -86,12 +87,13 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
                 interval: world.prices.get(&line.price).and_then(interval),
             })
             .collect(),
-        subtotal: None,
-        discount: None,
+        subtotal: (session.amount_subtotal() != session.amount_total())
+            .then(|| money(session.amount_subtotal(), &currency)),
+        discount: (session.amount_discount() != 0).then(|| money(session.amount_discount(), &currency)),
         tax: None,
-        total: (session.mode != Mode::Setup).then(|| money(session.amount_total, &currency)),
+        total: (session.mode != Mode::Setup).then(|| money(session.amount_total(), &currency)),
         trial_days: trial_end.map(|end| u32::try_from((end - world.now + 86_399) / 86_400).unwrap_or(0)),
-        after_trial: trial_end.map(|_| money(sum, &currency)),
+        after_trial: trial_end.map(|_| money(session.total(), &currency)),
         trial_end,
         email: session.customer_email.clone().or(session
             .customer
@@ -100,6 +102,15 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
             .and_then(|customer| customer.email.clone())),
         email_typed: typed.email,
         form: typed.form,
+        code: (session.allow_promotion_codes == Some(true)).then(|| CodeField {
+            applied: session
+                .discounts
+                .iter()
+                .filter_map(|discount| discount.promotion_code.as_ref())
+                .find_map(|code| world.promotion_codes.get(code).map(|code| code.code.clone())),
+            typed: typed.code.clone(),
+            refused: typed.code_refused,
+        }),
         action: format!("/c/pay/{}", session.id),
         cancel_url: session.cancel_url.clone(),
     }
@@ -109,8 +120,19 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
     let posted = Fields::posted(request);
     let back = |cause: FormProblem, status: u16| {
         let form = CardForm { name: posted.text("name").to_owned(), problem: Some(cause) };
-        show(sandbox, request, session, Typed { email: posted.text("email").to_owned(), form }, status)
+        let typed = Typed { email: posted.text("email").to_owned(), form, ..Typed::default() };
+        show(sandbox, request, session, typed, status)
     };
+    if posted.text("step") == "code" {
+        let typed = posted.text("promotion_code");
+        return match sandbox.type_code(&session.id, typed) {
+            Ok(()) => redirect(&request.path),
+            Err(_) => {
+                let typed = Typed { code: typed.to_owned(), code_refused: true, ..Typed::default() };
+                show(sandbox, request, session, typed, 422)
+            }
+        };
+    }
     let known = sandbox.read(|world| view(world, request, session, Typed::default()).email);
     let email = known.clone().unwrap_or_else(|| posted.text("email").to_owned());
     if !looks_like_email(&email) {
@@ -173,7 +195,7 @@ fn looks_like_email(text: &str) -> bool {
 
 fn outcome(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> HttpResponse {
     let paid = (session.payment_status == PaymentStatus::Paid)
-        .then(|| money(session.amount_total, session.currency.as_deref().unwrap_or_default()));
+        .then(|| money(session.amount_total(), session.currency.as_deref().unwrap_or_default()));
     let (outcome, continue_url) = match session.status {
         SessionStatus::Complete => (SessionOutcome::AlreadyComplete { paid }, session.redirect_url()),
         SessionStatus::Expired | SessionStatus::Open => (SessionOutcome::Expired, session.cancel_url.clone()),

@@ -18,11 +18,12 @@ type Answer = Result<Value, SandboxError>;
 #[serde(default, deny_unknown_fields)]
 struct Complete {
     payment_method: String,
+    promotion_code: Option<String>,
 }
 
 impl Default for Complete {
     fn default() -> Self {
-        Self { payment_method: "pm_card_visa".to_owned() }
+        Self { payment_method: "pm_card_visa".to_owned(), promotion_code: None }
     }
 }
 
@@ -141,6 +142,9 @@ fn read_faults(request: &HttpRequest) -> Result<Vec<Fault>, SandboxError> {
 }
 
 fn complete(sandbox: &Sandbox, id: &str, body: &Complete) -> Answer {
+    if let Some(code) = &body.promotion_code {
+        sandbox.type_code(id, code)?;
+    }
     let outcome = sandbox.complete_checkout(id, &body.payment_method)?;
     let session = sandbox.read(|world| world.object(id)).unwrap_or_default();
     Ok(match outcome {

@@ -10,6 +10,7 @@ use super::table::{Stored, Table};
 use super::timers::Timers;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
+use crate::model::coupon::{Coupon, Discount, PromotionCode};
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
@@ -55,6 +56,9 @@ pub(crate) struct World {
     pub(crate) payment_methods: Table<PaymentMethod>,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Table<Price>,
+    pub(crate) coupons: Table<Coupon>,
+    pub(crate) promotion_codes: Table<PromotionCode>,
+    pub(crate) discounts: Table<Discount>,
     pub(crate) payment_intents: Table<PaymentIntent>,
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) charges: Table<Charge>,
@@ -97,6 +101,9 @@ impl World {
             payment_methods: Table::default(),
             products: Table::default(),
             prices: Table::default(),
+            coupons: Table::default(),
+            promotion_codes: Table::default(),
+            discounts: Table::default(),
             payment_intents: Table::default(),
             setup_intents: Table::default(),
             charges: Table::default(),
@@ -161,8 +168,14 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
+            "di" => self.discounts.get(id).map(Discount::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
-            _ => self.products.get(id).map(Product::render),
+            // Sellers may name products and coupons as they like.
+            _ => {
+                let coupon = || self.coupons.get(id).map(|coupon| coupon.render(self.now));
+                self.products.get(id).map(Product::render).or_else(coupon)
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
+use crate::model::coupon::Coupon;
 use crate::state::world::World;
 
 const MAX_DEPTH: usize = 4;
@@ -11,10 +12,13 @@ const MAX_DEPTH: usize = 4;
 const NAMES: &[&str] = &[
     "account",
     "application",
+    "applies_to",
     "balance_transaction",
+    "breakdown",
     "charge",
     "configuration",
     "confirmation_secret",
+    "coupon",
     "currency_options",
     "customer",
     "customer_account",
@@ -22,6 +26,8 @@ const NAMES: &[&str] = &[
     "default_payment_method",
     "default_price",
     "default_source",
+    "discount",
+    "discount_amounts",
     "discounts",
     "failure_balance_transaction",
     "invoice",
@@ -45,6 +51,8 @@ const NAMES: &[&str] = &[
     "price_details",
     "pricing",
     "product",
+    "promotion",
+    "promotion_code",
     "refunds",
     "schedule",
     "setup_intent",
@@ -59,6 +67,7 @@ const NAMES: &[&str] = &[
     "test_clock",
     "tiers",
     "total_details",
+    "total_discount_amounts",
 ];
 
 /// Checks paths before the call.
@@ -159,6 +168,10 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
             if value.get(name).is_none() =>
         {
             Value::Null
+        }
+        ("coupon", "applies_to") => world.coupons.get(id).map(Coupon::render_products).unwrap_or_default(),
+        ("coupon", "currency_options") => {
+            world.coupons.get(id).map(Coupon::render_currencies).unwrap_or_default()
         }
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),

@@ -13,7 +13,9 @@ pub(crate) enum Shape {
     BalanceTransaction,
     Charge,
     CheckoutSession,
+    Coupon,
     Customer,
+    Discount,
     Dispute,
     Event,
     Invoice,
@@ -28,6 +30,7 @@ pub(crate) enum Shape {
     PortalSession,
     Price,
     Product,
+    PromotionCode,
     Refund,
     SetupIntent,
     Subscription,
@@ -35,12 +38,14 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 24] = [
+const SHAPES: [(Shape, &str); 27] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
     (Shape::CheckoutSession, include_str!("../shapes/checkout_session.json")),
+    (Shape::Coupon, include_str!("../shapes/coupon.json")),
     (Shape::Customer, include_str!("../shapes/customer.json")),
+    (Shape::Discount, include_str!("../shapes/discount.json")),
     (Shape::Dispute, include_str!("../shapes/dispute.json")),
     (Shape::Event, include_str!("../shapes/event.json")),
     (Shape::Invoice, include_str!("../shapes/invoice.json")),
@@ -55,6 +60,7 @@ const SHAPES: [(Shape, &str); 24] = [
     (Shape::PortalSession, include_str!("../shapes/portal_session.json")),
     (Shape::Price, include_str!("../shapes/price.json")),
     (Shape::Product, include_str!("../shapes/product.json")),
+    (Shape::PromotionCode, include_str!("../shapes/promotion_code.json")),
     (Shape::Refund, include_str!("../shapes/refund.json")),
     (Shape::SetupIntent, include_str!("../shapes/setup_intent.json")),
     (Shape::Subscription, include_str!("../shapes/subscription.json")),

@@ -11,6 +11,7 @@
 mod api;
 mod checkout;
 mod client;
+mod coupons;
 mod errors;
 mod faults;
 mod items;

@@ -22,17 +22,10 @@ fn preview(client: &Client, subscription: &str, change: &str) -> Value {
 
 /// What two invoices must agree on.
 fn sums(invoice: &Value) -> Vec<(String, Value)> {
-    let mut sums: Vec<_> = [
-        "subtotal",
-        "total",
-        "amount_due",
-        "starting_balance",
-        "ending_balance",
-        "total_discount_amounts",
-        "total_taxes",
-    ]
-    .map(|name| (name.to_owned(), invoice[name].clone()))
-    .to_vec();
+    let names = ["subtotal", "total", "amount_due", "starting_balance", "ending_balance", "total_taxes"];
+    let mut sums: Vec<_> = names.map(|name| (name.to_owned(), invoice[name].clone())).to_vec();
+    let off = invoice["total_discount_amounts"].as_array().unwrap().iter();
+    sums.push(("discounts".to_owned(), off.map(|discount| discount["amount"].clone()).collect()));
     let lines = invoice["lines"]["data"].as_array().unwrap().iter();
     sums.extend(lines.map(|line| (text(line, "/description").to_owned(), line["amount"].clone())));
     sums
@@ -56,6 +49,20 @@ struct Case {
     kind: u8,
     dated: Option<i64>,
     waiting: Option<i64>,
+    /// A coupon from the start, one on the item, and one that comes with the change.
+    coupons: [Option<&'static str>; 3],
+}
+
+fn coupon() -> impl Strategy<Value = Option<&'static str>> {
+    let kinds = vec![
+        "percent_off=33.3&duration=forever",
+        "percent_off=50",
+        "amount_off=111&duration=forever",
+        "amount_off=700",
+        "percent_off=15&duration=repeating&duration_in_months=1",
+        "amount_off=50000&duration=repeating&duration_in_months=12",
+    ];
+    proptest::option::weighted(0.3, proptest::sample::select(kinds))
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -70,10 +77,21 @@ fn cases() -> impl Strategy<Value = Case> {
         proptest::sample::select(vec!["create_prorations", "always_invoice", "none"]),
         0_u8..5,
         proptest::option::weighted(0.3, 0_i64..(31 * DAY)),
-        proptest::option::weighted(0.3, -500_i64..500),
+        (proptest::option::weighted(0.3, -500_i64..500), [coupon(), coupon(), coupon()]),
     )
         .prop_map(
-            |(currency, amounts, yearly, quantities, balance, wait, behavior, kind, dated, waiting)| Case {
+            |(
+                currency,
+                amounts,
+                yearly,
+                quantities,
+                balance,
+                wait,
+                behavior,
+                kind,
+                dated,
+                (waiting, coupons),
+            )| Case {
                 currency,
                 amounts,
                 yearly,
@@ -84,6 +102,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 kind,
                 dated,
                 waiting,
+                coupons,
             },
         )
 }
@@ -114,7 +133,15 @@ fn check(case: &Case) {
         client.price(second, case.currency, if case.yearly { "year" } else { "month" }),
         client.price(third, case.currency, "month"),
     ];
-    let made = client.subscribe(&customer, &price, &format!("items[0][quantity]={}", case.quantities[0]));
+    let [start, own, later] = case.coupons.map(|coupon| {
+        let form = coupon?.to_owned() + if coupon?.starts_with("amount") { "&currency=" } else { "" };
+        let form = if form.ends_with('=') { form + case.currency } else { form };
+        Some(id(&client.post("/v1/coupons", &form)))
+    });
+    let mut form = format!("items[0][quantity]={}", case.quantities[0]);
+    form.extend(start.map(|coupon| format!("&discounts[0][coupon]={coupon}")));
+    form.extend(own.map(|coupon| format!("&items[0][discounts][0][coupon]={coupon}")));
+    let made = client.subscribe(&customer, &price, &form);
     let subscription = id(&made);
     let item = text(&made, "/items/data/0/id").to_owned();
     client.sandbox.advance_time(case.wait);
@@ -124,9 +151,11 @@ fn check(case: &Case) {
         client.post("/v1/invoiceitems", &form);
     }
     let change = change_of(case, &item, &others);
-    let foretold = preview(&client, &subscription, &change);
+    let discounts = later.map(|coupon| format!("&discounts[0][coupon]={coupon}")).unwrap_or_default();
+    let form = format!("subscription={subscription}&{}{discounts}", supposed(&change));
+    let foretold = client.post("/v1/invoices/create_preview", &form);
     let before = newest_invoice(&client, &subscription);
-    client.post(&format!("/v1/subscriptions/{subscription}"), &change);
+    client.post(&format!("/v1/subscriptions/{subscription}"), &format!("{change}{discounts}"));
     if newest_invoice(&client, &subscription)["id"] == before["id"] {
         let end = number(&client.subscription(&subscription), "/items/data/0/current_period_end");
         client.sandbox.advance_time(end - client.sandbox.now() + 2 * HOUR);

@@ -36,6 +36,17 @@ pub struct CardForm {
     pub problem: Option<FormProblem>,
 }
 
+/// The field for a promotion code. Posted fields: `step` = `code`, `promotion_code`.
+#[derive(Clone, Debug, Default)]
+pub struct CodeField {
+    /// The code that counts now.
+    pub applied: Option<String>,
+    /// What was typed last.
+    pub typed: String,
+    /// Whether what was typed last cannot be used here.
+    pub refused: bool,
+}
+
 /// Why a form came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormProblem {
@@ -83,6 +94,8 @@ pub struct CheckoutView {
     pub email_typed: String,
     /// The card form's state.
     pub form: CardForm,
+    /// The field for a promotion code, where the session takes one.
+    pub code: Option<CodeField>,
     /// Where the form posts.
     pub action: String,
     /// Where "back" leads: the session's `cancel_url`.
