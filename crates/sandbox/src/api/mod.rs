@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
 pub(crate) mod coupons;
+mod customer_balance;
 pub(crate) mod customers;
 mod discounts;
 pub(crate) mod events;
@@ -47,7 +48,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
-        "customers" => customers::dispatch(world, method, path, call),
+        "customers" => customers::dispatch(world, method, path, call)
+            .or_else(|| customer_balance::dispatch(world, method, path, call)),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),
         "coupons" => coupons::dispatch(world, method, path, call),

@@ -204,7 +204,7 @@ impl World {
         let silent = customer.render();
         self.price_invoice(invoice);
         invoice.ending_balance = Some(invoice.balance_left);
-        customer.balance = invoice.balance_left;
+        self.apply_balance(&mut customer, invoice);
         let after = customer.render();
         self.customers.put(customer);
         if silent != after {

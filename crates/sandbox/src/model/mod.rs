@@ -7,6 +7,7 @@ pub(crate) mod checkout;
 pub(crate) mod coupon;
 pub(crate) mod currency;
 pub(crate) mod customer;
+pub(crate) mod customer_balance;
 pub(crate) mod event;
 pub(crate) mod invoice;
 pub(crate) mod money;

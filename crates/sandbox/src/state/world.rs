@@ -12,6 +12,7 @@ use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
 use crate::model::coupon::{Coupon, Discount, PromotionCode};
 use crate::model::customer::{Customer, PaymentMethod};
+use crate::model::customer_balance::BalanceEntry;
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
 use crate::model::money::{BalanceTransaction, Dispute, Refund};
@@ -53,6 +54,7 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) request: Option<Cause>,
     pub(crate) customers: Table<Customer>,
+    pub(crate) balance_entries: Table<BalanceEntry>,
     pub(crate) payment_methods: Table<PaymentMethod>,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Table<Price>,
@@ -98,6 +100,7 @@ impl World {
             keys: Keys::default(),
             request: None,
             customers: Table::default(),
+            balance_entries: Table::default(),
             payment_methods: Table::default(),
             products: Table::default(),
             prices: Table::default(),
@@ -168,6 +171,7 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "cbtxn" => self.balance_entries.get(id).map(BalanceEntry::render),
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
             "di" => self.discounts.get(id).map(Discount::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),

@@ -22,6 +22,7 @@ const NAMES: &[&str] = &[
     "currency_options",
     "customer",
     "customer_account",
+    "customer_balance_transaction",
     "data",
     "default_payment_method",
     "default_price",
@@ -31,6 +32,7 @@ const NAMES: &[&str] = &[
     "discounts",
     "failure_balance_transaction",
     "invoice",
+    "invoice_credit_balance",
     "invoice_item_details",
     "invoice_settings",
     "items",
@@ -172,6 +174,14 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
         ("coupon", "applies_to") => world.coupons.get(id).map(Coupon::render_products).unwrap_or_default(),
         ("coupon", "currency_options") => {
             world.coupons.get(id).map(Coupon::render_currencies).unwrap_or_default()
+        }
+        ("customer", "invoice_credit_balance") => {
+            let customer = world.customers.get(id);
+            let balance = customer.map(|customer| (customer.currency.clone(), customer.balance));
+            match balance {
+                Some((Some(currency), balance)) => json!({ currency: balance }),
+                Some((None, _)) | None => json!({}),
+            }
         }
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),

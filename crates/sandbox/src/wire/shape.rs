@@ -15,6 +15,7 @@ pub(crate) enum Shape {
     CheckoutSession,
     Coupon,
     Customer,
+    CustomerBalanceTransaction,
     Discount,
     Dispute,
     Event,
@@ -38,13 +39,14 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 27] = [
+const SHAPES: [(Shape, &str); 28] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
     (Shape::CheckoutSession, include_str!("../shapes/checkout_session.json")),
     (Shape::Coupon, include_str!("../shapes/coupon.json")),
     (Shape::Customer, include_str!("../shapes/customer.json")),
+    (Shape::CustomerBalanceTransaction, include_str!("../shapes/customer_balance_transaction.json")),
     (Shape::Discount, include_str!("../shapes/discount.json")),
     (Shape::Dispute, include_str!("../shapes/dispute.json")),
     (Shape::Event, include_str!("../shapes/event.json")),

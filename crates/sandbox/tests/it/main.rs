@@ -12,6 +12,7 @@ mod api;
 mod checkout;
 mod client;
 mod coupons;
+mod credit;
 mod errors;
 mod faults;
 mod items;
