@@ -79,6 +79,14 @@ impl Sandbox {
         self.change(|world| world.type_code(session_id, code)).map_err(SandboxError::from)
     }
 
+    /// The buyer of an open session that must know it says in which country they are: two letters, such as `DE`.
+    ///
+    /// # Errors
+    /// When the session does not ask, or the text is no country.
+    pub fn type_country(&self, session_id: &str, country: &str) -> Result<(), SandboxError> {
+        self.change(|world| world.type_country(session_id, country)).map_err(SandboxError::from)
+    }
+
     pub(crate) fn buy(&self, session_id: &str, buyer: &Buyer) -> Result<CheckoutOutcome, SandboxError> {
         self.change(|world| match world.buy(session_id, buyer)? {
             Purchase::Complete => Ok(CheckoutOutcome::Complete {

@@ -5,11 +5,13 @@ use serde_json::Value;
 use super::Call;
 use super::discounts::read_discounts;
 use super::subscriptions::read_missing_card;
+use super::tax_rates::{read_automatic, read_rates};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
 use crate::model::product::Price;
 use crate::model::subscription::MissingCard;
+use crate::model::tax::AutomaticTax;
 use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -82,6 +84,11 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         currency: None,
         lines: Vec::new(),
         discounts: Vec::new(),
+        default_tax_rates: Vec::new(),
+        automatic_tax: AutomaticTax::asked(read_automatic(params)? == Some(true)),
+        country: None,
+        updates_address: params.sub("customer_update").one_of("address", &["auto", "never"])?
+            == Field::Set("auto"),
         customer: None,
         customer_creation: params
             .one_of("customer_creation", &["always", "if_required"])?
@@ -166,6 +173,13 @@ fn read_buyer(world: &World, params: &Params<'_>, session: &mut CheckoutSession)
             ));
         }
         let customer = world.live_customer(&id, "customer")?;
+        if session.automatic_tax.is_on() && customer.country().is_none() && !session.updates_address {
+            return Err(ApiError::state(
+                "customer_tax_location_invalid",
+                "Automatic tax calculation in Checkout requires a valid address on the Customer. Add one, or set `customer_update[address]` to 'auto' to save the one that the buyer gives.",
+            )
+            .param("automatic_tax"));
+        }
         session.buyer_email = customer.email;
         session.customer = Some(id);
     }
@@ -189,6 +203,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     }
     subscription.metadata_into(&mut session.subscription_data.metadata)?;
     session.subscription_data.description = subscription.text("description")?.value();
+    session.default_tax_rates = read_rates(world, &subscription, "default_tax_rates")?.unwrap_or_default();
     session.subscription_data.trial_days = subscription.int_within("trial_period_days", 1..=730)?.value();
     session.subscription_data.trial_end = subscription.int("trial_end")?.value();
     if session.subscription_data.trial_end.is_some_and(|end| end < world.now + 2 * DAY) {
@@ -248,7 +263,10 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
             description: world.product_name(&price),
             price: price.id,
             quantity,
-            terms: LineTerms::default(),
+            terms: LineTerms {
+                tax_rates: read_rates(world, &item, "tax_rates")?.unwrap_or_default(),
+                ..LineTerms::default()
+            },
         });
     }
     Ok(lines)

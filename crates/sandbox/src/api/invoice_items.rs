@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::discounts::read_discounts;
+use super::tax_rates::read_rates;
 use crate::billing::discounts::{Bearer, Place};
 use crate::model::invoice::{InvoiceItem, InvoiceStatus, Line};
+use crate::model::product::Price;
 use crate::model::subscription::Period;
 use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
@@ -56,6 +58,12 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let terms = LineTerms {
         settled: !params.flag("discountable")?.value().unwrap_or(amount >= 0),
         discounts: read_discounts(world, params, place)?.unwrap_or_default(),
+        tax_rates: read_rates(world, params, "tax_rates")?.unwrap_or_default(),
+        inclusive: match params.one_of("tax_behavior", &["exclusive", "inclusive", "unspecified"])? {
+            Field::Set("exclusive") => Some(false),
+            Field::Set("inclusive") => Some(true),
+            Field::Set(_) | Field::Absent | Field::Unset => price.as_ref().and_then(Price::includes_tax),
+        },
         ..LineTerms::default()
     };
     let name = price.as_ref().map(|price| world.product_name(price));

@@ -5,13 +5,15 @@ use serde_json::Value;
 use super::Call;
 use super::discounts::read_discounts;
 use super::subscription_changes::{read_item_changes, read_proration, read_terms_change, read_trial_end};
+use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, Proration};
 use crate::billing::discounts::{Bearer, Place};
 use crate::billing::invoicing::NewInvoice;
 use crate::billing::preview::Supposed;
 use crate::model::invoice::{BillingReason, Invoice, InvoicePayment, InvoiceStatus};
 use crate::model::subscription::{Collection, Period, Subscription};
-use crate::model::terms::InvoiceTerms;
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::{InvoiceTerms, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -81,13 +83,21 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let place = Place { customer: Some(&customer.id), currency: Some(&currency), subtotal: None };
     let inherited = subscription.as_ref().map(|found| world.holding(&found.terms.discounts, world.now));
     let discounts = read_discounts(world, params, place)?.or(inherited).unwrap_or_default();
+    let mut terms =
+        subscription.as_ref().map(|found| found.terms.for_invoice(Vec::new())).unwrap_or_default();
+    if let Some(rates) = read_rates(world, params, "default_tax_rates")? {
+        terms.default_tax_rates = rates;
+    }
+    if let Some(enabled) = read_automatic(params)? {
+        terms.automatic_tax = AutomaticTax::asked(enabled);
+    }
     let new = NewInvoice {
         customer: customer.id.clone(),
         subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
         subscription: subscription.map(|found| found.id),
         reason: BillingReason::Manual,
         currency,
-        terms: InvoiceTerms { discounts: discounts.clone() },
+        terms: InvoiceTerms { discounts: discounts.clone(), ..terms },
         lines: Vec::new(),
         period: Period { start: world.now, end: world.now },
         collection: if sends { Collection::SendInvoice } else { Collection::ChargeAutomatically },
@@ -279,7 +289,10 @@ fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             at: details.int("proration_date")?.value(),
             restart: details.sub("billing_cycle_anchor").text("type")? == Field::Set("now".to_owned()),
             trial_end,
-            terms: read_terms_change(world, params, &subscription)?,
+            terms: TermsChange {
+                default_tax_rates: read_rates(world, &details, "default_tax_rates")?,
+                ..read_terms_change(world, params, &subscription)?
+            },
         },
         cancel_now: details.flag("cancel_now")? == Field::Set(true),
         prorate_cancel: read_proration(&details)? != Proration::None,

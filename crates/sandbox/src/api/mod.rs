@@ -20,6 +20,7 @@ pub(crate) mod promotion_codes;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
+pub(crate) mod tax_rates;
 
 use serde_json::Value;
 
@@ -62,6 +63,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "subscription_items" => subscription_items::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
+        "tax_rates" => tax_rates::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,

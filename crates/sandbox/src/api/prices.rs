@@ -124,7 +124,11 @@ impl World {
             recurring,
             lookup_key,
             nickname: params.text("nickname")?.value(),
-            tax_behavior: params.text("tax_behavior")?.value().unwrap_or_else(|| "unspecified".to_owned()),
+            tax_behavior: params
+                .one_of("tax_behavior", &["exclusive", "inclusive", "unspecified"])?
+                .value()
+                .unwrap_or("unspecified")
+                .to_owned(),
             metadata,
         };
         let object = price.render();

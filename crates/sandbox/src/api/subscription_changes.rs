@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Call;
 use super::discounts::read_discounts;
 use super::subscriptions::{one, owned_method, read_details, read_missing_card};
+use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::discounts::Place;
 use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
@@ -87,7 +88,10 @@ pub(super) fn read_item(
         quantity: item.int_within("quantity", 0..=999_999)?.value(),
         deleted: false,
         metadata,
-        terms: ItemTermsChange { discounts: read_discounts(world, item, place_of(world, subscription))? },
+        terms: ItemTermsChange {
+            discounts: read_discounts(world, item, place_of(world, subscription))?,
+            tax_rates: read_rates(world, item, "tax_rates")?,
+        },
     })
 }
 
@@ -106,7 +110,11 @@ pub(super) fn read_terms_change(
     params: &Params<'_>,
     subscription: &Subscription,
 ) -> ApiResult<TermsChange> {
-    Ok(TermsChange { discounts: read_discounts(world, params, place_of(world, subscription))? })
+    Ok(TermsChange {
+        discounts: read_discounts(world, params, place_of(world, subscription))?,
+        default_tax_rates: read_rates(world, params, "default_tax_rates")?,
+        automatic_tax: read_automatic(params)?,
+    })
 }
 
 /// Reads what happens to the difference in price.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::discounts::{delete_discount, read_discounts};
+use super::tax_rates::{read_automatic, read_rates};
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
 use crate::billing::discounts::Place;
@@ -10,6 +11,7 @@ use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
+use crate::model::tax::AutomaticTax;
 use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
@@ -75,7 +77,8 @@ fn read_item_terms(
         currency: price.as_ref().map(|price| price.currency.as_str()),
         subtotal: price.as_ref().map(|price| price.unit_amount.saturating_mul(quantity)),
     };
-    Ok(ItemTerms { discounts: read_discounts(world, item, place)?.unwrap_or_default() })
+    let discounts = read_discounts(world, item, place)?.unwrap_or_default();
+    Ok(ItemTerms { discounts, tax_rates: read_rates(world, item, "tax_rates")?.unwrap_or_default() })
 }
 
 /// The terms of a new subscription.
@@ -95,7 +98,11 @@ fn read_terms(
         currency: prices.first().map(|(price, _)| price.currency.as_str()),
         subtotal: Some(sum),
     };
-    Ok(SubscriptionTerms { discounts: read_discounts(world, params, place)?.unwrap_or_default() })
+    Ok(SubscriptionTerms {
+        discounts: read_discounts(world, params, place)?.unwrap_or_default(),
+        default_tax_rates: read_rates(world, params, "default_tax_rates")?.unwrap_or_default(),
+        automatic_tax: AutomaticTax::asked(read_automatic(params)? == Some(true)),
+    })
 }
 
 /// Reads `trial_end` (a time, or `now`) and `trial_period_days`.

@@ -82,6 +82,9 @@ pub(crate) struct Planned {
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
+        if change.terms.automatic_tax == Some(true) {
+            self.check_location(&subscription.customer)?;
+        }
         let items = self.changed_items(subscription, &change.items)?;
         let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
         else {

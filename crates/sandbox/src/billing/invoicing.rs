@@ -1,10 +1,12 @@
 //! Invoices on their way to being due: made, filled, finalized.
 
+use super::taxes::no_location;
 use crate::model::invoice::{
     BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
     Transitions,
 };
 use crate::model::subscription::{Collection, Period};
+use crate::model::tax::AutomaticTax;
 use crate::model::terms::InvoiceTerms;
 use crate::payments::attempt::NewIntent;
 use crate::state::timers::Timer;
@@ -93,6 +95,7 @@ impl World {
             payments: Vec::new(),
             hopeless_method: None,
             terms: new.terms,
+            finalization_error: serde_json::Value::Null,
         };
         self.price_invoice(&mut invoice);
         invoice
@@ -164,7 +167,12 @@ impl World {
                 "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
             ));
         }
+        self.price_invoice(&mut invoice);
+        if invoice.terms.automatic_tax == AutomaticTax::NeedsLocation {
+            return Err(no_location());
+        }
         self.number_and_balance(&mut invoice)?;
+        invoice.finalization_error = serde_json::Value::Null;
         invoice.status = InvoiceStatus::Open;
         invoice.finalizes_at = None;
         invoice.transitions.finalized = Some(self.now);
@@ -202,7 +210,6 @@ impl World {
         customer.next_invoice_sequence += 1;
         customer.currency.get_or_insert_with(|| invoice.currency.clone());
         let silent = customer.render();
-        self.price_invoice(invoice);
         invoice.ending_balance = Some(invoice.balance_left);
         self.apply_balance(&mut customer, invoice);
         let after = customer.render();

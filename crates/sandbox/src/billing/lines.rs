@@ -116,6 +116,8 @@ impl World {
         let terms = LineTerms {
             settled: proration,
             discounts: self.holding(&of.item.terms.discounts, of.period.start),
+            tax_rates: of.item.terms.tax_rates.clone(),
+            inclusive: price.includes_tax(),
             ..LineTerms::default()
         };
         Line {

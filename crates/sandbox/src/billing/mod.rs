@@ -15,4 +15,5 @@ pub(crate) mod preview;
 pub(crate) mod pricing;
 pub(crate) mod settling;
 pub(crate) mod subscribe;
+pub(crate) mod taxes;
 pub(crate) mod timeline;

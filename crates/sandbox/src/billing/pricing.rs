@@ -1,5 +1,6 @@
 //! What an invoice comes to: one calculation for previews, drafts and what is then charged.
 
+use super::taxes::TaxPayer;
 use crate::model::currency::chargeable;
 use crate::model::invoice::Invoice;
 use crate::state::world::World;
@@ -8,6 +9,11 @@ impl World {
     /// Works out what is due on an invoice that is not final yet, and what the customer's balance will be.
     pub(crate) fn price_invoice(&mut self, invoice: &mut Invoice) {
         self.discount_lines(&mut invoice.lines, &invoice.terms.discounts, &invoice.currency);
+        let payer = self.customers.get(&invoice.customer).map(TaxPayer::of).unwrap_or_default();
+        let terms = &mut invoice.terms;
+        terms.automatic_tax =
+            self.tax_lines(&mut invoice.lines, &terms.default_tax_rates, terms.automatic_tax.is_on(), &payer);
+        terms.exempt = payer.exempt;
         let customer = self.customers.get(&invoice.customer);
         let (balance, currency) =
             customer.map_or((0, None), |found| (found.balance, found.currency.as_ref()));

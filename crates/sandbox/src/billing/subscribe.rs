@@ -8,7 +8,7 @@ use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
-use crate::model::terms::{InvoiceTerms, ItemTerms, SubscriptionTerms};
+use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -74,6 +74,9 @@ impl World {
         )?;
         if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
             return Err(inactive(price));
+        }
+        if new.terms.automatic_tax.is_on() && !paid {
+            self.check_location(&customer.id)?;
         }
         let first = prices.first().cloned().ok_or_else(|| {
             ApiError::invalid("parameter_missing", "items", "Missing required param: items.")
@@ -289,7 +292,7 @@ impl World {
             reason,
             currency: subscription.currency.clone(),
             lines,
-            terms: InvoiceTerms { discounts: self.holding(&subscription.terms.discounts, self.now) },
+            terms: subscription.terms.for_invoice(self.holding(&subscription.terms.discounts, self.now)),
             period: Period { start: self.now, end: self.now },
             collection: subscription.collection,
             days_until_due: subscription.days_until_due,

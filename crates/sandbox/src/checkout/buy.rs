@@ -2,14 +2,18 @@
 //!
 //! The hosted page, the control API and the payment page endpoint all come through here.
 
+use serde_json::{Value, json};
+
 use crate::billing::discounts::Bearer;
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
+use crate::billing::taxes::no_location;
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
 use crate::model::payment::PaymentIntent;
 use crate::model::subscription::Collection;
-use crate::model::terms::SubscriptionTerms;
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::{Attempt, NewIntent, Presence, foresee};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
@@ -32,6 +36,11 @@ pub(crate) enum Purchase {
     RequiresAction(String),
 }
 
+/// An address of which only the country is known.
+fn address_in(country: &str) -> Value {
+    json!({ "city": null, "country": country, "line1": null, "line2": null, "postal_code": null, "state": null })
+}
+
 impl World {
     /// The buyer pays. A refusal is an error, and the session stays open for another card.
     pub(crate) fn buy(&mut self, session_id: &str, buyer: &Buyer) -> ApiResult<Purchase> {
@@ -49,6 +58,9 @@ impl World {
                 "The customer of this Checkout Session was deleted. No money moved.",
             ));
         }
+        if session.automatic_tax == AutomaticTax::NeedsLocation {
+            return Err(no_location());
+        }
         self.check_sellable(&session)?;
         let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
         let owner = self.payment_methods.get(&method).and_then(|method| method.customer.clone());
@@ -59,6 +71,7 @@ impl World {
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
         self.sessions.put(session.clone());
+        self.keep_address(&session);
         let due = self.due_now(&session);
         if due > 0 { self.buy_now(session, &method, due) } else { self.buy_later(session, &method) }
     }
@@ -180,6 +193,9 @@ impl World {
         let mut customer = self.new_customer();
         customer.email = session.buyer_email.clone().or(session.customer_email.clone());
         customer.name.clone_from(&session.buyer_name);
+        if let Some(country) = &session.country {
+            customer.address = address_in(country);
+        }
         let (id, object) = (customer.id.clone(), customer.render());
         self.customers.put(customer);
         self.emit("customer.created", object);
@@ -240,11 +256,14 @@ impl World {
                 .map(|line| NewItem {
                     price: line.price.clone(),
                     quantity: line.quantity,
+                    terms: ItemTerms { tax_rates: line.terms.tax_rates.clone(), ..ItemTerms::default() },
                     ..NewItem::default()
                 })
                 .collect(),
             terms: SubscriptionTerms {
                 discounts: session.discounts.iter().map(|discount| discount.id.clone()).collect(),
+                default_tax_rates: session.default_tax_rates.clone(),
+                automatic_tax: session.automatic_tax,
             },
             metadata: data.metadata,
             description: data.description,
@@ -264,6 +283,16 @@ impl World {
             self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());
         session.subscription = Some(id);
         Ok(())
+    }
+
+    /// The customer moves to the country that the buyer typed, where the session may change that.
+    fn keep_address(&mut self, session: &CheckoutSession) {
+        let known = self.session_customer(session).filter(|_| session.updates_address);
+        let (Some(mut customer), Some(country)) = (known.cloned(), &session.country) else { return };
+        let before = customer.render();
+        customer.address = address_in(country);
+        self.emit_change("customer.updated", &before, customer.render());
+        self.customers.put(customer);
     }
 
     /// A customer without an e-mail address gets the one that the buyer typed.

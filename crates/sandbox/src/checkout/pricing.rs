@@ -1,10 +1,13 @@
 //! What a session comes to: the same calculation of discounts as on the invoice that it leads to.
 
 use crate::billing::discounts::Place;
+use crate::billing::taxes::TaxPayer;
 use crate::model::checkout::{CheckoutSession, Mode, SessionDiscount, SessionLine, SessionStatus};
 use crate::model::currency;
 use crate::model::invoice::Line;
+use crate::model::product::Price;
 use crate::model::subscription::Period;
+use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -17,6 +20,11 @@ impl World {
             session.lines.iter().map(|line| self.line_of_session(line, &currency)).collect();
         let discounts: Vec<String> = session.discounts.iter().map(|discount| discount.id.clone()).collect();
         self.discount_lines(&mut lines, &discounts, &currency);
+        let customer = session.customer.as_ref().and_then(|id| self.customers.get(id));
+        let mut payer = customer.map(TaxPayer::of).unwrap_or_default();
+        payer.country = session.country.clone().or(payer.country);
+        session.automatic_tax =
+            self.tax_lines(&mut lines, &session.default_tax_rates, session.automatic_tax.is_on(), &payer);
         for (sold, line) in session.lines.iter_mut().zip(lines) {
             sold.terms = line.terms;
         }
@@ -39,7 +47,7 @@ impl World {
             invoice_item: None,
             proration: false,
             metadata: Metadata::new(),
-            terms: line.terms.clone(),
+            terms: LineTerms { inclusive: price.and_then(Price::includes_tax), ..line.terms.clone() },
         }
     }
 
@@ -84,6 +92,24 @@ impl World {
             "The Checkout Session's total amount is {total}: it must be 0, or at least {least} and a multiple of {step} in {code}. No money moved."
         );
         Err(ApiError::invalid("amount_too_small", "line_items", message))
+    }
+
+    /// The buyer says in which country they are, as automatic tax must know.
+    pub(crate) fn type_country(&mut self, session_id: &str, typed: &str) -> ApiResult<()> {
+        let mut session = need(&self.sessions, session_id, "session")?;
+        let country = typed.to_ascii_uppercase();
+        if session.status != SessionStatus::Open || !session.automatic_tax.is_on() {
+            let message = "This Checkout Session does not ask for a country. No money moved.";
+            return Err(ApiError::rule(message).param("country"));
+        }
+        if country.len() != 2 || country.chars().any(|char| !char.is_ascii_uppercase()) {
+            let message = format!("'{typed}' is no country: give two letters, such as DE. No money moved.");
+            return Err(ApiError::rule(message).param("country"));
+        }
+        session.country = Some(country);
+        self.price_session(&mut session);
+        self.sessions.put(session);
+        Ok(())
     }
 
     /// The buyer types a promotion code on the page; an empty one takes the discount back.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::product::Price;
 use super::subscription::MissingCard;
+use super::tax::{AutomaticTax, TaxRate};
 use super::terms::LineTerms;
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
@@ -41,7 +42,11 @@ pub(crate) struct SessionLine {
 impl SessionLine {
     /// What the line adds to the total.
     pub(crate) fn total(&self) -> i64 {
-        self.amount.saturating_sub(self.terms.discounted())
+        self.amount.saturating_sub(self.terms.discounted()).saturating_add(self.terms.taxed(false))
+    }
+
+    fn taxed(&self) -> i64 {
+        self.terms.taxed(true).saturating_add(self.terms.taxed(false))
     }
 }
 
@@ -86,6 +91,13 @@ pub(crate) struct CheckoutSession {
     pub(crate) lines: Vec<SessionLine>,
     /// At most one.
     pub(crate) discounts: Vec<SessionDiscount>,
+    /// Rates of the subscription, for lines that have none of their own.
+    pub(crate) default_tax_rates: Vec<TaxRate>,
+    pub(crate) automatic_tax: AutomaticTax,
+    /// The buyer's country, upper case, where the session asks for it.
+    pub(crate) country: Option<String>,
+    /// The customer gets the address that the buyer gives.
+    pub(crate) updates_address: bool,
     pub(crate) customer: Option<String>,
     pub(crate) customer_creation: String,
     pub(crate) customer_email: Option<String>,
@@ -136,9 +148,12 @@ impl CheckoutSession {
 
     fn customer_details(&self) -> Value {
         let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
+        let address = self.country.as_ref().map(|country| {
+            json!({ "city": null, "country": country, "line1": null, "line2": null, "postal_code": null, "state": null })
+        });
         match self.status {
             SessionStatus::Complete => json!({
-                "address": null, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
+                "address": address, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
                 "phone": null, "tax_exempt": "none", "tax_ids": [],
             }),
             SessionStatus::Open | SessionStatus::Expired => match email {
@@ -181,6 +196,11 @@ impl CheckoutSession {
         self.due(|line| line.terms.discounted())
     }
 
+    /// The taxes in and on what is due at completion.
+    pub(crate) fn amount_tax(&self) -> i64 {
+        self.due(SessionLine::taxed)
+    }
+
     /// The object, without its line items, which must be asked for.
     pub(crate) fn render(&self) -> Value {
         let hosted = self.ui_mode == "hosted_page";
@@ -205,7 +225,7 @@ impl CheckoutSession {
             "currency": self.currency,
             "amount_subtotal": sells.then(|| self.amount_subtotal()),
             "amount_total": sells.then(|| self.amount_total()),
-            "total_details": sells.then(|| json!({ "amount_discount": self.amount_discount(), "amount_shipping": 0, "amount_tax": 0 })),
+            "total_details": sells.then(|| json!({ "amount_discount": self.amount_discount(), "amount_shipping": 0, "amount_tax": self.amount_tax() })),
             "customer": self.customer,
             "customer_creation": (self.mode == Mode::Payment).then_some(&self.customer_creation),
             "customer_email": self.customer_email,
@@ -230,6 +250,12 @@ impl CheckoutSession {
             "payment_intent": self.payment_intent,
             "setup_intent": self.setup_intent,
             "discounts": discounts,
+            "automatic_tax": {
+                "enabled": self.automatic_tax.is_on(),
+                "status": self.automatic_tax.status(),
+                "liability": self.automatic_tax.liability(),
+                "provider": self.automatic_tax.is_on().then_some("stripe"),
+            },
             "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
             "url": (hosted && open).then_some(&self.page_url),
         }))
@@ -244,6 +270,7 @@ impl CheckoutSession {
                     "id": line.id,
                     "amount_discount": line.terms.discounted(),
                     "amount_subtotal": line.amount,
+                    "amount_tax": line.taxed(),
                     "amount_total": line.total(),
                     "currency": self.currency,
                     "description": line.description,

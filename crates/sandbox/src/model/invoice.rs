@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::subscription::{Collection, Period};
+use super::tax::{LineTax, TaxRate, sum_taxes};
 use super::terms::{InvoiceTerms, LineTerms, render_discounts};
+use crate::payments::balance::round_fraction;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -51,6 +53,17 @@ impl Line {
     /// What the line adds to the total before taxes.
     pub(crate) fn net(&self) -> i64 {
         self.amount.saturating_sub(self.terms.discounted())
+    }
+
+    /// What the line adds to the total.
+    pub(crate) fn total(&self) -> i64 {
+        self.net().saturating_add(self.terms.taxed(false))
+    }
+
+    /// The amount before discounts without the taxes that are in it.
+    fn without_tax(&self) -> i64 {
+        let inside = round_fraction(self.amount, self.terms.taxed(true), self.net().abs());
+        if self.net() == 0 { self.amount } else { self.amount - inside * self.net().signum() }
     }
 
     fn pricing(&self) -> Value {
@@ -102,7 +115,7 @@ impl Line {
             "quantity": self.quantity,
             "quantity_decimal": self.quantity.to_string(),
             "subscription": self.subscription,
-            "taxes": [],
+            "taxes": self.terms.taxes.iter().map(LineTax::render).collect::<Vec<_>>(),
         }))
     }
 }
@@ -156,7 +169,7 @@ impl InvoiceItem {
             "proration": line.proration,
             "quantity": line.quantity,
             "quantity_decimal": line.quantity.to_string(),
-            "tax_rates": [],
+            "tax_rates": line.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
         }))
     }
 }
@@ -213,6 +226,8 @@ pub(crate) struct Invoice {
     /// The payment method that wants its owner's authentication; trying it again by itself makes no sense.
     pub(crate) hopeless_method: Option<String>,
     pub(crate) terms: InvoiceTerms,
+    /// Why it could not become final by itself.
+    pub(crate) finalization_error: Value,
 }
 
 impl Stored for Invoice {
@@ -234,9 +249,14 @@ impl Invoice {
         self.lines.iter().map(|line| line.amount).sum()
     }
 
-    /// The sum of the lines after discounts.
+    /// What the lines come to after discounts and taxes.
     pub(crate) fn total(&self) -> i64 {
-        self.lines.iter().map(Line::net).sum()
+        self.lines.iter().map(Line::total).sum()
+    }
+
+    /// What the lines come to after discounts, without any tax.
+    pub(crate) fn total_without_tax(&self) -> i64 {
+        self.lines.iter().map(|line| line.net() - line.terms.taxed(true)).sum()
     }
 
     /// What is still to be paid.
@@ -269,7 +289,15 @@ impl Invoice {
             "customer": self.customer,
             "customer_email": self.customer_email,
             "customer_name": self.customer_name,
-            "customer_tax_exempt": "none",
+            "customer_tax_exempt": if self.terms.exempt.is_empty() { "none" } else { self.terms.exempt.as_str() },
+            "automatic_tax": {
+                "enabled": self.terms.automatic_tax.is_on(),
+                "status": self.terms.automatic_tax.status(),
+                "liability": self.terms.automatic_tax.liability(),
+                "provider": self.terms.automatic_tax.is_on().then_some("stripe"),
+            },
+            "default_tax_rates": self.terms.default_tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
+            "last_finalization_error": self.finalization_error,
             "currency": self.currency,
             "lines": { "data": lines, "url": format!("/v1/invoices/{}/lines", self.id) },
             "period_start": self.period.start,
@@ -286,13 +314,16 @@ impl Invoice {
             "starting_balance": self.starting_balance,
             "ending_balance": self.ending_balance,
             "subtotal": self.subtotal(),
-            "subtotal_excluding_tax": self.subtotal(),
+            "subtotal_excluding_tax": self.lines.iter().map(Line::without_tax).sum::<i64>(),
             "total": total,
-            "total_excluding_tax": total,
+            "total_excluding_tax": self.total_without_tax(),
             "discounts": self.terms.discounts,
             "total_discount_amounts": render_discounts(self.lines.iter().flat_map(|line| &line.terms.discount_amounts)),
             "total_pretax_credit_amounts": [],
-            "total_taxes": [],
+            "total_taxes": sum_taxes(self.lines.iter().flat_map(|line| &line.terms.taxes))
+                .iter()
+                .map(LineTax::render)
+                .collect::<Vec<_>>(),
             "amount_due": self.amount_due,
             "amount_paid": self.amount_paid,
             "amount_remaining": self.remaining(),

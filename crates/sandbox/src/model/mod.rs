@@ -16,4 +16,5 @@ pub(crate) mod percent;
 pub(crate) mod portal;
 pub(crate) mod product;
 pub(crate) mod subscription;
+pub(crate) mod tax;
 pub(crate) mod terms;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::product::Price;
+use super::tax::TaxRate;
 use super::terms::{ItemTerms, SubscriptionTerms};
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
@@ -171,6 +172,11 @@ impl Subscription {
             "default_payment_method": self.default_payment_method,
             "description": self.description,
             "discounts": self.terms.discounts,
+            "automatic_tax": {
+                "enabled": self.terms.automatic_tax.is_on(),
+                "liability": self.terms.automatic_tax.liability(),
+            },
+            "default_tax_rates": self.terms.default_tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
@@ -202,7 +208,7 @@ impl Subscription {
             "price": price.map(Price::render),
             "quantity": item.quantity,
             "subscription": self.id,
-            "tax_rates": [],
+            "tax_rates": item.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
         }))
     }
 }

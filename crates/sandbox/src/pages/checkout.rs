@@ -6,7 +6,7 @@ use super::card::{Field, card_fields, field, problem_message, test_cards};
 use super::format::{date, day_count, format_money, price_per};
 use super::layout::{Tone, back_to, developer_id, join, message, page};
 use super::text::{Text, say, t};
-use super::views::{CheckoutLine, CheckoutMode, CheckoutView, CodeField, FormProblem, Money};
+use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, StepField};
 
 /// The page on which a buyer pays.
 ///
@@ -49,7 +49,8 @@ fn summary(view: &CheckoutView, title: &str) -> Markup {
                 h2 class="quiet-head" { (t(locale, Text::OrderHeading)) }
                 ul class="lines" { @for line in &view.lines { (order_line(view, line)) } }
                 (sums(view))
-                @if let Some(code) = &view.code { (code_form(view, code)) }
+                @if let Some(state) = &view.code { (step_form(view, &CODE, state)) }
+                @if let Some(state) = &view.country { (step_form(view, &COUNTRY, state)) }
             }
         }
     }
@@ -114,21 +115,45 @@ fn sums(view: &CheckoutView) -> Markup {
     }
 }
 
-fn code_form(view: &CheckoutView, code: &CodeField) -> Markup {
+/// The words and names of a step before the payment.
+struct Step {
+    id: &'static str,
+    name: &'static str,
+    label: Text,
+    applied: Text,
+    refused: Text,
+}
+
+const CODE: Step = Step {
+    id: "code",
+    name: "promotion_code",
+    label: Text::PromotionCode,
+    applied: Text::CodeApplied,
+    refused: Text::CodeRefused,
+};
+const COUNTRY: Step = Step {
+    id: "country",
+    name: "country",
+    label: Text::Country,
+    applied: Text::CountryApplied,
+    refused: Text::CountryRefused,
+};
+
+fn step_form(view: &CheckoutView, step: &Step, state: &StepField) -> Markup {
     let locale = view.frame.locale;
-    let label = t(locale, Text::PromotionCode);
     html! {
-        @if let Some(applied) = &code.applied {
-            p { (say(locale, Text::CodeApplied, &[("code", applied)])) }
+        @if let Some(applied) = &state.applied {
+            p { (say(locale, step.applied, &[("value", applied)])) }
         }
-        @if code.refused { (message(Tone::Bad, None, t(locale, Text::CodeRefused))) }
+        @if state.refused.is_some() { (message(Tone::Bad, None, t(locale, step.refused))) }
         form method="post" action=(view.action) {
-            input type="hidden" name="step" value="code";
+            input type="hidden" name="step" value=(step.id);
             (field(&Field {
-                id: "code", name: "promotion_code", label, value: &code.typed, maxlength: 100, wrong: code.refused,
+                id: step.id, name: step.name, label: t(locale, step.label),
+                value: state.refused.as_deref().unwrap_or_default(), maxlength: 100, wrong: state.refused.is_some(),
                 ..Field::default()
             }))
-            button { (t(locale, Text::ApplyCode)) }
+            button { (t(locale, Text::ApplyStep)) }
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::checkout::buy::Buyer;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::pages::{
-    self, CardFields, CardForm, CheckoutLine, CheckoutMode, CheckoutView, CodeField, FormProblem,
-    OutcomeView, SessionOutcome, ThreeDSecureView,
+    self, CardFields, CardForm, CheckoutLine, CheckoutMode, CheckoutView, FormProblem, OutcomeView,
+    SessionOutcome, StepField, ThreeDSecureView,
 };
 use crate::payments::methods::TypedCard;
 use crate::sandbox::Sandbox;
@@ -18,8 +18,8 @@ use crate::wire::request::{HttpRequest, HttpResponse};
 struct Typed {
     email: String,
     form: CardForm,
-    code: String,
-    code_refused: bool,
+    /// The step, and what was typed for it, that came back.
+    refused: Option<(String, String)>,
 }
 
 /// `/c/pay/{cs}`: shows the session, or takes the form.
@@ -68,6 +68,8 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
     let currency = session.currency.clone().unwrap_or_default();
     let data = &session.subscription_data;
     let trial_end = data.trial_end.or(data.trial_days.map(|days| world.now + days * 86_400));
+    let refused =
+        |step: &str| typed.refused.as_ref().filter(|(of, _)| of == step).map(|(_, text)| text.clone());
     CheckoutView {
         frame: frame(world, request, locale(request, session.locale.as_deref())),
         session_id: session.id.clone(),
@@ -90,7 +92,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         subtotal: (session.amount_subtotal() != session.amount_total())
             .then(|| money(session.amount_subtotal(), &currency)),
         discount: (session.amount_discount() != 0).then(|| money(session.amount_discount(), &currency)),
-        tax: None,
+        tax: (session.amount_tax() != 0).then(|| money(session.amount_tax(), &currency)),
         total: (session.mode != Mode::Setup).then(|| money(session.amount_total(), &currency)),
         trial_days: trial_end.map(|end| u32::try_from((end - world.now + 86_399) / 86_400).unwrap_or(0)),
         after_trial: trial_end.map(|_| money(session.total(), &currency)),
@@ -102,15 +104,18 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
             .and_then(|customer| customer.email.clone())),
         email_typed: typed.email,
         form: typed.form,
-        code: (session.allow_promotion_codes == Some(true)).then(|| CodeField {
+        code: (session.allow_promotion_codes == Some(true)).then(|| StepField {
             applied: session
                 .discounts
                 .iter()
                 .filter_map(|discount| discount.promotion_code.as_ref())
                 .find_map(|code| world.promotion_codes.get(code).map(|code| code.code.clone())),
-            typed: typed.code.clone(),
-            refused: typed.code_refused,
+            refused: refused("code"),
         }),
+        country: session
+            .automatic_tax
+            .is_on()
+            .then(|| StepField { applied: session.country.clone(), refused: refused("country") }),
         action: format!("/c/pay/{}", session.id),
         cancel_url: session.cancel_url.clone(),
     }
@@ -123,15 +128,26 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
         let typed = Typed { email: posted.text("email").to_owned(), form, ..Typed::default() };
         show(sandbox, request, session, typed, status)
     };
-    if posted.text("step") == "code" {
-        let typed = posted.text("promotion_code");
-        return match sandbox.type_code(&session.id, typed) {
-            Ok(()) => redirect(&request.path),
-            Err(_) => {
-                let typed = Typed { code: typed.to_owned(), code_refused: true, ..Typed::default() };
-                show(sandbox, request, session, typed, 422)
-            }
-        };
+    let step = match posted.text("step") {
+        "code" => Some((
+            posted.text("promotion_code"),
+            sandbox.type_code(&session.id, posted.text("promotion_code")),
+        )),
+        "country" => {
+            Some((posted.text("country"), sandbox.type_country(&session.id, posted.text("country"))))
+        }
+        _ => None,
+    };
+    match step {
+        Some((_, Ok(()))) => return redirect(&request.path),
+        Some((typed, Err(_))) => {
+            let typed = Typed {
+                refused: Some((posted.text("step").to_owned(), typed.to_owned())),
+                ..Typed::default()
+            };
+            return show(sandbox, request, session, typed, 422);
+        }
+        None => {}
     }
     let known = sandbox.read(|world| view(world, request, session, Typed::default()).email);
     let email = known.clone().unwrap_or_else(|| posted.text("email").to_owned());

@@ -20,6 +20,7 @@ use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::subscription::Subscription;
+use crate::model::tax::TaxRate;
 use crate::settings::Settings;
 use crate::webhooks::policy::DeliveryPolicy;
 use crate::webhooks::queue::Queued;
@@ -61,6 +62,7 @@ pub(crate) struct World {
     pub(crate) coupons: Table<Coupon>,
     pub(crate) promotion_codes: Table<PromotionCode>,
     pub(crate) discounts: Table<Discount>,
+    pub(crate) tax_rates: Table<TaxRate>,
     pub(crate) payment_intents: Table<PaymentIntent>,
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) charges: Table<Charge>,
@@ -107,6 +109,7 @@ impl World {
             coupons: Table::default(),
             promotion_codes: Table::default(),
             discounts: Table::default(),
+            tax_rates: Table::default(),
             payment_intents: Table::default(),
             setup_intents: Table::default(),
             charges: Table::default(),
@@ -173,6 +176,7 @@ impl World {
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
             "cbtxn" => self.balance_entries.get(id).map(BalanceEntry::render),
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
+            "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.

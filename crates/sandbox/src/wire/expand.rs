@@ -66,10 +66,14 @@ const NAMES: &[&str] = &[
     "subscriptions",
     "tax",
     "tax_ids",
+    "tax_rate",
+    "tax_rate_details",
+    "taxes",
     "test_clock",
     "tiers",
     "total_details",
     "total_discount_amounts",
+    "total_taxes",
 ];
 
 /// Checks paths before the call.

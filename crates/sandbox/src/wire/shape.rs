@@ -36,10 +36,11 @@ pub(crate) enum Shape {
     SetupIntent,
     Subscription,
     SubscriptionItem,
+    TaxRate,
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 28] = [
+const SHAPES: [(Shape, &str); 29] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
@@ -67,6 +68,7 @@ const SHAPES: [(Shape, &str); 28] = [
     (Shape::SetupIntent, include_str!("../shapes/setup_intent.json")),
     (Shape::Subscription, include_str!("../shapes/subscription.json")),
     (Shape::SubscriptionItem, include_str!("../shapes/subscription_item.json")),
+    (Shape::TaxRate, include_str!("../shapes/tax_rate.json")),
     (Shape::WebhookEndpoint, include_str!("../shapes/webhook_endpoint.json")),
 ];
 

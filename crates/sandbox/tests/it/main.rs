@@ -24,4 +24,5 @@ mod refunds;
 mod renewals;
 mod schema;
 mod subscriptions;
+mod tax;
 mod webhooks;

@@ -22,7 +22,15 @@ fn preview(client: &Client, subscription: &str, change: &str) -> Value {
 
 /// What two invoices must agree on.
 fn sums(invoice: &Value) -> Vec<(String, Value)> {
-    let names = ["subtotal", "total", "amount_due", "starting_balance", "ending_balance", "total_taxes"];
+    let names = [
+        "subtotal",
+        "total",
+        "total_excluding_tax",
+        "amount_due",
+        "starting_balance",
+        "ending_balance",
+        "total_taxes",
+    ];
     let mut sums: Vec<_> = names.map(|name| (name.to_owned(), invoice[name].clone())).to_vec();
     let off = invoice["total_discount_amounts"].as_array().unwrap().iter();
     sums.push(("discounts".to_owned(), off.map(|discount| discount["amount"].clone()).collect()));
@@ -51,6 +59,7 @@ struct Case {
     waiting: Option<i64>,
     /// A coupon from the start, one on the item, and one that comes with the change.
     coupons: [Option<&'static str>; 3],
+    tax: Option<&'static str>,
 }
 
 fn coupon() -> impl Strategy<Value = Option<&'static str>> {
@@ -65,6 +74,11 @@ fn coupon() -> impl Strategy<Value = Option<&'static str>> {
     proptest::option::weighted(0.3, proptest::sample::select(kinds))
 }
 
+fn tax() -> impl Strategy<Value = Option<&'static str>> {
+    let kinds = vec!["19&inclusive=false", "10&inclusive=true", "8.875&inclusive=false"];
+    proptest::option::weighted(0.4, proptest::sample::select(kinds))
+}
+
 fn cases() -> impl Strategy<Value = Case> {
     let amount = prop_oneof![0_i64..120, 400_i64..40_000];
     (
@@ -77,7 +91,7 @@ fn cases() -> impl Strategy<Value = Case> {
         proptest::sample::select(vec!["create_prorations", "always_invoice", "none"]),
         0_u8..5,
         proptest::option::weighted(0.3, 0_i64..(31 * DAY)),
-        (proptest::option::weighted(0.3, -500_i64..500), [coupon(), coupon(), coupon()]),
+        (proptest::option::weighted(0.3, -500_i64..500), [coupon(), coupon(), coupon()], tax()),
     )
         .prop_map(
             |(
@@ -90,7 +104,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 behavior,
                 kind,
                 dated,
-                (waiting, coupons),
+                (waiting, coupons, tax),
             )| Case {
                 currency,
                 amounts,
@@ -103,6 +117,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 dated,
                 waiting,
                 coupons,
+                tax,
             },
         )
 }
@@ -140,6 +155,10 @@ fn check(case: &Case) {
     });
     let mut form = format!("items[0][quantity]={}", case.quantities[0]);
     form.extend(start.map(|coupon| format!("&discounts[0][coupon]={coupon}")));
+    form.extend(case.tax.map(|tax| {
+        let rate = client.post("/v1/tax_rates", &format!("display_name=T&percentage={tax}"));
+        format!("&default_tax_rates[0]={}", id(&rate))
+    }));
     form.extend(own.map(|coupon| format!("&items[0][discounts][0][coupon]={coupon}")));
     let made = client.subscribe(&customer, &price, &form);
     let subscription = id(&made);

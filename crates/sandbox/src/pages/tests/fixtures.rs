@@ -51,6 +51,7 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
         email_typed: String::new(),
         form: CardForm::default(),
         code: None,
+        country: None,
         action: "/c/pay/cs_test_1".to_owned(),
         cancel_url: Some("http://127.0.0.1:4242/pricing".to_owned()),
     }

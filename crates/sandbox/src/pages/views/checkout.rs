@@ -36,15 +36,14 @@ pub struct CardForm {
     pub problem: Option<FormProblem>,
 }
 
-/// The field for a promotion code. Posted fields: `step` = `code`, `promotion_code`.
+/// A field that changes what is due before the buyer pays. Posted fields: `step` = `code` with `promotion_code`, or
+/// `step` = `country` with `country`.
 #[derive(Clone, Debug, Default)]
-pub struct CodeField {
-    /// The code that counts now.
+pub struct StepField {
+    /// What counts now.
     pub applied: Option<String>,
-    /// What was typed last.
-    pub typed: String,
-    /// Whether what was typed last cannot be used here.
-    pub refused: bool,
+    /// What was typed last, when it cannot be used here.
+    pub refused: Option<String>,
 }
 
 /// Why a form came back.
@@ -95,7 +94,9 @@ pub struct CheckoutView {
     /// The card form's state.
     pub form: CardForm,
     /// The field for a promotion code, where the session takes one.
-    pub code: Option<CodeField>,
+    pub code: Option<StepField>,
+    /// The field for the buyer's country, where taxes depend on it.
+    pub country: Option<StepField>,
     /// Where the form posts.
     pub action: String,
     /// Where "back" leads: the session's `cancel_url`.
