@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
 pub(crate) mod coupons;
+pub(crate) mod credit_notes;
 mod customer_balance;
 pub(crate) mod customers;
 mod discounts;
@@ -63,6 +64,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "subscription_items" => subscription_items::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
+        "credit_notes" => credit_notes::dispatch(world, method, path, call),
         "tax_rates" => tax_rates::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),

@@ -87,6 +87,8 @@ impl World {
             ending_balance: None,
             amount_due: 0,
             amount_paid: 0,
+            pre_notes: 0,
+            post_notes: 0,
             default_payment_method: new.default_payment_method,
             description: new.description,
             metadata: new.metadata,

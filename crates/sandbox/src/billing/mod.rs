@@ -6,6 +6,7 @@ pub(crate) mod cancel;
 pub(crate) mod change;
 pub(crate) mod collect;
 pub(crate) mod credit;
+pub(crate) mod credit_notes;
 pub(crate) mod cycle;
 pub(crate) mod discounts;
 pub(crate) mod invoicing;

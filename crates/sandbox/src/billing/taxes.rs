@@ -107,7 +107,7 @@ pub(crate) fn no_location() -> ApiError {
 }
 
 /// The taxes on an amount.
-fn taxes_of(net: i64, rates: &[TaxRate], exempt: &str) -> Vec<LineTax> {
+pub(crate) fn taxes_of(net: i64, rates: &[TaxRate], exempt: &str) -> Vec<LineTax> {
     let excused = match exempt {
         "exempt" => Some(Taxability::CustomerExempt),
         "reverse" => Some(Taxability::ReverseCharge),

@@ -213,6 +213,9 @@ pub(crate) struct Invoice {
     /// What is to be paid after the customer's balance, in minor units; fixed when the invoice becomes final.
     pub(crate) amount_due: i64,
     pub(crate) amount_paid: i64,
+    /// What credit notes took off before the payment, and gave back after it.
+    pub(crate) pre_notes: i64,
+    pub(crate) post_notes: i64,
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
@@ -327,6 +330,8 @@ impl Invoice {
             "amount_due": self.amount_due,
             "amount_paid": self.amount_paid,
             "amount_remaining": self.remaining(),
+            "pre_payment_credit_notes_amount": self.pre_notes,
+            "post_payment_credit_notes_amount": self.post_notes,
             "default_payment_method": self.default_payment_method,
             "description": self.description,
             "metadata": self.metadata,

@@ -5,6 +5,7 @@
 pub(crate) mod card;
 pub(crate) mod checkout;
 pub(crate) mod coupon;
+pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod customer;
 pub(crate) mod customer_balance;

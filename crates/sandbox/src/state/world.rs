@@ -11,6 +11,7 @@ use super::timers::Timers;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
 use crate::model::coupon::{Coupon, Discount, PromotionCode};
+use crate::model::credit_note::CreditNote;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::customer_balance::BalanceEntry;
 use crate::model::event::{Event, WebhookEndpoint};
@@ -72,6 +73,7 @@ pub(crate) struct World {
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
+    pub(crate) credit_notes: Table<CreditNote>,
     pub(crate) subscriptions: Table<Subscription>,
     pub(crate) sessions: Table<CheckoutSession>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
@@ -119,6 +121,7 @@ impl World {
             invoices: Table::default(),
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
+            credit_notes: Table::default(),
             subscriptions: Table::default(),
             sessions: Table::default(),
             portal_configurations: Table::default(),
@@ -174,6 +177,7 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "cn" => self.credit_notes.get(id).map(CreditNote::render),
             "cbtxn" => self.balance_entries.get(id).map(BalanceEntry::render),
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
             "txr" => self.tax_rates.get(id).map(TaxRate::render),

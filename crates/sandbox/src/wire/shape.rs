@@ -14,6 +14,8 @@ pub(crate) enum Shape {
     Charge,
     CheckoutSession,
     Coupon,
+    CreditNote,
+    CreditNoteLine,
     Customer,
     CustomerBalanceTransaction,
     Discount,
@@ -40,12 +42,14 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 29] = [
+const SHAPES: [(Shape, &str); 31] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
     (Shape::CheckoutSession, include_str!("../shapes/checkout_session.json")),
     (Shape::Coupon, include_str!("../shapes/coupon.json")),
+    (Shape::CreditNote, include_str!("../shapes/credit_note.json")),
+    (Shape::CreditNoteLine, include_str!("../shapes/credit_note_line.json")),
     (Shape::Customer, include_str!("../shapes/customer.json")),
     (Shape::CustomerBalanceTransaction, include_str!("../shapes/customer_balance_transaction.json")),
     (Shape::Discount, include_str!("../shapes/discount.json")),
