@@ -71,6 +71,22 @@ impl Sandbox {
         self.buy(session_id, &Buyer { payment_method: payment_method.to_owned(), ..Buyer::default() })
     }
 
+    /// The buyer types a promotion code into an open session that takes them; an empty one takes the discount back.
+    ///
+    /// # Errors
+    /// When the code cannot be used here.
+    pub fn type_code(&self, session_id: &str, code: &str) -> Result<(), SandboxError> {
+        self.change(|world| world.type_code(session_id, code)).map_err(SandboxError::from)
+    }
+
+    /// The buyer of an open session that must know it says in which country they are: two letters, such as `DE`.
+    ///
+    /// # Errors
+    /// When the session does not ask, or the text is no country.
+    pub fn type_country(&self, session_id: &str, country: &str) -> Result<(), SandboxError> {
+        self.change(|world| world.type_country(session_id, country)).map_err(SandboxError::from)
+    }
+
     pub(crate) fn buy(&self, session_id: &str, buyer: &Buyer) -> Result<CheckoutOutcome, SandboxError> {
         self.change(|world| match world.on_line_of(session_id, |world| world.buy(session_id, buyer))? {
             Purchase::Complete => Ok(CheckoutOutcome::Complete {

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::percent::Percent;
+
 /// What happens to a subscription when every retry has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +40,51 @@ pub struct Settings {
     pub search_delay_seconds: i64,
     /// Seconds from one delivery attempt of a webhook to the next.
     pub webhook_retry_seconds: Vec<i64>,
+    /// The automatic tax of each country; a country that is not here has none.
+    pub tax_table: Vec<CountryTax>,
+    /// Whether automatic tax is in a price that does not say so itself.
+    pub tax_inclusive: bool,
+}
+
+/// The one rate of a country: a look-alike of what a tax service would know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountryTax {
+    /// ISO 3166, upper case.
+    pub(crate) country: String,
+    /// As text, such as `"8.875"`.
+    pub(crate) percentage: Percent,
+    pub(crate) display_name: String,
+    /// One of the API's words, such as `vat`.
+    pub(crate) tax_type: String,
+}
+
+/// Standard rates of some countries.
+const TAXES: [(&str, &str, &str, &str); 12] = [
+    ("AU", "10", "GST", "gst"),
+    ("CA", "5", "GST", "gst"),
+    ("CH", "8.1", "VAT", "vat"),
+    ("DE", "19", "VAT", "vat"),
+    ("ES", "21", "VAT", "vat"),
+    ("FR", "20", "VAT", "vat"),
+    ("GB", "20", "VAT", "vat"),
+    ("IT", "22", "VAT", "vat"),
+    ("JP", "10", "JCT", "jct"),
+    ("NL", "21", "VAT", "vat"),
+    ("NZ", "15", "GST", "gst"),
+    ("SG", "9", "GST", "gst"),
+];
+
+fn tax_table() -> Vec<CountryTax> {
+    let entry = |(country, percentage, name, kind): &(&str, &str, &str, &str)| {
+        Some(CountryTax {
+            country: (*country).to_owned(),
+            percentage: Percent::parse(percentage)?,
+            display_name: (*name).to_owned(),
+            tax_type: (*kind).to_owned(),
+        })
+    };
+    TAXES.iter().filter_map(entry).collect()
 }
 
 const HOUR: i64 = 3600;
@@ -64,6 +111,8 @@ impl Default for Settings {
                 12 * HOUR,
                 12 * HOUR,
             ],
+            tax_table: tax_table(),
+            tax_inclusive: false,
         }
     }
 }
@@ -84,6 +133,15 @@ impl Settings {
             ("search_delay_seconds", &[self.search_delay_seconds], HOUR),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];
+        let wrong = self.tax_table.iter().find(|entry| {
+            entry.country.len() != 2 || entry.country.chars().any(|char| !char.is_ascii_uppercase())
+        });
+        if let Some(entry) = wrong {
+            return Some(format!(
+                "'tax_table' names countries with two capital letters, not '{}'",
+                entry.country
+            ));
+        }
         ranges.iter().find_map(|(name, numbers, most)| {
             let fits =
                 numbers.len() <= MOST_TRIES && numbers.iter().all(|number| (0..=*most).contains(number));

@@ -75,7 +75,7 @@ fn page(world: &World, id: &str) -> ApiResult<Value> {
     let session = need(&world.sessions, id, "session")?;
     Ok(
         json!({ "id": id, "object": "checkout.session", "session_id": id, "livemode": false, "state": session.status.as_str(),
-               "amount_total": session.amount_total, "currency": session.currency, "url": session.page_url }),
+               "amount_total": session.amount_total(), "currency": session.currency, "url": session.page_url }),
     )
 }
 

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Call;
+use crate::billing::balance::NewEntry;
 use crate::billing::cancel::CancelNow;
 use crate::model::customer::{Customer, PaymentMethod};
+use crate::model::customer_balance::EntryKind;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -96,10 +98,14 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     read(params, &mut customer)?;
     let attached = params.text("payment_method")?.value().or(params.text("source")?.value());
     let default = params.sub("invoice_settings").text("default_payment_method")?.value();
+    let balance = params.int("balance")?.value();
     world.customers.put(customer.clone());
     if let Err(error) = attach_first(world, &mut customer, attached.as_deref(), default.as_deref()) {
         world.customers.remove(&customer.id);
         return Err(error);
+    }
+    if let Some(balance) = balance {
+        set_balance(world, &mut customer, balance, EntryKind::Initial);
     }
     let object = customer.render();
     world.customers.put(customer);
@@ -159,9 +165,6 @@ fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
     if let Some(locales) = params.texts("preferred_locales")? {
         customer.preferred_locales = locales;
     }
-    if let Field::Set(balance) = params.int("balance")? {
-        customer.balance = balance;
-    }
     if let Field::Set(prefix) = params.text("invoice_prefix")? {
         customer.invoice_prefix = prefix;
     }
@@ -172,6 +175,13 @@ fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
         word.clone_into(&mut customer.tax_exempt);
     }
     params.metadata_into(&mut customer.metadata)
+}
+
+/// Books the difference to the balance that is asked for; without a currency of the customer it is in the account's.
+fn set_balance(world: &mut World, customer: &mut Customer, balance: i64, kind: EntryKind) {
+    let currency = customer.currency.clone().unwrap_or_else(|| "usd".to_owned());
+    let change = balance - customer.balance;
+    world.book_entry(customer, NewEntry::plain(kind, change, &currency));
 }
 
 fn complete_address(address: Value) -> Value {
@@ -198,6 +208,9 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             check_owner(world, &method, &customer.id)?;
             customer.default_payment_method = Some(method);
         }
+    }
+    if let Some(balance) = params.int("balance")?.value() {
+        set_balance(world, &mut customer, balance, EntryKind::Adjustment);
     }
     let after = customer.render();
     world.customers.put(customer);

@@ -3,8 +3,12 @@
 pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
+pub(crate) mod coupons;
+pub(crate) mod credit_notes;
+mod customer_balance;
 pub(crate) mod customers;
 mod destinations;
+mod discounts;
 pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod invoice_items;
@@ -15,11 +19,14 @@ pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
+pub(crate) mod promotion_codes;
 mod schedule_phases;
 mod schedules;
 mod search;
 pub(crate) mod subscription_changes;
+pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
+pub(crate) mod tax_rates;
 mod test_clocks;
 
 use serde_json::Value;
@@ -57,17 +64,23 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
-        "customers" => customers::dispatch(world, method, path, call),
+        "customers" => customers::dispatch(world, method, path, call)
+            .or_else(|| customer_balance::dispatch(world, method, path, call)),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),
+        "coupons" => coupons::dispatch(world, method, path, call),
+        "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
         "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
-        "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),
+        "subscriptions" => subscriptions::dispatch(world, method, path, call),
+        "subscription_items" => subscription_items::dispatch(world, method, path, call),
         "subscription_schedules" => schedules::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
+        "credit_notes" => credit_notes::dispatch(world, method, path, call),
+        "tax_rates" => tax_rates::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "stripecli" => listen::dispatch(world, method, path, call),
         "test_helpers" => test_clocks::dispatch(world, method, path, call),

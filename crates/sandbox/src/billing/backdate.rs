@@ -30,9 +30,10 @@ impl World {
                 continue;
             }
             let period = Period { start, end: now };
-            let part = Part { part: now - start, whole: end - start, sign: 1, at: start };
+            let part = Part { part: now - start, whole: end - start };
             for item in &subscription.items {
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, part));
+                let full = self.full_price(item);
+                lines.extend(self.debit_line(&LineOf { subscription, item, period }, full, part));
             }
         }
         lines

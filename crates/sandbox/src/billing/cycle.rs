@@ -1,5 +1,7 @@
 //! What time does to a subscription and its invoices.
 
+use serde_json::json;
+
 use super::calendar::next_boundary;
 use crate::model::invoice::{BillingReason, InvoiceStatus};
 use crate::model::subscription::{
@@ -7,6 +9,7 @@ use crate::model::subscription::{
 };
 use crate::state::timers::Timer;
 use crate::state::world::World;
+use crate::wire::error::ApiError;
 
 impl World {
     /// The period, or the trial, is over: end, pause or renew.
@@ -136,7 +139,8 @@ impl World {
         else {
             return;
         };
-        if self.finalize_invoice(id, None).is_err() {
+        if let Err(error) = self.finalize_invoice(id, None) {
+            self.note_unfinalized(id, &error);
             return;
         }
         let subscription = invoice.subscription.as_ref().and_then(|id| self.subscriptions.get(id));
@@ -155,6 +159,18 @@ impl World {
         };
         // A free invoice is paid already, and then there is nothing to void.
         drop(outcome);
+    }
+
+    /// A draft could not become final: somebody must see to it.
+    fn note_unfinalized(&mut self, id: &str, error: &ApiError) {
+        let problem =
+            json!({ "type": "invalid_request_error", "code": error.code(), "message": error.message() });
+        self.invoices.edit(id, |invoice| {
+            invoice.finalization_error = problem;
+            invoice.finalizes_at = None;
+        });
+        let object = self.object(id).unwrap_or_default();
+        self.emit("invoice.finalization_failed", object);
     }
 
     /// A planned retry is due.

@@ -5,6 +5,7 @@ use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::Price;
 use crate::model::subscription::{CancellationDetails, Subscription};
+use crate::model::terms::TermsChange;
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -158,6 +159,7 @@ impl World {
             at: None,
             restart: false,
             trial_end: None,
+            terms: TermsChange::default(),
         };
         self.apply_change(id, &change, Strictness::Insist, Presence::OnSession)
     }

@@ -43,7 +43,7 @@ impl World {
     /// What the buyer pays now: nothing while a trial runs.
     pub(crate) fn amount_now(session: &CheckoutSession) -> i64 {
         match session.mode {
-            Mode::Payment | Mode::Subscription => session.amount_total,
+            Mode::Payment | Mode::Subscription => session.amount_total(),
             Mode::Setup => 0,
         }
     }

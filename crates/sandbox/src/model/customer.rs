@@ -48,6 +48,15 @@ impl Stored for Customer {
 }
 
 impl Customer {
+    /// The country that taxes go by, upper case: that of the address, else of the shipping address.
+    pub(crate) fn country(&self) -> Option<String> {
+        let of = |address: Option<&Value>| {
+            let country = address?.get("country")?.as_str()?;
+            (country.len() == 2).then(|| country.to_ascii_uppercase())
+        };
+        of(Some(&self.address)).or_else(|| of(self.shipping.get("address")))
+    }
+
     /// The object, or the stub of a deleted one.
     pub(crate) fn render(&self) -> Value {
         if self.deleted {

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::subscription::{Collection, Period};
+use super::tax::{LineTax, TaxRate, sum_taxes};
+use super::terms::{InvoiceTerms, LineTerms, render_discounts};
+use crate::payments::balance::round_fraction;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -42,9 +45,27 @@ pub(crate) struct Line {
     pub(crate) invoice_item: Option<String>,
     pub(crate) proration: bool,
     pub(crate) metadata: Metadata,
+    /// How discounts and taxes bear on it.
+    pub(crate) terms: LineTerms,
 }
 
 impl Line {
+    /// What the line adds to the total before taxes.
+    pub(crate) fn net(&self) -> i64 {
+        self.amount.saturating_sub(self.terms.discounted())
+    }
+
+    /// What the line adds to the total.
+    pub(crate) fn total(&self) -> i64 {
+        self.net().saturating_add(self.terms.taxed(false))
+    }
+
+    /// The amount before discounts without the taxes that are in it.
+    fn without_tax(&self) -> i64 {
+        let inside = round_fraction(self.amount, self.terms.taxed(true), self.net().abs());
+        if self.net() == 0 { self.amount } else { self.amount - inside * self.net().signum() }
+    }
+
     fn pricing(&self) -> Value {
         let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
         match details {
@@ -82,8 +103,9 @@ impl Line {
             "subtotal": self.amount,
             "currency": self.currency,
             "description": self.description,
-            "discount_amounts": [],
-            "discountable": !self.proration,
+            "discount_amounts": render_discounts(self.terms.discount_amounts.iter()),
+            "discountable": !self.terms.settled,
+            "discounts": self.terms.discounts,
             "invoice": invoice,
             "metadata": self.metadata,
             "parent": parent,
@@ -93,7 +115,7 @@ impl Line {
             "quantity": self.quantity,
             "quantity_decimal": self.quantity.to_string(),
             "subscription": self.subscription,
-            "taxes": [],
+            "taxes": self.terms.taxes.iter().map(LineTax::render).collect::<Vec<_>>(),
         }))
     }
 }
@@ -137,11 +159,11 @@ impl InvoiceItem {
             "customer": self.customer,
             "invoice": self.invoice,
             "amount": line.amount,
-            "net_amount": line.amount,
+            "net_amount": line.net(),
             "currency": line.currency,
             "description": line.description,
-            "discountable": !line.proration,
-            "discounts": [],
+            "discountable": !line.terms.settled,
+            "discounts": line.terms.discounts,
             "metadata": line.metadata,
             "parent": parent,
             "period": { "start": line.period.start, "end": line.period.end },
@@ -149,7 +171,7 @@ impl InvoiceItem {
             "proration": line.proration,
             "quantity": line.quantity,
             "quantity_decimal": line.quantity.to_string(),
-            "tax_rates": [],
+            "tax_rates": line.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
             "test_clock": self.test_clock,
         }))
     }
@@ -188,10 +210,15 @@ pub(crate) struct Invoice {
     pub(crate) attempt_count: i64,
     pub(crate) next_payment_attempt: Option<i64>,
     pub(crate) starting_balance: i64,
+    /// The customer's balance once this invoice is final.
+    pub(crate) balance_left: i64,
     pub(crate) ending_balance: Option<i64>,
     /// What is to be paid after the customer's balance, in minor units; fixed when the invoice becomes final.
     pub(crate) amount_due: i64,
     pub(crate) amount_paid: i64,
+    /// What credit notes took off before the payment, and gave back after it.
+    pub(crate) pre_notes: i64,
+    pub(crate) post_notes: i64,
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
@@ -206,6 +233,9 @@ pub(crate) struct Invoice {
     pub(crate) hopeless_method: Option<String>,
     #[serde(default)]
     pub(crate) test_clock: Option<String>,
+    pub(crate) terms: InvoiceTerms,
+    /// Why it could not become final by itself.
+    pub(crate) finalization_error: Value,
 }
 
 impl Stored for Invoice {
@@ -223,9 +253,19 @@ impl Stored for Invoice {
 }
 
 impl Invoice {
-    /// The sum of the lines.
-    pub(crate) fn total(&self) -> i64 {
+    /// The sum of the lines before discounts.
+    pub(crate) fn subtotal(&self) -> i64 {
         self.lines.iter().map(|line| line.amount).sum()
+    }
+
+    /// What the lines come to after discounts and taxes.
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(Line::total).sum()
+    }
+
+    /// What the lines come to after discounts, without any tax.
+    pub(crate) fn total_without_tax(&self) -> i64 {
+        self.lines.iter().map(|line| line.net() - line.terms.taxed(true)).sum()
     }
 
     /// What is still to be paid.
@@ -258,7 +298,15 @@ impl Invoice {
             "customer": self.customer,
             "customer_email": self.customer_email,
             "customer_name": self.customer_name,
-            "customer_tax_exempt": "none",
+            "customer_tax_exempt": if self.terms.exempt.is_empty() { "none" } else { self.terms.exempt.as_str() },
+            "automatic_tax": {
+                "enabled": self.terms.automatic_tax.is_on(),
+                "status": self.terms.automatic_tax.status(),
+                "liability": self.terms.automatic_tax.liability(),
+                "provider": self.terms.automatic_tax.is_on().then_some("stripe"),
+            },
+            "default_tax_rates": self.terms.default_tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
+            "last_finalization_error": self.finalization_error,
             "currency": self.currency,
             "lines": { "data": lines, "url": format!("/v1/invoices/{}/lines", self.id) },
             "period_start": self.period.start,
@@ -274,16 +322,22 @@ impl Invoice {
             "next_payment_attempt": self.next_payment_attempt,
             "starting_balance": self.starting_balance,
             "ending_balance": self.ending_balance,
-            "subtotal": total,
-            "subtotal_excluding_tax": total,
+            "subtotal": self.subtotal(),
+            "subtotal_excluding_tax": self.lines.iter().map(Line::without_tax).sum::<i64>(),
             "total": total,
-            "total_excluding_tax": total,
-            "total_discount_amounts": [],
+            "total_excluding_tax": self.total_without_tax(),
+            "discounts": self.terms.discounts,
+            "total_discount_amounts": render_discounts(self.lines.iter().flat_map(|line| &line.terms.discount_amounts)),
             "total_pretax_credit_amounts": [],
-            "total_taxes": [],
+            "total_taxes": sum_taxes(self.lines.iter().flat_map(|line| &line.terms.taxes))
+                .iter()
+                .map(LineTax::render)
+                .collect::<Vec<_>>(),
             "amount_due": self.amount_due,
             "amount_paid": self.amount_paid,
             "amount_remaining": self.remaining(),
+            "pre_payment_credit_notes_amount": self.pre_notes,
+            "post_payment_credit_notes_amount": self.post_notes,
             "default_payment_method": self.default_payment_method,
             "description": self.description,
             "metadata": self.metadata,

@@ -4,13 +4,20 @@
 
 pub(crate) mod card;
 pub(crate) mod checkout;
+pub(crate) mod coupon;
+pub(crate) mod credit_note;
+pub(crate) mod currency;
 pub(crate) mod customer;
+pub(crate) mod customer_balance;
 pub(crate) mod event;
 pub(crate) mod invoice;
 pub(crate) mod money;
 pub(crate) mod payment;
+pub(crate) mod percent;
 pub(crate) mod portal;
 pub(crate) mod product;
 pub(crate) mod schedule;
 pub(crate) mod subscription;
+pub(crate) mod tax;
+pub(crate) mod terms;
 pub(crate) mod test_clock;

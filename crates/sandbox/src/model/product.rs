@@ -121,6 +121,15 @@ impl Price {
         })
     }
 
+    /// Whether an automatic tax is in its amount; `None` leaves it to the settings.
+    pub(crate) fn includes_tax(&self) -> Option<bool> {
+        match self.tax_behavior.as_str() {
+            "inclusive" => Some(true),
+            "exclusive" => Some(false),
+            _ => None,
+        }
+    }
+
     /// The object.
     pub(crate) fn render(&self) -> Value {
         let recurring = self.recurring.map(|recurring| {

@@ -219,9 +219,8 @@ impl World {
     /// Checks that a phase can be billed: its prices fit together, and a sent invoice has a due date.
     pub(crate) fn check_phase(&self, phase: &Phase, defaults: &PhaseSettings, index: usize) -> ApiResult<()> {
         let param = |name: &str| format!("phases[{index}][{name}]");
-        let listed: Vec<_> =
-            phase.items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
-        let prices = self.check_items(&listed, Some(&phase.currency))?;
+        let listed = phase.items.iter().map(|item| (item.price.as_str(), item.quantity));
+        let prices = self.check_items(listed, Some(&phase.currency))?;
         if let Some(price) = prices.iter().find(|price| !price.active) {
             return Err(crate::billing::subscribe::inactive(price));
         }

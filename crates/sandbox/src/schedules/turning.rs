@@ -1,11 +1,12 @@
 //! A schedule in time: it starts its subscription, takes it from phase to phase, and lets go of it or ends it.
 
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
-use crate::billing::subscribe::{FirstPayment, NewSubscription, same_rhythm};
+use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, same_rhythm};
 use crate::model::schedule::{EndBehavior, Phase, PhaseAnchor, Schedule, ScheduleState};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionItem, SubscriptionStatus,
 };
+use crate::model::terms::{ItemTerms, SubscriptionTerms, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -112,7 +113,12 @@ impl World {
             items: phase
                 .items
                 .iter()
-                .map(|item| (item.price.clone(), item.quantity, item.metadata.clone()))
+                .map(|item| NewItem {
+                    price: item.price.clone(),
+                    quantity: item.quantity,
+                    metadata: item.metadata.clone(),
+                    terms: ItemTerms::default(),
+                })
                 .collect(),
             metadata: phase.metadata.clone(),
             description: settings.description,
@@ -129,6 +135,7 @@ impl World {
             first_payment: FirstPayment::Later,
             schedule: Some(id.to_owned()),
             backdated,
+            terms: SubscriptionTerms::default(),
         })?;
         self.schedules.edit(id, |schedule| schedule.state = ScheduleState::Active { subscription, phase: 0 });
         let schedule = need(&self.schedules, id, "schedule")?;
@@ -273,7 +280,7 @@ impl World {
         if items.is_empty() && !restart && trial_end.is_none() {
             return Ok(());
         }
-        let change = Change { items, proration, at: None, restart, trial_end };
+        let change = Change { items, proration, at: None, restart, trial_end, terms: TermsChange::default() };
         self.apply_change(id, &change, Strictness::Allow, Presence::OffSession)
     }
 

@@ -20,11 +20,13 @@ type Answer = Result<Value, SandboxError>;
 #[serde(default, deny_unknown_fields)]
 struct Complete {
     payment_method: String,
+    promotion_code: Option<String>,
+    country: Option<String>,
 }
 
 impl Default for Complete {
     fn default() -> Self {
-        Self { payment_method: "pm_card_visa".to_owned() }
+        Self { payment_method: "pm_card_visa".to_owned(), promotion_code: None, country: None }
     }
 }
 
@@ -156,6 +158,12 @@ fn read_faults(request: &HttpRequest) -> Result<Vec<Fault>, SandboxError> {
 }
 
 fn complete(sandbox: &Sandbox, id: &str, body: &Complete) -> Answer {
+    if let Some(code) = &body.promotion_code {
+        sandbox.type_code(id, code)?;
+    }
+    if let Some(country) = &body.country {
+        sandbox.type_country(id, country)?;
+    }
     let outcome = sandbox.complete_checkout(id, &body.payment_method)?;
     let session = sandbox.read(|world| world.object(id)).unwrap_or_default();
     Ok(match outcome {

@@ -11,7 +11,10 @@ use super::timers::Timers;
 use crate::clocks::Away;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
+use crate::model::coupon::{Coupon, Discount, PromotionCode};
+use crate::model::credit_note::CreditNote;
 use crate::model::customer::{Customer, PaymentMethod};
+use crate::model::customer_balance::BalanceEntry;
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
 use crate::model::money::{BalanceTransaction, Dispute, Refund};
@@ -20,6 +23,7 @@ use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
+use crate::model::tax::TaxRate;
 use crate::model::test_clock::TestClock;
 use crate::settings::Settings;
 use crate::webhooks::deliveries::Deliveries;
@@ -61,9 +65,14 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) request: Option<Cause>,
     pub(crate) customers: Table<Customer>,
+    pub(crate) balance_entries: Table<BalanceEntry>,
     pub(crate) payment_methods: Table<PaymentMethod>,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Table<Price>,
+    pub(crate) coupons: Table<Coupon>,
+    pub(crate) promotion_codes: Table<PromotionCode>,
+    pub(crate) discounts: Table<Discount>,
+    pub(crate) tax_rates: Table<TaxRate>,
     pub(crate) payment_intents: Table<PaymentIntent>,
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) charges: Table<Charge>,
@@ -73,6 +82,7 @@ pub(crate) struct World {
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
+    pub(crate) credit_notes: Table<CreditNote>,
     pub(crate) subscriptions: Table<Subscription>,
     #[serde(default)]
     pub(crate) schedules: Table<Schedule>,
@@ -107,9 +117,14 @@ impl World {
             keys: Keys::default(),
             request: None,
             customers: Table::default(),
+            balance_entries: Table::default(),
             payment_methods: Table::default(),
             products: Table::default(),
             prices: Table::default(),
+            coupons: Table::default(),
+            promotion_codes: Table::default(),
+            discounts: Table::default(),
+            tax_rates: Table::default(),
             payment_intents: Table::default(),
             setup_intents: Table::default(),
             charges: Table::default(),
@@ -119,6 +134,7 @@ impl World {
             invoices: Table::default(),
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
+            credit_notes: Table::default(),
             subscriptions: Table::default(),
             schedules: Table::default(),
             sessions: Table::default(),
@@ -177,8 +193,17 @@ impl World {
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
             "clock" => self.test_clocks.get(id).map(TestClock::render),
+            "cn" => self.credit_notes.get(id).map(CreditNote::render),
+            "cbtxn" => self.balance_entries.get(id).map(BalanceEntry::render),
+            "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
+            "txr" => self.tax_rates.get(id).map(TaxRate::render),
+            "di" => self.discounts.get(id).map(Discount::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
-            _ => self.products.get(id).map(Product::render),
+            // Sellers may name products and coupons as they like.
+            _ => {
+                let coupon = || self.coupons.get(id).map(|coupon| coupon.render(self.now));
+                self.products.get(id).map(Product::render).or_else(coupon)
+            }
         }
     }
 }

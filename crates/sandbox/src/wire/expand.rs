@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
+use crate::model::coupon::Coupon;
 use crate::state::world::World;
 use crate::versions::{Version, changes};
 
@@ -12,21 +13,29 @@ const MAX_DEPTH: usize = 4;
 const NAMES: &[&str] = &[
     "account",
     "application",
+    "applies_to",
     "balance_transaction",
+    "breakdown",
     "charge",
     "configuration",
     "confirmation_secret",
+    "coupon",
+    "credit_note",
     "currency_options",
     "customer",
     "customer_account",
+    "customer_balance_transaction",
     "data",
     "default_payment_method",
     "default_price",
     "default_settings",
     "default_source",
+    "discount",
+    "discount_amounts",
     "discounts",
     "failure_balance_transaction",
     "invoice",
+    "invoice_credit_balance",
     "invoice_item_details",
     "invoice_settings",
     "items",
@@ -48,6 +57,9 @@ const NAMES: &[&str] = &[
     "price_details",
     "pricing",
     "product",
+    "promotion",
+    "promotion_code",
+    "refund",
     "refunds",
     "schedule",
     "setup_intent",
@@ -59,10 +71,15 @@ const NAMES: &[&str] = &[
     "subscriptions",
     "tax",
     "tax_ids",
+    "tax_rate",
+    "tax_rate_details",
+    "taxes",
     "test_clock",
     "tiers",
     "total_count",
     "total_details",
+    "total_discount_amounts",
+    "total_taxes",
 ];
 
 /// Checks paths before the call.
@@ -177,6 +194,18 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
             if value.get(name).is_none() =>
         {
             Value::Null
+        }
+        ("coupon", "applies_to") => world.coupons.get(id).map(Coupon::render_products).unwrap_or_default(),
+        ("coupon", "currency_options") => {
+            world.coupons.get(id).map(Coupon::render_currencies).unwrap_or_default()
+        }
+        ("customer", "invoice_credit_balance") => {
+            let customer = world.customers.get(id);
+            let balance = customer.map(|customer| (customer.currency.clone(), customer.balance));
+            match balance {
+                Some((Some(currency), balance)) => json!({ currency: balance }),
+                Some((None, _)) | None => json!({}),
+            }
         }
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),

@@ -70,7 +70,7 @@ fn what_the_sandbox_does_not_play_is_refused_and_not_ignored() {
         400,
         "POST",
         "/v1/subscriptions",
-        &format!("customer={customer}&items[0][price]={price}&discounts[0][coupon]=HALF"),
+        &format!("customer={customer}&items[0][price]={price}&billing_thresholds[amount_gte]=500"),
     );
     assert_eq!(text(&error, "/code"), "parameter_not_in_sandbox");
     client.post(

@@ -228,7 +228,13 @@ fn fits_plain(
             })
         }
         Some("string") if !value.is_string() => Err(format!("{place}: {value} is no text")),
-        Some("number" | "integer") if !value.is_i64() => Err(format!("{place}: {value} is no whole number")),
+        // Percentages are the only numbers with decimals.
+        Some("number" | "integer") if value.is_f64() && !place.contains("percent") => {
+            Err(format!("{place}: {value} is no whole number"))
+        }
+        Some("number" | "integer") if !value.is_number() => {
+            Err(format!("{place}: {value} is no whole number"))
+        }
         Some("boolean") if !value.is_boolean() => Err(format!("{place}: {value} is no boolean")),
         Some("null") if !value.is_null() => Err(format!("{place}: {value} is not null")),
         _ => Ok(()),

@@ -50,6 +50,8 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
         email: None,
         email_typed: String::new(),
         form: CardForm::default(),
+        code: None,
+        country: None,
         action: "/c/pay/cs_test_1".to_owned(),
         cancel_url: Some("http://127.0.0.1:4242/pricing".to_owned()),
     }
