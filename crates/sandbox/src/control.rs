@@ -107,7 +107,7 @@ impl Sandbox {
                 world.authenticate_payment(intent, success)
             }
         })
-        .map(|attempt| attempt == Attempt::Succeeded)
+        .map(|attempt| matches!(attempt, Attempt::Succeeded | Attempt::Held))
         .map_err(SandboxError::from)
     }
 

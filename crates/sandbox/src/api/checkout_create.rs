@@ -192,13 +192,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     session.payment_data.receipt_email = payment.text("receipt_email")?.value();
     session.payment_data.setup_future_usage = payment.text("setup_future_usage")?.value();
     session.payment_data.shipping = payment.free("shipping").unwrap_or_default();
-    if payment.text("capture_method")?.value().as_deref() == Some("manual") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "payment_intent_data[capture_method]",
-            "The sandbox does not play manual capture yet.",
-        ));
-    }
+    session.payment_data.capture_method = super::intents::read_capture(&payment)?.value().unwrap_or_default();
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::Call;
+use crate::model::charge::Charge;
 use crate::model::money::{Dispute, Refund};
-use crate::model::payment::Charge;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;

@@ -293,7 +293,7 @@ impl World {
             .default_method(&subscription.customer, Some(&subscription.id))
             .and_then(|id| self.payment_methods.get(&id));
         match method.map(|method| foresee(method, Presence::OffSession, false)) {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held) => Ok(()),
             Some(Attempt::Declined(decline)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }

@@ -200,7 +200,7 @@ impl World {
         }
         let intent = invoice.payment_intent.clone().unwrap_or_default();
         match self.try_invoice(id, method, presence)? {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held) => Ok(()),
             Some(attempt @ Attempt::Declined(decline)) => {
                 self.note_manual_failure(id, attempt);
                 Err(self.refusal(&intent, &decline))

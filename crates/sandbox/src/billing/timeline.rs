@@ -25,6 +25,7 @@ impl World {
             Timer::Retry(id) => self.retry_due(&id),
             Timer::Due(id) => self.due_date_passed(&id),
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
+            Timer::HoldExpires(id) => self.hold_expires(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
         }

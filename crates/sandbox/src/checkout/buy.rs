@@ -110,7 +110,7 @@ impl World {
         }
         self.sessions.put(session);
         match self.attempt_payment(&intent, method, Presence::OnSession, false)? {
-            Attempt::Succeeded => Ok(Purchase::Complete),
+            Attempt::Succeeded | Attempt::Held => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
             Attempt::Declined(decline) => Err(self.refusal(&intent, &decline)),
         }
@@ -121,6 +121,7 @@ impl World {
         let data = &session.payment_data;
         NewIntent {
             amount,
+            capture_method: data.capture_method,
             currency: session.currency.clone().unwrap_or_default(),
             customer: session.customer.clone(),
             description: if subscription {
@@ -158,7 +159,7 @@ impl World {
         session.pending_intent = Some(intent.clone());
         self.sessions.put(session);
         match self.attempt_setup(&intent, method, false)? {
-            Attempt::Succeeded => Ok(Purchase::Complete),
+            Attempt::Succeeded | Attempt::Held => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
             Attempt::Declined(decline) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
@@ -184,6 +185,31 @@ impl World {
     /// The payment of a session succeeded: now customer, subscription and invoice come to be.
     pub(crate) fn session_paid(&mut self, session_id: &str, intent_id: &str) -> ApiResult<()> {
         let mut session = need(&self.sessions, session_id, "session")?;
+        if session.status == SessionStatus::Complete {
+            session.payment_status = PaymentStatus::Paid;
+            self.sessions.put(session);
+            return Ok(());
+        }
+        self.keep_method(&session, intent_id)?;
+        if session.mode == Mode::Subscription {
+            let method = self.payment_intents.get(intent_id).and_then(|intent| intent.payment_method.clone());
+            self.subscribe_for(&mut session, method, FirstPayment::PaidBy(intent_id.to_owned()))?;
+        }
+        session.payment_status = PaymentStatus::Paid;
+        self.complete_session(session);
+        Ok(())
+    }
+
+    /// The buyer has done their part, and the money is still to come: the session is complete and unpaid.
+    pub(crate) fn session_underway(&mut self, session_id: &str, intent_id: &str) -> ApiResult<()> {
+        let session = need(&self.sessions, session_id, "session")?;
+        self.keep_method(&session, intent_id)?;
+        self.complete_session(session);
+        Ok(())
+    }
+
+    /// Attaches the method of a payment to the customer, where the session is to save it.
+    fn keep_method(&mut self, session: &CheckoutSession, intent_id: &str) -> ApiResult<()> {
         let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let method = intent.payment_method.clone();
         let saves = session.mode == Mode::Subscription || intent.setup_future_usage.is_some();
@@ -194,11 +220,6 @@ impl World {
         {
             self.attach_method(method, &customer)?;
         }
-        if session.mode == Mode::Subscription {
-            self.subscribe_for(&mut session, method, FirstPayment::PaidBy(intent_id.to_owned()))?;
-        }
-        session.payment_status = PaymentStatus::Paid;
-        self.complete_session(session);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::payment::CaptureMethod;
 use super::product::Price;
 use super::subscription::MissingCard;
 use crate::state::table::{Stored, Table};
@@ -52,6 +53,7 @@ pub(crate) struct PaymentData {
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
     pub(crate) setup_future_usage: Option<String>,
+    pub(crate) capture_method: CaptureMethod,
     pub(crate) shipping: Value,
 }
 

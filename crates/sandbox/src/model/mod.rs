@@ -3,6 +3,7 @@
 //! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
 
 pub(crate) mod card;
+pub(crate) mod charge;
 pub(crate) mod checkout;
 pub(crate) mod customer;
 pub(crate) mod event;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::model::card::{AUTHENTICATION_REQUIRED, Aftermath, Challenge, Decline};
+use crate::model::card::{AUTHENTICATION_REQUIRED, Challenge, Decline};
+use crate::model::charge::{Charge, Funds};
 use crate::model::customer::PaymentMethod;
-use crate::model::payment::{Charge, IntentStatus, PaymentIntent};
+use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -20,6 +21,8 @@ pub(crate) enum Presence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
     Succeeded,
+    /// The money is held and waits to be captured.
+    Held,
     RequiresAction,
     Declined(Decline),
 }
@@ -28,6 +31,7 @@ pub(crate) enum Attempt {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewIntent {
     pub(crate) amount: i64,
+    pub(crate) capture_method: CaptureMethod,
     pub(crate) currency: String,
     pub(crate) customer: Option<String>,
     pub(crate) description: Option<String>,
@@ -39,6 +43,9 @@ pub(crate) struct NewIntent {
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
 }
+
+/// How long a card holds money that is not captured, in seconds: seven days.
+const HOLD_SECONDS: i64 = 7 * 86_400;
 
 /// What the issuer would say, without asking it.
 pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated: bool) -> Attempt {
@@ -82,6 +89,7 @@ impl World {
             status: IntentStatus::RequiresPaymentMethod,
             amount: new.amount,
             amount_received: 0,
+            capture_method: new.capture_method,
             currency: new.currency,
             customer: new.customer,
             payment_method: None,
@@ -115,7 +123,10 @@ impl World {
         let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
         intent.payment_method = Some(method_id.to_owned());
-        let attempt = foresee(&method, presence, authenticated);
+        let attempt = match foresee(&method, presence, authenticated) {
+            Attempt::Succeeded if intent.capture_method == CaptureMethod::Manual => Attempt::Held,
+            other => other,
+        };
         match attempt {
             Attempt::RequiresAction => {
                 intent.status = IntentStatus::RequiresAction;
@@ -125,23 +136,17 @@ impl World {
                 self.emit("payment_intent.requires_action", object);
             }
             Attempt::Declined(decline) => self.refuse_payment(intent, &method, &decline, authenticated),
+            Attempt::Held => {
+                let funds = Funds::Held { until: self.now + HOLD_SECONDS };
+                intent.latest_charge = Some(self.add_charge(&intent, &method, authenticated, Some(funds)));
+                self.keep_set_up(&intent, &mut method);
+                self.hold(intent)?;
+            }
             Attempt::Succeeded => {
-                let charge = self.add_charge(&intent, &method, authenticated, None);
-                intent.status = IntentStatus::Succeeded;
-                intent.amount_received = intent.amount;
-                intent.latest_charge = Some(charge.clone());
-                intent.last_error = Value::Null;
-                if intent.setup_future_usage.as_deref() == Some("off_session") {
-                    method.set_up = true;
-                    self.payment_methods.put(method.clone());
-                }
-                let object = intent.render();
-                self.payment_intents.put(intent.clone());
-                self.emit("payment_intent.succeeded", object);
-                self.settle(&intent)?;
-                if let Aftermath::Dispute { reason, inquiry } = method.test_card().aftermath {
-                    self.open_dispute(&charge, reason, inquiry);
-                }
+                intent.latest_charge = Some(self.add_charge(&intent, &method, authenticated, None));
+                self.keep_set_up(&intent, &mut method);
+                let amount = intent.amount;
+                self.receive(intent, amount)?;
             }
         }
         Ok(attempt)
@@ -154,7 +159,7 @@ impl World {
         decline: &Decline,
         authenticated: bool,
     ) {
-        let charge = self.add_charge(&intent, method, authenticated, Some(decline));
+        let charge = self.add_charge(&intent, method, authenticated, Some(Funds::refused(decline)));
         intent.status = IntentStatus::RequiresPaymentMethod;
         intent.payment_method = None;
         intent.latest_charge = Some(charge.clone());
@@ -172,21 +177,35 @@ impl World {
         Ok(Attempt::Declined(AUTHENTICATION_REQUIRED))
     }
 
+    /// A card that was used with the customer there is ready for payments without them, if that was asked for.
+    fn keep_set_up(&mut self, intent: &PaymentIntent, method: &mut PaymentMethod) {
+        if intent.setup_future_usage.as_deref() == Some("off_session") {
+            method.set_up = true;
+            self.payment_methods.put(method.clone());
+        }
+    }
+
+    /// Writes an attempt down; the money is taken where nothing else is said.
     fn add_charge(
         &mut self,
         intent: &PaymentIntent,
         method: &PaymentMethod,
         authenticated: bool,
-        refused: Option<&Decline>,
+        funds: Option<Funds>,
     ) -> String {
         let id = self.chance.id("ch_");
-        let paid = refused.is_none();
-        let balance_transaction =
-            paid.then(|| self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()));
+        let funds = funds.unwrap_or_else(|| Funds::Taken {
+            amount: intent.amount,
+            entry: self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()),
+        });
+        let kind = match &funds {
+            Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => "charge.succeeded",
+            Funds::Refused { .. } => "charge.failed",
+        };
         let charge = Charge {
             id: id.clone(),
             created: self.now,
-            paid,
+            funds,
             amount: intent.amount,
             amount_refunded: 0,
             currency: intent.currency.clone(),
@@ -201,26 +220,11 @@ impl World {
             receipt_email: intent.receipt_email.clone(),
             metadata: intent.metadata.clone(),
             disputed: false,
-            balance_transaction,
-            failure_code: refused.map(|decline| decline.code.to_owned()),
-            failure_message: refused.map(|decline| decline.message.to_owned()),
-            decline_code: refused.and_then(|decline| decline.decline_code).map(str::to_owned),
         };
         let object = charge.render();
         self.charges.put(charge);
-        self.emit(if paid { "charge.succeeded" } else { "charge.failed" }, object);
+        self.emit(kind, object);
         id
-    }
-
-    /// What a succeeded payment means: its invoice is paid, its checkout session completes.
-    fn settle(&mut self, intent: &PaymentIntent) -> ApiResult<()> {
-        if let Some(invoice) = &intent.invoice {
-            self.invoice_paid(invoice, Some(&intent.id));
-        }
-        match &intent.session {
-            Some(session) => self.session_paid(&session.clone(), &intent.id),
-            None => Ok(()),
-        }
     }
 
     /// The error answer of a refused attempt, with the intent in full.
@@ -294,6 +298,9 @@ impl World {
         };
         if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
             return;
+        }
+        if let (IntentStatus::RequiresCapture, Some(charge)) = (intent.status, &intent.latest_charge) {
+            self.charges.edit(charge, |charge| charge.funds = Funds::LetGo);
         }
         intent.status = IntentStatus::Canceled;
         intent.canceled_at = Some(self.now);

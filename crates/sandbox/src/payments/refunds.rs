@@ -1,8 +1,8 @@
 //! Refunds: full and partial, never more than is left, and those that fail or wait.
 
 use crate::model::card::Aftermath;
+use crate::model::charge::{Charge, Funds};
 use crate::model::money::{Refund, RefundStatus};
-use crate::model::payment::Charge;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -64,10 +64,16 @@ impl World {
     }
 
     fn refundable_amount(&self, charge: &Charge, amount: Option<i64>) -> ApiResult<i64> {
-        if !charge.paid {
+        let nothing = match charge.funds {
+            Funds::Taken { .. } => None,
+            Funds::Held { .. } => Some("is not captured: cancel its PaymentIntent to let the money go"),
+            Funds::LetGo => Some("was never captured"),
+            Funds::Refused { .. } => Some("failed"),
+        };
+        if let Some(why) = nothing {
             return Err(ApiError::state(
                 "charge_not_refundable",
-                format!("Charge {} failed, so there is nothing to refund. No money moved.", charge.id),
+                format!("Charge {} {why}, so there is nothing to refund. No money moved.", charge.id),
             ));
         }
         if charge.disputed {

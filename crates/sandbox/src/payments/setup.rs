@@ -61,7 +61,7 @@ impl World {
         let attempt = match foresee(&method, Presence::OnSession, authenticated) {
             Attempt::Declined(decline) if !asks && card.refuses_attachment => Attempt::Declined(decline),
             Attempt::RequiresAction => Attempt::RequiresAction,
-            Attempt::Declined(_) | Attempt::Succeeded => Attempt::Succeeded,
+            Attempt::Declined(_) | Attempt::Held | Attempt::Succeeded => Attempt::Succeeded,
         };
         intent.payment_method = Some(method_id.to_owned());
         match attempt {
@@ -72,7 +72,7 @@ impl World {
                 self.emit("setup_intent.requires_action", object);
             }
             Attempt::Declined(decline) => self.refuse_setup(intent, &decline),
-            Attempt::Succeeded => {
+            Attempt::Held | Attempt::Succeeded => {
                 if let Some(customer) = &intent.customer {
                     self.attach_method(method_id, customer)?;
                     method = need(&self.payment_methods, method_id, "payment_method")?;

@@ -25,6 +25,8 @@ pub(crate) enum Timer {
     Due(String),
     /// A checkout session closes unpaid.
     SessionExpires(String),
+    /// Held money that nobody captured is let go.
+    HoldExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.
     RefundSettles(String),
     /// A paused collection resumes.

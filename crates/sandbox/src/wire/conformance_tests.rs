@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use super::{ABSENT, Call, Kind, Names, TABLE};
 
 /// What a call refuses by a value and not by a name.
-const BY_VALUE: [(&str, &str, &str); 4] = [
-    ("POST", "/v1/payment_intents", "`capture_method=manual`"),
-    ("POST", "/v1/checkout/sessions", "`payment_intent_data[capture_method]=manual`"),
+const BY_VALUE: [(&str, &str, &str); 3] = [
+    ("POST", "/v1/payment_intents/{id}/capture", "`final_capture=false`"),
     ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
     ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
 ];

@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod capture;
 mod checkout;
 mod client;
 mod errors;
