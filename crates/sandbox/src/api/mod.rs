@@ -13,6 +13,7 @@ pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
+pub(crate) mod radar;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
 
@@ -49,6 +50,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
         "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
+        "radar" => radar::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::card::{CardFace, Decline, TestCard};
+use super::card::{CardFace, Decline, Risk, TestCard};
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -93,17 +93,36 @@ impl Charge {
             Funds::Refused { code, decline_code, .. } => Some(decline_code.as_ref().unwrap_or(code)),
             Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => None,
         };
-        match refusal {
-            None => {
-                json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": "approved_by_network",
-                    "reason": null, "risk_level": "normal", "risk_score": 20, "seller_message": "Payment complete.", "type": "authorized" })
+        let (level, score) = match self.test_card().risk {
+            Risk::Normal => ("normal", 20),
+            Risk::Elevated => ("elevated", 70),
+            Risk::Highest => ("highest", 90),
+        };
+        let (kind, network, reason, message) = match (refusal, self.test_card().risk) {
+            (None, Risk::Elevated) => (
+                "authorized",
+                "approved_by_network",
+                Some("elevated_risk_level"),
+                "Stripe evaluated this payment as having elevated risk.",
+            ),
+            (None, Risk::Normal | Risk::Highest) => {
+                ("authorized", "approved_by_network", None, "Payment complete.")
             }
-            Some(reason) => {
-                json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": "declined_by_network",
-                    "reason": reason, "risk_level": "normal", "risk_score": 20,
-                    "seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined" })
-            }
-        }
+            (Some(_), Risk::Highest) => (
+                "blocked",
+                "not_sent_to_network",
+                Some("highest_risk_level"),
+                "Stripe blocked this payment as too risky.",
+            ),
+            (Some(reason), Risk::Normal | Risk::Elevated) => (
+                "issuer_declined",
+                "declined_by_network",
+                Some(reason.as_str()),
+                "The bank did not return any further details with this decline.",
+            ),
+        };
+        json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": network,
+                "reason": reason, "risk_level": level, "risk_score": score, "seller_message": message, "type": kind })
     }
 
     /// The object.

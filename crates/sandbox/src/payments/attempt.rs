@@ -54,7 +54,7 @@ pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated:
         Challenge::Never => false,
         Challenge::Always => true,
         Challenge::UntilSetUp => !method.set_up,
-        Challenge::OnSession => presence == Presence::OnSession || !method.set_up,
+        Challenge::OnSession => presence == Presence::OnSession,
     };
     match card.decline {
         _ if challenged && !authenticated => Attempt::RequiresAction,
@@ -221,6 +221,7 @@ impl World {
             metadata: intent.metadata.clone(),
             disputed: false,
         };
+        self.hasten(&charge);
         let object = charge.render();
         self.charges.put(charge);
         self.emit(kind, object);

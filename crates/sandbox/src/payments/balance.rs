@@ -16,6 +16,12 @@ impl World {
         self.book("charge", charge, amount, fee, currency, description).id
     }
 
+    /// The money of an entry is available without the usual delay.
+    pub(crate) fn available_at_once(&mut self, entry: &str) {
+        let now = self.now;
+        self.balance_transactions.edit(entry, |entry| entry.available_on = now);
+    }
+
     /// Books any movement.
     pub(crate) fn book(
         &mut self,

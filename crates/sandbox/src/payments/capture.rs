@@ -1,7 +1,7 @@
 //! Money that arrives: at once, or held first and then captured, let go, or out of time.
 
 use crate::model::card::Aftermath;
-use crate::model::charge::Funds;
+use crate::model::charge::{Charge, Funds};
 use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -40,12 +40,16 @@ impl World {
         if let Some(session) = &intent.session {
             self.session_paid(session, &intent.id)?;
         }
-        let charge = intent.latest_charge.as_ref().and_then(|id| self.charges.get(id));
-        if let Some((charge, aftermath)) =
-            charge.map(|charge| (charge.id.clone(), charge.test_card().aftermath))
-            && let Aftermath::Dispute { reason, inquiry } = aftermath
-        {
-            self.open_dispute(&charge, reason, inquiry);
+        let charge = intent.latest_charge.as_ref().and_then(|id| self.charges.get(id)).cloned();
+        if let Some(charge) = charge {
+            match charge.test_card().aftermath {
+                Aftermath::Dispute { reason, inquiry } => self.open_dispute(&charge.id, reason, inquiry),
+                Aftermath::FraudWarning => self.warn_of_fraud(&charge),
+                Aftermath::Nothing
+                | Aftermath::RefundFails
+                | Aftermath::RefundPends
+                | Aftermath::AvailableAtOnce => {}
+            }
         }
         Ok(())
     }
@@ -72,10 +76,20 @@ impl World {
         }
         let entry = self.book_charge(&charge.id, amount, &charge.currency, charge.description.clone());
         charge.funds = Funds::Taken { amount, entry };
+        self.hasten(&charge);
         let object = charge.render();
         self.charges.put(charge);
         self.emit("charge.captured", object);
         self.receive(intent, amount)
+    }
+
+    /// Certain cards skip the time in which money is pending.
+    pub(crate) fn hasten(&mut self, charge: &Charge) {
+        if let (Aftermath::AvailableAtOnce, Funds::Taken { entry, .. }) =
+            (charge.test_card().aftermath, &charge.funds)
+        {
+            self.available_at_once(entry);
+        }
     }
 
     /// Nobody captured in time: the card has let the money go.

@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 pub(crate) mod balance;
 pub(crate) mod capture;
 pub(crate) mod disputes;
+pub(crate) mod fraud;
 pub(crate) mod methods;
 pub(crate) mod refunds;
 pub(crate) mod setup;

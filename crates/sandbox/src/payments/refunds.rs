@@ -25,11 +25,13 @@ impl World {
         let id = self.chance.id("re_");
         let status = match charge.test_card().aftermath {
             Aftermath::RefundPends => RefundStatus::Pending,
-            Aftermath::Nothing | Aftermath::Dispute { .. } | Aftermath::RefundFails => {
-                RefundStatus::Succeeded
-            }
+            Aftermath::Nothing
+            | Aftermath::Dispute { .. }
+            | Aftermath::FraudWarning
+            | Aftermath::AvailableAtOnce
+            | Aftermath::RefundFails => RefundStatus::Succeeded,
         };
-        if charge.test_card().aftermath != Aftermath::Nothing {
+        if matches!(charge.test_card().aftermath, Aftermath::RefundPends | Aftermath::RefundFails) {
             self.timers.set(self.now + SETTLES_AFTER, Timer::RefundSettles(id.clone()));
         }
         let entry =
@@ -55,11 +57,14 @@ impl World {
         let mut charge = charge;
         let before = charge.render();
         charge.amount_refunded += amount;
-        let after = charge.render();
+        let (after, left) = (charge.render(), charge.refundable());
         self.charges.put(charge);
         self.emit("refund.created", object.clone());
         self.emit_change("charge.refunded", &before, after);
         self.emit("charge.refund.updated", object);
+        if left == 0 {
+            self.end_fraud_warnings(charge_id);
+        }
         Ok(id)
     }
 

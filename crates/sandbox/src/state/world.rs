@@ -13,6 +13,7 @@ use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::fraud::FraudWarning;
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
 use crate::model::money::{BalanceTransaction, Dispute, Refund};
 use crate::model::payment::{PaymentIntent, SetupIntent};
@@ -61,6 +62,7 @@ pub(crate) struct World {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
     pub(crate) disputes: Table<Dispute>,
+    pub(crate) fraud_warnings: Table<FraudWarning>,
     pub(crate) balance_transactions: Table<BalanceTransaction>,
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
@@ -103,6 +105,7 @@ impl World {
             charges: Table::default(),
             refunds: Table::default(),
             disputes: Table::default(),
+            fraud_warnings: Table::default(),
             balance_transactions: Table::default(),
             invoices: Table::default(),
             invoice_items: Table::default(),
@@ -156,6 +159,7 @@ impl World {
             "ch" => self.charges.get(id).map(Charge::render),
             "re" => self.refunds.get(id).map(Refund::render),
             "dp" => self.disputes.get(id).map(Dispute::render),
+            "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
             "txn" => self.balance_transactions.get(id).map(BalanceTransaction::render),
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),

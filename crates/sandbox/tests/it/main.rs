@@ -10,6 +10,7 @@
 
 mod api;
 mod capture;
+mod cards;
 mod checkout;
 mod client;
 mod errors;
