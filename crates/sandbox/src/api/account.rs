@@ -21,7 +21,7 @@ pub(super) fn dispatch(
         ("GET", "balance") => Ok(balance(world)),
         ("GET", "balance_transactions") => transactions(world, call),
         ("GET", "balance_transactions/{id}") => {
-            need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render())
+            need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render(world.now))
         }
         _ => return None,
     })
@@ -50,12 +50,7 @@ fn transactions(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && source.as_ref().is_none_or(|source| entry.source == *source)
             && currency.as_ref().is_none_or(|currency| entry.currency == *currency)
     };
-    list(
-        &world.balance_transactions,
-        params,
-        "/v1/balance_transactions",
-        None,
-        keep,
-        BalanceTransaction::render,
-    )
+    list(&world.balance_transactions, params, "/v1/balance_transactions", None, keep, |entry| {
+        entry.render(world.now)
+    })
 }

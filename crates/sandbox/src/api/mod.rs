@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
 pub(crate) mod customers;
+pub(crate) mod disputes;
 pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod invoice_items;
@@ -49,7 +50,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "prices" => prices::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
-        "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
+        "charges" | "refunds" => money::dispatch(world, method, path, call),
+        "disputes" => disputes::dispatch(world, method, path, call),
         "radar" => radar::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),

@@ -1,4 +1,4 @@
-//! Refunds, disputes and balance transactions: money going back, and the account's own record.
+//! Refunds and balance transactions: money going back, and the account's own record.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -71,76 +71,6 @@ impl Refund {
     }
 }
 
-words! {
-    /// Where a dispute stands.
-    DisputeStatus {
-        WarningNeedsResponse = "warning_needs_response",
-        NeedsResponse = "needs_response",
-        WarningClosed = "warning_closed",
-        Won = "won",
-        Lost = "lost",
-    }
-}
-
-/// A payment that the cardholder disputes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Dispute {
-    pub(crate) id: String,
-    pub(crate) created: i64,
-    pub(crate) status: DisputeStatus,
-    pub(crate) reason: String,
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
-    pub(crate) charge: String,
-    pub(crate) payment_intent: String,
-    pub(crate) customer: Option<String>,
-    pub(crate) balance_transactions: Vec<BalanceTransaction>,
-    pub(crate) evidence_text: Option<String>,
-    pub(crate) metadata: Metadata,
-}
-
-impl Stored for Dispute {
-    const LABEL: &'static str = "dispute";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn created(&self) -> i64 {
-        self.created
-    }
-    fn customer(&self) -> Option<&str> {
-        self.customer.as_deref()
-    }
-}
-
-impl Dispute {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
-        let transactions: Vec<Value> =
-            self.balance_transactions.iter().map(BalanceTransaction::render).collect();
-        Shape::Dispute.with(json!({
-            "id": self.id,
-            "created": self.created,
-            "status": self.status.as_str(),
-            "reason": self.reason,
-            "amount": self.amount,
-            "currency": self.currency,
-            "charge": self.charge,
-            "payment_intent": self.payment_intent,
-            "balance_transactions": transactions,
-            "evidence": { "uncategorized_text": self.evidence_text },
-            "evidence_details": {
-                "due_by": self.created + 9 * 86_400,
-                "has_evidence": self.evidence_text.is_some(),
-                "submission_count": i64::from(self.evidence_text.is_some()),
-                "submission_method": "manual",
-            },
-            "intended_submission_method": null,
-            "is_charge_refundable": matches!(self.status, DisputeStatus::WarningNeedsResponse | DisputeStatus::WarningClosed),
-            "metadata": self.metadata,
-        }))
-    }
-}
-
 /// One movement of the account's balance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BalanceTransaction {
@@ -167,8 +97,13 @@ impl Stored for BalanceTransaction {
 }
 
 impl BalanceTransaction {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
+    /// What it changes the balance by, in minor units.
+    pub(crate) fn net(&self) -> i64 {
+        self.amount - self.fee
+    }
+
+    /// The object, as it stands at a unix second.
+    pub(crate) fn render(&self, now: i64) -> Value {
         let fees = if self.fee == 0 {
             json!([])
         } else {
@@ -188,11 +123,11 @@ impl BalanceTransaction {
             "amount": self.amount,
             "fee": self.fee,
             "fee_details": fees,
-            "net": self.amount - self.fee,
+            "net": self.net(),
             "currency": self.currency,
             "source": self.source,
             "description": self.description,
-            "status": "pending",
+            "status": if self.available_on <= now { "available" } else { "pending" },
         }))
     }
 }

@@ -63,7 +63,7 @@ impl World {
         self.emit_change("charge.refunded", &before, after);
         self.emit("charge.refund.updated", object);
         if left == 0 {
-            self.end_fraud_warnings(charge_id);
+            self.given_back(charge_id);
         }
         Ok(id)
     }

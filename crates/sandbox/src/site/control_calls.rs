@@ -33,6 +33,12 @@ struct Authenticate {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    outcome: String,
+}
+
+#[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Deliver {
     times: u32,
@@ -65,6 +71,9 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
         ("POST", ["checkout_sessions", id, "abandon"]) => abandon(sandbox, id),
         ("POST", ["payment_intents" | "setup_intents", id, "authenticate"]) => {
             read(request).and_then(|body: Authenticate| authenticate(sandbox, id, &body))
+        }
+        ("POST", ["disputes", id, "decide"]) => {
+            read(request).and_then(|body: Decide| decide(sandbox, id, &body))
         }
         ("GET", ["webhooks"]) => Ok(webhooks(sandbox)),
         ("PUT", ["webhooks"]) => read(request)
@@ -184,6 +193,21 @@ fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
         (world.object(id).unwrap_or_default(), redirect)
     });
     Ok(json!({ "succeeded": succeeded, "redirect_url": redirect.filter(|_| succeeded), "intent": intent }))
+}
+
+/// The issuer decides a dispute that waits for it.
+fn decide(sandbox: &Sandbox, id: &str, body: &Decide) -> Answer {
+    let won = match body.outcome.as_str() {
+        "won" => true,
+        "lost" => false,
+        other => {
+            return Err(SandboxError::invalid(format!(
+                "'outcome' must be \"won\" or \"lost\", not \"{other}\". Nothing changed."
+            )));
+        }
+    };
+    sandbox.change(|world| world.close_dispute(id, won)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
 }
 
 fn webhooks(sandbox: &Sandbox) -> Value {

@@ -25,6 +25,10 @@ pub(crate) enum Timer {
     Due(String),
     /// A checkout session closes unpaid.
     SessionExpires(String),
+    /// The time to answer a dispute is up.
+    EvidenceDue(String),
+    /// An inquiry closes by itself.
+    InquiryEnds(String),
     /// Held money that nobody captured is let go.
     HoldExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.

@@ -12,10 +12,11 @@ use crate::faults::Fault;
 use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
+use crate::model::dispute::Dispute;
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::fraud::FraudWarning;
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
-use crate::model::money::{BalanceTransaction, Dispute, Refund};
+use crate::model::money::{BalanceTransaction, Refund};
 use crate::model::payment::{PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
@@ -158,9 +159,9 @@ impl World {
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
             "ch" => self.charges.get(id).map(Charge::render),
             "re" => self.refunds.get(id).map(Refund::render),
-            "dp" => self.disputes.get(id).map(Dispute::render),
+            "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
-            "txn" => self.balance_transactions.get(id).map(BalanceTransaction::render),
+            "txn" => self.balance_transactions.get(id).map(|entry| entry.render(self.now)),
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),

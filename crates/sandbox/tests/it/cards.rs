@@ -1,6 +1,6 @@
 //! The test cards by name and number: what each does when it is attached, charged, and charged without its owner.
 
-use crate::client::{Client, client, id, text};
+use crate::client::{Client, client, id, number, text};
 
 const PAY: &str = "amount=1000&currency=usd&confirm=true";
 
@@ -128,4 +128,44 @@ fn a_number_that_is_no_cards_is_refused_at_once() {
         assert_eq!(text(&client.refused(402, "POST", "/v1/payment_methods", &form), "/code"), code);
     }
     client.refused(404, "POST", "/v1/payment_intents", &format!("{PAY}&payment_method=pm_card_noSuchCard"));
+}
+
+#[test]
+fn an_issuer_warns_of_fraud_until_nothing_is_left_to_do() {
+    let client = client();
+    let charge = text(&pay(&client, "pm_card_createIssuerFraudRecord"), "/latest_charge").to_owned();
+    let found =
+        client.get("/v1/radar/early_fraud_warnings", &format!("charge={charge}&expand[]=data.charge"));
+    let warning = &found["data"][0];
+    crate::schema::check_object("Radar.EarlyFraudWarning", warning);
+    assert_eq!((&warning["actionable"], text(warning, "/charge/id")), (&true.into(), charge.as_str()));
+    client.post("/v1/refunds", &format!("charge={charge}&amount=400"));
+    let path = format!("/v1/radar/early_fraud_warnings/{}", id(warning));
+    assert_eq!(client.get(&path, "")["actionable"], true, "a part of the money is still there");
+    client.post("/v1/refunds", &format!("charge={charge}"));
+    assert_eq!(client.get(&path, "")["actionable"], false);
+    let updated = client.events("type=radar.early_fraud_warning.updated");
+    assert_eq!(updated[0]["data"]["previous_attributes"]["actionable"], true);
+    assert_eq!(client.events("type=radar.early_fraud_warning.created").len(), 1);
+    assert_eq!(
+        client.get("/v1/radar/early_fraud_warnings", "charge=ch_other")["data"].as_array().unwrap().len(),
+        0
+    );
+}
+
+#[test]
+fn some_cards_make_money_available_at_once() {
+    let client = client();
+    pay(&client, "pm_card_bypassPending");
+    pay(&client, "pm_card_visa");
+    let balance = client.get("/v1/balance", "");
+    assert_eq!((number(&balance, "/available/0/amount"), number(&balance, "/pending/0/amount")), (964, 964));
+    let entries = client.get("/v1/balance_transactions", "");
+    assert_eq!(
+        (text(&entries, "/data/0/status"), text(&entries, "/data/1/status")),
+        ("pending", "available")
+    );
+    client.sandbox.advance_time(2 * crate::client::DAY);
+    assert_eq!(number(&client.get("/v1/balance", ""), "/available/0/amount"), 2 * 964);
+    assert_eq!(text(&client.get("/v1/balance_transactions", ""), "/data/0/status"), "available");
 }

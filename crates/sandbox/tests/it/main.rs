@@ -13,6 +13,7 @@ mod capture;
 mod cards;
 mod checkout;
 mod client;
+mod disputes;
 mod errors;
 mod faults;
 mod lists;
