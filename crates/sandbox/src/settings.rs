@@ -11,6 +11,15 @@ pub(crate) enum Exhaustion {
     Leave,
 }
 
+/// When the balance is paid out without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PayoutSchedule {
+    Manual,
+    /// Every day at midnight UTC.
+    Daily,
+}
+
 /// The settings of the account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +33,13 @@ pub(crate) struct Settings {
     pub(crate) draft_seconds: i64,
     /// The provider's fee in hundredths of a percent of each charge.
     pub(crate) fee_basis_points: i64,
+    /// Days for which the money of a charge is pending before it is available.
+    pub(crate) pending_days: i64,
+    pub(crate) payout_schedule: PayoutSchedule,
+    /// Days that a payout is on its way.
+    pub(crate) payout_days: i64,
+    /// Why the bank returns payouts, such as `account_closed`; nothing while it takes them.
+    pub(crate) payout_failure: Option<String>,
     /// Seconds from one delivery attempt of a webhook to the next.
     pub(crate) webhook_retry_seconds: Vec<i64>,
 }
@@ -38,6 +54,10 @@ impl Default for Settings {
             upcoming_days: 7,
             draft_seconds: HOUR,
             fee_basis_points: 360,
+            pending_days: 2,
+            payout_schedule: PayoutSchedule::Manual,
+            payout_days: 2,
+            payout_failure: None,
             webhook_retry_seconds: vec![
                 300,
                 1800,
@@ -58,11 +78,13 @@ impl Settings {
     pub(crate) fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 5] = [
+        let ranges: [(&str, &[i64], i64); 7] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
             ("draft_seconds", &[self.draft_seconds], YEAR),
             ("fee_basis_points", &[self.fee_basis_points], 10_000),
+            ("pending_days", &[self.pending_days], 366),
+            ("payout_days", &[self.payout_days], 366),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];
         ranges.iter().find_map(|(name, numbers, most)| {

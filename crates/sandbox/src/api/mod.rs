@@ -11,6 +11,7 @@ pub(crate) mod invoice_items;
 pub(crate) mod invoices;
 pub(crate) mod methods;
 pub(crate) mod money;
+pub(crate) mod payouts;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
@@ -52,6 +53,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
         "charges" | "refunds" => money::dispatch(world, method, path, call),
         "disputes" => disputes::dispatch(world, method, path, call),
+        "payouts" => payouts::dispatch(world, method, path, call),
         "radar" => radar::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" | "subscription_items" => subscriptions::dispatch(world, method, path, call),

@@ -25,6 +25,8 @@ impl World {
             Timer::Retry(id) => self.retry_due(&id),
             Timer::Due(id) => self.due_date_passed(&id),
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
+            Timer::PayoutRun(currency) => self.run_payouts(&currency),
+            Timer::PayoutMoves(id) => self.payout_moves(&id),
             Timer::EvidenceDue(id) => self.evidence_due(&id),
             Timer::InquiryEnds(id) => self.inquiry_ends(&id),
             Timer::HoldExpires(id) => self.hold_expires(&id),

@@ -12,6 +12,7 @@ pub(crate) mod fraud;
 pub(crate) mod invoice;
 pub(crate) mod money;
 pub(crate) mod payment;
+pub(crate) mod payout;
 pub(crate) mod portal;
 pub(crate) mod product;
 pub(crate) mod subscription;

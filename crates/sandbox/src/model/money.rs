@@ -77,13 +77,15 @@ pub(crate) struct BalanceTransaction {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) available_on: i64,
-    /// `charge`, `refund`, `refund_failure` or `adjustment`.
+    /// `charge`, `refund`, `refund_failure`, `adjustment`, `payout`, `payout_cancel`, `payout_failure`.
     pub(crate) kind: String,
     pub(crate) amount: i64,
     pub(crate) fee: i64,
     pub(crate) currency: String,
     pub(crate) source: String,
     pub(crate) description: Option<String>,
+    /// The payout of the schedule that took it to the bank.
+    pub(crate) payout: Option<String>,
 }
 
 impl Stored for BalanceTransaction {
@@ -111,6 +113,7 @@ impl BalanceTransaction {
         };
         let category = match self.kind.as_str() {
             "adjustment" => "dispute",
+            "payout_cancel" | "payout_failure" => "payout_reversal",
             other => other,
         };
         Shape::BalanceTransaction.with(json!({

@@ -35,15 +35,20 @@ impl World {
         let entry = BalanceTransaction {
             id: self.chance.id("txn_"),
             created: self.now,
-            available_on: self.now + 2 * 86_400,
+            available_on: self.now + self.settings.pending_days * 86_400,
             kind: kind.to_owned(),
             amount,
             fee,
             currency: currency.to_owned(),
             source: source.to_owned(),
             description,
+            payout: None,
         };
         self.balance_transactions.put(entry.clone());
+        // What comes back from the bank waits for other money, so that a closed account is not tried every day.
+        if amount > 0 && !kind.starts_with("payout") {
+            self.plan_payout(entry.available_on, currency);
+        }
         entry
     }
 }

@@ -6,5 +6,6 @@ pub(crate) mod capture;
 pub(crate) mod disputes;
 pub(crate) mod fraud;
 pub(crate) mod methods;
+pub(crate) mod payouts;
 pub(crate) mod refunds;
 pub(crate) mod setup;

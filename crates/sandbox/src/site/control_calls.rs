@@ -238,6 +238,7 @@ fn set_settings(sandbox: &Sandbox, request: &HttpRequest) -> Answer {
             return Err(SandboxError::invalid(format!("{fault}. Nothing changed.")));
         }
         world.settings = settings;
+        world.plan_payouts();
         Ok(json!(world.settings))
     })
 }

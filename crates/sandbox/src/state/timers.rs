@@ -25,6 +25,10 @@ pub(crate) enum Timer {
     Due(String),
     /// A checkout session closes unpaid.
     SessionExpires(String),
+    /// The schedule pays out what is available in a currency.
+    PayoutRun(String),
+    /// A payout reaches the bank, or the account.
+    PayoutMoves(String),
     /// The time to answer a dispute is up.
     EvidenceDue(String),
     /// An inquiry closes by itself.

@@ -18,6 +18,7 @@ use crate::model::fraud::FraudWarning;
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
 use crate::model::money::{BalanceTransaction, Refund};
 use crate::model::payment::{PaymentIntent, SetupIntent};
+use crate::model::payout::Payout;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::subscription::Subscription;
@@ -65,6 +66,7 @@ pub(crate) struct World {
     pub(crate) disputes: Table<Dispute>,
     pub(crate) fraud_warnings: Table<FraudWarning>,
     pub(crate) balance_transactions: Table<BalanceTransaction>,
+    pub(crate) payouts: Table<Payout>,
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
@@ -108,6 +110,7 @@ impl World {
             disputes: Table::default(),
             fraud_warnings: Table::default(),
             balance_transactions: Table::default(),
+            payouts: Table::default(),
             invoices: Table::default(),
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
@@ -161,6 +164,7 @@ impl World {
             "re" => self.refunds.get(id).map(Refund::render),
             "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
+            "po" => self.payouts.get(id).map(Payout::render),
             "txn" => self.balance_transactions.get(id).map(|entry| entry.render(self.now)),
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),

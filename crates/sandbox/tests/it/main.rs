@@ -19,6 +19,7 @@ mod faults;
 mod lists;
 mod over_http;
 mod pages;
+mod payouts;
 mod refunds;
 mod renewals;
 mod schema;
