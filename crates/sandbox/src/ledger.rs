@@ -283,7 +283,7 @@ impl LedgerCharge {
             disputed: charge.disputed,
             failure_code: match &charge.funds {
                 Funds::Refused { code, .. } => Some(code.clone()),
-                Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => None,
+                Funds::Held { .. } | Funds::Taken { .. } | Funds::Pending | Funds::LetGo => None,
             },
         }
     }

@@ -35,6 +35,10 @@ pub(crate) struct Settings {
     pub(crate) fee_basis_points: i64,
     /// Days for which the money of a charge is pending before it is available.
     pub(crate) pending_days: i64,
+    /// Days that a bank takes to answer a debit.
+    pub(crate) debit_days: i64,
+    /// Days for which a voucher can be paid, unless the seller says otherwise.
+    pub(crate) voucher_days: i64,
     pub(crate) payout_schedule: PayoutSchedule,
     /// Days that a payout is on its way.
     pub(crate) payout_days: i64,
@@ -55,6 +59,8 @@ impl Default for Settings {
             draft_seconds: HOUR,
             fee_basis_points: 360,
             pending_days: 2,
+            debit_days: 4,
+            voucher_days: 3,
             payout_schedule: PayoutSchedule::Manual,
             payout_days: 2,
             payout_failure: None,
@@ -78,12 +84,14 @@ impl Settings {
     pub(crate) fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 7] = [
+        let ranges: [(&str, &[i64], i64); 9] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
             ("draft_seconds", &[self.draft_seconds], YEAR),
             ("fee_basis_points", &[self.fee_basis_points], 10_000),
             ("pending_days", &[self.pending_days], 366),
+            ("debit_days", &[self.debit_days], 366),
+            ("voucher_days", &[self.voucher_days], 366),
             ("payout_days", &[self.payout_days], 366),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];

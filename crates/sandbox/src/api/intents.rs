@@ -72,6 +72,19 @@ pub(super) fn read_capture(params: &Params<'_>) -> ApiResult<Field<CaptureMethod
     })
 }
 
+/// For how long a store takes the money.
+fn read_voucher_days(params: &Params<'_>) -> ApiResult<Option<i64>> {
+    let konbini = params.sub("payment_method_options").sub("konbini");
+    if konbini.has("expires_at") || konbini.has("confirmation_number") {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "payment_method_options[konbini]",
+            "The sandbox plays expires_after_days only, and makes up the confirmation number.",
+        ));
+    }
+    Ok(konbini.int_within("expires_after_days", 0..=60)?.value())
+}
+
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     refuse_types(call)?;
@@ -99,6 +112,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         shipping: params.free("shipping").unwrap_or_default(),
         setup_future_usage: params.text("setup_future_usage")?.value(),
         return_url: params.text("return_url")?.value(),
+        voucher_days: read_voucher_days(params)?,
         invoice: None,
         session: None,
     });
@@ -182,7 +196,10 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
         IntentStatus::RequiresPaymentMethod
         | IntentStatus::RequiresConfirmation
         | IntentStatus::RequiresAction => {}
-        IntentStatus::RequiresCapture | IntentStatus::Succeeded | IntentStatus::Canceled => {
+        IntentStatus::RequiresCapture
+        | IntentStatus::Processing
+        | IntentStatus::Succeeded
+        | IntentStatus::Canceled => {
             return Err(unexpected(&intent, "confirmed"));
         }
     }
@@ -191,6 +208,9 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     }
     if let Field::Set(url) = params.text("return_url")? {
         world.payment_intents.edit(id, |intent| intent.return_url = Some(url));
+    }
+    if let Some(days) = read_voucher_days(params)? {
+        world.payment_intents.edit(id, |intent| intent.voucher_days = Some(days));
     }
     if let Field::Set(usage) = params.one_of("setup_future_usage", &["on_session", "off_session"])? {
         world.payment_intents.edit(id, |intent| intent.setup_future_usage = Some(usage.to_owned()));
@@ -218,7 +238,9 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
         attempt = world.refuse_unauthenticated(id, &method)?;
     }
     match attempt {
-        Attempt::Succeeded | Attempt::Held | Attempt::RequiresAction => payment(world, id),
+        Attempt::Succeeded | Attempt::Held | Attempt::Underway | Attempt::RequiresAction => {
+            payment(world, id)
+        }
         Attempt::Declined(decline) => {
             if let Some(invoice) = &intent.invoice {
                 world.note_manual_failure(invoice, attempt);
@@ -247,7 +269,7 @@ fn capture(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let intent = need(&world.payment_intents, call.id(), "intent")?;
-    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+    if matches!(intent.status, IntentStatus::Processing | IntentStatus::Succeeded | IntentStatus::Canceled) {
         return Err(unexpected(&intent, "canceled"));
     }
     let owned = intent.session.is_some() || intent.invoice.is_some();
@@ -323,7 +345,7 @@ fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Valu
         })?,
     };
     match world.attempt_setup(id, &method, false)? {
-        Attempt::Succeeded | Attempt::Held | Attempt::RequiresAction => setup(world, id),
+        Attempt::Succeeded | Attempt::Held | Attempt::Underway | Attempt::RequiresAction => setup(world, id),
         Attempt::Declined(decline) => {
             let error = ApiError::card(decline.code, decline.decline_code, decline.message);
             Err(error.with("setup_intent", setup(world, id)?))

@@ -51,6 +51,9 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "prices" => prices::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
+        "test_helpers" if path.starts_with("test_helpers/refunds") => {
+            money::dispatch(world, method, path, call)
+        }
         "charges" | "refunds" => money::dispatch(world, method, path, call),
         "disputes" => disputes::dispatch(world, method, path, call),
         "payouts" => payouts::dispatch(world, method, path, call),

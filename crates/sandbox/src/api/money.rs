@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Call;
 use crate::model::charge::Charge;
 use crate::model::money::Refund;
+use crate::payments::refunds::NewRefund;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -21,8 +22,14 @@ pub(super) fn dispatch(
         ("GET", "charges/{id}") => need(&world.charges, call.id(), "id").map(|charge| charge.render()),
         ("POST", "refunds") => refund(world, call),
         ("GET", "refunds") => refunds(world, call),
-        ("GET", "refunds/{id}") => need(&world.refunds, call.id(), "id").map(|refund| refund.render()),
+        ("GET", "refunds/{id}") => one_refund(world, call),
         ("POST", "refunds/{id}") => update_refund(world, call),
+        ("POST", "refunds/{id}/cancel") => {
+            world.cancel_refund(call.id()).and_then(|()| one_refund(world, call))
+        }
+        ("POST", "test_helpers/refunds/{id}/expire") => {
+            world.expire_refund(call.id()).and_then(|()| one_refund(world, call))
+        }
         _ => return None,
     })
 }
@@ -61,8 +68,20 @@ fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let reason = params.one_of("reason", &["duplicate", "fraudulent", "requested_by_customer"])?.value();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let id = world.refund_charge(&charge, amount, reason.map(str::to_owned), metadata)?;
+    let id = world.refund_charge(
+        &charge,
+        NewRefund {
+            amount,
+            reason: reason.map(str::to_owned),
+            metadata,
+            instructions_email: params.text("instructions_email")?.value(),
+        },
+    )?;
     need(&world.refunds, &id, "id").map(|refund| refund.render())
+}
+
+fn one_refund(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    need(&world.refunds, call.id(), "id").map(|refund| refund.render())
 }
 
 fn update_refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {

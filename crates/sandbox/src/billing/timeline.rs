@@ -29,6 +29,7 @@ impl World {
             Timer::PayoutMoves(id) => self.payout_moves(&id),
             Timer::EvidenceDue(id) => self.evidence_due(&id),
             Timer::InquiryEnds(id) => self.inquiry_ends(&id),
+            Timer::PaymentAnswered(id) => self.payment_answered(&id),
             Timer::HoldExpires(id) => self.hold_expires(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),

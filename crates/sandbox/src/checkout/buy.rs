@@ -5,7 +5,7 @@
 use crate::billing::subscribe::{FirstPayment, NewSubscription};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::model::customer::Customer;
-use crate::model::payment::PaymentIntent;
+use crate::model::payment::{CaptureMethod, PaymentIntent};
 use crate::model::subscription::Collection;
 use crate::payments::attempt::{Attempt, NewIntent, Presence, foresee};
 use crate::payments::setup::NewSetup;
@@ -52,6 +52,10 @@ impl World {
         if owner.is_some() && owner != session.customer {
             return Err(ApiError::rule("The payment method belongs to another customer. No money moved.")
                 .param("payment_method"));
+        }
+        let once = self.payment_methods.get(&method).and_then(|method| method.instrument.account());
+        if session.mode != Mode::Payment && once.is_some_and(|account| !account.rail.is_debit()) {
+            return Err(ApiError::rule("This payment method pays once; it cannot pay for a subscription or be saved. No money moved.").param("payment_method"));
         }
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
@@ -110,7 +114,7 @@ impl World {
         }
         self.sessions.put(session);
         match self.attempt_payment(&intent, method, Presence::OnSession, false)? {
-            Attempt::Succeeded | Attempt::Held => Ok(Purchase::Complete),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
             Attempt::Declined(decline) => Err(self.refusal(&intent, &decline)),
         }
@@ -138,6 +142,7 @@ impl World {
                 data.setup_future_usage.clone()
             },
             return_url: session.redirect_url(),
+            voucher_days: None,
             invoice: None,
             session: Some(session.id.clone()),
         }
@@ -159,7 +164,7 @@ impl World {
         session.pending_intent = Some(intent.clone());
         self.sessions.put(session);
         match self.attempt_setup(&intent, method, false)? {
-            Attempt::Succeeded | Attempt::Held => Ok(Purchase::Complete),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
             Attempt::Declined(decline) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
@@ -187,14 +192,17 @@ impl World {
         let mut session = need(&self.sessions, session_id, "session")?;
         if session.status == SessionStatus::Complete {
             session.payment_status = PaymentStatus::Paid;
+            let object = session.render();
             self.sessions.put(session);
+            // A capture is the seller's own doing; only what the buyer's bank did is told.
+            let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+            if intent.capture_method != CaptureMethod::Manual {
+                self.emit("checkout.session.async_payment_succeeded", object);
+            }
             return Ok(());
         }
         self.keep_method(&session, intent_id)?;
-        if session.mode == Mode::Subscription {
-            let method = self.payment_intents.get(intent_id).and_then(|intent| intent.payment_method.clone());
-            self.subscribe_for(&mut session, method, FirstPayment::PaidBy(intent_id.to_owned()))?;
-        }
+        self.subscribe_paid_by(&mut session, intent_id)?;
         session.payment_status = PaymentStatus::Paid;
         self.complete_session(session);
         Ok(())
@@ -202,10 +210,20 @@ impl World {
 
     /// The buyer has done their part, and the money is still to come: the session is complete and unpaid.
     pub(crate) fn session_underway(&mut self, session_id: &str, intent_id: &str) -> ApiResult<()> {
-        let session = need(&self.sessions, session_id, "session")?;
+        let mut session = need(&self.sessions, session_id, "session")?;
         self.keep_method(&session, intent_id)?;
+        self.subscribe_paid_by(&mut session, intent_id)?;
         self.complete_session(session);
         Ok(())
+    }
+
+    /// The subscription that a session sells, paid for by an intent that has succeeded or is with the bank.
+    fn subscribe_paid_by(&mut self, session: &mut CheckoutSession, intent: &str) -> ApiResult<()> {
+        if session.mode != Mode::Subscription {
+            return Ok(());
+        }
+        let method = self.payment_intents.get(intent).and_then(|intent| intent.payment_method.clone());
+        self.subscribe_for(session, method, FirstPayment::PaidBy(intent.to_owned()))
     }
 
     /// Attaches the method of a payment to the customer, where the session is to save it.
@@ -213,10 +231,14 @@ impl World {
         let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let method = intent.payment_method.clone();
         let saves = session.mode == Mode::Subscription || intent.setup_future_usage.is_some();
+        let reusable = method
+            .as_ref()
+            .and_then(|id| self.payment_methods.get(id))
+            .is_some_and(|method| method.instrument.account().is_none_or(|account| account.rail.is_debit()));
         let unowned =
             |id: &&str| self.payment_methods.get(id).is_some_and(|method| method.customer.is_none());
         if let (Some(customer), Some(method)) =
-            (session.customer.clone(), method.as_deref().filter(|_| saves).filter(unowned))
+            (session.customer.clone(), method.as_deref().filter(|_| saves && reusable).filter(unowned))
         {
             self.attach_method(method, &customer)?;
         }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::card::{CardFace, Decline, Risk, TestCard};
+use super::card::{Decline, Risk};
+use super::instrument::Instrument;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -16,6 +17,8 @@ pub(crate) enum Funds {
     Held { until: i64 },
     /// Taken: minor units, and the entry of the balance that says so.
     Taken { amount: i64, entry: String },
+    /// With the bank, which has not answered yet.
+    Pending,
     /// Held once, and let go without being taken.
     LetGo,
     /// Refused.
@@ -46,8 +49,7 @@ pub(crate) struct Charge {
     pub(crate) customer: Option<String>,
     pub(crate) payment_intent: String,
     pub(crate) payment_method: String,
-    pub(crate) card: String,
-    pub(crate) face: CardFace,
+    pub(crate) instrument: Instrument,
     pub(crate) authenticated: bool,
     pub(crate) billing_details: Value,
     pub(crate) description: Option<String>,
@@ -70,16 +72,11 @@ impl Stored for Charge {
 }
 
 impl Charge {
-    /// The test card behind it.
-    pub(crate) fn test_card(&self) -> &'static TestCard {
-        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
-    }
-
     /// What was taken, in minor units.
     pub(crate) fn taken(&self) -> i64 {
         match &self.funds {
             Funds::Taken { amount, .. } => *amount,
-            Funds::Held { .. } | Funds::LetGo | Funds::Refused { .. } => 0,
+            Funds::Held { .. } | Funds::Pending | Funds::LetGo | Funds::Refused { .. } => 0,
         }
     }
 
@@ -91,14 +88,15 @@ impl Charge {
     fn outcome(&self) -> Value {
         let refusal = match &self.funds {
             Funds::Refused { code, decline_code, .. } => Some(decline_code.as_ref().unwrap_or(code)),
-            Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => None,
+            Funds::Held { .. } | Funds::Taken { .. } | Funds::Pending | Funds::LetGo => None,
         };
-        let (level, score) = match self.test_card().risk {
+        let risk = self.instrument.card().map_or(Risk::Normal, |card| card.risk);
+        let (level, score) = match risk {
             Risk::Normal => ("normal", 20),
             Risk::Elevated => ("elevated", 70),
             Risk::Highest => ("highest", 90),
         };
-        let (kind, network, reason, message) = match (refusal, self.test_card().risk) {
+        let (kind, network, reason, message) = match (refusal, risk) {
             (None, Risk::Elevated) => (
                 "authorized",
                 "approved_by_network",
@@ -129,28 +127,30 @@ impl Charge {
     pub(crate) fn render(&self) -> Value {
         let (status, captured, entry, failure) = match &self.funds {
             Funds::Held { .. } | Funds::LetGo => ("succeeded", false, None, None),
+            Funds::Pending => ("pending", true, None, None),
             Funds::Taken { entry, .. } => ("succeeded", true, Some(entry), None),
             Funds::Refused { code, message, .. } => ("failed", false, None, Some((code, message))),
         };
-        let mut card = self.test_card().charge_details(&self.face, self.authenticated);
-        if let (Funds::Held { until }, Some(fields)) = (&self.funds, card.as_object_mut()) {
+        let mut details = self.instrument.charge_details(self.authenticated);
+        let card = details.get_mut("card").and_then(Value::as_object_mut);
+        if let (Funds::Held { until }, Some(fields)) = (&self.funds, card) {
             fields.insert("capture_before".to_owned(), json!(until));
         }
         Shape::Charge.with(json!({
             "id": self.id,
             "created": self.created,
             "status": status,
-            "paid": failure.is_none(),
+            "paid": failure.is_none() && self.funds != Funds::Pending,
             "captured": captured,
             "amount": self.amount,
             "amount_captured": self.taken(),
             "amount_refunded": self.amount_refunded,
-            "refunded": captured && self.amount_refunded == self.taken(),
+            "refunded": self.taken() > 0 && self.amount_refunded == self.taken(),
             "currency": self.currency,
             "customer": self.customer,
             "payment_intent": self.payment_intent,
             "payment_method": self.payment_method,
-            "payment_method_details": { "type": "card", "card": card },
+            "payment_method_details": details,
             "billing_details": self.billing_details,
             "description": self.description,
             "receipt_email": self.receipt_email,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::accounts::Rail;
 use super::payment::CaptureMethod;
 use super::product::Price;
 use super::subscription::MissingCard;
@@ -169,7 +170,7 @@ impl CheckoutSession {
             "billing_address_collection": self.billing_address_collection,
             "payment_method_collection": self.payment_method_collection,
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
-            "payment_method_types": ["card"],
+            "payment_method_types": Rail::types_for(self.currency.as_deref().unwrap_or_default(), self.mode != Mode::Payment),
             "phone_number_collection": { "enabled": false },
             "submit_type": self.submit_type,
             "subscription": self.subscription,

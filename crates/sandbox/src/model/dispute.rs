@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::card::TestCard;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -55,8 +54,8 @@ pub(crate) struct Dispute {
     pub(crate) charge: String,
     pub(crate) payment_intent: String,
     pub(crate) customer: Option<String>,
-    /// The token of the card.
-    pub(crate) card: String,
+    /// The brand of the card; nothing for another method.
+    pub(crate) brand: Option<String>,
     /// Entries of the balance: the withdrawal, and what came back.
     pub(crate) balance_transactions: Vec<String>,
     /// What was given, by the API's names.
@@ -93,13 +92,12 @@ impl Dispute {
 
     /// The object, with its entries of the balance.
     pub(crate) fn render(&self, entries: Vec<Value>) -> Value {
-        let brand = TestCard::by_token(&self.card).unwrap_or(TestCard::plain()).brand();
         let code = match self.reason.as_str() {
             "product_not_received" => "13.1",
             "fraudulent" => "10.4",
             _ => "12.6",
         };
-        Shape::Dispute.with(json!({
+        let mut value = Shape::Dispute.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
@@ -120,14 +118,14 @@ impl Dispute {
             "intended_submission_method": self.intended_submission_method,
             "is_charge_refundable": self.status.is_inquiry(),
             "metadata": self.metadata,
-            "network_reason_code": code,
-            "payment_method_details": {
-                "type": "card",
-                "card": {
-                    "brand": brand, "network": brand, "network_reason_code": code,
-                    "case_type": if self.status.is_inquiry() { "inquiry" } else { "chargeback" },
-                },
-            },
-        }))
+        }));
+        if let (Some(brand), Some(fields)) = (&self.brand, value.as_object_mut()) {
+            let case = if self.status.is_inquiry() { "inquiry" } else { "chargeback" };
+            let card =
+                json!({ "brand": brand, "network": brand, "network_reason_code": code, "case_type": case });
+            fields.insert("network_reason_code".to_owned(), json!(code));
+            fields.insert("payment_method_details".to_owned(), json!({ "type": "card", "card": card }));
+        }
+        value
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
 
+pub(crate) mod accounts;
 pub(crate) mod card;
 pub(crate) mod charge;
 pub(crate) mod checkout;
@@ -9,6 +10,7 @@ pub(crate) mod customer;
 pub(crate) mod dispute;
 pub(crate) mod event;
 pub(crate) mod fraud;
+pub(crate) mod instrument;
 pub(crate) mod invoice;
 pub(crate) mod money;
 pub(crate) mod payment;

@@ -9,8 +9,14 @@ use crate::wire::shape::Shape;
 use crate::words::words;
 
 words! {
-    /// Where a refund stands.
-    RefundStatus { Pending = "pending", Succeeded = "succeeded", Failed = "failed" }
+    /// Where a refund stands; one that requires action waits for the buyer to say where the money goes.
+    RefundStatus {
+        Pending = "pending",
+        RequiresAction = "requires_action",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Canceled = "canceled",
+    }
 }
 
 /// Money going back.
@@ -30,6 +36,10 @@ pub(crate) struct Refund {
     pub(crate) balance_transaction: Option<String>,
     pub(crate) failure_balance_transaction: Option<String>,
     pub(crate) failure_reason: Option<String>,
+    /// The type of method that the money goes back to.
+    pub(crate) destination: String,
+    /// Where the buyer is asked for a bank account, and until when; only where the method takes no money back.
+    pub(crate) instructions: Option<(String, i64)>,
 }
 
 impl Stored for Refund {
@@ -48,6 +58,15 @@ impl Stored for Refund {
 impl Refund {
     /// The object.
     pub(crate) fn render(&self) -> Value {
+        let destination = match self.destination.as_str() {
+            "card" => {
+                json!({ "type": "card", "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" } })
+            }
+            "konbini" => {
+                json!({ "type": "jp_bank_transfer", "jp_bank_transfer": { "reference": null, "reference_status": "pending" } })
+            }
+            other => json!({ "type": other }),
+        };
         let mut value = Shape::Refund.with(json!({
             "id": self.id,
             "created": self.created,
@@ -61,11 +80,27 @@ impl Refund {
             "reason": self.reason,
             "metadata": self.metadata,
             "balance_transaction": self.balance_transaction,
-            "destination_details": { "type": "card", "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" } },
+            "destination_details": destination,
         }));
-        if let (Some(reason), Some(fields)) = (&self.failure_reason, value.as_object_mut()) {
-            fields.insert("failure_reason".to_owned(), json!(reason));
-            fields.insert("failure_balance_transaction".to_owned(), json!(self.failure_balance_transaction));
+        if let Some(fields) = value.as_object_mut() {
+            if let Some(entry) = &self.failure_balance_transaction {
+                fields.insert("failure_balance_transaction".to_owned(), json!(entry));
+            }
+            if let Some(reason) = &self.failure_reason {
+                fields.insert("failure_reason".to_owned(), json!(reason));
+            }
+            if self.status == RefundStatus::Pending {
+                fields.insert("pending_reason".to_owned(), json!("processing"));
+            }
+            if let Some((email, until)) = &self.instructions {
+                fields.insert("instructions_email".to_owned(), json!(email));
+                if self.status == RefundStatus::RequiresAction {
+                    let sent = json!({ "email_sent_at": self.created, "email_sent_to": email });
+                    let details = json!({ "email_sent": sent, "expires_at": until });
+                    let action = json!({ "type": "display_details", "display_details": details });
+                    fields.insert("next_action".to_owned(), action);
+                }
+            }
         }
         value
     }
@@ -113,6 +148,9 @@ impl BalanceTransaction {
         };
         let category = match self.kind.as_str() {
             "adjustment" => "dispute",
+            "payment" => "charge",
+            "payment_refund" => "refund",
+            "payment_failure_refund" => "refund_failure",
             "payout_cancel" | "payout_failure" => "payout_reversal",
             other => other,
         };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::accounts::Rail;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -15,6 +16,7 @@ words! {
         RequiresConfirmation = "requires_confirmation",
         RequiresAction = "requires_action",
         RequiresCapture = "requires_capture",
+        Processing = "processing",
         Succeeded = "succeeded",
         Canceled = "canceled",
     }
@@ -29,6 +31,17 @@ impl Default for CaptureMethod {
     fn default() -> Self {
         Self::Automatic
     }
+}
+
+/// How a buyer pays at a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Voucher {
+    /// The last unix second.
+    pub(crate) until: i64,
+    pub(crate) confirmation: String,
+    pub(crate) code: String,
+    /// The page that shows it.
+    pub(crate) url: String,
 }
 
 /// An intent to collect a payment.
@@ -55,6 +68,9 @@ pub(crate) struct PaymentIntent {
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// For how many days a voucher of this payment can be paid, where the seller says so.
+    pub(crate) voucher_days: Option<i64>,
+    pub(crate) voucher: Option<Voucher>,
     /// The invoice that it pays; the wire shows it only through invoice payments.
     pub(crate) invoice: Option<String>,
     /// The checkout session that it belongs to.
@@ -84,6 +100,7 @@ fn next_action(status: IntentStatus, page_url: &str, return_url: Option<&str>) -
         IntentStatus::RequiresPaymentMethod
         | IntentStatus::RequiresConfirmation
         | IntentStatus::RequiresCapture
+        | IntentStatus::Processing
         | IntentStatus::Succeeded
         | IntentStatus::Canceled => Value::Null,
     }
@@ -97,6 +114,10 @@ impl PaymentIntent {
 
     /// The object.
     pub(crate) fn render(&self) -> Value {
+        let action = self.voucher.as_ref().map_or_else(
+            || next_action(self.status, &self.page_url, self.return_url.as_deref()),
+            Voucher::next_action,
+        );
         Shape::PaymentIntent.with(json!({
             "id": self.id,
             "created": self.created,
@@ -108,7 +129,7 @@ impl PaymentIntent {
             "currency": self.currency,
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": ["card"],
+            "payment_method_types": Rail::types_for(&self.currency, self.invoice.is_some()),
             "latest_charge": self.latest_charge,
             "last_payment_error": self.last_error,
             "client_secret": self.client_secret,
@@ -121,7 +142,7 @@ impl PaymentIntent {
             "setup_future_usage": self.setup_future_usage,
             "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
-            "next_action": next_action(self.status, &self.page_url, self.return_url.as_deref()),
+            "next_action": action,
         }))
     }
 }
@@ -168,7 +189,7 @@ impl SetupIntent {
             "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": ["card"],
+            "payment_method_types": ["card", "sepa_debit", "us_bank_account"],
             "client_secret": self.client_secret,
             "description": self.description,
             "metadata": self.metadata,

@@ -6,7 +6,7 @@ use super::card::{Field, card_fields, field, problem_message, test_cards};
 use super::format::{date, day_count, format_money, price_per};
 use super::layout::{back_to, developer_id, join, page};
 use super::text::{Text, say, t};
-use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money};
+use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, OtherWay};
 
 /// The page on which a buyer pays.
 ///
@@ -124,6 +124,7 @@ fn payment_form(view: &CheckoutView) -> Markup {
                 (email(view))
                 (card_fields(locale, "card", &view.form, false))
                 button class="main-action" { (button_words(view)) }
+                (other_ways(view))
                 p class="hint centre" {
                     @if view.total.as_ref().is_some_and(|total| total.amount > 0) {
                         (t(locale, Text::NothingChargedYet)) br;
@@ -133,6 +134,34 @@ fn payment_form(view: &CheckoutView) -> Markup {
             }
             (developer_id(&view.frame, &view.session_id))
         }
+    }
+}
+
+/// Buttons of the same form, which leave the card fields out.
+fn other_ways(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @if !view.other_ways.is_empty() {
+            details class="fold" {
+                summary { (t(locale, Text::OtherWays)) }
+                div class="fold-body choices" {
+                    p class="hint" { (t(locale, Text::OtherWaysHint)) }
+                    @for (method, way) in &view.other_ways {
+                        button class="second-action" name="method" value=(method) formnovalidate {
+                            (t(locale, way_words(*way)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn way_words(way: OtherWay) -> Text {
+    match way {
+        OtherWay::DebitPays => Text::WayDebitPays,
+        OtherWay::DebitFails => Text::WayDebitFails,
+        OtherWay::Store => Text::WayStore,
     }
 }
 

@@ -156,6 +156,22 @@ texts! {
     SecureFail: "Fail authentication", "認証を失敗させる";
     SecureNote: "This page stands in for your bank's own. Nothing is charged until you confirm.", "カード会社の認証画面の代わりです。確認が終わるまで、請求は発生しません。";
 
+    // Payments whose answer takes days.
+    OtherWays: "Or pay another way", "ほかの方法で支払う";
+    OtherWaysHint: "Test accounts of the sandbox. The answer comes after some days of sandbox time.", "サンドボックスのテスト口座です。結果はサンドボックスの数日後に届きます。";
+    WayDebitPays: "Bank debit that succeeds", "口座振替（成功）";
+    WayDebitFails: "Bank debit that fails", "口座振替（失敗）";
+    WayStore: "Pay at a convenience store", "コンビニで支払う";
+    PendingDebitTitle: "The bank is processing this payment", "銀行で処理中です";
+    PendingStoreTitle: "Pay at a convenience store", "コンビニでお支払いください";
+    PendingDebitLead: "It can take some days until the bank answers. Nothing more is needed from you.", "銀行からの回答には数日かかります。お客様の操作は必要ありません。";
+    PendingStoreLead: "Give these numbers at the store by {date}.", "{date}までに、店舗で次の番号をお伝えください。";
+    PendingConfirmation: "Confirmation number", "確認番号";
+    PendingCode: "Payment code", "払込番号";
+    PendingArrives: "Let the money arrive", "入金されたことにする";
+    PendingFails: "Let the payment fail", "支払いを失敗させる";
+    PendingNote: "Here you decide what the bank or the store says. No money moves.", "銀行や店舗の結果をここで選べます。お金は動きません。";
+
     // Sessions that are no longer open.
     CompleteTitle: "Thank you", "ありがとうございます";
     CompletePaid: "You paid {amount} to {merchant}.", "{merchant}に{amount}を支払いました。";

@@ -23,6 +23,8 @@ pub(crate) enum Attempt {
     Succeeded,
     /// The money is held and waits to be captured.
     Held,
+    /// A bank or a store has the word, and takes days.
+    Underway,
     RequiresAction,
     Declined(Decline),
 }
@@ -40,6 +42,7 @@ pub(crate) struct NewIntent {
     pub(crate) shipping: Value,
     pub(crate) setup_future_usage: Option<String>,
     pub(crate) return_url: Option<String>,
+    pub(crate) voucher_days: Option<i64>,
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
 }
@@ -49,7 +52,9 @@ const HOLD_SECONDS: i64 = 7 * 86_400;
 
 /// What the issuer would say, without asking it.
 pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated: bool) -> Attempt {
-    let card = method.test_card();
+    let Some(card) = method.instrument.card() else {
+        return Attempt::Underway;
+    };
     let challenged = match card.challenge {
         Challenge::Never => false,
         Challenge::Always => true,
@@ -64,7 +69,7 @@ pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated:
 }
 
 /// The `last_payment_error` and the error answer of a refusal share these fields.
-fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) -> Value {
+pub(super) fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) -> Value {
     let mut error = json!({ "type": "card_error", "code": decline.code, "message": decline.message, "payment_method": method.render() });
     if let Some(fields) = error.as_object_mut() {
         if let Some(code) = decline.decline_code {
@@ -75,6 +80,16 @@ fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) 
         }
     }
     error
+}
+
+impl Attempt {
+    /// Whether nothing more can be asked of the buyer now.
+    pub(crate) const fn went_through(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Held | Self::Underway => true,
+            Self::RequiresAction | Self::Declined(_) => false,
+        }
+    }
 }
 
 impl World {
@@ -103,6 +118,8 @@ impl World {
             canceled_at: None,
             cancellation_reason: None,
             return_url: new.return_url,
+            voucher_days: new.voucher_days,
+            voucher: None,
             invoice: new.invoice,
             session: new.session,
         };
@@ -122,7 +139,12 @@ impl World {
     ) -> ApiResult<Attempt> {
         let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
+        if intent.status == IntentStatus::Processing {
+            let message = "This payment is with the bank, which has not answered yet. No money moved.";
+            return Err(ApiError::state("payment_intent_unexpected_state", message));
+        }
         intent.payment_method = Some(method_id.to_owned());
+        intent.voucher = None;
         let attempt = match foresee(&method, presence, authenticated) {
             Attempt::Succeeded if intent.capture_method == CaptureMethod::Manual => Attempt::Held,
             other => other,
@@ -136,6 +158,11 @@ impl World {
                 self.emit("payment_intent.requires_action", object);
             }
             Attempt::Declined(decline) => self.refuse_payment(intent, &method, &decline, authenticated),
+            Attempt::Underway => {
+                if let Some(account) = method.instrument.account() {
+                    self.start_delayed(intent, &method, account)?;
+                }
+            }
             Attempt::Held => {
                 let funds = Funds::Held { until: self.now + HOLD_SECONDS };
                 intent.latest_charge = Some(self.add_charge(&intent, &method, authenticated, Some(funds)));
@@ -186,20 +213,21 @@ impl World {
     }
 
     /// Writes an attempt down; the money is taken where nothing else is said.
-    fn add_charge(
+    pub(super) fn add_charge(
         &mut self,
         intent: &PaymentIntent,
         method: &PaymentMethod,
         authenticated: bool,
         funds: Option<Funds>,
     ) -> String {
-        let id = self.chance.id("ch_");
+        let id = self.chance.id(if method.instrument.card().is_some() { "ch_" } else { "py_" });
         let funds = funds.unwrap_or_else(|| Funds::Taken {
             amount: intent.amount,
             entry: self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()),
         });
         let kind = match &funds {
             Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => "charge.succeeded",
+            Funds::Pending => "charge.pending",
             Funds::Refused { .. } => "charge.failed",
         };
         let charge = Charge {
@@ -212,8 +240,7 @@ impl World {
             customer: intent.customer.clone(),
             payment_intent: intent.id.clone(),
             payment_method: method.id.clone(),
-            card: method.card.clone(),
-            face: method.face.clone(),
+            instrument: method.instrument.clone(),
             authenticated,
             billing_details: method.billing_details.clone(),
             description: intent.description.clone(),
@@ -247,7 +274,7 @@ impl World {
     pub(crate) fn authenticate_payment(&mut self, intent_id: &str, success: bool) -> ApiResult<Attempt> {
         let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let method_id = match (intent.status, &intent.payment_method) {
-            (IntentStatus::RequiresAction, Some(method)) => method.clone(),
+            (IntentStatus::RequiresAction, Some(method)) if intent.voucher.is_none() => method.clone(),
             _ => {
                 return Err(ApiError::state(
                     "payment_intent_unexpected_state",
@@ -297,9 +324,14 @@ impl World {
         let Some(mut intent) = self.payment_intents.get(intent_id).cloned() else {
             return;
         };
-        if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+        // What is with the bank cannot be stopped any more.
+        if matches!(
+            intent.status,
+            IntentStatus::Processing | IntentStatus::Succeeded | IntentStatus::Canceled
+        ) {
             return;
         }
+        intent.voucher = None;
         if let (IntentStatus::RequiresCapture, Some(charge)) = (intent.status, &intent.latest_charge) {
             self.charges.edit(charge, |charge| charge.funds = Funds::LetGo);
         }

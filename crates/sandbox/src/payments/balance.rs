@@ -13,7 +13,8 @@ impl World {
         description: Option<String>,
     ) -> String {
         let fee = round_fraction(amount, self.settings.fee_basis_points, 10_000);
-        self.book("charge", charge, amount, fee, currency, description).id
+        let kind = if charge.starts_with("py_") { "payment" } else { "charge" };
+        self.book(kind, charge, amount, fee, currency, description).id
     }
 
     /// The money of an entry is available without the usual delay.

@@ -42,7 +42,7 @@ impl World {
         }
         let charge = intent.latest_charge.as_ref().and_then(|id| self.charges.get(id)).cloned();
         if let Some(charge) = charge {
-            match charge.test_card().aftermath {
+            match charge.instrument.aftermath() {
                 Aftermath::Dispute { reason, inquiry } => self.open_dispute(&charge.id, reason, inquiry),
                 Aftermath::FraudWarning => self.warn_of_fraud(&charge),
                 Aftermath::Nothing
@@ -86,7 +86,7 @@ impl World {
     /// Certain cards skip the time in which money is pending.
     pub(crate) fn hasten(&mut self, charge: &Charge) {
         if let (Aftermath::AvailableAtOnce, Funds::Taken { entry, .. }) =
-            (charge.test_card().aftermath, &charge.funds)
+            (charge.instrument.aftermath(), &charge.funds)
         {
             self.available_at_once(entry);
         }

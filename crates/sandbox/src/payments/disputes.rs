@@ -48,7 +48,7 @@ impl World {
             charge: charge.id.clone(),
             payment_intent: charge.payment_intent.clone(),
             customer: charge.customer.clone(),
-            card: charge.card.clone(),
+            brand: charge.instrument.card().map(|card| card.brand().to_owned()),
             balance_transactions: Vec::new(),
             evidence: serde_json::Map::new(),
             due_by: self.now + ANSWER_SECONDS,
@@ -68,6 +68,16 @@ impl World {
             self.emit("charge.dispute.funds_withdrawn", object);
         }
         self.end_fraud_warnings(charge_id);
+    }
+
+    /// The owner of a bank account takes a debit back: their bank does not ask, and the seller cannot win.
+    pub(crate) fn take_back(&mut self, charge: &str, reason: &str) -> ApiResult<()> {
+        self.open_dispute(charge, reason, false);
+        let opened = self.disputes.iter().rev().find(|dispute| dispute.charge == charge);
+        match opened.map(|dispute| dispute.id.clone()) {
+            Some(id) => self.close_dispute(&id, false),
+            None => Ok(()),
+        }
     }
 
     /// Takes the disputed money and the fee from the balance.

@@ -100,6 +100,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
             .and_then(|customer| customer.email.clone())),
         email_typed: typed.email,
         form: typed.form,
+        other_ways: super::pending::other_ways(session),
         action: format!("/c/pay/{}", session.id),
         cancel_url: session.cancel_url.clone(),
     }
@@ -116,15 +117,28 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
     if !looks_like_email(&email) {
         return back(FormProblem::Email, 422);
     }
-    let fields = match read_card(sandbox.now(), &posted) {
-        Ok(fields) => fields,
-        Err(cause) => return back(cause, 422),
+    let other = posted.text("method");
+    let result = if super::pending::other_ways(session).iter().any(|(method, _)| method == other) {
+        let name = Some(posted.text("name").to_owned()).filter(|name| !name.is_empty());
+        sandbox.buy(&session.id, &Buyer { payment_method: other.to_owned(), email: Some(email), name })
+    } else {
+        let fields = match read_card(sandbox.now(), &posted) {
+            Ok(fields) => fields,
+            Err(cause) => return back(cause, 422),
+        };
+        sandbox.card(&typed_card(&fields)).and_then(|payment_method| {
+            let name = Some(fields.name.clone());
+            sandbox.buy(&session.id, &Buyer { payment_method, email: Some(email), name })
+        })
     };
-    let result = sandbox.card(&typed_card(&fields)).and_then(|payment_method| {
-        sandbox
-            .buy(&session.id, &Buyer { payment_method, email: Some(email), name: Some(fields.name.clone()) })
-    });
     match result {
+        Ok(CheckoutOutcome::Complete { redirect_url }) if other == "pm_konbini" => {
+            let intent = sandbox.read(|world| {
+                world.sessions.get(&session.id).and_then(|session| session.payment_intent.clone())
+            });
+            let voucher = intent.map(|intent| format!("/pending/{intent}"));
+            redirect(&voucher.or(redirect_url).unwrap_or_else(|| request.path.clone()))
+        }
         Ok(CheckoutOutcome::Complete { redirect_url: Some(url) }) => redirect(&url),
         Ok(CheckoutOutcome::Complete { redirect_url: None }) => redirect(&request.path),
         Ok(CheckoutOutcome::RequiresAction { intent, .. }) => redirect(&format!("/3ds/{intent}")),
@@ -175,6 +189,9 @@ fn outcome(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) 
     let paid = (session.payment_status == PaymentStatus::Paid)
         .then(|| money(session.amount_total, session.currency.as_deref().unwrap_or_default()));
     let (outcome, continue_url) = match session.status {
+        SessionStatus::Complete if session.payment_status == PaymentStatus::Unpaid => {
+            (SessionOutcome::Processing, session.redirect_url())
+        }
         SessionStatus::Complete => (SessionOutcome::AlreadyComplete { paid }, session.redirect_url()),
         SessionStatus::Expired | SessionStatus::Open => (SessionOutcome::Expired, session.cancel_url.clone()),
     };
@@ -214,7 +231,10 @@ pub(super) fn three_d_secure(sandbox: &Sandbox, request: &HttpRequest, id: &str)
 
 fn bank_view(world: &World, request: &HttpRequest, id: &str) -> Option<ThreeDSecureView> {
     use crate::model::payment::IntentStatus::RequiresAction;
-    let payment = world.payment_intents.get(id).filter(|intent| intent.status == RequiresAction);
+    let payment = world
+        .payment_intents
+        .get(id)
+        .filter(|intent| intent.status == RequiresAction && intent.voucher.is_none());
     let setup = world.setup_intents.get(id).filter(|intent| intent.status == RequiresAction);
     let method = payment
         .and_then(|intent| intent.payment_method.as_ref())
@@ -230,7 +250,7 @@ fn bank_view(world: &World, request: &HttpRequest, id: &str) -> Option<ThreeDSec
         last4: world
             .payment_methods
             .get(method)
-            .map(|method| method.test_card().last4().to_owned())
+            .map(|method| method.instrument.last4().to_owned())
             .unwrap_or_default(),
         intent_id: id.to_owned(),
         action: format!("/3ds/{id}"),

@@ -8,6 +8,7 @@ mod frame;
 mod managing;
 mod operating;
 mod operating_view;
+mod pending;
 
 use serde_json::json;
 
@@ -33,6 +34,7 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
+        (_, ["pending", id]) => pending::pending(sandbox, request, id),
         ("GET", ["i", id]) => buying::invoice(sandbox, request, id),
         (_, ["p", "session", token, rest @ ..]) => managing::portal(sandbox, request, token, rest),
         ("GET", ["_sandbox"]) => operating::control(sandbox, request),

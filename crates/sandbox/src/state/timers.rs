@@ -33,6 +33,8 @@ pub(crate) enum Timer {
     EvidenceDue(String),
     /// An inquiry closes by itself.
     InquiryEnds(String),
+    /// A bank answers, or a voucher runs out.
+    PaymentAnswered(String),
     /// Held money that nobody captured is let go.
     HoldExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.

@@ -160,7 +160,7 @@ impl World {
             "price" => self.prices.get(id).map(Price::render),
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
-            "ch" => self.charges.get(id).map(Charge::render),
+            "ch" | "py" => self.charges.get(id).map(Charge::render),
             "re" => self.refunds.get(id).map(Refund::render),
             "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),

@@ -288,7 +288,7 @@ fn expected(client: &Client) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_balance_is_the_sum_of_its_entries_to_the_minor_unit(steps in prop::collection::vec(step(), 1..30)) {

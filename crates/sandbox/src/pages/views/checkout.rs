@@ -50,6 +50,17 @@ pub enum FormProblem {
     AuthenticationFailed,
 }
 
+/// A way to pay whose answer takes days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherWay {
+    /// A bank account whose bank pays.
+    DebitPays,
+    /// A bank account whose bank refuses.
+    DebitFails,
+    /// Cash at a store.
+    Store,
+}
+
 /// The hosted checkout page.
 #[derive(Clone, Debug)]
 pub struct CheckoutView {
@@ -83,6 +94,8 @@ pub struct CheckoutView {
     pub email_typed: String,
     /// The card form's state.
     pub form: CardForm,
+    /// Ways to pay beside a card, by the name of the payment method that each posts as `method`.
+    pub other_ways: Vec<(String, OtherWay)>,
     /// Where the form posts.
     pub action: String,
     /// Where "back" leads: the session's `cancel_url`.
@@ -104,4 +117,34 @@ pub struct ThreeDSecureView {
     pub intent_id: String,
     /// Where the form posts.
     pub action: String,
+}
+
+/// What a buyer shows at a store.
+#[derive(Clone, Debug)]
+pub struct VoucherView {
+    /// The confirmation number.
+    pub confirmation: String,
+    /// The payment code.
+    pub code: String,
+    /// The last moment, seconds.
+    pub until: i64,
+}
+
+/// A payment whose answer takes days. Posted field: `outcome` = `success` | `failure`.
+#[derive(Clone, Debug)]
+pub struct PendingView {
+    /// The frame.
+    pub frame: Frame,
+    /// Seller as the buyer knows it.
+    pub merchant: String,
+    /// What is paid.
+    pub amount: Money,
+    /// What is shown at a store; nothing for a debit, which needs nobody.
+    pub voucher: Option<VoucherView>,
+    /// `pi_…`, shown small.
+    pub intent_id: String,
+    /// Where the form posts.
+    pub action: String,
+    /// Back to the seller.
+    pub continue_url: Option<String>,
 }
