@@ -7,6 +7,7 @@ use super::subscriptions::read_missing_card;
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
+use crate::model::checkout_form::CheckoutForm;
 use crate::model::product::Price;
 use crate::model::subscription::MissingCard;
 use crate::state::world::{World, need};
@@ -39,7 +40,8 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let sum: i64 = session.lines.iter().map(|line| line.amount).sum();
     let trial =
         session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
-    session.amount_total = if trial { 0 } else { sum };
+    super::checkout_form::read(world, params, &mut session)?;
+    session.amount_total = if trial { 0 } else { sum + session.form.shipping_amount() };
     if mode == Mode::Subscription {
         world.check_sellable(&session)?;
     }
@@ -101,6 +103,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
             missing_card: MissingCard::CreateInvoice,
         },
         payment_data: PaymentData::default(),
+        form: CheckoutForm::default(),
         subscription: None,
         invoice: None,
         payment_intent: None,

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
+mod checkout_form;
 pub(crate) mod customers;
 pub(crate) mod disputes;
 pub(crate) mod events;

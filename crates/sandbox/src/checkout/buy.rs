@@ -4,6 +4,7 @@
 
 use crate::billing::subscribe::{FirstPayment, NewSubscription};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
+use crate::model::checkout_form::Answers;
 use crate::model::customer::Customer;
 use crate::model::payment::{CaptureMethod, PaymentIntent};
 use crate::model::subscription::Collection;
@@ -19,6 +20,7 @@ pub(crate) struct Buyer {
     pub(crate) payment_method: String,
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) answers: Answers,
 }
 
 /// How a purchase stands after the buyer pressed the button.
@@ -47,21 +49,50 @@ impl World {
             ));
         }
         self.check_sellable(&session)?;
-        let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
-        let owner = self.payment_methods.get(&method).and_then(|method| method.customer.clone());
-        if owner.is_some() && owner != session.customer {
-            return Err(ApiError::rule("The payment method belongs to another customer. No money moved.")
-                .param("payment_method"));
-        }
-        let once = self.payment_methods.get(&method).and_then(|method| method.instrument.account());
-        if session.mode != Mode::Payment && once.is_some_and(|account| !account.rail.is_debit()) {
-            return Err(ApiError::rule("This payment method pays once; it cannot pay for a subscription or be saved. No money moved.").param("payment_method"));
-        }
+        let before = session.form.shipping_amount();
+        session.form.answer(&buyer.answers).map_err(|param| {
+            let message = "The buyer left something out that this Checkout Session asks for. No money moved.";
+            ApiError::invalid("checkout_details_missing", param, message)
+        })?;
+        session.amount_total += session.form.shipping_amount() - before;
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
+        if buyer.payment_method.is_empty() && session.needs_no_method() {
+            return self.buy_free(session);
+        }
+        let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
+        self.check_method(&session, &method)?;
         self.sessions.put(session.clone());
         let due = self.due_now(&session);
         if due > 0 { self.buy_now(session, &method, due) } else { self.buy_later(session, &method) }
+    }
+
+    fn check_method(&self, session: &CheckoutSession, method: &str) -> ApiResult<()> {
+        let method = need(&self.payment_methods, method, "payment_method")?;
+        if method.customer.is_some() && method.customer != session.customer {
+            return Err(ApiError::rule("The payment method belongs to another customer. No money moved.")
+                .param("payment_method"));
+        }
+        let word = method.instrument.word();
+        if !session.method_types().contains(&word) {
+            let message =
+                format!("This Checkout Session takes no payment methods of type {word}. No money moved.");
+            return Err(ApiError::rule(message).param("payment_method"));
+        }
+        Ok(())
+    }
+
+    /// Nothing is due and no method is asked for.
+    fn buy_free(&mut self, mut session: CheckoutSession) -> ApiResult<Purchase> {
+        if session.mode == Mode::Subscription || session.customer_creation == "always" {
+            self.ensure_customer(&mut session);
+        }
+        if session.mode == Mode::Subscription {
+            self.subscribe_for(&mut session, None, FirstPayment::Try(Presence::OnSession))?;
+        }
+        session.payment_status = PaymentStatus::NoPaymentRequired;
+        self.complete_session(session);
+        Ok(Purchase::Complete)
     }
 
     /// Finds before the payment what would stop the subscription after it.
@@ -135,7 +166,7 @@ impl World {
             },
             receipt_email: data.receipt_email.clone(),
             metadata: if subscription { Metadata::new() } else { data.metadata.clone() },
-            shipping: data.shipping.clone(),
+            shipping: session.form.address.clone().unwrap_or_else(|| data.shipping.clone()),
             setup_future_usage: if subscription {
                 Some("off_session".to_owned())
             } else {
@@ -150,13 +181,15 @@ impl World {
 
     /// Nothing is due now: the card is saved, and that is all.
     fn buy_later(&mut self, mut session: CheckoutSession, method: &str) -> ApiResult<Purchase> {
-        let customer = if session.mode == Mode::Subscription {
+        let customer = if session.mode == Mode::Subscription || session.customer_creation == "always" {
             Some(self.ensure_customer(&mut session))
         } else {
             session.customer.clone()
         };
         let intent = self.add_setup(NewSetup {
             customer,
+            description: session.form.setup_description.clone(),
+            metadata: session.form.setup_metadata.clone(),
             return_url: session.redirect_url(),
             session: Some(session.id.clone()),
             ..NewSetup::default()
@@ -180,6 +213,8 @@ impl World {
         let mut customer = self.new_customer();
         customer.email = session.buyer_email.clone().or(session.customer_email.clone());
         customer.name.clone_from(&session.buyer_name);
+        customer.phone.clone_from(&session.form.phone);
+        customer.shipping = session.form.address.clone().unwrap_or_default();
         let (id, object) = (customer.id.clone(), customer.render());
         self.customers.put(customer);
         self.emit("customer.created", object);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::accounts::Rail;
+use super::checkout_form::CheckoutForm;
 use super::payment::CaptureMethod;
 use super::product::Price;
 use super::subscription::MissingCard;
@@ -90,6 +91,8 @@ pub(crate) struct CheckoutSession {
     pub(crate) submit_type: Option<String>,
     pub(crate) subscription_data: SubscriptionData,
     pub(crate) payment_data: PaymentData,
+    /// What is asked of the buyer beside the payment.
+    pub(crate) form: CheckoutForm,
     pub(crate) subscription: Option<String>,
     pub(crate) invoice: Option<String>,
     pub(crate) payment_intent: Option<String>,
@@ -119,12 +122,29 @@ impl CheckoutSession {
         Some(url.replace("{CHECKOUT_SESSION_ID}", &self.id))
     }
 
+    /// The types of method that can pay.
+    pub(crate) fn method_types(&self) -> Vec<&'static str> {
+        let currency = self.currency.as_deref().unwrap_or_default();
+        let mut types = Rail::types_for(currency, self.mode != Mode::Payment);
+        types.retain(|word| self.form.takes_type(word));
+        types
+    }
+
+    /// Whether the buyer can complete it without any payment method: nothing is due, and none is asked for.
+    pub(crate) fn needs_no_method(&self) -> bool {
+        match self.mode {
+            Mode::Payment => self.amount_total == 0,
+            Mode::Subscription => self.amount_total == 0 && self.payment_method_collection == "if_required",
+            Mode::Setup => false,
+        }
+    }
+
     fn customer_details(&self) -> Value {
         let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
         match self.status {
             SessionStatus::Complete => json!({
                 "address": null, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
-                "phone": null, "tax_exempt": "none", "tax_ids": [],
+                "phone": self.form.phone, "tax_exempt": "none", "tax_ids": [],
             }),
             SessionStatus::Open | SessionStatus::Expired => match email {
                 Some(email) => json!({
@@ -142,7 +162,7 @@ impl CheckoutSession {
         let open = self.status == SessionStatus::Open;
         let sells = self.mode != Mode::Setup;
         let total = sells.then_some(self.amount_total);
-        Shape::CheckoutSession.with(json!({
+        let mut value = Shape::CheckoutSession.with(json!({
             "id": self.id,
             "created": self.created,
             "expires_at": self.expires_at,
@@ -151,9 +171,9 @@ impl CheckoutSession {
             "payment_status": self.payment_status.as_str(),
             "adaptive_pricing": { "enabled": false },
             "currency": self.currency,
-            "amount_subtotal": total,
+            "amount_subtotal": total.map(|total| total - self.form.shipping_amount()),
             "amount_total": total,
-            "total_details": sells.then(|| json!({ "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 })),
+            "total_details": sells.then(|| json!({ "amount_discount": 0, "amount_shipping": self.form.shipping_amount(), "amount_tax": 0 })),
             "customer": self.customer,
             "customer_creation": (self.mode == Mode::Payment).then_some(&self.customer_creation),
             "customer_email": self.customer_email,
@@ -170,17 +190,19 @@ impl CheckoutSession {
             "billing_address_collection": self.billing_address_collection,
             "payment_method_collection": self.payment_method_collection,
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
-            "payment_method_types": Rail::types_for(self.currency.as_deref().unwrap_or_default(), self.mode != Mode::Payment),
-            "phone_number_collection": { "enabled": false },
+            "payment_method_types": self.method_types(),
             "submit_type": self.submit_type,
             "subscription": self.subscription,
             "invoice": self.invoice,
             "payment_intent": self.payment_intent,
             "setup_intent": self.setup_intent,
             "discounts": [],
-            "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
             "url": (hosted && open).then_some(&self.page_url),
-        }))
+        }));
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(self.form.render());
+        }
+        value
     }
 
     /// Its line items.

@@ -6,6 +6,7 @@ pub(crate) mod accounts;
 pub(crate) mod card;
 pub(crate) mod charge;
 pub(crate) mod checkout;
+pub(crate) mod checkout_form;
 pub(crate) mod customer;
 pub(crate) mod dispute;
 pub(crate) mod event;

@@ -24,12 +24,12 @@ words! {
 
 words! {
     /// When the money of a payment is taken: at once, or when the seller says so.
-    CaptureMethod { Automatic = "automatic", AutomaticAsync = "automatic_async", Manual = "manual" }
-}
-
-impl Default for CaptureMethod {
-    fn default() -> Self {
-        Self::Automatic
+    #[derive(Default)]
+    CaptureMethod {
+        #[default]
+        Automatic = "automatic",
+        AutomaticAsync = "automatic_async",
+        Manual = "manual",
     }
 }
 

@@ -12,6 +12,7 @@ mod assets;
 mod card;
 mod checkout;
 mod control;
+mod details;
 mod format;
 mod index;
 mod layout;

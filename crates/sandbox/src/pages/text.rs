@@ -156,6 +156,21 @@ texts! {
     SecureFail: "Fail authentication", "認証を失敗させる";
     SecureNote: "This page stands in for your bank's own. Nothing is charged until you confirm.", "カード会社の認証画面の代わりです。確認が終わるまで、請求は発生しません。";
 
+    // What is asked beside the payment.
+    Phone: "Telephone", "電話番号";
+    Optional: "optional", "任意";
+    ShippingHeading: "Delivery address", "お届け先";
+    ShipName: "Name", "お名前";
+    ShipLine: "Street and number", "番地・建物名";
+    ShipCity: "City", "市区町村";
+    ShipPostal: "Postal code", "郵便番号";
+    ShipCountry: "Country", "国";
+    ShippingMethod: "Delivery", "配送方法";
+    ProblemDetails: "Fill in every field as it asks.", "すべての項目を正しく入力してください。";
+    BookButton: "Book for {amount}", "{amount}で予約する";
+    DonateButton: "Donate {amount}", "{amount}を寄付する";
+    FreeButton: "Complete the order", "注文を確定する";
+
     // Payments whose answer takes days.
     OtherWays: "Or pay another way", "ほかの方法で支払う";
     OtherWaysHint: "Test accounts of the sandbox. The answer comes after some days of sandbox time.", "サンドボックスのテスト口座です。結果はサンドボックスの数日後に届きます。";

@@ -6,7 +6,7 @@ use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::pages::{
     self, CardFields, CardForm, CheckoutLine, CheckoutMode, CheckoutView, FormProblem, OutcomeView,
-    SessionOutcome, ThreeDSecureView,
+    SessionOutcome, SubmitWord, ThreeDSecureView,
 };
 use crate::payments::methods::TypedCard;
 use crate::sandbox::Sandbox;
@@ -101,8 +101,24 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         email_typed: typed.email,
         form: typed.form,
         other_ways: super::pending::other_ways(session),
+        needs_card: !session.needs_no_method() && session.method_types().contains(&"card"),
+        button: submit_word(session),
+        details: super::details::view(session, currency_of(session)),
         action: format!("/c/pay/{}", session.id),
         cancel_url: session.cancel_url.clone(),
+    }
+}
+
+fn currency_of(session: &CheckoutSession) -> &str {
+    session.currency.as_deref().unwrap_or_default()
+}
+
+/// What the button says in payment mode.
+fn submit_word(session: &CheckoutSession) -> SubmitWord {
+    match session.submit_type.as_deref() {
+        Some("book") => SubmitWord::Book,
+        Some("donate") => SubmitWord::Donate,
+        Some(_) | None => SubmitWord::Pay,
     }
 }
 
@@ -118,18 +134,25 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
         return back(FormProblem::Email, 422);
     }
     let other = posted.text("method");
-    let result = if super::pending::other_ways(session).iter().any(|(method, _)| method == other) {
-        let name = Some(posted.text("name").to_owned()).filter(|name| !name.is_empty());
-        sandbox.buy(&session.id, &Buyer { payment_method: other.to_owned(), email: Some(email), name })
+    let name = Some(posted.text("name").to_owned()).filter(|name| !name.is_empty());
+    let buyer = Buyer {
+        email: Some(email),
+        name,
+        answers: super::details::answers(session, &posted),
+        ..Buyer::default()
+    };
+    let result = if session.needs_no_method() {
+        sandbox.buy(&session.id, &buyer)
+    } else if super::pending::other_ways(session).iter().any(|(method, _)| method == other) {
+        sandbox.buy(&session.id, &Buyer { payment_method: other.to_owned(), ..buyer })
     } else {
         let fields = match read_card(sandbox.now(), &posted) {
             Ok(fields) => fields,
             Err(cause) => return back(cause, 422),
         };
-        sandbox.card(&typed_card(&fields)).and_then(|payment_method| {
-            let name = Some(fields.name.clone());
-            sandbox.buy(&session.id, &Buyer { payment_method, email: Some(email), name })
-        })
+        sandbox
+            .card(&typed_card(&fields))
+            .and_then(|payment_method| sandbox.buy(&session.id, &Buyer { payment_method, ..buyer }))
     };
     match result {
         Ok(CheckoutOutcome::Complete { redirect_url }) if other == "pm_konbini" => {
@@ -143,6 +166,7 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
         Ok(CheckoutOutcome::Complete { redirect_url: None }) => redirect(&request.path),
         Ok(CheckoutOutcome::RequiresAction { intent, .. }) => redirect(&format!("/3ds/{intent}")),
         Err(error) if error.status == 402 => back(FormProblem::Declined(decline_word(&error)), 402),
+        Err(error) if error.code == "checkout_details_missing" => back(FormProblem::Details, 422),
         Err(error) => sandbox.read(|world| problem(world, request, error.status, &error.message)),
     }
 }
@@ -183,6 +207,14 @@ fn looks_like_email(text: &str) -> bool {
         && text.split_once('@').is_some_and(|(user, host)| {
             !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace)
         })
+}
+
+/// `/r/{token}`: opens a copy of an expired session.
+pub(super) fn recover(sandbox: &Sandbox, request: &HttpRequest, token: &str) -> HttpResponse {
+    match sandbox.change(|world| world.recover_session(token)) {
+        Ok(id) => redirect(&format!("/c/pay/{id}")),
+        Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
+    }
 }
 
 fn outcome(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> HttpResponse {

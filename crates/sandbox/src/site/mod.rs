@@ -4,6 +4,7 @@
 
 mod buying;
 mod control_calls;
+mod details;
 mod frame;
 mod managing;
 mod operating;
@@ -33,6 +34,7 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         }
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
+        ("GET", ["r", token]) => buying::recover(sandbox, request, token),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
         (_, ["pending", id]) => pending::pending(sandbox, request, id),
         ("GET", ["i", id]) => buying::invoice(sandbox, request, id),

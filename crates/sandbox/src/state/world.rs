@@ -11,6 +11,7 @@ use super::timers::Timers;
 use crate::faults::Fault;
 use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
+use crate::model::checkout_form::ShippingRate;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::dispute::Dispute;
 use crate::model::event::{Event, WebhookEndpoint};
@@ -72,6 +73,7 @@ pub(crate) struct World {
     pub(crate) invoice_payments: Table<InvoicePayment>,
     pub(crate) subscriptions: Table<Subscription>,
     pub(crate) sessions: Table<CheckoutSession>,
+    pub(crate) shipping_rates: Table<ShippingRate>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
     pub(crate) events: Table<Event>,
@@ -116,6 +118,7 @@ impl World {
             invoice_payments: Table::default(),
             subscriptions: Table::default(),
             sessions: Table::default(),
+            shipping_rates: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
             events: Table::default(),
@@ -171,6 +174,7 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "shr" => self.shipping_rates.get(id).map(ShippingRate::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             _ => self.products.get(id).map(Product::render),
         }

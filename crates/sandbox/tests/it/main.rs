@@ -12,6 +12,7 @@ mod api;
 mod capture;
 mod cards;
 mod checkout;
+mod checkout_forms;
 mod client;
 mod delayed;
 mod disputes;

@@ -54,6 +54,9 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
             ("pm_konbini".to_owned(), OtherWay::Store),
             ("pm_success_de".to_owned(), OtherWay::DebitPays),
         ],
+        needs_card: true,
+        button: SubmitWord::Pay,
+        details: details(),
         action: "/c/pay/cs_test_1".to_owned(),
         cancel_url: Some("http://127.0.0.1:4242/pricing".to_owned()),
     }
@@ -61,6 +64,28 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
 
 pub(super) const MONTH: Interval = Interval { count: 1, unit: IntervalUnit::Month };
 const YEAR: Interval = Interval { count: 1, unit: IntervalUnit::Year };
+
+fn details() -> DetailsView {
+    let field = |name: &str, options: Vec<(String, String)>| FieldView {
+        name: format!("field_{name}"),
+        label: format!("Your {name}"),
+        optional: !options.is_empty(),
+        numeric: false,
+        value: String::new(),
+        options,
+    };
+    DetailsView {
+        phone: true,
+        fields: vec![field("size", vec![("s".to_owned(), "Small".to_owned())]), field("engraving", vec![])],
+        countries: vec!["JP".to_owned(), "DE".to_owned()],
+        rates: vec![RateView {
+            id: "shr_1".to_owned(),
+            name: "By post".to_owned(),
+            amount: yen(500),
+            chosen: true,
+        }],
+    }
+}
 
 fn trial(locale: Locale) -> CheckoutView {
     CheckoutView {
