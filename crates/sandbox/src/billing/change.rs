@@ -294,7 +294,7 @@ impl World {
             return Ok(());
         }
         let attempt = self.try_invoice(invoice, None, presence)?;
-        if attempt != Some(Attempt::Succeeded) {
+        if !attempt.is_some_and(Attempt::went_through) {
             self.note_failure(invoice, attempt);
         }
         Ok(())
@@ -309,7 +309,7 @@ impl World {
             .default_method(&subscription.customer, Some(&subscription.id))
             .and_then(|id| self.payment_methods.get(&id));
         match method.map(|method| foresee(method, Presence::OffSession, false)) {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held | Attempt::Underway) => Ok(()),
             Some(Attempt::Declined(decline)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }

@@ -11,6 +11,7 @@ use crate::model::money::RefundStatus;
 use crate::model::tax::{LineTax, TaxRate};
 use crate::model::terms::LineTerms;
 use crate::payments::balance::round_fraction;
+use crate::payments::refunds::{NewRefund, refundable_amount};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -84,7 +85,7 @@ impl World {
         let refunds = self.linked_refunds(&invoice, &earlier, &new.refunds)?;
         if new.refund > 0 {
             let charge = need(&self.charges, &self.charge_of(&invoice)?, "charge")?;
-            self.refundable_amount(&charge, Some(new.refund))?;
+            refundable_amount(&charge, Some(new.refund))?;
         }
         let linked: i64 = refunds.iter().map(|(_, amount)| amount).sum();
         let given = [new.refund, linked, new.to_balance, new.out_of_band].iter().sum::<i64>();
@@ -133,7 +134,8 @@ impl World {
             let charge = self.charge_of(&invoice)?;
             let reason =
                 note.reason.clone().filter(|word| matches!(word.as_str(), "duplicate" | "fraudulent"));
-            let made = self.refund_charge(&charge, Some(refund), reason, Metadata::new())?;
+            let made = self
+                .refund_charge(&charge, NewRefund { amount: Some(refund), reason, ..NewRefund::default() })?;
             note.refunds.push((made, refund));
         }
         if note.to_balance > 0 {

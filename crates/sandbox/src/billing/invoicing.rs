@@ -5,6 +5,7 @@ use crate::model::invoice::{
     BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
     Transitions,
 };
+use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::model::subscription::{Collection, Period};
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::InvoiceTerms;
@@ -197,7 +198,12 @@ impl World {
         if due == 0 {
             self.invoice_paid(id, None);
         } else if let Some(intent) = paid_by {
-            self.invoice_paid(id, Some(intent));
+            let paid = |found: &PaymentIntent| found.status == IntentStatus::Succeeded;
+            if self.payment_intents.get(intent).is_some_and(paid) {
+                self.invoice_paid(id, Some(intent));
+            } else {
+                self.invoices.edit(id, |invoice| invoice.attempted = true);
+            }
         } else if collection == Collection::SendInvoice {
             if let Some(due_date) = due_date {
                 self.timers.set(due_date, Timer::Due(id.to_owned()));

@@ -50,7 +50,7 @@ impl World {
         self.finalize_invoice(&invoice, None)?;
         if self.invoices.get(&invoice).is_some_and(|invoice| invoice.remaining() > 0) {
             let attempt = self.try_invoice(&invoice, None, Presence::OffSession)?;
-            if attempt != Some(Attempt::Succeeded) {
+            if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }

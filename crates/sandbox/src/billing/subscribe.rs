@@ -215,7 +215,7 @@ impl World {
             ApiError::state("resource_missing", "This customer has no attached payment source or default payment method. Please consider adding a default payment method. No money moved.")
         })?;
         match foresee(method, presence, false) {
-            Attempt::Succeeded => Ok(SubscriptionStatus::Active),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(SubscriptionStatus::Active),
             Attempt::Declined(decline) if matches!(new.first_payment, FirstPayment::Insist(_)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }
@@ -259,7 +259,7 @@ impl World {
         ) = (&new.first_payment, open, subscription.collection)
         {
             let attempt = self.try_invoice(&invoice, None, *presence)?;
-            if attempt != Some(Attempt::Succeeded) {
+            if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }

@@ -25,6 +25,18 @@ pub(crate) enum Timer {
     Due(String),
     /// A checkout session closes unpaid.
     SessionExpires(String),
+    /// The schedule pays out what is available in a currency.
+    PayoutRun(String),
+    /// A payout reaches the bank, or the account.
+    PayoutMoves(String),
+    /// The time to answer a dispute is up.
+    EvidenceDue(String),
+    /// An inquiry closes by itself.
+    InquiryEnds(String),
+    /// A bank answers, or a voucher runs out.
+    PaymentAnswered(String),
+    /// Held money that nobody captured is let go.
+    HoldExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.
     RefundSettles(String),
     /// A paused collection resumes.

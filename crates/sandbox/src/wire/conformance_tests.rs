@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use super::{ABSENT, Call, Kind, Names, TABLE};
 
 /// What a call refuses by a value and not by a name.
-const BY_VALUE: [(&str, &str, &str); 6] = [
-    ("POST", "/v1/payment_intents", "`capture_method=manual`"),
-    ("POST", "/v1/checkout/sessions", "`payment_intent_data[capture_method]=manual`"),
+const BY_VALUE: &[(&str, &str, &str)] = &[
+    ("POST", "/v1/payment_intents/{id}/capture", "`final_capture=false`"),
+    ("POST", "/v1/payouts", "`method=instant`"),
+    ("POST", "/v1/disputes/{id}", "`intended_submission_method=smart_disputes`"),
     ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
     ("POST", "/v1/subscription_schedules", "`end_behavior=none`, `end_behavior=renew`"),
     ("POST", "/v1/subscription_schedules/{id}", "`end_behavior=none`, `end_behavior=renew`"),

@@ -28,6 +28,7 @@ pub(crate) enum Shape {
     LineItem,
     PaymentIntent,
     PaymentMethod,
+    Payout,
     Plan,
     PortalConfiguration,
     PortalSession,
@@ -43,7 +44,7 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 32] = [
+const SHAPES: [(Shape, &str); 33] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
@@ -63,6 +64,7 @@ const SHAPES: [(Shape, &str); 32] = [
     (Shape::LineItem, include_str!("../shapes/line_item.json")),
     (Shape::PaymentIntent, include_str!("../shapes/payment_intent.json")),
     (Shape::PaymentMethod, include_str!("../shapes/payment_method.json")),
+    (Shape::Payout, include_str!("../shapes/payout.json")),
     (Shape::Plan, include_str!("../shapes/plan.json")),
     (Shape::PortalConfiguration, include_str!("../shapes/portal_configuration.json")),
     (Shape::PortalSession, include_str!("../shapes/portal_session.json")),

@@ -9,10 +9,15 @@
 )]
 
 mod api;
+mod capture;
+mod cards;
 mod checkout;
+mod checkout_forms;
 mod client;
 mod coupons;
 mod credit;
+mod delayed;
+mod disputes;
 mod errors;
 mod faults;
 mod items;
@@ -20,6 +25,7 @@ mod listen;
 mod lists;
 mod over_http;
 mod pages;
+mod payouts;
 mod previews;
 mod refunds;
 mod renewals;
@@ -33,4 +39,5 @@ mod test_clocks;
 mod thin;
 mod time;
 mod versions;
+mod vouchers;
 mod webhooks;
