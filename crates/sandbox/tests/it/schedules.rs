@@ -120,7 +120,7 @@ fn a_schedule_takes_its_subscription_through_the_phases_and_lets_it_go() {
 fn events_tell_the_life_of_a_schedule() {
     let week = "phases[0][items][0][price]=BASIC&phases[0][duration][interval]=day&phases[0][duration][interval_count]=10";
     let lives: [(&str, &[&str]); 2] = [
-        ("end_behavior=release", &["created", "expiring", "updated", "released"]),
+        ("end_behavior=release", &["created", "expiring", "updated", "completed", "released"]),
         ("end_behavior=cancel", &["created", "expiring", "completed"]),
     ];
     for (end, expected) in lives {
