@@ -51,6 +51,29 @@ pub(crate) enum Timer {
     ClockExpires(String),
 }
 
+impl Timer {
+    /// The id of the object that it is about.
+    pub(crate) fn subject(&self) -> &str {
+        match self {
+            Self::PeriodEnd(id)
+            | Self::CancelAt(id)
+            | Self::TrialWillEnd(id)
+            | Self::InvoiceUpcoming(id)
+            | Self::IncompleteExpires(id)
+            | Self::Finalize(id)
+            | Self::Retry(id)
+            | Self::Due(id)
+            | Self::SessionExpires(id)
+            | Self::RefundSettles(id)
+            | Self::CollectionResumes(id)
+            | Self::ScheduleTurns(id)
+            | Self::ScheduleExpires(id)
+            | Self::ClockArrives(id)
+            | Self::ClockExpires(id) => id,
+        }
+    }
+}
+
 /// Timers in the order in which they fall due; ties in the order in which they were set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(i64, Timer)>", into = "Vec<(i64, Timer)>")]
@@ -71,7 +94,7 @@ impl From<Vec<(i64, Timer)>> for Timers {
 
 impl From<Timers> for Vec<(i64, Timer)> {
     fn from(timers: Timers) -> Self {
-        timers.queue.into_iter().map(|((at, _), timer)| (at, timer)).collect()
+        timers.in_order().collect()
     }
 }
 
@@ -85,6 +108,11 @@ impl Timers {
     /// When the first one falls due, in unix seconds.
     pub(crate) fn next(&self) -> Option<i64> {
         self.queue.keys().next().map(|(at, _)| *at)
+    }
+
+    /// All timers, in the order in which they fall due.
+    pub(crate) fn in_order(self) -> impl Iterator<Item = (i64, Timer)> {
+        self.queue.into_iter().map(|((at, _), timer)| (at, timer))
     }
 
     /// Takes the next timer that is due.
