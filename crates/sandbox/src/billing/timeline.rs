@@ -5,14 +5,17 @@ use crate::state::world::World;
 
 impl World {
     /// Plays everything that is due up to an instant and leaves the world there. Time never goes back.
-    pub(crate) fn pass_time(&mut self, until: i64) {
+    pub(crate) fn pass_time(&mut self, until: i64) -> bool {
+        let mut fired = false;
         while let Some((at, timer)) = self.timers.take_due(until) {
             self.now = self.now.max(at);
             self.fire(timer);
             self.flush_events();
+            fired = true;
         }
         self.now = self.now.max(until);
         self.forget_events();
+        fired
     }
 
     fn fire(&mut self, timer: Timer) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
-use crate::faults::Fault;
+use crate::faults::{Fault, Rate};
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::event::{Event, WebhookEndpoint};
@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) deliveries: Deliveries,
     pub(crate) policy: DeliveryPolicy,
     pub(crate) faults: Vec<Fault>,
+    /// What limiting faults have seen, by their places.
+    pub(crate) rates: Vec<Rate>,
     pub(crate) calls: BTreeMap<String, u64>,
 }
 
@@ -116,6 +118,7 @@ impl World {
             deliveries: Deliveries::default(),
             policy: DeliveryPolicy::default(),
             faults: Vec::new(),
+            rates: Vec::new(),
             calls: BTreeMap::new(),
         };
         world.add_default_portal_configuration();
