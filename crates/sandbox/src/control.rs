@@ -191,7 +191,10 @@ impl Sandbox {
 
     /// Replaces the faults in force.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        self.change(|world| world.faults = faults);
+        self.change(|world| {
+            world.faults = faults;
+            world.rates.clear();
+        });
     }
 
     /// What really happened to the money: the truth for oracles.

@@ -4,16 +4,19 @@ use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
-    /// Plays everything that is due on the time line at work up to an instant and leaves it there. Time never goes
-    /// back.
-    pub(crate) fn pass_time(&mut self, until: i64) {
+    /// Plays everything that is due on the time line at work up to an instant and leaves it there; whether anything was.
+    /// Time never goes back.
+    pub(crate) fn pass_time(&mut self, until: i64) -> bool {
+        let mut fired = false;
         while let Some((at, timer)) = self.timers.take_due(until) {
             self.now = self.now.max(at);
             self.fire(timer);
             self.flush_events();
+            fired = true;
         }
         self.now = self.now.max(until);
         self.forget_events();
+        fired
     }
 
     fn fire(&mut self, timer: Timer) {

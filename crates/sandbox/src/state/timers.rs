@@ -52,7 +52,7 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    /// The id of the object that it is about.
+    /// The id of the object that it is about; of payouts by the day their currency.
     pub(crate) fn subject(&self) -> &str {
         match self {
             Self::PeriodEnd(id)
@@ -64,6 +64,12 @@ impl Timer {
             | Self::Retry(id)
             | Self::Due(id)
             | Self::SessionExpires(id)
+            | Self::PayoutRun(id)
+            | Self::PayoutMoves(id)
+            | Self::EvidenceDue(id)
+            | Self::InquiryEnds(id)
+            | Self::PaymentAnswered(id)
+            | Self::HoldExpires(id)
             | Self::RefundSettles(id)
             | Self::CollectionResumes(id)
             | Self::ScheduleTurns(id)

@@ -9,7 +9,7 @@ use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
 use crate::clocks::Away;
-use crate::faults::Fault;
+use crate::faults::{Fault, Rate};
 use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
 use crate::model::checkout_form::ShippingRate;
@@ -103,6 +103,8 @@ pub(crate) struct World {
     pub(crate) deliveries: Deliveries,
     pub(crate) policy: DeliveryPolicy,
     pub(crate) faults: Vec<Fault>,
+    /// What limiting faults have seen, by their places.
+    pub(crate) rates: Vec<Rate>,
     pub(crate) calls: BTreeMap<String, u64>,
 }
 
@@ -157,6 +159,7 @@ impl World {
             deliveries: Deliveries::default(),
             policy: DeliveryPolicy::default(),
             faults: Vec::new(),
+            rates: Vec::new(),
             calls: BTreeMap::new(),
         };
         world.add_default_portal_configuration();
