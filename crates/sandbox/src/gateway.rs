@@ -23,7 +23,8 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     let counted = matched.as_ref().map_or(request.path.as_str(), |matched| matched.template());
     *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
     let fault = world.draw_fault(&request.method, &request.path);
-    let mut response = match (&fault, check_key(secret_key, request)) {
+    let allowed = check_key(secret_key, request).and_then(|()| check_account(world, request));
+    let mut response = match (&fault, allowed) {
         (_, Err(error)) => error_response(&error, &request_id),
         (Some(Fault { lost: Some(Lost::Before), .. }), Ok(())) => {
             HttpResponse { lost: true, ..HttpResponse::default() }
@@ -46,6 +47,9 @@ fn add_headers(response: &mut HttpResponse, request: &HttpRequest, request_id: &
     let version = request.header_value("stripe-version").unwrap_or(API_VERSION);
     response.headers.push(("request-id".to_owned(), request_id.to_owned()));
     response.headers.push(("stripe-version".to_owned(), version.to_owned()));
+    if let Some(account) = request.header_value("stripe-account").filter(|account| !account.is_empty()) {
+        response.headers.push(("stripe-account".to_owned(), account.to_owned()));
+    }
     if let Some(key) = request.header_value("idempotency-key") {
         response.headers.push(("idempotency-key".to_owned(), key.to_owned()));
     }
@@ -80,6 +84,14 @@ fn check_key(secret_key: Option<&str>, request: &HttpRequest) -> ApiResult<()> {
     let shown: String = key.chars().take(8).collect();
     let hint = if key.contains("_live_") { " This is a sandbox: never give it a live key." } else { "" };
     Err(ApiError::unauthorized(format!("Invalid API Key provided: {shown}***.{hint}")))
+}
+
+/// Refuses a request made for an account that the key has no access to.
+fn check_account(world: &World, request: &HttpRequest) -> ApiResult<()> {
+    match request.header_value("stripe-account").filter(|account| !account.is_empty()) {
+        Some(account) if account != world.account_id => Err(ApiError::no_access(account)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The user name of a Basic header; the password is empty by convention.

@@ -11,6 +11,7 @@
 mod api;
 mod checkout;
 mod client;
+mod connect;
 mod errors;
 mod faults;
 mod lists;
