@@ -32,7 +32,13 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
         (Some(fault), Ok(())) if !fault.after_commit && fault.status.is_some() => {
             injected(fault, &request_id)
         }
-        (fault, Ok(())) => execute(world, request, matched, &request_id, fault.as_ref()),
+        (fault, Ok(())) => {
+            let account = account_of(request).unwrap_or(&world.account_id).to_owned();
+            let fault = fault.as_ref();
+            world
+                .within(&account, |books| execute(books, request, matched, &request_id, fault))
+                .unwrap_or_else(|| error_response(&ApiError::no_access(&account), &request_id))
+        }
     };
     if let Some(fault) = fault {
         response.latency_ms = fault.latency_ms;
@@ -47,7 +53,7 @@ fn add_headers(response: &mut HttpResponse, request: &HttpRequest, request_id: &
     let version = request.header_value("stripe-version").unwrap_or(API_VERSION);
     response.headers.push(("request-id".to_owned(), request_id.to_owned()));
     response.headers.push(("stripe-version".to_owned(), version.to_owned()));
-    if let Some(account) = request.header_value("stripe-account").filter(|account| !account.is_empty()) {
+    if let Some(account) = account_of(request) {
         response.headers.push(("stripe-account".to_owned(), account.to_owned()));
     }
     if let Some(key) = request.header_value("idempotency-key") {
@@ -88,10 +94,15 @@ fn check_key(secret_key: Option<&str>, request: &HttpRequest) -> ApiResult<()> {
 
 /// Refuses a request made for an account that the key has no access to.
 fn check_account(world: &World, request: &HttpRequest) -> ApiResult<()> {
-    match request.header_value("stripe-account").filter(|account| !account.is_empty()) {
-        Some(account) if account != world.account_id => Err(ApiError::no_access(account)),
+    match account_of(request) {
+        Some(account) if !world.may_speak_for(account) => Err(ApiError::no_access(account)),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The account that a request speaks for, where it says so.
+fn account_of(request: &HttpRequest) -> Option<&str> {
+    request.header_value("stripe-account").filter(|account| !account.is_empty())
 }
 
 /// The user name of a Basic header; the password is empty by convention.

@@ -14,6 +14,7 @@ mod api;
 mod billing;
 mod checkout;
 mod clock;
+mod connect;
 mod control;
 mod faults;
 mod gateway;

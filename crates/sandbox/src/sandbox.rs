@@ -48,8 +48,8 @@ pub(crate) struct Inner {
     resets: u64,
 }
 
-/// A running sandbox. All methods may be called from any thread.
-pub struct Sandbox {
+/// What all handles of one sandbox hold together.
+struct Shared {
     config: SandboxConfig,
     account_id: String,
     inner: Mutex<Inner>,
@@ -58,9 +58,16 @@ pub struct Sandbox {
     wake: Notify,
 }
 
+/// A running sandbox. All methods may be called from any thread.
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    /// The connected account whose books this handle opens; the platform's when absent.
+    account: Option<String>,
+}
+
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Sandbox").field("account_id", &self.account_id).finish_non_exhaustive()
+        formatter.debug_struct("Sandbox").field("account_id", &self.account_id()).finish_non_exhaustive()
     }
 }
 
@@ -82,26 +89,41 @@ impl Sandbox {
         let seed = config.seed.unwrap_or_else(fresh_seed);
         let clock = Clock::new(config.start_time);
         let world = fresh_world(&config, seed, clock.now());
-        Arc::new(Self {
+        let shared = Shared {
             account_id: world.account_id.clone(),
             inner: Mutex::new(Inner { world, clock, seed, resets: 0 }),
             config,
             listeners: Mutex::new(Vec::new()),
             after_reset: Mutex::new(Vec::new()),
             wake: Notify::new(),
-        })
+        };
+        Arc::new(Self { shared: Arc::new(shared), account: None })
+    }
+
+    /// The same sandbox as it looks in the books of a connected account (`acct_…`): what is bought, authenticated and
+    /// read is that account's. The platform's books stay open where there is no such account.
+    #[must_use]
+    pub fn speaking_for(&self, account: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), account: Some(account.to_owned()) }
+    }
+
+    /// The same sandbox in the books that hold an object: for pages, whose paths name one and no account.
+    fn holding(&self, path: &str) -> Self {
+        let account = self.read(|world| path.split('/').find_map(|id| world.elsewhere(id)));
+        let account = account.or_else(|| self.account.clone());
+        Self { shared: Arc::clone(&self.shared), account }
     }
 
     /// The id of the account that it plays.
     #[must_use]
     pub fn account_id(&self) -> &str {
-        &self.account_id
+        &self.shared.account_id
     }
 
     /// How it was started.
     #[must_use]
     pub fn config(&self) -> &SandboxConfig {
-        &self.config
+        &self.shared.config
     }
 
     /// The sandbox's time, in unix seconds.
@@ -118,24 +140,24 @@ impl Sandbox {
 
     /// Calls back after each jump of the clock, with its distance from the real time in seconds.
     pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Calls back after each reset, so that whoever filled the sandbox can fill it again.
     pub fn on_reset(&self, listener: impl Fn(&Self) + Send + Sync + 'static) {
-        self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
+        self.shared.after_reset.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
     /// Answers a request to the API, to the control calls or to a page.
     #[must_use]
     pub fn handle(&self, request: HttpRequest) -> HttpResponse {
-        let api =
-            request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
+        let api = ["/v1/", "/v2/", "/oauth/"].iter().any(|start| request.path.starts_with(start))
+            || request.path == "/v1";
         if api {
-            let key = self.config.secret_key.as_deref();
+            let key = self.shared.config.secret_key.as_deref();
             self.change(|world| gateway::answer(world, key, &request))
         } else {
-            site::answer(self, &request)
+            site::answer(&self.holding(&request.path), &request)
         }
     }
 
@@ -144,7 +166,7 @@ impl Sandbox {
     #[must_use]
     pub fn next_due(&self) -> Option<i64> {
         let inner = self.raw();
-        inner.world.timers.next().into_iter().chain(inner.world.next_delivery()).min()
+        inner.world.next_timer().into_iter().chain(inner.world.next_delivery()).min()
     }
 
     /// Takes the webhook deliveries that are due. Report each one's outcome with [`Sandbox::delivery_result`].
@@ -188,10 +210,10 @@ impl Sandbox {
             inner.world.pass_time(now);
             inner.clock.offset()
         };
-        for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for listener in self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(offset);
         }
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
     }
 
     /// Forgets everything but the account and the time; ids do not repeat.
@@ -200,11 +222,11 @@ impl Sandbox {
         inner.resets += 1;
         let (seed, now) =
             (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
-        let mut world = fresh_world(&self.config, seed, now);
-        world.account_id.clone_from(&self.account_id);
+        let mut world = fresh_world(&self.shared.config, seed, now);
+        world.account_id.clone_from(&self.shared.account_id);
         inner.world = world;
         drop(inner);
-        for listener in self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for listener in self.shared.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(self);
         }
     }
@@ -248,21 +270,21 @@ impl Sandbox {
     /// Changes the state at the present time and lets the events of the change go.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let mut inner = self.lock();
-        let result = change(&mut inner.world);
+        let result = inner.world.visit(self.account.as_deref(), change);
         inner.world.flush_events();
         drop(inner);
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
         result
     }
 
     /// Reads the state at the present time.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
-        read(&self.lock().world)
+        self.lock().world.visit(self.account.as_deref(), |world| read(world))
     }
 
     /// Waits until something may have become due.
     pub(crate) async fn changed(&self) {
-        self.wake.notified().await;
+        self.shared.wake.notified().await;
     }
 
     /// The state, brought up to the present.
@@ -274,6 +296,6 @@ impl Sandbox {
     }
 
     fn raw(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,6 +8,7 @@ use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
 use crate::model::product::Price;
+use crate::model::share::Share;
 use crate::model::subscription::MissingCard;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -40,6 +41,12 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let trial =
         session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
     session.amount_total = if trial { 0 } else { sum };
+    let (data, total) = match mode {
+        Mode::Payment => (params.sub("payment_intent_data"), Some(session.amount_total)),
+        Mode::Subscription => (params.sub("subscription_data"), None),
+        Mode::Setup => (params.sub("setup_intent_data"), None),
+    };
+    world.read_share(&data, &mut session.share, total)?;
     if mode == Mode::Subscription {
         world.check_sellable(&session)?;
     }
@@ -106,6 +113,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         payment_intent: None,
         setup_intent: None,
         pending_intent: None,
+        share: Share::default(),
     })
 }
 

@@ -17,16 +17,34 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => need(&world.events, call.id(), "id").map(|event| show(&event)),
+        ("GET", "events/{id}") => one(world, call.id()),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
-            need(&world.endpoints, call.id(), "id").map(|endpoint| endpoint.render(false))
+            endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
         }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
         _ => return None,
     })
+}
+
+/// An event of the account that asks.
+fn one(world: &World, id: &str) -> ApiResult<Value> {
+    let event = need(&world.events, id, "id")?;
+    if event.account.as_deref() != world.connected() {
+        return Err(ApiError::missing("event", id, "id"));
+    }
+    Ok(show(&event))
+}
+
+/// An endpoint of the account that asks.
+fn endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
+    let endpoint = need(&world.endpoints, id, "id")?;
+    if endpoint.account.as_deref() != world.connected() {
+        return Err(ApiError::missing("webhook endpoint", id, "id"));
+    }
+    Ok(endpoint)
 }
 
 fn show(event: &Event) -> Value {
@@ -51,7 +69,8 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let delivered = params.flag("delivery_success")?.value();
     let keep = |event: &Event| {
         let success = event.pending.is_empty() && !event.failed;
-        kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
+        event.account.as_deref() == world.connected()
+            && kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
             && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
             && delivered.is_none_or(|delivered| delivered == success)
     };
@@ -66,6 +85,8 @@ impl World {
             created: self.now,
             url: url.to_owned(),
             secret: secret.to_owned(),
+            account: None,
+            connect: false,
             enabled_events: vec!["*".to_owned()],
             enabled: true,
             api_version: Some(API_VERSION.to_owned()),
@@ -98,6 +119,10 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             "Missing required param: enabled_events.",
         ));
     }
+    let connect = params.flag("connect")? == Field::Set(true);
+    if connect {
+        world.check_is_platform()?;
+    }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
@@ -105,6 +130,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
+        account: world.connected().map(str::to_owned),
+        connect,
         enabled_events,
         enabled: true,
         api_version: params.text("api_version")?.value(),
@@ -118,7 +145,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let mut endpoint = need(&world.endpoints, call.id(), "id")?;
+    let mut endpoint = endpoint(world, call.id())?;
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
@@ -136,7 +163,8 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    world.endpoints.remove(id).ok_or_else(|| ApiError::missing("webhook endpoint", id, "id"))?;
+    endpoint(world, id)?;
+    world.endpoints.remove(id);
     Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
 }
 
@@ -146,7 +174,7 @@ fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         &call.params,
         "/v1/webhook_endpoints",
         None,
-        |_| true,
+        |endpoint| endpoint.account.as_deref() == world.connected(),
         |endpoint| endpoint.render(false),
     )
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Call;
 use crate::model::payment::{IntentStatus, PaymentIntent, SetupIntent};
+use crate::model::share::Share;
 use crate::payments::attempt::{Attempt, NewIntent, Presence};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
@@ -79,6 +80,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         Some(reference) => Some(world.resolve_method(&reference, "payment_method")?),
         None => None,
     };
+    let mut share = Share::default();
+    world.read_share(params, &mut share, Some(amount))?;
     let id = world.add_intent(NewIntent {
         amount,
         currency: params.required("currency")?.to_ascii_lowercase(),
@@ -91,6 +94,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         return_url: params.text("return_url")?.value(),
         invoice: None,
         session: None,
+        share,
     });
     if let Some(method) = method {
         world.payment_intents.edit(&id, |intent| {
@@ -142,6 +146,15 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         }
         intent.payment_method = Some(world.resolve_method(&reference, "payment_method")?);
         intent.status = IntentStatus::RequiresConfirmation;
+    }
+    if params
+        .names()
+        .any(|name| ["application_fee_amount", "transfer_data", "transfer_group"].contains(&name))
+    {
+        if !editable {
+            return Err(unexpected(&intent, "changed"));
+        }
+        world.read_share(params, &mut intent.share, Some(intent.amount))?;
     }
     params.text("description")?.apply(&mut intent.description);
     params.text("receipt_email")?.apply(&mut intent.receipt_email);

@@ -74,6 +74,12 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         .clone()
         .or(waiting_currency.filter(|_| includes))
         .unwrap_or_else(|| "usd".to_owned());
+    let mut share = subscription
+        .as_ref()
+        .and_then(|id| world.subscriptions.get(id))
+        .map(|subscription| subscription.share.clone())
+        .unwrap_or_default();
+    world.read_share(params, &mut share, None)?;
     let new = NewInvoice {
         customer: customer.id,
         subscription,
@@ -87,6 +93,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         default_payment_method: default_method,
         description: params.text("description")?.value(),
         metadata,
+        share,
     };
     let advances = new.auto_advance;
     let id = world.draft_invoice(new, includes);
@@ -98,6 +105,19 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     one(world, &id)
 }
 
+/// What says who else has a share in the payment of an invoice.
+const SHARES: [&str; 3] = ["application_fee_amount", "on_behalf_of", "transfer_data"];
+/// What can be changed about an invoice.
+const UPDATES: [&str; 7] = [
+    "metadata",
+    "auto_advance",
+    "description",
+    "expand",
+    "application_fee_amount",
+    "on_behalf_of",
+    "transfer_data",
+];
+
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let invoice = need(&world.invoices, call.id(), "invoice")?;
@@ -105,9 +125,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.metadata_into(&mut metadata)?;
     let auto_advance = params.flag("auto_advance")?.value();
     let description = params.text("description")?;
-    if let Some(name) =
-        params.names().find(|name| !["metadata", "auto_advance", "description", "expand"].contains(name))
-    {
+    if let Some(name) = params.names().find(|name| !UPDATES.contains(name)) {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",
             name,
@@ -121,7 +139,16 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         )
         .param("description"));
     }
+    let mut share = invoice.share.clone();
+    if params.names().any(|name| SHARES.contains(&name)) {
+        if invoice.status != InvoiceStatus::Draft {
+            let message = "Finalized invoices can't be updated in this way.";
+            return Err(ApiError::state("invoice_not_editable", message));
+        }
+        world.read_share(params, &mut share, None)?;
+    }
     world.change_invoice(call.id(), |invoice| {
+        invoice.share = share;
         invoice.metadata = metadata;
         description.apply(&mut invoice.description);
         invoice.auto_advance = auto_advance.unwrap_or(invoice.auto_advance);

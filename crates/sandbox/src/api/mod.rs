@@ -1,6 +1,9 @@
 //! The calls of the API: each reads its parameters, changes the state and renders the answer.
 
 pub(crate) mod account;
+mod account_data;
+pub(crate) mod account_parts;
+pub(crate) mod accounts;
 pub(crate) mod checkout;
 mod checkout_create;
 pub(crate) mod customers;
@@ -15,6 +18,7 @@ pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
+pub(crate) mod transfers;
 
 use serde_json::Value;
 
@@ -39,10 +43,12 @@ impl Call<'_> {
 
 /// Carries a call out.
 pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &Call<'_>) -> ApiResult<Value> {
-    let path = template.strip_prefix("/v1/").unwrap_or(template);
+    let path = template.strip_prefix("/v1/").unwrap_or(template.trim_start_matches('/'));
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "accounts" | "account_links" | "oauth" => accounts::dispatch(world, method, path, call),
+        "transfers" | "application_fees" => transfers::dispatch(world, method, path, call),
         "customers" => customers::dispatch(world, method, path, call),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Call;
+use crate::connect::sharing::GiveBack;
 use crate::model::money::{Dispute, Refund};
 use crate::model::payment::Charge;
 use crate::state::world::{World, need};
@@ -40,7 +41,11 @@ pub(super) fn dispatch(
 fn charges(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = call.params.text("customer")?.value();
     let intent = call.params.text("payment_intent")?.value();
-    let keep = |charge: &Charge| intent.as_ref().is_none_or(|intent| charge.payment_intent == *intent);
+    let group = call.params.text("transfer_group")?.value();
+    let keep = |charge: &Charge| {
+        intent.as_ref().is_none_or(|intent| charge.payment_intent == *intent)
+            && group.as_ref().is_none_or(|group| charge.share.transfer_group.as_ref() == Some(group))
+    };
     list(&world.charges, &call.params, "/v1/charges", customer.as_deref(), keep, Charge::render)
 }
 
@@ -71,7 +76,11 @@ fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let reason = params.one_of("reason", &["duplicate", "fraudulent", "requested_by_customer"])?.value();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let id = world.refund_charge(&charge, amount, reason.map(str::to_owned), metadata)?;
+    let back = GiveBack {
+        transfer: params.flag("reverse_transfer")? == Field::Set(true),
+        fee: params.flag("refund_application_fee")? == Field::Set(true),
+    };
+    let id = world.refund_charge(&charge, amount, reason.map(str::to_owned), metadata, back)?;
     need(&world.refunds, &id, "id").map(|refund| refund.render())
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
 use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use crate::model::share::Share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
@@ -138,6 +139,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let items = read_items(world, params)?;
+    let mut share = Share::default();
+    world.read_share(params, &mut share, None)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         items,
@@ -154,6 +157,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         cancel_at_period_end: params.flag("cancel_at_period_end")? == Field::Set(true),
         save_default_payment_method: saves.to_owned(),
         first_payment,
+        share,
     })?;
     one(world, &id)
 }

@@ -4,6 +4,7 @@ use crate::model::invoice::{
     BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
     Transitions,
 };
+use crate::model::share::Share;
 use crate::model::subscription::{Collection, Period};
 use crate::payments::attempt::NewIntent;
 use crate::state::timers::Timer;
@@ -29,6 +30,8 @@ pub(crate) struct NewInvoice {
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
+    /// Who else has a share in its payment.
+    pub(crate) share: Share,
 }
 
 impl Invoice {
@@ -85,6 +88,7 @@ impl World {
             metadata: new.metadata,
             transitions: Transitions::default(),
             payment_intent: None,
+            share: new.share,
             payments: Vec::new(),
             hopeless_method: None,
         };
@@ -237,6 +241,7 @@ impl World {
             description: Some(what.to_owned()),
             setup_future_usage: invoice.subscription.as_ref().map(|_| "off_session".to_owned()),
             invoice: Some(invoice.id.clone()),
+            share: invoice.share.of(invoice.amount_due),
             ..NewIntent::default()
         })
     }

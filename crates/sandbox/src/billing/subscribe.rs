@@ -5,6 +5,7 @@ use super::invoicing::NewInvoice;
 use super::lines::{LineOf, Part};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::product::{Price, Recurring};
+use crate::model::share::Share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
@@ -49,6 +50,8 @@ pub(crate) struct NewSubscription {
     pub(crate) cancel_at_period_end: bool,
     pub(crate) save_default_payment_method: String,
     pub(crate) first_payment: FirstPayment,
+    /// Who else has a share in its payments.
+    pub(crate) share: Share,
 }
 
 impl World {
@@ -116,6 +119,7 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
+            share: new.share.clone(),
         };
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
@@ -274,6 +278,7 @@ impl World {
             default_payment_method: None,
             description: None,
             metadata: Metadata::new(),
+            share: subscription.share.clone(),
         }
     }
 

@@ -4,8 +4,8 @@ use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
-    /// Plays everything that is due up to an instant and leaves the world there. Time never goes back.
-    pub(crate) fn pass_time(&mut self, until: i64) {
+    /// Plays everything that is due in the open books up to an instant and leaves them there. Time never goes back.
+    pub(crate) fn pass_own_time(&mut self, until: i64) {
         while let Some((at, timer)) = self.timers.take_due(until) {
             self.now = self.now.max(at);
             self.fire(timer);

@@ -106,6 +106,7 @@ impl World {
         if let Some(mut pending) = self.payment_intents.get(&intent).filter(moved).cloned() {
             pending.customer.clone_from(&session.customer);
             pending.amount = due;
+            pending.share = session.share.of(due);
             self.payment_intents.put(pending);
         }
         self.sessions.put(session);
@@ -139,6 +140,7 @@ impl World {
             return_url: session.redirect_url(),
             invoice: None,
             session: Some(session.id.clone()),
+            share: session.share.of(amount),
         }
     }
 
@@ -246,6 +248,7 @@ impl World {
             cancel_at_period_end: false,
             save_default_payment_method: "off".to_owned(),
             first_payment,
+            share: session.share.clone(),
         })?;
         session.invoice =
             self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::product::Price;
+use super::share::Share;
 use super::subscription::MissingCard;
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
@@ -94,6 +95,9 @@ pub(crate) struct CheckoutSession {
     /// The intent of a payment that is under way; in subscription mode the session does not show it.
     pub(crate) pending_intent: Option<String>,
     pub(crate) page_url: String,
+    /// Who else has a share in what it makes.
+    #[serde(default)]
+    pub(crate) share: Share,
 }
 
 impl Stored for CheckoutSession {

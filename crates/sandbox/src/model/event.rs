@@ -33,6 +33,9 @@ pub(crate) struct Event {
     pub(crate) created: i64,
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// The connected account that it happened in; none for the platform.
+    #[serde(default)]
+    pub(crate) account: Option<String>,
     pub(crate) object: Value,
     pub(crate) previous: Option<Value>,
     /// Fields that only older versions of the object show.
@@ -64,7 +67,7 @@ impl Event {
         if let (Some(previous), Some(fields)) = (previous, data.as_object_mut()) {
             fields.insert("previous_attributes".to_owned(), previous);
         }
-        Shape::Event.with(json!({
+        let mut value = Shape::Event.with(json!({
             "id": self.id,
             "created": self.created,
             "type": self.kind,
@@ -72,7 +75,11 @@ impl Event {
             "data": data,
             "pending_webhooks": self.pending.len(),
             "request": { "id": self.request_id, "idempotency_key": self.idempotency_key },
-        }))
+        }));
+        if let (Some(account), Some(fields)) = (&self.account, value.as_object_mut()) {
+            fields.insert("account".to_owned(), json!(account));
+        }
+        value
     }
 }
 
@@ -83,6 +90,12 @@ pub(crate) struct WebhookEndpoint {
     pub(crate) created: i64,
     pub(crate) url: String,
     pub(crate) secret: String,
+    /// The connected account that made it; none for the platform.
+    #[serde(default)]
+    pub(crate) account: Option<String>,
+    /// Whether it hears of connected accounts instead of the account that made it.
+    #[serde(default)]
+    pub(crate) connect: bool,
     pub(crate) enabled_events: Vec<String>,
     pub(crate) enabled: bool,
     pub(crate) api_version: Option<String>,

@@ -2,6 +2,9 @@
 //!
 //! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
 
+pub(crate) mod account;
+mod account_view;
+pub(crate) mod bank_account;
 pub(crate) mod card;
 pub(crate) mod checkout;
 pub(crate) mod customer;
@@ -11,4 +14,6 @@ pub(crate) mod money;
 pub(crate) mod payment;
 pub(crate) mod portal;
 pub(crate) mod product;
+pub(crate) mod share;
 pub(crate) mod subscription;
+pub(crate) mod transfer;

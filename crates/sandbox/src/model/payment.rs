@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::card::{CardFace, TestCard};
+use super::share::Share;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -49,6 +50,9 @@ pub(crate) struct PaymentIntent {
     pub(crate) session: Option<String>,
     /// Payment pages and bank pages live here.
     pub(crate) page_url: String,
+    /// Who else has a share in it.
+    #[serde(default)]
+    pub(crate) share: Share,
 }
 
 impl Stored for PaymentIntent {
@@ -79,7 +83,7 @@ fn next_action(status: IntentStatus, page_url: &str, return_url: Option<&str>) -
 impl PaymentIntent {
     /// The object.
     pub(crate) fn render(&self) -> Value {
-        Shape::PaymentIntent.with(json!({
+        let mut value = Shape::PaymentIntent.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
@@ -103,7 +107,9 @@ impl PaymentIntent {
             "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
             "next_action": next_action(self.status, &self.page_url, self.return_url.as_deref()),
-        }))
+        }));
+        self.share.onto_payment(&mut value);
+        value
     }
 }
 
@@ -185,6 +191,18 @@ pub(crate) struct Charge {
     pub(crate) failure_code: Option<String>,
     pub(crate) failure_message: Option<String>,
     pub(crate) decline_code: Option<String>,
+    /// Who else has a share in it.
+    #[serde(default)]
+    pub(crate) share: Share,
+    /// The platform's fee, `fee_…`.
+    #[serde(default)]
+    pub(crate) application_fee: Option<String>,
+    /// The transfer that passed it on, `tr_…`.
+    #[serde(default)]
+    pub(crate) transfer: Option<String>,
+    /// The transfer that it came by: then it is no card payment.
+    #[serde(default)]
+    pub(crate) source_transfer: Option<String>,
 }
 
 impl Stored for Charge {
@@ -221,7 +239,7 @@ impl Charge {
                     "reason": self.decline_code.as_ref().or(self.failure_code.as_ref()), "risk_level": "normal", "risk_score": 20,
                     "seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined" })
         };
-        Shape::Charge.with(json!({
+        let mut value = Shape::Charge.with(json!({
             "id": self.id,
             "created": self.created,
             "status": if self.paid { "succeeded" } else { "failed" },
@@ -247,6 +265,27 @@ impl Charge {
             "calculated_statement_descriptor": "SANDBOX",
             "fraud_details": {},
             "outcome": outcome,
-        }))
+        }));
+        self.share.onto_payment(&mut value);
+        self.show_transfers(&mut value);
+        value
+    }
+
+    fn show_transfers(&self, value: &mut Value) {
+        let Some(fields) = value.as_object_mut() else {
+            return;
+        };
+        fields.insert("application_fee".to_owned(), json!(self.application_fee));
+        if let Some(transfer) = &self.transfer {
+            fields.insert("transfer".to_owned(), json!(transfer));
+        }
+        if let Some(transfer) = &self.source_transfer {
+            fields.insert("source_transfer".to_owned(), json!(transfer));
+            for name in ["payment_intent", "payment_method", "outcome", "calculated_statement_descriptor"] {
+                fields.insert(name.to_owned(), Value::Null);
+            }
+            let details = json!({ "type": "stripe_account", "stripe_account": {} });
+            fields.insert("payment_method_details".to_owned(), details);
+        }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::product::Price;
+use super::share::Share;
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -115,6 +116,9 @@ pub(crate) struct Subscription {
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
     pub(crate) save_default_payment_method: String,
+    /// Who else has a share in its payments.
+    #[serde(default)]
+    pub(crate) share: Share,
 }
 
 impl Stored for Subscription {
@@ -171,6 +175,7 @@ impl Subscription {
                 "save_default_payment_method": self.save_default_payment_method,
             },
         }));
+        self.share.onto_subscription(&mut value);
         if let (Some(at), Some(fields)) = (self.paused_at, value.as_object_mut()) {
             let paused = json!({ "type": "subscription", "transitioned_at": at, "subscription": { "type": self.pause_reason } });
             fields.insert("status_details".to_owned(), json!({ "paused": paused }));

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::model::card::{AUTHENTICATION_REQUIRED, Aftermath, Challenge, Decline};
 use crate::model::customer::PaymentMethod;
 use crate::model::payment::{Charge, IntentStatus, PaymentIntent};
+use crate::model::share::Share;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -38,6 +39,8 @@ pub(crate) struct NewIntent {
     pub(crate) return_url: Option<String>,
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
+    /// Who else has a share in it.
+    pub(crate) share: Share,
 }
 
 /// What the issuer would say, without asking it.
@@ -97,6 +100,7 @@ impl World {
             return_url: new.return_url,
             invoice: new.invoice,
             session: new.session,
+            share: new.share,
         };
         let object = intent.render();
         self.payment_intents.put(intent);
@@ -113,6 +117,7 @@ impl World {
         authenticated: bool,
     ) -> ApiResult<Attempt> {
         let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+        self.check_can_be_shared(&intent)?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
         intent.payment_method = Some(method_id.to_owned());
         let attempt = foresee(&method, presence, authenticated);
@@ -181,8 +186,7 @@ impl World {
     ) -> String {
         let id = self.chance.id("ch_");
         let paid = refused.is_none();
-        let balance_transaction =
-            paid.then(|| self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()));
+        let balance_transaction = paid.then(|| self.book_shared_charge(&id, intent));
         let charge = Charge {
             id: id.clone(),
             created: self.now,
@@ -205,9 +209,14 @@ impl World {
             failure_code: refused.map(|decline| decline.code.to_owned()),
             failure_message: refused.map(|decline| decline.message.to_owned()),
             decline_code: refused.and_then(|decline| decline.decline_code).map(str::to_owned),
+            share: intent.share.clone(),
+            application_fee: None,
+            transfer: None,
+            source_transfer: None,
         };
-        let object = charge.render();
         self.charges.put(charge);
+        self.share_out(&id);
+        let object = self.charges.get(&id).map(Charge::render).unwrap_or_default();
         self.emit(if paid { "charge.succeeded" } else { "charge.failed" }, object);
         id
     }

@@ -1,5 +1,6 @@
 //! Refunds: full and partial, never more than is left, and those that fail or wait.
 
+use crate::connect::sharing::GiveBack;
 use crate::model::card::Aftermath;
 use crate::model::money::{Refund, RefundStatus};
 use crate::model::payment::Charge;
@@ -19,9 +20,11 @@ impl World {
         amount: Option<i64>,
         reason: Option<String>,
         metadata: Metadata,
+        back: GiveBack,
     ) -> ApiResult<String> {
         let charge = need(&self.charges, charge_id, "charge")?;
         let amount = self.refundable_amount(&charge, amount)?;
+        let returned = self.returned_with(&charge, amount, back)?;
         let id = self.chance.id("re_");
         let status = match charge.test_card().aftermath {
             Aftermath::RefundPends => RefundStatus::Pending,
@@ -34,6 +37,7 @@ impl World {
         }
         let entry =
             self.book("refund", &id, -amount, 0, &charge.currency, Some("REFUND FOR CHARGE".to_owned()));
+        let transfer_reversal = self.give_back(&charge, &id, &entry.id, returned);
         let refund = Refund {
             id: id.clone(),
             created: self.now,
@@ -49,6 +53,8 @@ impl World {
             balance_transaction: Some(entry.id),
             failure_balance_transaction: None,
             failure_reason: None,
+            transfer_reversal,
+            source_transfer_reversal: None,
         };
         let object = refund.render();
         self.refunds.put(refund);

@@ -66,6 +66,7 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
         ("POST", ["payment_intents" | "setup_intents", id, "authenticate"]) => {
             read(request).and_then(|body: Authenticate| authenticate(sandbox, id, &body))
         }
+        ("POST", ["accounts", id, "onboard"]) => onboard(sandbox, id),
         ("GET", ["webhooks"]) => Ok(webhooks(sandbox)),
         ("PUT", ["webhooks"]) => read(request)
             .and_then(|policy: DeliveryPolicy| sandbox.set_delivery_policy(policy))
@@ -184,6 +185,12 @@ fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
         (world.object(id).unwrap_or_default(), redirect)
     });
     Ok(json!({ "succeeded": succeeded, "redirect_url": redirect.filter(|_| succeeded), "intent": intent }))
+}
+
+/// The owner of a connected account fills the onboarding page with test data.
+fn onboard(sandbox: &Sandbox, id: &str) -> Answer {
+    sandbox.onboard_account(id)?;
+    Ok(sandbox.read(|world| world.object_anywhere(id)).unwrap_or_default())
 }
 
 fn webhooks(sandbox: &Sandbox) -> Value {

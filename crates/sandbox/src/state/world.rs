@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
+use crate::connect::books::Connect;
 use crate::faults::Fault;
+use crate::model::account::Account;
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::event::{Event, WebhookEndpoint};
@@ -18,6 +20,7 @@ use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::subscription::Subscription;
+use crate::model::transfer::{ApplicationFee, Reversal, Transfer};
 use crate::settings::Settings;
 use crate::webhooks::policy::DeliveryPolicy;
 use crate::webhooks::queue::Queued;
@@ -75,6 +78,8 @@ pub(crate) struct World {
     pub(crate) policy: DeliveryPolicy,
     pub(crate) faults: Vec<Fault>,
     pub(crate) calls: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(crate) connect: Connect,
 }
 
 impl World {
@@ -117,6 +122,7 @@ impl World {
             policy: DeliveryPolicy::default(),
             faults: Vec::new(),
             calls: BTreeMap::new(),
+            connect: Connect::default(),
         };
         world.add_default_portal_configuration();
         world
@@ -124,6 +130,9 @@ impl World {
 
     /// The account object.
     pub(crate) fn render_account(&self) -> Value {
+        if let Some(account) = self.connect.accounts.get(&self.account_id) {
+            return account.render();
+        }
         Shape::Account.with(json!({
             "id": self.account_id,
             "charges_enabled": true,
@@ -152,8 +161,8 @@ impl World {
             "price" => self.prices.get(id).map(Price::render),
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
-            "ch" => self.charges.get(id).map(Charge::render),
-            "re" => self.refunds.get(id).map(Refund::render),
+            "ch" | "py" => self.charges.get(id).map(Charge::render),
+            "re" | "pyr" => self.refunds.get(id).map(Refund::render),
             "dp" => self.disputes.get(id).map(Dispute::render),
             "txn" => self.balance_transactions.get(id).map(BalanceTransaction::render),
             "in" => self.invoices.get(id).map(Invoice::render),
@@ -161,6 +170,15 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "acct" if id == self.account_id => Some(self.render_account()),
+            "acct" => self.connect.accounts.get(id).map(Account::render),
+            "ca" => Some(self.application()),
+            "tr" => self.connect.transfers.get(id).map(Transfer::render),
+            "trr" => {
+                let mut all = self.connect.transfers.iter().flat_map(|transfer| &transfer.reversals);
+                all.find(|reversal| reversal.id == id).map(Reversal::render)
+            }
+            "fee" => self.connect.fees.get(id).map(ApplicationFee::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             _ => self.products.get(id).map(Product::render),
         }

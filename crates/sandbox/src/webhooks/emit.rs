@@ -36,6 +36,7 @@ impl World {
             id: self.chance.id("evt_"),
             created: self.now,
             kind: kind.to_owned(),
+            account: self.connected().map(str::to_owned),
             older: self.older_fields(&object),
             object,
             previous,
@@ -68,7 +69,7 @@ impl World {
     pub(crate) fn flush_events(&mut self) {
         for mut event in std::mem::take(&mut self.outgoing) {
             let hearing: Vec<_> =
-                self.endpoints.iter().filter(|endpoint| endpoint.hears(&event.kind)).cloned().collect();
+                self.endpoints.iter().filter(|endpoint| self.tells(endpoint, &event)).cloned().collect();
             event.pending = hearing.iter().map(|endpoint| endpoint.id.clone()).collect();
             for endpoint in hearing {
                 let note = DeliveryNote { url: endpoint.url, attempts: 0, fate: Fate::Waiting };

@@ -89,11 +89,11 @@ impl World {
 
     /// Queues an event again, now, to every endpoint that hears of it; the number of deliveries.
     pub(crate) fn deliver_again(&mut self, event: &str, times: u32, concurrently: bool) -> Option<usize> {
-        let kind = self.events.get(event)?.kind.clone();
+        let known = self.events.get(event)?;
         let endpoints: Vec<String> = self
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.hears(&kind))
+            .filter(|endpoint| self.tells(endpoint, known))
             .map(|endpoint| endpoint.id.clone())
             .collect();
         for endpoint in &endpoints {

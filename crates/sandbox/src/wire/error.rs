@@ -86,6 +86,11 @@ impl ApiError {
         Self::new(403, "invalid_request_error", Some("account_invalid"), message)
     }
 
+    /// A 403: the account exists, but this is not the platform's to do.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, "invalid_request_error", None, message)
+    }
+
     /// The 400 for an idempotency key that was used with other parameters.
     pub(crate) fn key_reused(key: &str) -> Self {
         Self::new(

@@ -11,6 +11,7 @@ const MAX_DEPTH: usize = 4;
 const NAMES: &[&str] = &[
     "account",
     "application",
+    "application_fee",
     "balance_transaction",
     "charge",
     "configuration",
@@ -22,8 +23,12 @@ const NAMES: &[&str] = &[
     "default_payment_method",
     "default_price",
     "default_source",
+    "destination",
+    "destination_payment",
+    "destination_payment_refund",
     "discounts",
     "failure_balance_transaction",
+    "fee",
     "invoice",
     "invoice_item_details",
     "invoice_settings",
@@ -34,6 +39,7 @@ const NAMES: &[&str] = &[
     "line_items",
     "lines",
     "on_behalf_of",
+    "originating_transaction",
     "parent",
     "payment",
     "payment_intent",
@@ -49,6 +55,10 @@ const NAMES: &[&str] = &[
     "schedule",
     "setup_intent",
     "source",
+    "source_refund",
+    "source_transaction",
+    "source_transfer",
+    "source_transfer_reversal",
     "sources",
     "subscription",
     "subscription_details",
@@ -59,6 +69,9 @@ const NAMES: &[&str] = &[
     "test_clock",
     "tiers",
     "total_details",
+    "transfer",
+    "transfer_data",
+    "transfer_reversal",
 ];
 
 /// Checks paths before the call.
@@ -115,7 +128,7 @@ fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiR
 /// Replaces an id by its object and goes on below it.
 fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
     if let Value::String(id) = value {
-        match world.object(id) {
+        match world.object_anywhere(id) {
             Some(object) => *value = object,
             None => {
                 return Err(

@@ -75,7 +75,7 @@ impl Shape {
 }
 
 /// Lays one value over another: objects merge, everything else replaces.
-fn overlay(base: &mut Value, over: Value) {
+pub(crate) fn overlay(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (name, value) in over {
