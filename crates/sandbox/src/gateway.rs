@@ -149,7 +149,7 @@ fn execute(
             let error = ApiError::rule("Idempotency keys may have up to 255 characters.");
             return error_response(&error, request_id);
         }
-        match world.keys.look_up(key, &fingerprint, world.now) {
+        match world.keys.look_up(&scoped(world, key), &fingerprint, world.now) {
             Lookup::New => {}
             Lookup::Mismatch => return error_response(&ApiError::key_reused(key), request_id),
             Lookup::Replay(kept) => {
@@ -183,9 +183,15 @@ fn execute(
     }
     if let Some(key) = key.filter(|_| keeps) {
         let body = String::from_utf8_lossy(&response.body).into_owned();
-        world.keys.keep(key, fingerprint, response.status, body, request_id, world.now);
+        let key = scoped(world, key);
+        world.keys.keep(&key, fingerprint, response.status, body, request_id, world.now);
     }
     response
+}
+
+/// A key as it is kept: the same word is another key in the books of another account.
+fn scoped(world: &World, key: &str) -> String {
+    world.connected().map_or_else(|| key.to_owned(), |account| format!("{account} {key}"))
 }
 
 fn read_tree(request: &HttpRequest) -> ApiResult<Tree> {

@@ -1,4 +1,7 @@
-//! Capabilities and external accounts of connected accounts.
+//! Capabilities, external accounts and sessions of connected accounts.
+//!
+//! A session is answered in full; the components that it is for come from the provider's script, which speaks to the
+//! provider only, so nothing is shown with it here.
 
 use serde_json::{Value, json};
 
@@ -10,6 +13,10 @@ use crate::state::world::World;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list_values;
 use crate::wire::params::Field;
+use crate::wire::shape::Shape;
+
+/// How long the secret of a session holds, in seconds.
+const SESSION_SECONDS: i64 = 1800;
 
 pub(super) fn dispatch(
     world: &mut World,
@@ -21,6 +28,7 @@ pub(super) fn dispatch(
         ("GET", "accounts/{id}/capabilities") => capabilities(world, call),
         ("GET", "accounts/{accountId}/capabilities/{id}") => capability(world, call),
         ("POST", "accounts/{accountId}/capabilities/{id}") => change_capability(world, call),
+        ("POST", "account_sessions") => session(world, call),
         ("GET", "accounts/{id}/external_accounts") => banks(world, call),
         ("POST", "accounts/{id}/external_accounts") => add_bank(world, call),
         ("GET", "accounts/{accountId}/external_accounts/{id}") => {
@@ -35,6 +43,36 @@ pub(super) fn dispatch(
 /// The second id of the path.
 fn part<'a>(call: &Call<'a>) -> &'a str {
     call.ids.get(1).map_or("", String::as_str)
+}
+
+/// Every leaf of a session's components says yes or no.
+fn flags(value: Value, path: &str) -> ApiResult<Value> {
+    match value {
+        Value::Object(fields) => {
+            let each = |(name, value): (String, Value)| {
+                let value = flags(value, &format!("{path}[{name}]"))?;
+                Ok((name, value))
+            };
+            fields.into_iter().map(each).collect::<ApiResult<_>>().map(Value::Object)
+        }
+        Value::String(text) if text == "true" => Ok(json!(true)),
+        Value::String(text) if text == "false" => Ok(json!(false)),
+        other => Err(ApiError::rule(format!("Invalid boolean: {other}")).param(path)),
+    }
+}
+
+fn session(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    world.check_is_platform()?;
+    let account = world.live_account(&call.params.required("account")?)?;
+    let components = call.params.free("components").filter(Value::is_object).ok_or_else(|| {
+        ApiError::invalid("parameter_missing", "components", "Missing required param: components.")
+    })?;
+    Ok(Shape::AccountSession.with(json!({
+        "account": account.id,
+        "client_secret": format!("accs_secret__{}", world.chance.text(40)),
+        "components": flags(components, "components")?,
+        "expires_at": world.now + SESSION_SECONDS,
+    })))
 }
 
 fn capabilities(world: &World, call: &Call<'_>) -> ApiResult<Value> {

@@ -47,7 +47,9 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
-        "accounts" | "account_links" | "oauth" => accounts::dispatch(world, method, path, call),
+        "accounts" | "account_links" | "account_sessions" | "oauth" => {
+            accounts::dispatch(world, method, path, call)
+        }
         "transfers" | "application_fees" => transfers::dispatch(world, method, path, call),
         "customers" => customers::dispatch(world, method, path, call),
         "products" => products::dispatch(world, method, path, call),

@@ -1,6 +1,6 @@
 //! The books of each account: one set is open at a time, the others are put away.
 //!
-//! Objects, timers and idempotency keys belong to one set of books. Time, chance, settings, faults, events and their
+//! Objects and timers belong to one set of books. Time, chance, settings, faults, idempotency keys, events and their
 //! deliveries belong to the sandbox: they stay with whichever books are open.
 
 use std::collections::BTreeMap;
@@ -92,11 +92,12 @@ impl World {
 
     /// What belongs to the sandbox goes over to the books that are opened.
     fn hand_over(&mut self, to: &mut Self) {
+        to.now = self.now;
         swap(&mut self.connect, &mut to.connect);
         swap(&mut self.settings, &mut to.settings);
-        swap(&mut self.now, &mut to.now);
         swap(&mut self.chance, &mut to.chance);
         swap(&mut self.policy_chance, &mut to.policy_chance);
+        swap(&mut self.keys, &mut to.keys);
         swap(&mut self.request, &mut to.request);
         swap(&mut self.events, &mut to.events);
         swap(&mut self.endpoints, &mut to.endpoints);

@@ -40,6 +40,11 @@ impl World {
         }
     }
 
+    /// Refuses an intent that cannot be shared as it says.
+    pub(crate) fn check_intent(&self, id: &str) -> ApiResult<()> {
+        self.payment_intents.get(id).map_or(Ok(()), |intent| self.check_can_be_shared(intent))
+    }
+
     /// Books a paid charge with the platform's fee on it; the id of its entry. Where the platform pays the provider,
     /// that fee is booked there.
     pub(crate) fn book_shared_charge(&mut self, charge: &str, intent: &PaymentIntent) -> String {

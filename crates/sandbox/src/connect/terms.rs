@@ -59,7 +59,7 @@ fn read_transfer_data(params: &Params<'_>, share: &mut Share) -> ApiResult<()> {
 }
 
 impl World {
-    /// Reads the shares that a call names into what is known of them. The amount is that of the payment, where it is
+    /// Reads the shares that a call names into what is known of them, for an account that may take payments. The amount is that of the payment, where it is
     /// known already, in minor units.
     pub(crate) fn read_share(
         &self,
@@ -67,6 +67,7 @@ impl World {
         share: &mut Share,
         total: Option<i64>,
     ) -> ApiResult<()> {
+        self.check_may_charge()?;
         amount(params, "application_fee_amount")?.apply(&mut share.fee);
         percent(params, "application_fee_percent")?.apply(&mut share.fee);
         read_transfer_data(params, share)?;

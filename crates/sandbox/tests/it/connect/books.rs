@@ -145,3 +145,22 @@ fn the_buyers_pages_find_the_books_of_their_session() {
     };
     assert_eq!(client.sandbox.handle(page).header_value("location"), Some("https://shop.test/ok"));
 }
+
+#[test]
+fn a_portal_opens_in_the_books_of_its_customer() {
+    let client = client();
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    let subscription = subscribe(&me);
+    let customer = text(&me.get(&format!("/v1/subscriptions/{subscription}"), ""), "/customer").to_owned();
+    let session =
+        me.post("/v1/billing_portal/sessions", &format!("customer={customer}&return_url=https://shop.test"));
+    let path = text(&session, "/url").strip_prefix("http://sandbox.test").unwrap().to_owned();
+    let send = |method: &str, path: String| {
+        client.sandbox.handle(HttpRequest { method: method.to_owned(), path, ..HttpRequest::default() })
+    };
+    assert!(String::from_utf8(send("GET", path.clone()).body).unwrap().contains("Pro"));
+    let cancelled = send("POST", format!("{path}/subscriptions/{subscription}/cancel"));
+    assert_eq!(cancelled.status, 303);
+    assert_eq!(me.get(&format!("/v1/subscriptions/{subscription}"), "")["cancel_at_period_end"], true);
+}

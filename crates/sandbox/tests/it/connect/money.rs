@@ -361,3 +361,36 @@ fn a_dispute_falls_on_whoever_took_the_charge() {
     assert_eq!((net(&theirs, "adjustment"), net(&theirs, "payment")), (vec![-4500], vec![3000]));
     check_books(&client, &[account]);
 }
+
+#[test]
+fn a_renewal_that_cannot_be_passed_on_takes_nothing() {
+    let client = client();
+    let account = ready(&client);
+    let price = client.price(1000, "usd", "month");
+    let customer = client.customer("pm_card_visa");
+    let made = client.subscribe(&customer, &price, &format!("transfer_data[destination]={account}"));
+    client.post(&format!("/v1/accounts/{account}/reject"), "reason=other");
+    client.sandbox.advance_time(32 * DAY);
+    assert_eq!(client.subscription(&id(&made))["status"], "past_due");
+    assert_eq!(net(&of_platform(&client), "charge").len(), 1, "only the first one");
+    let latest = text(&client.subscription(&id(&made)), "/latest_invoice").to_owned();
+    let refused = client.refused(400, "POST", &format!("/v1/invoices/{latest}/pay"), "");
+    assert_eq!(text(&refused, "/code"), "insufficient_capabilities_for_transfer");
+    client.post(&format!("/v1/accounts/{account}/unreject"), "");
+    client.post(&format!("/v1/invoices/{latest}/pay"), "");
+    assert_eq!(client.subscription(&id(&made))["status"], "active");
+    assert_eq!(net(&of_platform(&client), "transfer"), [-1000, -1000]);
+    let idle = id(&client.post("/v1/accounts", "type=express"));
+    let me = As { client: &client, account: &idle };
+    let customer = id(&me.post("/v1/customers", "name=Ada"));
+    let price = id(&me.post(
+        "/v1/prices",
+        "unit_amount=2000&currency=usd&recurring[interval]=month&product_data[name]=Pro",
+    ));
+    me.refused(400, "POST", "/v1/subscriptions", &format!("customer={customer}&items[0][price]={price}"));
+    assert!(
+        me.get("/v1/subscriptions", "")["data"].as_array().unwrap().is_empty(),
+        "nothing is left half done"
+    );
+    check_books(&client, &[account, idle]);
+}

@@ -1,7 +1,7 @@
 //! Account links and their page.
 
 use quittance_sandbox::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::{Client, client, id, number, text};
 
@@ -119,5 +119,27 @@ fn tests_can_onboard_without_a_page() {
         "/v1/accounts",
         "type=standard&tos_acceptance[date]=1768478400&tos_acceptance[ip]=127.0.0.1",
     );
-    assert_eq!(client.refused(404, "POST", "/v1/account_sessions", "")["code"], json!("call_not_in_sandbox"));
+}
+
+#[test]
+fn a_session_says_what_it_is_for() {
+    let client = client();
+    let account = id(&client.post("/v1/accounts", "type=express"));
+    let form = format!(
+        "account={account}&components[payments][enabled]=true&components[payments][features][refund_management]=true"
+    );
+    let session = client.post("/v1/account_sessions", &form);
+    let payments = &session["components"]["payments"];
+    assert_eq!(
+        (&payments["enabled"], &payments["features"]["refund_management"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(session["components"]["payouts"]["enabled"], false);
+    client.refused(400, "POST", "/v1/account_sessions", &format!("account={account}"));
+    client.refused(
+        400,
+        "POST",
+        "/v1/account_sessions",
+        &format!("account={account}&components[payments][enabled]=maybe"),
+    );
 }
