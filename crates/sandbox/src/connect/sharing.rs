@@ -4,6 +4,7 @@
 use super::fees::NewFee;
 use super::transfers::NewTransfer;
 use crate::model::account::Payer;
+use crate::model::money::BalanceTransaction;
 use crate::model::payment::{Charge, PaymentIntent};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
@@ -49,29 +50,35 @@ impl World {
     /// that fee is booked there.
     pub(crate) fn book_shared_charge(&mut self, charge: &str, intent: &PaymentIntent) -> String {
         let entry = self.book_charge(charge, intent.amount, &intent.currency, intent.description.clone());
-        let Some(account) = self.connected().and_then(|id| self.connect.accounts.get(id)) else {
-            return entry;
-        };
-        let platform_pays = match account.controller.payer {
-            Payer::Application => true,
-            Payer::Account | Payer::ApplicationCustom | Payer::ApplicationExpress => false,
-        };
-        let taken = intent.share.fee_on(intent.amount);
-        let mut moved = 0;
-        self.balance_transactions.edit(&entry, |entry| {
-            if platform_pays {
-                moved = std::mem::take(&mut entry.fee);
-            }
-            entry.application_fee = taken;
-            entry.fee += taken;
-        });
-        if moved != 0 {
-            let description = Some("Stripe processing fees".to_owned());
-            self.at_platform(|platform| {
-                platform.book("stripe_fee", charge, -moved, 0, &intent.currency, description)
+        self.bill_provider_fee(&entry);
+        if self.connected().is_some() {
+            let taken = intent.share.fee_on(intent.amount);
+            self.balance_transactions.edit(&entry, |entry| {
+                entry.application_fee = taken;
+                entry.fee += taken;
             });
         }
         entry
+    }
+
+    /// Moves the provider's fee on an entry of a connected account to the platform, where that pays it; the entry as
+    /// it is then.
+    pub(crate) fn bill_provider_fee(&mut self, entry: &str) -> Option<BalanceTransaction> {
+        let account = self.connected().and_then(|id| self.connect.accounts.get(id));
+        let platform_pays = account.is_some_and(|account| match account.controller.payer {
+            Payer::Application => true,
+            Payer::Account | Payer::ApplicationCustom | Payer::ApplicationExpress => false,
+        });
+        let billed =
+            self.balance_transactions.get(entry).filter(|entry| platform_pays && entry.fee != 0).cloned();
+        if let Some(billed) = billed {
+            self.balance_transactions.edit(entry, |entry| entry.fee = 0);
+            let description = Some("Stripe processing fees".to_owned());
+            self.at_platform(|platform| {
+                platform.book("stripe_fee", &billed.source, -billed.fee, 0, &billed.currency, description)
+            });
+        }
+        self.balance_transactions.get(entry).cloned()
     }
 
     /// Takes the platform's fee of a paid charge and passes the money on, as the charge says.

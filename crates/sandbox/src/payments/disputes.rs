@@ -18,14 +18,9 @@ impl World {
         let mut entries = Vec::new();
         if !inquiry {
             let description = Some(format!("Chargeback withdrawal for {charge_id}"));
-            entries.push(self.book(
-                "adjustment",
-                &id,
-                -charge.amount,
-                DISPUTE_FEE,
-                &charge.currency,
-                description,
-            ));
+            let entry =
+                self.book("adjustment", &id, -charge.amount, DISPUTE_FEE, &charge.currency, description);
+            entries.extend(self.bill_provider_fee(&entry.id));
         }
         let dispute = Dispute {
             id,
@@ -74,7 +69,7 @@ impl World {
                 &dispute.currency,
                 description,
             );
-            dispute.balance_transactions.push(entry);
+            dispute.balance_transactions.extend(self.bill_provider_fee(&entry.id));
             self.charges.edit(&dispute.charge, |charge| charge.disputed = false);
         }
         let object = dispute.render();

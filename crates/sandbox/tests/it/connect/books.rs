@@ -36,6 +36,7 @@ fn accounts_do_not_see_each_other() {
     one.refused(404, "GET", &format!("/v1/customers/{mine}"), "");
     let event = id(&one.get("/v1/events", "type=customer.created")["data"][0]);
     client.refused(404, "GET", &format!("/v1/events/{event}"), "");
+    assert_eq!(client.get("/v1/events", "type=customer.created")["data"].as_array().unwrap().len(), 1);
     assert_eq!(one.get("/v1/account", "")["id"], one.account);
     one.refused(403, "GET", &format!("/v1/accounts/{}", two.account), "");
     one.refused(400, "POST", "/v1/accounts", "type=standard");

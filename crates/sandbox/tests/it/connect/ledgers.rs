@@ -73,3 +73,60 @@ pub fn check_books(client: &Client, accounts: &[String]) {
     }
     assert!(moved.values().all(|sum| *sum == 0), "money came or went between accounts: {moved:?}");
 }
+
+fn sum(objects: &[Value], pointer: &str) -> i64 {
+    objects.iter().map(|object| number(object, pointer)).sum()
+}
+
+/// Holds the sum of all books against what buyers paid and got back, less the provider's 3.6 %; and no more came back
+/// of a transfer or a fee than there was. For books without disputes, in one currency.
+pub fn check_total(client: &Client, accounts: &[String]) {
+    let mut expected = 0;
+    let mut total = 0;
+    let mut add = |charges: Vec<Value>, refunds: Vec<Value>, shown: Value| {
+        let bought = |charge: &&Value| charge["source_transfer"].is_null() && charge["paid"] == true;
+        let fees = |amount: i64| (amount * 36 + 500) / 1000;
+        expected += charges
+            .iter()
+            .filter(bought)
+            .map(|charge| number(charge, "/amount") - fees(number(charge, "/amount")))
+            .sum::<i64>();
+        expected -= refunds
+            .iter()
+            .filter(|refund| refund["source_transfer_reversal"].is_null())
+            .map(|refund| number(refund, "/amount"))
+            .sum::<i64>();
+        total += balance(&shown).values().sum::<i64>();
+    };
+    add(
+        entries(|query| client.get("/v1/charges", query)),
+        entries(|query| client.get("/v1/refunds", query)),
+        client.get("/v1/balance", ""),
+    );
+    for account in accounts {
+        let me = As { client, account };
+        add(
+            entries(|query| me.get("/v1/charges", query)),
+            entries(|query| me.get("/v1/refunds", query)),
+            me.get("/v1/balance", ""),
+        );
+    }
+    assert_eq!(total, expected, "what buyers paid is not what is there");
+    let transfers = entries(|query| client.get("/v1/transfers", query));
+    assert!(transfers.iter().all(|one| number(one, "/amount_reversed") <= number(one, "/amount")));
+    let fees = entries(|query| client.get("/v1/application_fees", query));
+    assert!(fees.iter().all(|one| number(one, "/amount_refunded") <= number(one, "/amount")));
+    let reversed = sum(&transfers, "/amount_reversed");
+    let mut back = 0;
+    for account in accounts {
+        let me = As { client, account };
+        back += sum(
+            &entries(|query| me.get("/v1/charges", query))
+                .into_iter()
+                .filter(|charge| !charge["source_transfer"].is_null())
+                .collect::<Vec<_>>(),
+            "/amount_refunded",
+        );
+    }
+    assert_eq!(reversed, back, "each reversal is a refund on the other side");
+}

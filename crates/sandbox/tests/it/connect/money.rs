@@ -76,6 +76,15 @@ fn a_platform_that_pays_the_provider_pays_for_direct_charges_too() {
         [9000]
     );
     assert_eq!(net(&of_platform(&client), "stripe_fee"), [-360]);
+    me.post(
+        "/v1/payment_intents",
+        "amount=3000&currency=usd&payment_method=pm_card_createDispute&confirm=true",
+    );
+    let dispute = id(&me.get("/v1/disputes", "")["data"][0]);
+    me.post(&format!("/v1/disputes/{dispute}"), "evidence[uncategorized_text]=winning_evidence");
+    let theirs = entries(|query| me.get("/v1/balance_transactions", query));
+    assert_eq!(net(&theirs, "adjustment"), [3000, -3000]);
+    assert_eq!(net(&of_platform(&client), "stripe_fee"), [1500, -1500, -108, -360]);
     check_books(&client, &[account]);
 }
 
@@ -132,10 +141,33 @@ fn a_destination_charge_is_passed_on() {
         (3333, text(reversal, "/id"))
     );
     assert_eq!(balance(&me.get("/v1/balance", ""))["usd"], 9000 - 3333 + 333);
+    let payment = me.get(&format!("/v1/charges/{}", id(&payment)), "");
+    assert_eq!(number(&payment, "/amount_refunded"), 3333);
     check_books(&client, std::slice::from_ref(&account));
     client.post("/v1/refunds", &format!("{pay}&reverse_transfer=true&refund_application_fee=true"));
     let transfer = client.get(&format!("/v1/transfers/{}", id(transfer)), "");
     assert_eq!(number(&transfer, "/amount_reversed"), 9000, "what was refunded alone stays there");
+    check_books(&client, &[account]);
+}
+
+#[test]
+fn no_more_comes_back_than_is_left() {
+    let client = client();
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    let form = format!(
+        "amount=10000&transfer_data[destination]={account}&application_fee_amount=1000&{PAY}&expand[]=latest_charge"
+    );
+    let charge = client.post("/v1/payment_intents", &form)["latest_charge"].clone();
+    let path = format!("/v1/transfers/{}", text(&charge, "/transfer"));
+    client.post(&format!("{path}/reversals"), "amount=8000");
+    let everything = "reverse_transfer=true&refund_application_fee=true";
+    client.post("/v1/refunds", &format!("charge={}&amount=5000&{everything}", id(&charge)));
+    assert_eq!(number(&client.get(&path, ""), "/amount_reversed"), 10_000, "two thousand were left");
+    assert_eq!(balance(&me.get("/v1/balance", ""))["usd"], -1000 + 500);
+    let last = client.post("/v1/refunds", &format!("charge={}&{everything}", id(&charge)));
+    assert_eq!(last["transfer_reversal"], Value::Null, "nothing was left to reverse");
+    assert_eq!(balance(&me.get("/v1/balance", ""))["usd"], 0, "but its part of the fee comes back");
     check_books(&client, &[account]);
 }
 

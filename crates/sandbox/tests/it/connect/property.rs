@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::ledgers::check_books;
+use super::ledgers::{check_books, check_total};
 use super::{As, ready};
 use crate::client::{DAY, client, id};
 
@@ -105,5 +105,6 @@ proptest! {
             }
             check_books(&client, &accounts);
         }
+        check_total(&client, &accounts);
     }
 }

@@ -111,3 +111,16 @@ fn who_went_away_is_not_heard_of_any_more() {
     assert!(client.sandbox.events_made() > before, "the account goes on by itself");
     assert!(delivered(&client, CONNECT).is_empty());
 }
+
+#[test]
+fn a_deleted_account_does_nothing_more() {
+    let client = client();
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    let session = "mode=payment&success_url=https://shop.test/ok&line_items[0][quantity]=1&line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=2500&line_items[0][price_data][product_data][name]=Chair";
+    me.post("/v1/checkout/sessions", session);
+    client.delete(&format!("/v1/accounts/{account}"), "");
+    let before = client.sandbox.events_made();
+    client.sandbox.advance_time(3 * crate::client::DAY);
+    assert_eq!(client.sandbox.events_made(), before, "its session does not even expire");
+}
