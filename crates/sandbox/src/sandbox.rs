@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::clock::{Clock, fresh_seed};
 use crate::state::world::World;
 use crate::webhooks::queue::{Delivery, DeliveryOutcome};
+use crate::wire::error::ApiError;
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::{gateway, site};
 
@@ -157,7 +158,21 @@ impl Sandbox {
             let key = self.shared.config.secret_key.as_deref();
             self.change(|world| gateway::answer(world, key, &request))
         } else {
-            site::answer(&self.holding(&request.path), &request)
+            self.site(&request)
+        }
+    }
+
+    /// Answers a control call or a page, in the books that its header or its path names.
+    fn site(&self, request: &HttpRequest) -> HttpResponse {
+        match request.header_value("stripe-account").filter(|account| !account.is_empty()) {
+            Some(account) if self.read(|world| world.may_speak_for(account)) => {
+                site::answer(&self.speaking_for(account), request)
+            }
+            Some(account) => {
+                let error = ApiError::no_access(account);
+                HttpResponse::json(error.status(), &error.body(""))
+            }
+            None => site::answer(&self.holding(&request.path), request),
         }
     }
 

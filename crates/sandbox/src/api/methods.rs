@@ -35,13 +35,20 @@ pub(super) fn dispatch(
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    if params.required("type")? != "card" {
+    let customer = params.text("customer")?.value();
+    let original = params.text("payment_method")?.value();
+    if customer.is_some() && original.is_none() {
+        let message = "The customer is that of a payment method to copy: provide `payment_method` too, or attach the new one afterwards.";
+        return Err(ApiError::rule(message).param("customer"));
+    }
+    if original.is_none() && params.required("type")? != "card" {
         return Err(ApiError::invalid("parameter_not_in_sandbox", "type", "The sandbox plays cards only."));
     }
     let card = params.sub("card");
-    let id = match card.text("token")?.value() {
-        Some(token) => world.resolve_method(&token, "card[token]")?,
-        None => {
+    let id = match (original, card.text("token")?.value()) {
+        (Some(original), _) => world.copy_method(customer.as_deref(), &original)?,
+        (None, Some(token)) => world.resolve_method(&token, "card[token]")?,
+        (None, None) => {
             let typed = TypedCard {
                 number: card.required("number")?,
                 exp_month: card.int("exp_month")?.value().unwrap_or(12),

@@ -6,6 +6,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod books;
+mod cards;
 pub(crate) mod fees;
 pub(crate) mod onboarding;
 pub(crate) mod sharing;

@@ -131,6 +131,16 @@ fn the_buyers_pages_find_the_books_of_their_session() {
     assert_eq!(text(&me.get(&format!("/v1/checkout/sessions/{session}"), ""), "/payment_status"), "paid");
     assert_eq!(client.sandbox.ledger().charges.len(), 0, "not the platform's");
     assert_eq!(client.sandbox.speaking_for(&account).ledger().charges.len(), 1);
+    let ledger = |account: &str| {
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            path: "/_sandbox/ledger".to_owned(),
+            ..HttpRequest::default()
+        };
+        client.sandbox.handle(request.header("Stripe-Account", account))
+    };
+    assert_eq!(ledger(&account).value()["charges"].as_array().unwrap().len(), 1);
+    assert_eq!(ledger("acct_nobody").status, 403);
     let secured = id(&me.post("/v1/checkout/sessions", form));
     let waits = client.control(
         "POST",

@@ -412,17 +412,66 @@ fn a_renewal_that_cannot_be_passed_on_takes_nothing() {
     client.post(&format!("/v1/invoices/{latest}/pay"), "");
     assert_eq!(client.subscription(&id(&made))["status"], "active");
     assert_eq!(net(&of_platform(&client), "transfer"), [-1000, -1000]);
+    let dear = client.price(5000, "usd", "month");
+    client.post(&format!("/v1/accounts/{account}/reject"), "reason=other");
+    let item = text(&made, "/items/data/0/id");
+    let form = format!("items[0][id]={item}&items[0][price]={dear}&proration_behavior=always_invoice");
+    let changed = client.post(&format!("/v1/subscriptions/{}", id(&made)), &form);
+    assert_eq!(changed["status"], "past_due", "the change is made, its invoice waits");
+    assert_eq!(net(&of_platform(&client), "charge").len(), 2);
     let idle = id(&client.post("/v1/accounts", "type=express"));
     let me = As { client: &client, account: &idle };
     let customer = id(&me.post("/v1/customers", "name=Ada"));
+    let method = id(&me.post("/v1/payment_methods/pm_card_visa/attach", &format!("customer={customer}")));
     let price = id(&me.post(
         "/v1/prices",
         "unit_amount=2000&currency=usd&recurring[interval]=month&product_data[name]=Pro",
     ));
-    me.refused(400, "POST", "/v1/subscriptions", &format!("customer={customer}&items[0][price]={price}"));
+    me.refused(
+        400,
+        "POST",
+        "/v1/subscriptions",
+        &format!("customer={customer}&items[0][price]={price}&default_payment_method={method}"),
+    );
     assert!(
         me.get("/v1/subscriptions", "")["data"].as_array().unwrap().is_empty(),
         "nothing is left half done"
     );
     check_books(&client, &[account, idle]);
+}
+
+#[test]
+fn a_card_of_the_platform_is_copied_for_a_direct_charge() {
+    let client = client();
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    let customer = client.customer("pm_card_visa");
+    let method = id(&client.get("/v1/payment_methods", &format!("customer={customer}"))["data"][0]);
+    let copy = me.post("/v1/payment_methods", &format!("customer={customer}&payment_method={method}"));
+    assert_ne!(text(&copy, "/id"), method);
+    assert_eq!((text(&copy, "/card/last4"), &copy["customer"]), ("4242", &Value::Null));
+    let paid = me.post(
+        "/v1/payment_intents",
+        &format!("amount=1000&currency=usd&payment_method={}&confirm=true", id(&copy)),
+    );
+    assert_eq!(paid["status"], "succeeded");
+    me.refused(
+        404,
+        "POST",
+        "/v1/payment_intents",
+        &format!("amount=1000&currency=usd&payment_method={method}&confirm=true"),
+    );
+    me.refused(400, "POST", "/v1/payment_methods", &format!("payment_method={method}"));
+    client.refused(
+        400,
+        "POST",
+        "/v1/payment_methods",
+        &format!("customer={customer}&payment_method={method}"),
+    );
+    client.refused(
+        400,
+        "POST",
+        "/v1/payment_methods",
+        &format!("customer={customer}&type=card&card[token]=tok_visa"),
+    );
 }
