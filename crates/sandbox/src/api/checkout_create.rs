@@ -11,6 +11,7 @@ use crate::model::checkout::{
 };
 use crate::model::checkout_form::CheckoutForm;
 use crate::model::product::Price;
+use crate::model::share::Share;
 use crate::model::subscription::MissingCard;
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::LineTerms;
@@ -53,6 +54,12 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         return Err(ApiError::rule(message));
     }
     world.discount_session(&mut session, discounts.unwrap_or_default())?;
+    let (data, total) = match mode {
+        Mode::Payment => (params.sub("payment_intent_data"), Some(session.amount_total())),
+        Mode::Subscription => (params.sub("subscription_data"), None),
+        Mode::Setup => (params.sub("setup_intent_data"), None),
+    };
+    world.read_share(&data, &mut session.share, total)?;
     if mode == Mode::Subscription {
         world.check_sellable(&session)?;
     }
@@ -126,6 +133,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         payment_intent: None,
         setup_intent: None,
         pending_intent: None,
+        share: Share::default(),
     })
 }
 

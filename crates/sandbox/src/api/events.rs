@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, Origin, WebhookEndpoint};
+use crate::model::event::{Event, HearsOf, Origin, WebhookEndpoint};
 use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
 use crate::versions::Version;
@@ -20,13 +20,11 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => need(&world.events, call.id(), "id").and_then(|event| {
-            if event.thin.is_none() { Ok(show(&event)) } else { Err(unknown_event(call.id())) }
-        }),
+        ("GET", "events/{id}") => one(world, call.id()),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
-            need_endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
+            endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
         }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
@@ -34,13 +32,23 @@ pub(super) fn dispatch(
     })
 }
 
-fn unknown_event(id: &str) -> ApiError {
-    ApiError::missing("event", id, "id")
+/// An event of the account that asks, of this version of the API.
+fn one(world: &World, id: &str) -> ApiResult<Value> {
+    let event = need(&world.events, id, "id")?;
+    if event.thin.is_some() || event.account.as_deref() != world.connected() {
+        return Err(ApiError::missing("event", id, "id"));
+    }
+    Ok(show(&event))
 }
 
-/// An endpoint that was made with this version of the API.
-fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
-    let endpoint = world.endpoints.get(id).filter(|endpoint| endpoint.origin == Origin::Endpoint);
+/// Whether an endpoint is the asking account's, and was made with this version of the API.
+fn is_own(world: &World, endpoint: &WebhookEndpoint) -> bool {
+    endpoint.origin == Origin::Endpoint && endpoint.account.as_deref() == world.connected()
+}
+
+/// An endpoint of the account that asks.
+fn endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
+    let endpoint = world.endpoints.get(id).filter(|endpoint| is_own(world, endpoint));
     endpoint.cloned().ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, id, "id"))
 }
 
@@ -67,6 +75,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let keep = |event: &Event| {
         let success = event.pending.is_empty() && !event.failed;
         event.thin.is_none()
+            && event.account.as_deref() == world.connected()
             && kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
             && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
             && delivered.is_none_or(|delivered| delivered == success)
@@ -89,6 +98,8 @@ impl World {
             created: self.now,
             url: url.to_owned(),
             secret: secret.to_owned(),
+            account: None,
+            hears_of: HearsOf::OWN,
             enabled_events: vec!["*".to_owned()],
             enabled: true,
             api_version: Some(API_VERSION.to_owned()),
@@ -139,6 +150,10 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     })?;
     let api_version = params.text("api_version")?.value();
     Version::read(api_version.as_deref()).map_err(|error| error.param("api_version"))?;
+    let connect = params.flag("connect")? == Field::Set(true);
+    if connect {
+        world.check_is_platform()?;
+    }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
@@ -147,6 +162,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
+        account: world.connected().map(str::to_owned),
+        hears_of: if connect { HearsOf::CONNECTED } else { HearsOf::OWN },
         enabled_events,
         enabled: true,
         api_version,
@@ -160,7 +177,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let mut endpoint = need_endpoint(world, call.id())?;
+    let mut endpoint = endpoint(world, call.id())?;
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
@@ -182,7 +199,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    need_endpoint(world, id)?;
+    endpoint(world, id)?;
     world.endpoints.remove(id);
     world.give_up_endpoint(id);
     Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
@@ -194,7 +211,7 @@ fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         &call.params,
         "/v1/webhook_endpoints",
         None,
-        |endpoint| endpoint.origin == Origin::Endpoint,
+        |endpoint| is_own(world, endpoint),
         |endpoint| endpoint.render(false),
     )
 }

@@ -91,6 +91,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     if let Some(enabled) = read_automatic(params)? {
         terms.automatic_tax = AutomaticTax::asked(enabled);
     }
+    let mut share = subscription.as_ref().map(|found| found.share.clone()).unwrap_or_default();
+    world.read_share(params, &mut share, None)?;
     let new = NewInvoice {
         customer: customer.id.clone(),
         subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
@@ -106,6 +108,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         default_payment_method: default_method,
         description: params.text("description")?.value(),
         metadata,
+        share,
     };
     let advances = new.auto_advance;
     let id = world.draft_invoice(new, includes);
@@ -120,6 +123,20 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     one(world, &id)
 }
 
+/// What says who else has a share in the payment of an invoice.
+const SHARES: [&str; 3] = ["application_fee_amount", "on_behalf_of", "transfer_data"];
+/// What can be changed about an invoice.
+const UPDATES: [&str; 8] = [
+    "metadata",
+    "auto_advance",
+    "description",
+    "discounts",
+    "expand",
+    "application_fee_amount",
+    "on_behalf_of",
+    "transfer_data",
+];
+
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let invoice = need(&world.invoices, call.id(), "invoice")?;
@@ -133,10 +150,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         subtotal: Some(invoice.subtotal()),
     };
     let discounts = read_discounts(world, params, place)?;
-    if let Some(name) = params
-        .names()
-        .find(|name| !["metadata", "auto_advance", "description", "discounts", "expand"].contains(name))
-    {
+    if let Some(name) = params.names().find(|name| !UPDATES.contains(name)) {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",
             name,
@@ -150,6 +164,14 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         )
         .param("description"));
     }
+    let mut share = invoice.share.clone();
+    if params.names().any(|name| SHARES.contains(&name)) {
+        if invoice.status != InvoiceStatus::Draft {
+            let message = "Finalized invoices can't be updated in this way.";
+            return Err(ApiError::state("invoice_not_editable", message));
+        }
+        world.read_share(params, &mut share, None)?;
+    }
     if let Some(discounts) = discounts {
         for discount in &discounts {
             world.bind_discount(discount, Some(&invoice.customer), Bearer::Invoice(&invoice.id));
@@ -157,6 +179,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         world.change_draft(call.id(), |invoice| invoice.terms.discounts = discounts);
     }
     world.change_invoice(call.id(), |invoice| {
+        invoice.share = share;
         invoice.metadata = metadata;
         description.apply(&mut invoice.description);
         invoice.auto_advance = auto_advance.unwrap_or(invoice.auto_advance);

@@ -1,6 +1,9 @@
 //! The calls of the API: each reads its parameters, changes the state and renders the answer.
 
 pub(crate) mod account;
+mod account_data;
+pub(crate) mod account_parts;
+pub(crate) mod accounts;
 pub(crate) mod checkout;
 mod checkout_create;
 mod checkout_form;
@@ -32,6 +35,7 @@ pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
 pub(crate) mod tax_rates;
 mod test_clocks;
+pub(crate) mod transfers;
 
 use serde_json::Value;
 
@@ -60,7 +64,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         let answer = destinations::dispatch(world, method, path, call);
         return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
     }
-    let path = template.strip_prefix("/v1/").unwrap_or(template);
+    let path = template.strip_prefix("/v1/").unwrap_or(template.trim_start_matches('/'));
     if let Some(resource) = path.strip_suffix("/search") {
         let answer = search::dispatch(world, resource, call);
         return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
@@ -68,6 +72,10 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "accounts" | "account_links" | "account_sessions" | "oauth" => {
+            accounts::dispatch(world, method, path, call)
+        }
+        "transfers" | "application_fees" => transfers::dispatch(world, method, path, call),
         "customers" => customers::dispatch(world, method, path, call)
             .or_else(|| customer_balance::dispatch(world, method, path, call)),
         "products" => products::dispatch(world, method, path, call),

@@ -8,6 +8,7 @@ use super::subscriptions::{one, owned_method, read_details, read_missing_card};
 use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::discounts::Place;
+use crate::model::share::Share;
 use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
 use crate::model::terms::{ItemTermsChange, TermsChange};
 use crate::payments::attempt::Presence;
@@ -239,6 +240,7 @@ struct Plain {
     feedback: Option<String>,
     saves: Option<&'static str>,
     missing_card: Option<crate::model::subscription::MissingCard>,
+    share: Share,
 }
 
 fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscription) -> ApiResult<Plain> {
@@ -250,6 +252,11 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
         Field::Absent => Field::Absent,
     };
     let details = read_details(params)?;
+    let mut share = subscription.share.clone();
+    if params.names().any(|name| ["application_fee_percent", "on_behalf_of", "transfer_data"].contains(&name))
+    {
+        world.read_share(params, &mut share, None)?;
+    }
     let missing_card = if params.has("trial_settings") { Some(read_missing_card(params)?) } else { None };
     Ok(Plain {
         metadata,
@@ -263,6 +270,7 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
             .one_of("save_default_payment_method", &["off", "on_subscription"])?
             .value(),
         missing_card,
+        share,
     })
 }
 
@@ -283,6 +291,7 @@ fn read_pause(params: &Params<'_>) -> ApiResult<Field<PauseCollection>> {
 impl Plain {
     fn write(&self, subscription: &mut Subscription) {
         subscription.metadata.clone_from(&self.metadata);
+        subscription.share.clone_from(&self.share);
         self.description.clone().apply(&mut subscription.description);
         self.default_payment_method.clone().apply(&mut subscription.default_payment_method);
         self.pause.clone().apply(&mut subscription.pause_collection);

@@ -8,6 +8,7 @@ use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
 use crate::billing::discounts::Place;
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
+use crate::model::share::Share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
@@ -187,6 +188,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.metadata_into(&mut metadata)?;
     let items = read_items(world, params, &customer.id)?;
     let terms = read_terms(world, params, &items, &customer.id)?;
+    let mut share = Share::default();
+    world.read_share(params, &mut share, None)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         items,
@@ -206,6 +209,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         first_payment,
         schedule: None,
         backdated: None,
+        share,
     })?;
     one(world, &id)
 }

@@ -6,6 +6,7 @@ use crate::model::invoice::{
     Transitions,
 };
 use crate::model::payment::{IntentStatus, PaymentIntent};
+use crate::model::share::Share;
 use crate::model::subscription::{Collection, Period};
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::InvoiceTerms;
@@ -33,6 +34,8 @@ pub(crate) struct NewInvoice {
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
+    /// Who else has a share in its payment.
+    pub(crate) share: Share,
 }
 
 impl Invoice {
@@ -95,6 +98,7 @@ impl World {
             metadata: new.metadata,
             transitions: Transitions::default(),
             payment_intent: None,
+            share: new.share,
             payments: Vec::new(),
             hopeless_method: None,
             test_clock: customer.and_then(|customer| customer.test_clock.clone()),
@@ -243,6 +247,7 @@ impl World {
             description: Some(what.to_owned()),
             setup_future_usage: invoice.subscription.as_ref().map(|_| "off_session".to_owned()),
             invoice: Some(invoice.id.clone()),
+            share: invoice.share.of(invoice.amount_due),
             ..NewIntent::default()
         })
     }

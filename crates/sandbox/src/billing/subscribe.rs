@@ -5,6 +5,7 @@ use super::invoicing::NewInvoice;
 use super::lines::{LineOf, Part};
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::product::{Price, Recurring};
+use crate::model::share::Share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
@@ -66,6 +67,8 @@ pub(crate) struct NewSubscription {
     pub(crate) schedule: Option<String>,
     /// When it began, in unix seconds, where that has passed.
     pub(crate) backdated: Option<i64>,
+    /// Who else has a share in its payments.
+    pub(crate) share: Share,
 }
 
 impl World {
@@ -140,6 +143,7 @@ impl World {
             announced: None,
             schedule: new.schedule.clone(),
             terms: new.terms.clone(),
+            share: new.share.clone(),
         };
         let lines = self.first_lines(&subscription, &new, recurring);
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
@@ -324,6 +328,7 @@ impl World {
             default_payment_method: None,
             description: None,
             metadata: Metadata::new(),
+            share: subscription.share.clone(),
         }
     }
 

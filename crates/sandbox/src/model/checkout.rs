@@ -7,6 +7,7 @@ use super::accounts::Rail;
 use super::checkout_form::CheckoutForm;
 use super::payment::CaptureMethod;
 use super::product::Price;
+use super::share::Share;
 use super::subscription::MissingCard;
 use super::tax::{AutomaticTax, TaxRate};
 use super::terms::LineTerms;
@@ -130,6 +131,9 @@ pub(crate) struct CheckoutSession {
     /// The intent of a payment that is under way; in subscription mode the session does not show it.
     pub(crate) pending_intent: Option<String>,
     pub(crate) page_url: String,
+    /// Who else has a share in what it makes.
+    #[serde(default)]
+    pub(crate) share: Share,
 }
 
 impl Stored for CheckoutSession {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::share::Share;
 use super::subscription::{Collection, Period};
 use super::tax::{LineTax, TaxRate, sum_taxes};
 use super::terms::{InvoiceTerms, LineTerms, render_discounts};
@@ -225,6 +226,9 @@ pub(crate) struct Invoice {
     pub(crate) transitions: Transitions,
     /// The intent that pays it.
     pub(crate) payment_intent: Option<String>,
+    /// Who else has a share in its payment.
+    #[serde(default)]
+    pub(crate) share: Share,
     /// Its payments, oldest first.
     pub(crate) payments: Vec<String>,
     /// Where people see it.
@@ -288,7 +292,7 @@ impl Invoice {
                     "subscription_details": { "subscription": subscription, "metadata": self.subscription_metadata } })
         });
         let hosted = self.transitions.finalized.map(|_| self.page_url.clone());
-        Shape::Invoice.with(json!({
+        let mut value = Shape::Invoice.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
@@ -353,7 +357,9 @@ impl Invoice {
             "hosted_invoice_url": hosted,
             "invoice_pdf": null,
             "webhooks_delivered_at": self.transitions.finalized,
-        }))
+        }));
+        self.share.onto_invoice(&mut value);
+        value
     }
 }
 

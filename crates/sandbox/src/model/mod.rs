@@ -2,7 +2,10 @@
 //!
 //! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
 
+pub(crate) mod account;
+mod account_view;
 pub(crate) mod accounts;
+pub(crate) mod bank_account;
 pub(crate) mod card;
 pub(crate) mod charge;
 pub(crate) mod checkout;
@@ -24,8 +27,10 @@ pub(crate) mod percent;
 pub(crate) mod portal;
 pub(crate) mod product;
 pub(crate) mod schedule;
+pub(crate) mod share;
 pub(crate) mod subscription;
 pub(crate) mod tax;
 pub(crate) mod terms;
 pub(crate) mod test_cards;
 pub(crate) mod test_clock;
+pub(crate) mod transfer;

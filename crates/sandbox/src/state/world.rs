@@ -9,7 +9,9 @@ use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
 use crate::clocks::Away;
+use crate::connect::books::Connect;
 use crate::faults::{Fault, Rate};
+use crate::model::account::Account;
 use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
 use crate::model::checkout_form::ShippingRate;
@@ -30,6 +32,7 @@ use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::tax::TaxRate;
 use crate::model::test_clock::TestClock;
+use crate::model::transfer::{ApplicationFee, Reversal, Transfer};
 use crate::settings::Settings;
 use crate::webhooks::deliveries::Deliveries;
 use crate::webhooks::policy::DeliveryPolicy;
@@ -106,6 +109,8 @@ pub(crate) struct World {
     /// What limiting faults have seen, by their places.
     pub(crate) rates: Vec<Rate>,
     pub(crate) calls: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(crate) connect: Connect,
 }
 
 impl World {
@@ -161,6 +166,7 @@ impl World {
             faults: Vec::new(),
             rates: Vec::new(),
             calls: BTreeMap::new(),
+            connect: Connect::default(),
         };
         world.add_default_portal_configuration();
         world
@@ -168,6 +174,9 @@ impl World {
 
     /// The account object.
     pub(crate) fn render_account(&self) -> Value {
+        if let Some(account) = self.connect.accounts.get(&self.account_id) {
+            return account.render();
+        }
         Shape::Account.with(json!({
             "id": self.account_id,
             "charges_enabled": true,
@@ -197,7 +206,7 @@ impl World {
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
             "ch" | "py" => self.charges.get(id).map(Charge::render),
-            "re" => self.refunds.get(id).map(Refund::render),
+            "re" | "pyr" => self.refunds.get(id).map(Refund::render),
             "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
             "po" => self.payouts.get(id).map(Payout::render),
@@ -215,6 +224,15 @@ impl World {
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
             "shr" => self.shipping_rates.get(id).map(ShippingRate::render),
+            "acct" if id == self.account_id => Some(self.render_account()),
+            "acct" => self.connect.accounts.get(id).map(Account::render),
+            "ca" => Some(self.application()),
+            "tr" => self.connect.transfers.get(id).map(Transfer::render),
+            "trr" => {
+                let mut all = self.connect.transfers.iter().flat_map(|transfer| &transfer.reversals);
+                all.find(|reversal| reversal.id == id).map(Reversal::render)
+            }
+            "fee" => self.connect.fees.get(id).map(ApplicationFee::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.
             _ => {

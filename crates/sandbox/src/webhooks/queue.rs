@@ -82,7 +82,9 @@ impl World {
         let hearing: Vec<(String, Form)> = self
             .endpoints
             .iter()
-            .flat_map(|endpoint| endpoint.hears(event).into_iter().map(|form| (endpoint.id.clone(), form)))
+            .flat_map(|endpoint| {
+                self.forms_for(endpoint, event).into_iter().map(|form| (endpoint.id.clone(), form))
+            })
             .collect();
         let event = event.id.clone();
         for (endpoint, form) in &hearing {

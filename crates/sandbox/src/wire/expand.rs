@@ -13,6 +13,7 @@ const MAX_DEPTH: usize = 4;
 const NAMES: &[&str] = &[
     "account",
     "application",
+    "application_fee",
     "applies_to",
     "balance_transaction",
     "breakdown",
@@ -30,10 +31,14 @@ const NAMES: &[&str] = &[
     "default_price",
     "default_settings",
     "default_source",
+    "destination",
+    "destination_payment",
+    "destination_payment_refund",
     "discount",
     "discount_amounts",
     "discounts",
     "failure_balance_transaction",
+    "fee",
     "invoice",
     "invoice_credit_balance",
     "invoice_item_details",
@@ -46,6 +51,7 @@ const NAMES: &[&str] = &[
     "lines",
     "on_behalf_of",
     "original_payout",
+    "originating_transaction",
     "parent",
     "payment",
     "payment_intent",
@@ -69,6 +75,10 @@ const NAMES: &[&str] = &[
     "shipping_options",
     "shipping_rate",
     "source",
+    "source_refund",
+    "source_transaction",
+    "source_transfer",
+    "source_transfer_reversal",
     "sources",
     "subscription",
     "subscription_details",
@@ -85,6 +95,9 @@ const NAMES: &[&str] = &[
     "total_details",
     "total_discount_amounts",
     "total_taxes",
+    "transfer",
+    "transfer_data",
+    "transfer_reversal",
 ];
 
 /// Checks paths before the call.
@@ -151,7 +164,7 @@ fn walk(within: Within<'_>, value: &mut Value, segments: &[&str], path: &str) ->
 /// Replaces an id by its object and goes on below it.
 fn step(within: Within<'_>, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
     if let Value::String(id) = value {
-        match within.world.object(id) {
+        match within.world.object_anywhere(id) {
             Some(object) => {
                 *value = object;
                 changes::show(within.world, within.version, value);

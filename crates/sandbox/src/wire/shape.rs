@@ -10,6 +10,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape {
     Account,
+    AccountSession,
     BalanceTransaction,
     Charge,
     CheckoutSession,
@@ -44,8 +45,9 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 33] = [
+const SHAPES: [(Shape, &str); 34] = [
     (Shape::Account, include_str!("../shapes/account.json")),
+    (Shape::AccountSession, include_str!("../shapes/account_session.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
     (Shape::CheckoutSession, include_str!("../shapes/checkout_session.json")),

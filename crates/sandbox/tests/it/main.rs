@@ -14,6 +14,7 @@ mod cards;
 mod checkout;
 mod checkout_forms;
 mod client;
+mod connect;
 mod coupons;
 mod credit;
 mod delayed;
