@@ -128,6 +128,7 @@ impl World {
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
             terms: new.terms.clone(),
+            pending: None,
         };
         let lines = self.first_lines(&subscription, &new, recurring);
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);

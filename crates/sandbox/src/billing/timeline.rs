@@ -26,6 +26,7 @@ impl World {
             Timer::Due(id) => self.due_date_passed(&id),
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
+            Timer::PendingUpdateExpires(id) => self.pending_expires(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
         }
     }

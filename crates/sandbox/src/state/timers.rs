@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     SessionExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.
     RefundSettles(String),
+    /// A change that waits for its payment is forgotten.
+    PendingUpdateExpires(String),
     /// A paused collection resumes.
     CollectionResumes(String),
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use super::{ABSENT, Call, Kind, Names, TABLE};
 
 /// What a call refuses by a value and not by a name.
-const BY_VALUE: [(&str, &str, &str); 4] = [
+const BY_VALUE: [(&str, &str, &str); 6] = [
     ("POST", "/v1/payment_intents", "`capture_method=manual`"),
     ("POST", "/v1/checkout/sessions", "`payment_intent_data[capture_method]=manual`"),
+    ("POST", "/v1/checkout/sessions", "`subscription_data[billing_mode]`: `classic`, `itemized`"),
+    ("POST", "/v1/subscriptions", "`billing_mode`: `classic`, `itemized`"),
+    ("POST", "/v1/invoices/create_preview", "`subscription_details[billing_mode]`: `classic`, `itemized`"),
     ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
-    ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
 ];
 
 fn doc() -> PathBuf {

@@ -11,14 +11,17 @@
 mod api;
 mod checkout;
 mod client;
+mod coupon_checkout;
 mod coupons;
 mod credit;
 mod errors;
 mod faults;
+mod invoices;
 mod items;
 mod lists;
 mod over_http;
 mod pages;
+mod pending;
 mod previews;
 mod refunds;
 mod renewals;
