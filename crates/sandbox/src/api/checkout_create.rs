@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::discounts::read_discounts;
+use super::subscription_changes::check_billing_mode;
 use super::subscriptions::read_missing_card;
 use super::tax_rates::{read_automatic, read_rates};
 use crate::model::checkout::{
@@ -205,6 +206,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
         ))
         .param(name));
     }
+    check_billing_mode(&subscription)?;
     subscription.metadata_into(&mut session.subscription_data.metadata)?;
     session.subscription_data.description = subscription.text("description")?.value();
     session.default_tax_rates = read_rates(world, &subscription, "default_tax_rates")?.unwrap_or_default();

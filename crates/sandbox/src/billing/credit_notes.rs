@@ -6,7 +6,8 @@
 use super::balance::NewEntry;
 use crate::model::credit_note::{CreditLine, CreditNote, CreditNoteStatus};
 use crate::model::customer_balance::EntryKind;
-use crate::model::invoice::{Invoice, InvoicePaymentStatus, InvoiceStatus, Line};
+use crate::model::invoice::{Invoice, InvoiceStatus, Line};
+use crate::model::invoice_payment::InvoicePaymentStatus;
 use crate::model::money::RefundStatus;
 use crate::model::tax::{LineTax, TaxRate};
 use crate::model::terms::LineTerms;
@@ -187,8 +188,9 @@ impl World {
             invoice.amount_due -= amount;
             invoice.pre_notes += amount;
         });
-        let open =
-            |payment: &crate::model::invoice::InvoicePayment| payment.status == InvoicePaymentStatus::Open;
+        let open = |payment: &crate::model::invoice_payment::InvoicePayment| {
+            payment.status == InvoicePaymentStatus::Open
+        };
         for payment in self.payments_of(id).into_iter().filter(open) {
             self.payment_intents.edit(&payment.payment_intent, |intent| intent.amount -= amount);
             self.invoice_payments.edit(&payment.id, |payment| payment.amount_requested -= amount);

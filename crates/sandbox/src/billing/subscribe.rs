@@ -140,6 +140,7 @@ impl World {
             announced: None,
             schedule: new.schedule.clone(),
             terms: new.terms.clone(),
+            pending: None,
         };
         let lines = self.first_lines(&subscription, &new, recurring);
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
@@ -244,7 +245,7 @@ impl World {
         if new.first_payment == FirstPayment::Later
             && self.invoices.get(&invoice).is_some_and(|invoice| invoice.amount_due > 0)
         {
-            self.finalize_later(&invoice);
+            self.plan_finalization(&invoice);
             return Ok(());
         }
         self.finalize_invoice(&invoice, paid_by)?;

@@ -11,10 +11,12 @@ const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/payment_intents/{id}/capture", "`final_capture=false`"),
     ("POST", "/v1/payouts", "`method=instant`"),
     ("POST", "/v1/disputes/{id}", "`intended_submission_method=smart_disputes`"),
-    ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
     ("POST", "/v1/subscription_schedules", "`end_behavior=none`, `end_behavior=renew`"),
     ("POST", "/v1/subscription_schedules/{id}", "`end_behavior=none`, `end_behavior=renew`"),
-    ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
+    ("POST", "/v1/checkout/sessions", "`subscription_data[billing_mode]`: `classic`, `itemized`"),
+    ("POST", "/v1/subscriptions", "`billing_mode`: `classic`, `itemized`"),
+    ("POST", "/v1/invoices/create_preview", "`subscription_details[billing_mode]`: `classic`, `itemized`"),
+    ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
 ];
 
 fn doc() -> PathBuf {
