@@ -283,3 +283,13 @@ fn phases_can_be_trials() {
     shop.client.sandbox.advance_time_to(START + 44 * DAY);
     assert_eq!(text(&shop.get(&id(&made)), "/status"), "released");
 }
+
+#[test]
+fn a_price_that_is_archived_meanwhile_is_still_sold_by_its_phase() {
+    let shop = shop();
+    let made = shop.schedule(TWO_PHASES);
+    shop.client.post(&format!("/v1/prices/{}", shop.pro), "active=false");
+    shop.client.sandbox.advance_time_to(START + MONTH + HOUR);
+    assert_eq!(text(&shop.subscription(&made), "/items/data/0/price/id"), shop.pro);
+    shop.refused(SCHEDULES, &format!("customer={}&phases[0][items][0][price]=PRO", shop.customer));
+}
