@@ -17,6 +17,7 @@ pub(crate) mod money;
 pub(crate) mod payment;
 pub(crate) mod payout;
 pub(crate) mod portal;
+pub(crate) mod portal_flow;
 pub(crate) mod product;
 pub(crate) mod subscription;
 pub(crate) mod test_cards;

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use super::{ABSENT, Call, Kind, Names, TABLE};
 
 /// What a call refuses by a value and not by a name.
-const BY_VALUE: [(&str, &str, &str); 5] = [
+const BY_VALUE: [(&str, &str, &str); 7] = [
     ("POST", "/v1/payment_intents/{id}/capture", "`final_capture=false`"),
     ("POST", "/v1/payouts", "`method=instant`"),
     ("POST", "/v1/disputes/{id}", "`intended_submission_method=smart_disputes`"),
+    ("POST", "/v1/billing_portal/configurations", "`features[subscription_pause][enabled]=true`"),
+    ("POST", "/v1/billing_portal/configurations/{id}", "`features[subscription_pause][enabled]=true`"),
     ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
     ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
 ];

@@ -22,6 +22,7 @@ mod lists;
 mod over_http;
 mod pages;
 mod payouts;
+mod portal;
 mod refunds;
 mod renewals;
 mod schema;
