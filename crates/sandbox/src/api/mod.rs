@@ -22,6 +22,7 @@ pub(crate) mod methods;
 pub(crate) mod money;
 pub(crate) mod payouts;
 pub(crate) mod portal;
+mod portal_flow;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;

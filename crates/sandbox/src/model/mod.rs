@@ -24,6 +24,7 @@ pub(crate) mod payout;
 pub(crate) mod pending;
 pub(crate) mod percent;
 pub(crate) mod portal;
+pub(crate) mod portal_flow;
 pub(crate) mod product;
 pub(crate) mod schedule;
 pub(crate) mod subscription;

@@ -64,7 +64,7 @@ pub(crate) struct PauseCollection {
 }
 
 /// Why a subscription ended or will end.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CancellationDetails {
     pub(crate) comment: Option<String>,
     pub(crate) feedback: Option<String>,

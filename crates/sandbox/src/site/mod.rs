@@ -10,6 +10,7 @@ mod managing;
 mod operating;
 mod operating_view;
 mod pending;
+mod steps;
 
 use serde_json::json;
 

@@ -29,6 +29,7 @@ mod over_http;
 mod pages;
 mod payouts;
 mod pending;
+mod portal;
 mod previews;
 mod refunds;
 mod renewals;
