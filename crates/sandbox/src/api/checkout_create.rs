@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::subscriptions::read_missing_card;
+use crate::billing::amounts::{agreed_currency, payable};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
@@ -32,10 +33,13 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     read_urls(params, &mut session)?;
     read_buyer(world, params, &mut session)?;
     read_data(world, params, &mut session)?;
-    session.lines = read_lines(world, params, mode)?;
-    let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
-    session.currency =
-        first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
+    let wanted = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
+    let buyers = session.customer.as_ref().and_then(|id| world.customers.get(id));
+    let buyers = buyers.and_then(|buyer| buyer.currency.clone()).filter(|_| mode == Mode::Subscription);
+    let chosen = read_items(world, params, mode)?;
+    let prices: Vec<Price> = chosen.iter().map(|(price, _, _)| price.clone()).collect();
+    session.currency = agreed_currency(&prices, wanted, buyers.as_deref());
+    session.lines = price_lines(world, chosen, session.currency.as_deref().unwrap_or_default())?;
     let sum: i64 = session.lines.iter().map(|line| line.amount).sum();
     let trial =
         session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
@@ -202,7 +206,8 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     Ok(())
 }
 
-fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Vec<SessionLine>> {
+/// The prices and quantities on sale, with the names of their parameters.
+fn read_items(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Vec<(Price, i64, String)>> {
     let items = params.list("line_items");
     match (mode, items.is_empty()) {
         (Mode::Setup, true) => return Ok(Vec::new()),
@@ -218,7 +223,7 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         }
         (Mode::Payment | Mode::Subscription, false) => {}
     }
-    let mut lines = Vec::new();
+    let mut chosen = Vec::new();
     for item in items {
         let price = match world.price_of(&item)? {
             Some(price) => price,
@@ -233,9 +238,21 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
                 "Quantity is required. Add `quantity` to the line item.",
             )
         })?;
+        chosen.push((price, quantity, item.full("price")));
+    }
+    Ok(chosen)
+}
+
+fn price_lines(
+    world: &mut World,
+    chosen: Vec<(Price, i64, String)>,
+    currency: &str,
+) -> ApiResult<Vec<SessionLine>> {
+    let mut lines = Vec::new();
+    for (price, quantity, param) in chosen {
         lines.push(SessionLine {
+            amount: payable(&price, currency, quantity, &param)?,
             id: world.chance.id("li_"),
-            amount: price.unit_amount.saturating_mul(quantity),
             description: world.product_name(&price),
             price: price.id,
             quantity,

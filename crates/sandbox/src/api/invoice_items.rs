@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Call;
+use crate::billing::amounts::payable;
+use crate::model::decimal::Decimal;
 use crate::model::invoice::{InvoiceItem, InvoiceStatus, Line};
+use crate::model::pricing::Pricing;
+use crate::model::product::Price;
 use crate::model::subscription::Period;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -30,20 +34,19 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
     let quantity = params.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
     let price = match params.sub("pricing").text("price")?.value() {
-        Some(price) => Some(need(&world.prices, &price, "pricing[price]")?),
+        Some(price) => Some(one_time(need(&world.prices, &price, "pricing[price]")?)?),
         None => None,
     };
+    let asked = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
+    let currency = match &price {
+        Some(price) => asked.unwrap_or_else(|| price.currency.clone()),
+        None => asked.or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned()),
+    };
     let amount = match (&price, params.int("amount")?) {
-        (Some(price), _) => price.unit_amount.saturating_mul(quantity),
+        (Some(price), _) => payable(price, &currency, quantity, "quantity")?,
         (None, Field::Set(amount)) => amount,
         (None, Field::Absent | Field::Unset) => {
             return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount."));
-        }
-    };
-    let currency = match &price {
-        Some(price) => price.currency.clone(),
-        None => {
-            params.text("currency")?.value().or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned())
         }
     };
     let mut metadata = Metadata::new();
@@ -52,11 +55,14 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let line = Line {
         id: world.chance.id("il_"),
         amount,
-        currency: currency.to_ascii_lowercase(),
+        unit_amount: match &price {
+            Some(price) => price.pricing_in(&currency).and_then(Pricing::unit),
+            None => Some(Decimal::from(amount)),
+        },
+        currency,
         description: params.text("description")?.value().or(name).unwrap_or_default(),
         period: Period { start: world.now, end: world.now },
         product: price.as_ref().map(|price| price.product.clone()),
-        unit_amount: price.as_ref().map_or(amount, |price| price.unit_amount),
         price: price.map(|price| price.id),
         quantity,
         subscription: params.text("subscription")?.value(),
@@ -80,6 +86,18 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         take_up(world, &id, &draft.id);
     }
     need(&world.invoice_items, &id, "id").map(|item| item.render())
+}
+
+/// Only what is sold once can be an invoice item.
+fn one_time(price: Price) -> ApiResult<Price> {
+    if price.recurring.is_none() {
+        return Ok(price);
+    }
+    let message = format!(
+        "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`: {}",
+        price.id
+    );
+    Err(ApiError::rule(message).param("pricing[price]"))
 }
 
 /// Puts an item on a draft at once.

@@ -12,6 +12,7 @@ pub(crate) mod methods;
 pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
+mod pricing;
 pub(crate) mod products;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;

@@ -1,8 +1,10 @@
 //! Prices.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::Call;
+use super::{Call, pricing};
 use crate::model::product::{Interval, Price, Recurring};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -25,41 +27,6 @@ pub(super) fn dispatch(
         ("POST", "prices/{id}") => update(world, call),
         _ => return None,
     })
-}
-
-/// Reads an amount that may be given as a decimal text, as long as it is whole.
-pub(crate) fn unit_amount(params: &Params<'_>) -> ApiResult<i64> {
-    const LARGEST: i64 = 99_999_999;
-    if let Field::Set(amount) = params.int_within("unit_amount", 0..=LARGEST)? {
-        return Ok(amount);
-    }
-    let full = params.full("unit_amount_decimal");
-    match params.text("unit_amount_decimal")? {
-        Field::Set(text) => {
-            let whole = text.split_once('.').map_or(text.as_str(), |(whole, rest)| {
-                if rest.trim_end_matches('0').is_empty() { whole } else { "" }
-            });
-            whole.parse().ok().filter(|amount| (0..=LARGEST).contains(amount)).ok_or_else(|| {
-                ApiError::invalid(
-                    "parameter_invalid_integer",
-                    &full,
-                    format!("The sandbox takes whole minor units only; got {text}."),
-                )
-            })
-        }
-        Field::Absent | Field::Unset => {
-            let name = params.full("unit_amount");
-            Err(ApiError::invalid("parameter_missing", &name, format!("Missing required param: {name}.")))
-        }
-    }
-}
-
-fn currency(params: &Params<'_>) -> ApiResult<String> {
-    let code = params.required("currency")?.to_ascii_lowercase();
-    if code.len() == 3 && code.chars().all(|char| char.is_ascii_lowercase()) {
-        return Ok(code);
-    }
-    Err(ApiError::rule(format!("Invalid currency: {code}.")).param(&params.full("currency")))
 }
 
 fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
@@ -98,9 +65,15 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
 impl World {
     /// Makes a price from its parameters, for the product given or named in them.
     pub(crate) fn add_price(&mut self, params: &Params<'_>, product: Option<&str>) -> ApiResult<String> {
-        let currency = currency(params)?;
-        let unit_amount = unit_amount(params)?;
+        let currency = pricing::currency(&params.required("currency")?, &params.full("currency"))?;
+        let pricing = pricing::read(params)?;
+        let mut currency_options = BTreeMap::new();
+        pricing::read_options(params, (&currency, &pricing), &mut currency_options)?;
         let recurring = recurring(params)?;
+        if recurring.is_none() && pricing.tiers_mode().is_some() {
+            return Err(ApiError::rule("A one-time price cannot have `billing_scheme` set to `tiered`.")
+                .param(&params.full("billing_scheme")));
+        }
         let lookup_key = params.text("lookup_key")?.value();
         let transfer = params.flag("transfer_lookup_key")?.value().unwrap_or(false);
         self.check_lookup_key(lookup_key.as_deref(), transfer, "")?;
@@ -119,7 +92,8 @@ impl World {
             created: self.now,
             active: params.flag("active")?.value().unwrap_or(true),
             currency,
-            unit_amount,
+            pricing,
+            currency_options,
             product,
             recurring,
             lookup_key,
@@ -181,6 +155,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         price.tax_behavior = behavior;
     }
     params.metadata_into(&mut price.metadata)?;
+    pricing::read_options(params, (&price.currency, &price.pricing), &mut price.currency_options)?;
     let key = params.text("lookup_key")?;
     if key != Field::Absent {
         let transfer = params.flag("transfer_lookup_key")?.value().unwrap_or(false);

@@ -140,6 +140,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let items = read_items(world, params)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
+        currency: params.text("currency")?.value().map(|code| code.to_ascii_lowercase()),
         items,
         metadata,
         description: params.text("description")?.value(),

@@ -1,7 +1,7 @@
 //! Changes of a running subscription: other prices and quantities, prorated to the second; a new anchor; the trial's end.
 
 use super::calendar::{last_boundary, next_boundary};
-use super::lines::{LineOf, Part};
+use super::lines::{LineOf, Share};
 use super::subscribe::{inactive, same_rhythm};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::subscription::{Collection, Period, Subscription, SubscriptionItem, SubscriptionStatus};
@@ -78,7 +78,8 @@ impl World {
         let trialing = subscription.status == SubscriptionStatus::Trialing;
         let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
         let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
-        let wakes = self.total(&subscription.items) == 0 && self.total(&items) > 0;
+        let currency = &subscription.currency;
+        let wakes = self.total(&subscription.items, currency) == 0 && self.total(&items, currency) > 0;
         let restarts = !trial_goes_on
             && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
         let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
@@ -106,12 +107,10 @@ impl World {
         Ok(Planned { items, prorations, period, anchor, trial, status, restarts })
     }
 
-    fn total(&self, items: &[SubscriptionItem]) -> i64 {
+    fn total(&self, items: &[SubscriptionItem], currency: &str) -> i64 {
         items
             .iter()
-            .filter_map(|item| {
-                self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))
-            })
+            .filter_map(|item| self.prices.get(&item.price).map(|price| price.total(currency, item.quantity)))
             .sum()
     }
 
@@ -206,12 +205,12 @@ impl World {
     }
 
     /// The rest of the running period, out of a full interval.
-    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64, sign: i64) -> Part {
+    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64, sign: i64) -> Share {
         let Period { start, end } = subscription.period;
         let full = self
             .recurring(&subscription.items)
             .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
-        Part { part: (end - at).max(0), whole: end - full, sign, at }
+        Share { part: (end - at).max(0), whole: end - full, sign, at }
     }
 
     /// Makes a change: the difference waits or is invoiced, a new period is billed.

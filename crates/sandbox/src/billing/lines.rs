@@ -1,17 +1,14 @@
 //! The lines of invoices: full periods, and the two sides of a proration.
 
+use super::amounts::priced;
+use crate::model::decimal::Decimal;
 use crate::model::invoice::Line;
+use crate::model::pricing::Pricing;
 use crate::model::product::{Interval, Price, Recurring};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
-use crate::pages::{Locale, Money, format_money};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
 use crate::wire::params::Metadata;
-
-/// An amount with its symbol, as line descriptions write it: `¥1,980`, `$12.00`.
-fn priced(amount: i64, currency: &str) -> String {
-    format_money(Locale::En, &Money { amount, currency: currency.to_owned() })
-}
 
 fn day(at: i64) -> String {
     jiff::Timestamp::from_second(at).map_or_else(
@@ -37,9 +34,24 @@ pub(crate) struct LineOf<'a> {
     pub(crate) period: Period,
 }
 
-/// A proration of one item.
+/// What of an item a line is for, and what it comes to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
+struct Part {
+    amount: i64,
+    unit: Option<Decimal>,
+    quantity: i64,
+}
+
+impl Part {
+    /// The whole quantity on one line, whatever its amount.
+    fn of(pricing: &Pricing, quantity: i64, amount: i64) -> Self {
+        Self { amount, unit: pricing.unit(), quantity }
+    }
+}
+
+/// The share of a period that a proration is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
     /// Seconds of the period that are counted, out of its length.
     pub(crate) part: i64,
     pub(crate) whole: i64,
@@ -55,55 +67,66 @@ impl World {
             .map_or_else(|| price.product.clone(), |product| product.name.clone())
     }
 
-    /// A full period of one item; free during a trial.
-    pub(crate) fn period_line(&mut self, of: &LineOf<'_>, free: bool) -> Option<Line> {
-        let price = self.prices.get(&of.item.price)?.clone();
-        let name = self.product_name(&price);
-        let description = if free {
-            format!("Trial period for {name}")
-        } else {
-            let each = priced(price.unit_amount, &price.currency);
-            format!(
-                "{} × {name} (at {each} {})",
-                of.item.quantity,
-                price.recurring.map(every).unwrap_or_default()
-            )
+    /// A quantity of one item, each part that is priced alike on a line of its own; free during a trial.
+    pub(crate) fn quantity_lines(&mut self, of: &LineOf<'_>, quantity: i64, free: bool) -> Vec<Line> {
+        let Some(price) = self.prices.get(&of.item.price).cloned() else {
+            return Vec::new();
         };
-        let amount = if free { 0 } else { price.unit_amount.saturating_mul(of.item.quantity) };
-        Some(self.line(of, &price, amount, description, false))
+        let name = self.product_name(&price);
+        let currency = &of.subscription.currency;
+        let pricing = price.pricing_in(currency).unwrap_or(&price.pricing);
+        if free {
+            let part = Part::of(pricing, quantity, 0);
+            return vec![self.line(of, &price, part, format!("Trial period for {name}"), false)];
+        }
+        let every = price.recurring.map(every).unwrap_or_default();
+        let per = pricing.packages().map(|packages| format!("per {} ", packages.size)).unwrap_or_default();
+        let pieces = pricing.pieces(quantity);
+        pieces
+            .into_iter()
+            .map(|piece| {
+                let tier = piece.tier.map(|tier| format!("Tier {tier} ")).unwrap_or_default();
+                let each = priced(piece.unit, currency);
+                let description = format!("{} × {name} ({tier}at {each} {per}{every})", piece.quantity);
+                let part = Part { amount: piece.amount, unit: Some(piece.unit), quantity: piece.quantity };
+                self.line(of, &price, part, description, false)
+            })
+            .collect()
     }
 
     /// One side of a proration.
-    pub(crate) fn proration_line(&mut self, of: &LineOf<'_>, part: Part) -> Option<Line> {
+    pub(crate) fn proration_line(&mut self, of: &LineOf<'_>, share: Share) -> Option<Line> {
         let price = self.prices.get(&of.item.price)?.clone();
-        let full = price.unit_amount.saturating_mul(of.item.quantity);
-        let amount = round_fraction(full, part.part, part.whole) * part.sign;
-        let what = if part.sign < 0 { "Unused" } else { "Remaining" };
+        let pricing = price.pricing_in(&of.subscription.currency).unwrap_or(&price.pricing);
+        let full = pricing.total(of.item.quantity);
+        let amount = round_fraction(full, share.part, share.whole) * share.sign;
+        let what = if share.sign < 0 { "Unused" } else { "Remaining" };
         let quantity =
             if of.item.quantity == 1 { String::new() } else { format!("{} × ", of.item.quantity) };
         let description =
-            format!("{what} time on {quantity}{} after {}", self.product_name(&price), day(part.at));
-        Some(self.line(of, &price, amount, description, true))
+            format!("{what} time on {quantity}{} after {}", self.product_name(&price), day(share.at));
+        let part = Part::of(pricing, of.item.quantity, amount);
+        Some(self.line(of, &price, part, description, true))
     }
 
     fn line(
         &mut self,
         of: &LineOf<'_>,
         price: &Price,
-        amount: i64,
+        part: Part,
         description: String,
         proration: bool,
     ) -> Line {
         Line {
             id: self.chance.id("il_"),
-            amount,
-            currency: price.currency.clone(),
+            amount: part.amount,
+            currency: of.subscription.currency.clone(),
             description,
             period: of.period,
             price: Some(price.id.clone()),
             product: Some(price.product.clone()),
-            unit_amount: price.unit_amount,
-            quantity: of.item.quantity,
+            unit_amount: part.unit,
+            quantity: part.quantity,
             subscription: Some(of.subscription.id.clone()),
             subscription_item: Some(of.item.id.clone()),
             invoice_item: None,
@@ -122,7 +145,7 @@ impl World {
         subscription
             .items
             .iter()
-            .filter_map(|item| self.period_line(&LineOf { subscription, item, period }, free))
+            .flat_map(|item| self.quantity_lines(&LineOf { subscription, item, period }, item.quantity, free))
             .collect()
     }
 

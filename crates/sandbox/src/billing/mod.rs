@@ -1,5 +1,6 @@
 //! Subscriptions through time: periods, prorations, invoices, collection, retries and the end.
 
+pub(crate) mod amounts;
 pub(crate) mod calendar;
 pub(crate) mod cancel;
 pub(crate) mod change;

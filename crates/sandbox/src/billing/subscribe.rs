@@ -1,8 +1,9 @@
 //! The start of a subscription, from the API or from a paid checkout session.
 
+use super::amounts::{agreed_currency, payable};
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
-use super::lines::{LineOf, Part};
+use super::lines::{LineOf, Share};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{
@@ -35,6 +36,8 @@ pub(crate) enum FirstPayment {
 #[derive(Debug, Clone)]
 pub(crate) struct NewSubscription {
     pub(crate) customer: String,
+    /// The currency that was asked for, where one was.
+    pub(crate) currency: Option<String>,
     pub(crate) items: Vec<(String, i64, Metadata)>,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
@@ -57,7 +60,8 @@ impl World {
         let customer = need(&self.customers, &new.customer, "customer")?;
         // Once the money is there nothing may stop the subscription any more: the session was checked before.
         let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
-        let prices = self.check_items(&new.items, customer.currency.as_deref().filter(|_| !paid))?;
+        let currency = self.agreed_currency(&new, customer.currency.as_deref().filter(|_| !paid))?;
+        let prices = self.check_items(&new.items, Some(&currency))?;
         if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
             return Err(inactive(price));
         }
@@ -73,7 +77,7 @@ impl World {
         let due: i64 = prices
             .iter()
             .zip(&new.items)
-            .map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity))
+            .map(|(price, (_, quantity, _))| price.total(&currency, *quantity))
             .sum();
         let trialing = new.trial_end.is_some();
         let status = self.first_status(&new, trialing || due == 0)?;
@@ -94,7 +98,7 @@ impl World {
             created: self.now,
             status,
             customer: new.customer.clone(),
-            currency: first.currency.clone(),
+            currency: currency.clone(),
             items,
             period,
             anchor,
@@ -120,7 +124,7 @@ impl World {
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
         self.customers.edit(&new.customer, |customer| {
-            customer.currency.get_or_insert_with(|| first.currency.clone());
+            customer.currency.get_or_insert(currency);
         });
         self.set_period_timers(&subscription);
         self.first_invoice(&subscription, &new, recurring)?;
@@ -129,14 +133,27 @@ impl World {
         Ok(id)
     }
 
-    /// Checks that the prices exist, recur alike and share a currency.
+    /// The currency of a new subscription; a customer who has one stays with it.
+    fn agreed_currency(&self, new: &NewSubscription, customers: Option<&str>) -> ApiResult<String> {
+        let items = new.items.iter().enumerate();
+        let prices: Vec<Price> = items
+            .map(|(index, (price, _, _))| need(&self.prices, price, &format!("items[{index}][price]")))
+            .collect::<ApiResult<_>>()?;
+        let agreed = agreed_currency(&prices, new.currency.clone(), customers).unwrap_or_default();
+        if customers.is_some_and(|currency| currency != agreed) {
+            return Err(other_currency("currency"));
+        }
+        Ok(agreed)
+    }
+
+    /// Checks that the prices exist, recur alike and can be paid in one currency.
     pub(crate) fn check_items(
         &self,
         items: &[(String, i64, Metadata)],
         currency: Option<&str>,
     ) -> ApiResult<Vec<Price>> {
         let mut prices: Vec<Price> = Vec::with_capacity(items.len());
-        for (index, (price, _, _)) in items.iter().enumerate() {
+        for (index, (price, quantity, _)) in items.iter().enumerate() {
             let param = format!("items[{index}][price]");
             let price = need(&self.prices, price, &param)?;
             if price.recurring.is_none() {
@@ -146,12 +163,12 @@ impl World {
                 return Err(ApiError::rule("You cannot use the same price on several items of a subscription; change the quantity instead.").param(&param));
             }
             let other = prices.first();
-            let differs = other.is_some_and(|other| {
-                other.currency != price.currency || !same_rhythm(other.recurring, price.recurring)
-            });
-            if differs || currency.is_some_and(|currency| currency != price.currency) {
-                return Err(ApiError::rule("Currency and interval fields must match across all prices on this subscription and the customer's currency.").param(&param));
+            let agreed = currency.or(other.map(|other| other.currency.as_str())).unwrap_or(&price.currency);
+            let differs = other.is_some_and(|other| !same_rhythm(other.recurring, price.recurring));
+            if differs || price.pricing_in(agreed).is_none() {
+                return Err(other_currency(&param));
             }
+            payable(&price, agreed, *quantity, &format!("items[{index}][quantity]"))?;
             prices.push(price);
         }
         Ok(prices)
@@ -246,7 +263,7 @@ impl World {
             return Vec::new();
         }
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
-        let part = Part { part: period.end - period.start, whole, sign: 1, at: self.now };
+        let part = Share { part: period.end - period.start, whole, sign: 1, at: self.now };
         let items = subscription.items.clone();
         items
             .iter()
@@ -312,6 +329,10 @@ pub(crate) fn same_rhythm(one: Option<Recurring>, other: Option<Recurring>) -> b
     let rhythm =
         |recurring: Option<Recurring>| recurring.map(|recurring| (recurring.interval, recurring.count));
     rhythm(one) == rhythm(other)
+}
+
+fn other_currency(param: &str) -> ApiError {
+    ApiError::rule("Currency and interval fields must match across all prices on this subscription and the customer's currency.").param(param)
 }
 
 /// The error for a price that is no longer sold.

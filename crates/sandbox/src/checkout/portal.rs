@@ -126,7 +126,7 @@ impl World {
         let listed: Vec<&String> = configuration.products.iter().flat_map(|(_, prices)| prices).collect();
         self.prices
             .iter()
-            .filter(|price| price.active && price.recurring.is_some() && price.currency == currency)
+            .filter(|price| price.active && price.recurring.is_some() && price.pricing_in(currency).is_some())
             .filter(|price| listed.is_empty() || listed.contains(&&price.id))
             .cloned()
             .collect()

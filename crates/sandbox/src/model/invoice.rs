@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::decimal::Decimal;
 use super::subscription::{Collection, Period};
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
@@ -35,7 +36,8 @@ pub(crate) struct Line {
     pub(crate) period: Period,
     pub(crate) price: Option<String>,
     pub(crate) product: Option<String>,
-    pub(crate) unit_amount: i64,
+    /// What one unit costs; none where units cost differently.
+    pub(crate) unit_amount: Option<Decimal>,
     pub(crate) quantity: i64,
     pub(crate) subscription: Option<String>,
     pub(crate) subscription_item: Option<String>,
@@ -49,7 +51,7 @@ impl Line {
         let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
         match details {
             Some(details) => {
-                json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount.to_string() })
+                json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount })
             }
             None => Value::Null,
         }

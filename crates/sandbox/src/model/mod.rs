@@ -5,10 +5,12 @@
 pub(crate) mod card;
 pub(crate) mod checkout;
 pub(crate) mod customer;
+pub(crate) mod decimal;
 pub(crate) mod event;
 pub(crate) mod invoice;
 pub(crate) mod money;
 pub(crate) mod payment;
 pub(crate) mod portal;
+pub(crate) mod pricing;
 pub(crate) mod product;
 pub(crate) mod subscription;

@@ -200,7 +200,7 @@ fn row(
         id: subscription.id.clone(),
         name: world.product_name(price),
         status: SubscriptionStatus::from_wire(subscription.status.as_str())?,
-        price: money(price.unit_amount.saturating_mul(item.quantity), &price.currency),
+        price: money(price.total(&subscription.currency, item.quantity), &subscription.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
         charges_at_once: configuration.update_proration == "always_invoice",
@@ -212,7 +212,7 @@ fn row(
                 Some(PlanChoice {
                     price_id: choice.id.clone(),
                     name: world.product_name(choice),
-                    price: money(choice.unit_amount, &choice.currency),
+                    price: money(choice.total(&subscription.currency, 1), &subscription.currency),
                     interval: interval(choice)?,
                     current: choice.id == price.id,
                 })

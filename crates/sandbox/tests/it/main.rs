@@ -20,4 +20,5 @@ mod refunds;
 mod renewals;
 mod schema;
 mod subscriptions;
+mod tiers;
 mod webhooks;
