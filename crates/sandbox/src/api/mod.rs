@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod invoice_items;
 pub(crate) mod invoices;
+mod meters;
 pub(crate) mod methods;
 pub(crate) mod money;
 pub(crate) mod portal;
@@ -55,6 +56,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
+        "billing" => meters::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

@@ -8,6 +8,7 @@ pub(crate) mod collect;
 pub(crate) mod cycle;
 pub(crate) mod invoicing;
 pub(crate) mod lines;
+pub(crate) mod metering;
 pub(crate) mod pause;
 pub(crate) mod preview;
 pub(crate) mod settling;

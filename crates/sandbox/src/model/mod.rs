@@ -8,6 +8,7 @@ pub(crate) mod customer;
 pub(crate) mod decimal;
 pub(crate) mod event;
 pub(crate) mod invoice;
+pub(crate) mod meter;
 pub(crate) mod money;
 pub(crate) mod payment;
 pub(crate) mod portal;

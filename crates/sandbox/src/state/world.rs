@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
+use crate::billing::metering::Metering;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
+use crate::model::meter::Meter;
 use crate::model::money::{BalanceTransaction, Dispute, Refund};
 use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
@@ -65,6 +67,8 @@ pub(crate) struct World {
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
     pub(crate) subscriptions: Table<Subscription>,
+    #[serde(default)]
+    pub(crate) metering: Metering,
     pub(crate) sessions: Table<CheckoutSession>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
@@ -107,6 +111,7 @@ impl World {
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
             subscriptions: Table::default(),
+            metering: Metering::default(),
             sessions: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
@@ -161,6 +166,7 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "mtr" => self.metering.meters.get(id).map(Meter::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             _ => self.products.get(id).map(Product::render),
         }
