@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Call;
-use super::subscriptions::read_missing_card;
+use super::subscriptions::{read_missing_card, read_quantity};
 use crate::billing::amounts::{agreed_currency, payable};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
@@ -231,7 +231,7 @@ fn read_items(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         };
         let price = need(&world.prices, &price, &item.full("price"))?;
         check_line(&price, mode, &item)?;
-        let quantity = item.int_within("quantity", 1..=999_999)?.value().ok_or_else(|| {
+        let quantity = read_quantity(world, &item, &price.id, 1)?.ok_or_else(|| {
             ApiError::invalid(
                 "parameter_missing",
                 &item.full("quantity"),

@@ -34,13 +34,6 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
         return Ok(None);
     }
     let params = params.sub("recurring");
-    if params.one_of("usage_type", &["licensed", "metered"])? == Field::Set("metered") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "recurring[usage_type]",
-            "The sandbox does not play metered prices yet.",
-        ));
-    }
     params.required("interval")?;
     let interval = match params.one_of("interval", &["day", "week", "month", "year"])? {
         Field::Set("day") => Interval::Day,
@@ -62,6 +55,31 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
     }))
 }
 
+/// The meter of a metered price.
+fn meter(world: &World, params: &Params<'_>) -> ApiResult<Option<String>> {
+    let params = params.sub("recurring");
+    let metered = params.one_of("usage_type", &["licensed", "metered"])? == Field::Set("metered");
+    match (metered, params.text("meter")?.value()) {
+        (false, None) => Ok(None),
+        (true, None) => {
+            let message = "A metered price must have a `recurring[meter]` that counts its usage.";
+            Err(ApiError::invalid("parameter_missing", &params.full("meter"), message))
+        }
+        (false, Some(_)) => {
+            let message = "`recurring[meter]` needs `recurring[usage_type]` set to `metered`.";
+            Err(ApiError::rule(message).param(&params.full("meter")))
+        }
+        (true, Some(id)) => {
+            let meter = need(&world.metering.meters, &id, &params.full("meter"))?;
+            if !meter.is_active() {
+                let message = format!("The meter `{id}` is inactive and cannot be attached to a price.");
+                return Err(ApiError::rule(message).param(&params.full("meter")));
+            }
+            Ok(Some(id))
+        }
+    }
+}
+
 impl World {
     /// Makes a price from its parameters, for the product given or named in them.
     pub(crate) fn add_price(&mut self, params: &Params<'_>, product: Option<&str>) -> ApiResult<String> {
@@ -70,6 +88,7 @@ impl World {
         let mut currency_options = BTreeMap::new();
         pricing::read_options(params, (&currency, &pricing), &mut currency_options)?;
         let recurring = recurring(params)?;
+        let meter = meter(self, params)?;
         if recurring.is_none() && pricing.tiers_mode().is_some() {
             return Err(ApiError::rule("A one-time price cannot have `billing_scheme` set to `tiered`.")
                 .param(&params.full("billing_scheme")));
@@ -96,6 +115,7 @@ impl World {
             currency_options,
             product,
             recurring,
+            meter,
             lookup_key,
             nickname: params.text("nickname")?.value(),
             tax_behavior: params.text("tax_behavior")?.value().unwrap_or_else(|| "unspecified".to_owned()),
@@ -179,7 +199,10 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let product = params.text("product")?.value();
     let currency = params.text("currency")?.value();
     let kind = params.one_of("type", &["one_time", "recurring"])?.value();
-    let interval = params.sub("recurring").text("interval")?.value();
+    let recurring = params.sub("recurring");
+    let interval = recurring.text("interval")?.value();
+    let usage = recurring.one_of("usage_type", &["licensed", "metered"])?.value();
+    let meter = recurring.text("meter")?.value();
     let keep = |price: &Price| {
         active.is_none_or(|active| price.active == active)
             && keys
@@ -188,6 +211,9 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && product.as_ref().is_none_or(|product| price.product == *product)
             && currency.as_ref().is_none_or(|currency| price.currency == *currency)
             && kind.is_none_or(|kind| (kind == "recurring") == price.recurring.is_some())
+            && usage
+                .is_none_or(|usage| price.recurring.is_some() && (usage == "metered") == price.is_metered())
+            && meter.as_ref().is_none_or(|meter| price.meter.as_ref() == Some(meter))
             && interval.as_ref().is_none_or(|interval| {
                 price.recurring.is_some_and(|recurring| recurring.interval.as_str() == interval)
             })

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
-use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use crate::billing::subscribe::{FirstPayment, NewSubscription, quantity_of_metered};
+use crate::model::product::Price;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
@@ -49,12 +50,28 @@ fn read_items(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<(String, 
         };
         let mut metadata = Metadata::new();
         item.metadata_into(&mut metadata)?;
-        items.push((price, item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1), metadata));
+        let quantity = read_quantity(world, &item, &price, 0)?.unwrap_or(1);
+        items.push((price, quantity, metadata));
     }
     if items.is_empty() {
         return Err(ApiError::invalid("parameter_missing", "items", "Missing required param: items."));
     }
     Ok(items)
+}
+
+/// Reads how many units of a price; of a metered one the meter says it, and a quantity is refused.
+pub(super) fn read_quantity(
+    world: &World,
+    item: &Params<'_>,
+    price: &str,
+    least: i64,
+) -> ApiResult<Option<i64>> {
+    let quantity = item.int_within("quantity", least..=999_999)?.value();
+    match (world.prices.get(price).is_some_and(Price::is_metered), quantity) {
+        (true, Some(_)) => Err(quantity_of_metered(&item.full("quantity"))),
+        (true, None) => Ok(Some(0)),
+        (false, quantity) => Ok(quantity),
+    }
 }
 
 /// Reads `trial_end` (a time, or `now`) and `trial_period_days`.

@@ -8,10 +8,18 @@ use crate::wire::error::{ApiError, ApiResult};
 /// The largest amount of one line, in minor units: what twelve digits hold.
 const LARGEST: i64 = 999_999_999_999;
 
-/// What a quantity costs, refused when no invoice could hold it or the price is not sold in the currency.
+/// What is due in advance for a quantity, in minor units; nothing of a metered price.
+pub(crate) fn in_advance(price: &Price, currency: &str, quantity: i64) -> i64 {
+    if price.is_metered() { 0 } else { price.total(currency, quantity) }
+}
+
+/// What a quantity costs in advance, refused when no invoice could hold it or the price is not sold in the currency.
 pub(crate) fn payable(price: &Price, currency: &str, quantity: i64, param: &str) -> ApiResult<i64> {
     let pricing = price.pricing_in(currency).ok_or_else(|| not_sold_in(price, currency, param))?;
     let total = pricing.total(quantity);
+    if price.is_metered() {
+        return Ok(0);
+    }
     if total > LARGEST {
         return Err(ApiError::invalid(
             "amount_too_large",

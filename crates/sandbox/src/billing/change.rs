@@ -1,9 +1,12 @@
 //! Changes of a running subscription: other prices and quantities, prorated to the second; a new anchor; the trial's end.
 
+use super::amounts::in_advance;
 use super::calendar::{last_boundary, next_boundary};
 use super::lines::{LineOf, Share};
-use super::subscribe::{inactive, same_rhythm};
+use super::subscribe::{inactive, quantity_of_metered, same_rhythm};
+use super::usage::Seen;
 use crate::model::invoice::{BillingReason, Line};
+use crate::model::product::Price;
 use crate::model::subscription::{Collection, Period, Subscription, SubscriptionItem, SubscriptionStatus};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::world::{World, need};
@@ -70,7 +73,8 @@ pub(crate) struct Planned {
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
-        let items = self.changed_items(subscription, &change.items)?;
+        let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
+        let items = self.changed_items(subscription, &change.items, at)?;
         let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
         else {
             return Err(ApiError::rule("A subscription must have at least one active price."));
@@ -79,14 +83,18 @@ impl World {
         let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
         let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
         let currency = &subscription.currency;
-        let wakes = self.total(&subscription.items, currency) == 0 && self.total(&items, currency) > 0;
+        let wakes = self.is_free(&subscription.items, currency) && self.total(&items, currency) > 0;
         let restarts = !trial_goes_on
             && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
-        let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
-        let prorations = if trialing || change.proration == Proration::None {
-            Vec::new()
-        } else {
-            self.prorations(subscription, &items, at, restarts || trial_goes_on)
+        let prorations = match change.proration {
+            _ if trialing => Vec::new(),
+            Proration::None => self.closing_usage(subscription, &items, at, restarts, false),
+            Proration::Wait | Proration::Invoice => {
+                let credit_all = restarts || trial_goes_on;
+                let mut lines = self.closing_usage(subscription, &items, at, credit_all, true);
+                lines.extend(self.prorations(subscription, &items, at, credit_all));
+                lines
+            }
         };
         let now = self.now;
         let (period, anchor, trial, status) = if restarts {
@@ -108,16 +116,45 @@ impl World {
     }
 
     fn total(&self, items: &[SubscriptionItem], currency: &str) -> i64 {
-        items
-            .iter()
-            .filter_map(|item| self.prices.get(&item.price).map(|price| price.total(currency, item.quantity)))
-            .sum()
+        let price = |item: &SubscriptionItem| {
+            self.prices.get(&item.price).map(|price| in_advance(price, currency, item.quantity))
+        };
+        items.iter().filter_map(price).sum()
+    }
+
+    /// Whether items cost nothing whatever happens.
+    fn is_free(&self, items: &[SubscriptionItem], currency: &str) -> bool {
+        self.total(items, currency) == 0 && !items.iter().any(|item| self.is_metered(item))
+    }
+
+    /// The usage of items that end: those that are gone or get another price, unless that is not to be billed; and all
+    /// others when a new period begins.
+    fn closing_usage(
+        &mut self,
+        subscription: &Subscription,
+        after: &[SubscriptionItem],
+        at: i64,
+        all: bool,
+        bills_gone: bool,
+    ) -> Vec<Line> {
+        let period = Period { start: subscription.period.start, end: at };
+        let mut lines = Vec::new();
+        for item in &subscription.items {
+            let stays = after.iter().any(|other| other.id == item.id && other.price == item.price);
+            let closes = if stays { all } else { bills_gone };
+            if closes && self.is_metered(item) {
+                lines.extend(self.usage_lines(subscription, item, period, Seen::Reported));
+            }
+        }
+        lines.retain(|line| line.amount != 0);
+        lines
     }
 
     fn changed_items(
         &mut self,
         subscription: &Subscription,
         changes: &[ItemChange],
+        at: i64,
     ) -> ApiResult<Vec<SubscriptionItem>> {
         let mut items = subscription.items.clone();
         for (index, change) in changes.iter().enumerate() {
@@ -136,10 +173,12 @@ impl World {
                     if change.deleted {
                         items.remove(position);
                     } else if let Some(item) = items.get_mut(position) {
-                        if let Some(price) = &change.price {
+                        let kept = if self.metered_price(&item.price) { 1 } else { item.quantity };
+                        if let Some(price) = change.price.as_ref().filter(|price| **price != item.price) {
                             item.price.clone_from(price);
+                            item.usage_from = at;
                         }
-                        item.quantity = change.quantity.unwrap_or(item.quantity);
+                        item.quantity = self.quantity_in(&item.price, change.quantity, kept, index)?;
                         if let Some(metadata) = &change.metadata {
                             item.metadata.clone_from(metadata);
                         }
@@ -153,11 +192,13 @@ impl World {
                             format!("Missing required param: items[{index}][price]."),
                         )
                     })?;
+                    let quantity = self.quantity_in(&price, change.quantity, 1, index)?;
                     items.push(SubscriptionItem {
                         id: self.chance.id("si_"),
                         created: self.now,
                         price,
-                        quantity: change.quantity.unwrap_or(1),
+                        quantity,
+                        usage_from: at,
                         metadata: change.metadata.clone().unwrap_or_default(),
                     });
                 }
@@ -167,6 +208,19 @@ impl World {
             items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
         self.check_items(&listed, Some(&subscription.currency))?;
         Ok(items)
+    }
+
+    fn metered_price(&self, price: &str) -> bool {
+        self.prices.get(price).is_some_and(Price::is_metered)
+    }
+
+    /// The quantity that an item has with a price; a metered one has none.
+    fn quantity_in(&self, price: &str, asked: Option<i64>, kept: i64, index: usize) -> ApiResult<i64> {
+        match (self.metered_price(price), asked) {
+            (true, Some(_)) => Err(quantity_of_metered(&format!("items[{index}][quantity]"))),
+            (true, None) => Ok(0),
+            (false, asked) => Ok(asked.unwrap_or(kept)),
+        }
     }
 
     /// Credit for what was paid and is not used, and a charge for what will be used instead.

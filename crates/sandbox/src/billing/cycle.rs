@@ -1,11 +1,11 @@
 //! What time does to a subscription and its invoices.
 
 use super::calendar::next_boundary;
-use crate::model::invoice::{BillingReason, InvoiceStatus};
+use super::usage::Seen;
+use crate::model::invoice::InvoiceStatus;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, PauseBehavior, Period, Subscription, SubscriptionStatus,
 };
-use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
@@ -28,6 +28,7 @@ impl World {
         };
         if subscription.cancel_at.is_some_and(|at| at <= self.now) {
             self.end_subscription(id, CancellationDetails::default());
+            self.bill_last_usage(&subscription);
             return;
         }
         let has_card = self.default_method(&subscription.customer, Some(id)).is_some();
@@ -56,30 +57,17 @@ impl World {
         }
         self.subscriptions.put(renewed.clone());
         self.set_period_timers(&renewed);
-        let lines = self.period_lines(&renewed, renewed.period, false);
-        let mut new = self.invoice_of(&renewed, BillingReason::SubscriptionCycle, lines);
-        new.period = subscription.period;
-        let keeps_draft =
-            renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
-        new.auto_advance = renewed.status != SubscriptionStatus::Unpaid && !keeps_draft;
-        let advances = new.auto_advance;
-        let invoice = self.draft_invoice(new, true);
-        if advances {
-            let at = self.now + self.settings.draft_seconds;
-            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
-            self.timers.set(at, Timer::Finalize(invoice));
-        }
+        let lines = self.renewal_lines(subscription, subscription.period, renewed.period, Seen::Reported);
+        self.draft_cycle(&renewed, subscription.period, lines);
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
     }
 
     /// `cancel_at` is reached within a period.
     pub(crate) fn cancel_at_reached(&mut self, id: &str) {
-        if self
-            .subscriptions
-            .get(id)
-            .is_some_and(|subscription| subscription.cancel_at.is_some_and(|at| at <= self.now))
-        {
+        let due = |found: &&Subscription| found.cancel_at.is_some_and(|at| at <= self.now);
+        if let Some(subscription) = self.subscriptions.get(id).filter(due).cloned() {
             self.end_subscription(id, CancellationDetails::default());
+            self.bill_last_usage(&subscription);
         }
     }
 

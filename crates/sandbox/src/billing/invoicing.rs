@@ -168,6 +168,7 @@ impl World {
                 "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
             ));
         }
+        self.settle_usage(&mut invoice);
         self.number_and_balance(&mut invoice)?;
         invoice.status = InvoiceStatus::Open;
         invoice.finalizes_at = None;

@@ -94,9 +94,12 @@ impl World {
             .collect()
     }
 
-    /// One side of a proration.
+    /// One side of a proration; none of a metered item, which is billed by what was used.
     pub(crate) fn proration_line(&mut self, of: &LineOf<'_>, share: Share) -> Option<Line> {
         let price = self.prices.get(&of.item.price)?.clone();
+        if price.is_metered() {
+            return None;
+        }
         let pricing = price.pricing_in(&of.subscription.currency).unwrap_or(&price.pricing);
         let full = pricing.total(of.item.quantity);
         let amount = round_fraction(full, share.part, share.whole) * share.sign;
@@ -135,16 +138,16 @@ impl World {
         }
     }
 
-    /// The lines of all items for a period.
+    /// The lines of all items for a period that begins; metered ones are billed when it ends.
     pub(crate) fn period_lines(
         &mut self,
         subscription: &Subscription,
         period: Period,
         free: bool,
     ) -> Vec<Line> {
-        subscription
-            .items
-            .iter()
+        let items: Vec<_> = subscription.items.iter().filter(|item| !self.is_metered(item)).collect();
+        items
+            .into_iter()
             .flat_map(|item| self.quantity_lines(&LineOf { subscription, item, period }, item.quantity, free))
             .collect()
     }

@@ -14,3 +14,4 @@ pub(crate) mod preview;
 pub(crate) mod settling;
 pub(crate) mod subscribe;
 pub(crate) mod timeline;
+pub(crate) mod usage;

@@ -3,6 +3,7 @@
 use super::calendar::next_boundary;
 use super::change::{Change, Proration};
 use super::lines::LineOf;
+use super::usage::Seen;
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::subscription::{Period, Subscription, SubscriptionStatus};
 use crate::state::world::World;
@@ -33,7 +34,7 @@ impl World {
         let start = subscription.period.end;
         if let Some(recurring) = self.recurring(&subscription.items) {
             let period = Period { start, end: next_boundary(subscription.anchor, recurring, start) };
-            lines.extend(self.period_lines(subscription, period, false));
+            lines.extend(self.renewal_lines(subscription, subscription.period, period, Seen::Counted));
         }
         let mut invoice = self.previewed(subscription, lines);
         invoice.period = subscription.period;
@@ -60,9 +61,15 @@ impl World {
         if supposed.cancel_now {
             return Ok(self.preview_cancel(subscription, supposed.prorate_cancel));
         }
-        if subscription.cancel_at.is_some_and(|at| at <= subscription.period.end)
+        if let Some(at) = subscription.cancel_at.filter(|at| *at <= subscription.period.end)
             && supposed.change.items.is_empty()
         {
+            let usage = self.outstanding_usage(subscription, at, Seen::Counted);
+            if !usage.is_empty() {
+                let mut lines = self.waiting_lines(subscription);
+                lines.extend(usage);
+                return Ok(self.previewed(subscription, lines));
+            }
             return Err(ApiError::state(
                 "invoice_upcoming_none",
                 format!("No upcoming invoices for subscription: {}", subscription.id),
@@ -96,6 +103,7 @@ impl World {
                 lines.extend(self.proration_line(&LineOf { subscription, item, period }, part));
             }
         }
+        lines.extend(self.outstanding_usage(subscription, self.now, Seen::Counted));
         self.previewed(subscription, lines)
     }
 }

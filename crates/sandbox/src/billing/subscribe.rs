@@ -1,6 +1,6 @@
 //! The start of a subscription, from the API or from a paid checkout session.
 
-use super::amounts::{agreed_currency, payable};
+use super::amounts::{agreed_currency, in_advance, payable};
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
 use super::lines::{LineOf, Share};
@@ -77,7 +77,7 @@ impl World {
         let due: i64 = prices
             .iter()
             .zip(&new.items)
-            .map(|(price, (_, quantity, _))| price.total(&currency, *quantity))
+            .map(|(price, (_, quantity, _))| in_advance(price, &currency, *quantity))
             .sum();
         let trialing = new.trial_end.is_some();
         let status = self.first_status(&new, trialing || due == 0)?;
@@ -90,6 +90,7 @@ impl World {
                 created: self.now,
                 price: price.clone(),
                 quantity: *quantity,
+                usage_from: self.now,
                 metadata: metadata.clone(),
             })
             .collect();
@@ -329,6 +330,14 @@ pub(crate) fn same_rhythm(one: Option<Recurring>, other: Option<Recurring>) -> b
     let rhythm =
         |recurring: Option<Recurring>| recurring.map(|recurring| (recurring.interval, recurring.count));
     rhythm(one) == rhythm(other)
+}
+
+/// The error for a quantity that only the meter can know.
+pub(crate) fn quantity_of_metered(param: &str) -> ApiError {
+    ApiError::rule(format!(
+        "The quantity of a price with `recurring[usage_type]` set to `metered` is what its meter counts; leave `{param}` out."
+    ))
+    .param(param)
 }
 
 fn other_currency(param: &str) -> ApiError {

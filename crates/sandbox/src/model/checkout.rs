@@ -30,6 +30,7 @@ words! {
 pub(crate) struct SessionLine {
     pub(crate) id: String,
     pub(crate) price: String,
+    /// 0 for a metered price.
     pub(crate) quantity: i64,
     pub(crate) amount: i64,
     pub(crate) description: String,
@@ -192,7 +193,7 @@ impl CheckoutSession {
                     "currency": self.currency,
                     "description": line.description,
                     "price": prices.get(&line.price).map(Price::render),
-                    "quantity": line.quantity,
+                    "quantity": (line.quantity > 0).then_some(line.quantity),
                 }))
             })
             .collect()

@@ -99,6 +99,9 @@ pub(crate) struct Price {
     pub(crate) currency_options: BTreeMap<String, CurrencyOption>,
     pub(crate) product: String,
     pub(crate) recurring: Option<Recurring>,
+    /// The meter that counts its quantity; none for a price that is licensed by quantity.
+    #[serde(default)]
+    pub(crate) meter: Option<String>,
     pub(crate) lookup_key: Option<String>,
     pub(crate) nickname: Option<String>,
     pub(crate) tax_behavior: String,
@@ -122,6 +125,15 @@ impl Price {
             return Some(&self.pricing);
         }
         self.currency_options.get(currency).map(|option| &option.pricing)
+    }
+
+    /// Whether a meter counts its quantity.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    fn usage_type(&self) -> &'static str {
+        if self.is_metered() { "metered" } else { "licensed" }
     }
 
     /// What a quantity costs in a currency in which it is sold, in minor units.
@@ -154,8 +166,8 @@ impl Price {
     /// The object.
     pub(crate) fn render(&self) -> Value {
         let recurring = self.recurring.map(|recurring| {
-            json!({ "interval": recurring.interval.as_str(), "interval_count": recurring.count, "meter": null,
-                    "trial_period_days": recurring.trial_days, "usage_type": "licensed" })
+            json!({ "interval": recurring.interval.as_str(), "interval_count": recurring.count, "meter": self.meter,
+                    "trial_period_days": recurring.trial_days, "usage_type": self.usage_type() })
         });
         Shape::Price.with(json!({
             "id": self.id,
@@ -198,7 +210,8 @@ impl Price {
             "nickname": self.nickname,
             "product": self.product,
             "trial_period_days": recurring.trial_days,
-            "usage_type": "licensed",
+            "meter": self.meter,
+            "usage_type": self.usage_type(),
         }))
     }
 }

@@ -9,7 +9,6 @@ use super::{ABSENT, Call, Kind, Names, TABLE};
 const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/payment_intents", "`capture_method=manual`"),
     ("POST", "/v1/checkout/sessions", "`payment_intent_data[capture_method]=manual`"),
-    ("POST", "/v1/prices", "`recurring[usage_type]=metered`"),
     ("POST", "/v1/prices", "`currency_options[…][custom_unit_amount]`"),
     ("POST", "/v1/prices/{id}", "`currency_options[…][custom_unit_amount]`"),
     ("POST", "/v1/products", "`default_price_data[currency_options][…][custom_unit_amount]`"),

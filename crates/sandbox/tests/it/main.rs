@@ -14,6 +14,7 @@ mod client;
 mod errors;
 mod faults;
 mod lists;
+mod metered;
 mod meters;
 mod over_http;
 mod pages;
