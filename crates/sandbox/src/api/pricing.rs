@@ -10,6 +10,8 @@ use crate::wire::params::{Field, Params};
 
 const LARGEST: i64 = 99_999_999;
 const LARGEST_PACKAGE: i64 = 999_999_999;
+/// Enough for any price, and few enough that the sum of their lines cannot overflow.
+const MOST_TIERS: usize = 100;
 
 /// A price that buyers choose themselves is not played.
 fn refuse_custom(params: &Params<'_>) -> ApiResult<()> {
@@ -70,6 +72,9 @@ fn tiers(params: &Params<'_>) -> ApiResult<Vec<Tier>> {
             format!("Missing required param: {name}."),
         ));
     };
+    if given.len() > MOST_TIERS {
+        return Err(ApiError::rule(format!("A price may have up to {MOST_TIERS} tiers.")).param(&name));
+    }
     let mut tiers: Vec<Tier> = Vec::with_capacity(given.len());
     for (index, tier) in given.iter().enumerate() {
         let up_to = match (tier.required("up_to")?.as_str(), index == last) {

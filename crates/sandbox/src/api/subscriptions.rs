@@ -274,6 +274,13 @@ fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
         return Err(ApiError::state("subscription_not_pausable", message));
     }
+    if subscription.items.iter().any(|item| world.is_metered(item)) {
+        return Err(ApiError::invalid(
+            "call_not_in_sandbox",
+            "id",
+            "The sandbox does not play the pause of a subscription with metered prices yet: what was used until then would be lost.",
+        ));
+    }
     world.pause_subscription(call.id(), "pause_requested");
     one(world, call.id())
 }

@@ -8,7 +8,7 @@ const PLACES: usize = 12;
 const ONE: i128 = 1_000_000_000_000;
 
 /// No line of an invoice is further from zero than this, in minor units, so that sums of lines cannot overflow.
-const LARGEST_AMOUNT: i64 = 1_000_000_000_000_000;
+const LARGEST_AMOUNT: i64 = 10_000_000_000_000;
 
 /// An amount of minor units with up to twelve decimal places, as `unit_amount_decimal` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Decimal {
         (i64::try_from(self.0 / ONE).unwrap_or(i64::MAX), fraction.trim_end_matches('0').to_owned())
     }
 
-    /// The amount for a number of units, rounded half away from zero to minor units; never beyond ±10¹⁵.
+    /// The amount for a number of units, rounded half away from zero to minor units; never beyond ±10¹³.
     pub(crate) fn times(self, quantity: i64) -> i64 {
         let product = self.0.saturating_mul(i128::from(quantity));
         let rounded = product.saturating_add(product.signum() * (ONE / 2)) / ONE;
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(decimal("0.05").times(1_010), 51);
         assert_eq!(decimal("0.333333333333").times(3), 1);
         assert_eq!(Decimal::from(-3).times(5), -15);
-        assert_eq!(decimal("99999999").times(i64::MAX), 1_000_000_000_000_000);
+        assert_eq!(decimal("99999999").times(i64::MAX), 10_000_000_000_000);
     }
 
     proptest::proptest! {

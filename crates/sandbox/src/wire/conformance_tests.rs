@@ -12,6 +12,7 @@ const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/prices", "`currency_options[…][custom_unit_amount]`"),
     ("POST", "/v1/prices/{id}", "`currency_options[…][custom_unit_amount]`"),
     ("POST", "/v1/products", "`default_price_data[currency_options][…][custom_unit_amount]`"),
+    ("POST", "/v1/subscriptions/{id}/pause", "subscriptions with metered prices"),
     ("POST", "/v1/subscriptions/{id}", "`payment_behavior=pending_if_incomplete`"),
 ];
 

@@ -24,3 +24,4 @@ mod schema;
 mod subscriptions;
 mod tiers;
 mod webhooks;
+mod year;

@@ -106,6 +106,8 @@ fn a_metered_price_has_a_meter_and_no_quantity() {
     let item = text(&subscription, "/items/data/0/id");
     let path = format!("/v1/subscriptions/{}", id(&subscription));
     set.client.refused(400, "POST", &path, &format!("items[0][id]={item}&items[0][quantity]=2"));
+    let error = set.client.refused(400, "POST", &format!("{path}/pause"), "type=subscription");
+    assert_eq!(text(&error, "/code"), "call_not_in_sandbox");
     for thresholds in ["billing_thresholds[amount_gte]=100", "items[0][billing_thresholds][usage_gte]=5"] {
         let form = format!("customer={}&items[0][price]={}&{thresholds}", set.customer, set.price);
         let error = set.client.refused(400, "POST", "/v1/subscriptions", &form);

@@ -215,7 +215,7 @@ fn what_makes_no_price_is_refused() {
     let scheme = "billing_scheme=tiered&tiers_mode=graduated";
     let last = "tiers[1][up_to]=inf&tiers[1][unit_amount]=1";
     for (form, param) in [
-        (format!("{scheme}"), "tiers"),
+        (scheme.to_owned(), "tiers"),
         (format!("billing_scheme=tiered&{last}"), "tiers_mode"),
         (format!("{scheme}&tiers[0][up_to]=5&tiers[0][unit_amount]=1"), "tiers[0][up_to]"),
         (format!("{scheme}&tiers[0][up_to]=5&{last}"), "tiers[0][unit_amount]"),
@@ -254,6 +254,11 @@ fn what_makes_no_price_is_refused() {
         let error = client.refused(400, "POST", "/v1/prices", &format!("{base}&{form}"));
         assert_eq!(text(&error, "/param"), param, "{form}");
     }
+    let many: String = (1..=100)
+        .map(|up_to| format!("&tiers[{up_to}][up_to]={up_to}&tiers[{up_to}][unit_amount]=1"))
+        .collect();
+    let form = format!("{base}&{scheme}{many}&tiers[101][up_to]=inf&tiers[101][unit_amount]=1");
+    assert_eq!(text(&client.refused(400, "POST", "/v1/prices", &form), "/param"), "tiers");
     for form in [
         "custom_unit_amount[enabled]=true",
         "unit_amount=1&currency_options[eur][custom_unit_amount][enabled]=true",
