@@ -316,6 +316,29 @@ fn a_removed_item_and_a_new_period_bill_what_was_used() {
 }
 
 #[test]
+fn from_a_flat_fee_to_usage_and_back() {
+    let set = metered("unit_amount=100&currency_options[eur][unit_amount]=80");
+    let flat = set.client.price(1000, "usd", "month");
+    let subscription = set.client.subscribe(&set.customer, &flat, "items[0][quantity]=2");
+    let path = format!("/v1/subscriptions/{}", id(&subscription));
+    let item = text(&subscription, "/items/data/0/id");
+    set.client.sandbox.advance_time(31 * DAY / 2);
+    let usage =
+        format!("items[0][id]={item}&items[0][price]={}&proration_behavior=always_invoice", set.price);
+    let by_usage = set.client.post(&path, &format!("{usage}&expand[]=latest_invoice"));
+    assert_eq!(number(&by_usage, "/latest_invoice/total"), -1000, "half of two flat fees is credit");
+    assert_eq!(number(&by_usage, "/items/data/0/current_period_end"), END);
+    set.use_up(3);
+    set.client.sandbox.advance_time(DAY);
+    let back = format!("items[0][id]={item}&items[0][price]={flat}&proration_behavior=always_invoice");
+    let flat_again = set.client.post(&path, &format!("{back}&expand[]=latest_invoice"));
+    assert_eq!(number(&flat_again, "/items/data/0/quantity"), 1);
+    let amounts: Vec<i64> = lines(&flat_again["latest_invoice"]).iter().map(|(_, _, sum)| *sum).collect();
+    assert_eq!(amounts, [300, 468], "the usage, and 14.5 of 31 days of one flat fee");
+    assert_eq!(number(&flat_again, "/items/data/0/current_period_end"), END);
+}
+
+#[test]
 fn an_item_that_joins_later_is_billed_from_then_on() {
     let set = metered("unit_amount=100");
     let base = set.client.price(1000, "usd", "month");
@@ -342,6 +365,17 @@ fn a_metered_price_is_bought_without_a_quantity_and_without_money() {
     assert_eq!(number(&session, "/amount_total"), 0);
     assert!(session["line_items"]["data"][0]["quantity"].is_null());
     set.client.sandbox.complete_checkout(&id(&session), "pm_card_visa").unwrap();
+    // In the portal, whoever pays by use can leave and cannot change.
+    let flat = set.client.price(700, "usd", "month");
+    let licensed = set.client.customer("pm_card_visa");
+    set.client.subscribe(&licensed, &flat, "");
+    for (customer, changes) in [(&licensed, true), (&set.customer, false)] {
+        let portal = set.client.post("/v1/billing_portal/sessions", &format!("customer={customer}"));
+        let path = text(&portal, "/url").trim_start_matches("http://sandbox.test");
+        let page = String::from_utf8(set.client.send("GET", path, "").body).unwrap();
+        assert!(page.contains("/cancel"));
+        assert_eq!(page.contains("/change"), changes);
+    }
     set.use_up(9);
     let snapshot = set.client.sandbox.snapshot();
     set.client.sandbox.reset();
