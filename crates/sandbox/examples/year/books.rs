@@ -143,8 +143,9 @@ impl Books {
         for invoice in all(sandbox, "/v1/invoices", "")? {
             let id = text(&invoice, "/id")?;
             let paid = number(&invoice, "amount_paid");
-            if taken.get(id.as_str()).copied().unwrap_or(0) != paid {
-                self.faults.push(format!("{id} says that {paid} was paid, its charges do not"));
+            let charged = taken.get(id.as_str()).copied().unwrap_or(0);
+            if charged != paid {
+                self.faults.push(format!("{id} says that {paid} was paid, and {charged} was charged for it"));
             }
             let cycle = text(&invoice, "/billing_reason")? == "subscription_cycle";
             if cycle && text(&invoice, "/status")? == "paid" {

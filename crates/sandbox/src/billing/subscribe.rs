@@ -224,8 +224,10 @@ impl World {
         recurring: Recurring,
     ) -> ApiResult<()> {
         let lines = self.first_lines(subscription, new, recurring);
-        let invoice =
-            self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
+        // A checkout took the money that its page showed: what waits stays for the next invoice.
+        let takes_waiting = !matches!(new.first_payment, FirstPayment::PaidBy(_));
+        let frame = self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines);
+        let invoice = self.draft_invoice(frame, takes_waiting);
         let paid_by = match &new.first_payment {
             FirstPayment::PaidBy(intent) => Some(intent.as_str()),
             FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,

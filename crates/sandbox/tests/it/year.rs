@@ -7,6 +7,7 @@ pub mod script;
 
 use quittance_sandbox::Sandbox;
 
+use crate::client::{HOUR, client, id, number, text};
 use books::Books;
 use script::{Acts, DAY, Year};
 
@@ -38,4 +39,22 @@ fn the_same_seed_plays_the_same_year() {
     let (one, other) = (script::sandbox(3), script::sandbox(3));
     assert_eq!(play(&one, 8, 120), play(&other, 8, 120));
     assert!(one.snapshot() == other.snapshot());
+}
+
+/// Found by a year of 1,000: the page had shown and taken less than the invoice then said was paid.
+#[test]
+fn what_waits_is_not_on_the_invoice_that_a_checkout_has_paid() {
+    let client = client();
+    let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
+    client.post("/v1/invoiceitems", &format!("customer={customer}&amount=500&currency=usd"));
+    let form = format!(
+        "mode=subscription&customer={customer}&line_items[0][price]={price}&line_items[0][quantity]=1&success_url=http://shop.test"
+    );
+    let session = id(&client.post("/v1/checkout/sessions", &form));
+    client.sandbox.complete_checkout(&session, "pm_card_visa").unwrap();
+    let bought = client.get(&format!("/v1/checkout/sessions/{session}"), "expand[]=invoice");
+    assert_eq!((number(&bought, "/invoice/amount_paid"), text(&bought, "/invoice/status")), (1000, "paid"));
+    client.sandbox.advance_time(31 * DAY + 2 * HOUR);
+    assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().net("usd"), 1000 + 1000 + 500);
+    assert_eq!(Books::close(&client.sandbox).unwrap().faults, Vec::<String>::new());
 }
