@@ -2,10 +2,11 @@
 
 use super::calendar::next_boundary;
 use super::usage::Seen;
-use crate::model::invoice::InvoiceStatus;
+use crate::model::invoice::{BillingReason, InvoiceStatus, Line};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, PauseBehavior, Period, Subscription, SubscriptionStatus,
 };
+use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
@@ -60,6 +61,22 @@ impl World {
         let lines = self.renewal_lines(subscription, subscription.period, renewed.period, Seen::Reported);
         self.draft_cycle(&renewed, subscription.period, lines);
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
+    }
+
+    /// Makes the draft of a period that is over; usage can still come in until it is final.
+    pub(crate) fn draft_cycle(&mut self, subscription: &Subscription, ended: Period, lines: Vec<Line>) {
+        let mut new = self.invoice_of(subscription, BillingReason::SubscriptionCycle, lines);
+        new.period = ended;
+        let keeps_draft =
+            subscription.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
+        new.auto_advance = subscription.status != SubscriptionStatus::Unpaid && !keeps_draft;
+        let advances = new.auto_advance;
+        let invoice = self.draft_invoice(new, true);
+        if advances {
+            let at = self.now + self.settings.draft_seconds;
+            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
+            self.timers.set(at, Timer::Finalize(invoice));
+        }
     }
 
     /// `cancel_at` is reached within a period.

@@ -4,10 +4,9 @@
 //! bills each part at its own. Usage of a trial is free. A draft is brought up to date when it becomes final.
 
 use super::lines::LineOf;
-use crate::model::invoice::{BillingReason, Invoice, Line};
+use crate::model::invoice::{Invoice, Line};
 use crate::model::product::Price;
-use crate::model::subscription::{PauseBehavior, Period, Subscription, SubscriptionItem, SubscriptionStatus};
-use crate::state::timers::Timer;
+use crate::model::subscription::{Period, Subscription, SubscriptionItem, SubscriptionStatus};
 use crate::state::world::World;
 
 /// Which events are seen.
@@ -92,22 +91,6 @@ impl World {
             }
         }
         lines
-    }
-
-    /// Makes the draft of a period that is over; usage can still come in until it is final.
-    pub(crate) fn draft_cycle(&mut self, subscription: &Subscription, ended: Period, lines: Vec<Line>) {
-        let mut new = self.invoice_of(subscription, BillingReason::SubscriptionCycle, lines);
-        new.period = ended;
-        let keeps_draft =
-            subscription.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
-        new.auto_advance = subscription.status != SubscriptionStatus::Unpaid && !keeps_draft;
-        let advances = new.auto_advance;
-        let invoice = self.draft_invoice(new, true);
-        if advances {
-            let at = self.now + self.settings.draft_seconds;
-            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
-            self.timers.set(at, Timer::Finalize(invoice));
-        }
     }
 
     /// The last invoice of a subscription that has just ended as planned: what was used and not billed.

@@ -42,6 +42,8 @@ fn tiers_are_shown_when_asked_for() {
     assert_eq!(number(&shown, "/tiers/1/up_to"), 10);
     assert_eq!(text(&shown, "/tiers/1/unit_amount_decimal"), "650");
     assert!(shown["tiers"][2]["up_to"].is_null() && shown["tiers"][2]["flat_amount"].is_null());
+    let listed = client.get("/v1/prices", "expand[]=data.tiers");
+    assert_eq!(number(&listed, "/data/0/tiers/0/up_to"), 5);
     let subscription = seats(&client, &price, 1);
     let seen =
         client.get(&format!("/v1/subscriptions/{}", id(&subscription)), "expand[]=items.data.price.tiers");
