@@ -15,6 +15,7 @@ mod errors;
 mod faults;
 mod lists;
 mod metered;
+mod metered_changes;
 mod meters;
 mod over_http;
 mod pages;

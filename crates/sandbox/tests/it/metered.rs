@@ -4,17 +4,17 @@ use serde_json::Value;
 
 use crate::client::{Client, DAY, HOUR, START, client, id, number, text};
 
-const END: i64 = START + 31 * DAY;
+pub const END: i64 = START + 31 * DAY;
 
 /// A client with a meter of `calls`, and a metered price that starts as told.
-struct Metered {
-    client: Client,
+pub struct Metered {
+    pub client: Client,
     meter: String,
-    price: String,
-    customer: String,
+    pub price: String,
+    pub customer: String,
 }
 
-fn metered(pricing: &str) -> Metered {
+pub fn metered(pricing: &str) -> Metered {
     let client = client();
     let meter = id(&client
         .post("/v1/billing/meters", "display_name=Calls&event_name=calls&default_aggregation[formula]=sum"));
@@ -24,7 +24,7 @@ fn metered(pricing: &str) -> Metered {
 }
 
 impl Metered {
-    fn another(&self, pricing: &str) -> String {
+    pub fn another(&self, pricing: &str) -> String {
         let recurring = format!(
             "recurring[interval]=month&recurring[usage_type]=metered&recurring[meter]={}",
             self.meter
@@ -33,15 +33,15 @@ impl Metered {
         id(&self.client.post("/v1/prices", &form))
     }
 
-    fn subscribe(&self, more: &str) -> Value {
+    pub fn subscribe(&self, more: &str) -> Value {
         self.client.subscribe(&self.customer, &self.price, more)
     }
 
-    fn use_up(&self, value: i64) {
+    pub fn use_up(&self, value: i64) {
         self.use_up_at(value, self.client.sandbox.now());
     }
 
-    fn use_up_at(&self, value: i64, at: i64) {
+    pub fn use_up_at(&self, value: i64, at: i64) {
         let form = format!(
             "event_name=calls&timestamp={at}&payload[stripe_customer_id]={}&payload[value]={value}",
             self.customer
@@ -49,7 +49,7 @@ impl Metered {
         self.client.post("/v1/billing/meter_events", &form);
     }
 
-    fn paid(&self) -> i64 {
+    pub fn paid(&self) -> i64 {
         self.client.sandbox.ledger().customer(&self.customer).unwrap().net("usd")
     }
 
@@ -63,7 +63,7 @@ impl Metered {
     }
 }
 
-fn lines(invoice: &Value) -> Vec<(String, i64, i64)> {
+pub fn lines(invoice: &Value) -> Vec<(String, i64, i64)> {
     let lines = invoice["lines"]["data"].as_array().unwrap().iter();
     let line = |line: &Value| {
         (text(line, "/description").to_owned(), number(line, "/quantity"), number(line, "/amount"))
@@ -210,6 +210,28 @@ fn less_than_nothing_is_nothing() {
 }
 
 #[test]
+fn the_largest_usage_at_the_largest_price_stays_within_bounds() {
+    let tiers: String = (1..100)
+        .map(|n| format!("tiers[{n}][up_to]={}&tiers[{n}][unit_amount]=99999999&", n * 1_000_000_000_i64))
+        .collect();
+    for mode in ["graduated", "volume"] {
+        let set = metered(&format!(
+            "billing_scheme=tiered&tiers_mode={mode}&{tiers}tiers[100][up_to]=inf&tiers[100][unit_amount]=99999999"
+        ));
+        let subscription = set.subscribe("");
+        for _ in 0..3 {
+            set.use_up(999_999_999_999_999);
+        }
+        set.client.sandbox.advance_time(5);
+        let upcoming = number(&set.upcoming(&id(&subscription), ""), "/total");
+        set.client.sandbox.advance_time(DAY);
+        set.client.delete(&format!("/v1/subscriptions/{}", id(&subscription)), "invoice_now=true");
+        assert_eq!(set.paid(), upcoming);
+        assert!(upcoming >= 10_000_000_000_000);
+    }
+}
+
+#[test]
 fn the_usage_of_a_trial_is_free() {
     let set = metered("unit_amount=100");
     let subscription = set.subscribe("trial_period_days=7");
@@ -265,92 +287,6 @@ fn the_end_of_the_last_period_bills_its_usage() {
     set.use_up_at(50, at);
     set.client.sandbox.advance_time(90 * DAY);
     assert_eq!(set.paid(), 500);
-}
-
-#[test]
-fn another_price_bills_each_part_at_its_own() {
-    for (proration, expected) in [("create_prorations", 1000 + 400), ("none", 400)] {
-        let set = metered("unit_amount=100");
-        let other = set.another("unit_amount=200");
-        let subscription = set.subscribe("");
-        let item = text(&subscription, "/items/data/0/id").to_owned();
-        set.use_up(10);
-        set.client.sandbox.advance_time(15 * DAY);
-        let changed = set.client.post(
-            &format!("/v1/subscriptions/{}", id(&subscription)),
-            &format!("items[0][id]={item}&items[0][price]={other}&proration_behavior={proration}"),
-        );
-        assert_eq!(number(&changed, "/items/data/0/current_period_end"), END);
-        let waiting = set.client.get("/v1/invoiceitems", &format!("customer={}&pending=true", set.customer));
-        assert_eq!(waiting["data"].as_array().unwrap().len(), usize::from(proration != "none"));
-        set.use_up(2);
-        set.client.sandbox.advance_time_to(END + 2 * HOUR);
-        assert_eq!(set.paid(), expected, "{proration}");
-        set.client.sandbox.advance_time_to(END + 28 * DAY + 2 * HOUR);
-        assert_eq!(set.paid(), expected, "{proration}");
-    }
-}
-
-#[test]
-fn a_removed_item_and_a_new_period_bill_what_was_used() {
-    let set = metered("unit_amount=100");
-    let base = set.client.price(1000, "usd", "month");
-    let subscription = set.subscribe(&format!("items[1][price]={base}"));
-    let path = format!("/v1/subscriptions/{}", id(&subscription));
-    set.use_up(4);
-    set.client.sandbox.advance_time(31 * DAY / 2);
-    let reset = set
-        .client
-        .post(&path, "billing_cycle_anchor[type]=now&proration_behavior=none&expand[]=latest_invoice");
-    assert_eq!(number(&reset, "/latest_invoice/total"), 400 + 1000);
-    set.use_up(6);
-    set.client.sandbox.advance_time(DAY);
-    let item = text(&subscription, "/items/data/0/id");
-    let change = format!("items[0][id]={item}&items[0][deleted]=true&proration_behavior=always_invoice");
-    let removed = set.client.post(&path, &format!("{change}&expand[]=latest_invoice"));
-    assert_eq!(lines(&removed["latest_invoice"]), [("6 × Calls (at $1.00 / month)".to_owned(), 6, 600)]);
-    assert_eq!(set.paid(), 1000 + 1400 + 600);
-    set.use_up(50);
-    set.client.sandbox.advance_time(31 * DAY);
-    assert_eq!(set.paid(), 1000 + 1400 + 600 + 1000);
-}
-
-#[test]
-fn from_a_flat_fee_to_usage_and_back() {
-    let set = metered("unit_amount=100&currency_options[eur][unit_amount]=80");
-    let flat = set.client.price(1000, "usd", "month");
-    let subscription = set.client.subscribe(&set.customer, &flat, "items[0][quantity]=2");
-    let path = format!("/v1/subscriptions/{}", id(&subscription));
-    let item = text(&subscription, "/items/data/0/id");
-    set.client.sandbox.advance_time(31 * DAY / 2);
-    let usage =
-        format!("items[0][id]={item}&items[0][price]={}&proration_behavior=always_invoice", set.price);
-    let by_usage = set.client.post(&path, &format!("{usage}&expand[]=latest_invoice"));
-    assert_eq!(number(&by_usage, "/latest_invoice/total"), -1000, "half of two flat fees is credit");
-    assert_eq!(number(&by_usage, "/items/data/0/current_period_end"), END);
-    set.use_up(3);
-    set.client.sandbox.advance_time(DAY);
-    let back = format!("items[0][id]={item}&items[0][price]={flat}&proration_behavior=always_invoice");
-    let flat_again = set.client.post(&path, &format!("{back}&expand[]=latest_invoice"));
-    assert_eq!(number(&flat_again, "/items/data/0/quantity"), 1);
-    let amounts: Vec<i64> = lines(&flat_again["latest_invoice"]).iter().map(|(_, _, sum)| *sum).collect();
-    assert_eq!(amounts, [300, 468], "the usage, and 14.5 of 31 days of one flat fee");
-    assert_eq!(number(&flat_again, "/items/data/0/current_period_end"), END);
-}
-
-#[test]
-fn an_item_that_joins_later_is_billed_from_then_on() {
-    let set = metered("unit_amount=100");
-    let base = set.client.price(1000, "usd", "month");
-    let subscription = set.client.subscribe(&set.customer, &base, "");
-    set.use_up(1000);
-    set.client.sandbox.advance_time(10 * DAY);
-    let path = format!("/v1/subscriptions/{}", id(&subscription));
-    let joined = set.client.post(&path, &format!("items[0][price]={}", set.price));
-    assert_eq!(number(&joined, "/items/data/0/current_period_end"), END, "nothing begins anew");
-    set.use_up(3);
-    set.client.sandbox.advance_time_to(END + 2 * HOUR);
-    assert_eq!(set.paid(), 1000 + 1000 + 300);
 }
 
 #[test]
