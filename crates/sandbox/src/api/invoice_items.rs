@@ -5,8 +5,12 @@ use serde_json::{Value, json};
 use super::Call;
 use super::discounts::read_discounts;
 use super::tax_rates::read_rates;
+use crate::billing::amounts::payable;
 use crate::billing::discounts::{Bearer, Place};
-use crate::model::invoice::{InvoiceItem, InvoiceStatus, Line};
+use crate::model::decimal::Decimal;
+use crate::model::invoice::{InvoiceStatus, Line};
+use crate::model::invoice_item::InvoiceItem;
+use crate::model::pricing::Pricing;
 use crate::model::product::Price;
 use crate::model::subscription::Period;
 use crate::model::terms::LineTerms;
@@ -35,23 +39,21 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
     let quantity = params.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
     let price = match params.sub("pricing").text("price")?.value() {
-        Some(price) => Some(need(&world.prices, &price, "pricing[price]")?),
+        Some(price) => Some(one_time(need(&world.prices, &price, "pricing[price]")?)?),
         None => None,
     };
+    let asked = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
+    let currency = match &price {
+        Some(price) => asked.unwrap_or_else(|| price.currency.clone()),
+        None => asked.or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned()),
+    };
     let amount = match (&price, params.int("amount")?) {
-        (Some(price), _) => price.amount(quantity, "quantity")?,
+        (Some(price), _) => payable(price, &currency, quantity, ["pricing[price]", "quantity"])?,
         (None, Field::Set(amount)) => amount,
         (None, Field::Absent | Field::Unset) => {
             return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount."));
         }
     };
-    let currency = match &price {
-        Some(price) => price.currency.clone(),
-        None => {
-            params.text("currency")?.value().or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned())
-        }
-    };
-    let currency = currency.to_ascii_lowercase();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let place = Place { customer: Some(&customer.id), currency: Some(&currency), subtotal: Some(amount) };
@@ -62,7 +64,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         inclusive: match params.one_of("tax_behavior", &["exclusive", "inclusive", "unspecified"])? {
             Field::Set("exclusive") => Some(false),
             Field::Set("inclusive") => Some(true),
-            Field::Set(_) | Field::Absent | Field::Unset => price.as_ref().and_then(Price::includes_tax),
+            Field::Set(_) | Field::Absent | Field::Unset => {
+                price.as_ref().and_then(|price| price.includes_tax(&currency))
+            }
         },
         ..LineTerms::default()
     };
@@ -70,11 +74,14 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let line = Line {
         id: world.chance.id("il_"),
         amount,
+        unit_amount: match &price {
+            Some(price) => price.pricing_in(&currency).and_then(Pricing::unit),
+            None => Some(Decimal::from(amount)),
+        },
         currency,
         description: params.text("description")?.value().or(name).unwrap_or_default(),
         period: Period { start: world.now, end: world.now },
         product: price.as_ref().map(|price| price.product.clone()),
-        unit_amount: price.as_ref().map_or(amount, |price| price.unit_amount),
         price: price.map(|price| price.id),
         quantity,
         subscription: params.text("subscription")?.value(),
@@ -103,6 +110,18 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         take_up(world, &id, &draft.id);
     }
     need(&world.invoice_items, &id, "id").map(|item| item.render())
+}
+
+/// Only what is sold once can be an invoice item.
+fn one_time(price: Price) -> ApiResult<Price> {
+    if price.recurring.is_none() {
+        return Ok(price);
+    }
+    let message = format!(
+        "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`: {}",
+        price.id
+    );
+    Err(ApiError::rule(message).param("pricing[price]"))
 }
 
 /// Puts an item on a draft at once.

@@ -14,10 +14,12 @@ pub(crate) mod intents;
 pub(crate) mod invoice_items;
 pub(crate) mod invoices;
 mod listen;
+mod meters;
 pub(crate) mod methods;
 pub(crate) mod money;
 pub(crate) mod portal;
 pub(crate) mod prices;
+mod pricing;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
 mod schedule_phases;
@@ -84,6 +86,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "stripecli" => listen::dispatch(world, method, path, call),
         "test_helpers" => test_clocks::dispatch(world, method, path, call),
+        "billing" => meters::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

@@ -133,7 +133,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         text.as_ref().is_none_or(|text| code.code.eq_ignore_ascii_case(text))
             && coupon.as_ref().is_none_or(|coupon| code.coupon == *coupon)
             && customer.as_ref().is_none_or(|customer| code.customer.as_ref() == Some(customer))
-            && active.is_none_or(|active| world.code_value(code)["active"] == active)
+            && active.is_none_or(|active| world.code_value(code).get("active") == Some(&active.into()))
     };
     let render = |code: &PromotionCode| world.code_value(code);
     list(&world.promotion_codes, params, "/v1/promotion_codes", None, keep, render)

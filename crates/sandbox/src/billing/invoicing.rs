@@ -2,9 +2,9 @@
 
 use super::taxes::no_location;
 use crate::model::invoice::{
-    BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
-    Transitions,
+    BillingReason, Invoice, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line, Transitions,
 };
+use crate::model::invoice_item::InvoiceItem;
 use crate::model::subscription::{Collection, Period};
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::InvoiceTerms;
@@ -171,9 +171,14 @@ impl World {
                 "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
             ));
         }
+        let counted = self.settle_usage(&mut invoice);
         self.price_invoice(&mut invoice);
         if invoice.terms.automatic_tax == AutomaticTax::NeedsLocation {
             return Err(no_location());
+        }
+        if counted {
+            // A discount for one invoice may only now find something that it is taken off.
+            self.use_up_discounts(&invoice);
         }
         self.number_and_balance(&mut invoice)?;
         invoice.finalization_error = serde_json::Value::Null;

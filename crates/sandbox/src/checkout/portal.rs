@@ -122,14 +122,22 @@ impl World {
     }
 
     /// The prices that a customer may change to: those of the configuration, else every active recurring one.
-    pub(crate) fn portal_prices(&self, configuration: &PortalConfiguration, currency: &str) -> Vec<Price> {
-        if !configuration.subscription_update {
+    pub(crate) fn portal_prices(
+        &self,
+        configuration: &PortalConfiguration,
+        subscription: &Subscription,
+    ) -> Vec<Price> {
+        let currency = &subscription.currency;
+        // Usage-based subscriptions can only be cancelled in the portal.
+        let metered = subscription.items.iter().any(|item| self.is_metered(item));
+        if !configuration.subscription_update || metered {
             return Vec::new();
         }
         let listed: Vec<&String> = configuration.products.iter().flat_map(|(_, prices)| prices).collect();
         self.prices
             .iter()
-            .filter(|price| price.active && price.recurring.is_some() && price.currency == currency)
+            .filter(|price| price.active && price.recurring.is_some() && !price.is_metered())
+            .filter(|price| price.pricing_in(currency).is_some())
             .filter(|price| listed.is_empty() || listed.contains(&&price.id))
             .cloned()
             .collect()
@@ -138,11 +146,7 @@ impl World {
     /// Changes the plan. A payment that would fail refuses the change.
     pub(crate) fn portal_change_plan(&mut self, token: &str, id: &str, price: &str) -> ApiResult<()> {
         let (subscription, configuration) = self.portal_subscription(token, id)?;
-        if !self
-            .portal_prices(&configuration, &subscription.currency)
-            .iter()
-            .any(|offered| offered.id == price)
-        {
+        if !self.portal_prices(&configuration, &subscription).iter().any(|offered| offered.id == price) {
             return Err(
                 ApiError::rule("This price is not offered in the portal. Nothing changed.").param("price")
             );

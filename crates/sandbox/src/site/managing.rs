@@ -2,6 +2,7 @@
 
 use super::buying::{decline_word, read_card, typed_card};
 use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
+use crate::billing::amounts::in_advance;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::subscription::Subscription;
 use crate::pages::{
@@ -194,13 +195,13 @@ fn row(
     let choices = if subscription.status.is_terminal() {
         Vec::new()
     } else {
-        world.portal_prices(configuration, &subscription.currency)
+        world.portal_prices(configuration, subscription)
     };
     Some(PortalSubscription {
         id: subscription.id.clone(),
         name: world.product_name(price),
         status: SubscriptionStatus::from_wire(subscription.status.as_str())?,
-        price: money(price.amount(item.quantity, "items").ok()?, &price.currency),
+        price: money(in_advance(price, &subscription.currency, item.quantity), &subscription.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
         charges_at_once: configuration.update_proration == "always_invoice",
@@ -212,7 +213,7 @@ fn row(
                 Some(PlanChoice {
                     price_id: choice.id.clone(),
                     name: world.product_name(choice),
-                    price: money(choice.unit_amount, &choice.currency),
+                    price: money(choice.total(&subscription.currency, 1), &subscription.currency),
                     interval: interval(choice)?,
                     current: choice.id == price.id,
                 })

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
+use crate::billing::metering::Metering;
 use crate::clocks::Away;
 use crate::faults::Fault;
 use crate::model::checkout::CheckoutSession;
@@ -16,7 +17,9 @@ use crate::model::credit_note::CreditNote;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::customer_balance::BalanceEntry;
 use crate::model::event::{Event, WebhookEndpoint};
-use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
+use crate::model::invoice::{Invoice, InvoicePayment};
+use crate::model::invoice_item::InvoiceItem;
+use crate::model::meter::Meter;
 use crate::model::money::{BalanceTransaction, Dispute, Refund};
 use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
 use crate::model::portal::{PortalConfiguration, PortalSession};
@@ -86,6 +89,7 @@ pub(crate) struct World {
     pub(crate) subscriptions: Table<Subscription>,
     #[serde(default)]
     pub(crate) schedules: Table<Schedule>,
+    pub(crate) metering: Metering,
     pub(crate) sessions: Table<CheckoutSession>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
@@ -137,6 +141,7 @@ impl World {
             credit_notes: Table::default(),
             subscriptions: Table::default(),
             schedules: Table::default(),
+            metering: Metering::default(),
             sessions: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
@@ -198,6 +203,7 @@ impl World {
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
+            "mtr" => self.metering.meters.get(id).map(Meter::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.
             _ => {
