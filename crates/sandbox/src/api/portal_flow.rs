@@ -68,7 +68,7 @@ fn read_items(
     subscription: &Subscription,
     configuration: &PortalConfiguration,
 ) -> ApiResult<Vec<FlowItem>> {
-    let offered = world.portal_prices(configuration, &subscription.currency);
+    let offered = world.portal_prices(configuration, subscription);
     let items = details
         .list("items")
         .iter()

@@ -133,15 +133,23 @@ impl World {
     }
 
     /// The prices that a customer may change to: those of the configuration, else every active recurring one.
-    pub(crate) fn portal_prices(&self, configuration: &PortalConfiguration, currency: &str) -> Vec<Price> {
-        if !configuration.updates_plans() {
+    pub(crate) fn portal_prices(
+        &self,
+        configuration: &PortalConfiguration,
+        subscription: &Subscription,
+    ) -> Vec<Price> {
+        let currency = &subscription.currency;
+        // Usage-based subscriptions can only be cancelled in the portal.
+        let metered = subscription.items.iter().any(|item| self.is_metered(item));
+        if !configuration.updates_plans() || metered {
             return Vec::new();
         }
         let listed: Vec<&String> =
             configuration.products.iter().flat_map(|product| &product.prices).collect();
         self.prices
             .iter()
-            .filter(|price| price.active && price.recurring.is_some() && price.currency == currency)
+            .filter(|price| price.active && price.recurring.is_some() && !price.is_metered())
+            .filter(|price| price.pricing_in(currency).is_some())
             .filter(|price| listed.is_empty() || listed.contains(&&price.id))
             .cloned()
             .collect()
@@ -156,7 +164,7 @@ impl World {
         quantity: Option<i64>,
     ) -> ApiResult<()> {
         let (subscription, configuration) = self.portal_subscription(token, id)?;
-        let offered = self.portal_prices(&configuration, &subscription.currency);
+        let offered = self.portal_prices(&configuration, &subscription);
         if let Some(price) = &price
             && !offered.iter().any(|offered| offered.id == *price)
         {

@@ -3,6 +3,7 @@
 use super::buying::{decline_word, read_card, typed_card};
 use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
 use super::steps;
+use crate::billing::amounts::in_advance;
 use crate::model::instrument::Instrument;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::subscription::{CancellationDetails, Subscription};
@@ -235,13 +236,13 @@ pub(super) fn row(
     let choices = if subscription.status.is_terminal() {
         Vec::new()
     } else {
-        world.portal_prices(configuration, &subscription.currency)
+        world.portal_prices(configuration, subscription)
     };
     Some(PortalSubscription {
         id: subscription.id.clone(),
         name: world.product_name(price),
         status: SubscriptionStatus::from_wire(subscription.status.as_str())?,
-        price: money(price.amount(item.quantity, "items").ok()?, &price.currency),
+        price: money(in_advance(price, &subscription.currency, item.quantity), &subscription.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
         charges_at_once: configuration.update_proration == "always_invoice",
@@ -257,7 +258,7 @@ pub(super) fn row(
                 Some(PlanChoice {
                     price_id: choice.id.clone(),
                     name: world.product_name(choice),
-                    price: money(choice.unit_amount, &choice.currency),
+                    price: money(choice.total(&subscription.currency, 1), &subscription.currency),
                     interval: interval(choice)?,
                     current: choice.id == price.id,
                 })

@@ -174,16 +174,18 @@ fn change_lines(
         | Task::SubscriptionUpdate { .. }
         | Task::SubscriptionUpdateConfirm { .. } => return None,
     };
+    let running = world.subscriptions.get(id)?;
+    let currency = &running.currency;
     let line = |price: &str, quantity: i64| -> Option<ChangedLine> {
         let price = world.prices.get(price)?;
         Some(ChangedLine {
             name: world.product_name(price),
-            price: money(price.unit_amount, &price.currency),
+            price: money(price.total(currency, 1), currency),
             interval: interval(price)?,
             quantity,
         })
     };
-    let running = &world.subscriptions.get(id)?.items;
+    let running = &running.items;
     let before = running.iter().filter_map(|item| line(&item.price, item.quantity)).collect();
     let after = running
         .iter()
