@@ -6,7 +6,9 @@
 use super::balance::NewEntry;
 use crate::model::credit_note::{CreditLine, CreditNote, CreditNoteStatus};
 use crate::model::customer_balance::EntryKind;
-use crate::model::invoice::{Invoice, InvoicePaymentStatus, InvoiceStatus, Line};
+use crate::model::decimal::Decimal;
+use crate::model::invoice::{Invoice, InvoiceStatus, Line};
+use crate::model::invoice_payment::InvoicePaymentStatus;
 use crate::model::money::RefundStatus;
 use crate::model::tax::{LineTax, TaxRate};
 use crate::model::terms::LineTerms;
@@ -187,8 +189,9 @@ impl World {
             invoice.amount_due -= amount;
             invoice.pre_notes += amount;
         });
-        let open =
-            |payment: &crate::model::invoice::InvoicePayment| payment.status == InvoicePaymentStatus::Open;
+        let open = |payment: &crate::model::invoice_payment::InvoicePayment| {
+            payment.status == InvoicePaymentStatus::Open
+        };
         for payment in self.payments_of(id).into_iter().filter(open) {
             self.payment_intents.edit(&payment.payment_intent, |intent| intent.amount -= amount);
             self.invoice_payments.edit(&payment.id, |payment| payment.amount_requested -= amount);
@@ -292,7 +295,7 @@ impl World {
             amount,
             description: None,
             quantity: Some(quantity),
-            unit_amount: Some(unit_amount),
+            unit_amount: Some(Decimal::from(unit_amount)),
             metadata: Metadata::new(),
             terms: LineTerms { tax_rates: rates.to_vec(), taxes, ..LineTerms::default() },
         }
@@ -353,7 +356,7 @@ fn take_back(
         amount,
         description: Some(of.description.clone()),
         quantity,
-        unit_amount: quantity.map(|_| of.unit_amount),
+        unit_amount: quantity.and(of.unit_amount),
         metadata: Metadata::new(),
         terms: LineTerms {
             discount_amounts,

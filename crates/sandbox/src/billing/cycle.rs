@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::calendar::next_boundary;
-use crate::model::invoice::{BillingReason, InvoiceStatus};
+use super::usage::Seen;
+use crate::model::invoice::{BillingReason, InvoiceStatus, Line};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, PauseBehavior, Period, Subscription, SubscriptionStatus,
 };
-use crate::state::timers::Timer;
 use crate::state::world::World;
 use crate::wire::error::ApiError;
 
@@ -40,6 +40,7 @@ impl World {
         };
         if subscription.cancel_at.is_some_and(|at| at <= self.now) {
             self.end_subscription(id, CancellationDetails::default());
+            self.bill_last_usage(&subscription);
             return;
         }
         let has_card = self.default_method(&subscription.customer, Some(id)).is_some();
@@ -68,35 +69,28 @@ impl World {
         }
         self.subscriptions.put(renewed.clone());
         self.set_period_timers(&renewed);
-        let lines = self.period_lines(&renewed, renewed.period, false);
-        let mut new = self.invoice_of(&renewed, BillingReason::SubscriptionCycle, lines);
-        new.period = subscription.period;
-        let keeps_draft =
-            renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
-        new.auto_advance = renewed.status != SubscriptionStatus::Unpaid && !keeps_draft;
-        let advances = new.auto_advance;
-        let invoice = self.draft_invoice(new, true);
-        if advances {
-            self.finalize_later(&invoice);
-        }
+        let lines = self.renewal_lines(subscription, subscription.period, renewed.period, Seen::Reported);
+        self.draft_cycle(&renewed, subscription.period, lines);
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
     }
 
-    /// Lets a draft become final by itself after the time that the settings give it.
-    pub(crate) fn finalize_later(&mut self, invoice: &str) {
-        let at = self.now + self.settings.draft_seconds;
-        self.invoices.edit(invoice, |invoice| invoice.finalizes_at = Some(at));
-        self.timers.set(at, Timer::Finalize(invoice.to_owned()));
+    /// Makes the draft of a period that is over; usage can still come in until it is final.
+    pub(crate) fn draft_cycle(&mut self, subscription: &Subscription, ended: Period, lines: Vec<Line>) {
+        let mut new = self.invoice_of(subscription, BillingReason::SubscriptionCycle, lines);
+        new.period = ended;
+        let keeps_draft =
+            subscription.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
+        new.auto_advance = subscription.status != SubscriptionStatus::Unpaid && !keeps_draft;
+        let invoice = self.draft_invoice(new, true);
+        self.plan_finalization(&invoice);
     }
 
     /// `cancel_at` is reached within a period.
     pub(crate) fn cancel_at_reached(&mut self, id: &str) {
-        if self
-            .subscriptions
-            .get(id)
-            .is_some_and(|subscription| subscription.cancel_at.is_some_and(|at| at <= self.now))
-        {
+        let due = |found: &&Subscription| found.cancel_at.is_some_and(|at| at <= self.now);
+        if let Some(subscription) = self.subscriptions.get(id).filter(due).cloned() {
             self.end_subscription(id, CancellationDetails::default());
+            self.bill_last_usage(&subscription);
         }
     }
 
@@ -135,6 +129,7 @@ impl World {
             .invoices
             .get(id)
             .filter(|found| found.status == InvoiceStatus::Draft && found.auto_advance)
+            .filter(|found| found.finalizes_at.is_none_or(|at| at <= self.now))
             .cloned()
         else {
             return;
@@ -191,6 +186,9 @@ impl World {
         else {
             return;
         };
+        if invoice.due_date.is_none_or(|due| due > self.now) {
+            return;
+        }
         self.emit("invoice.overdue", invoice.render());
         if let Some(subscription) = invoice.subscription
             && self

@@ -1,10 +1,9 @@
 //! Invoices on their way to being due: made, filled, finalized.
 
 use super::taxes::no_location;
-use crate::model::invoice::{
-    BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
-    Transitions,
-};
+use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus, Line, Says, Transitions};
+use crate::model::invoice_item::InvoiceItem;
+use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
 use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::model::share::Share;
 use crate::model::subscription::{Collection, Period};
@@ -104,6 +103,7 @@ impl World {
             test_clock: customer.and_then(|customer| customer.test_clock.clone()),
             terms: new.terms,
             finalization_error: serde_json::Value::Null,
+            says: Says::default(),
         };
         self.price_invoice(&mut invoice);
         invoice
@@ -167,6 +167,23 @@ impl World {
         id
     }
 
+    /// Plans when a draft becomes final by itself: at the time that it says, else as long after now as drafts stay.
+    pub(crate) fn plan_finalization(&mut self, id: &str) {
+        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Draft)
+        else {
+            return;
+        };
+        let at = match (invoice.auto_advance, invoice.finalizes_at) {
+            (false, _) => None,
+            (true, Some(at)) => Some(at),
+            (true, None) => Some(self.now + self.settings.draft_seconds),
+        };
+        self.invoices.edit(id, |invoice| invoice.finalizes_at = at);
+        if let Some(at) = at {
+            self.timers.set(at, Timer::Finalize(id.to_owned()));
+        }
+    }
+
     /// Makes a draft final: number, balance, the intent that will pay it. An existing intent may already have paid.
     pub(crate) fn finalize_invoice(&mut self, id: &str, paid_by: Option<&str>) -> ApiResult<()> {
         let mut invoice = need(&self.invoices, id, "invoice")?;
@@ -176,9 +193,14 @@ impl World {
                 "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
             ));
         }
+        let counted = self.settle_usage(&mut invoice);
         self.price_invoice(&mut invoice);
         if invoice.terms.automatic_tax == AutomaticTax::NeedsLocation {
             return Err(no_location());
+        }
+        if counted {
+            // A discount for one invoice may only now find something that it is taken off.
+            self.use_up_discounts(&invoice);
         }
         self.number_and_balance(&mut invoice)?;
         invoice.finalization_error = serde_json::Value::Null;
@@ -220,8 +242,11 @@ impl World {
     fn number_and_balance(&mut self, invoice: &mut Invoice) -> ApiResult<()> {
         let mut customer = need(&self.customers, &invoice.customer, "customer")?;
         let before = customer.render();
-        invoice.number = Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
-        customer.next_invoice_sequence += 1;
+        if invoice.number.is_none() {
+            invoice.number =
+                Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
+            customer.next_invoice_sequence += 1;
+        }
         customer.currency.get_or_insert_with(|| invoice.currency.clone());
         let silent = customer.render();
         invoice.ending_balance = Some(invoice.balance_left);

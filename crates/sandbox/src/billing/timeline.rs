@@ -37,6 +37,7 @@ impl World {
             Timer::PaymentAnswered(id) => self.payment_answered(&id),
             Timer::HoldExpires(id) => self.hold_expires(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
+            Timer::PendingUpdateExpires(id) => self.pending_expires(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
             Timer::ScheduleTurns(id) => self.schedule_turns(&id),
             Timer::ScheduleExpires(id) => self.schedule_expires(&id),

@@ -112,6 +112,11 @@ impl World {
         swap(&mut self.calls, &mut to.calls);
     }
 
+    /// The books of a connected account, or the platform's, to be read as they lie.
+    pub(crate) fn books_of(&self, account: Option<&str>) -> &Self {
+        self.connect.shelf.get(account.unwrap_or(self.platform_id())).unwrap_or(self)
+    }
+
     /// Any object of any account, the open books first: what an answer names may be another account's.
     pub(crate) fn object_anywhere(&self, id: &str) -> Option<Value> {
         let here = self.object(id);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::pending::PendingUpdate;
 use super::product::Price;
 use super::share::Share;
 use super::tax::TaxRate;
@@ -64,7 +65,7 @@ pub(crate) struct PauseCollection {
 }
 
 /// Why a subscription ended or will end.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CancellationDetails {
     pub(crate) comment: Option<String>,
     pub(crate) feedback: Option<String>,
@@ -77,7 +78,11 @@ pub(crate) struct SubscriptionItem {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) price: String,
+    /// 0 for a metered price: its meter knows better.
     pub(crate) quantity: i64,
+    /// Since when it has its price, in unix seconds: usage before is not billed at it.
+    #[serde(default)]
+    pub(crate) usage_from: i64,
     pub(crate) metadata: Metadata,
     pub(crate) terms: ItemTerms,
 }
@@ -131,6 +136,7 @@ pub(crate) struct Subscription {
     /// Who else has a share in its payments.
     #[serde(default)]
     pub(crate) share: Share,
+    pub(crate) pending: Option<PendingUpdate>,
 }
 
 impl Stored for Subscription {
@@ -196,6 +202,7 @@ impl Subscription {
             "schedule": self.schedule,
             "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
+            "pending_update": self.render_pending(prices),
             "payment_settings": {
                 "payment_method_options": null,
                 "payment_method_types": null,
@@ -210,10 +217,27 @@ impl Subscription {
         value
     }
 
+    fn render_pending(&self, prices: &Table<Price>) -> Value {
+        let Some(pending) = &self.pending else { return Value::Null };
+        let items: Vec<Value> = pending.items.iter().map(|item| self.render_item(item, prices)).collect();
+        let trial_end = pending.trial.filter(|_| pending.trial != self.trial).map(|trial| trial.end);
+        json!({
+            "billing_cycle_anchor": (pending.anchor != self.anchor).then_some(pending.anchor),
+            "cancel_at_period_end": null,
+            "discount": null,
+            "discounts": (pending.terms.discounts != self.terms.discounts).then_some(&pending.terms.discounts),
+            "expires_at": pending.expires_at,
+            "metadata": null,
+            "subscription_items": items,
+            "trial_end": trial_end,
+            "trial_from_plan": null,
+        })
+    }
+
     /// One item.
     pub(crate) fn render_item(&self, item: &SubscriptionItem, prices: &Table<Price>) -> Value {
         let price = prices.get(&item.price);
-        Shape::SubscriptionItem.with(json!({
+        let mut value = Shape::SubscriptionItem.with(json!({
             "id": item.id,
             "created": item.created,
             "current_period_start": self.period.start,
@@ -225,6 +249,10 @@ impl Subscription {
             "quantity": item.quantity,
             "subscription": self.id,
             "tax_rates": item.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
-        }))
+        }));
+        if let (Some(true), Some(fields)) = (price.map(Price::is_metered), value.as_object_mut()) {
+            fields.remove("quantity");
+        }
+        value
     }
 }

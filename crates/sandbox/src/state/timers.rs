@@ -39,6 +39,8 @@ pub(crate) enum Timer {
     HoldExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.
     RefundSettles(String),
+    /// A change that waits for its payment is forgotten.
+    PendingUpdateExpires(String),
     /// A paused collection resumes.
     CollectionResumes(String),
     /// A phase of a subscription schedule begins, or its last one ends.
@@ -70,6 +72,7 @@ impl Timer {
             | Self::InquiryEnds(id)
             | Self::PaymentAnswered(id)
             | Self::HoldExpires(id)
+            | Self::PendingUpdateExpires(id)
             | Self::RefundSettles(id)
             | Self::CollectionResumes(id)
             | Self::ScheduleTurns(id)

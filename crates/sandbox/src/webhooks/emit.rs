@@ -97,8 +97,8 @@ impl World {
                 event.notes.insert(endpoint.id.clone(), note);
                 let version = endpoint.version();
                 if version != Version::newest() && !event.shapes.contains_key(version.name()) {
-                    let account = event.account.as_deref().unwrap_or(self.platform_id()).to_owned();
-                    let shown = self.visit(Some(&account), |books| books.shown(version, &event));
+                    let books = self.books_of(event.account.as_deref());
+                    let shown = books.shown(version, &event);
                     event.shapes.insert(version.name().to_owned(), shown);
                 }
                 for form in forms {

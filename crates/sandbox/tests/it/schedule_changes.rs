@@ -31,6 +31,9 @@ fn a_running_subscription_is_taken_over_and_changed_at_its_renewal() {
         START + MONTH
     ));
     assert_eq!(number(&changed, "/phases/1/start_date"), START + MONTH);
+    let without_the_present =
+        format!("phases[0][start_date]={}&phases[0][items][0][price]=PRO", START + MONTH);
+    shop.refused(&format!("{SCHEDULES}/{schedule}"), &without_the_present);
     assert_eq!(text(&shop.client.subscription(&running), "/items/data/0/price/id"), shop.basic);
     let preview = shop.client.post("/v1/invoices/create_preview", &format!("subscription={running}"));
     assert_eq!(number(&preview, "/total"), 3000, "the next invoice knows of the next phase");
