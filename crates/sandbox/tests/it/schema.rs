@@ -12,8 +12,12 @@ use quittance_sandbox::HttpResponse;
 use serde_json::Value;
 
 /// Played although no library publishes them: what Stripe's own pages and command-line program call.
-const UNPUBLISHED: &[&str] =
-    &["/v1/payment_pages/{id}", "/v1/payment_pages/{id}/confirm", "/v1/stripecli/sessions"];
+const UNPUBLISHED: &[&str] = &[
+    "/v1/events/{id}/retry",
+    "/v1/payment_pages/{id}",
+    "/v1/payment_pages/{id}/confirm",
+    "/v1/stripecli/sessions",
+];
 
 /// Codes of refusals that only a sandbox has, beside the published ones.
 const OWN_CODES: &[&str] = &[
