@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, Origin, WebhookEndpoint};
+use crate::model::event::{Event, Form, Origin, WebhookEndpoint};
 use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
 use crate::versions::Version;
@@ -23,6 +23,7 @@ pub(super) fn dispatch(
         ("GET", "events/{id}") => need(&world.events, call.id(), "id").and_then(|event| {
             if event.thin.is_none() { Ok(show(&event)) } else { Err(unknown_event(call.id())) }
         }),
+        ("POST", "events/{id}/retry") => retry(world, call),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
@@ -36,6 +37,31 @@ pub(super) fn dispatch(
 
 fn unknown_event(id: &str) -> ApiError {
     ApiError::missing("event", id, "id")
+}
+
+/// Sends an event again, as the command-line program asks for it: to an endpoint, or to the programs that listen.
+fn retry(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let event = need(&world.events, call.id(), "id")?;
+    if event.thin.is_some() {
+        return Err(unknown_event(call.id()));
+    }
+    let to: Vec<String> = match params.text("webhook_endpoint")?.value() {
+        Some(endpoint) => vec![need_endpoint(world, &endpoint)?.id],
+        None if params.flag("for_stripecli")? == Field::Set(true) => {
+            let listening = world.endpoints.iter().filter(|endpoint| endpoint.is_listener());
+            let hearing = listening.filter(|endpoint| endpoint.hears(&event).contains(&Form::Snapshot));
+            hearing.map(|endpoint| endpoint.id.clone()).collect()
+        }
+        None => {
+            let message = "Missing required param: webhook_endpoint.";
+            return Err(ApiError::invalid("parameter_missing", "webhook_endpoint", message));
+        }
+    };
+    for endpoint in to {
+        world.deliver_by_hand(&event.id, Form::Snapshot, &endpoint, false);
+    }
+    Ok(show(&event))
 }
 
 /// An endpoint that was made with this version of the API.
