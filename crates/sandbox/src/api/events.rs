@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, HearsOf, Origin, WebhookEndpoint};
+use crate::model::event::{Event, Form, HearsOf, Origin, WebhookEndpoint};
 use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
 use crate::versions::Version;
@@ -20,7 +20,8 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => one(world, call.id()),
+        ("GET", "events/{id}") => event(world, call.id(), world.connected()).map(|event| show(&event)),
+        ("POST", "events/{id}/retry") => retry(world, call),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
@@ -32,11 +33,43 @@ pub(super) fn dispatch(
     })
 }
 
-/// An event of the account that asks, of this version of the API.
-fn one(world: &World, id: &str) -> ApiResult<Value> {
+/// An event of a connected account or of the platform, of this version of the API.
+fn event(world: &World, id: &str, account: Option<&str>) -> ApiResult<Event> {
     let event = need(&world.events, id, "id")?;
-    if event.thin.is_some() || event.account.as_deref() != world.connected() {
+    if event.thin.is_some() || event.account.as_deref() != account {
         return Err(ApiError::missing("event", id, "id"));
+    }
+    Ok(event)
+}
+
+/// Sends an event again, as the command-line program asks for it: to an endpoint, or to the programs that listen. The
+/// platform may name the connected account that it happened in.
+fn retry(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let account = params.text("account")?.value();
+    if let Some(account) = &account {
+        world.live_account(account)?;
+    }
+    let event = event(world, call.id(), account.as_deref().or(world.connected()))?;
+    let to: Vec<String> = match params.text("webhook_endpoint")?.value() {
+        Some(id) => {
+            let endpoint = world.endpoints.get(&id).filter(|endpoint| endpoint.origin == Origin::Endpoint);
+            let meant = endpoint.filter(|endpoint| world.is_meant(endpoint, &event));
+            vec![meant.ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, &id, "id"))?.id.clone()]
+        }
+        None if params.flag("for_stripecli")? == Field::Set(true) => {
+            let listening = world.endpoints.iter().filter(|endpoint| endpoint.is_listener());
+            let hearing =
+                listening.filter(|endpoint| world.forms_for(endpoint, &event).contains(&Form::Snapshot));
+            hearing.map(|endpoint| endpoint.id.clone()).collect()
+        }
+        None => {
+            let message = "Missing required param: webhook_endpoint.";
+            return Err(ApiError::invalid("parameter_missing", "webhook_endpoint", message));
+        }
+    };
+    for endpoint in to {
+        world.deliver_by_hand(&event.id, Form::Snapshot, &endpoint, false);
     }
     Ok(show(&event))
 }
