@@ -6,11 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, fresh_seed};
+use crate::settings::Settings;
+use crate::shell::listen::Hub;
 use crate::state::world::World;
 use crate::webhooks::queue::{Delivery, DeliveryOutcome};
 use crate::wire::error::ApiError;
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::{gateway, site};
+
+/// The format of snapshots; a change of what [`World`] holds is another format.
+const SNAPSHOT_FORMAT: u64 = 2;
 
 /// Where webhooks go from the start, without a call to make an endpoint.
 #[derive(Debug, Clone)]
@@ -36,6 +41,12 @@ pub struct SandboxConfig {
     pub webhook: Option<WebhookTarget>,
     /// A clock that stands at this unix second and only moves when told; the real time when absent.
     pub start_time: Option<i64>,
+    /// Live mode: how many seconds pass in each real second, such as 86400 for a day, at most a year. Without it the
+    /// clock runs with the real one, or stands still where `start_time` put it.
+    pub speed: Option<u32>,
+    /// What the real provider keeps in its dashboard, as it is from the start and after each reset. Settings out of
+    /// range ([`Settings::fault`]) are not taken.
+    pub settings: Settings,
 }
 
 type TimeListener = Box<dyn Fn(i64) + Send + Sync>;
@@ -57,6 +68,7 @@ struct Shared {
     listeners: Mutex<Vec<TimeListener>>,
     after_reset: Mutex<Vec<ResetListener>>,
     wake: Notify,
+    hub: Hub,
 }
 
 /// A running sandbox. All methods may be called from any thread.
@@ -74,6 +86,10 @@ impl std::fmt::Debug for Sandbox {
 
 fn fresh_world(config: &SandboxConfig, seed: u64, now: i64) -> World {
     let mut world = World::new(seed, config.public_url.trim_end_matches('/').to_owned(), now);
+    match config.settings.fault() {
+        None => world.settings = config.settings.clone(),
+        Some(fault) => tracing::error!(%fault, "the sandbox keeps its usual settings"),
+    }
     if let Some(merchant) = &config.merchant {
         world.merchant.clone_from(merchant);
     }
@@ -88,7 +104,7 @@ impl Sandbox {
     #[must_use]
     pub fn new(config: SandboxConfig) -> Arc<Self> {
         let seed = config.seed.unwrap_or_else(fresh_seed);
-        let clock = Clock::new(config.start_time);
+        let clock = Clock::new(config.start_time, config.speed);
         let world = fresh_world(&config, seed, clock.now());
         let shared = Shared {
             account_id: world.account_id.clone(),
@@ -97,6 +113,7 @@ impl Sandbox {
             listeners: Mutex::new(Vec::new()),
             after_reset: Mutex::new(Vec::new()),
             wake: Notify::new(),
+            hub: Hub::default(),
         };
         Arc::new(Self { shared: Arc::new(shared), account: None })
     }
@@ -139,7 +156,8 @@ impl Sandbox {
         self.raw().clock.now_ms()
     }
 
-    /// Calls back after each jump of the clock, with its distance from the real time in seconds.
+    /// Calls back after each jump of the clock, and again and again in live mode, with its distance from the real time
+    /// in seconds.
     pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
         self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
@@ -152,6 +170,15 @@ impl Sandbox {
     /// Answers a request to the API, to the control calls or to a page.
     #[must_use]
     pub fn handle(&self, request: HttpRequest) -> HttpResponse {
+        let response = self.begin(request);
+        self.finish(&response);
+        response
+    }
+
+    /// Carries a request out like [`Sandbox::handle`], for a caller that holds the answer back as long as its
+    /// `latency_ms` says. Until [`Sandbox::finish`] the idempotency key of the request is in use.
+    #[must_use]
+    pub fn begin(&self, request: HttpRequest) -> HttpResponse {
         let api = ["/v1/", "/v2/", "/oauth/"].iter().any(|start| request.path.starts_with(start))
             || request.path == "/v1";
         if api {
@@ -173,6 +200,13 @@ impl Sandbox {
                 HttpResponse::json(error.status(), &error.body(""))
             }
             None => site::answer(&self.holding(&request.path), request),
+        }
+    }
+
+    /// Says that an answer of [`Sandbox::begin`] has left.
+    pub fn finish(&self, response: &HttpResponse) {
+        if let Some(held) = &response.held_key {
+            self.raw().world.keys.release(held);
         }
     }
 
@@ -225,10 +259,37 @@ impl Sandbox {
             inner.world.pass_time(now);
             inner.clock.offset()
         };
+        self.tell_offset(offset);
+        self.shared.wake.notify_one();
+    }
+
+    fn tell_offset(&self, offset: i64) {
         for listener in self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(offset);
         }
-        self.shared.wake.notify_one();
+    }
+
+    /// How many seconds pass in each real second; 0 when the clock stands still, 1 when it runs with the real one.
+    #[must_use]
+    pub fn speed(&self) -> u32 {
+        self.raw().clock.speed()
+    }
+
+    /// Lets the clock go on from where it is at another speed, up to a year in each real second; 0 stops it.
+    pub fn set_speed(&self, speed: u32) {
+        self.move_clock(|clock| clock.set_speed(speed));
+    }
+
+    /// In live mode: plays what has become due, and tells whoever follows the clock. Answers whether it is live.
+    pub(crate) fn keep_pace(&self) -> bool {
+        let offset = {
+            let inner = self.lock();
+            (inner.clock.speed() > 1).then(|| inner.clock.offset())
+        };
+        if let Some(offset) = offset {
+            self.tell_offset(offset);
+        }
+        offset.is_some()
     }
 
     /// Forgets everything but the account and the time; ids do not repeat.
@@ -241,6 +302,7 @@ impl Sandbox {
         world.account_id.clone_from(&self.shared.account_id);
         inner.world = world;
         drop(inner);
+        self.shared.hub.close();
         for listener in self.shared.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(self);
         }
@@ -250,23 +312,27 @@ impl Sandbox {
     #[must_use]
     pub fn snapshot(&self) -> serde_json::Value {
         let inner = self.lock();
-        serde_json::json!({ "format": 1, "now": inner.clock.now(), "world": inner.world })
+        serde_json::json!({ "format": SNAPSHOT_FORMAT, "now": inner.clock.now(), "world": inner.world })
     }
 
     /// Restores a snapshot. The clock goes on from where it is, or jumps ahead to the snapshot's time.
     ///
     /// # Errors
-    /// When the text is no snapshot of this version; the state is then unchanged.
+    /// When the text is no snapshot, or one of another format; the state is then unchanged.
     pub fn restore(&self, snapshot: &serde_json::Value) -> Result<(), crate::SandboxError> {
-        let world = snapshot.get("world").cloned().unwrap_or_default();
-        let mut world: World = serde_json::from_value(world)
-            .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
-        // Nobody will report on what was under way when the snapshot was taken.
-        for queued in &mut world.deliveries {
-            queued.in_flight = false;
+        let format = snapshot.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(SNAPSHOT_FORMAT) {
+            let found = format.map_or_else(|| "no format".to_owned(), |format| format!("format {format}"));
+            return Err(crate::SandboxError::invalid(format!(
+                "This sandbox reads snapshots of format {SNAPSHOT_FORMAT}, and this one has {found}. The state is unchanged."
+            )));
         }
+        let world = snapshot.get("world").cloned().unwrap_or_default();
+        let world: World = serde_json::from_value(world)
+            .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
         self.raw().world = world;
+        self.shared.hub.close();
         self.advance_time_to(to);
         Ok(())
     }
@@ -295,6 +361,11 @@ impl Sandbox {
     /// Reads the state at the present time.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
         self.lock().world.visit(self.account.as_deref(), |world| read(world))
+    }
+
+    /// The command-line programs that listen.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.shared.hub
     }
 
     /// Waits until something may have become due.

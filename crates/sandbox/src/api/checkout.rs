@@ -75,7 +75,7 @@ fn page(world: &World, id: &str) -> ApiResult<Value> {
     let session = need(&world.sessions, id, "session")?;
     Ok(
         json!({ "id": id, "object": "checkout.session", "session_id": id, "livemode": false, "state": session.status.as_str(),
-               "amount_total": session.amount_total, "currency": session.currency, "url": session.page_url }),
+               "amount_total": session.amount_total(), "currency": session.currency, "url": session.page_url }),
     )
 }
 
@@ -84,8 +84,7 @@ fn confirm(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let session = need(&world.sessions, call.id(), "session")?;
     if params.int("expected_amount")?.value().is_some_and(|expected| expected != World::amount_now(&session))
     {
-        return Err(ApiError::state(
-            "amount_mismatch",
+        return Err(ApiError::refused(
             "The amount of this Checkout Session differs from `expected_amount`. No money moved.",
         ));
     }

@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::event::{Event, Origin, WebhookEndpoint};
+use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
+use crate::versions::Version;
+use crate::webhooks::is_type;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
@@ -21,7 +24,7 @@ pub(super) fn dispatch(
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
-            endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
+            need_endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
         }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
@@ -29,26 +32,27 @@ pub(super) fn dispatch(
     })
 }
 
-/// An event of the account that asks.
+/// An event of the account that asks, with its object.
 fn one(world: &World, id: &str) -> ApiResult<Value> {
     let event = need(&world.events, id, "id")?;
-    if event.account.as_deref() != world.connected() {
+    if event.thin.is_some() || event.account.as_deref() != world.connected() {
         return Err(ApiError::missing("event", id, "id"));
     }
     Ok(show(&event))
 }
 
-/// An endpoint of the account that asks.
-fn endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
-    let endpoint = need(&world.endpoints, id, "id")?;
-    if endpoint.account.as_deref() != world.connected() {
-        return Err(ApiError::missing("webhook endpoint", id, "id"));
-    }
-    Ok(endpoint)
+/// Whether an endpoint was made with this version of the API, by the account that asks.
+fn is_own(world: &World, endpoint: &WebhookEndpoint) -> bool {
+    endpoint.origin == Origin::Endpoint && endpoint.account.as_deref() == world.connected()
+}
+
+fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
+    let endpoint = world.endpoints.get(id).filter(|endpoint| is_own(world, endpoint));
+    endpoint.cloned().ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, id, "id"))
 }
 
 fn show(event: &Event) -> Value {
-    event.render(API_VERSION, event.object.clone(), event.previous.clone())
+    event.render(API_VERSION, event.newest())
 }
 
 /// A type fits when it is named, or covered by a name that ends in `*`.
@@ -69,7 +73,8 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let delivered = params.flag("delivery_success")?.value();
     let keep = |event: &Event| {
         let success = event.pending.is_empty() && !event.failed;
-        event.account.as_deref() == world.connected()
+        event.thin.is_none()
+            && event.account.as_deref() == world.connected()
             && kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
             && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
             && delivered.is_none_or(|delivered| delivered == success)
@@ -82,6 +87,7 @@ impl World {
     pub(crate) fn add_endpoint(&mut self, url: &str, secret: &str) {
         let endpoint = WebhookEndpoint {
             id: self.chance.id("we_"),
+            origin: Origin::Endpoint,
             created: self.now,
             url: url.to_owned(),
             secret: secret.to_owned(),
@@ -97,7 +103,7 @@ impl World {
     }
 }
 
-fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
+pub(super) fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
     let Some(url) = params.text("url")?.value() else {
         return Ok(None);
     };
@@ -107,18 +113,36 @@ fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
     Err(ApiError::invalid("url_invalid", "url", "Not a valid URL: it must start with http:// or https://."))
 }
 
+/// The types of events that an endpoint asks for; `None` when it leaves them as they are.
+fn read_events(params: &Params<'_>) -> ApiResult<Option<Vec<String>>> {
+    let Some(events) = params.texts("enabled_events")? else {
+        return Ok(None);
+    };
+    if events.is_empty() {
+        return Err(ApiError::invalid(
+            "parameter_invalid_empty",
+            "enabled_events",
+            "An endpoint hears of at least one type of event: 'enabled_events' cannot be empty.",
+        ));
+    }
+    if let Some((index, event)) = events.iter().enumerate().find(|(_, event)| !is_type(event)) {
+        return Err(ApiError::rule(format!(
+            "Invalid enabled_events[{index}]: there are no events of type '{event}'."
+        ))
+        .param(&format!("enabled_events[{index}]")));
+    }
+    Ok(Some(events))
+}
+
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     params.required("url")?;
     let url = read_url(params)?.unwrap_or_default();
-    let enabled_events = params.texts("enabled_events")?.unwrap_or_default();
-    if enabled_events.is_empty() {
-        return Err(ApiError::invalid(
-            "parameter_missing",
-            "enabled_events",
-            "Missing required param: enabled_events.",
-        ));
-    }
+    let enabled_events = read_events(params)?.ok_or_else(|| {
+        ApiError::invalid("parameter_missing", "enabled_events", "Missing required param: enabled_events.")
+    })?;
+    let api_version = params.text("api_version")?.value();
+    Version::read(api_version.as_deref()).map_err(|error| error.param("api_version"))?;
     let connect = params.flag("connect")? == Field::Set(true);
     if connect {
         world.check_is_platform()?;
@@ -127,6 +151,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
         id: world.chance.id("we_"),
+        origin: Origin::Endpoint,
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
@@ -134,7 +159,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         connect,
         enabled_events,
         enabled: true,
-        api_version: params.text("api_version")?.value(),
+        api_version,
         description: params.text("description")?.value(),
         metadata,
     };
@@ -145,11 +170,11 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let mut endpoint = endpoint(world, call.id())?;
+    let mut endpoint = need_endpoint(world, call.id())?;
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
-    if let Some(events) = params.texts("enabled_events")?.filter(|events| !events.is_empty()) {
+    if let Some(events) = read_events(params)? {
         endpoint.enabled_events = events;
     }
     if let Field::Set(disabled) = params.flag("disabled")? {
@@ -158,13 +183,18 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.text("description")?.apply(&mut endpoint.description);
     params.metadata_into(&mut endpoint.metadata)?;
     let object = endpoint.render(false);
+    let disabled = !endpoint.enabled;
     world.endpoints.put(endpoint);
+    if disabled {
+        world.give_up_endpoint(call.id());
+    }
     Ok(object)
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    endpoint(world, id)?;
+    need_endpoint(world, id)?;
     world.endpoints.remove(id);
+    world.give_up_endpoint(id);
     Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
 }
 
@@ -174,7 +204,7 @@ fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         &call.params,
         "/v1/webhook_endpoints",
         None,
-        |endpoint| endpoint.account.as_deref() == world.connected(),
+        |endpoint| is_own(world, endpoint),
         |endpoint| endpoint.render(false),
     )
 }

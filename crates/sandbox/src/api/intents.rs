@@ -89,7 +89,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         description: params.text("description")?.value(),
         receipt_email: params.text("receipt_email")?.value(),
         metadata,
-        shipping: params.free("shipping").unwrap_or_default(),
+        shipping: params.addressed("shipping").unwrap_or_default(),
         setup_future_usage: params.text("setup_future_usage")?.value(),
         return_url: params.text("return_url")?.value(),
         invoice: None,

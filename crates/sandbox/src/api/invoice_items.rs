@@ -3,8 +3,13 @@
 use serde_json::{Value, json};
 
 use super::Call;
+use super::discounts::read_discounts;
+use super::tax_rates::read_rates;
+use crate::billing::discounts::{Bearer, Place};
 use crate::model::invoice::{InvoiceItem, InvoiceStatus, Line};
+use crate::model::product::Price;
 use crate::model::subscription::Period;
+use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -34,7 +39,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         None => None,
     };
     let amount = match (&price, params.int("amount")?) {
-        (Some(price), _) => price.unit_amount.saturating_mul(quantity),
+        (Some(price), _) => price.amount(quantity, "quantity")?,
         (None, Field::Set(amount)) => amount,
         (None, Field::Absent | Field::Unset) => {
             return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount."));
@@ -46,13 +51,26 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             params.text("currency")?.value().or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned())
         }
     };
+    let currency = currency.to_ascii_lowercase();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
+    let place = Place { customer: Some(&customer.id), currency: Some(&currency), subtotal: Some(amount) };
+    let terms = LineTerms {
+        settled: !params.flag("discountable")?.value().unwrap_or(amount >= 0),
+        discounts: read_discounts(world, params, place)?.unwrap_or_default(),
+        tax_rates: read_rates(world, params, "tax_rates")?.unwrap_or_default(),
+        inclusive: match params.one_of("tax_behavior", &["exclusive", "inclusive", "unspecified"])? {
+            Field::Set("exclusive") => Some(false),
+            Field::Set("inclusive") => Some(true),
+            Field::Set(_) | Field::Absent | Field::Unset => price.as_ref().and_then(Price::includes_tax),
+        },
+        ..LineTerms::default()
+    };
     let name = price.as_ref().map(|price| world.product_name(price));
     let line = Line {
         id: world.chance.id("il_"),
         amount,
-        currency: currency.to_ascii_lowercase(),
+        currency,
         description: params.text("description")?.value().or(name).unwrap_or_default(),
         period: Period { start: world.now, end: world.now },
         product: price.as_ref().map(|price| price.product.clone()),
@@ -64,6 +82,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         invoice_item: None,
         proration: false,
         metadata,
+        terms,
     };
     let invoice = params.text("invoice")?.value();
     let draft = match &invoice {
@@ -75,7 +94,11 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             ApiError::state("invoice_not_editable", "This invoice is no longer editable.").param("invoice")
         );
     }
+    let discounts = line.terms.discounts.clone();
     let id = world.add_invoice_item(&customer.id, line);
+    for discount in discounts {
+        world.bind_discount(&discount, Some(&customer.id), Bearer::InvoiceItem(&id));
+    }
     if let Some(draft) = draft {
         take_up(world, &id, &draft.id);
     }
@@ -90,10 +113,7 @@ fn take_up(world: &mut World, id: &str, invoice: &str) {
     item.invoice = Some(invoice.to_owned());
     let line = item.line.clone();
     world.invoice_items.put(item);
-    world.change_invoice(invoice, |invoice| {
-        invoice.lines.push(line);
-        invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
-    });
+    world.change_draft(invoice, |invoice| invoice.lines.push(line));
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {

@@ -3,12 +3,17 @@
 use serde_json::Value;
 
 use super::Call;
-use super::subscription_changes::{read_item_changes, read_proration, read_trial_end};
+use super::discounts::read_discounts;
+use super::subscription_changes::{read_item_changes, read_proration, read_terms_change, read_trial_end};
+use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, Proration};
+use crate::billing::discounts::{Bearer, Place};
 use crate::billing::invoicing::NewInvoice;
 use crate::billing::preview::Supposed;
 use crate::model::invoice::{BillingReason, Invoice, InvoicePayment, InvoiceStatus};
 use crate::model::subscription::{Collection, Period, Subscription};
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::{InvoiceTerms, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -53,10 +58,10 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
-    let subscription = params.text("subscription")?.value();
-    if let Some(subscription) = &subscription {
-        need(&world.subscriptions, subscription, "subscription")?;
-    }
+    let subscription = match params.text("subscription")?.value() {
+        Some(id) => Some(need(&world.subscriptions, &id, "subscription")?),
+        None => None,
+    };
     let sends = params.one_of("collection_method", &["charge_automatically", "send_invoice"])?
         == Field::Set("send_invoice");
     let default_method = params.text("default_payment_method")?.value();
@@ -74,17 +79,27 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         .clone()
         .or(waiting_currency.filter(|_| includes))
         .unwrap_or_else(|| "usd".to_owned());
-    let mut share = subscription
-        .as_ref()
-        .and_then(|id| world.subscriptions.get(id))
-        .map(|subscription| subscription.share.clone())
-        .unwrap_or_default();
+    let mut share = subscription.as_ref().map(|found| found.share.clone()).unwrap_or_default();
     world.read_share(params, &mut share, None)?;
+    let currency = params.text("currency")?.value().map(|code| code.to_ascii_lowercase()).unwrap_or(fallback);
+    let place = Place { customer: Some(&customer.id), currency: Some(&currency), subtotal: None };
+    let inherited = subscription.as_ref().map(|found| world.holding(&found.terms.discounts, world.now));
+    let discounts = read_discounts(world, params, place)?.or(inherited).unwrap_or_default();
+    let mut terms =
+        subscription.as_ref().map(|found| found.terms.for_invoice(Vec::new())).unwrap_or_default();
+    if let Some(rates) = read_rates(world, params, "default_tax_rates")? {
+        terms.default_tax_rates = rates;
+    }
+    if let Some(enabled) = read_automatic(params)? {
+        terms.automatic_tax = AutomaticTax::asked(enabled);
+    }
     let new = NewInvoice {
-        customer: customer.id,
-        subscription,
+        customer: customer.id.clone(),
+        subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
+        subscription: subscription.map(|found| found.id),
         reason: BillingReason::Manual,
-        currency: params.text("currency")?.value().unwrap_or(fallback),
+        currency,
+        terms: InvoiceTerms { discounts: discounts.clone(), ..terms },
         lines: Vec::new(),
         period: Period { start: world.now, end: world.now },
         collection: if sends { Collection::SendInvoice } else { Collection::ChargeAutomatically },
@@ -97,6 +112,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     };
     let advances = new.auto_advance;
     let id = world.draft_invoice(new, includes);
+    for discount in discounts {
+        world.bind_discount(&discount, Some(&customer.id), Bearer::Invoice(&id));
+    }
     if advances {
         let at = world.now + world.settings.draft_seconds;
         world.invoices.edit(&id, |invoice| invoice.finalizes_at = Some(at));
@@ -108,8 +126,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 /// What says who else has a share in the payment of an invoice.
 const SHARES: [&str; 3] = ["application_fee_amount", "on_behalf_of", "transfer_data"];
 /// What can be changed about an invoice.
-const UPDATES: [&str; 7] = [
+const UPDATES: [&str; 8] = [
     "metadata",
+    "discounts",
     "auto_advance",
     "description",
     "expand",
@@ -125,6 +144,12 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.metadata_into(&mut metadata)?;
     let auto_advance = params.flag("auto_advance")?.value();
     let description = params.text("description")?;
+    let place = Place {
+        customer: Some(&invoice.customer),
+        currency: Some(&invoice.currency),
+        subtotal: Some(invoice.subtotal()),
+    };
+    let discounts = read_discounts(world, params, place)?;
     if let Some(name) = params.names().find(|name| !UPDATES.contains(name)) {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",
@@ -132,7 +157,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             format!("The sandbox cannot change '{name}' of an invoice yet."),
         ));
     }
-    if description != Field::Absent && invoice.status != InvoiceStatus::Draft {
+    if (description != Field::Absent || discounts.is_some()) && invoice.status != InvoiceStatus::Draft {
         return Err(ApiError::state(
             "invoice_not_editable",
             "Finalized invoices can't be updated in this way.",
@@ -146,6 +171,12 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             return Err(ApiError::state("invoice_not_editable", message));
         }
         world.read_share(params, &mut share, None)?;
+    }
+    if let Some(discounts) = discounts {
+        for discount in &discounts {
+            world.bind_discount(discount, Some(&invoice.customer), Bearer::Invoice(&invoice.id));
+        }
+        world.change_draft(call.id(), |invoice| invoice.terms.discounts = discounts);
     }
     world.change_invoice(call.id(), |invoice| {
         invoice.share = share;
@@ -276,11 +307,15 @@ fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let trial_end = read_trial_end(&details, world.now)?;
     let supposed = Supposed {
         change: Change {
-            items: read_item_changes(world, &details)?,
+            items: read_item_changes(world, &details, &subscription)?,
             proration: read_proration(&details)?,
             at: details.int("proration_date")?.value(),
             restart: details.sub("billing_cycle_anchor").text("type")? == Field::Set("now".to_owned()),
             trial_end,
+            terms: TermsChange {
+                default_tax_rates: read_rates(world, &details, "default_tax_rates")?,
+                ..read_terms_change(world, params, &subscription)?
+            },
         },
         cancel_now: details.flag("cancel_now")? == Field::Set(true),
         prorate_cancel: read_proration(&details)? != Proration::None,

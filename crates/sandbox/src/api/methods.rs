@@ -67,7 +67,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn read(params: &Params<'_>, method: &mut PaymentMethod) -> ApiResult<()> {
     if let (Some(Value::Object(given)), Some(fields)) =
-        (params.free("billing_details"), method.billing_details.as_object_mut())
+        (params.addressed("billing_details"), method.billing_details.as_object_mut())
     {
         fields.extend(given);
     }

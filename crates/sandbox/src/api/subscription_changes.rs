@@ -3,10 +3,14 @@
 use serde_json::Value;
 
 use super::Call;
+use super::discounts::read_discounts;
 use super::subscriptions::{one, owned_method, read_details, read_missing_card};
+use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
+use crate::billing::discounts::Place;
 use crate::model::share::Share;
 use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
+use crate::model::terms::{ItemTermsChange, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -49,25 +53,70 @@ pub(super) fn read_cancel_at(
 }
 
 /// Reads changes of items; also used by previews.
-pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<ItemChange>> {
+pub(super) fn read_item_changes(
+    world: &mut World,
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<Vec<ItemChange>> {
     let mut changes = Vec::new();
     for item in params.list("items") {
-        let metadata = if item.has("metadata") {
-            let mut metadata = Metadata::new();
-            item.metadata_into(&mut metadata)?;
-            Some(metadata)
-        } else {
-            None
-        };
+        let change = read_item(world, &item, subscription)?;
         changes.push(ItemChange {
             id: item.text("id")?.value(),
-            price: world.price_of(&item)?,
-            quantity: item.int_within("quantity", 0..=999_999)?.value(),
             deleted: item.flag("deleted")? == Field::Set(true),
-            metadata,
+            ..change
         });
     }
     Ok(changes)
+}
+
+/// Reads what an item becomes.
+pub(super) fn read_item(
+    world: &mut World,
+    item: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<ItemChange> {
+    let metadata = if item.has("metadata") {
+        let mut metadata = Metadata::new();
+        item.metadata_into(&mut metadata)?;
+        Some(metadata)
+    } else {
+        None
+    };
+    Ok(ItemChange {
+        id: None,
+        price: world.price_of(item)?,
+        quantity: item.int_within("quantity", 0..=999_999)?.value(),
+        deleted: false,
+        metadata,
+        archived_too: false,
+        terms: ItemTermsChange {
+            discounts: read_discounts(world, item, place_of(world, subscription))?,
+            tax_rates: read_rates(world, item, "tax_rates")?,
+        },
+    })
+}
+
+/// Where a discount of a running subscription would hold.
+pub(super) fn place_of<'a>(world: &World, subscription: &'a Subscription) -> Place<'a> {
+    Place {
+        customer: Some(&subscription.customer),
+        currency: Some(&subscription.currency),
+        subtotal: Some(subscription.items.iter().map(|item| world.full_price(item)).sum()),
+    }
+}
+
+/// Reads the terms that a running subscription gets.
+pub(super) fn read_terms_change(
+    world: &mut World,
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<TermsChange> {
+    Ok(TermsChange {
+        discounts: read_discounts(world, params, place_of(world, subscription))?,
+        default_tax_rates: read_rates(world, params, "default_tax_rates")?,
+        automatic_tax: read_automatic(params)?,
+    })
 }
 
 /// Reads what happens to the difference in price.
@@ -88,6 +137,13 @@ pub(super) fn read_trial_end(params: &Params<'_>, now: i64) -> ApiResult<Option<
     }
 }
 
+/// Reads how a payment that a change causes is taken.
+pub(super) fn read_payment(params: &Params<'_>) -> ApiResult<(Strictness, Presence)> {
+    let off_session = params.flag("off_session")? == Field::Set(true);
+    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    Ok((read_strictness(params)?, presence))
+}
+
 fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
     let behaviors =
         ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
@@ -103,7 +159,11 @@ fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
     }
 }
 
-fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult<()> {
+/// Refuses changes that the subscription's status does not take.
+pub(super) fn check_editable<'a>(
+    subscription: &Subscription,
+    mut names: impl Iterator<Item = &'a str>,
+) -> ApiResult<()> {
     let allowed = match subscription.status {
         SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => AFTERLIFE,
         SubscriptionStatus::Incomplete => BEFORE_PAID,
@@ -113,7 +173,7 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
         | SubscriptionStatus::Unpaid
         | SubscriptionStatus::Paused => return Ok(()),
     };
-    match params.names().find(|name| !allowed.contains(name)) {
+    match names.find(|name| !allowed.contains(name)) {
         Some(name) => {
             let message = format!(
                 "A subscription with status {} cannot change '{name}'. No money moved.",
@@ -129,7 +189,7 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
 pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let (params, id) = (&call.params, call.id());
     let subscription = need(&world.subscriptions, id, "id")?;
-    check_editable(&subscription, params)?;
+    check_editable(&subscription, params.names())?;
     let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;
     let at_period_end = params.flag("cancel_at_period_end")?;
     if matches!((&cancel_at, &at_period_end), (Field::Set(_), Field::Set(true))) {
@@ -137,20 +197,22 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
         );
     }
-    let strictness = read_strictness(params)?;
-    let off_session = params.flag("off_session")? == Field::Set(true);
-    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    if let Some(name) = ["cancel_at", "cancel_at_period_end"].into_iter().find(|name| params.has(name)) {
+        world.check_unscheduled(&subscription, name)?;
+    }
+    let (strictness, presence) = read_payment(params)?;
     let restart =
         params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
     let plain = read_plain(world, params, &subscription)?;
     let change = Change {
-        items: read_item_changes(world, params)?,
+        items: read_item_changes(world, params, &subscription)?,
         proration: read_proration(params)?,
         at: params.int("proration_date")?.value(),
         restart,
         trial_end: read_trial_end(params, world.now)?,
+        terms: read_terms_change(world, params, &subscription)?,
     };
-    if !change.items.is_empty() || change.restart || change.trial_end.is_some() {
+    if !change.is_empty() {
         world.apply_change(id, &change, strictness, presence)?;
     }
     world.change_subscription(id, |subscription| plain.write(subscription));

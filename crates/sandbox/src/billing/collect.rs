@@ -186,10 +186,7 @@ impl World {
             InvoiceStatus::Draft => self.finalize_invoice(id, None)?,
             InvoiceStatus::Open | InvoiceStatus::Uncollectible => {}
             InvoiceStatus::Paid => {
-                return Err(ApiError::state(
-                    "invoice_already_paid",
-                    "Invoice is already paid. No money moved.",
-                ));
+                return Err(ApiError::refused("Invoice is already paid. No money moved."));
             }
             InvoiceStatus::Void => {
                 return Err(ApiError::state(

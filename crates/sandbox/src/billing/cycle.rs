@@ -1,5 +1,7 @@
 //! What time does to a subscription and its invoices.
 
+use serde_json::json;
+
 use super::calendar::next_boundary;
 use crate::model::invoice::{BillingReason, InvoiceStatus};
 use crate::model::subscription::{
@@ -7,12 +9,22 @@ use crate::model::subscription::{
 };
 use crate::state::timers::Timer;
 use crate::state::world::World;
+use crate::wire::error::ApiError;
 
 impl World {
     /// The period, or the trial, is over: end, pause or renew.
     pub(crate) fn period_ends(&mut self, id: &str) {
+        // A phase that begins at this instant is what the renewal bills.
+        let schedule = self
+            .subscriptions
+            .get(id)
+            .and_then(|found| self.schedule_of(found))
+            .map(|found| found.id.clone());
+        if let Some(schedule) = schedule {
+            self.turn_phases(&schedule);
+        }
         let Some(subscription) =
-            self.subscriptions.get(id).filter(|subscription| subscription.period.end == self.now).cloned()
+            self.subscriptions.get(id).filter(|subscription| subscription.period.end <= self.now).cloned()
         else {
             return;
         };
@@ -65,11 +77,16 @@ impl World {
         let advances = new.auto_advance;
         let invoice = self.draft_invoice(new, true);
         if advances {
-            let at = self.now + self.settings.draft_seconds;
-            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
-            self.timers.set(at, Timer::Finalize(invoice));
+            self.finalize_later(&invoice);
         }
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
+    }
+
+    /// Lets a draft become final by itself after the time that the settings give it.
+    pub(crate) fn finalize_later(&mut self, invoice: &str) {
+        let at = self.now + self.settings.draft_seconds;
+        self.invoices.edit(invoice, |invoice| invoice.finalizes_at = Some(at));
+        self.timers.set(at, Timer::Finalize(invoice.to_owned()));
     }
 
     /// `cancel_at` is reached within a period.
@@ -91,25 +108,6 @@ impl World {
             .is_some_and(|subscription| subscription.status == SubscriptionStatus::Trialing)
         {
             self.emit("customer.subscription.trial_will_end", self.subscription_value(id));
-        }
-    }
-
-    /// A renewal comes up: shown as an invoice that has no id yet.
-    pub(crate) fn invoice_comes_up(&mut self, id: &str) {
-        let Some(subscription) = self.subscriptions.get(id).cloned() else {
-            return;
-        };
-        let runs = matches!(
-            subscription.status,
-            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
-        );
-        let due = subscription.period.end - self.settings.upcoming_days * 86_400 == self.now;
-        if runs && due && subscription.cancel_at.is_none() {
-            let mut object = self.upcoming_invoice(&subscription).render();
-            if let Some(fields) = object.as_object_mut() {
-                fields.remove("id");
-            }
-            self.emit("invoice.upcoming", object);
         }
     }
 
@@ -141,7 +139,8 @@ impl World {
         else {
             return;
         };
-        if self.finalize_invoice(id, None).is_err() {
+        if let Err(error) = self.finalize_invoice(id, None) {
+            self.note_unfinalized(id, &error);
             return;
         }
         let subscription = invoice.subscription.as_ref().and_then(|id| self.subscriptions.get(id));
@@ -162,9 +161,25 @@ impl World {
         drop(outcome);
     }
 
+    /// A draft could not become final: somebody must see to it.
+    fn note_unfinalized(&mut self, id: &str, error: &ApiError) {
+        let problem =
+            json!({ "type": "invalid_request_error", "code": error.code(), "message": error.message() });
+        self.invoices.edit(id, |invoice| {
+            invoice.finalization_error = problem;
+            invoice.finalizes_at = None;
+        });
+        let object = self.object(id).unwrap_or_default();
+        self.emit("invoice.finalization_failed", object);
+    }
+
     /// A planned retry is due.
     pub(crate) fn retry_due(&mut self, id: &str) {
-        if self.invoices.get(id).is_some_and(|invoice| invoice.next_payment_attempt == Some(self.now)) {
+        if self
+            .invoices
+            .get(id)
+            .is_some_and(|invoice| invoice.next_payment_attempt.is_some_and(|at| at <= self.now))
+        {
             self.collect_automatically(id);
         }
     }

@@ -23,10 +23,7 @@ impl World {
     pub(crate) fn resume_subscription(&mut self, id: &str, keep_anchor: bool) -> ApiResult<()> {
         let subscription = need(&self.subscriptions, id, "id")?;
         if subscription.status != SubscriptionStatus::Paused {
-            return Err(ApiError::state(
-                "subscription_not_paused",
-                "Only a paused subscription can be resumed. No money moved.",
-            ));
+            return Err(ApiError::refused("Only a paused subscription can be resumed. No money moved."));
         }
         let recurring = self
             .recurring(&subscription.items)

@@ -118,9 +118,10 @@ impl World {
         invoice.transitions.voided = Some(self.now);
         invoice.next_payment_attempt = None;
         let object = invoice.render();
-        self.invoices.put(invoice);
+        self.invoices.put(invoice.clone());
         self.close_payments(id);
         self.emit("invoice.voided", object);
+        self.unapply_balance(&invoice);
         Ok(())
     }
 

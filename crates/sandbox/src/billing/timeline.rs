@@ -4,7 +4,8 @@ use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
-    /// Plays everything that is due in the open books up to an instant and leaves them there. Time never goes back.
+    /// Plays everything that is due on the time line at work, in the open books, up to an instant and leaves it there.
+    /// Time never goes back.
     pub(crate) fn pass_own_time(&mut self, until: i64) {
         while let Some((at, timer)) = self.timers.take_due(until) {
             self.now = self.now.max(at);
@@ -12,6 +13,7 @@ impl World {
             self.flush_events();
         }
         self.now = self.now.max(until);
+        self.forget_events();
     }
 
     fn fire(&mut self, timer: Timer) {
@@ -27,6 +29,10 @@ impl World {
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
+            Timer::ScheduleTurns(id) => self.schedule_turns(&id),
+            Timer::ScheduleExpires(id) => self.schedule_expires(&id),
+            Timer::ClockArrives(id) => self.clock_arrives(&id),
+            Timer::ClockExpires(id) => self.clock_expires(&id),
         }
     }
 }

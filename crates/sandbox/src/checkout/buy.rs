@@ -2,11 +2,18 @@
 //!
 //! The hosted page, the control API and the payment page endpoint all come through here.
 
-use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use serde_json::{Value, json};
+
+use crate::billing::discounts::Bearer;
+use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
+use crate::billing::taxes::no_location;
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
+use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
 use crate::model::payment::PaymentIntent;
 use crate::model::subscription::Collection;
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::{Attempt, NewIntent, Presence, foresee};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
@@ -29,6 +36,11 @@ pub(crate) enum Purchase {
     RequiresAction(String),
 }
 
+/// An address of which only the country is known.
+fn address_in(country: &str) -> Value {
+    json!({ "city": null, "country": country, "line1": null, "line2": null, "postal_code": null, "state": null })
+}
+
 impl World {
     /// The buyer pays. A refusal is an error, and the session stays open for another card.
     pub(crate) fn buy(&mut self, session_id: &str, buyer: &Buyer) -> ApiResult<Purchase> {
@@ -46,6 +58,9 @@ impl World {
                 "The customer of this Checkout Session was deleted. No money moved.",
             ));
         }
+        if session.automatic_tax == AutomaticTax::NeedsLocation {
+            return Err(no_location());
+        }
         self.check_sellable(&session)?;
         let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
         let owner = self.payment_methods.get(&method).and_then(|method| method.customer.clone());
@@ -56,19 +71,22 @@ impl World {
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
         self.sessions.put(session.clone());
+        self.keep_address(&session);
         let due = self.due_now(&session);
         if due > 0 { self.buy_now(session, &method, due) } else { self.buy_later(session, &method) }
     }
 
     /// Finds before the payment what would stop the subscription after it.
     pub(crate) fn check_sellable(&self, session: &CheckoutSession) -> ApiResult<()> {
+        for discount in &session.discounts {
+            self.check_supposed(&discount.id, self.place_of_session(session))?;
+        }
         if session.mode != Mode::Subscription {
             return Ok(());
         }
-        let items: Vec<_> =
-            session.lines.iter().map(|line| (line.price.clone(), line.quantity, Metadata::new())).collect();
+        let prices = session.lines.iter().map(|line| (line.price.as_str(), line.quantity));
         let currency = self.session_customer(session).and_then(|customer| customer.currency.clone());
-        self.check_items(&items, currency.as_deref()).map(|_| ())
+        self.check_items(prices, currency.as_deref()).map(|_| ())
     }
 
     fn session_customer(&self, session: &CheckoutSession) -> Option<&Customer> {
@@ -79,8 +97,9 @@ impl World {
     fn due_now(&self, session: &CheckoutSession) -> i64 {
         match (session.mode, Self::amount_now(session)) {
             (Mode::Subscription, amount @ 1..) => {
+                let currency = session.currency.as_deref().unwrap_or_default();
                 let balance = self.session_customer(session).map_or(0, |customer| customer.balance);
-                Self::due_and_balance(amount.saturating_add(balance)).0
+                chargeable(amount.saturating_add(balance), currency).0
             }
             (Mode::Subscription | Mode::Payment | Mode::Setup, amount) => amount,
         }
@@ -176,6 +195,9 @@ impl World {
         let mut customer = self.new_customer();
         customer.email = session.buyer_email.clone().or(session.customer_email.clone());
         customer.name.clone_from(&session.buyer_name);
+        if let Some(country) = &session.country {
+            customer.address = address_in(country);
+        }
         let (id, object) = (customer.id.clone(), customer.render());
         self.customers.put(customer);
         self.emit("customer.created", object);
@@ -233,8 +255,18 @@ impl World {
             items: session
                 .lines
                 .iter()
-                .map(|line| (line.price.clone(), line.quantity, Metadata::new()))
+                .map(|line| NewItem {
+                    price: line.price.clone(),
+                    quantity: line.quantity,
+                    terms: ItemTerms { tax_rates: line.terms.tax_rates.clone(), ..ItemTerms::default() },
+                    ..NewItem::default()
+                })
                 .collect(),
+            terms: SubscriptionTerms {
+                discounts: session.discounts.iter().map(|discount| discount.id.clone()).collect(),
+                default_tax_rates: session.default_tax_rates.clone(),
+                automatic_tax: session.automatic_tax,
+            },
             metadata: data.metadata,
             description: data.description,
             trial_end,
@@ -249,11 +281,23 @@ impl World {
             save_default_payment_method: "off".to_owned(),
             first_payment,
             share: session.share.clone(),
+            schedule: None,
+            backdated: None,
         })?;
         session.invoice =
             self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());
         session.subscription = Some(id);
         Ok(())
+    }
+
+    /// The customer moves to the country that the buyer typed, where the session may change that.
+    fn keep_address(&mut self, session: &CheckoutSession) {
+        let known = self.session_customer(session).filter(|_| session.updates_address);
+        let (Some(mut customer), Some(country)) = (known.cloned(), &session.country) else { return };
+        let before = customer.render();
+        customer.address = address_in(country);
+        self.emit_change("customer.updated", &before, customer.render());
+        self.customers.put(customer);
     }
 
     /// A customer without an e-mail address gets the one that the buyer typed.
@@ -268,6 +312,9 @@ impl World {
 
     fn complete_session(&mut self, mut session: CheckoutSession) {
         self.keep_email(&session);
+        for discount in &session.discounts {
+            self.bind_discount(&discount.id, session.customer.as_deref(), Bearer::Session);
+        }
         session.status = SessionStatus::Complete;
         session.pending_intent = None;
         let object = session.render();

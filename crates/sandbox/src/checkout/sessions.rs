@@ -6,9 +6,9 @@ use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 
 impl World {
-    /// Opens a session.
+    /// Opens a session. Its time runs out on the account's own clock: a test clock does not wait for buyers.
     pub(crate) fn open_session(&mut self, session: CheckoutSession) {
-        self.timers.set(session.expires_at, Timer::SessionExpires(session.id.clone()));
+        self.set_own_timer(session.expires_at, Timer::SessionExpires(session.id.clone()));
         self.sessions.put(session);
     }
 
@@ -20,7 +20,7 @@ impl World {
                 "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `{}`.",
                 session.status.as_str()
             );
-            return Err(ApiError::state("checkout_session_not_open", message).param("session"));
+            return Err(ApiError::refused(message).param("session"));
         }
         if let Some(intent) = session.pending_intent.take() {
             self.cancel_intent(&intent, "automatic");
@@ -43,7 +43,7 @@ impl World {
     /// What the buyer pays now: nothing while a trial runs.
     pub(crate) fn amount_now(session: &CheckoutSession) -> i64 {
         match session.mode {
-            Mode::Payment | Mode::Subscription => session.amount_total,
+            Mode::Payment | Mode::Subscription => session.amount_total(),
             Mode::Setup => 0,
         }
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::onboarding::AccountLink;
 use crate::model::account::{Access, Account};
-use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::event::{Event, Form, WebhookEndpoint};
 use crate::model::transfer::{ApplicationFee, Transfer};
 use crate::state::table::Table;
 use crate::state::world::World;
@@ -92,7 +92,7 @@ impl World {
 
     /// What belongs to the sandbox goes over to the books that are opened.
     fn hand_over(&mut self, to: &mut Self) {
-        to.now = self.now;
+        to.set_own_now(self.own_now());
         swap(&mut self.connect, &mut to.connect);
         swap(&mut self.settings, &mut to.settings);
         swap(&mut self.chance, &mut to.chance);
@@ -148,16 +148,18 @@ impl World {
         self.pass_own_time(until);
     }
 
-    /// Whether an endpoint is told of an event: its own account's, or, when it was made for that, those of all
-    /// connected accounts. Who is disconnected is heard of for the last time when told so.
-    pub(crate) fn tells(&self, endpoint: &WebhookEndpoint, event: &Event) -> bool {
+    /// In which forms an endpoint is told of an event: its own account's, or, when it was made for that, those of all
+    /// connected accounts; a listening program hears both. Who is disconnected is heard of for the last time when told so.
+    pub(crate) fn tells(&self, endpoint: &WebhookEndpoint, event: &Event) -> Vec<Form> {
+        let connected = |account: &String| {
+            self.may_speak_for(account) || event.kind == "account.application.deauthorized"
+        };
         let meant = match (&event.account, endpoint.connect) {
-            (Some(account), true) => {
-                self.may_speak_for(account) || event.kind == "account.application.deauthorized"
-            }
+            (Some(account), true) => connected(account),
+            (Some(account), false) if endpoint.is_listener() => connected(account),
             (None, true) => false,
             (account, false) => endpoint.account == *account,
         };
-        meant && endpoint.hears(&event.kind)
+        if meant { endpoint.hears(event) } else { Vec::new() }
     }
 }

@@ -69,7 +69,6 @@ impl Account {
                 "object": "list",
                 "data": self.external_accounts.iter().map(BankAccount::render).collect::<Vec<_>>(),
                 "has_more": false,
-                "total_count": self.external_accounts.len(),
                 "url": format!("/v1/accounts/{}/external_accounts", self.id),
             },
             "requirements": requirements(&self.due(), self.disabled_reason()),

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::product::Price;
 use super::share::Share;
 use super::subscription::MissingCard;
+use super::tax::{AutomaticTax, TaxRate};
+use super::terms::LineTerms;
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -32,8 +34,29 @@ pub(crate) struct SessionLine {
     pub(crate) id: String,
     pub(crate) price: String,
     pub(crate) quantity: i64,
+    /// Before discounts.
     pub(crate) amount: i64,
     pub(crate) description: String,
+    pub(crate) terms: LineTerms,
+}
+
+impl SessionLine {
+    /// What the line adds to the total.
+    pub(crate) fn total(&self) -> i64 {
+        self.amount.saturating_sub(self.terms.discounted()).saturating_add(self.terms.taxed(false))
+    }
+
+    fn taxed(&self) -> i64 {
+        self.terms.taxed(true).saturating_add(self.terms.taxed(false))
+    }
+}
+
+/// A discount of a session, and what it came from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SessionDiscount {
+    pub(crate) id: String,
+    pub(crate) coupon: String,
+    pub(crate) promotion_code: Option<String>,
 }
 
 /// What a session says about the subscription that it will create.
@@ -67,8 +90,15 @@ pub(crate) struct CheckoutSession {
     pub(crate) payment_status: PaymentStatus,
     pub(crate) currency: Option<String>,
     pub(crate) lines: Vec<SessionLine>,
-    /// Due at completion: nothing during a trial.
-    pub(crate) amount_total: i64,
+    /// At most one.
+    pub(crate) discounts: Vec<SessionDiscount>,
+    /// Rates of the subscription, for lines that have none of their own.
+    pub(crate) default_tax_rates: Vec<TaxRate>,
+    pub(crate) automatic_tax: AutomaticTax,
+    /// The buyer's country, upper case, where the session asks for it.
+    pub(crate) country: Option<String>,
+    /// The customer gets the address that the buyer gives.
+    pub(crate) updates_address: bool,
     pub(crate) customer: Option<String>,
     pub(crate) customer_creation: String,
     pub(crate) customer_email: Option<String>,
@@ -122,9 +152,12 @@ impl CheckoutSession {
 
     fn customer_details(&self) -> Value {
         let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
+        let address = self.country.as_ref().map(|country| {
+            json!({ "city": null, "country": country, "line1": null, "line2": null, "postal_code": null, "state": null })
+        });
         match self.status {
             SessionStatus::Complete => json!({
-                "address": null, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
+                "address": address, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
                 "phone": null, "tax_exempt": "none", "tax_ids": [],
             }),
             SessionStatus::Open | SessionStatus::Expired => match email {
@@ -137,12 +170,54 @@ impl CheckoutSession {
         }
     }
 
+    /// The sum of the lines after discounts, trial or not.
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(SessionLine::total).sum()
+    }
+
+    /// Whether a free trial comes first.
+    pub(crate) fn has_trial(&self) -> bool {
+        self.subscription_data.trial_days.is_some() || self.subscription_data.trial_end.is_some()
+    }
+
+    /// A sum over the lines, as far as it is due at completion: nothing is during a trial.
+    fn due(&self, amount: impl Fn(&SessionLine) -> i64) -> i64 {
+        if self.has_trial() { 0 } else { self.lines.iter().map(amount).sum() }
+    }
+
+    /// Due at completion: nothing during a trial.
+    pub(crate) fn amount_total(&self) -> i64 {
+        self.due(SessionLine::total)
+    }
+
+    /// Due at completion before discounts.
+    pub(crate) fn amount_subtotal(&self) -> i64 {
+        self.due(|line| line.amount)
+    }
+
+    /// What discounts take off what is due at completion.
+    pub(crate) fn amount_discount(&self) -> i64 {
+        self.due(|line| line.terms.discounted())
+    }
+
+    /// The taxes in and on what is due at completion.
+    pub(crate) fn amount_tax(&self) -> i64 {
+        self.due(SessionLine::taxed)
+    }
+
     /// The object, without its line items, which must be asked for.
     pub(crate) fn render(&self) -> Value {
         let hosted = self.ui_mode == "hosted_page";
         let open = self.status == SessionStatus::Open;
         let sells = self.mode != Mode::Setup;
-        let total = sells.then_some(self.amount_total);
+        let discounts: Vec<Value> = self
+            .discounts
+            .iter()
+            .map(|discount| match &discount.promotion_code {
+                Some(code) => json!({ "coupon": null, "promotion_code": code }),
+                None => json!({ "coupon": discount.coupon, "promotion_code": null }),
+            })
+            .collect();
         Shape::CheckoutSession.with(json!({
             "id": self.id,
             "created": self.created,
@@ -152,9 +227,9 @@ impl CheckoutSession {
             "payment_status": self.payment_status.as_str(),
             "adaptive_pricing": { "enabled": false },
             "currency": self.currency,
-            "amount_subtotal": total,
-            "amount_total": total,
-            "total_details": sells.then(|| json!({ "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 })),
+            "amount_subtotal": sells.then(|| self.amount_subtotal()),
+            "amount_total": sells.then(|| self.amount_total()),
+            "total_details": sells.then(|| json!({ "amount_discount": self.amount_discount(), "amount_shipping": 0, "amount_tax": self.amount_tax() })),
             "customer": self.customer,
             "customer_creation": (self.mode == Mode::Payment).then_some(&self.customer_creation),
             "customer_email": self.customer_email,
@@ -178,7 +253,13 @@ impl CheckoutSession {
             "invoice": self.invoice,
             "payment_intent": self.payment_intent,
             "setup_intent": self.setup_intent,
-            "discounts": [],
+            "discounts": discounts,
+            "automatic_tax": {
+                "enabled": self.automatic_tax.is_on(),
+                "status": self.automatic_tax.status(),
+                "liability": self.automatic_tax.liability(),
+                "provider": self.automatic_tax.is_on().then_some("stripe"),
+            },
             "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
             "url": (hosted && open).then_some(&self.page_url),
         }))
@@ -191,8 +272,10 @@ impl CheckoutSession {
             .map(|line| {
                 Shape::LineItem.with(json!({
                     "id": line.id,
+                    "amount_discount": line.terms.discounted(),
                     "amount_subtotal": line.amount,
-                    "amount_total": line.amount,
+                    "amount_tax": line.taxed(),
+                    "amount_total": line.total(),
                     "currency": self.currency,
                     "description": line.description,
                     "price": prices.get(&line.price).map(Price::render),

@@ -31,10 +31,14 @@ pub(crate) struct Customer {
     pub(crate) tax_exempt: String,
     pub(crate) delinquent: bool,
     pub(crate) deleted: bool,
+    /// The test clock by which the customer and everything of theirs lives.
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for Customer {
     const LABEL: &'static str = "customer";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -44,6 +48,15 @@ impl Stored for Customer {
 }
 
 impl Customer {
+    /// The country that taxes go by, upper case: that of the address, else of the shipping address.
+    pub(crate) fn country(&self) -> Option<String> {
+        let of = |address: Option<&Value>| {
+            let country = address?.get("country")?.as_str()?;
+            (country.len() == 2).then(|| country.to_ascii_uppercase())
+        };
+        of(Some(&self.address)).or_else(|| of(self.shipping.get("address")))
+    }
+
     /// The object, or the stub of a deleted one.
     pub(crate) fn render(&self) -> Value {
         if self.deleted {
@@ -68,7 +81,7 @@ impl Customer {
             "tax_exempt": self.tax_exempt,
             "delinquent": self.delinquent,
             "discount": null,
-            "test_clock": null,
+            "test_clock": self.test_clock,
             "customer_account": null,
         }))
     }

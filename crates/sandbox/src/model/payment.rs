@@ -57,6 +57,7 @@ pub(crate) struct PaymentIntent {
 
 impl Stored for PaymentIntent {
     const LABEL: &'static str = "payment_intent";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -207,6 +208,7 @@ pub(crate) struct Charge {
 
 impl Stored for Charge {
     const LABEL: &'static str = "charge";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::product::Price;
 use super::share::Share;
+use super::tax::TaxRate;
+use super::terms::{ItemTerms, SubscriptionTerms};
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -77,6 +79,7 @@ pub(crate) struct SubscriptionItem {
     pub(crate) price: String,
     pub(crate) quantity: i64,
     pub(crate) metadata: Metadata,
+    pub(crate) terms: ItemTerms,
 }
 
 /// A billing period: from the start, up to and without the end, in unix seconds.
@@ -116,6 +119,15 @@ pub(crate) struct Subscription {
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
     pub(crate) save_default_payment_method: String,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
+    /// The end of the period whose renewal has been announced (`invoice.upcoming`).
+    #[serde(default)]
+    pub(crate) announced: Option<i64>,
+    /// The schedule that manages it, or did until it ended.
+    #[serde(default)]
+    pub(crate) schedule: Option<String>,
+    pub(crate) terms: SubscriptionTerms,
     /// Who else has a share in its payments.
     #[serde(default)]
     pub(crate) share: Share,
@@ -123,6 +135,7 @@ pub(crate) struct Subscription {
 
 impl Stored for Subscription {
     const LABEL: &'static str = "subscription";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -135,6 +148,12 @@ impl Stored for Subscription {
 }
 
 impl Subscription {
+    /// The discounts of the subscription and of its items.
+    pub(crate) fn all_discounts(&self) -> Vec<String> {
+        let items = self.items.iter().flat_map(|item| &item.terms.discounts);
+        self.terms.discounts.iter().chain(items).cloned().collect()
+    }
+
     /// The object; prices are shown in full, as the API does.
     pub(crate) fn render(&self, prices: &Table<Price>) -> Value {
         let items: Vec<Value> = self.items.iter().map(|item| self.render_item(item, prices)).collect();
@@ -165,9 +184,17 @@ impl Subscription {
             "days_until_due": self.days_until_due,
             "default_payment_method": self.default_payment_method,
             "description": self.description,
+            "discounts": self.terms.discounts,
+            "automatic_tax": {
+                "enabled": self.terms.automatic_tax.is_on(),
+                "liability": self.terms.automatic_tax.liability(),
+            },
+            "default_tax_rates": self.terms.default_tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
+            "schedule": self.schedule,
+            "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
             "payment_settings": {
                 "payment_method_options": null,
@@ -191,12 +218,13 @@ impl Subscription {
             "created": item.created,
             "current_period_start": self.period.start,
             "current_period_end": self.period.end,
+            "discounts": item.terms.discounts,
             "metadata": item.metadata,
             "plan": price.map(Price::render_plan),
             "price": price.map(Price::render),
             "quantity": item.quantity,
             "subscription": self.id,
-            "tax_rates": [],
+            "tax_rates": item.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
         }))
     }
 }

@@ -73,7 +73,7 @@ impl Stored for Transfer {
 /// The newest elements of a list within an object, as it is shown there.
 fn newest(all: Vec<Value>, url: String) -> Value {
     let (total, newest) = (all.len(), all.into_iter().rev().take(10).collect::<Vec<_>>());
-    json!({ "object": "list", "has_more": total > newest.len(), "total_count": total, "data": newest, "url": url })
+    json!({ "object": "list", "has_more": total > newest.len(), "data": newest, "url": url })
 }
 
 impl Transfer {

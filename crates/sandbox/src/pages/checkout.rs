@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::card::{Field, card_fields, field, problem_message, test_cards};
 use super::format::{date, day_count, format_money, price_per};
-use super::layout::{back_to, developer_id, join, page};
+use super::layout::{Tone, back_to, developer_id, join, message, page};
 use super::text::{Text, say, t};
-use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money};
+use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, StepField};
 
 /// The page on which a buyer pays.
 ///
@@ -49,6 +49,8 @@ fn summary(view: &CheckoutView, title: &str) -> Markup {
                 h2 class="quiet-head" { (t(locale, Text::OrderHeading)) }
                 ul class="lines" { @for line in &view.lines { (order_line(view, line)) } }
                 (sums(view))
+                @if let Some(state) = &view.code { (step_form(view, &CODE, state)) }
+                @if let Some(state) = &view.country { (step_form(view, &COUNTRY, state)) }
             }
         }
     }
@@ -109,6 +111,49 @@ fn sums(view: &CheckoutView) -> Markup {
                     dd class="money" { (format_money(locale, total)) }
                 }
             }
+        }
+    }
+}
+
+/// The words and names of a step before the payment.
+struct Step {
+    id: &'static str,
+    name: &'static str,
+    label: Text,
+    applied: Text,
+    refused: Text,
+}
+
+const CODE: Step = Step {
+    id: "code",
+    name: "promotion_code",
+    label: Text::PromotionCode,
+    applied: Text::CodeApplied,
+    refused: Text::CodeRefused,
+};
+const COUNTRY: Step = Step {
+    id: "country",
+    name: "country",
+    label: Text::Country,
+    applied: Text::CountryApplied,
+    refused: Text::CountryRefused,
+};
+
+fn step_form(view: &CheckoutView, step: &Step, state: &StepField) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @if let Some(applied) = &state.applied {
+            p { (say(locale, step.applied, &[("value", applied)])) }
+        }
+        @if state.refused.is_some() { (message(Tone::Bad, None, t(locale, step.refused))) }
+        form method="post" action=(view.action) {
+            input type="hidden" name="step" value=(step.id);
+            (field(&Field {
+                id: step.id, name: step.name, label: t(locale, step.label),
+                value: state.refused.as_deref().unwrap_or_default(), maxlength: 100, wrong: state.refused.is_some(),
+                ..Field::default()
+            }))
+            button { (t(locale, Text::ApplyStep)) }
         }
     }
 }

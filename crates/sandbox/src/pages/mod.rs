@@ -20,6 +20,7 @@ mod outcome;
 mod portal;
 mod text;
 mod three_d_secure;
+mod time;
 pub mod views;
 mod words;
 

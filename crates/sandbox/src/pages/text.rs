@@ -87,6 +87,13 @@ texts! {
     PaymentHeading: "Payment", "お支払い方法";
     DueToday: "Due today", "本日のお支払い";
     Subtotal: "Subtotal", "小計";
+    PromotionCode: "Promotion code", "プロモーションコード";
+    ApplyStep: "Apply", "適用する";
+    CodeApplied: "The code {value} is applied.", "コード{value}が適用されています。";
+    CodeRefused: "This code cannot be used here.", "このコードはここでは使えません。";
+    Country: "Country for taxes (two letters)", "税金の対象国（2文字）";
+    CountryApplied: "Taxes are those of {value}.", "{value}の税率が適用されています。";
+    CountryRefused: "Give two letters, such as DE or JP.", "DEやJPのように2文字で入力してください。";
     Discount: "Discount", "割引";
     Tax: "Tax", "税";
     Quantity: "Quantity {count}", "数量 {count}";

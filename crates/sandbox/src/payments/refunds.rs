@@ -69,7 +69,8 @@ impl World {
         Ok(id)
     }
 
-    fn refundable_amount(&self, charge: &Charge, amount: Option<i64>) -> ApiResult<i64> {
+    /// What a refund of this amount, or of all that is left, comes to.
+    pub(crate) fn refundable_amount(&self, charge: &Charge, amount: Option<i64>) -> ApiResult<i64> {
         if !charge.paid {
             return Err(ApiError::state(
                 "charge_not_refundable",

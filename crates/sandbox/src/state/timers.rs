@@ -29,6 +29,14 @@ pub(crate) enum Timer {
     RefundSettles(String),
     /// A paused collection resumes.
     CollectionResumes(String),
+    /// A phase of a subscription schedule begins, or its last one ends.
+    ScheduleTurns(String),
+    /// A subscription schedule ends in a week.
+    ScheduleExpires(String),
+    /// A test clock arrives where it was sent; on the account's own time.
+    ClockArrives(String),
+    /// A test clock is deleted by itself; on the account's own time.
+    ClockExpires(String),
 }
 
 /// Timers in the order in which they fall due; ties in the order in which they were set.

@@ -50,6 +50,11 @@ impl ApiError {
         Self::new(400, "invalid_request_error", Some(code), message).kept()
     }
 
+    /// A 400 without a code because of the state of an object; it is kept for the idempotency key.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::rule(message).kept()
+    }
+
     /// A 404 for an object that does not exist.
     pub(crate) fn missing(label: &str, id: &str, param: &str) -> Self {
         Self::new(404, "invalid_request_error", Some("resource_missing"), format!("No such {label}: '{id}'"))
@@ -71,6 +76,11 @@ impl ApiError {
                 "{method} {path} is a call of the API that this sandbox does not play yet; see docs/sandbox.md for those that it does."
             ),
         )
+    }
+
+    /// A 429 for an object that something else is changing.
+    pub(crate) fn locked(message: impl Into<String>) -> Self {
+        Self::new(429, "invalid_request_error", Some("lock_timeout"), message)
     }
 
     /// A 401.
@@ -101,6 +111,41 @@ impl ApiError {
                 "Keys for idempotent requests can only be used with the same parameters they were first used with. \
                  Try using a key other than '{key}' if you meant to execute a different request."
             ),
+        )
+    }
+
+    /// The 400 for an idempotency key that was used for another call.
+    pub(crate) fn key_of_other_path(key: &str, path: &str, first: &str) -> Self {
+        Self::new(
+            400,
+            "idempotency_error",
+            None,
+            format!(
+                "Keys for idempotent requests can only be used for the same endpoint they were first used for ('{path}' vs '{first}'). \
+                 Try using a key other than '{key}' if you meant to execute a different request."
+            ),
+        )
+    }
+
+    /// The 409 for an idempotency key whose first request is still being answered.
+    pub(crate) fn key_in_use(key: &str) -> Self {
+        Self::new(
+            409,
+            "idempotency_error",
+            Some("idempotency_key_in_use"),
+            format!(
+                "Another request with the idempotency key '{key}' is still being carried out; try again later."
+            ),
+        )
+    }
+
+    /// A 400 for a version of the API that is older than those that the sandbox plays.
+    pub(crate) fn unplayed_version(version: &str, oldest: &str) -> Self {
+        Self::new(
+            400,
+            "invalid_request_error",
+            Some("version_not_in_sandbox"),
+            format!("The sandbox plays the versions of the API from {oldest} on, and {version} is older."),
         )
     }
 

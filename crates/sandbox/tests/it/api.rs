@@ -65,9 +65,7 @@ fn portal_objects_are_made_and_listed() {
 /// Plays the published trigger scripts whose calls the sandbox has.
 #[test]
 fn the_official_triggers_run() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/specs/stripe/cli-triggers.json");
-    let Ok(scripts) = std::fs::read(path) else {
+    let Some(scripts) = crate::schema::beside("cli-triggers.json") else {
         use std::io::Write as _;
         writeln!(std::io::stderr(), "SKIPPED: the trigger scripts are not here").unwrap();
         return;

@@ -34,7 +34,7 @@ fn a_lost_answer_leaves_its_effect_and_the_key_finds_it() {
         ..Fault::default()
     }]);
     let send = || {
-        client.sandbox.handle(
+        client.handle(
             HttpRequest::new("POST", "/v1/customers", "sk_test_1", "name=Ada").header("idempotency-key", "k"),
         )
     };
@@ -66,7 +66,6 @@ fn an_error_after_the_commit_is_kept_for_its_key() {
     }]);
     let send = || {
         client
-            .sandbox
             .handle(HttpRequest::new("POST", "/v1/customers", "sk_test_1", "").header("idempotency-key", "k"))
     };
     assert_eq!(send().status, 500);
@@ -119,6 +118,25 @@ fn a_snapshot_brings_everything_back() {
     client.sandbox.advance_time(32 * crate::client::DAY);
     assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().net("usd"), 2000, "its timers live on");
     assert!(client.sandbox.restore(&json!({ "world": 1 })).is_err());
+}
+
+#[test]
+fn a_snapshot_of_another_format_is_refused_and_counts_are_kept() {
+    let client = client();
+    for _ in 0..3 {
+        let customer = id(&client.post("/v1/customers", ""));
+        client.delete(&format!("/v1/customers/{customer}"), "");
+    }
+    let mut snapshot = client.sandbox.snapshot();
+    let (made, kept) = (client.sandbox.events_made(), customers(&client));
+    client.sandbox.restore(&snapshot).unwrap();
+    assert_eq!((client.sandbox.events_made(), customers(&client)), (made, kept));
+    snapshot["format"] = json!(1);
+    let refused = client.sandbox.restore(&snapshot).unwrap_err();
+    assert_eq!((refused.status, refused.message.contains("format 1")), (400, true), "{refused}");
+    snapshot.as_object_mut().unwrap().remove("format");
+    assert!(client.sandbox.restore(&snapshot).is_err());
+    assert_eq!(client.sandbox.events_made(), made, "nothing changed");
 }
 
 #[test]

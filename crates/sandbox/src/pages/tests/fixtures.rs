@@ -50,6 +50,8 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
         email: None,
         email_typed: String::new(),
         form: CardForm::default(),
+        code: None,
+        country: None,
         action: "/c/pay/cs_test_1".to_owned(),
         cancel_url: Some("http://127.0.0.1:4242/pricing".to_owned()),
     }
@@ -189,6 +191,31 @@ pub(super) fn control(name: &str) -> ControlView {
     ControlView {
         frame: Frame { zone: TimeZone::UTC, ..frame(Locale::En) },
         notice: Some("Advanced to 30 Nov 2026, 05:05 UTC: one renewal, five events.".to_owned()),
+        time_lines: vec![
+            TimeLineRow {
+                name: Some("The sandbox's own time".to_owned()),
+                id: None,
+                now: NOW,
+                customers: None,
+                advancing: false,
+                next_renewal: Some(NOW + 12 * DAY),
+                travel_action: "/_sandbox/travel-form".to_owned(),
+                delete_action: None,
+            },
+            TimeLineRow {
+                name: Some(name.to_owned()),
+                id: Some("clock_1SaBcDeF".to_owned()),
+                now: NOW + 400 * DAY,
+                customers: Some(1),
+                advancing: true,
+                next_renewal: None,
+                travel_action: "/_sandbox/clocks/clock_1SaBcDeF/travel-form".to_owned(),
+                delete_action: Some("/_sandbox/clocks/clock_1SaBcDeF/delete-form".to_owned()),
+            },
+        ],
+        speed: 86_400,
+        speed_action: "/_sandbox/speed-form".to_owned(),
+        new_clock_action: "/_sandbox/clocks-form".to_owned(),
         events: vec![
             event("evt_5", "invoice.paid", vec![delivery(DeliveryState::Pending { at: Some(NOW + 30) }, 0)]),
             event("evt_4", "customer.subscription.updated", vec![delivery(DeliveryState::Dropped, 0)]),
@@ -236,6 +263,8 @@ pub(super) fn control(name: &str) -> ControlView {
             id: "cus_QwErTy123".to_owned(),
             app_id: Some(name.to_owned()),
             email: Some("mina@example.com".to_owned()),
+            clock: Some(name.to_owned()),
+            now: NOW,
             subscriptions: vec![SubscriptionRow {
                 id: "sub_1SaBcDeF".to_owned(),
                 name: "Pro".to_owned(),

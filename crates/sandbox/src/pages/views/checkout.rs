@@ -36,6 +36,16 @@ pub struct CardForm {
     pub problem: Option<FormProblem>,
 }
 
+/// A field that changes what is due before the buyer pays. Posted fields: `step` = `code` with `promotion_code`, or
+/// `step` = `country` with `country`.
+#[derive(Clone, Debug, Default)]
+pub struct StepField {
+    /// What counts now.
+    pub applied: Option<String>,
+    /// What was typed last, when it cannot be used here.
+    pub refused: Option<String>,
+}
+
 /// Why a form came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormProblem {
@@ -83,6 +93,10 @@ pub struct CheckoutView {
     pub email_typed: String,
     /// The card form's state.
     pub form: CardForm,
+    /// The field for a promotion code, where the session takes one.
+    pub code: Option<StepField>,
+    /// The field for the buyer's country, where taxes depend on it.
+    pub country: Option<StepField>,
     /// Where the form posts.
     pub action: String,
     /// Where "back" leads: the session's `cancel_url`.
