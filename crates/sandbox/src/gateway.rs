@@ -34,7 +34,9 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
         (Some(Fault { lost: Some(Lost::Before), .. }), Ok(_)) => {
             HttpResponse { lost: true, ..HttpResponse::default() }
         }
-        (Some(fault), Ok(_)) if !fault.after_commit && fault.status.is_some() => injected(fault, &request_id),
+        (Some(fault), Ok(_)) if !fault.after_commit && fault.error().is_some() => {
+            injected(fault, &request_id)
+        }
         (fault, Ok(_)) => {
             let account = account_of(request).unwrap_or(&world.account_id).to_owned();
             let fault = fault.as_ref();
@@ -46,7 +48,7 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     if let Some(fault) = fault {
         response.latency_ms = fault.latency_ms;
         response.lost |= fault.lost.is_some();
-        response.headers.extend(fault.headers);
+        response.headers.extend(fault.answer_headers());
     }
     add_headers(&mut response, request, version, &request_id);
     response

@@ -58,12 +58,13 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     seed: u64,
     resets: u64,
+    /// Grows with everything that may have changed the state.
+    changes: u64,
 }
 
 /// What all handles of one sandbox hold together.
 struct Shared {
     config: SandboxConfig,
-    account_id: String,
     inner: Mutex<Inner>,
     listeners: Mutex<Vec<TimeListener>>,
     after_reset: Mutex<Vec<ResetListener>>,
@@ -107,8 +108,7 @@ impl Sandbox {
         let clock = Clock::new(config.start_time, config.speed);
         let world = fresh_world(&config, seed, clock.now());
         let shared = Shared {
-            account_id: world.account_id.clone(),
-            inner: Mutex::new(Inner { world, clock, seed, resets: 0 }),
+            inner: Mutex::new(Inner { world, clock, seed, resets: 0, changes: 0 }),
             config,
             listeners: Mutex::new(Vec::new()),
             after_reset: Mutex::new(Vec::new()),
@@ -134,8 +134,14 @@ impl Sandbox {
 
     /// The id of the account that it plays.
     #[must_use]
-    pub fn account_id(&self) -> &str {
-        &self.shared.account_id
+    pub fn account_id(&self) -> String {
+        self.raw().world.account_id.clone()
+    }
+
+    /// A number that grows with everything that may have changed the state; for whoever keeps snapshots.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// How it was started.
@@ -221,7 +227,10 @@ impl Sandbox {
     /// Takes the webhook deliveries that are due. Report each one's outcome with [`Sandbox::delivery_result`].
     #[must_use]
     pub fn due_deliveries(&self) -> Vec<Delivery> {
-        self.lock().world.take_due_deliveries()
+        let mut inner = self.lock();
+        let due = inner.world.take_due_deliveries();
+        inner.changes += u64::from(!due.is_empty());
+        due
     }
 
     /// How many deliveries are still to be made, under way ones included.
@@ -238,7 +247,9 @@ impl Sandbox {
 
     /// Notes how a delivery went; a failed one is tried again later on the sandbox's clock.
     pub fn delivery_result(&self, delivery_id: &str, outcome: DeliveryOutcome) {
-        self.lock().world.note_delivery(delivery_id, outcome);
+        let mut inner = self.lock();
+        inner.world.note_delivery(delivery_id, outcome);
+        inner.changes += 1;
     }
 
     /// Moves the clock ahead by seconds. Everything that falls due on the way happens at its own instant.
@@ -257,6 +268,7 @@ impl Sandbox {
             change(&mut inner.clock);
             let now = inner.clock.now();
             inner.world.pass_time(now);
+            inner.changes += 1;
             inner.clock.offset()
         };
         self.tell_offset(offset);
@@ -299,8 +311,9 @@ impl Sandbox {
         let (seed, now) =
             (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
         let mut world = fresh_world(&self.shared.config, seed, now);
-        world.account_id.clone_from(&self.shared.account_id);
+        world.account_id.clone_from(&inner.world.account_id);
         inner.world = world;
+        inner.changes += 1;
         drop(inner);
         self.shared.hub.close();
         for listener in self.shared.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -328,10 +341,19 @@ impl Sandbox {
             )));
         }
         let world = snapshot.get("world").cloned().unwrap_or_default();
-        let world: World = serde_json::from_value(world)
+        let mut world: World = serde_json::from_value(world)
             .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
-        self.raw().world = world;
+        // Where this sandbox is reached and what it was started with is not the snapshot's to say.
+        world.public_url = self.shared.config.public_url.trim_end_matches('/').to_owned();
+        if let Some(webhook) = &self.shared.config.webhook {
+            world.add_endpoint(&webhook.url, &webhook.secret);
+        }
+        {
+            let mut inner = self.raw();
+            inner.world = world;
+            inner.changes += 1;
+        }
         self.shared.hub.close();
         self.advance_time_to(to);
         Ok(())
@@ -353,6 +375,7 @@ impl Sandbox {
         let mut inner = self.lock();
         let result = inner.world.visit(self.account.as_deref(), change);
         inner.world.flush_events();
+        inner.changes += 1;
         drop(inner);
         self.shared.wake.notify_one();
         result
@@ -377,7 +400,9 @@ impl Sandbox {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.raw();
         let now = inner.clock.now();
-        inner.world.pass_time(now);
+        if inner.world.pass_time(now) {
+            inner.changes += 1;
+        }
         inner
     }
 

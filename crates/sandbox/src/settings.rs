@@ -17,6 +17,15 @@ pub enum Exhaustion {
     Leave,
 }
 
+/// When the balance is paid out without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayoutSchedule {
+    Manual,
+    /// Every day at midnight UTC.
+    Daily,
+}
+
 /// The settings of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +47,18 @@ pub struct Settings {
     pub fee_basis_points: i64,
     /// How long a change stays hidden from searches, in seconds.
     pub search_delay_seconds: i64,
+    /// Days for which the money of a charge is pending before it is available.
+    pub pending_days: i64,
+    /// Days that a bank takes to answer a debit.
+    pub debit_days: i64,
+    /// Days for which a voucher can be paid, unless the seller says otherwise.
+    pub voucher_days: i64,
+    /// When payouts are made by themselves.
+    pub payout_schedule: PayoutSchedule,
+    /// Days that a payout is on its way.
+    pub payout_days: i64,
+    /// Why the bank returns payouts, such as `account_closed`; nothing while it takes them.
+    pub payout_failure: Option<String>,
     /// Seconds from one delivery attempt of a webhook to the next.
     pub webhook_retry_seconds: Vec<i64>,
     /// The automatic tax of each country; a country that is not here has none.
@@ -100,6 +121,12 @@ impl Default for Settings {
             draft_seconds: HOUR,
             fee_basis_points: 360,
             search_delay_seconds: 20,
+            pending_days: 2,
+            debit_days: 4,
+            voucher_days: 3,
+            payout_schedule: PayoutSchedule::Manual,
+            payout_days: 2,
+            payout_failure: None,
             webhook_retry_seconds: vec![
                 300,
                 1800,
@@ -123,7 +150,7 @@ impl Settings {
     pub fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 8] = [
+        let ranges: [(&str, &[i64], i64); 12] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
             ("clock_advance_seconds", &[self.clock_advance_seconds], YEAR),
@@ -131,6 +158,10 @@ impl Settings {
             ("draft_seconds", &[self.draft_seconds], YEAR),
             ("fee_basis_points", &[self.fee_basis_points], 10_000),
             ("search_delay_seconds", &[self.search_delay_seconds], HOUR),
+            ("pending_days", &[self.pending_days], 366),
+            ("debit_days", &[self.debit_days], 366),
+            ("voucher_days", &[self.voucher_days], 366),
+            ("payout_days", &[self.payout_days], 366),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];
         let wrong = self.tax_table.iter().find(|entry| {

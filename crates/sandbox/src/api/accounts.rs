@@ -99,7 +99,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         }
     }
     let object = account.id.clone();
-    world.add_account(account);
+    world.open_account(account);
     one(world, &object)
 }
 

@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::Call;
 use super::discounts::read_discounts;
+use super::subscription_changes::check_billing_mode;
 use super::subscriptions::read_missing_card;
 use super::tax_rates::{read_automatic, read_rates};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
+use crate::model::checkout_form::CheckoutForm;
 use crate::model::product::Price;
 use crate::model::share::Share;
 use crate::model::subscription::MissingCard;
@@ -41,6 +43,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
     session.currency =
         first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
+    super::checkout_form::read(world, params, &mut session)?;
     let discounts = read_discounts(world, params, world.place_of_session(&session))?;
     let most = if mode == Mode::Setup { 0 } else { 1 };
     if discounts.as_ref().is_some_and(|discounts| discounts.len() > most) {
@@ -125,6 +128,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
             missing_card: MissingCard::CreateInvoice,
         },
         payment_data: PaymentData::default(),
+        form: CheckoutForm::default(),
         subscription: None,
         invoice: None,
         payment_intent: None,
@@ -210,6 +214,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
         ))
         .param(name));
     }
+    check_billing_mode(&subscription)?;
     subscription.metadata_into(&mut session.subscription_data.metadata)?;
     session.subscription_data.description = subscription.text("description")?.value();
     session.default_tax_rates = read_rates(world, &subscription, "default_tax_rates")?.unwrap_or_default();
@@ -224,14 +229,8 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     session.payment_data.description = payment.text("description")?.value();
     session.payment_data.receipt_email = payment.text("receipt_email")?.value();
     session.payment_data.setup_future_usage = payment.text("setup_future_usage")?.value();
-    session.payment_data.shipping = payment.addressed("shipping").unwrap_or_default();
-    if payment.text("capture_method")?.value().as_deref() == Some("manual") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "payment_intent_data[capture_method]",
-            "The sandbox does not play manual capture yet.",
-        ));
-    }
+    session.payment_data.shipping = payment.free("shipping").unwrap_or_default();
+    session.payment_data.capture_method = super::intents::read_capture(&payment)?.value().unwrap_or_default();
     Ok(())
 }
 

@@ -232,7 +232,9 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn methods(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = world.live_customer(call.id(), "customer")?;
-    let card = call.params.text("type")?.value().is_none_or(|kind| kind == "card");
+    let wanted = call.params.text("type")?.value();
+    let keep =
+        |method: &PaymentMethod| wanted.as_ref().is_none_or(|wanted| method.instrument.word() == wanted);
     let url = format!("/v1/customers/{}/payment_methods", customer.id);
-    list(&world.payment_methods, &call.params, &url, Some(&customer.id), |_| card, PaymentMethod::render)
+    list(&world.payment_methods, &call.params, &url, Some(&customer.id), keep, PaymentMethod::render)
 }

@@ -83,8 +83,14 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 impl World {
-    /// Adds an endpoint that hears of everything, with a secret that is known beforehand.
+    /// Adds an endpoint that hears of everything, with a secret that is known beforehand. One that is there already is
+    /// given the secret.
     pub(crate) fn add_endpoint(&mut self, url: &str, secret: &str) {
+        let there = self.endpoints.iter().find(|endpoint| endpoint.url == url);
+        if let Some(id) = there.map(|endpoint| endpoint.id.clone()) {
+            self.endpoints.edit(&id, |endpoint| secret.clone_into(&mut endpoint.secret));
+            return;
+        }
         let endpoint = WebhookEndpoint {
             id: self.chance.id("we_"),
             origin: Origin::Endpoint,

@@ -6,23 +6,29 @@ pub(crate) mod account_parts;
 pub(crate) mod accounts;
 pub(crate) mod checkout;
 mod checkout_create;
+mod checkout_form;
 pub(crate) mod coupons;
 pub(crate) mod credit_notes;
 mod customer_balance;
 pub(crate) mod customers;
 mod destinations;
 mod discounts;
+pub(crate) mod disputes;
 pub(crate) mod events;
 pub(crate) mod intents;
+mod invoice_frame;
 pub(crate) mod invoice_items;
+mod invoice_lines;
 pub(crate) mod invoices;
 mod listen;
 pub(crate) mod methods;
 pub(crate) mod money;
+pub(crate) mod payouts;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
+pub(crate) mod radar;
 mod schedule_phases;
 mod schedules;
 mod search;
@@ -80,7 +86,13 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
-        "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
+        "test_helpers" if path.starts_with("test_helpers/refunds") => {
+            money::dispatch(world, method, path, call)
+        }
+        "charges" | "refunds" => money::dispatch(world, method, path, call),
+        "disputes" => disputes::dispatch(world, method, path, call),
+        "payouts" => payouts::dispatch(world, method, path, call),
+        "radar" => radar::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" => subscriptions::dispatch(world, method, path, call),
         "subscription_items" => subscription_items::dispatch(world, method, path, call),

@@ -34,8 +34,13 @@ pub(super) fn dispatch(
 impl World {
     /// A promotion code as it is shown now.
     pub(crate) fn code_value(&self, code: &PromotionCode) -> Value {
-        let valid = self.coupons.get(&code.coupon).is_some_and(|coupon| coupon.is_valid(self.now));
-        code.render(self.now, valid)
+        code.render(self.is_usable(code))
+    }
+
+    /// Whether a code, and its coupon, can be redeemed by somebody.
+    fn is_usable(&self, code: &PromotionCode) -> bool {
+        code.is_open(self.now)
+            && self.coupons.get(&code.coupon).is_some_and(|coupon| coupon.is_valid(self.now))
     }
 
     /// The code that a customer typed, in whatever case, where one is open.
@@ -133,7 +138,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         text.as_ref().is_none_or(|text| code.code.eq_ignore_ascii_case(text))
             && coupon.as_ref().is_none_or(|coupon| code.coupon == *coupon)
             && customer.as_ref().is_none_or(|customer| code.customer.as_ref() == Some(customer))
-            && active.is_none_or(|active| world.code_value(code)["active"] == active)
+            && active.is_none_or(|active| world.is_usable(code) == active)
     };
     let render = |code: &PromotionCode| world.code_value(code);
     list(&world.promotion_codes, params, "/v1/promotion_codes", None, keep, render)

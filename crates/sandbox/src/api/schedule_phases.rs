@@ -154,7 +154,8 @@ fn read_length(phase: &Params<'_>, version: Option<&str>, recurring: Option<Recu
     }
     if phase.has("iterations") {
         let full = phase.full("iterations");
-        if version.is_none_or(|version| version >= WITHOUT_ITERATIONS) {
+        // A request that names no version may come from an account that has kept an old one.
+        if version.is_some_and(|version| version >= WITHOUT_ITERATIONS) {
             let message = format!("Received unknown parameter: {full}. Did you mean duration?");
             return Err(ApiError::invalid("parameter_unknown", &full, message));
         }

@@ -244,7 +244,10 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             ScheduleState::NotStarted | ScheduleState::Active { .. } => {}
             ScheduleState::Canceled { at, .. } => canceled_at = Some(at),
             ScheduleState::Completed { at, .. } => completed_at = Some(at),
-            ScheduleState::Released { at, .. } => released_at = Some(at),
+            ScheduleState::Released { at, after_last, .. } => {
+                released_at = Some(at);
+                completed_at = released_at.filter(|_| after_last);
+            }
         }
         let fits = |range: &Option<Range>, at: Option<i64>| {
             range.is_none_or(|range| at.is_some_and(|at| range.holds(at)))

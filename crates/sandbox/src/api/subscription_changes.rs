@@ -9,7 +9,9 @@ use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::discounts::Place;
 use crate::model::share::Share;
-use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
+use crate::model::subscription::{
+    Collection, PauseBehavior, PauseCollection, Subscription, SubscriptionStatus,
+};
 use crate::model::terms::{ItemTermsChange, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
@@ -27,6 +29,25 @@ const BEFORE_PAID: &[&str] = &[
     "description",
     "expand",
     "cancellation_details",
+];
+
+/// Changes that can wait for their payment.
+const PENDING: &[&str] = &[
+    "billing_cycle_anchor",
+    "discounts",
+    "expand",
+    "items",
+    "metadata",
+    "off_session",
+    "payment_behavior",
+    "price",
+    "price_data",
+    "proration_behavior",
+    "proration_date",
+    "quantity",
+    "subscription",
+    "tax_rates",
+    "trial_end",
 ];
 
 /// Reads `cancel_at`: a time, an end of the period, or nothing to take it back.
@@ -150,11 +171,15 @@ fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
     match params.one_of("payment_behavior", &behaviors)? {
         Field::Set("default_incomplete") => Ok(Strictness::Wait),
         Field::Set("error_if_incomplete") => Ok(Strictness::Insist),
-        Field::Set("pending_if_incomplete") => Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "payment_behavior",
-            "The sandbox does not play pending updates yet; use error_if_incomplete. No money moved.",
-        )),
+        Field::Set("pending_if_incomplete") => match params.names().find(|name| !PENDING.contains(name)) {
+            Some(name) => {
+                let message = format!(
+                    "'{name}' cannot wait for a payment: leave it out with payment_behavior=pending_if_incomplete."
+                );
+                Err(ApiError::rule(message).param(name))
+            }
+            None => Ok(Strictness::Hold),
+        },
         Field::Set(_) | Field::Absent | Field::Unset => Ok(Strictness::Allow),
     }
 }
@@ -241,6 +266,7 @@ struct Plain {
     saves: Option<&'static str>,
     missing_card: Option<crate::model::subscription::MissingCard>,
     share: Share,
+    collection: Option<(Collection, Option<i64>)>,
 }
 
 fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscription) -> ApiResult<Plain> {
@@ -262,7 +288,7 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
         metadata,
         description: params.text("description")?,
         default_payment_method,
-        pause: read_pause(params)?,
+        pause: read_pause(params, world.now)?,
         comment: details.comment,
         feedback: details.feedback,
         saves: params
@@ -271,10 +297,52 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
             .value(),
         missing_card,
         share,
+        collection: read_collection(params, subscription)?,
     })
 }
 
-fn read_pause(params: &Params<'_>) -> ApiResult<Field<PauseCollection>> {
+/// Reads who starts payments from now on, and how long a customer has to pay.
+fn read_collection(
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<Option<(Collection, Option<i64>)>> {
+    let method = params.one_of("collection_method", &["charge_automatically", "send_invoice"])?;
+    let days = params.int_within("days_until_due", 0..=3650)?;
+    if (&method, &days) == (&Field::Absent, &Field::Absent) {
+        return Ok(None);
+    }
+    let collection = match method {
+        Field::Set("send_invoice") => Collection::SendInvoice,
+        Field::Set(_) => Collection::ChargeAutomatically,
+        Field::Absent | Field::Unset => subscription.collection,
+    };
+    match (collection, days.value()) {
+        (Collection::SendInvoice, days) => match days.or(subscription.days_until_due) {
+            Some(days) => Ok(Some((collection, Some(days)))),
+            None => Err(ApiError::rule("days_until_due is required with collection_method=send_invoice.")
+                .param("days_until_due")),
+        },
+        (Collection::ChargeAutomatically, None) => Ok(Some((collection, None))),
+        (Collection::ChargeAutomatically, Some(_)) => {
+            Err(ApiError::rule("days_until_due is for collection_method=send_invoice.")
+                .param("days_until_due"))
+        }
+    }
+}
+
+/// Refuses billing modes that are not played.
+pub(super) fn check_billing_mode(params: &Params<'_>) -> ApiResult<()> {
+    let mode = params.sub("billing_mode");
+    let kind = mode.one_of("type", &["classic", "flexible"])?;
+    let discounts = mode.sub("flexible").one_of("proration_discounts", &["included", "itemized"])?;
+    if kind == Field::Set("classic") || discounts == Field::Set("itemized") {
+        let message = "The sandbox plays flexible billing with discounts included in prorations.";
+        return Err(ApiError::invalid("parameter_not_in_sandbox", &params.full("billing_mode"), message));
+    }
+    Ok(())
+}
+
+fn read_pause(params: &Params<'_>, now: i64) -> ApiResult<Field<PauseCollection>> {
     if !params.has("pause_collection") {
         return Ok(Field::Absent);
     }
@@ -283,9 +351,22 @@ fn read_pause(params: &Params<'_>) -> ApiResult<Field<PauseCollection>> {
         Field::Set("keep_as_draft") => PauseBehavior::KeepAsDraft,
         Field::Set("mark_uncollectible") => PauseBehavior::MarkUncollectible,
         Field::Set(_) => PauseBehavior::Void,
+        Field::Absent | Field::Unset if pause.names().next().is_some() => {
+            let full = pause.full("behavior");
+            return Err(ApiError::invalid(
+                "parameter_missing",
+                &full,
+                format!("Missing required param: {full}."),
+            ));
+        }
         Field::Absent | Field::Unset => return Ok(Field::Unset),
     };
-    Ok(Field::Set(PauseCollection { behavior, resumes_at: pause.int("resumes_at")?.value() }))
+    let resumes_at = pause.int("resumes_at")?.value();
+    if resumes_at.is_some_and(|at| at <= now) {
+        let message = "resumes_at must be in the future.";
+        return Err(ApiError::rule(message).param(&pause.full("resumes_at")));
+    }
+    Ok(Field::Set(PauseCollection { behavior, resumes_at }))
 }
 
 impl Plain {
@@ -303,6 +384,10 @@ impl Plain {
         }
         if let Some(word) = self.saves {
             word.clone_into(&mut subscription.save_default_payment_method);
+        }
+        if let Some((collection, days)) = self.collection {
+            subscription.collection = collection;
+            subscription.days_until_due = days;
         }
         if let Some(missing_card) = self.missing_card {
             subscription.missing_card = missing_card;

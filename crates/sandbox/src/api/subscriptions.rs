@@ -7,6 +7,7 @@ use super::tax_rates::{read_automatic, read_rates};
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
 use crate::billing::discounts::Place;
+use crate::billing::pause::Resumption;
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::model::share::Share;
 use crate::model::subscription::{
@@ -186,7 +187,15 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         settings.one_of("save_default_payment_method", &["off", "on_subscription"])?.value().unwrap_or("off");
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
+    subscription_changes::check_billing_mode(params)?;
     let items = read_items(world, params, &customer.id)?;
+    if let Some(currency) = params.text("currency")?.value().map(|code| code.to_ascii_lowercase()) {
+        let first = items.first().and_then(|item| world.prices.get(&item.price));
+        if first.is_some_and(|price| price.currency != currency) {
+            let message = format!("The price is not in {currency}.");
+            return Err(ApiError::rule(message).param("currency"));
+        }
+    }
     let terms = read_terms(world, params, &items, &customer.id)?;
     let mut share = Share::default();
     world.read_share(params, &mut share, None)?;
@@ -328,7 +337,16 @@ fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn resume(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let anchor = call.params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])?;
-    world.resume_subscription(call.id(), anchor == Field::Set("unchanged"))?;
+    let params = &call.params;
+    let anchor = params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])?;
+    let payment =
+        params.one_of("payment_behavior", &["resume_on_payment_attempt", "resume_on_payment_success"])?;
+    let how = Resumption {
+        keep_anchor: anchor == Field::Set("unchanged"),
+        on_attempt: payment == Field::Set("resume_on_payment_attempt"),
+        proration: subscription_changes::read_proration(params)?,
+        at: params.int("proration_date")?.value(),
+    };
+    world.resume_subscription(call.id(), how)?;
     one(world, call.id())
 }

@@ -54,7 +54,10 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         let message = format!("The name of a test clock may have up to {LONGEST_NAME} characters.");
         return Err(ApiError::rule(message).param("name"));
     }
-    let id = world.add_clock(frozen_time, name);
+    let id = match call.params.text("customer")?.value() {
+        Some(customer) => world.add_clock_for(&customer, frozen_time, name)?,
+        None => world.add_clock(frozen_time, name),
+    };
     one(world, &id)
 }
 

@@ -76,7 +76,7 @@ struct Source {
 fn read_source(world: &World, id: &str, currency: &str) -> ApiResult<Source> {
     let charge = need(&world.charges, id, "source_transaction")?;
     let refuse = |message: String| Err(ApiError::rule(message).param("source_transaction"));
-    if !charge.paid || charge.transfer.is_some() {
+    if charge.taken() == 0 || charge.transfer.is_some() {
         return refuse(format!(
             "Charge {id} cannot be passed on: it failed, or it has a destination already. No money moved."
         ));
@@ -95,8 +95,8 @@ fn read_source(world: &World, id: &str, currency: &str) -> ApiResult<Source> {
         .map(|transfer| transfer.amount - transfer.reversed())
         .sum();
     Ok(Source {
-        group: charge.share.transfer_group.unwrap_or_else(|| format!("group_{id}")),
-        left: charge.amount - gone,
+        group: charge.share.transfer_group.clone().unwrap_or_else(|| format!("group_{id}")),
+        left: charge.taken() - gone,
     })
 }
 

@@ -52,6 +52,7 @@ impl World {
 
     /// Ends a subscription now and stops collecting what is still open.
     pub(crate) fn end_subscription(&mut self, id: &str, details: CancellationDetails) {
+        self.forget_pending(id);
         let Some(mut subscription) =
             self.subscriptions.get(id).filter(|subscription| !subscription.status.is_terminal()).cloned()
         else {
@@ -124,6 +125,13 @@ impl World {
         if let Some(at) = at {
             self.timers.set(at.max(now), Timer::CancelAt(id.to_owned()));
         }
+    }
+}
+
+/// A planned end of the period moves with the period.
+pub(crate) fn plan_end_with(subscription: &mut Subscription) {
+    if subscription.cancel_at_period_end {
+        subscription.cancel_at = Some(subscription.period.end);
     }
 }
 

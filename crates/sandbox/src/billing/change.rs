@@ -26,6 +26,8 @@ pub(crate) enum Strictness {
     Wait,
     /// A payment that would fail refuses the change.
     Insist,
+    /// A change whose payment would fail waits until it is paid.
+    Hold,
 }
 
 /// A change of one item; without an id it is a new item.
@@ -241,23 +243,25 @@ impl World {
         let planned = self.plan_change(&subscription, change)?;
         let bills =
             planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
-        let mut changed = subscription.clone();
-        changed.items.clone_from(&planned.items);
-        changed.terms.clone_from(&planned.terms);
-        changed.period = planned.period;
-        changed.anchor = planned.anchor;
-        changed.trial = planned.trial;
-        changed.status = planned.status;
-        if changed.cancel_at_period_end {
-            changed.cancel_at = Some(changed.period.end);
+        if bills && planned.terms.automatic_tax.is_on() {
+            self.check_location(&subscription.customer)?;
         }
+        self.forget_pending(id);
+        let subscription = need(&self.subscriptions, id, "subscription")?;
+        let changed = planned.changed(&subscription);
         let lines =
             if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
-        if bills && strictness == Strictness::Insist {
+        if bills && matches!(strictness, Strictness::Insist | Strictness::Hold) {
             let all = planned.prorations.iter().chain(&lines).cloned().collect();
             let supposed =
                 self.build_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, all), true);
-            self.insist(&subscription, supposed.amount_due)?;
+            match (self.insist(&subscription, supposed.amount_due), strictness) {
+                (Ok(()), _) => {}
+                (Err(_), Strictness::Hold) => {
+                    return self.hold_change(&subscription, planned, lines, presence);
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
         let before = subscription.render(&self.prices);
         let mark = self.mark();
@@ -294,7 +298,7 @@ impl World {
             return Ok(());
         }
         let attempt = self.try_invoice(invoice, None, presence)?;
-        if attempt != Some(Attempt::Succeeded) {
+        if !attempt.is_some_and(Attempt::went_through) {
             self.note_failure(invoice, attempt);
         }
         Ok(())
@@ -309,7 +313,7 @@ impl World {
             .default_method(&subscription.customer, Some(&subscription.id))
             .and_then(|id| self.payment_methods.get(&id));
         match method.map(|method| foresee(method, Presence::OffSession, false)) {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held | Attempt::Underway) => Ok(()),
             Some(Attempt::Declined(decline)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }

@@ -2,7 +2,7 @@
 //!
 //! Credits repeat what was really debited, not what the price says now.
 
-use crate::model::invoice::{InvoiceStatus, Line};
+use crate::model::invoice::{Invoice, InvoiceStatus, Line};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
@@ -14,12 +14,16 @@ impl World {
         let concerns = |line: &&Line| {
             line.subscription_item.as_ref() == Some(&item.id) && line.period.end == end && line.net() >= 0
         };
+        // The invoice of a change that waits was not debited for what the subscription has.
+        let supposed = |invoice: &Invoice| {
+            subscription.pending.as_ref().is_some_and(|pending| pending.invoice == invoice.id)
+        };
         let invoiced = self
             .invoices
             .of(&subscription.customer)
             .rev()
             .take_while(|invoice| invoice.created >= start)
-            .filter(|invoice| invoice.status != InvoiceStatus::Void)
+            .filter(|invoice| invoice.status != InvoiceStatus::Void && !supposed(invoice))
             .flat_map(|invoice| invoice.lines.iter().rev());
         let waiting = self.invoice_items.of(&subscription.customer).rev();
         let waiting = waiting.filter(|item| item.invoice.is_none()).map(|item| &item.line);

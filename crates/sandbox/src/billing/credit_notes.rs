@@ -4,14 +4,15 @@
 //! by refunds, as credit on the customer's balance, or outside of the API.
 
 use super::balance::NewEntry;
-use crate::connect::sharing::GiveBack;
 use crate::model::credit_note::{CreditLine, CreditNote, CreditNoteStatus};
 use crate::model::customer_balance::EntryKind;
-use crate::model::invoice::{Invoice, InvoicePaymentStatus, InvoiceStatus, Line};
+use crate::model::invoice::{Invoice, InvoiceStatus, Line};
+use crate::model::invoice_payment::InvoicePaymentStatus;
 use crate::model::money::RefundStatus;
 use crate::model::tax::{LineTax, TaxRate};
 use crate::model::terms::LineTerms;
 use crate::payments::balance::round_fraction;
+use crate::payments::refunds::{NewRefund, refundable_amount};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -85,7 +86,7 @@ impl World {
         let refunds = self.linked_refunds(&invoice, &earlier, &new.refunds)?;
         if new.refund > 0 {
             let charge = need(&self.charges, &self.charge_of(&invoice)?, "charge")?;
-            self.refundable_amount(&charge, Some(new.refund))?;
+            refundable_amount(&charge, Some(new.refund))?;
         }
         let linked: i64 = refunds.iter().map(|(_, amount)| amount).sum();
         let given = [new.refund, linked, new.to_balance, new.out_of_band].iter().sum::<i64>();
@@ -134,8 +135,8 @@ impl World {
             let charge = self.charge_of(&invoice)?;
             let reason =
                 note.reason.clone().filter(|word| matches!(word.as_str(), "duplicate" | "fraudulent"));
-            let made =
-                self.refund_charge(&charge, Some(refund), reason, Metadata::new(), GiveBack::default())?;
+            let made = self
+                .refund_charge(&charge, NewRefund { amount: Some(refund), reason, ..NewRefund::default() })?;
             note.refunds.push((made, refund));
         }
         if note.to_balance > 0 {
@@ -187,8 +188,9 @@ impl World {
             invoice.amount_due -= amount;
             invoice.pre_notes += amount;
         });
-        let open =
-            |payment: &crate::model::invoice::InvoicePayment| payment.status == InvoicePaymentStatus::Open;
+        let open = |payment: &crate::model::invoice_payment::InvoicePayment| {
+            payment.status == InvoicePaymentStatus::Open
+        };
         for payment in self.payments_of(id).into_iter().filter(open) {
             self.payment_intents.edit(&payment.payment_intent, |intent| intent.amount -= amount);
             self.invoice_payments.edit(&payment.id, |payment| payment.amount_requested -= amount);

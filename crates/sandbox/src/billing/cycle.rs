@@ -7,7 +7,6 @@ use crate::model::invoice::{BillingReason, InvoiceStatus};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, PauseBehavior, Period, Subscription, SubscriptionStatus,
 };
-use crate::state::timers::Timer;
 use crate::state::world::World;
 use crate::wire::error::ApiError;
 
@@ -74,19 +73,9 @@ impl World {
         let keeps_draft =
             renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
         new.auto_advance = renewed.status != SubscriptionStatus::Unpaid && !keeps_draft;
-        let advances = new.auto_advance;
         let invoice = self.draft_invoice(new, true);
-        if advances {
-            self.finalize_later(&invoice);
-        }
+        self.plan_finalization(&invoice);
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
-    }
-
-    /// Lets a draft become final by itself after the time that the settings give it.
-    pub(crate) fn finalize_later(&mut self, invoice: &str) {
-        let at = self.now + self.settings.draft_seconds;
-        self.invoices.edit(invoice, |invoice| invoice.finalizes_at = Some(at));
-        self.timers.set(at, Timer::Finalize(invoice.to_owned()));
     }
 
     /// `cancel_at` is reached within a period.
@@ -135,6 +124,7 @@ impl World {
             .invoices
             .get(id)
             .filter(|found| found.status == InvoiceStatus::Draft && found.auto_advance)
+            .filter(|found| found.finalizes_at.is_none_or(|at| at <= self.now))
             .cloned()
         else {
             return;
@@ -191,6 +181,9 @@ impl World {
         else {
             return;
         };
+        if invoice.due_date.is_none_or(|due| due > self.now) {
+            return;
+        }
         self.emit("invoice.overdue", invoice.render());
         if let Some(subscription) = invoice.subscription
             && self

@@ -204,7 +204,7 @@ impl World {
             InvoiceStatus::Open | InvoiceStatus::Paid | InvoiceStatus::Uncollectible => true,
             InvoiceStatus::Draft | InvoiceStatus::Void => false,
         };
-        self.charges.of(&customer.id).any(|charge| charge.paid)
+        self.charges.of(&customer.id).any(|charge| charge.taken() > 0)
             || self.invoices.of(&customer.id).any(finalized)
     }
 

@@ -1,10 +1,9 @@
 //! Invoices on their way to being due: made, filled, finalized.
 
 use super::taxes::no_location;
-use crate::model::invoice::{
-    BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
-    Transitions,
-};
+use crate::model::invoice::{BillingReason, Invoice, InvoiceItem, InvoiceStatus, Line, Says, Transitions};
+use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
+use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::model::share::Share;
 use crate::model::subscription::{Collection, Period};
 use crate::model::tax::AutomaticTax;
@@ -103,6 +102,7 @@ impl World {
             test_clock: customer.and_then(|customer| customer.test_clock.clone()),
             terms: new.terms,
             finalization_error: serde_json::Value::Null,
+            says: Says::default(),
         };
         self.price_invoice(&mut invoice);
         invoice
@@ -166,6 +166,23 @@ impl World {
         id
     }
 
+    /// Plans when a draft becomes final by itself: at the time that it says, else as long after now as drafts stay.
+    pub(crate) fn plan_finalization(&mut self, id: &str) {
+        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Draft)
+        else {
+            return;
+        };
+        let at = match (invoice.auto_advance, invoice.finalizes_at) {
+            (false, _) => None,
+            (true, Some(at)) => Some(at),
+            (true, None) => Some(self.now + self.settings.draft_seconds),
+        };
+        self.invoices.edit(id, |invoice| invoice.finalizes_at = at);
+        if let Some(at) = at {
+            self.timers.set(at, Timer::Finalize(id.to_owned()));
+        }
+    }
+
     /// Makes a draft final: number, balance, the intent that will pay it. An existing intent may already have paid.
     pub(crate) fn finalize_invoice(&mut self, id: &str, paid_by: Option<&str>) -> ApiResult<()> {
         let mut invoice = need(&self.invoices, id, "invoice")?;
@@ -201,7 +218,12 @@ impl World {
         if due == 0 {
             self.invoice_paid(id, None);
         } else if let Some(intent) = paid_by {
-            self.invoice_paid(id, Some(intent));
+            let paid = |found: &PaymentIntent| found.status == IntentStatus::Succeeded;
+            if self.payment_intents.get(intent).is_some_and(paid) {
+                self.invoice_paid(id, Some(intent));
+            } else {
+                self.invoices.edit(id, |invoice| invoice.attempted = true);
+            }
         } else if collection == Collection::SendInvoice {
             if let Some(due_date) = due_date {
                 self.timers.set(due_date, Timer::Due(id.to_owned()));
@@ -214,8 +236,11 @@ impl World {
     fn number_and_balance(&mut self, invoice: &mut Invoice) -> ApiResult<()> {
         let mut customer = need(&self.customers, &invoice.customer, "customer")?;
         let before = customer.render();
-        invoice.number = Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
-        customer.next_invoice_sequence += 1;
+        if invoice.number.is_none() {
+            invoice.number =
+                Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
+            customer.next_invoice_sequence += 1;
+        }
         customer.currency.get_or_insert_with(|| invoice.currency.clone());
         let silent = customer.render();
         invoice.ending_balance = Some(invoice.balance_left);

@@ -13,6 +13,7 @@ pub(crate) mod discounts;
 pub(crate) mod invoicing;
 pub(crate) mod lines;
 pub(crate) mod pause;
+pub(crate) mod pending;
 pub(crate) mod preview;
 pub(crate) mod pricing;
 pub(crate) mod settling;

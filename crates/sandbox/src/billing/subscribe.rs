@@ -144,6 +144,7 @@ impl World {
             schedule: new.schedule.clone(),
             terms: new.terms.clone(),
             share: new.share.clone(),
+            pending: None,
         };
         let lines = self.first_lines(&subscription, &new, recurring);
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
@@ -219,7 +220,7 @@ impl World {
             ApiError::state("resource_missing", "This customer has no attached payment source or default payment method. Please consider adding a default payment method. No money moved.")
         })?;
         match foresee(method, presence, false) {
-            Attempt::Succeeded => Ok(SubscriptionStatus::Active),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(SubscriptionStatus::Active),
             Attempt::Declined(decline) if matches!(new.first_payment, FirstPayment::Insist(_)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }
@@ -248,7 +249,7 @@ impl World {
         if new.first_payment == FirstPayment::Later
             && self.invoices.get(&invoice).is_some_and(|invoice| invoice.amount_due > 0)
         {
-            self.finalize_later(&invoice);
+            self.plan_finalization(&invoice);
             return Ok(());
         }
         self.finalize_invoice(&invoice, paid_by)?;
@@ -263,7 +264,7 @@ impl World {
         ) = (&new.first_payment, open, subscription.collection)
         {
             let attempt = self.try_invoice(&invoice, None, *presence)?;
-            if attempt != Some(Attempt::Succeeded) {
+            if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }

@@ -198,7 +198,7 @@ impl World {
             }
             let open = subscription.latest_invoice.as_ref().and_then(|id| self.invoices.get(id));
             if let Some((id, owed)) = open
-                .filter(|invoice| invoice.is_open())
+                .filter(|invoice| invoice.is_open() && !self.awaits_bank(invoice))
                 .map(|invoice| (invoice.id.clone(), invoice.remaining()))
             {
                 self.pay_invoice(&id, Some(method.clone()), Presence::OffSession)?;

@@ -4,6 +4,7 @@
 //! them. Whoever acts on an object does it on the line of its customer ([`World::on_line_of`]). Events, deliveries,
 //! pages and idempotency keys always go by the account's own time ([`World::own_now`]).
 
+mod joining;
 mod moving;
 pub(crate) mod steps;
 

@@ -35,8 +35,24 @@ impl World {
         Err(ApiError::rule("Only the platform itself can do this: leave out the Stripe-Account header."))
     }
 
+    /// The bank account of the connected account whose books are open, where it has one.
+    pub(crate) fn default_bank_account(&self) -> Option<String> {
+        let account = self.connected().and_then(|id| self.connect.accounts.get(id))?;
+        account.external_accounts.iter().find(|bank| bank.is_default).map(|bank| bank.id.clone())
+    }
+
+    /// Refuses a payout of an account that may have none.
+    pub(crate) fn check_may_pay_out(&self) -> ApiResult<()> {
+        let account = self.connected().and_then(|id| self.connect.accounts.get(id));
+        if account.is_none_or(Account::payouts_enabled) {
+            return Ok(());
+        }
+        let message = "Payouts are not enabled for this account: see what it still requires. No money moved.";
+        Err(ApiError::state("payouts_not_allowed", message))
+    }
+
     /// Opens an account with books of its own.
-    pub(crate) fn add_account(&mut self, mut account: Account) {
+    pub(crate) fn open_account(&mut self, mut account: Account) {
         account.submitted |= Self::is_complete(&account);
         self.add_books(&account.id);
         let (id, called) = (account.id.clone(), account.called());

@@ -105,6 +105,7 @@ impl World {
         swap(&mut self.deliveries, &mut to.deliveries);
         swap(&mut self.policy, &mut to.policy);
         swap(&mut self.faults, &mut to.faults);
+        swap(&mut self.rates, &mut to.rates);
         swap(&mut self.calls, &mut to.calls);
     }
 
@@ -135,8 +136,11 @@ impl World {
     }
 
     /// Plays the passing of time in all books, in the order of what falls due; the platform goes first at one instant.
-    pub(crate) fn pass_time(&mut self, until: i64) {
+    /// Whether anything was due.
+    pub(crate) fn pass_time(&mut self, until: i64) -> bool {
+        let mut fired = false;
         while let Some(at) = self.next_timer_put_away().filter(|at| *at <= until) {
+            fired = true;
             self.pass_own_time(at);
             let due = |books: &Self| books.timers.next().is_some_and(|next| next <= at);
             let accounts: Vec<String> =
@@ -145,7 +149,7 @@ impl World {
                 self.within(&account, |books| books.pass_own_time(at));
             }
         }
-        self.pass_own_time(until);
+        self.pass_own_time(until) || fired
     }
 
     /// In which forms an endpoint is told of an event: its own account's, or, when it was made for that, those of all

@@ -4,8 +4,10 @@
 use super::fees::NewFee;
 use super::transfers::NewTransfer;
 use crate::model::account::Payer;
+use crate::model::charge::Charge;
 use crate::model::money::BalanceTransaction;
-use crate::model::payment::{Charge, PaymentIntent};
+use crate::model::payment::PaymentIntent;
+use crate::model::share::Share;
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
 use crate::wire::error::{ApiError, ApiResult};
@@ -48,11 +50,18 @@ impl World {
 
     /// Books a paid charge with the platform's fee on it; the id of its entry. Where the platform pays the provider,
     /// that fee is booked there.
-    pub(crate) fn book_shared_charge(&mut self, charge: &str, intent: &PaymentIntent) -> String {
-        let entry = self.book_charge(charge, intent.amount, &intent.currency, intent.description.clone());
+    pub(crate) fn book_shared_charge(
+        &mut self,
+        charge: &str,
+        amount: i64,
+        currency: &str,
+        description: Option<String>,
+        share: &Share,
+    ) -> String {
+        let entry = self.book_charge(charge, amount, currency, description);
         self.bill_provider_fee(&entry);
         if self.connected().is_some() {
-            let taken = intent.share.fee_on(intent.amount);
+            let taken = share.fee_on(amount);
             self.balance_transactions.edit(&entry, |entry| {
                 entry.application_fee = taken;
                 entry.fee += taken;
@@ -83,10 +92,11 @@ impl World {
 
     /// Takes the platform's fee of a paid charge and passes the money on, as the charge says.
     pub(crate) fn share_out(&mut self, charge_id: &str) {
-        let Some(charge) = self.charges.get(charge_id).filter(|charge| charge.paid).cloned() else {
+        let Some(charge) = self.charges.get(charge_id).filter(|charge| charge.taken() > 0).cloned() else {
             return;
         };
-        let taken = charge.share.fee_on(charge.amount);
+        let total = charge.taken();
+        let taken = charge.share.fee_on(total);
         let fee = NewFee {
             account: String::new(),
             charge: charge.id.clone(),
@@ -104,7 +114,7 @@ impl World {
         let Some(destination) = charge.share.destination.clone() else {
             return;
         };
-        let amount = charge.share.passed_on.map_or(charge.amount, |part| part.of(charge.amount));
+        let amount = charge.share.passed_on.map_or(total, |part| part.of(total));
         if amount == 0 {
             return;
         }
@@ -156,7 +166,7 @@ impl World {
             );
         }
         let part = |whole: i64, gone: i64| {
-            share_of(whole, charge.amount_refunded, amount, charge.amount).min(whole - gone)
+            share_of(whole, charge.amount_refunded, amount, charge.taken()).min(whole - gone)
         };
         let transfer = charge.transfer.as_ref().and_then(|id| self.connect.transfers.get(id));
         let fee = charge.application_fee.as_ref().and_then(|id| self.connect.fees.get(id));

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::model::card::{CardFace, TestCard};
+use crate::model::charge::{Charge, Funds};
+use crate::model::instrument::Instrument;
 use crate::model::money::{Refund, RefundStatus};
-use crate::model::payment::Charge;
 use crate::model::share::Share;
 use crate::model::transfer::{Reversal, Transfer};
 use crate::state::world::World;
@@ -53,8 +54,11 @@ impl World {
     /// When the money of a charge becomes available, in unix seconds.
     fn available_with(&self, charge: Option<&str>) -> i64 {
         let charge = charge.and_then(|id| self.charges.get(id));
-        charge
-            .and_then(|charge| charge.balance_transaction.as_ref())
+        let entry = charge.and_then(|charge| match &charge.funds {
+            Funds::Taken { entry, .. } => Some(entry),
+            Funds::Held { .. } | Funds::Pending | Funds::LetGo | Funds::Refused { .. } => None,
+        });
+        entry
             .and_then(|entry| self.balance_transactions.get(entry))
             .map_or(self.now, |entry| entry.available_on)
     }
@@ -74,7 +78,7 @@ impl World {
             currency: &new.currency,
             available_on,
         };
-        self.within(&new.destination, |books| books.receive(&arrival));
+        self.within(&new.destination, |books| books.receive_transfer(&arrival));
         let transfer = Transfer {
             id: id.clone(),
             created: self.now,
@@ -95,7 +99,7 @@ impl World {
         transfer
     }
 
-    fn receive(&mut self, arrival: &Arrival<'_>) {
+    fn receive_transfer(&mut self, arrival: &Arrival<'_>) {
         let &Arrival { payment, transfer, amount, fee, currency, available_on } = arrival;
         let entry = self.book("payment", payment, amount, fee, currency, None);
         self.balance_transactions.edit(&entry.id, |entry| {
@@ -105,25 +109,23 @@ impl World {
         self.charges.put(Charge {
             id: payment.to_owned(),
             created: self.now,
-            paid: true,
+            funds: Funds::Taken { amount, entry: entry.id },
             amount,
             amount_refunded: 0,
             currency: currency.to_owned(),
             customer: None,
             payment_intent: String::new(),
             payment_method: String::new(),
-            card: TestCard::plain().token().to_owned(),
-            face: CardFace { exp_month: 12, exp_year: 2034 },
+            instrument: Instrument::Card {
+                token: TestCard::plain().token().to_owned(),
+                face: CardFace { exp_month: 12, exp_year: 2034 },
+            },
             authenticated: false,
             billing_details: json!({}),
             description: None,
             receipt_email: None,
             metadata: Metadata::new(),
             disputed: false,
-            balance_transaction: Some(entry.id),
-            failure_code: None,
-            failure_message: None,
-            decline_code: None,
             share: Share::default(),
             application_fee: None,
             transfer: None,
@@ -171,6 +173,8 @@ impl World {
                 balance_transaction: Some(entry.id),
                 failure_balance_transaction: None,
                 failure_reason: None,
+                destination: "stripe_account".to_owned(),
+                instructions: None,
                 transfer_reversal: None,
                 source_transfer_reversal: Some(reversal_id.clone()),
             });

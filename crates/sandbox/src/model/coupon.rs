@@ -161,15 +161,15 @@ impl PromotionCode {
             && self.max_redemptions.is_none_or(|most| self.times_redeemed < most)
     }
 
-    /// The object; `valid` says whether its coupon can be redeemed.
-    pub(crate) fn render(&self, now: i64, valid: bool) -> Value {
+    /// The object; whether it is active is not for itself to say, because its coupon must be valid too.
+    pub(crate) fn render(&self, active: bool) -> Value {
         let minimum = self.minimum_currency.as_ref().and_then(|currency| self.minimum.get(currency));
         Shape::PromotionCode.with(json!({
             "id": self.id,
             "created": self.created,
             "code": self.code,
             "promotion": { "type": "coupon", "coupon": self.coupon },
-            "active": valid && self.is_open(now),
+            "active": active,
             "customer": self.customer,
             "expires_at": self.expires_at,
             "max_redemptions": self.max_redemptions,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::card::{CardFace, TestCard};
+use super::instrument::Instrument;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -87,15 +87,13 @@ impl Customer {
     }
 }
 
-/// A saved or one-time payment method: always a test card.
+/// A saved or one-time payment method.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) customer: Option<String>,
-    /// The token of the test card that decides how it behaves; the number itself is never kept.
-    pub(crate) card: String,
-    pub(crate) face: CardFace,
+    pub(crate) instrument: Instrument,
     /// The customer has authenticated it for payments without them.
     pub(crate) set_up: bool,
     pub(crate) billing_details: Value,
@@ -117,19 +115,14 @@ impl Stored for PaymentMethod {
 }
 
 impl PaymentMethod {
-    /// The test card behind it.
-    pub(crate) fn test_card(&self) -> &'static TestCard {
-        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
-    }
-
     /// The object.
     pub(crate) fn render(&self) -> Value {
         Shape::PaymentMethod.with(json!({
             "id": self.id,
             "created": self.created,
             "customer": self.customer,
-            "type": "card",
-            "card": self.face.render(self.test_card()),
+            "type": self.instrument.word(),
+            self.instrument.word(): self.instrument.method_details(),
             "billing_details": self.billing_details,
             "allow_redisplay": self.allow_redisplay,
             "metadata": self.metadata,

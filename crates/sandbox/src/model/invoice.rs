@@ -187,6 +187,17 @@ pub(crate) struct Transitions {
     pub(crate) uncollectible: Option<i64>,
 }
 
+/// What an invoice only shows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Says {
+    pub(crate) footer: Option<String>,
+    pub(crate) statement_descriptor: Option<String>,
+    /// The date that it shows instead of the one on which it became final, in unix seconds.
+    pub(crate) effective_at: Option<i64>,
+    pub(crate) shipping: Value,
+    pub(crate) custom_fields: Value,
+}
+
 /// An invoice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Invoice {
@@ -238,6 +249,7 @@ pub(crate) struct Invoice {
     #[serde(default)]
     pub(crate) test_clock: Option<String>,
     pub(crate) terms: InvoiceTerms,
+    pub(crate) says: Says,
     /// Why it could not become final by itself.
     pub(crate) finalization_error: Value,
 }
@@ -320,7 +332,11 @@ impl Invoice {
             "auto_advance": self.auto_advance,
             "automatically_finalizes_at": self.finalizes_at,
             "due_date": self.due_date,
-            "effective_at": self.transitions.finalized,
+            "effective_at": self.says.effective_at.or(self.transitions.finalized),
+            "footer": self.says.footer,
+            "statement_descriptor": self.says.statement_descriptor,
+            "shipping_details": self.says.shipping,
+            "custom_fields": self.says.custom_fields,
             "attempted": self.attempted,
             "attempt_count": self.attempt_count,
             "next_payment_attempt": self.next_payment_attempt,
@@ -360,52 +376,5 @@ impl Invoice {
         }));
         self.share.onto_invoice(&mut value);
         value
-    }
-}
-
-words! {
-    /// Where one payment of an invoice stands.
-    InvoicePaymentStatus { Open = "open", Paid = "paid", Canceled = "canceled" }
-}
-
-/// The link between an invoice and the intent that pays it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct InvoicePayment {
-    pub(crate) id: String,
-    pub(crate) created: i64,
-    pub(crate) status: InvoicePaymentStatus,
-    pub(crate) invoice: String,
-    pub(crate) payment_intent: String,
-    pub(crate) amount_requested: i64,
-    pub(crate) currency: String,
-    pub(crate) paid_at: Option<i64>,
-    pub(crate) canceled_at: Option<i64>,
-}
-
-impl Stored for InvoicePayment {
-    const LABEL: &'static str = "invoice_payment";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn created(&self) -> i64 {
-        self.created
-    }
-}
-
-impl InvoicePayment {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
-        Shape::InvoicePayment.with(json!({
-            "id": self.id,
-            "created": self.created,
-            "status": self.status.as_str(),
-            "invoice": self.invoice,
-            "amount_requested": self.amount_requested,
-            "amount_paid": self.paid_at.map(|_| self.amount_requested),
-            "currency": self.currency,
-            "is_default": true,
-            "payment": { "type": "payment_intent", "payment_intent": self.payment_intent },
-            "status_transitions": { "paid_at": self.paid_at, "canceled_at": self.canceled_at },
-        }))
     }
 }

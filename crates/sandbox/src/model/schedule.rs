@@ -29,8 +29,8 @@ pub(crate) enum ScheduleState {
     Active { subscription: String, phase: usize },
     /// The last phase is over and the subscription ended with it.
     Completed { at: i64, subscription: String },
-    /// The subscription goes on without the schedule.
-    Released { at: i64, subscription: Option<String> },
+    /// The subscription goes on without the schedule: because somebody released it, or after the last phase.
+    Released { at: i64, subscription: Option<String>, after_last: bool },
     /// Schedule and subscription ended early.
     Canceled { at: i64, subscription: Option<String> },
 }
@@ -222,8 +222,9 @@ impl Schedule {
             ScheduleState::Completed { at, subscription: ended } => {
                 (completed_at, subscription) = (Some(at), Some(ended));
             }
-            ScheduleState::Released { at, subscription: freed } => {
+            ScheduleState::Released { at, subscription: freed, after_last } => {
                 (released_at, released) = (Some(at), freed.as_ref());
+                completed_at = Some(at).filter(|_| *after_last);
             }
             ScheduleState::Canceled { at, subscription: ended } => {
                 (canceled_at, subscription) = (Some(at), ended.as_ref());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::pending::PendingUpdate;
 use super::product::Price;
 use super::share::Share;
 use super::tax::TaxRate;
@@ -131,6 +132,7 @@ pub(crate) struct Subscription {
     /// Who else has a share in its payments.
     #[serde(default)]
     pub(crate) share: Share,
+    pub(crate) pending: Option<PendingUpdate>,
 }
 
 impl Stored for Subscription {
@@ -196,6 +198,7 @@ impl Subscription {
             "schedule": self.schedule,
             "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
+            "pending_update": self.render_pending(prices),
             "payment_settings": {
                 "payment_method_options": null,
                 "payment_method_types": null,
@@ -208,6 +211,23 @@ impl Subscription {
             fields.insert("status_details".to_owned(), json!({ "paused": paused }));
         }
         value
+    }
+
+    fn render_pending(&self, prices: &Table<Price>) -> Value {
+        let Some(pending) = &self.pending else { return Value::Null };
+        let items: Vec<Value> = pending.items.iter().map(|item| self.render_item(item, prices)).collect();
+        let trial_end = pending.trial.filter(|_| pending.trial != self.trial).map(|trial| trial.end);
+        json!({
+            "billing_cycle_anchor": (pending.anchor != self.anchor).then_some(pending.anchor),
+            "cancel_at_period_end": null,
+            "discount": null,
+            "discounts": (pending.terms.discounts != self.terms.discounts).then_some(&pending.terms.discounts),
+            "expires_at": pending.expires_at,
+            "metadata": null,
+            "subscription_items": items,
+            "trial_end": trial_end,
+            "trial_from_plan": null,
+        })
     }
 
     /// One item.

@@ -170,7 +170,9 @@ impl World {
                 self.cancel_now(subscription, CancelNow { invoice, prorate, ..CancelNow::default() })
             }
             None => {
-                self.close_schedule(id, "canceled");
+                // What never began is aborted as well.
+                self.close_schedule(id, "aborted");
+                self.tell_of_schedule("canceled", id);
                 Ok(())
             }
         }
@@ -179,18 +181,18 @@ impl World {
     /// Ends a schedule and leaves its subscription as it is.
     pub(crate) fn release_schedule(&mut self, id: &str, keeps_end: bool) -> ApiResult<()> {
         self.open_schedule(id, "release")?;
-        self.let_go(id, keeps_end);
+        self.let_go(id, keeps_end, false);
         Ok(())
     }
 
     /// The subscription of a schedule goes on alone. The end that the schedule planned for it is taken back, unless it
     /// is to be kept.
-    pub(super) fn let_go(&mut self, id: &str, keeps_end: bool) {
+    pub(super) fn let_go(&mut self, id: &str, keeps_end: bool, after_last: bool) {
         let Some(schedule) = self.schedules.get(id).cloned() else {
             return;
         };
         let freed = schedule.state.managed().map(str::to_owned);
-        let state = ScheduleState::Released { at: self.now, subscription: freed.clone() };
+        let state = ScheduleState::Released { at: self.now, subscription: freed.clone(), after_last };
         if let Some(subscription) = &freed {
             if !keeps_end
                 && self.subscriptions.get(subscription).is_some_and(|found| found.cancel_at.is_some())
@@ -200,6 +202,9 @@ impl World {
             self.change_subscription(subscription, |subscription| subscription.schedule = None);
         }
         self.change_schedule(id, |schedule| schedule.state = state);
+        if after_last {
+            self.tell_of_schedule("completed", id);
+        }
         self.tell_of_schedule("released", id);
     }
 

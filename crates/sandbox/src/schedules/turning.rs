@@ -206,7 +206,7 @@ impl World {
 
     fn finish_schedule(&mut self, schedule: &Schedule) {
         match schedule.end_behavior {
-            EndBehavior::Release => self.let_go(&schedule.id, false),
+            EndBehavior::Release => self.let_go(&schedule.id, false, true),
             EndBehavior::Cancel => {
                 if let ScheduleState::Active { subscription, .. } = &schedule.state {
                     self.end_subscription(subscription, CancellationDetails::default());

@@ -37,6 +37,12 @@ struct Authenticate {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    outcome: String,
+}
+
+#[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Deliver {
     times: u32,
@@ -78,6 +84,13 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
             read(request).and_then(|body: Authenticate| authenticate(sandbox, id, &body))
         }
         ("POST", ["accounts", id, "onboard"]) => onboard(sandbox, id),
+        ("POST", ["payment_intents", id, "settle"]) => {
+            read(request).and_then(|body: Authenticate| settle(sandbox, id, &body))
+        }
+        ("POST", ["refunds", id, "settle"]) => settle_refund(sandbox, id),
+        ("POST", ["disputes", id, "decide"]) => {
+            read(request).and_then(|body: Decide| decide(sandbox, id, &body))
+        }
         ("GET", ["webhooks"]) => Ok(webhooks(sandbox)),
         ("PUT", ["webhooks"]) => read(request)
             .and_then(|policy: DeliveryPolicy| sandbox.set_delivery_policy(policy))
@@ -187,16 +200,18 @@ fn abandon(sandbox: &Sandbox, id: &str) -> Answer {
     Ok(json!({ "status": session.status.as_str(), "redirect_url": session.cancel_url }))
 }
 
+fn read_outcome(body: &Authenticate) -> Result<bool, SandboxError> {
+    match body.outcome.as_str() {
+        "success" => Ok(true),
+        "failure" => Ok(false),
+        other => Err(SandboxError::invalid(format!(
+            "'outcome' must be \"success\" or \"failure\", not \"{other}\". Nothing changed."
+        ))),
+    }
+}
+
 fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
-    let success = match body.outcome.as_str() {
-        "success" => true,
-        "failure" => false,
-        other => {
-            return Err(SandboxError::invalid(format!(
-                "'outcome' must be \"success\" or \"failure\", not \"{other}\". Nothing changed."
-            )));
-        }
-    };
+    let success = read_outcome(body)?;
     let succeeded = sandbox.authenticate(id, success)?;
     let (intent, redirect) = sandbox.read(|world| {
         let session = world.payment_intents.get(id).and_then(|intent| intent.session.clone());
@@ -214,6 +229,34 @@ fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
 fn onboard(sandbox: &Sandbox, id: &str) -> Answer {
     sandbox.onboard_account(id)?;
     Ok(sandbox.read(|world| world.object_anywhere(id)).unwrap_or_default())
+}
+
+/// The bank or the store answers now.
+fn settle(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
+    let success = read_outcome(body)?;
+    sandbox.change(|world| world.settle_by_hand(id, success)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
+}
+
+/// The buyer says where a refund goes.
+fn settle_refund(sandbox: &Sandbox, id: &str) -> Answer {
+    sandbox.change(|world| world.claim_refund(id)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
+}
+
+/// The issuer decides a dispute that waits for it.
+fn decide(sandbox: &Sandbox, id: &str, body: &Decide) -> Answer {
+    let won = match body.outcome.as_str() {
+        "won" => true,
+        "lost" => false,
+        other => {
+            return Err(SandboxError::invalid(format!(
+                "'outcome' must be \"won\" or \"lost\", not \"{other}\". Nothing changed."
+            )));
+        }
+    };
+    sandbox.change(|world| world.close_dispute(id, won)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
 }
 
 fn webhooks(sandbox: &Sandbox) -> Value {
@@ -244,6 +287,7 @@ fn set_settings(sandbox: &Sandbox, request: &HttpRequest) -> Answer {
             return Err(SandboxError::invalid(format!("{fault}. Nothing changed.")));
         }
         world.set_settings(settings);
+        world.plan_payouts();
         Ok(json!(world.settings))
     })
 }

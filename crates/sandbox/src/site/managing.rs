@@ -2,6 +2,7 @@
 
 use super::buying::{decline_word, read_card, typed_card};
 use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
+use crate::model::instrument::Instrument;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::subscription::Subscription;
 use crate::pages::{
@@ -164,10 +165,15 @@ fn show(
             .filter_map(|subscription| row(world, session, configuration, subscription))
             .collect(),
         card: card.map(|method| CardOnFile {
-            brand: method.test_card().brand().to_owned(),
-            last4: method.test_card().last4().to_owned(),
-            exp_month: u32::try_from(method.face.exp_month).unwrap_or(1),
-            exp_year: u32::try_from(method.face.exp_year).unwrap_or(2000),
+            brand: method.instrument.card().map_or(method.instrument.word(), |card| card.brand()).to_owned(),
+            last4: method.instrument.last4().to_owned(),
+            expiry: match &method.instrument {
+                Instrument::Card { face, .. } => Some((
+                    u32::try_from(face.exp_month).unwrap_or(1),
+                    u32::try_from(face.exp_year).unwrap_or(2000),
+                )),
+                Instrument::Account { .. } => None,
+            },
         }),
         card_form,
         card_action: format!("/p/session/{}/card", session.token),

@@ -4,11 +4,13 @@
 
 mod buying;
 mod control_calls;
+mod details;
 mod frame;
 mod managing;
 mod onboarding;
 mod operating;
 mod operating_view;
+mod pending;
 
 use serde_json::json;
 
@@ -33,7 +35,9 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         }
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
+        ("GET", ["r", token]) => buying::recover(sandbox, request, token),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
+        (_, ["pending", id]) => pending::pending(sandbox, request, id),
         ("GET", ["i", id]) => buying::invoice(sandbox, request, id),
         (_, ["p", "session", token, rest @ ..]) => managing::portal(sandbox, request, token, rest),
         (_, ["connect", "onboarding", token]) => onboarding::onboarding(sandbox, request, token),

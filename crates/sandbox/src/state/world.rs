@@ -10,17 +10,23 @@ use super::table::{Stored, Table};
 use super::timers::Timers;
 use crate::clocks::Away;
 use crate::connect::books::Connect;
-use crate::faults::Fault;
+use crate::faults::{Fault, Rate};
 use crate::model::account::Account;
+use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
+use crate::model::checkout_form::ShippingRate;
 use crate::model::coupon::{Coupon, Discount, PromotionCode};
 use crate::model::credit_note::CreditNote;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::customer_balance::BalanceEntry;
+use crate::model::dispute::Dispute;
 use crate::model::event::{Event, WebhookEndpoint};
-use crate::model::invoice::{Invoice, InvoiceItem, InvoicePayment};
-use crate::model::money::{BalanceTransaction, Dispute, Refund};
-use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
+use crate::model::fraud::FraudWarning;
+use crate::model::invoice::{Invoice, InvoiceItem};
+use crate::model::invoice_payment::InvoicePayment;
+use crate::model::money::{BalanceTransaction, Refund};
+use crate::model::payment::{PaymentIntent, SetupIntent};
+use crate::model::payout::Payout;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
 use crate::model::schedule::Schedule;
@@ -81,7 +87,9 @@ pub(crate) struct World {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
     pub(crate) disputes: Table<Dispute>,
+    pub(crate) fraud_warnings: Table<FraudWarning>,
     pub(crate) balance_transactions: Table<BalanceTransaction>,
+    pub(crate) payouts: Table<Payout>,
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
@@ -90,6 +98,7 @@ pub(crate) struct World {
     #[serde(default)]
     pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<CheckoutSession>,
+    pub(crate) shipping_rates: Table<ShippingRate>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
     pub(crate) events: Table<Event>,
@@ -98,6 +107,8 @@ pub(crate) struct World {
     pub(crate) deliveries: Deliveries,
     pub(crate) policy: DeliveryPolicy,
     pub(crate) faults: Vec<Fault>,
+    /// What limiting faults have seen, by their places.
+    pub(crate) rates: Vec<Rate>,
     pub(crate) calls: BTreeMap<String, u64>,
     #[serde(default)]
     pub(crate) connect: Connect,
@@ -135,7 +146,9 @@ impl World {
             charges: Table::default(),
             refunds: Table::default(),
             disputes: Table::default(),
+            fraud_warnings: Table::default(),
             balance_transactions: Table::default(),
+            payouts: Table::default(),
             invoices: Table::default(),
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
@@ -143,6 +156,7 @@ impl World {
             subscriptions: Table::default(),
             schedules: Table::default(),
             sessions: Table::default(),
+            shipping_rates: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
             events: Table::default(),
@@ -151,6 +165,7 @@ impl World {
             deliveries: Deliveries::default(),
             policy: DeliveryPolicy::default(),
             faults: Vec::new(),
+            rates: Vec::new(),
             calls: BTreeMap::new(),
             connect: Connect::default(),
         };
@@ -193,8 +208,10 @@ impl World {
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
             "ch" | "py" => self.charges.get(id).map(Charge::render),
             "re" | "pyr" => self.refunds.get(id).map(Refund::render),
-            "dp" => self.disputes.get(id).map(Dispute::render),
-            "txn" => self.balance_transactions.get(id).map(BalanceTransaction::render),
+            "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
+            "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
+            "po" => self.payouts.get(id).map(Payout::render),
+            "txn" => self.balance_transactions.get(id).map(|entry| entry.render(self.now)),
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
@@ -216,6 +233,7 @@ impl World {
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
+            "shr" => self.shipping_rates.get(id).map(ShippingRate::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.
             _ => {

@@ -16,6 +16,7 @@ const RENAMINGS: &[Renaming] = &[
     ),
     ("2025-09-30.clover", "POST", &["/v1/promotion_codes"], promotion),
     ("2026-03-25.dahlia", "POST", &["/v1/checkout/sessions"], ui_mode),
+    ("2026-09-30.endive", "POST", &["/v1/checkout/sessions"], only_cards),
     ("2026-09-30.endive", "POST", &["/v1/subscriptions/{id}", "/v1/subscriptions/{id}/resume"], anchor),
     ("2026-09-30.endive", "POST", &["/v1/invoices/create_preview"], preview_anchor),
 ];
@@ -73,6 +74,16 @@ fn ui_mode(tree: &mut Tree) {
     }
 }
 
+/// The list of types went; one that asks for cards alone asks for what is played.
+fn only_cards(tree: &mut Tree) {
+    let Some(Param::Tree(types)) = tree.get("payment_method_types") else {
+        return;
+    };
+    if types.values().all(|kind| *kind == Param::Text("card".to_owned())) {
+        tree.remove("payment_method_types");
+    }
+}
+
 /// `billing_cycle_anchor` became an object with a type.
 fn anchor(tree: &mut Tree) {
     if let Some(Param::Text(word)) = tree.get("billing_cycle_anchor").cloned() {
@@ -108,6 +119,8 @@ mod tests {
             ("/v1/customers/{id}", "coupon=", "discounts="),
             ("/v1/promotion_codes", "coupon=c", "promotion[type]=coupon&promotion[coupon]=c"),
             ("/v1/checkout/sessions", "ui_mode=embedded", "ui_mode=embedded_page"),
+            ("/v1/checkout/sessions", "payment_method_types[]=card&mode=setup", "mode=setup"),
+            ("/v1/checkout/sessions", "payment_method_types[]=ideal", "payment_method_types[]=ideal"),
             ("/v1/subscriptions/{id}", "billing_cycle_anchor=now", "billing_cycle_anchor[type]=now"),
             (
                 "/v1/invoices/create_preview",

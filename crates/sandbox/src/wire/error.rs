@@ -162,6 +162,7 @@ impl ApiError {
     pub(crate) fn injected(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let kind = match status {
             402 => "card_error",
+            409 => "idempotency_error",
             400..=499 => "invalid_request_error",
             _ => "api_error",
         };
@@ -174,7 +175,18 @@ impl ApiError {
             status,
             kind,
             code.or(default_code),
-            message.unwrap_or("A fault of the sandbox answers this request."),
+            message.unwrap_or(match code.or(default_code) {
+                Some("rate_limit") => {
+                    "Too many requests: the sandbox was told to limit them. Wait a moment and try again."
+                }
+                Some("lock_timeout") => {
+                    "This object cannot be accessed right now because another API request or Stripe process is currently accessing it."
+                }
+                Some("idempotency_key_in_use") => {
+                    "Another request with this idempotency key is still being carried out; try again later."
+                }
+                _ => "A fault of the sandbox answers this request.",
+            }),
         )
     }
 

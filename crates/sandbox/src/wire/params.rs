@@ -210,16 +210,21 @@ impl<'a> Params<'a> {
 
     /// Applies `metadata`: an empty value deletes its key, an empty `metadata` deletes all.
     pub(crate) fn metadata_into(&self, metadata: &mut Metadata) -> ApiResult<()> {
-        match self.tree.get("metadata") {
+        self.metadata_of("metadata", metadata)
+    }
+
+    /// The same for metadata of another name.
+    pub(crate) fn metadata_of(&self, name: &str, metadata: &mut Metadata) -> ApiResult<()> {
+        match self.tree.get(name) {
             None => Ok(()),
             Some(Param::Text(text)) if text.is_empty() => {
                 metadata.clear();
                 Ok(())
             }
-            Some(Param::Text(_)) => Err(ApiError::rule("Invalid object").param(&self.full("metadata"))),
+            Some(Param::Text(_)) => Err(ApiError::rule("Invalid object").param(&self.full(name))),
             Some(Param::Tree(tree)) => {
                 for (key, value) in tree {
-                    let full = self.full(&format!("metadata[{key}]"));
+                    let full = self.full(&format!("{name}[{key}]"));
                     let Param::Text(value) = value else {
                         return Err(ApiError::rule("Metadata values must be strings.").param(&full));
                     };
@@ -236,7 +241,7 @@ impl<'a> Params<'a> {
                     }
                 }
                 if metadata.len() > 50 {
-                    return Err(ApiError::rule("You can have up to 50 metadata keys.").param("metadata"));
+                    return Err(ApiError::rule("You can have up to 50 metadata keys.").param(name));
                 }
                 Ok(())
             }

@@ -29,6 +29,7 @@ pub(crate) enum Shape {
     LineItem,
     PaymentIntent,
     PaymentMethod,
+    Payout,
     Plan,
     PortalConfiguration,
     PortalSession,
@@ -44,7 +45,7 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 33] = [
+const SHAPES: [(Shape, &str); 34] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::AccountSession, include_str!("../shapes/account_session.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
@@ -65,6 +66,7 @@ const SHAPES: [(Shape, &str); 33] = [
     (Shape::LineItem, include_str!("../shapes/line_item.json")),
     (Shape::PaymentIntent, include_str!("../shapes/payment_intent.json")),
     (Shape::PaymentMethod, include_str!("../shapes/payment_method.json")),
+    (Shape::Payout, include_str!("../shapes/payout.json")),
     (Shape::Plan, include_str!("../shapes/plan.json")),
     (Shape::PortalConfiguration, include_str!("../shapes/portal_configuration.json")),
     (Shape::PortalSession, include_str!("../shapes/portal_session.json")),

@@ -9,18 +9,27 @@
 )]
 
 mod api;
+mod capture;
+mod cards;
 mod checkout;
+mod checkout_forms;
 mod client;
 mod connect;
+mod coupon_checkout;
 mod coupons;
 mod credit;
+mod delayed;
+mod disputes;
 mod errors;
 mod faults;
+mod invoices;
 mod items;
 mod listen;
 mod lists;
 mod over_http;
 mod pages;
+mod payouts;
+mod pending;
 mod previews;
 mod refunds;
 mod renewals;
@@ -34,4 +43,5 @@ mod test_clocks;
 mod thin;
 mod time;
 mod versions;
+mod vouchers;
 mod webhooks;

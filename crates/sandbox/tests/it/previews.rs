@@ -297,3 +297,41 @@ fn credits_follow_each_change_of_the_period() {
     let date = format!("&proration_date={}", START + quarter / 2);
     assert_eq!(change(&prices[2], &date), [-1_625, 350]);
 }
+
+#[test]
+fn a_preview_supposes_the_end_and_refuses_what_it_does_not_play() {
+    let client = client();
+    let customer = client.customer("pm_card_visa");
+    let made = id(&client.subscribe(&customer, &client.price(1_000, "usd", "month"), ""));
+    let path = "/v1/invoices/create_preview";
+    let ends = client.refused(
+        400,
+        "POST",
+        path,
+        &format!("subscription={made}&{}", supposed("cancel_at_period_end=true")),
+    );
+    assert_eq!(text(&ends, "/code"), "invoice_upcoming_none");
+    client.post(&format!("/v1/subscriptions/{made}"), "cancel_at_period_end=true");
+    client.refused(400, "POST", path, &format!("subscription={made}"));
+    assert_eq!(number(&preview(&client, &made, "cancel_at_period_end=false"), "/total"), 1_000);
+    for more in ["currency=eur", "customer=cus_other", "subscription_details[billing_mode][type]=classic"] {
+        let response = client.send("POST", path, &format!("subscription={made}&{more}"));
+        assert!((400..=404).contains(&response.status), "{more}");
+    }
+}
+
+#[test]
+fn a_running_subscription_changes_who_starts_its_payments() {
+    let client = client();
+    let customer = client.customer("pm_card_visa");
+    let made = id(&client.subscribe(&customer, &client.price(1_000, "usd", "month"), ""));
+    let path = format!("/v1/subscriptions/{made}");
+    client.refused(400, "POST", &path, "collection_method=send_invoice");
+    client.refused(400, "POST", &path, "days_until_due=3");
+    let sends = client.post(&path, "collection_method=send_invoice&days_until_due=3");
+    assert_eq!((text(&sends, "/collection_method"), number(&sends, "/days_until_due")), ("send_invoice", 3));
+    client.sandbox.advance_time(31 * DAY + 2 * HOUR);
+    let renewal = newest_invoice(&client, &made);
+    assert_eq!((text(&renewal, "/status"), number(&renewal, "/due_date")), ("open", START + 34 * DAY));
+    assert!(client.post(&path, "collection_method=charge_automatically")["days_until_due"].is_null());
+}

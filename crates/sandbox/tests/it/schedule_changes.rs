@@ -31,6 +31,9 @@ fn a_running_subscription_is_taken_over_and_changed_at_its_renewal() {
         START + MONTH
     ));
     assert_eq!(number(&changed, "/phases/1/start_date"), START + MONTH);
+    let without_the_present =
+        format!("phases[0][start_date]={}&phases[0][items][0][price]=PRO", START + MONTH);
+    shop.refused(&format!("{SCHEDULES}/{schedule}"), &without_the_present);
     assert_eq!(text(&shop.client.subscription(&running), "/items/data/0/price/id"), shop.basic);
     let preview = shop.client.post("/v1/invoices/create_preview", &format!("subscription={running}"));
     assert_eq!(number(&preview, "/total"), 3000, "the next invoice knows of the next phase");
@@ -108,6 +111,7 @@ fn a_cancelled_schedule_ends_its_subscription_and_a_released_one_does_not() {
     let later = format!("{TWO_PHASES}&start_date={}", START + 5 * DAY);
     let waiting = [id(&shop.schedule(&later)), id(&shop.schedule(&later)), id(&shop.schedule(&later))];
     shop.client.post(&format!("{SCHEDULES}/{}/cancel", waiting[0]), "");
+    assert_eq!(shop.told().split_off(shop.told().len() - 2), ["aborted", "canceled"], "it never began");
     shop.client.post(&format!("{SCHEDULES}/{}/release", waiting[1]), "");
     shop.client.delete(&format!("/v1/customers/{}", shop.customer), "");
     assert_eq!(text(&shop.get(&waiting[2]), "/status"), "canceled", "its customer is gone");
@@ -152,7 +156,7 @@ fn what_cannot_be_scheduled_is_refused() {
         "phases[0][items][0][price]=BASIC&phases[0][duration][interval]=month&phases[0][end_date]=9"
             .to_owned(),
         format!("phases[0][items][0][price]=BASIC&phases[0][end_date]={START}"),
-        "phases[0][items][0][price]=BASIC&phases[0][iterations]=2".to_owned(),
+        "phases[0][items][0][price]=BASIC&phases[0][iterations]=2&phases[0][end_date]=9".to_owned(),
         format!("phases[0][items][0][price]=BASIC&phases[1][items][0][price]={euros}"),
         "phases[0][items][0][price]=BASIC&end_behavior=renew".to_owned(),
         "phases[0][items][0][price]=BASIC&phases[0][add_invoice_items][0][price]=PRO".to_owned(),
@@ -174,17 +178,25 @@ fn what_cannot_be_scheduled_is_refused() {
 }
 
 #[test]
-fn older_versions_count_iterations() {
+fn iterations_are_for_those_who_know_them() {
     let shop = shop();
     let form = format!(
         "customer={}&phases[0][items][0][price]={}&phases[0][iterations]=2",
         shop.customer, shop.basic
     );
-    let mut request = quittance_sandbox::HttpRequest::new("POST", SCHEDULES, "sk_test_123", &form);
-    request.headers.push(("stripe-version".to_owned(), "2024-06-20".to_owned()));
-    let response = shop.client.sandbox.handle(request);
-    assert_eq!(response.status, 200, "{:#}", response.value());
-    assert_eq!(number(&response.value(), "/phases/0/end_date"), START + MONTH + 28 * DAY);
+    let send = |version: Option<&str>| {
+        let mut request = quittance_sandbox::HttpRequest::new("POST", SCHEDULES, "sk_test_123", &form);
+        let version = version.map(|version| ("stripe-version".to_owned(), version.to_owned()));
+        request.headers.extend(version);
+        shop.client.sandbox.handle(request)
+    };
+    for version in [Some("2024-06-20"), None] {
+        let response = send(version);
+        assert_eq!(response.status, 200, "{:#}", response.value());
+        assert_eq!(number(&response.value(), "/phases/0/end_date"), START + MONTH + 28 * DAY);
+    }
+    let response = send(Some("2026-10-28.endive"));
+    assert_eq!((response.status, text(&response.value(), "/error/code")), (400, "parameter_unknown"));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn a_schedule_takes_its_subscription_through_the_phases_and_lets_it_go() {
 fn events_tell_the_life_of_a_schedule() {
     let week = "phases[0][items][0][price]=BASIC&phases[0][duration][interval]=day&phases[0][duration][interval_count]=10";
     let lives: [(&str, &[&str]); 2] = [
-        ("end_behavior=release", &["created", "expiring", "updated", "released"]),
+        ("end_behavior=release", &["created", "expiring", "updated", "completed", "released"]),
         ("end_behavior=cancel", &["created", "expiring", "completed"]),
     ];
     for (end, expected) in lives {
@@ -282,4 +282,14 @@ fn phases_can_be_trials() {
     assert_eq!(shop.totals(text(&made, "/subscription")), [0, 1000]);
     shop.client.sandbox.advance_time_to(START + 44 * DAY);
     assert_eq!(text(&shop.get(&id(&made)), "/status"), "released");
+}
+
+#[test]
+fn a_price_that_is_archived_meanwhile_is_still_sold_by_its_phase() {
+    let shop = shop();
+    let made = shop.schedule(TWO_PHASES);
+    shop.client.post(&format!("/v1/prices/{}", shop.pro), "active=false");
+    shop.client.sandbox.advance_time_to(START + MONTH + HOUR);
+    assert_eq!(text(&shop.subscription(&made), "/items/data/0/price/id"), shop.pro);
+    shop.refused(SCHEDULES, &format!("customer={}&phases[0][items][0][price]=PRO", shop.customer));
 }

@@ -319,3 +319,62 @@ fn a_checkout_waits_on_the_sandboxs_time_and_sells_on_the_clocks() {
     assert_eq!(text(&client.get(&forgotten, ""), "/status"), "expired");
     assert_eq!(client.sandbox.ledger().customer(&theirs).unwrap().net("usd"), 2000);
 }
+
+#[test]
+fn a_customer_who_has_lived_joins_a_clock_with_everything_of_theirs() {
+    let client = client();
+    let (price, theirs) = (client.price(1000, "usd", "month"), customer(&client, None, "pm_card_visa"));
+    let other = customer(&client, None, "pm_card_visa");
+    let joined = id(&client.subscribe(&theirs, &price, ""));
+    let stays = id(&client.subscribe(&other, &price, ""));
+    client.sandbox.advance_time(DAY);
+    for form in [format!("frozen_time={START}&customer={theirs}"), format!("customer={theirs}")] {
+        client.refused(400, "POST", CLOCKS, &form);
+    }
+    client.refused(404, "POST", CLOCKS, &format!("frozen_time={LATER}&customer=cus_none"));
+    let form = format!("frozen_time={}&customer={theirs}", START + 31 * DAY + HOUR);
+    let clock = client.post(CLOCKS, &form);
+    assert_eq!(number(&clock, "/frozen_time"), START + 31 * DAY + HOUR);
+    let made = &client.events("type=test_helpers.test_clock.created")[0];
+    assert_eq!(made["data"]["object"], clock);
+    client.refused(400, "POST", CLOCKS, &form);
+    let clock = id(&clock);
+    assert_eq!(
+        period_end(&client, &joined),
+        START + 59 * DAY,
+        "the clock went on from where the customer was"
+    );
+    assert_eq!(period_end(&client, &stays), START + 31 * DAY);
+    assert_eq!(text(&client.get(&format!("/v1/customers/{theirs}"), ""), "/test_clock"), clock);
+    for invoice in client.get("/v1/invoices", &format!("customer={theirs}"))["data"].as_array().unwrap() {
+        assert_eq!(text(invoice, "/test_clock"), clock);
+    }
+    client.sandbox.advance_time_to(START + 100 * DAY);
+    assert_eq!(period_end(&client, &joined), START + 59 * DAY);
+    assert_eq!(period_end(&client, &stays), START + 120 * DAY);
+    advance(&client, &clock, START + 59 * DAY + HOUR);
+    assert_eq!(client.sandbox.ledger().customer(&theirs).unwrap().net("usd"), 3000);
+    let crowded = customer(&client, None, "pm_card_visa");
+    for _ in 0..4 {
+        client.subscribe(&crowded, &price, "");
+    }
+    client.refused(400, "POST", CLOCKS, &format!("frozen_time={LATER}&customer={crowded}"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world() {
+    let world = || {
+        let client = client();
+        let (price, clock) = (client.price(1000, "usd", "month"), clock(&client, LATER));
+        let theirs = customer(&client, Some(&clock), "pm_card_visa");
+        let form = format!(
+            "customer={theirs}&phases[0][items][0][price]={price}&phases[1][items][0][price]={price}&phases[1][items][0][quantity]=2"
+        );
+        client.post("/v1/subscription_schedules", &form);
+        client.subscribe(&customer(&client, None, "pm_card_visa"), &price, "");
+        client.sandbox.advance_time(40 * DAY);
+        advance(&client, &clock, LATER + 45 * DAY);
+        client.sandbox.snapshot().to_string()
+    };
+    assert!(world() == world());
+}
