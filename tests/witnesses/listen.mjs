@@ -56,6 +56,10 @@ test("a snapshot is forwarded, signed with the secret that the program shows", {
   );
   await delivered();
   assert.match(listening.said(), /\[200\] POST/);
+  const resent = await cli.run("events", "resend", event.id, ...cli.against);
+  assert.ok(resent.fine, resent.said);
+  await delivered();
+  assert.equal(receiver.received.filter(({ body }) => body.includes(event.id)).length, 2);
   listening.stop();
 });
 

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: builds the product and the benchmark for release, and runs the benchmark.
 //!
 //! The benchmark itself is `examples/bench`: it needs crates that no other task needs, and a load generator must be
-//! compiled for release too.
+//! compiled for release too. `cargo xtask bench -- sandbox` plays a scripted year in the sandbox instead, which is an
+//! example of its crate.
 
 use anyhow::Result;
 use clap::Args;
@@ -11,13 +12,19 @@ use xtask::workspace::{cargo, target};
 /// How to measure.
 #[derive(Args)]
 pub struct BenchArguments {
-    /// What the benchmark understands: `cargo xtask bench -- --help` prints it.
+    /// What the benchmark understands: `cargo xtask bench -- --help` prints it. `sandbox`, and then perhaps
+    /// `--customers`, `--days` and `--seed`, measures the sandbox.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 /// Builds and runs.
 pub fn run(arguments: &BenchArguments) -> Result<()> {
+    if let Some(("sandbox", rest)) =
+        arguments.arguments.split_first().map(|(part, rest)| (part.as_str(), rest))
+    {
+        return sandbox(rest);
+    }
     interrupt::run(cargo().args([
         "build",
         "--release",
@@ -33,4 +40,11 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
     let release = target()?.join("release");
     let mut command = std::process::Command::new(release.join("examples/bench"));
     interrupt::run(command.arg("--release").arg(&release).args(&arguments.arguments))
+}
+
+/// A scripted year, its books, and how fast time passed.
+fn sandbox(arguments: &[String]) -> Result<()> {
+    let mut command = cargo();
+    command.args(["run", "--release", "--locked", "-p", "quittance-sandbox", "--example", "year", "--"]);
+    interrupt::run(command.args(arguments))
 }

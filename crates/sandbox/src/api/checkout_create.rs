@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::Call;
 use super::discounts::read_discounts;
 use super::subscription_changes::check_billing_mode;
-use super::subscriptions::read_missing_card;
+use super::subscriptions::{read_missing_card, read_quantity};
 use super::tax_rates::{read_automatic, read_rates};
+use crate::billing::amounts::{agreed_currency, payable};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
@@ -39,10 +40,13 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     read_urls(params, &mut session)?;
     read_buyer(world, params, &mut session)?;
     read_data(world, params, &mut session)?;
-    session.lines = read_lines(world, params, mode)?;
-    let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
-    session.currency =
-        first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
+    let wanted = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
+    let buyers = session.customer.as_ref().and_then(|id| world.customers.get(id));
+    let buyers = buyers.and_then(|buyer| buyer.currency.clone()).filter(|_| mode == Mode::Subscription);
+    let chosen = read_lines(world, params, mode)?;
+    let prices: Vec<Price> = chosen.iter().map(|(price, _)| price.clone()).collect();
+    session.currency = agreed_currency(&prices, wanted, buyers.as_deref());
+    session.lines = price_lines(chosen, session.currency.as_deref().unwrap_or_default())?;
     super::checkout_form::read(world, params, &mut session)?;
     let discounts = read_discounts(world, params, world.place_of_session(&session))?;
     let most = if mode == Mode::Setup { 0 } else { 1 };
@@ -234,7 +238,8 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     Ok(())
 }
 
-fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Vec<SessionLine>> {
+/// The lines on sale with their prices, before they are priced in a currency.
+fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Vec<(Price, SessionLine)>> {
     let items = params.list("line_items");
     match (mode, items.is_empty()) {
         (Mode::Setup, true) => return Ok(Vec::new()),
@@ -250,7 +255,7 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         }
         (Mode::Payment | Mode::Subscription, false) => {}
     }
-    let mut lines = Vec::new();
+    let mut chosen = Vec::new();
     for item in items {
         let price = match world.price_of(&item)? {
             Some(price) => price,
@@ -258,26 +263,36 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         };
         let price = need(&world.prices, &price, &item.full("price"))?;
         check_line(&price, mode, &item)?;
-        let quantity = item.int_within("quantity", 1..=999_999)?.value().ok_or_else(|| {
+        let quantity = read_quantity(world, &item, &price.id, 1)?.ok_or_else(|| {
             ApiError::invalid(
                 "parameter_missing",
                 &item.full("quantity"),
                 "Quantity is required. Add `quantity` to the line item.",
             )
         })?;
-        lines.push(SessionLine {
+        let line = SessionLine {
             id: world.chance.id("li_"),
-            amount: price.amount(quantity, &item.full("quantity"))?,
+            amount: 0,
             description: world.product_name(&price),
-            price: price.id,
+            price: price.id.clone(),
             quantity,
             terms: LineTerms {
                 tax_rates: read_rates(world, &item, "tax_rates")?.unwrap_or_default(),
                 ..LineTerms::default()
             },
-        });
+        };
+        chosen.push((price, line));
     }
-    Ok(lines)
+    Ok(chosen)
+}
+
+fn price_lines(chosen: Vec<(Price, SessionLine)>, currency: &str) -> ApiResult<Vec<SessionLine>> {
+    let priced = |(index, (price, line)): (usize, (Price, SessionLine))| {
+        let params = ["price", "quantity"].map(|name| format!("line_items[{index}][{name}]"));
+        let amount = payable(&price, currency, line.quantity, params.each_ref().map(String::as_str))?;
+        Ok(SessionLine { amount, ..line })
+    };
+    chosen.into_iter().enumerate().map(priced).collect()
 }
 
 fn check_line(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, Origin, WebhookEndpoint};
+use crate::model::event::{Event, Form, Origin, WebhookEndpoint};
 use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
 use crate::versions::Version;
@@ -21,6 +21,7 @@ pub(super) fn dispatch(
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
         ("GET", "events/{id}") => one(world, call.id()),
+        ("POST", "events/{id}/retry") => retry(world, call),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
@@ -44,6 +45,33 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 /// Whether an endpoint was made with this version of the API, by the account that asks.
 fn is_own(world: &World, endpoint: &WebhookEndpoint) -> bool {
     endpoint.origin == Origin::Endpoint && endpoint.account.as_deref() == world.connected()
+}
+
+/// Sends an event again, as the command-line program asks for it: to an endpoint, or to the programs that listen.
+fn retry(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    let event = need(&world.events, call.id(), "id")?;
+    let account = params.text("account")?.value();
+    if event.thin.is_some() || event.account.as_deref() != account.as_deref().or(world.connected()) {
+        return Err(ApiError::missing("event", call.id(), "id"));
+    }
+    let to: Vec<String> = match params.text("webhook_endpoint")?.value() {
+        Some(endpoint) => vec![need_endpoint(world, &endpoint)?.id],
+        None if params.flag("for_stripecli")? == Field::Set(true) => {
+            let listening = world.endpoints.iter().filter(|endpoint| endpoint.is_listener());
+            let hearing =
+                listening.filter(|endpoint| world.tells(endpoint, &event).contains(&Form::Snapshot));
+            hearing.map(|endpoint| endpoint.id.clone()).collect()
+        }
+        None => {
+            let message = "Missing required param: webhook_endpoint.";
+            return Err(ApiError::invalid("parameter_missing", "webhook_endpoint", message));
+        }
+    };
+    for endpoint in to {
+        world.deliver_by_hand(&event.id, Form::Snapshot, &endpoint, false);
+    }
+    Ok(show(&event))
 }
 
 fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {

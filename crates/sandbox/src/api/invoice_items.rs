@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::invoice_lines::{editable_item, empty_line, read_line};
-use crate::model::invoice::{InvoiceItem, InvoiceStatus};
+use crate::model::invoice::InvoiceStatus;
+use crate::model::invoice_item::InvoiceItem;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -53,9 +54,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let of_price = price.and_then(|price| world.prices.get(&price)).map(|price| price.currency.clone());
     let of_data = params.sub("price_data").text("currency")?.value().map(|code| code.to_ascii_lowercase());
     let of_invoice = invoice.as_ref().map(|invoice| invoice.currency.clone());
-    let currency = of_price
+    let currency = given
+        .or(of_price)
         .or(of_data)
-        .or(given)
         .or(of_invoice.clone())
         .or(customer.currency.clone())
         .unwrap_or_else(|| "usd".to_owned());

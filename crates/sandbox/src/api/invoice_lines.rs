@@ -5,8 +5,11 @@ use serde_json::Value;
 use super::Call;
 use super::discounts::read_discounts;
 use super::tax_rates::read_rates;
+use crate::billing::amounts::payable;
 use crate::billing::discounts::{Bearer, Place};
-use crate::model::invoice::{Invoice, InvoiceItem, InvoiceStatus, Line};
+use crate::model::decimal::Decimal;
+use crate::model::invoice::{Invoice, InvoiceStatus, Line};
+use crate::model::invoice_item::InvoiceItem;
 use crate::model::product::Price;
 use crate::model::subscription::Period;
 use crate::model::terms::LineTerms;
@@ -27,7 +30,7 @@ pub(super) fn empty_line(world: &mut World, currency: &str) -> Line {
         period: Period { start: world.now, end: world.now },
         price: None,
         product: None,
-        unit_amount: 0,
+        unit_amount: None,
         quantity: 1,
         subscription: None,
         subscription_item: None,
@@ -75,13 +78,13 @@ pub(super) fn read_line(
         return Err(ApiError::rule(message).param(&params.full("amount")));
     }
     if let Some(price) = price {
-        if price.currency != line.currency {
+        let Some(sold) = price.pricing_in(&line.currency) else {
             let message = format!("The price is in {}, the invoice in {}.", price.currency, line.currency);
             return Err(ApiError::rule(message).param(&params.full("pricing")));
-        }
+        };
+        line.unit_amount = sold.unit();
         line.description = world.product_name(&price);
-        line.unit_amount = price.unit_amount;
-        line.terms.inclusive = price.includes_tax();
+        line.terms.inclusive = price.includes_tax(&line.currency);
         line.product = Some(price.product);
         line.price = Some(price.id);
     }
@@ -93,12 +96,13 @@ pub(super) fn read_line(
         }
         (Some(amount), _) => {
             line.amount = amount;
-            line.unit_amount = amount;
+            line.unit_amount = Some(Decimal::from(amount));
             (line.price, line.product) = (None, None);
         }
         (None, Some(price)) => {
-            let price = need(&world.prices, price, &params.full("pricing"))?;
-            line.amount = price.amount(line.quantity, &params.full("quantity"))?;
+            let (of_price, of_quantity) = (params.full("pricing"), params.full("quantity"));
+            let price = need(&world.prices, price, &of_price)?;
+            line.amount = payable(&price, &line.currency, line.quantity, [&of_price, &of_quantity])?;
         }
         (None, None) if fresh => {
             let full = params.full("amount");

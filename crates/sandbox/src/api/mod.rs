@@ -21,11 +21,14 @@ pub(crate) mod invoice_items;
 mod invoice_lines;
 pub(crate) mod invoices;
 mod listen;
+mod meters;
 pub(crate) mod methods;
 pub(crate) mod money;
 pub(crate) mod payouts;
 pub(crate) mod portal;
+mod portal_flow;
 pub(crate) mod prices;
+mod pricing;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
 pub(crate) mod radar;
@@ -104,6 +107,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "stripecli" => listen::dispatch(world, method, path, call),
         "test_helpers" => test_clocks::dispatch(world, method, path, call),
+        "billing" => meters::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

@@ -1,13 +1,25 @@
 //! Customer portal sessions and configurations.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Call;
-use crate::model::portal::{PortalConfiguration, PortalSession};
+use crate::model::portal::{PortalConfiguration, PortalProduct, PortalSession};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
+
+/// Why customers cancel, as the API words it.
+const CANCEL_REASONS: [&str; 8] = [
+    "too_expensive",
+    "missing_features",
+    "switched_service",
+    "unused",
+    "customer_service",
+    "too_complex",
+    "low_quality",
+    "other",
+];
 
 pub(super) fn dispatch(
     world: &mut World,
@@ -45,7 +57,7 @@ fn create_session(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     if !configuration.active {
         return Err(ApiError::rule("This portal configuration is not active.").param("configuration"));
     }
-    let flow = read_flow(world, params, &customer.id)?;
+    let flow = super::portal_flow::read(world, params, &customer.id, &configuration)?;
     let token = format!("test_{}", world.chance.text(40));
     let session = PortalSession {
         id: world.chance.id("bps_"),
@@ -62,46 +74,6 @@ fn create_session(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     world.portal_sessions.put(session);
     world.emit("billing_portal.session.created", object.clone());
     Ok(object)
-}
-
-/// A deep link into one page of the portal.
-fn read_flow(world: &World, params: &Params<'_>, customer: &str) -> ApiResult<Value> {
-    let flow = params.sub("flow_data");
-    let kinds = ["payment_method_update", "subscription_cancel", "subscription_update"];
-    let Some(kind) = flow.one_of("type", &kinds)?.value() else {
-        return Ok(Value::Null);
-    };
-    let mut value = json!({
-        "type": kind,
-        "after_completion": { "hosted_confirmation": null, "redirect": null, "type": "portal_homepage" },
-        "customer_update": null, "subscription_cancel": null, "subscription_pause": null, "subscription_update": null,
-        "subscription_update_confirm": null,
-    });
-    if kind != "payment_method_update" {
-        let id = flow.sub(kind).required("subscription")?;
-        let subscription = need(&world.subscriptions, &id, &format!("flow_data[{kind}][subscription]"))?;
-        if subscription.customer != customer {
-            return Err(ApiError::missing("subscription", &id, &format!("flow_data[{kind}][subscription]")));
-        }
-        let details = if kind == "subscription_cancel" {
-            json!({ "retention": null, "subscription": id })
-        } else {
-            json!({ "subscription": id })
-        };
-        if let Some(fields) = value.as_object_mut() {
-            fields.insert(kind.to_owned(), details);
-        }
-    }
-    let completion = flow.sub("after_completion");
-    if let (Some(word), Some(slot)) =
-        (completion.text("type")?.value(), value.get_mut("after_completion").and_then(Value::as_object_mut))
-    {
-        slot.insert("type".to_owned(), json!(word));
-        if let Some(url) = completion.sub("redirect").text("return_url")?.value() {
-            slot.insert("redirect".to_owned(), json!({ "return_url": url }));
-        }
-    }
-    Ok(value)
 }
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
@@ -124,12 +96,16 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         payment_method_update: false,
         invoice_history: false,
         customer_update: false,
+        customer_updates: Vec::new(),
         subscription_cancel: false,
         cancel_mode: "at_period_end".to_owned(),
         cancel_proration: "none".to_owned(),
+        cancel_reasons: None,
         subscription_update: false,
         update_proration: "none".to_owned(),
         allowed_updates: Vec::new(),
+        update_ends_trial: true,
+        update_restarts: false,
         products: Vec::new(),
     };
     read(world, params, &mut configuration)?;
@@ -182,7 +158,46 @@ fn read(world: &World, params: &Params<'_>, configuration: &mut PortalConfigurat
     if let Field::Set(word) = cancel.one_of("proration_behavior", &prorations)? {
         word.clone_into(&mut configuration.cancel_proration);
     }
+    read_words(&features, configuration)?;
+    if features.sub("subscription_pause").flag("enabled")? == Field::Set(true) {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "features[subscription_pause][enabled]",
+            "The sandbox's portal does not pause subscriptions.",
+        ));
+    }
     read_update(world, &features.sub("subscription_update"), &prorations, configuration)
+}
+
+/// What a customer may change of themselves, and what they are asked when they cancel.
+fn read_words(features: &Params<'_>, configuration: &mut PortalConfiguration) -> ApiResult<()> {
+    let known = |words: &[String], all: &[&str], param: String| match words
+        .iter()
+        .find(|word| !all.contains(&word.as_str()))
+    {
+        Some(word) => {
+            Err(ApiError::rule(format!("Invalid {param}: {word} is none of {}", all.join(", ")))
+                .param(&param))
+        }
+        None => Ok(()),
+    };
+    let customer = features.sub("customer_update");
+    if let Some(words) = customer.texts("allowed_updates")? {
+        known(&words, &["email", "name", "phone", "address", "shipping"], customer.full("allowed_updates"))?;
+        configuration.customer_updates = words;
+    }
+    let reason = features.sub("subscription_cancel").sub("cancellation_reason");
+    match reason.flag("enabled")? {
+        Field::Set(true) => {
+            let words = reason.texts("options")?.unwrap_or_default();
+            known(&words, &CANCEL_REASONS, reason.full("options"))?;
+            let all = || CANCEL_REASONS.map(str::to_owned).to_vec();
+            configuration.cancel_reasons = Some(if words.is_empty() { all() } else { words });
+        }
+        Field::Set(false) => configuration.cancel_reasons = None,
+        Field::Absent | Field::Unset => {}
+    }
+    Ok(())
 }
 
 fn read_update(
@@ -193,6 +208,12 @@ fn read_update(
 ) -> ApiResult<()> {
     if let Field::Set(word) = update.one_of("proration_behavior", prorations)? {
         word.clone_into(&mut configuration.update_proration);
+    }
+    if let Field::Set(word) = update.one_of("trial_update_behavior", &["end_trial", "continue_trial"])? {
+        configuration.update_ends_trial = word == "end_trial";
+    }
+    if let Field::Set(word) = update.one_of("billing_cycle_anchor", &["now", "unchanged"])? {
+        configuration.update_restarts = word == "now";
     }
     if let Some(words) = update.texts("default_allowed_updates")? {
         configuration.allowed_updates = words;
@@ -205,7 +226,14 @@ fn read_update(
             for price in &prices {
                 need(&world.prices, price, &product.full("prices"))?;
             }
-            configuration.products.push((id, prices));
+            let adjustable = product.sub("adjustable_quantity");
+            let quantity = if adjustable.flag("enabled")? == Field::Set(true) {
+                let least = adjustable.int_within("minimum", 1..=999_999)?.value().unwrap_or(1);
+                Some((least, adjustable.int_within("maximum", 1..=999_999)?.value()))
+            } else {
+                None
+            };
+            configuration.products.push(PortalProduct { product: id, prices, quantity });
         }
     }
     Ok(())

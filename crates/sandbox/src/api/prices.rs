@@ -1,8 +1,10 @@
 //! Prices.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::Call;
+use super::{Call, pricing};
 use crate::model::product::{Interval, Price, Recurring};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -27,53 +29,11 @@ pub(super) fn dispatch(
     })
 }
 
-/// Reads an amount that may be given as a decimal text, as long as it is whole.
-pub(crate) fn unit_amount(params: &Params<'_>) -> ApiResult<i64> {
-    const LARGEST: i64 = 99_999_999;
-    if let Field::Set(amount) = params.int_within("unit_amount", 0..=LARGEST)? {
-        return Ok(amount);
-    }
-    let full = params.full("unit_amount_decimal");
-    match params.text("unit_amount_decimal")? {
-        Field::Set(text) => {
-            let whole = text.split_once('.').map_or(text.as_str(), |(whole, rest)| {
-                if rest.trim_end_matches('0').is_empty() { whole } else { "" }
-            });
-            whole.parse().ok().filter(|amount| (0..=LARGEST).contains(amount)).ok_or_else(|| {
-                ApiError::invalid(
-                    "parameter_invalid_integer",
-                    &full,
-                    format!("The sandbox takes whole minor units only; got {text}."),
-                )
-            })
-        }
-        Field::Absent | Field::Unset => {
-            let name = params.full("unit_amount");
-            Err(ApiError::invalid("parameter_missing", &name, format!("Missing required param: {name}.")))
-        }
-    }
-}
-
-fn currency(params: &Params<'_>) -> ApiResult<String> {
-    let code = params.required("currency")?.to_ascii_lowercase();
-    if code.len() == 3 && code.chars().all(|char| char.is_ascii_lowercase()) {
-        return Ok(code);
-    }
-    Err(ApiError::rule(format!("Invalid currency: {code}.")).param(&params.full("currency")))
-}
-
 fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
     if !params.has("recurring") {
         return Ok(None);
     }
     let params = params.sub("recurring");
-    if params.one_of("usage_type", &["licensed", "metered"])? == Field::Set("metered") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "recurring[usage_type]",
-            "The sandbox does not play metered prices yet.",
-        ));
-    }
     params.required("interval")?;
     let interval = match params.one_of("interval", &["day", "week", "month", "year"])? {
         Field::Set("day") => Interval::Day,
@@ -95,12 +55,44 @@ fn recurring(params: &Params<'_>) -> ApiResult<Option<Recurring>> {
     }))
 }
 
+/// The meter of a metered price.
+fn meter(world: &World, params: &Params<'_>) -> ApiResult<Option<String>> {
+    let params = params.sub("recurring");
+    let metered = params.one_of("usage_type", &["licensed", "metered"])? == Field::Set("metered");
+    match (metered, params.text("meter")?.value()) {
+        (false, None) => Ok(None),
+        (true, None) => {
+            let message = "A metered price must have a `recurring[meter]` that counts its usage.";
+            Err(ApiError::invalid("parameter_missing", &params.full("meter"), message))
+        }
+        (false, Some(_)) => {
+            let message = "`recurring[meter]` needs `recurring[usage_type]` set to `metered`.";
+            Err(ApiError::rule(message).param(&params.full("meter")))
+        }
+        (true, Some(id)) => {
+            let meter = need(&world.metering.meters, &id, &params.full("meter"))?;
+            if !meter.is_active() {
+                let message = format!("The meter `{id}` is inactive and cannot be attached to a price.");
+                return Err(ApiError::rule(message).param(&params.full("meter")));
+            }
+            Ok(Some(id))
+        }
+    }
+}
+
 impl World {
     /// Makes a price from its parameters, for the product given or named in them.
     pub(crate) fn add_price(&mut self, params: &Params<'_>, product: Option<&str>) -> ApiResult<String> {
-        let currency = currency(params)?;
-        let unit_amount = unit_amount(params)?;
+        let currency = pricing::currency(&params.required("currency")?, &params.full("currency"))?;
+        let pricing = pricing::read(params)?;
+        let mut currency_options = BTreeMap::new();
+        pricing::read_options(params, (&currency, &pricing), &mut currency_options)?;
         let recurring = recurring(params)?;
+        let meter = meter(self, params)?;
+        if recurring.is_none() && pricing.tiers_mode().is_some() {
+            return Err(ApiError::rule("A one-time price cannot have `billing_scheme` set to `tiered`.")
+                .param(&params.full("billing_scheme")));
+        }
         let lookup_key = params.text("lookup_key")?.value();
         let transfer = params.flag("transfer_lookup_key")?.value().unwrap_or(false);
         self.check_lookup_key(lookup_key.as_deref(), transfer, "")?;
@@ -119,9 +111,11 @@ impl World {
             created: self.now,
             active: params.flag("active")?.value().unwrap_or(true),
             currency,
-            unit_amount,
+            pricing,
+            currency_options,
             product,
             recurring,
+            meter,
             lookup_key,
             nickname: params.text("nickname")?.value(),
             tax_behavior: params
@@ -186,6 +180,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         price.tax_behavior = behavior;
     }
     params.metadata_into(&mut price.metadata)?;
+    pricing::read_options(params, (&price.currency, &price.pricing), &mut price.currency_options)?;
     let key = params.text("lookup_key")?;
     if key != Field::Absent {
         let transfer = params.flag("transfer_lookup_key")?.value().unwrap_or(false);
@@ -209,7 +204,10 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let product = params.text("product")?.value();
     let currency = params.text("currency")?.value();
     let kind = params.one_of("type", &["one_time", "recurring"])?.value();
-    let interval = params.sub("recurring").text("interval")?.value();
+    let recurring = params.sub("recurring");
+    let interval = recurring.text("interval")?.value();
+    let usage = recurring.one_of("usage_type", &["licensed", "metered"])?.value();
+    let meter = recurring.text("meter")?.value();
     let keep = |price: &Price| {
         active.is_none_or(|active| price.active == active)
             && keys
@@ -218,6 +216,9 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && product.as_ref().is_none_or(|product| price.product == *product)
             && currency.as_ref().is_none_or(|currency| price.currency == *currency)
             && kind.is_none_or(|kind| (kind == "recurring") == price.recurring.is_some())
+            && usage
+                .is_none_or(|usage| price.recurring.is_some() && (usage == "metered") == price.is_metered())
+            && meter.as_ref().is_none_or(|meter| price.meter.as_ref() == Some(meter))
             && interval.as_ref().is_none_or(|interval| {
                 price.recurring.is_some_and(|recurring| recurring.interval.as_str() == interval)
             })

@@ -1,9 +1,9 @@
 //! Reads the phases of a subscription schedule and works out their times.
 
 use super::subscription_changes::read_proration;
-use super::subscriptions::owned_method;
+use super::subscriptions::{owned_method, read_quantity};
 use crate::billing::subscribe::same_rhythm;
-use crate::model::product::Recurring;
+use crate::model::product::{Price, Recurring};
 use crate::model::schedule::{Phase, PhaseAnchor, PhaseItem, PhaseSettings};
 use crate::model::subscription::Collection;
 use crate::schedules::phases::{Length, check_end, end_of, interval_of};
@@ -129,7 +129,9 @@ fn read_items(world: &mut World, phase: &Params<'_>) -> ApiResult<Vec<PhaseItem>
         };
         let mut metadata = Metadata::new();
         item.metadata_into(&mut metadata)?;
-        let quantity = item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
+        let metered = world.prices.get(&price).is_some_and(Price::is_metered);
+        let quantity = read_quantity(world, &item, &price, 0)?.unwrap_or(1);
+        let quantity = (!metered).then_some(quantity);
         items.push(PhaseItem { price, quantity, metadata });
     }
     if items.is_empty() {

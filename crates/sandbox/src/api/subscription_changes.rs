@@ -123,7 +123,9 @@ pub(super) fn place_of<'a>(world: &World, subscription: &'a Subscription) -> Pla
     Place {
         customer: Some(&subscription.customer),
         currency: Some(&subscription.currency),
-        subtotal: Some(subscription.items.iter().map(|item| world.full_price(item)).sum()),
+        subtotal: Some(
+            subscription.items.iter().map(|item| world.full_price(item, &subscription.currency)).sum(),
+        ),
     }
 }
 

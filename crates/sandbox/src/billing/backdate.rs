@@ -1,7 +1,7 @@
 //! Subscriptions that begin in the past: what their first invoice charges for the time before it.
 
 use super::calendar::boundary;
-use super::lines::{LineOf, Part};
+use super::lines::{LineOf, Share};
 use crate::model::invoice::Line;
 use crate::model::product::Recurring;
 use crate::model::subscription::{Period, Subscription};
@@ -30,9 +30,9 @@ impl World {
                 continue;
             }
             let period = Period { start, end: now };
-            let part = Part { part: now - start, whole: end - start };
+            let part = Share { part: now - start, whole: end - start };
             for item in &subscription.items {
-                let full = self.full_price(item);
+                let full = self.full_price(item, &subscription.currency);
                 lines.extend(self.debit_line(&LineOf { subscription, item, period }, full, part));
             }
         }

@@ -1,5 +1,6 @@
 //! The end of a subscription: at once, or later and revocable.
 
+use super::usage::Seen;
 use crate::model::invoice::{BillingReason, InvoiceStatus};
 use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
 use crate::state::timers::Timer;
@@ -9,7 +10,7 @@ use crate::wire::error::{ApiError, ApiResult};
 /// How a subscription is cancelled at once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CancelNow {
-    /// Make a last invoice of what is due or owed.
+    /// Make a last invoice of what is due or owed, usage included; usage is forgotten otherwise.
     pub(crate) invoice: bool,
     /// Credit the unused time.
     pub(crate) prorate: bool,
@@ -29,9 +30,11 @@ impl World {
         }
         if how.invoice {
             let waiting = self.waiting_items(&subscription.customer, Some(id), &subscription.currency);
-            if !waiting.is_empty() {
+            // What was used in this very second, too: no later period would bill it.
+            let usage = self.outstanding_usage(&subscription, self.now + 1, Seen::Reported);
+            if !waiting.is_empty() || usage.iter().any(|line| line.amount != 0) {
                 let invoice = self.draft_invoice(
-                    self.invoice_of(&subscription, BillingReason::SubscriptionUpdate, Vec::new()),
+                    self.invoice_of(&subscription, BillingReason::SubscriptionUpdate, usage),
                     true,
                 );
                 self.finalize_invoice(&invoice, None)?;

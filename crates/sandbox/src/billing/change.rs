@@ -1,9 +1,11 @@
 //! Changes of a running subscription: other prices and quantities, prorated to the second; a new anchor; the trial's end.
 
 use super::calendar::{last_boundary, next_boundary};
-use super::lines::{LineOf, Part};
-use super::subscribe::{inactive, same_rhythm};
+use super::lines::{LineOf, Share};
+use super::subscribe::{inactive, quantity_of_metered, same_rhythm};
+use super::usage::Seen;
 use crate::model::invoice::{BillingReason, Line};
+use crate::model::product::Price;
 use crate::model::subscription::{Collection, Period, Subscription, SubscriptionItem, SubscriptionStatus};
 use crate::model::terms::{ItemTerms, ItemTermsChange, SubscriptionTerms, TermsChange};
 use crate::payments::attempt::{Attempt, Presence, foresee};
@@ -84,17 +86,6 @@ impl World {
         if change.terms.automatic_tax == Some(true) {
             self.check_location(&subscription.customer)?;
         }
-        let items = self.changed_items(subscription, &change.items)?;
-        let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
-        else {
-            return Err(ApiError::rule("A subscription must have at least one active price."));
-        };
-        let trialing = subscription.status == SubscriptionStatus::Trialing;
-        let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
-        let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
-        let wakes = self.total(&subscription.items) == 0 && self.total(&items) > 0;
-        let restarts = !trial_goes_on
-            && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
         let at = change.at.unwrap_or(self.now);
         if change.at.is_some_and(|at| !(subscription.period.start..=subscription.period.end).contains(&at)) {
             return Err(ApiError::rule(format!(
@@ -103,13 +94,30 @@ impl World {
             ))
             .param("proration_date"));
         }
+        let items = self.changed_items(subscription, &change.items, at)?;
+        let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
+        else {
+            return Err(ApiError::rule("A subscription must have at least one active price."));
+        };
+        let trialing = subscription.status == SubscriptionStatus::Trialing;
+        let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
+        let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
+        let currency = &subscription.currency;
+        let wakes = self.is_free(&subscription.items, currency) && self.total(&items, currency) > 0;
+        let restarts = !trial_goes_on
+            && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
         let mut after_change = subscription.clone();
         after_change.items.clone_from(&items);
         change.terms.write(&mut after_change.terms);
-        let prorations = if trialing || change.proration == Proration::None {
-            Vec::new()
-        } else {
-            self.prorations(subscription, &after_change, at, restarts || trial_goes_on)
+        let prorations = match change.proration {
+            _ if trialing => Vec::new(),
+            Proration::None => self.closing_usage(subscription, &items, at, restarts, false),
+            Proration::Wait | Proration::Invoice => {
+                let credit_all = restarts || trial_goes_on;
+                let mut lines = self.closing_usage(subscription, &items, at, credit_all, true);
+                lines.extend(self.prorations(subscription, &after_change, at, credit_all));
+                lines
+            }
         };
         let terms = after_change.terms;
         let now = self.now;
@@ -131,8 +139,36 @@ impl World {
         Ok(Planned { items, terms, prorations, period, anchor, trial, status, restarts })
     }
 
-    fn total(&self, items: &[SubscriptionItem]) -> i64 {
-        items.iter().map(|item| self.full_price(item)).sum()
+    fn total(&self, items: &[SubscriptionItem], currency: &str) -> i64 {
+        items.iter().map(|item| self.full_price(item, currency)).sum()
+    }
+
+    /// Whether items cost nothing whatever happens.
+    fn is_free(&self, items: &[SubscriptionItem], currency: &str) -> bool {
+        self.total(items, currency) == 0 && !items.iter().any(|item| self.is_metered(item))
+    }
+
+    /// The usage of items that end: those that are gone or get another price, unless that is not to be billed; and all
+    /// others when a new period begins.
+    pub(crate) fn closing_usage(
+        &mut self,
+        subscription: &Subscription,
+        after: &[SubscriptionItem],
+        at: i64,
+        all: bool,
+        bills_gone: bool,
+    ) -> Vec<Line> {
+        let period = Period { start: subscription.period.start, end: at };
+        let mut lines = Vec::new();
+        for item in &subscription.items {
+            let stays = after.iter().any(|other| other.id == item.id && other.price == item.price);
+            let closes = if stays { all } else { bills_gone };
+            if closes && self.is_metered(item) {
+                lines.extend(self.usage_lines(subscription, item, period, Seen::Reported));
+            }
+        }
+        lines.retain(|line| line.amount != 0);
+        lines
     }
 
     /// The items of a subscription as changes would leave them.
@@ -140,6 +176,7 @@ impl World {
         &mut self,
         subscription: &Subscription,
         changes: &[ItemChange],
+        at: i64,
     ) -> ApiResult<Vec<SubscriptionItem>> {
         let mut items = subscription.items.clone();
         for (index, change) in changes.iter().enumerate() {
@@ -158,10 +195,12 @@ impl World {
                     if change.deleted {
                         items.remove(position);
                     } else if let Some(item) = items.get_mut(position) {
-                        if let Some(price) = &change.price {
+                        let kept = if self.metered_price(&item.price) { 1 } else { item.quantity };
+                        if let Some(price) = change.price.as_ref().filter(|price| **price != item.price) {
                             item.price.clone_from(price);
+                            item.usage_from = at;
                         }
-                        item.quantity = change.quantity.unwrap_or(item.quantity);
+                        item.quantity = self.quantity_in(&item.price, change.quantity, kept, index)?;
                         if let Some(metadata) = &change.metadata {
                             item.metadata.clone_from(metadata);
                         }
@@ -178,11 +217,13 @@ impl World {
                     })?;
                     let mut terms = ItemTerms::default();
                     change.terms.write(&mut terms);
+                    let quantity = self.quantity_in(&price, change.quantity, 1, index)?;
                     items.push(SubscriptionItem {
                         id: self.chance.id("si_"),
                         created: self.now,
                         price,
-                        quantity: change.quantity.unwrap_or(1),
+                        quantity,
+                        usage_from: at,
                         metadata: change.metadata.clone().unwrap_or_default(),
                         terms,
                     });
@@ -192,6 +233,19 @@ impl World {
         let priced = items.iter().map(|item| (item.price.as_str(), item.quantity));
         self.check_items(priced, Some(&subscription.currency))?;
         Ok(items)
+    }
+
+    fn metered_price(&self, price: &str) -> bool {
+        self.prices.get(price).is_some_and(Price::is_metered)
+    }
+
+    /// The quantity that an item has with a price; a metered one has none.
+    fn quantity_in(&self, price: &str, asked: Option<i64>, kept: i64, index: usize) -> ApiResult<i64> {
+        match (self.metered_price(price), asked) {
+            (true, Some(_)) => Err(quantity_of_metered(&format!("items[{index}][quantity]"))),
+            (true, None) => Ok(0),
+            (false, asked) => Ok(asked.unwrap_or(kept)),
+        }
     }
 
     /// Credit for what was paid and is not used, and a charge for what will be used instead.
@@ -223,12 +277,12 @@ impl World {
     }
 
     /// The rest of the running period, out of a full interval.
-    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64) -> Part {
+    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64) -> Share {
         let Period { start, end } = subscription.period;
         let full = self
             .recurring(&subscription.items)
             .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
-        Part { part: (end - at).max(0), whole: end - full }
+        Share { part: (end - at).max(0), whole: end - full }
     }
 
     /// Makes a change: the difference waits or is invoiced, a new period is billed.

@@ -1,11 +1,24 @@
 //! What a subscription item was billed for time that has not passed: the credit of a downgrade or a cancellation.
 //!
-//! Credits repeat what was really debited, not what the price says now.
+//! Credits repeat what was really debited, not what the price says now. Usage is billed when its time is over, so there
+//! is never any credit for it.
 
 use crate::model::invoice::{Invoice, InvoiceStatus, Line};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
+
+/// Debits with what they came to. The lines that tiers make are one debit.
+fn debits<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<(&'a Line, i64)> {
+    let mut debits: Vec<(&Line, i64)> = Vec::new();
+    for line in lines {
+        match debits.iter_mut().find(|(first, _)| first.is_sold_with(line)) {
+            Some((_, sum)) => *sum = sum.saturating_add(line.net()),
+            None => debits.push((line, line.net())),
+        }
+    }
+    debits
+}
 
 impl World {
     /// What the item was debited for the time from an instant to the end of the running period.
@@ -24,17 +37,18 @@ impl World {
             .rev()
             .take_while(|invoice| invoice.created >= start)
             .filter(|invoice| invoice.status != InvoiceStatus::Void && !supposed(invoice))
-            .flat_map(|invoice| invoice.lines.iter().rev());
+            .flat_map(|invoice| debits(invoice.lines.iter().rev().filter(concerns)));
         let waiting = self.invoice_items.of(&subscription.customer).rev();
         let waiting = waiting.filter(|item| item.invoice.is_none()).map(|item| &item.line);
-        let mut debits: Vec<&Line> = waiting.chain(invoiced).filter(concerns).collect();
+        let mut all = debits(waiting.filter(concerns));
+        all.extend(invoiced);
         // Newest first among those that begin together: a later debit replaced the earlier one.
-        debits.sort_by_key(|line| std::cmp::Reverse(line.period.start));
+        all.sort_by_key(|(line, _)| std::cmp::Reverse(line.period.start));
         let (mut sum, mut until) = (0_i64, end);
-        for line in debits {
+        for (line, debit) in all {
             let begin = line.period.start.max(from);
             if begin < until {
-                let part = round_fraction(line.net(), until - begin, line.period.end - line.period.start);
+                let part = round_fraction(debit, until - begin, line.period.end - line.period.start);
                 sum = sum.saturating_add(part);
                 until = begin;
             }

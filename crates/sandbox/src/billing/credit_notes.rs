@@ -6,6 +6,7 @@
 use super::balance::NewEntry;
 use crate::model::credit_note::{CreditLine, CreditNote, CreditNoteStatus};
 use crate::model::customer_balance::EntryKind;
+use crate::model::decimal::Decimal;
 use crate::model::invoice::{Invoice, InvoiceStatus, Line};
 use crate::model::invoice_payment::InvoicePaymentStatus;
 use crate::model::money::RefundStatus;
@@ -294,7 +295,7 @@ impl World {
             amount,
             description: None,
             quantity: Some(quantity),
-            unit_amount: Some(unit_amount),
+            unit_amount: Some(Decimal::from(unit_amount)),
             metadata: Metadata::new(),
             terms: LineTerms { tax_rates: rates.to_vec(), taxes, ..LineTerms::default() },
         }
@@ -355,7 +356,7 @@ fn take_back(
         amount,
         description: Some(of.description.clone()),
         quantity,
-        unit_amount: quantity.map(|_| of.unit_amount),
+        unit_amount: quantity.and(of.unit_amount),
         metadata: Metadata::new(),
         terms: LineTerms {
             discount_amounts,

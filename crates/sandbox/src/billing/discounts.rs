@@ -1,6 +1,7 @@
 //! Discounts: who may have one, when it ends, and how it is spread over lines.
 //!
-//! A discount of a line comes before those of the invoice; each takes its share of what the former ones left. An
+//! A discount of a line comes before those of the invoice; each takes its share of what the former ones left. The lines
+//! that the tiers of one item make are one line for its discounts. An
 //! invoice's discount is worked out on the sum of the lines that it is for and spread over them in proportion, so that
 //! the shares add up to it exactly: each is rounded down, and the units left over go to the largest fractions.
 
@@ -79,9 +80,16 @@ impl World {
         };
         for line in lines.iter_mut() {
             line.terms.discount_amounts.clear();
-            let own: Vec<_> = line.terms.discounts.iter().filter_map(found).collect();
-            for (id, reduction, products) in own {
-                take_off(std::slice::from_mut(line), &id, reduction, |line| is_for(&products, line));
+        }
+        let mut firsts: Vec<Line> = Vec::new();
+        for line in lines.iter().filter(|line| !line.terms.discounts.is_empty()) {
+            if !firsts.iter().any(|first| first.is_sold_with(line)) {
+                firsts.push(line.clone());
+            }
+        }
+        for first in firsts {
+            for (id, reduction, products) in first.terms.discounts.iter().filter_map(found) {
+                take_off(lines, &id, reduction, |line| first.is_sold_with(line) && is_for(&products, line));
             }
         }
         for (id, reduction, products) in discounts.iter().filter_map(found) {

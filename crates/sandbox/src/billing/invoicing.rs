@@ -1,7 +1,8 @@
 //! Invoices on their way to being due: made, filled, finalized.
 
 use super::taxes::no_location;
-use crate::model::invoice::{BillingReason, Invoice, InvoiceItem, InvoiceStatus, Line, Says, Transitions};
+use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus, Line, Says, Transitions};
+use crate::model::invoice_item::InvoiceItem;
 use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
 use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::model::share::Share;
@@ -192,9 +193,14 @@ impl World {
                 "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
             ));
         }
+        let counted = self.settle_usage(&mut invoice);
         self.price_invoice(&mut invoice);
         if invoice.terms.automatic_tax == AutomaticTax::NeedsLocation {
             return Err(no_location());
+        }
+        if counted {
+            // A discount for one invoice may only now find something that it is taken off.
+            self.use_up_discounts(&invoice);
         }
         self.number_and_balance(&mut invoice)?;
         invoice.finalization_error = serde_json::Value::Null;

@@ -1,18 +1,15 @@
 //! The lines of invoices: full periods, and the two sides of a proration.
 
+use super::amounts::{in_advance, priced};
+use crate::model::decimal::Decimal;
 use crate::model::invoice::Line;
+use crate::model::pricing::Pricing;
 use crate::model::product::{Interval, Price, Recurring};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
 use crate::model::terms::LineTerms;
-use crate::pages::{Locale, Money, format_money};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
 use crate::wire::params::Metadata;
-
-/// An amount with its symbol, as line descriptions write it: `¥1,980`, `$12.00`.
-fn priced(amount: i64, currency: &str) -> String {
-    format_money(Locale::En, &Money { amount, currency: currency.to_owned() })
-}
 
 fn day(at: i64) -> String {
     jiff::Timestamp::from_second(at).map_or_else(
@@ -38,9 +35,24 @@ pub(crate) struct LineOf<'a> {
     pub(crate) period: Period,
 }
 
+/// What of an item a line is for, and what it comes to.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    amount: i64,
+    unit: Option<Decimal>,
+    quantity: i64,
+}
+
+impl Part {
+    /// The whole quantity on one line, whatever its amount.
+    fn of(pricing: &Pricing, quantity: i64, amount: i64) -> Self {
+        Self { amount, unit: pricing.unit(), quantity }
+    }
+}
+
 /// The share of a whole period that is billed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
+pub(crate) struct Share {
     /// Seconds of the period that are counted, out of its length.
     pub(crate) part: i64,
     pub(crate) whole: i64,
@@ -53,30 +65,38 @@ impl World {
             .map_or_else(|| price.product.clone(), |product| product.name.clone())
     }
 
-    /// A full period of one item; free during a trial.
-    pub(crate) fn period_line(&mut self, of: &LineOf<'_>, free: bool) -> Option<Line> {
-        let price = self.prices.get(&of.item.price)?.clone();
-        let name = self.product_name(&price);
-        let description = if free {
-            format!("Trial period for {name}")
-        } else {
-            let each = priced(price.unit_amount, &price.currency);
-            format!(
-                "{} × {name} (at {each} {})",
-                of.item.quantity,
-                price.recurring.map(every).unwrap_or_default()
-            )
+    /// A quantity of one item, each part that is priced alike on a line of its own; free during a trial.
+    pub(crate) fn quantity_lines(&mut self, of: &LineOf<'_>, quantity: i64, free: bool) -> Vec<Line> {
+        let Some(price) = self.prices.get(&of.item.price).cloned() else {
+            return Vec::new();
         };
-        let amount = if free { 0 } else { self.full_price(of.item) };
-        Some(self.line(of, &price, amount, description, false))
+        let name = self.product_name(&price);
+        let currency = &of.subscription.currency;
+        let pricing = price.pricing_in(currency).unwrap_or(&price.pricing);
+        if free {
+            let part = Part::of(pricing, quantity, 0);
+            return vec![self.line(of, &price, part, format!("Trial period for {name}"), false)];
+        }
+        let every = price.recurring.map(every).unwrap_or_default();
+        let per = pricing.packages().map(|packages| format!("per {} ", packages.size)).unwrap_or_default();
+        let pieces = pricing.pieces(quantity);
+        pieces
+            .into_iter()
+            .map(|piece| {
+                let tier = piece.tier.map(|tier| format!("Tier {tier} ")).unwrap_or_default();
+                let each = priced(piece.unit, currency);
+                let description = format!("{} × {name} ({tier}at {each} {per}{every})", piece.quantity);
+                let part = Part { amount: piece.amount, unit: Some(piece.unit), quantity: piece.quantity };
+                self.line(of, &price, part, description, false)
+            })
+            .collect()
     }
 
-    /// The charge for a part of a period of which the whole costs `full`.
-    pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, full: i64, part: Part) -> Option<Line> {
-        let price = self.prices.get(&of.item.price)?.clone();
-        let amount = round_fraction(full, part.part, part.whole);
-        let description = self.proration_words("Remaining", of, &price);
-        Some(self.line(of, &price, amount, description, true))
+    /// The charge for a share of a period of which the whole costs `full`; none for a metered item, which is billed by
+    /// what was used.
+    pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, full: i64, share: Share) -> Option<Line> {
+        let amount = round_fraction(full, share.part, share.whole);
+        self.proration_line(of, amount, "Remaining")
     }
 
     /// The credits for the items that go, each for what it was debited from an instant on.
@@ -89,47 +109,51 @@ impl World {
         let period = Period { start: at, end: subscription.period.end };
         let mut lines = Vec::new();
         for item in subscription.items.iter().filter(|item| goes(item)) {
-            let of = LineOf { subscription, item, period };
-            let Some(price) = self.prices.get(&item.price).cloned() else { continue };
             let amount = -self.debited(subscription, item, at);
-            let description = self.proration_words("Unused", &of, &price);
-            lines.push(self.line(&of, &price, amount, description, true));
+            lines.extend(self.proration_line(&LineOf { subscription, item, period }, amount, "Unused"));
         }
         lines
     }
 
-    fn proration_words(&self, what: &str, of: &LineOf<'_>, price: &Price) -> String {
+    fn proration_line(&mut self, of: &LineOf<'_>, amount: i64, what: &str) -> Option<Line> {
+        let price = self.prices.get(&of.item.price).filter(|price| !price.is_metered())?.clone();
+        let pricing = price.pricing_in(&of.subscription.currency).unwrap_or(&price.pricing);
         let quantity =
             if of.item.quantity == 1 { String::new() } else { format!("{} × ", of.item.quantity) };
-        format!("{what} time on {quantity}{} after {}", self.product_name(price), day(of.period.start))
+        let name = self.product_name(&price);
+        let description = format!("{what} time on {quantity}{name} after {}", day(of.period.start));
+        let part = Part::of(pricing, of.item.quantity, amount);
+        Some(self.line(of, &price, part, description, true))
     }
 
     fn line(
         &mut self,
         of: &LineOf<'_>,
         price: &Price,
-        amount: i64,
+        part: Part,
         description: String,
         proration: bool,
     ) -> Line {
+        // Usage is billed when its period is over.
+        let billed = if price.is_metered() { of.period.end } else { of.period.start };
         // A proration has its discounts in its amount.
         let terms = LineTerms {
             settled: proration,
-            discounts: self.holding(&of.item.terms.discounts, of.period.start),
+            discounts: self.holding(&of.item.terms.discounts, billed),
             tax_rates: of.item.terms.tax_rates.clone(),
-            inclusive: price.includes_tax(),
+            inclusive: price.includes_tax(&of.subscription.currency),
             ..LineTerms::default()
         };
         Line {
             id: self.chance.id("il_"),
-            amount,
-            currency: price.currency.clone(),
+            amount: part.amount,
+            currency: of.subscription.currency.clone(),
             description,
             period: of.period,
             price: Some(price.id.clone()),
             product: Some(price.product.clone()),
-            unit_amount: price.unit_amount,
-            quantity: of.item.quantity,
+            unit_amount: part.unit,
+            quantity: part.quantity,
             subscription: Some(of.subscription.id.clone()),
             subscription_item: Some(of.item.id.clone()),
             invoice_item: None,
@@ -139,11 +163,12 @@ impl World {
         }
     }
 
-    /// What a whole period of each item costs, lasting discounts taken off.
+    /// What a whole period of each item costs in advance, lasting discounts taken off.
     pub(crate) fn whole_amounts(&mut self, subscription: &Subscription, at: i64) -> Vec<i64> {
         let lasting = self.lasting(&subscription.all_discounts(), at);
         if lasting.is_empty() {
-            return subscription.items.iter().map(|item| self.full_price(item)).collect();
+            let price = |item| self.full_price(item, &subscription.currency);
+            return subscription.items.iter().map(price).collect();
         }
         let mut lines = self.period_lines(subscription, Period { start: at, end: at }, false);
         for line in &mut lines {
@@ -151,25 +176,29 @@ impl World {
         }
         let whole = self.lasting(&subscription.terms.discounts, at);
         self.discount_lines(&mut lines, &whole, &subscription.currency);
-        lines.iter().map(Line::net).collect()
+        let of = |item: &SubscriptionItem| {
+            let own = lines.iter().filter(|line| line.subscription_item.as_ref() == Some(&item.id));
+            own.map(Line::net).sum()
+        };
+        subscription.items.iter().map(of).collect()
     }
 
-    /// What a whole period of an item costs without discounts.
-    pub(crate) fn full_price(&self, item: &SubscriptionItem) -> i64 {
-        self.prices.get(&item.price).map_or(0, |price| price.unit_amount.saturating_mul(item.quantity))
+    /// What a whole period of an item costs in advance without discounts; nothing where a meter says it.
+    pub(crate) fn full_price(&self, item: &SubscriptionItem, currency: &str) -> i64 {
+        self.prices.get(&item.price).map_or(0, |price| in_advance(price, currency, item.quantity))
     }
 
-    /// The lines of all items for a period.
+    /// The lines of all items for a period that begins; metered ones are billed when it ends.
     pub(crate) fn period_lines(
         &mut self,
         subscription: &Subscription,
         period: Period,
         free: bool,
     ) -> Vec<Line> {
-        subscription
-            .items
-            .iter()
-            .filter_map(|item| self.period_line(&LineOf { subscription, item, period }, free))
+        let items: Vec<_> = subscription.items.iter().filter(|item| !self.is_metered(item)).collect();
+        items
+            .into_iter()
+            .flat_map(|item| self.quantity_lines(&LineOf { subscription, item, period }, item.quantity, free))
             .collect()
     }
 

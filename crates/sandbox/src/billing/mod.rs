@@ -1,5 +1,6 @@
 //! Subscriptions through time: periods, prorations, invoices, collection, retries and the end.
 
+pub(crate) mod amounts;
 mod backdate;
 pub(crate) mod balance;
 pub(crate) mod calendar;
@@ -12,6 +13,7 @@ pub(crate) mod cycle;
 pub(crate) mod discounts;
 pub(crate) mod invoicing;
 pub(crate) mod lines;
+pub(crate) mod metering;
 pub(crate) mod pause;
 pub(crate) mod pending;
 pub(crate) mod preview;
@@ -21,3 +23,4 @@ pub(crate) mod subscribe;
 pub(crate) mod taxes;
 pub(crate) mod timeline;
 mod upcoming;
+pub(crate) mod usage;

@@ -2,7 +2,7 @@
 
 use super::calendar::{last_boundary, next_boundary};
 use super::change::Proration;
-use super::lines::{LineOf, Part};
+use super::lines::{LineOf, Share};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::product::Recurring;
 use crate::model::subscription::{Period, Subscription, SubscriptionStatus};
@@ -97,7 +97,7 @@ impl World {
     fn rest_lines(&mut self, subscription: &Subscription, recurring: Recurring, from: i64) -> Vec<Line> {
         let end = subscription.period.end;
         let part =
-            Part { part: end - from, whole: end - last_boundary(subscription.anchor, recurring, from) };
+            Share { part: end - from, whole: end - last_boundary(subscription.anchor, recurring, from) };
         let wholes = self.whole_amounts(subscription, from);
         let period = Period { start: from, end };
         let lines = subscription.items.iter().zip(wholes);

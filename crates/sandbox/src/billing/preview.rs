@@ -2,6 +2,7 @@
 
 use super::calendar::next_boundary;
 use super::change::{Change, Proration};
+use super::usage::Seen;
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::subscription::{Period, Subscription, SubscriptionStatus};
 use crate::state::world::World;
@@ -22,11 +23,13 @@ impl World {
     }
 
     fn next_renewal(&mut self, subscription: &Subscription, mut lines: Vec<Line>) -> Invoice {
-        let subscription = &self.at_renewal(subscription);
+        let renewed = self.at_renewal(subscription);
+        lines.extend(self.leaving_usage(subscription, &renewed.items));
+        let subscription = &renewed;
         let start = subscription.period.end;
         if let Some(recurring) = self.recurring(&subscription.items) {
             let period = Period { start, end: next_boundary(subscription.anchor, recurring, start) };
-            lines.extend(self.period_lines(subscription, period, false));
+            lines.extend(self.renewal_lines(subscription, subscription.period, period, Seen::Counted));
         }
         let mut invoice = self.previewed(subscription, lines, start);
         invoice.period = subscription.period;
@@ -56,9 +59,13 @@ impl World {
         if supposed.cancel_now {
             return Ok(self.preview_cancel(subscription, supposed.prorate_cancel));
         }
-        if subscription.cancel_at.is_some_and(|at| at <= subscription.period.end)
+        if let Some(at) = subscription.cancel_at.filter(|at| *at <= subscription.period.end)
             && supposed.change.is_empty()
         {
+            let usage = self.outstanding_usage(subscription, at, Seen::Counted);
+            if !usage.is_empty() {
+                return Ok(self.previewed(subscription, usage, at));
+            }
             return Err(ApiError::state(
                 "invoice_upcoming_none",
                 format!("No upcoming invoices for subscription: {}", subscription.id),
@@ -84,7 +91,9 @@ impl World {
     }
 
     fn preview_cancel(&mut self, subscription: &Subscription, prorate: bool) -> Invoice {
-        let lines = if prorate { self.credit_lines(subscription, self.now, |_| true) } else { Vec::new() };
+        let mut lines =
+            if prorate { self.credit_lines(subscription, self.now, |_| true) } else { Vec::new() };
+        lines.extend(self.outstanding_usage(subscription, self.now, Seen::Counted));
         self.previewed(subscription, lines, self.now)
     }
 }

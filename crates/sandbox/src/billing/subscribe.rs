@@ -2,10 +2,10 @@
 
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
-use super::lines::{LineOf, Part};
+use super::lines::{LineOf, Share};
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::product::{Price, Recurring};
-use crate::model::share::Share;
+use crate::model::share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
@@ -39,6 +39,7 @@ pub(crate) enum FirstPayment {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewItem {
     pub(crate) price: String,
+    /// 0 for a metered price.
     pub(crate) quantity: i64,
     pub(crate) metadata: Metadata,
     pub(crate) terms: ItemTerms,
@@ -48,6 +49,8 @@ pub(crate) struct NewItem {
 #[derive(Debug, Clone)]
 pub(crate) struct NewSubscription {
     pub(crate) customer: String,
+    /// The currency that was asked for, where one was.
+    pub(crate) currency: Option<String>,
     pub(crate) items: Vec<NewItem>,
     pub(crate) terms: SubscriptionTerms,
     pub(crate) metadata: Metadata,
@@ -68,7 +71,7 @@ pub(crate) struct NewSubscription {
     /// When it began, in unix seconds, where that has passed.
     pub(crate) backdated: Option<i64>,
     /// Who else has a share in its payments.
-    pub(crate) share: Share,
+    pub(crate) share: share::Share,
 }
 
 impl World {
@@ -80,10 +83,10 @@ impl World {
         if !paid {
             self.check_subscription_room(&customer.id)?;
         }
-        let prices = self.check_items(
-            new.items.iter().map(|item| (item.price.as_str(), item.quantity)),
-            customer.currency.as_deref().filter(|_| !paid),
-        )?;
+        let customers = customer.currency.as_deref().filter(|_| !paid);
+        let currency = self.currency_of_items(&new.items, new.currency.clone(), customers)?;
+        let priced = new.items.iter().map(|item| (item.price.as_str(), item.quantity));
+        let prices = self.check_items(priced, Some(&currency))?;
         if let Some(price) = prices.iter().find(|price| !price.active && !paid && new.schedule.is_none()) {
             return Err(inactive(price));
         }
@@ -108,6 +111,7 @@ impl World {
                 created: self.now,
                 price: item.price.clone(),
                 quantity: item.quantity,
+                usage_from: self.now,
                 metadata: item.metadata.clone(),
                 terms: item.terms.clone(),
             })
@@ -117,7 +121,7 @@ impl World {
             created: self.now,
             status: SubscriptionStatus::Incomplete,
             customer: new.customer.clone(),
-            currency: first.currency.clone(),
+            currency: currency.clone(),
             items,
             period,
             anchor,
@@ -155,42 +159,13 @@ impl World {
         self.subscriptions.put(subscription.clone());
         self.settle_discounts(&id, &[]);
         self.customers.edit(&new.customer, |customer| {
-            customer.currency.get_or_insert_with(|| first.currency.clone());
+            customer.currency.get_or_insert(currency);
         });
         self.set_period_timers(&subscription);
         self.first_invoice(&subscription, &new, invoice)?;
         let object = self.subscription_value(&id);
         self.emit_at(mark, "customer.subscription.created", object, None);
         Ok(id)
-    }
-
-    /// Checks that the prices exist, recur alike and share a currency.
-    pub(crate) fn check_items<'a>(
-        &self,
-        items: impl Iterator<Item = (&'a str, i64)>,
-        currency: Option<&str>,
-    ) -> ApiResult<Vec<Price>> {
-        let mut prices: Vec<Price> = Vec::new();
-        for (index, (price, quantity)) in items.enumerate() {
-            let param = format!("items[{index}][price]");
-            let price = need(&self.prices, price, &param)?;
-            price.amount(quantity, &format!("items[{index}][quantity]"))?;
-            if price.recurring.is_none() {
-                return Err(ApiError::rule(format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}", price.id)).param(&param));
-            }
-            if prices.iter().any(|other| other.id == price.id) {
-                return Err(ApiError::rule("You cannot use the same price on several items of a subscription; change the quantity instead.").param(&param));
-            }
-            let other = prices.first();
-            let differs = other.is_some_and(|other| {
-                other.currency != price.currency || !same_rhythm(other.recurring, price.recurring)
-            });
-            if differs || currency.is_some_and(|currency| currency != price.currency) {
-                return Err(ApiError::rule("Currency and interval fields must match across all prices on this subscription and the customer's currency.").param(&param));
-            }
-            prices.push(price);
-        }
-        Ok(prices)
     }
 
     fn first_period(&self, new: &NewSubscription, recurring: Recurring) -> (Period, i64) {
@@ -291,12 +266,12 @@ impl World {
             return Vec::new();
         }
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
-        let part = Part { part: period.end - period.start, whole };
+        let part = Share { part: period.end - period.start, whole };
         let items = subscription.items.clone();
         items
             .iter()
             .filter_map(|item| {
-                let full = self.full_price(item);
+                let full = self.full_price(item, &subscription.currency);
                 self.debit_line(&LineOf { subscription, item, period }, full, part)
             })
             .map(|mut line| {
@@ -365,6 +340,14 @@ pub(crate) fn same_rhythm(one: Option<Recurring>, other: Option<Recurring>) -> b
     let rhythm =
         |recurring: Option<Recurring>| recurring.map(|recurring| (recurring.interval, recurring.count));
     rhythm(one) == rhythm(other)
+}
+
+/// The error for a quantity that only the meter can know.
+pub(crate) fn quantity_of_metered(param: &str) -> ApiError {
+    ApiError::rule(format!(
+        "The quantity of a price with `recurring[usage_type]` set to `metered` is what its meter counts; leave `{param}` out."
+    ))
+    .param(param)
 }
 
 /// The error for a price that is no longer sold.

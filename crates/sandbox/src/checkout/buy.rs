@@ -117,9 +117,12 @@ impl World {
         if session.mode != Mode::Subscription {
             return Ok(());
         }
-        let prices = session.lines.iter().map(|line| (line.price.as_str(), line.quantity));
-        let currency = self.session_customer(session).and_then(|customer| customer.currency.clone());
-        self.check_items(prices, currency.as_deref()).map(|_| ())
+        let customers = self.session_customer(session).and_then(|customer| customer.currency.clone());
+        if customers.is_some() && customers != session.currency {
+            return Err(ApiError::rule("The customer is billed in another currency. No money moved."));
+        }
+        let items = session.lines.iter().map(|line| (line.price.as_str(), line.quantity));
+        self.check_items(items, session.currency.as_deref()).map(|_| ())
     }
 
     fn session_customer(&self, session: &CheckoutSession) -> Option<&Customer> {
@@ -328,6 +331,7 @@ impl World {
         let trial_end = data.trial_end.or_else(|| data.trial_days.map(|days| self.now + days * 86_400));
         let id = self.subscribe(NewSubscription {
             customer: session.customer.clone().unwrap_or_default(),
+            currency: session.currency.clone(),
             items: session
                 .lines
                 .iter()

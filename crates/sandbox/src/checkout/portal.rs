@@ -3,8 +3,9 @@
 use crate::billing::cancel::CancelNow;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::model::portal::{PortalConfiguration, PortalSession};
+use crate::model::portal_flow::Task;
 use crate::model::product::Price;
-use crate::model::subscription::{CancellationDetails, Subscription};
+use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
 use crate::model::terms::TermsChange;
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
@@ -32,12 +33,16 @@ impl World {
             payment_method_update: true,
             invoice_history: true,
             customer_update: true,
+            customer_updates: vec!["email".to_owned(), "name".to_owned()],
             subscription_cancel: true,
             cancel_mode: "at_period_end".to_owned(),
             cancel_proration: "none".to_owned(),
+            cancel_reasons: None,
             subscription_update: true,
             update_proration: "always_invoice".to_owned(),
             allowed_updates: vec!["price".to_owned()],
+            update_ends_trial: false,
+            update_restarts: false,
             products: Vec::new(),
         };
         self.portal_configurations.put(configuration);
@@ -68,7 +73,7 @@ impl World {
             configuration: configuration.unwrap_or_default(),
             return_url: None,
             locale: None,
-            flow: serde_json::Value::Null,
+            flow: None,
             url: format!("{}/p/session/{token}", self.public_url),
             token: token.clone(),
         };
@@ -86,7 +91,12 @@ impl World {
     }
 
     /// Cancels as the configuration has it. Answers when the subscription ends.
-    pub(crate) fn portal_cancel(&mut self, token: &str, id: &str) -> ApiResult<i64> {
+    pub(crate) fn portal_cancel(
+        &mut self,
+        token: &str,
+        id: &str,
+        mut details: CancellationDetails,
+    ) -> ApiResult<i64> {
         let (subscription, configuration) = self.portal_subscription(token, id)?;
         if !configuration.subscription_cancel {
             return Err(ApiError::rule(
@@ -94,16 +104,17 @@ impl World {
             ));
         }
         if configuration.cancel_mode == "immediately" {
-            let details = CancellationDetails {
-                reason: Some("cancellation_requested".to_owned()),
-                ..CancellationDetails::default()
-            };
+            details.reason = Some("cancellation_requested".to_owned());
             let prorate = configuration.cancel_proration != "none";
             let invoice = configuration.cancel_proration == "always_invoice";
             self.cancel_now(id, CancelNow { invoice, prorate, details })?;
             return Ok(self.now);
         }
         self.check_unscheduled(&subscription, "subscription")?;
+        // Before the plan, so that its event tells the reason too.
+        if details != CancellationDetails::default() {
+            self.subscriptions.edit(id, |subscription| subscription.cancellation = details);
+        }
         self.set_cancel_at_period_end(id, true);
         Ok(subscription.period.end)
     }
@@ -122,46 +133,132 @@ impl World {
     }
 
     /// The prices that a customer may change to: those of the configuration, else every active recurring one.
-    pub(crate) fn portal_prices(&self, configuration: &PortalConfiguration, currency: &str) -> Vec<Price> {
-        if !configuration.subscription_update {
+    pub(crate) fn portal_prices(
+        &self,
+        configuration: &PortalConfiguration,
+        subscription: &Subscription,
+    ) -> Vec<Price> {
+        let currency = &subscription.currency;
+        // Usage-based subscriptions can only be cancelled in the portal.
+        let metered = subscription.items.iter().any(|item| self.is_metered(item));
+        if !configuration.updates_plans() || metered {
             return Vec::new();
         }
-        let listed: Vec<&String> = configuration.products.iter().flat_map(|(_, prices)| prices).collect();
+        let listed: Vec<&String> =
+            configuration.products.iter().flat_map(|product| &product.prices).collect();
         self.prices
             .iter()
-            .filter(|price| price.active && price.recurring.is_some() && price.currency == currency)
+            .filter(|price| price.active && price.recurring.is_some() && !price.is_metered())
+            .filter(|price| price.pricing_in(currency).is_some())
             .filter(|price| listed.is_empty() || listed.contains(&&price.id))
             .cloned()
             .collect()
     }
 
-    /// Changes the plan. A payment that would fail refuses the change.
-    pub(crate) fn portal_change_plan(&mut self, token: &str, id: &str, price: &str) -> ApiResult<()> {
+    /// Changes the plan, its quantity, or both. A payment that would fail refuses the change.
+    pub(crate) fn portal_change_plan(
+        &mut self,
+        token: &str,
+        id: &str,
+        price: Option<String>,
+        quantity: Option<i64>,
+    ) -> ApiResult<()> {
         let (subscription, configuration) = self.portal_subscription(token, id)?;
-        if !self
-            .portal_prices(&configuration, &subscription.currency)
-            .iter()
-            .any(|offered| offered.id == price)
+        let offered = self.portal_prices(&configuration, &subscription);
+        if let Some(price) = &price
+            && !offered.iter().any(|offered| offered.id == *price)
         {
             return Err(
                 ApiError::rule("This price is not offered in the portal. Nothing changed.").param("price")
             );
         }
-        let item = subscription.items.first().map(|item| item.id.clone());
+        let item = subscription.items.first();
+        let wanted = price.as_ref().or(item.map(|item| &item.price));
+        let product = wanted.and_then(|price| self.prices.get(price)).map(|price| price.product.clone());
+        if let Some(quantity) = quantity {
+            let bounds = product.and_then(|product| configuration.quantity_of(&product));
+            let fits =
+                bounds.is_some_and(|(least, most)| quantity >= least && quantity <= most.unwrap_or(999_999));
+            if !fits {
+                let message = "The portal does not offer this quantity. Nothing changed.";
+                return Err(ApiError::rule(message).param("quantity"));
+            }
+        }
+        let change =
+            ItemChange { id: item.map(|item| item.id.clone()), price, quantity, ..ItemChange::default() };
+        self.portal_apply(&subscription, &configuration, vec![change])
+    }
+
+    /// Makes the change that a flow of the session only asks to confirm.
+    pub(crate) fn portal_confirm(&mut self, token: &str, id: &str) -> ApiResult<()> {
+        let (subscription, configuration) = self.portal_subscription(token, id)?;
+        let (session, _) = self.portal_by_token(token)?;
+        let items = match session.flow.map(|flow| flow.task) {
+            Some(Task::SubscriptionUpdateConfirm { subscription, items }) if subscription == id => items,
+            Some(_) | None => {
+                return Err(ApiError::missing("change to confirm", id, "subscription"));
+            }
+        };
+        let items = items
+            .into_iter()
+            .map(|item| ItemChange {
+                id: Some(item.id),
+                price: item.price,
+                quantity: item.quantity,
+                ..ItemChange::default()
+            })
+            .collect();
+        self.portal_apply(&subscription, &configuration, items)
+    }
+
+    fn portal_apply(
+        &mut self,
+        subscription: &Subscription,
+        configuration: &PortalConfiguration,
+        items: Vec<ItemChange>,
+    ) -> ApiResult<()> {
         let proration = match configuration.update_proration.as_str() {
             "none" => Proration::None,
             "always_invoice" => Proration::Invoice,
             _ => Proration::Wait,
         };
+        let trialing = subscription.status == SubscriptionStatus::Trialing;
         let change = Change {
-            items: vec![ItemChange { id: item, price: Some(price.to_owned()), ..ItemChange::default() }],
+            items,
             proration,
             at: None,
-            restart: false,
-            trial_end: None,
+            restart: configuration.update_restarts,
+            trial_end: (trialing && configuration.update_ends_trial).then_some(self.now),
             terms: TermsChange::default(),
         };
-        self.apply_change(id, &change, Strictness::Insist, Presence::OnSession)
+        self.apply_change(&subscription.id, &change, Strictness::Insist, Presence::OnSession)
+    }
+
+    /// Changes what the configuration lets a customer change of themselves; empty values are left.
+    pub(crate) fn portal_update_customer(&mut self, token: &str, values: &[(&str, String)]) -> ApiResult<()> {
+        let (session, configuration) = self.portal_by_token(token)?;
+        let mut customer = need(&self.customers, &session.customer, "customer")?;
+        let before = customer.render();
+        for (name, value) in values.iter().filter(|(_, value)| !value.is_empty()) {
+            let allowed = configuration.customer_update
+                && configuration.customer_updates.iter().any(|word| word == name);
+            let slot = match *name {
+                "email" => &mut customer.email,
+                "name" => &mut customer.name,
+                "phone" => &mut customer.phone,
+                _ => return Err(ApiError::rule("The portal asks for no such detail. Nothing changed.")),
+            };
+            if !allowed {
+                return Err(ApiError::rule(
+                    "The portal is not configured to let customers change this. Nothing changed.",
+                )
+                .param(name));
+            }
+            *slot = Some(value.clone());
+        }
+        self.emit_change("customer.updated", &before, customer.render());
+        self.customers.put(customer);
+        Ok(())
     }
 
     /// Makes another card the default of the customer and of their subscriptions, and pays what is open with it.

@@ -5,7 +5,6 @@ use crate::billing::taxes::TaxPayer;
 use crate::model::checkout::{CheckoutSession, Mode, SessionDiscount, SessionLine, SessionStatus};
 use crate::model::currency;
 use crate::model::invoice::Line;
-use crate::model::product::Price;
 use crate::model::subscription::Period;
 use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
@@ -17,7 +16,7 @@ impl World {
     pub(crate) fn price_session(&mut self, session: &mut CheckoutSession) {
         let currency = session.currency.clone().unwrap_or_default();
         let mut lines: Vec<Line> =
-            session.lines.iter().map(|line| self.line_of_session(line, &currency)).collect();
+            session.lines.iter().flat_map(|line| self.lines_of_session(line, &currency)).collect();
         let discounts: Vec<String> = session.discounts.iter().map(|discount| discount.id.clone()).collect();
         self.discount_lines(&mut lines, &discounts, &currency);
         let customer = session.customer.as_ref().and_then(|id| self.customers.get(id));
@@ -25,29 +24,44 @@ impl World {
         payer.country = session.country.clone().or(payer.country);
         session.automatic_tax =
             self.tax_lines(&mut lines, &session.default_tax_rates, session.automatic_tax.is_on(), &payer);
-        for (sold, line) in session.lines.iter_mut().zip(lines) {
-            sold.terms = line.terms;
+        for sold in &mut session.lines {
+            let parts = lines.iter().filter(|line| line.id == sold.id).map(|line| &line.terms);
+            sold.terms = LineTerms::together(parts);
         }
     }
 
-    fn line_of_session(&self, line: &SessionLine, currency: &str) -> Line {
+    /// A line of the session in the parts that are lines of the invoice, so that both are rounded alike.
+    fn lines_of_session(&self, line: &SessionLine, currency: &str) -> Vec<Line> {
+        let price = self.prices.get(&line.price);
+        let pricing = price.filter(|price| !price.is_metered()).and_then(|price| price.pricing_in(currency));
+        let pieces = pricing.map(|pricing| pricing.pieces(line.quantity)).unwrap_or_default();
+        if pieces.len() < 2 {
+            return vec![self.part_of_session(line, currency, line.amount)];
+        }
+        pieces.into_iter().map(|piece| self.part_of_session(line, currency, piece.amount)).collect()
+    }
+
+    fn part_of_session(&self, line: &SessionLine, currency: &str, amount: i64) -> Line {
         let price = self.prices.get(&line.price);
         Line {
             id: line.id.clone(),
-            amount: line.amount,
+            amount,
             currency: currency.to_owned(),
             description: line.description.clone(),
             period: Period { start: self.now, end: self.now },
             price: Some(line.price.clone()),
             product: price.map(|price| price.product.clone()),
-            unit_amount: price.map_or(0, |price| price.unit_amount),
+            unit_amount: None,
             quantity: line.quantity,
             subscription: None,
             subscription_item: None,
             invoice_item: None,
             proration: false,
             metadata: Metadata::new(),
-            terms: LineTerms { inclusive: price.and_then(Price::includes_tax), ..line.terms.clone() },
+            terms: LineTerms {
+                inclusive: price.and_then(|price| price.includes_tax(currency)),
+                ..line.terms.clone()
+            },
         }
     }
 

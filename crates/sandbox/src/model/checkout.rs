@@ -36,6 +36,7 @@ words! {
 pub(crate) struct SessionLine {
     pub(crate) id: String,
     pub(crate) price: String,
+    /// 0 for a metered price.
     pub(crate) quantity: i64,
     /// Before discounts.
     pub(crate) amount: i64,
@@ -305,7 +306,7 @@ impl CheckoutSession {
                     "currency": self.currency,
                     "description": line.description,
                     "price": prices.get(&line.price).map(Price::render),
-                    "quantity": line.quantity,
+                    "quantity": (line.quantity > 0).then_some(line.quantity),
                 }))
             })
             .collect()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::decimal::Decimal;
 use super::tax::{LineTax, TaxRate, sum_taxes};
 use super::terms::{LineTerms, render_discounts};
 use crate::state::table::Stored;
@@ -25,7 +26,7 @@ pub(crate) struct CreditLine {
     pub(crate) amount: i64,
     pub(crate) description: Option<String>,
     pub(crate) quantity: Option<i64>,
-    pub(crate) unit_amount: Option<i64>,
+    pub(crate) unit_amount: Option<Decimal>,
     pub(crate) metadata: Metadata,
     pub(crate) terms: LineTerms,
 }
@@ -53,8 +54,8 @@ impl CreditLine {
             "tax_rates": self.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
             "taxes": self.terms.taxes.iter().map(LineTax::render).collect::<Vec<_>>(),
             "type": if self.of.is_some() { "invoice_line_item" } else { "custom_line_item" },
-            "unit_amount": self.unit_amount,
-            "unit_amount_decimal": self.unit_amount.map(|amount| amount.to_string()),
+            "unit_amount": self.unit_amount.and_then(Decimal::whole),
+            "unit_amount_decimal": self.unit_amount,
         }));
         if let (Some(of), Some(fields)) = (&self.of, value.as_object_mut()) {
             fields.insert("invoice_line_item".to_owned(), json!(of));

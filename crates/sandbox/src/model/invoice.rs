@@ -1,8 +1,9 @@
-//! Invoices, their lines and payments, and invoice items that wait for the next invoice.
+//! Invoices, their lines and payments.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::decimal::Decimal;
 use super::share::Share;
 use super::subscription::{Collection, Period};
 use super::tax::{LineTax, TaxRate, sum_taxes};
@@ -39,7 +40,8 @@ pub(crate) struct Line {
     pub(crate) period: Period,
     pub(crate) price: Option<String>,
     pub(crate) product: Option<String>,
-    pub(crate) unit_amount: i64,
+    /// What one unit costs; none where units cost differently.
+    pub(crate) unit_amount: Option<Decimal>,
     pub(crate) quantity: i64,
     pub(crate) subscription: Option<String>,
     pub(crate) subscription_item: Option<String>,
@@ -51,6 +53,15 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// Whether another line is for the same: the same item at the same price for the same time, as the tiers of a price
+    /// make several, or this very line.
+    pub(crate) fn is_sold_with(&self, other: &Self) -> bool {
+        let of_item = self.subscription_item.is_some() && !self.proration && !other.proration;
+        let same = (&self.subscription_item, &self.price, self.period)
+            == (&other.subscription_item, &other.price, other.period);
+        self.id == other.id || (of_item && same)
+    }
+
     /// What the line adds to the total before taxes.
     pub(crate) fn net(&self) -> i64 {
         self.amount.saturating_sub(self.terms.discounted())
@@ -67,11 +78,12 @@ impl Line {
         if self.net() == 0 { self.amount } else { self.amount - inside * self.net().signum() }
     }
 
-    fn pricing(&self) -> Value {
+    /// `pricing`: the price it is billed at; null for a bare amount.
+    pub(super) fn pricing(&self) -> Value {
         let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
         match details {
             Some(details) => {
-                json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount.to_string() })
+                json!({ "type": "price_details", "price_details": details, "unit_amount_decimal": self.unit_amount })
             }
             None => Value::Null,
         }
@@ -117,63 +129,6 @@ impl Line {
             "quantity_decimal": self.quantity.to_string(),
             "subscription": self.subscription,
             "taxes": self.terms.taxes.iter().map(LineTax::render).collect::<Vec<_>>(),
-        }))
-    }
-}
-
-/// An invoice item that waits for the next invoice of its customer or subscription.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct InvoiceItem {
-    pub(crate) id: String,
-    pub(crate) created: i64,
-    pub(crate) customer: String,
-    /// The invoice that took it up.
-    pub(crate) invoice: Option<String>,
-    pub(crate) line: Line,
-    #[serde(default)]
-    pub(crate) test_clock: Option<String>,
-}
-
-impl Stored for InvoiceItem {
-    const LABEL: &'static str = "invoiceitem";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn created(&self) -> i64 {
-        self.created
-    }
-    fn customer(&self) -> Option<&str> {
-        Some(&self.customer)
-    }
-}
-
-impl InvoiceItem {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
-        let line = &self.line;
-        let parent = line.subscription.as_ref().map(|subscription| {
-            json!({ "type": "subscription_details", "subscription_details": { "subscription": subscription, "subscription_item": line.subscription_item } })
-        });
-        Shape::InvoiceItem.with(json!({
-            "id": self.id,
-            "date": self.created,
-            "customer": self.customer,
-            "invoice": self.invoice,
-            "amount": line.amount,
-            "net_amount": line.net(),
-            "currency": line.currency,
-            "description": line.description,
-            "discountable": !line.terms.settled,
-            "discounts": line.terms.discounts,
-            "metadata": line.metadata,
-            "parent": parent,
-            "period": { "start": line.period.start, "end": line.period.end },
-            "pricing": line.pricing(),
-            "proration": line.proration,
-            "quantity": line.quantity,
-            "quantity_decimal": line.quantity.to_string(),
-            "tax_rates": line.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
-            "test_clock": self.test_clock,
         }))
     }
 }

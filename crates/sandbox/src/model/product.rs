@@ -1,10 +1,13 @@
 //! Products and prices.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::decimal::Decimal;
+use super::pricing::{Pricing, TiersMode};
 use crate::state::table::Stored;
-use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
 use crate::words::words;
@@ -77,17 +80,29 @@ pub(crate) struct Recurring {
     pub(crate) trial_days: Option<i64>,
 }
 
-/// A price per unit.
+/// What a price costs in another currency.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CurrencyOption {
+    pub(crate) pricing: Pricing,
+    pub(crate) tax_behavior: String,
+}
+
+/// A price.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Price {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) active: bool,
     pub(crate) currency: String,
-    /// In minor units.
-    pub(crate) unit_amount: i64,
+    pub(crate) pricing: Pricing,
+    /// Other currencies in which it is sold.
+    #[serde(default)]
+    pub(crate) currency_options: BTreeMap<String, CurrencyOption>,
     pub(crate) product: String,
     pub(crate) recurring: Option<Recurring>,
+    /// The meter that counts its quantity; none for a price that is licensed by quantity.
+    #[serde(default)]
+    pub(crate) meter: Option<String>,
     pub(crate) lookup_key: Option<String>,
     pub(crate) nickname: Option<String>,
     pub(crate) tax_behavior: String,
@@ -105,45 +120,77 @@ impl Stored for Price {
     }
 }
 
-/// No amount has more than twelve digits, in minor units.
-const LARGEST_AMOUNT: i64 = 999_999_999_999;
-
 impl Price {
-    /// What a quantity costs, in minor units; refused where that is more than an amount can be.
-    pub(crate) fn amount(&self, quantity: i64, param: &str) -> ApiResult<i64> {
-        let amount = self.unit_amount.checked_mul(quantity).filter(|amount| *amount <= LARGEST_AMOUNT);
-        amount.ok_or_else(|| {
-            ApiError::invalid(
-                "amount_too_large",
-                param,
-                format!("{quantity} × {} {} is more than an amount can be.", self.unit_amount, self.currency),
-            )
-        })
-    }
-
-    /// Whether an automatic tax is in its amount; `None` leaves it to the settings.
-    pub(crate) fn includes_tax(&self) -> Option<bool> {
-        match self.tax_behavior.as_str() {
+    /// Whether an automatic tax is in its amount in a currency; `None` leaves it to the settings.
+    pub(crate) fn includes_tax(&self, currency: &str) -> Option<bool> {
+        let option = self.currency_options.get(currency).filter(|_| currency != self.currency);
+        match option.map_or(&self.tax_behavior, |option| &option.tax_behavior).as_str() {
             "inclusive" => Some(true),
             "exclusive" => Some(false),
             _ => None,
         }
     }
 
+    /// How it is priced in a currency; `None` when it is not sold in it.
+    pub(crate) fn pricing_in(&self, currency: &str) -> Option<&Pricing> {
+        if currency == self.currency {
+            return Some(&self.pricing);
+        }
+        self.currency_options.get(currency).map(|option| &option.pricing)
+    }
+
+    /// Whether a meter counts its quantity.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    fn usage_type(&self) -> &'static str {
+        if self.is_metered() { "metered" } else { "licensed" }
+    }
+
+    /// What a quantity costs in a currency in which it is sold, in minor units.
+    pub(crate) fn total(&self, currency: &str, quantity: i64) -> i64 {
+        self.pricing_in(currency).unwrap_or(&self.pricing).total(quantity)
+    }
+
+    /// `currency_options`, shown only on demand: its own currency and the others.
+    pub(crate) fn render_currency_options(&self) -> Value {
+        let render = |pricing: &Pricing, tax_behavior: &str| {
+            let mut option = json!({
+                "custom_unit_amount": null,
+                "tax_behavior": tax_behavior,
+                "unit_amount": pricing.unit().and_then(Decimal::whole),
+                "unit_amount_decimal": pricing.unit(),
+            });
+            if let (Some(_), Some(fields)) = (pricing.tiers_mode(), option.as_object_mut()) {
+                fields.insert("tiers".to_owned(), pricing.render_tiers());
+            }
+            option
+        };
+        let own = (self.currency.clone(), render(&self.pricing, &self.tax_behavior));
+        let others = self
+            .currency_options
+            .iter()
+            .map(|(currency, option)| (currency.clone(), render(&option.pricing, &option.tax_behavior)));
+        Value::Object(std::iter::once(own).chain(others).collect())
+    }
+
     /// The object.
     pub(crate) fn render(&self) -> Value {
         let recurring = self.recurring.map(|recurring| {
-            json!({ "interval": recurring.interval.as_str(), "interval_count": recurring.count, "meter": null,
-                    "trial_period_days": recurring.trial_days, "usage_type": "licensed" })
+            json!({ "interval": recurring.interval.as_str(), "interval_count": recurring.count, "meter": self.meter,
+                    "trial_period_days": recurring.trial_days, "usage_type": self.usage_type() })
         });
         Shape::Price.with(json!({
             "id": self.id,
             "created": self.created,
             "active": self.active,
-            "billing_scheme": "per_unit",
+            "billing_scheme": self.pricing.scheme(),
             "currency": self.currency,
-            "unit_amount": self.unit_amount,
-            "unit_amount_decimal": self.unit_amount.to_string(),
+            "tiers_mode": self.pricing.tiers_mode().map(TiersMode::as_str),
+            "transform_quantity": self.pricing.render_packages(),
+            "unit_amount": self.pricing.unit().and_then(Decimal::whole),
+            "unit_amount_decimal": self.pricing.unit(),
             "product": self.product,
             "recurring": recurring,
             "type": if self.recurring.is_some() { "recurring" } else { "one_time" },
@@ -163,9 +210,11 @@ impl Price {
             "id": self.id,
             "created": self.created,
             "active": self.active,
-            "amount": self.unit_amount,
-            "amount_decimal": self.unit_amount.to_string(),
-            "billing_scheme": "per_unit",
+            "amount": self.pricing.unit().and_then(Decimal::whole),
+            "amount_decimal": self.pricing.unit(),
+            "billing_scheme": self.pricing.scheme(),
+            "tiers_mode": self.pricing.tiers_mode().map(TiersMode::as_str),
+            "transform_usage": self.pricing.render_packages(),
             "currency": self.currency,
             "interval": recurring.interval.as_str(),
             "interval_count": recurring.count,
@@ -173,7 +222,8 @@ impl Price {
             "nickname": self.nickname,
             "product": self.product,
             "trial_period_days": recurring.trial_days,
-            "usage_type": "licensed",
+            "meter": self.meter,
+            "usage_type": self.usage_type(),
         }))
     }
 }

@@ -97,7 +97,8 @@ impl PhaseSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PhaseItem {
     pub(crate) price: String,
-    pub(crate) quantity: i64,
+    /// None of a metered price.
+    pub(crate) quantity: Option<i64>,
     pub(crate) metadata: Metadata,
 }
 
@@ -121,15 +122,18 @@ impl Phase {
             .items
             .iter()
             .map(|item| {
-                json!({
+                let mut value = json!({
                     "billing_thresholds": null,
                     "discounts": [],
                     "metadata": item.metadata,
                     "plan": item.price,
                     "price": item.price,
-                    "quantity": item.quantity,
                     "tax_rates": [],
-                })
+                });
+                if let (Some(quantity), Some(fields)) = (item.quantity, value.as_object_mut()) {
+                    fields.insert("quantity".to_owned(), json!(quantity));
+                }
+                value
             })
             .collect();
         let settings = &self.settings;

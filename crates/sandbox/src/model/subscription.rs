@@ -65,7 +65,7 @@ pub(crate) struct PauseCollection {
 }
 
 /// Why a subscription ended or will end.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CancellationDetails {
     pub(crate) comment: Option<String>,
     pub(crate) feedback: Option<String>,
@@ -78,7 +78,11 @@ pub(crate) struct SubscriptionItem {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) price: String,
+    /// 0 for a metered price: its meter knows better.
     pub(crate) quantity: i64,
+    /// Since when it has its price, in unix seconds: usage before is not billed at it.
+    #[serde(default)]
+    pub(crate) usage_from: i64,
     pub(crate) metadata: Metadata,
     pub(crate) terms: ItemTerms,
 }
@@ -233,7 +237,7 @@ impl Subscription {
     /// One item.
     pub(crate) fn render_item(&self, item: &SubscriptionItem, prices: &Table<Price>) -> Value {
         let price = prices.get(&item.price);
-        Shape::SubscriptionItem.with(json!({
+        let mut value = Shape::SubscriptionItem.with(json!({
             "id": item.id,
             "created": item.created,
             "current_period_start": self.period.start,
@@ -245,6 +249,10 @@ impl Subscription {
             "quantity": item.quantity,
             "subscription": self.id,
             "tax_rates": item.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
-        }))
+        }));
+        if let (Some(true), Some(fields)) = (price.map(Price::is_metered), value.as_object_mut()) {
+            fields.remove("quantity");
+        }
+        value
     }
 }

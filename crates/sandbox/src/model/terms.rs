@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::tax::{AutomaticTax, LineTax, TaxRate};
+use super::tax::{AutomaticTax, LineTax, TaxRate, sum_taxes};
 
 /// The terms of one line.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -23,6 +23,18 @@ pub(crate) struct LineTerms {
 }
 
 impl LineTerms {
+    /// The terms of a line of which these are the terms of its parts.
+    pub(crate) fn together<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        let mut parts = parts;
+        let mut all = parts.next().cloned().unwrap_or_default();
+        for part in parts {
+            all.discount_amounts.extend(part.discount_amounts.clone());
+            all.taxes.extend(part.taxes.clone());
+        }
+        all.taxes = sum_taxes(all.taxes.iter());
+        all
+    }
+
     /// The sum that discounts take off.
     pub(crate) fn discounted(&self) -> i64 {
         self.discount_amounts.iter().map(|(_, amount)| amount).sum()

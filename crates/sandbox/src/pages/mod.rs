@@ -20,6 +20,7 @@ mod onboarding;
 mod outcome;
 mod pending;
 mod portal;
+mod portal_step;
 mod text;
 mod three_d_secure;
 mod time;
@@ -39,5 +40,6 @@ pub use onboarding::{ExpressView, OnboardingView, express_page, onboarding_page}
 pub use outcome::{OutcomeView, SessionOutcome, outcome_page, portal_closed_page, problem_page};
 pub use pending::pending_page;
 pub use portal::{portal_cancel_page, portal_page};
+pub use portal_step::portal_step_page;
 pub use three_d_secure::three_d_secure_page;
 pub use views::*;

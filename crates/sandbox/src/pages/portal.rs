@@ -7,10 +7,10 @@ use super::format::{date, format_money, machine_time, price_per, relative};
 use super::layout::{Tone, back_to, join, message, page, status};
 use super::text::{Text, say, t};
 use super::views::{
-    Frame, InvoiceStatus, PortalCancelView, PortalInvoice, PortalNotice, PortalSubscription, PortalView,
-    SubscriptionStatus,
+    CustomerForm, Frame, InvoiceStatus, PortalCancelView, PortalInvoice, PortalNotice, PortalSubscription,
+    PortalView, SubscriptionStatus,
 };
-use super::words::{decline, invoice_status, subscription_status};
+use super::words::{cancel_reason, decline, invoice_status, subscription_status};
 
 /// The portal's home.
 ///
@@ -33,6 +33,15 @@ pub fn portal_page(view: &PortalView) -> Markup {
                 (subscription_block(frame, subscription, i))
             }
         }
+        @if let Some(form) = &view.details {
+            section aria-labelledby="details-head" {
+                h2 id="details-head" { (t(locale, Text::DetailsHeading)) }
+                details class="fold" {
+                    summary { (t(locale, Text::ChangeDetails)) }
+                    div class="fold-body" { (customer_form(frame, form)) }
+                }
+            }
+        }
         (card_section(view))
         (invoice_section(view))
     };
@@ -48,6 +57,7 @@ fn notice_message(frame: &Frame, notice: &PortalNotice) -> Markup {
         }
         PortalNotice::Resumed => good(t(locale, Text::NoticeResumed).to_owned()),
         PortalNotice::Changed(plan) => good(say(locale, Text::NoticeChanged, &[("plan", plan)])),
+        PortalNotice::CustomerChanged => good(t(locale, Text::NoticeCustomer).to_owned()),
         PortalNotice::CardChanged => good(t(locale, Text::NoticeCard).to_owned()),
         PortalNotice::CardChangedAndPaid(money) => {
             good(say(locale, Text::NoticeCardPaid, &[("amount", &format_money(locale, money))]))
@@ -136,25 +146,30 @@ fn plan_actions(frame: &Frame, subscription: &PortalSubscription, index: usize) 
                 button class="second-action" { (t(locale, Text::KeepPlan)) }
             }
         } @else {
-            @if !subscription.choices.is_empty() { (change_form(frame, subscription, index)) }
+            @if !subscription.choices.is_empty() || subscription.quantity.is_some() {
+                details class="fold" {
+                    summary { (t(locale, Text::ChangePlan)) }
+                    (change_form(frame, subscription, index))
+                }
+            }
             p { a class="quiet" href=(subscription.cancel_path) { (t(locale, Text::CancelPlan)) } }
         }
     }
 }
 
-fn change_form(frame: &Frame, subscription: &PortalSubscription, index: usize) -> Markup {
+/// The form of another plan or quantity.
+pub(super) fn change_form(frame: &Frame, subscription: &PortalSubscription, index: usize) -> Markup {
     let locale = frame.locale;
     html! {
-        details class="fold" {
-            summary { (t(locale, Text::ChangePlan)) }
-            form method="post" action=(subscription.change_action) data-once=(t(locale, Text::Working)) {
+        form method="post" action=(subscription.change_action) data-once=(t(locale, Text::Working)) {
+            @if !subscription.choices.is_empty() {
                 fieldset {
                     legend { (t(locale, Text::ChangePlanLegend)) }
                     @for (i, choice) in subscription.choices.iter().enumerate() {
                         @let id = format!("choice-{index}-{i}");
                         label class="choice" for=(id) {
                             input type="radio" id=(id) name="price" value=(choice.price_id)
-                                disabled[choice.current] required;
+                                disabled[choice.current] required[subscription.quantity.is_none()];
                             span {
                                 (choice.name)
                                 @if choice.current { span class="muted" { " – " (t(locale, Text::CurrentPlan)) } }
@@ -163,14 +178,42 @@ fn change_form(frame: &Frame, subscription: &PortalSubscription, index: usize) -
                         }
                     }
                 }
-                p class="hint" {
-                    (join(locale, &[
-                        t(locale, Text::ChangePlanNote),
-                        t(locale, if subscription.charges_at_once { Text::ChangePlanNow } else { Text::ChangePlanLater }),
-                    ]))
-                }
-                button class="second-action" { (t(locale, Text::ChangePlanButton)) }
             }
+            @if let Some((now, least, most)) = subscription.quantity {
+                @let id = format!("quantity-{index}");
+                div class="field" {
+                    label for=(id) { (t(locale, Text::QuantityLabel)) }
+                    input type="number" id=(id) name="quantity" value=(now) min=(least) max=[most] required;
+                }
+            }
+            p class="hint" {
+                (join(locale, &[
+                    t(locale, Text::ChangePlanNote),
+                    t(locale, if subscription.charges_at_once { Text::ChangePlanNow } else { Text::ChangePlanLater }),
+                ]))
+            }
+            button class="second-action" { (t(locale, Text::ChangePlanButton)) }
+        }
+    }
+}
+
+/// The form of a customer's details.
+pub(super) fn customer_form(frame: &Frame, form: &CustomerForm) -> Markup {
+    let locale = frame.locale;
+    html! {
+        form method="post" action=(form.action) data-once=(t(locale, Text::Working)) {
+            @for (name, value) in &form.fields {
+                @let (label, kind) = match name.as_str() {
+                    "email" => (Text::Email, "email"),
+                    "phone" => (Text::Phone, "tel"),
+                    _ => (Text::ShipName, "text"),
+                };
+                div class="field" {
+                    label for=(name) { (t(locale, label)) }
+                    input type=(kind) id=(name) name=(name) value=(value) autocomplete="on" maxlength="254";
+                }
+            }
+            button class="second-action" { (t(locale, Text::SaveDetails)) }
         }
     }
 }
@@ -294,6 +337,19 @@ pub fn portal_cancel_page(view: &PortalCancelView) -> Markup {
         p class="lead" { (say(locale, effect, &values)) }
         p class="muted" { (t(locale, Text::CancelUndoNote)) }
         form class="choices" method="post" action=(view.action) data-once=(t(locale, Text::Working)) {
+            @if !view.reasons.is_empty() {
+                div class="field" {
+                    label for="feedback" { (t(locale, Text::CancelReason)) }
+                    select id="feedback" name="feedback" {
+                        option value="" { "–" }
+                        @for reason in &view.reasons { option value=(reason) { (t(locale, cancel_reason(reason))) } }
+                    }
+                }
+                div class="field" {
+                    label for="comment" { (t(locale, Text::CancelComment)) }
+                    input type="text" id="comment" name="comment" autocomplete="off" maxlength="250";
+                }
+            }
             button class="danger-action" { (say(locale, Text::CancelConfirm, &values)) }
             a class="second-action" href=(view.back_path) { (t(locale, Text::CancelBack)) }
         }

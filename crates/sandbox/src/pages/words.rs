@@ -75,3 +75,17 @@ pub(super) fn invoice_status(status: InvoiceStatus) -> Text {
         InvoiceStatus::Uncollectible => Text::InvoiceUncollectible,
     }
 }
+
+/// Words for a reason to cancel.
+pub(super) fn cancel_reason(word: &str) -> Text {
+    match word {
+        "too_expensive" => Text::ReasonExpensive,
+        "missing_features" => Text::ReasonFeatures,
+        "switched_service" => Text::ReasonSwitched,
+        "unused" => Text::ReasonUnused,
+        "customer_service" => Text::ReasonService,
+        "too_complex" => Text::ReasonComplex,
+        "low_quality" => Text::ReasonQuality,
+        _ => Text::ReasonOther,
+    }
+}

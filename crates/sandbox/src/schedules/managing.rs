@@ -45,7 +45,7 @@ impl World {
                 .iter()
                 .map(|item| PhaseItem {
                     price: item.price.clone(),
-                    quantity: item.quantity,
+                    quantity: (!self.is_metered(item)).then_some(item.quantity),
                     metadata: item.metadata.clone(),
                 })
                 .collect(),
@@ -224,7 +224,7 @@ impl World {
     /// Checks that a phase can be billed: its prices fit together, and a sent invoice has a due date.
     pub(crate) fn check_phase(&self, phase: &Phase, defaults: &PhaseSettings, index: usize) -> ApiResult<()> {
         let param = |name: &str| format!("phases[{index}][{name}]");
-        let listed = phase.items.iter().map(|item| (item.price.as_str(), item.quantity));
+        let listed = phase.items.iter().map(|item| (item.price.as_str(), item.quantity.unwrap_or(0)));
         let prices = self.check_items(listed, Some(&phase.currency))?;
         if let Some(price) = prices.iter().find(|price| !price.active) {
             return Err(crate::billing::subscribe::inactive(price));

@@ -2,6 +2,7 @@
 
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, same_rhythm};
+use crate::model::invoice::Line;
 use crate::model::schedule::{EndBehavior, Phase, PhaseAnchor, Schedule, ScheduleState};
 use crate::model::share::Share;
 use crate::model::subscription::{
@@ -111,12 +112,13 @@ impl World {
         let backdated = Some(phase.start).filter(|start| *start < self.now);
         let subscription = self.subscribe(NewSubscription {
             customer: schedule.customer.clone(),
+            currency: Some(phase.currency.clone()),
             items: phase
                 .items
                 .iter()
                 .map(|item| NewItem {
                     price: item.price.clone(),
-                    quantity: item.quantity,
+                    quantity: item.quantity.unwrap_or(0),
                     metadata: item.metadata.clone(),
                     terms: ItemTerms::default(),
                 })
@@ -208,8 +210,10 @@ impl World {
         match schedule.end_behavior {
             EndBehavior::Release => self.let_go(&schedule.id, false, true),
             EndBehavior::Cancel => {
-                if let ScheduleState::Active { subscription, .. } = &schedule.state {
-                    self.end_subscription(subscription, CancellationDetails::default());
+                let managed = schedule.state.managed().and_then(|id| self.subscriptions.get(id)).cloned();
+                if let Some(subscription) = managed {
+                    self.end_subscription(&subscription.id, CancellationDetails::default());
+                    self.bill_last_usage(&subscription);
                 }
             }
         }
@@ -292,7 +296,10 @@ impl World {
         changes: &[ItemChange],
         restart: bool,
     ) -> ApiResult<()> {
-        let items = self.changed_items(subscription, changes)?;
+        let items = self.changed_items(subscription, changes, self.now)?;
+        for line in self.leaving_usage(subscription, &items) {
+            self.add_invoice_item(&subscription.customer, line);
+        }
         let rhythm = same_rhythm(self.recurring(&subscription.items), self.recurring(&items));
         let now = self.now;
         self.change_subscription(&subscription.id, |subscription| {
@@ -313,11 +320,27 @@ impl World {
         });
         let mut renewed = subscription.clone();
         if let Some(phase) = next
-            && let Ok(items) = self.changed_items(subscription, &item_changes(&subscription.items, &phase))
+            && let Ok(items) = self.changed_items(
+                subscription,
+                &item_changes(&subscription.items, &phase),
+                subscription.period.end,
+            )
         {
             renewed.items = items;
         }
         renewed
+    }
+
+    /// What was used of metered items that leave a subscription with the end of its period; nothing of a trial.
+    pub(crate) fn leaving_usage(
+        &mut self,
+        subscription: &Subscription,
+        items: &[SubscriptionItem],
+    ) -> Vec<Line> {
+        if subscription.status == SubscriptionStatus::Trialing {
+            return Vec::new();
+        }
+        self.closing_usage(subscription, items, subscription.period.end, false, true)
     }
 }
 
@@ -329,10 +352,11 @@ fn item_changes(present: &[SubscriptionItem], phase: &Phase) -> Vec<ItemChange> 
             Some(wanted) => {
                 let mut metadata = item.metadata.clone();
                 metadata.extend(wanted.metadata.clone());
-                if wanted.quantity != item.quantity || metadata != item.metadata {
+                let quantity = wanted.quantity.filter(|quantity| *quantity != item.quantity);
+                if quantity.is_some() || metadata != item.metadata {
                     changes.push(ItemChange {
                         id: Some(item.id.clone()),
-                        quantity: Some(wanted.quantity),
+                        quantity,
                         metadata: Some(metadata),
                         ..ItemChange::default()
                     });
@@ -346,7 +370,7 @@ fn item_changes(present: &[SubscriptionItem], phase: &Phase) -> Vec<ItemChange> 
     let new = phase.items.iter().filter(|wanted| present.iter().all(|item| item.price != wanted.price));
     changes.extend(new.map(|wanted| ItemChange {
         price: Some(wanted.price.clone()),
-        quantity: Some(wanted.quantity),
+        quantity: wanted.quantity,
         metadata: Some(wanted.metadata.clone()),
         archived_too: true,
         ..ItemChange::default()

@@ -90,7 +90,8 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
             .iter()
             .map(|line| CheckoutLine {
                 name: line.description.clone(),
-                quantity: u64::try_from(line.quantity).unwrap_or(1),
+                // A metered line has none, and says nothing of it.
+                quantity: u64::try_from(line.quantity.max(1)).unwrap_or(1),
                 amount: money(line.amount, &currency),
                 interval: world.prices.get(&line.price).and_then(interval),
             })

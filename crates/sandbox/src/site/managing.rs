@@ -2,12 +2,14 @@
 
 use super::buying::{decline_word, read_card, typed_card};
 use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
+use super::steps;
+use crate::billing::amounts::in_advance;
 use crate::model::instrument::Instrument;
 use crate::model::portal::{PortalConfiguration, PortalSession};
-use crate::model::subscription::Subscription;
+use crate::model::subscription::{CancellationDetails, Subscription};
 use crate::pages::{
     self, CardForm, CardOnFile, FormProblem, InvoiceStatus, PlanChoice, PortalCancelView, PortalInvoice,
-    PortalNotice, PortalSubscription, PortalView, SubscriptionStatus,
+    PortalNotice, PortalStep, PortalSubscription, PortalView, SubscriptionStatus,
 };
 use crate::sandbox::Sandbox;
 use crate::state::world::World;
@@ -25,26 +27,40 @@ pub(super) fn portal(sandbox: &Sandbox, request: &HttpRequest, token: &str, rest
     };
     let home = format!("/p/session/{token}");
     match (request.method.as_str(), rest) {
-        ("GET", []) => match flow_start(&session, request) {
+        ("GET", []) => match steps::start(&session, request) {
             Some(path) => redirect(&path),
             None => {
                 sandbox.read(|world| show(world, request, &session, &configuration, CardForm::default(), 200))
             }
         },
         ("GET", ["subscriptions", id, "cancel"]) => {
-            sandbox.read(|world| ask_cancel(world, request, &session, id))
+            sandbox.read(|world| ask_cancel(world, request, &session, &configuration, id))
         }
         ("POST", ["subscriptions", id, "cancel"]) => {
-            let result = sandbox.change(|world| world.on_line_of(id, |world| world.portal_cancel(token, id)));
-            finish(sandbox, request, result.map(|at| format!("{home}?notice=cancelled&at={at}")))
+            let posted = Fields::posted(request);
+            let given = |name: &str| Some(posted.text(name).to_owned()).filter(|text| !text.is_empty());
+            let asked = configuration.cancel_reasons.clone().unwrap_or_default();
+            let details = CancellationDetails {
+                feedback: given("feedback").filter(|word| asked.contains(word)),
+                comment: given("comment").filter(|_| !asked.is_empty()),
+                reason: None,
+            };
+            let result =
+                sandbox.change(|world| world.on_line_of(id, |world| world.portal_cancel(token, id, details)));
+            let path = format!("subscriptions/{id}/cancel");
+            let to =
+                result.map(|at| steps::done(&session, &path, format!("{home}?notice=cancelled&at={at}")));
+            finish(sandbox, request, to)
         }
         ("POST", ["subscriptions", id, "resume"]) => {
             let result = sandbox.change(|world| world.on_line_of(id, |world| world.portal_resume(token, id)));
             finish(sandbox, request, result.map(|()| format!("{home}?notice=resumed")))
         }
-        ("POST", ["subscriptions", id, "change"]) => change_plan(sandbox, request, token, id, &home),
+        ("POST", ["subscriptions", id, "change"]) => change_plan(sandbox, request, &session, id, &home),
         ("POST", ["card"]) => change_card(sandbox, request, &session, &configuration),
-        _ => sandbox.read(|world| problem(world, request, 404, "The portal has no such page.")),
+        _ => steps::answer(sandbox, request, &session, &configuration, rest).unwrap_or_else(|| {
+            sandbox.read(|world| problem(world, request, 404, "The portal has no such page."))
+        }),
     }
 }
 
@@ -57,24 +73,36 @@ fn closed(world: &World, request: &HttpRequest, token: &str) -> HttpResponse {
     html(410, pages::portal_closed_page(&frame, &world.merchant, session.return_url.as_ref()), &[])
 }
 
-/// A deep link of the session leads to its page first.
-fn flow_start(session: &PortalSession, request: &HttpRequest) -> Option<String> {
-    let id = session.flow.pointer("/subscription_cancel/subscription")?.as_str()?;
-    request.query.is_empty().then(|| format!("/p/session/{}/subscriptions/{id}/cancel", session.token))
-}
-
-fn finish(sandbox: &Sandbox, request: &HttpRequest, result: ApiResult<String>) -> HttpResponse {
+/// Leads on, or says why not.
+pub(super) fn finish(sandbox: &Sandbox, request: &HttpRequest, result: ApiResult<String>) -> HttpResponse {
     match result {
         Ok(to) => redirect(&to),
         Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
     }
 }
 
-fn change_plan(sandbox: &Sandbox, request: &HttpRequest, token: &str, id: &str, home: &str) -> HttpResponse {
+fn change_plan(
+    sandbox: &Sandbox,
+    request: &HttpRequest,
+    session: &PortalSession,
+    id: &str,
+    home: &str,
+) -> HttpResponse {
     let posted = Fields::posted(request);
-    let price = posted.text("price");
-    match sandbox.change(|world| world.on_line_of(id, |world| world.portal_change_plan(token, id, price))) {
-        Ok(()) => redirect(&format!("{home}?notice=changed&price={price}")),
+    let price = Some(posted.text("price").to_owned()).filter(|price| !price.is_empty());
+    let told = price.clone().or_else(|| {
+        let running = sandbox.read(|world| world.subscriptions.get(id).cloned());
+        running.and_then(|running| running.items.first().map(|item| item.price.clone()))
+    });
+    let quantity = posted.number("quantity");
+    let changed = sandbox.change(|world| {
+        world.on_line_of(id, |world| world.portal_change_plan(&session.token, id, price, quantity))
+    });
+    match changed {
+        Ok(()) => {
+            let home = format!("{home}?notice=changed&price={}", told.unwrap_or_default());
+            redirect(&steps::done(session, &format!("subscriptions/{id}/change"), home))
+        }
         Err(error) if error.status() == 402 => {
             redirect(&format!("{home}?notice=declined&code={}", decline_word(&error.into())))
         }
@@ -91,6 +119,10 @@ fn change_card(
     let posted = Fields::posted(request);
     let back = |cause: FormProblem, status: u16| {
         let form = CardForm { name: posted.text("name").to_owned(), problem: Some(cause) };
+        if session.flow.as_ref().is_some_and(|flow| flow.task.path() == "card") {
+            let action = format!("/p/session/{}/card", session.token);
+            return steps::show(sandbox, request, session, PortalStep::Card { form, action }, status);
+        }
         sandbox.read(|world| show(world, request, session, configuration, form, status))
     };
     let fields = match read_card(sandbox.now(), &posted) {
@@ -102,16 +134,17 @@ fn change_card(
         world.on_line_of(&session.customer, |world| world.portal_change_card(&session.token, &method))
     });
     match result {
-        Ok(0) => redirect(&format!("/p/session/{}?notice=card", session.token)),
+        Ok(0) => redirect(&steps::done(session, "card", format!("/p/session/{}?notice=card", session.token))),
         Ok(paid) => {
             let currency = sandbox.read(|world| {
                 world.customers.get(&session.customer).and_then(|customer| customer.currency.clone())
             });
-            redirect(&format!(
+            let home = format!(
                 "/p/session/{}?notice=card&paid={paid}&currency={}",
                 session.token,
                 currency.unwrap_or_default()
-            ))
+            );
+            redirect(&steps::done(session, "card", home))
         }
         Err(error) if error.status() == 402 => back(FormProblem::Declined(decline_word(&error.into())), 402),
         Err(error) => finish(sandbox, request, Err(error)),
@@ -122,6 +155,7 @@ fn read_notice(world: &World, request: &HttpRequest) -> Option<PortalNotice> {
     let asked = Fields::asked(request);
     match asked.text("notice") {
         "cancelled" => asked.number("at").map(PortalNotice::CancelScheduled),
+        "customer" => Some(PortalNotice::CustomerChanged),
         "resumed" => Some(PortalNotice::Resumed),
         "changed" => world
             .prices
@@ -177,13 +211,15 @@ fn show(
         }),
         card_form,
         card_action: format!("/p/session/{}/card", session.token),
+        details: steps::customer_form(world, session, configuration),
         invoices,
         return_url: session.return_url.clone(),
     };
     html(status, pages::portal_page(&view), &[])
 }
 
-fn row(
+/// One subscription as the portal shows it.
+pub(super) fn row(
     world: &World,
     session: &PortalSession,
     configuration: &PortalConfiguration,
@@ -200,25 +236,29 @@ fn row(
     let choices = if subscription.status.is_terminal() {
         Vec::new()
     } else {
-        world.portal_prices(configuration, &subscription.currency)
+        world.portal_prices(configuration, subscription)
     };
     Some(PortalSubscription {
         id: subscription.id.clone(),
         name: world.product_name(price),
         status: SubscriptionStatus::from_wire(subscription.status.as_str())?,
-        price: money(price.amount(item.quantity, "items").ok()?, &price.currency),
+        price: money(in_advance(price, &subscription.currency, item.quantity), &subscription.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
         charges_at_once: configuration.update_proration == "always_invoice",
         cancel_at: subscription.cancel_at,
         owed: open.map(|invoice| money(invoice.remaining(), &invoice.currency)),
+        quantity: configuration
+            .quantity_of(&price.product)
+            .filter(|_| !subscription.status.is_terminal())
+            .map(|(least, most)| (item.quantity, least, most)),
         choices: choices
             .iter()
             .filter_map(|choice| {
                 Some(PlanChoice {
                     price_id: choice.id.clone(),
                     name: world.product_name(choice),
-                    price: money(choice.unit_amount, &choice.currency),
+                    price: money(choice.total(&subscription.currency, 1), &subscription.currency),
                     interval: interval(choice)?,
                     current: choice.id == price.id,
                 })
@@ -248,7 +288,13 @@ fn invoices(world: &World, customer: &str) -> Vec<PortalInvoice> {
         .collect()
 }
 
-fn ask_cancel(world: &World, request: &HttpRequest, session: &PortalSession, id: &str) -> HttpResponse {
+fn ask_cancel(
+    world: &World,
+    request: &HttpRequest,
+    session: &PortalSession,
+    configuration: &PortalConfiguration,
+    id: &str,
+) -> HttpResponse {
     let found = world
         .subscriptions
         .get(id)
@@ -262,7 +308,8 @@ fn ask_cancel(world: &World, request: &HttpRequest, session: &PortalSession, id:
         frame: frame_of(world, request, locale(request, session.locale.as_deref()), Some(&session.customer)),
         merchant: world.merchant.clone(),
         name: price.map(|price| world.product_name(price)).unwrap_or_default(),
-        ends_at: subscription.period.end,
+        ends_at: if configuration.cancel_mode == "immediately" { world.now } else { subscription.period.end },
+        reasons: configuration.cancel_reasons.clone().unwrap_or_default(),
         trialing: subscription.status == crate::model::subscription::SubscriptionStatus::Trialing,
         action: format!("/p/session/{}/subscriptions/{id}/cancel", session.token),
         back_path: format!("/p/session/{}?from=cancel", session.token),

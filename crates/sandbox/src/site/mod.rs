@@ -11,6 +11,7 @@ mod onboarding;
 mod operating;
 mod operating_view;
 mod pending;
+mod steps;
 
 use serde_json::json;
 

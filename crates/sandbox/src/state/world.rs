@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
+use crate::billing::metering::Metering;
 use crate::clocks::Away;
 use crate::connect::books::Connect;
 use crate::faults::{Fault, Rate};
@@ -22,8 +23,10 @@ use crate::model::customer_balance::BalanceEntry;
 use crate::model::dispute::Dispute;
 use crate::model::event::{Event, WebhookEndpoint};
 use crate::model::fraud::FraudWarning;
-use crate::model::invoice::{Invoice, InvoiceItem};
+use crate::model::invoice::Invoice;
+use crate::model::invoice_item::InvoiceItem;
 use crate::model::invoice_payment::InvoicePayment;
+use crate::model::meter::Meter;
 use crate::model::money::{BalanceTransaction, Refund};
 use crate::model::payment::{PaymentIntent, SetupIntent};
 use crate::model::payout::Payout;
@@ -97,6 +100,7 @@ pub(crate) struct World {
     pub(crate) subscriptions: Table<Subscription>,
     #[serde(default)]
     pub(crate) schedules: Table<Schedule>,
+    pub(crate) metering: Metering,
     pub(crate) sessions: Table<CheckoutSession>,
     pub(crate) shipping_rates: Table<ShippingRate>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
@@ -155,6 +159,7 @@ impl World {
             credit_notes: Table::default(),
             subscriptions: Table::default(),
             schedules: Table::default(),
+            metering: Metering::default(),
             sessions: Table::default(),
             shipping_rates: Table::default(),
             portal_configurations: Table::default(),
@@ -234,6 +239,7 @@ impl World {
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
             "shr" => self.shipping_rates.get(id).map(ShippingRate::render),
+            "mtr" => self.metering.meters.get(id).map(Meter::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.
             _ => {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
 use crate::model::coupon::Coupon;
+use crate::model::product::Price;
 use crate::state::world::World;
 use crate::versions::{Version, changes};
 
@@ -208,10 +209,8 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
                 format!("/v1/customers/{id}/subscriptions"),
             )
         }
-        ("customer", "tax") | ("price", "tiers" | "currency_options") | ("product", "default_price")
-            if value.get(name).is_none() =>
-        {
-            Value::Null
+        ("price" | "plan", "tiers") => {
+            world.prices.get(id).map(|price| price.pricing.render_tiers()).unwrap_or_default()
         }
         ("coupon", "applies_to") => world.coupons.get(id).map(Coupon::render_products).unwrap_or_default(),
         ("coupon", "currency_options") => {
@@ -225,6 +224,10 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
                 Some((None, _)) | None => json!({}),
             }
         }
+        ("price", "currency_options") => {
+            world.prices.get(id).map(Price::render_currency_options).unwrap_or_default()
+        }
+        ("customer", "tax") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
         ("checkout.session", "line_items") => {

@@ -182,9 +182,7 @@ fn an_amount_beyond_all_amounts_is_refused() {
         format!("items[0][id]={}&items[0][quantity]=999999", text(&subscription, "/items/data/0/id"));
     client.refused(400, "POST", &format!("/v1/subscriptions/{}", id(&subscription)), &change);
     assert_eq!(client.subscription(&id(&subscription))["items"]["data"][0]["quantity"], 2);
-    let product = id(&client.post("/v1/products", "name=Gold"));
-    let once =
-        id(&client.post("/v1/prices", &format!("product={product}&currency=usd&unit_amount=99999999")));
+    let once = id(&client.post("/v1/prices", "currency=usd&unit_amount=99999999&product_data[name]=Dear"));
     let form = format!("customer={customer}&pricing[price]={once}&quantity=999999");
     assert_eq!(text(&client.refused(400, "POST", "/v1/invoiceitems", &form), "/code"), "amount_too_large");
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 /// Played although the schema does not have them: what Stripe's own pages and command-line program call, and what the
 /// schema's library leaves out.
 const UNPUBLISHED: &[&str] = &[
+    "/v1/events/{id}/retry",
     "/v1/payment_pages/{id}",
     "/v1/payment_pages/{id}/confirm",
     "/v1/stripecli/sessions",

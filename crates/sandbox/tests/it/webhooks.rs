@@ -186,6 +186,23 @@ fn a_disabled_endpoint_hears_nothing_and_its_events_have_failed() {
 }
 
 #[test]
+fn an_event_is_sent_again_to_the_endpoint_that_asks() {
+    let client = client();
+    client.post("/v1/customers", "");
+    let endpoint = id(&client.get("/v1/webhook_endpoints", "")["data"][0]);
+    client.deliver();
+    let event = id(&client.events("")[0]);
+    let again = client.post(&format!("/v1/events/{event}/retry"), &format!("webhook_endpoint={endpoint}"));
+    assert_eq!(id(&again), event);
+    assert_eq!(bodies(&client.sandbox.due_deliveries()), [event.as_str()]);
+    client.post(&format!("/v1/events/{event}/retry"), "for_stripecli=true");
+    assert!(client.sandbox.due_deliveries().is_empty(), "nobody listens");
+    client.refused(400, "POST", &format!("/v1/events/{event}/retry"), "");
+    client.refused(404, "POST", &format!("/v1/events/{event}/retry"), "webhook_endpoint=we_none");
+    client.refused(404, "POST", "/v1/events/evt_none/retry", "for_stripecli=true");
+}
+
+#[test]
 fn events_are_kept_for_thirty_days_whatever_happens_then() {
     let client = client();
     client.post("/v1/customers", "");

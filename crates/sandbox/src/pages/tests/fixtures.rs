@@ -146,6 +146,7 @@ fn subscription(name: &str, status: SubscriptionStatus) -> PortalSubscription {
         charges_at_once: true,
         cancel_at: None,
         owed: Some(yen(1980)),
+        quantity: Some((1, 1, Some(10))),
         choices: vec![
             choice("price_1", "Pro", 1_980, MONTH, true),
             choice("price_2", "Pro", 19_800, YEAR, false),
@@ -155,6 +156,50 @@ fn subscription(name: &str, status: SubscriptionStatus) -> PortalSubscription {
         resume_action: "/p/session/x/resume/sub_1".to_owned(),
         change_action: "/p/session/x/change/sub_1".to_owned(),
     }
+}
+
+fn customer_form() -> CustomerForm {
+    CustomerForm {
+        fields: vec![
+            ("email".to_owned(), "mina@example.com".to_owned()),
+            ("name".to_owned(), "Mina".to_owned()),
+        ],
+        action: "/p/session/x/customer".to_owned(),
+    }
+}
+
+fn step(locale: Locale, step: PortalStep) -> Markup {
+    portal_step_page(&PortalStepView {
+        frame: frame(locale),
+        merchant: "Atelier".to_owned(),
+        step,
+        return_url: Some("http://127.0.0.1:4242/billing".to_owned()),
+    })
+}
+
+fn steps(locale: Locale) -> Vec<(&'static str, Markup)> {
+    let line = |name: &str, amount: i64| ChangedLine {
+        name: name.to_owned(),
+        price: yen(amount),
+        interval: Interval { unit: IntervalUnit::Month, count: 1 },
+        quantity: 2,
+    };
+    let confirm = PortalStep::Confirm {
+        before: vec![line("Basic", 980)],
+        after: vec![line("Pro", 1980)],
+        charges_at_once: true,
+        declined: Some("insufficient_funds".to_owned()),
+        action: "/p/session/x/subscriptions/sub_1/confirm".to_owned(),
+    };
+    let card = PortalStep::Card { form: CardForm::default(), action: "/p/session/x/card".to_owned() };
+    let change = PortalStep::Change(Box::new(subscription("Pro", SubscriptionStatus::Active)));
+    vec![
+        ("step-card", step(locale, card)),
+        ("step-customer", step(locale, PortalStep::Customer(customer_form()))),
+        ("step-change", step(locale, change)),
+        ("step-confirm", step(locale, confirm)),
+        ("step-done", step(locale, PortalStep::Done { message: None })),
+    ]
 }
 
 pub(super) fn portal(locale: Locale, name: &str) -> PortalView {
@@ -178,6 +223,7 @@ pub(super) fn portal(locale: Locale, name: &str) -> PortalView {
         }),
         card_form: CardForm::default(),
         card_action: "/p/session/x/card".to_owned(),
+        details: Some(customer_form()),
         invoices: vec![
             invoice("A-0003", 18, InvoiceStatus::Paid),
             invoice("A-0002", 49, InvoiceStatus::Void),
@@ -360,6 +406,7 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         merchant: "Atelier".to_owned(),
         name: "Pro".to_owned(),
         ends_at: NOW + 12 * DAY,
+        reasons: vec!["too_expensive".to_owned(), "other".to_owned()],
         trialing: false,
         action: "/p/session/x/cancel/sub_1".to_owned(),
         back_path: "/p/session/x".to_owned(),
@@ -408,5 +455,9 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         ("onboarding-wrong", onboarding_page(&onboarding(locale, "", Some("name")))),
         ("express", express_page(&express(locale))),
     ];
-    pages.into_iter().map(|(name, page)| (format!("{name}-{}.html", locale.tag()), page)).collect()
+    pages
+        .into_iter()
+        .chain(steps(locale))
+        .map(|(name, page)| (format!("{name}-{}.html", locale.tag()), page))
+        .collect()
 }

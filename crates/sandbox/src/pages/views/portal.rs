@@ -77,13 +77,15 @@ pub struct PortalSubscription {
     pub cancel_at: Option<i64>,
     /// What is owed on the open invoice while past due.
     pub owed: Option<Money>,
+    /// Quantity of now, least and most, where it can be changed.
+    pub quantity: Option<(i64, i64, Option<i64>)>,
     /// Choices for a change; empty when changing is off or the subscription is over.
     pub choices: Vec<PlanChoice>,
     /// GET: the page that asks before cancelling ([`portal_cancel_page`](super::super::portal_cancel_page)).
     pub cancel_path: String,
     /// POST, no fields: undo the cancellation.
     pub resume_action: String,
-    /// POST `price`: change the plan.
+    /// POST `price`, `quantity`: change the plan.
     pub change_action: String,
 }
 
@@ -152,6 +154,8 @@ pub enum PortalNotice {
     Resumed,
     /// The plan was changed to this one.
     Changed(String),
+    /// The customer's details were changed.
+    CustomerChanged,
     /// The card was changed; nothing was charged.
     CardChanged,
     /// The card was changed and the open invoice was paid with it.
@@ -179,13 +183,15 @@ pub struct PortalView {
     pub card_form: CardForm,
     /// POST with the card fields: change the card.
     pub card_action: String,
+    /// What the customer may change of themselves; nothing when nothing.
+    pub details: Option<CustomerForm>,
     /// Invoices, newest first.
     pub invoices: Vec<PortalInvoice>,
     /// Where the return link leads.
     pub return_url: Option<String>,
 }
 
-/// The page that asks before a cancellation. POST, no fields, to `action`.
+/// The page that asks before a cancellation. POST to `action`, with `feedback` and `comment` where reasons are asked.
 #[derive(Clone, Debug)]
 pub struct PortalCancelView {
     /// The frame.
@@ -196,10 +202,81 @@ pub struct PortalCancelView {
     pub name: String,
     /// When it will end, seconds.
     pub ends_at: i64,
+    /// Reasons to choose from, by the API's words; empty when none is asked.
+    pub reasons: Vec<String>,
     /// It ends a trial: nothing has been paid.
     pub trialing: bool,
     /// Where the form posts.
     pub action: String,
     /// Back to the portal.
     pub back_path: String,
+}
+
+/// What a customer may change of themselves, posted under these names.
+#[derive(Clone, Debug)]
+pub struct CustomerForm {
+    /// Name (`email`, `name`, `phone`) and value of now.
+    pub fields: Vec<(String, String)>,
+    /// Where the form posts.
+    pub action: String,
+}
+
+/// One line of a change to confirm.
+#[derive(Clone, Debug)]
+pub struct ChangedLine {
+    /// Product name.
+    pub name: String,
+    /// Price per interval of one.
+    pub price: Money,
+    /// Interval.
+    pub interval: Interval,
+    /// How many.
+    pub quantity: i64,
+}
+
+/// The one task of a portal page.
+#[derive(Clone, Debug)]
+pub enum PortalStep {
+    /// Another card.
+    Card {
+        /// State of the form.
+        form: CardForm,
+        /// Where it posts.
+        action: String,
+    },
+    /// Details of the customer.
+    Customer(CustomerForm),
+    /// Another plan.
+    Change(Box<PortalSubscription>),
+    /// A change that is already chosen.
+    Confirm {
+        /// What runs now.
+        before: Vec<ChangedLine>,
+        /// What will run.
+        after: Vec<ChangedLine>,
+        /// It is charged when it is made, not with the next invoice.
+        charges_at_once: bool,
+        /// The decline code of an attempt that failed.
+        declined: Option<String>,
+        /// Where the form posts, without fields.
+        action: String,
+    },
+    /// It is done.
+    Done {
+        /// The seller's own words.
+        message: Option<String>,
+    },
+}
+
+/// A portal page with one task.
+#[derive(Clone, Debug)]
+pub struct PortalStepView {
+    /// The frame.
+    pub frame: Frame,
+    /// Seller as the customer knows it.
+    pub merchant: String,
+    /// The task.
+    pub step: PortalStep,
+    /// Where the return link leads.
+    pub return_url: Option<String>,
 }
