@@ -84,9 +84,6 @@ pub(crate) struct Planned {
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
-        if change.terms.automatic_tax == Some(true) {
-            self.check_location(&subscription.customer)?;
-        }
         let items = self.changed_items(subscription, &change.items)?;
         let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
         else {
@@ -244,7 +241,8 @@ impl World {
         let planned = self.plan_change(&subscription, change)?;
         let bills =
             planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
-        if bills && planned.terms.automatic_tax.is_on() {
+        let asks = change.terms.automatic_tax == Some(true);
+        if asks || (bills && planned.terms.automatic_tax.is_on()) {
             self.check_location(&subscription.customer)?;
         }
         self.forget_pending(id);
@@ -252,7 +250,8 @@ impl World {
         let changed = planned.changed(&subscription);
         let lines =
             if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
-        if bills && matches!(strictness, Strictness::Insist | Strictness::Hold) {
+        let charges = bills && subscription.collection == Collection::ChargeAutomatically;
+        if charges && matches!(strictness, Strictness::Insist | Strictness::Hold) {
             let all = planned.prorations.iter().chain(&lines).cloned().collect();
             let supposed =
                 self.build_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, all), true);

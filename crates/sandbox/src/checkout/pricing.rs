@@ -102,6 +102,11 @@ impl World {
             let message = "This Checkout Session does not ask for a country. No money moved.";
             return Err(ApiError::rule(message).param("country"));
         }
+        let known = session.customer.as_ref().and_then(|id| self.customers.get(id));
+        if !session.updates_address && known.is_some_and(|customer| customer.country().is_some()) {
+            let message = "The customer's own address counts for taxes. No money moved.";
+            return Err(ApiError::rule(message).param("country"));
+        }
         if country.len() != 2 || country.chars().any(|char| !char.is_ascii_uppercase()) {
             let message = format!("'{typed}' is no country: give two letters, such as DE. No money moved.");
             return Err(ApiError::rule(message).param("country"));

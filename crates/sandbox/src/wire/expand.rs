@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
-use crate::model::coupon::Coupon;
+use crate::model::coupon::{Coupon, PromotionCode};
 use crate::state::world::World;
 
 const MAX_DEPTH: usize = 4;
@@ -58,6 +58,7 @@ const NAMES: &[&str] = &[
     "promotion_code",
     "refund",
     "refunds",
+    "restrictions",
     "schedule",
     "setup_intent",
     "source",
@@ -188,6 +189,14 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
                 Some((Some(currency), balance)) => json!({ currency: balance }),
                 Some((None, _)) | None => json!({}),
             }
+        }
+        ("promotion_code", "restrictions") => {
+            let mut restrictions = value.get("restrictions").cloned().unwrap_or_default();
+            let options = world.promotion_codes.get(id).map(PromotionCode::render_currencies);
+            if let Some(fields) = restrictions.as_object_mut() {
+                fields.insert("currency_options".to_owned(), options.unwrap_or_default());
+            }
+            restrictions
         }
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),

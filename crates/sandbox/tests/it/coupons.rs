@@ -271,6 +271,11 @@ fn promotion_codes_have_their_rules() {
     assert_eq!(text(&first, "/promotion/coupon"), tenth);
     let large =
         code("code=LARGE&restrictions[minimum_amount]=1001&restrictions[minimum_amount_currency]=usd");
+    let more =
+        "restrictions[currency_options][eur][minimum_amount]=900&expand[]=restrictions.currency_options";
+    let shown = client.post(&format!("/v1/promotion_codes/{}", id(&large)), more);
+    assert_eq!(number(&shown, "/restrictions/currency_options/eur/minimum_amount"), 900);
+    assert_eq!(number(&shown, "/restrictions/currency_options/usd/minimum_amount"), 1_001);
     let mine = code(&format!("code=MINE&customer={old}"));
     let once = code("max_redemptions=1");
     assert_eq!(text(&once, "/code").len(), 8);
