@@ -159,7 +159,9 @@ fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
     let object = invoice.render();
     world.invoices.remove(id);
     for item in invoice.lines.iter().filter_map(|line| line.invoice_item.as_deref()) {
-        world.invoice_items.remove(item);
+        if let Some(item) = world.invoice_items.remove(item) {
+            world.emit("invoiceitem.deleted", item.render());
+        }
     }
     world.emit("invoice.deleted", object);
     Ok(serde_json::json!({ "id": id, "object": "invoice", "deleted": true }))
@@ -296,6 +298,13 @@ fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
                 default_tax_rates: read_rates(world, &details, "default_tax_rates")?,
                 ..read_terms_change(world, params, &subscription)?
             },
+            extras: invoice_lines::read_extras(
+                world,
+                params,
+                "invoice_items",
+                &subscription.customer,
+                &subscription.currency,
+            )?,
         },
         cancel_now: details.flag("cancel_now")? == Field::Set(true),
         prorate_cancel: read_proration(&details)? != Proration::None,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::discounts::{delete_discount, read_discounts};
+use super::invoice_lines::read_extras;
 use super::tax_rates::{read_automatic, read_rates};
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
@@ -196,9 +197,13 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         }
     }
     let terms = read_terms(world, params, &items, &customer.id)?;
+    let first = items.first().and_then(|item| world.prices.get(&item.price));
+    let currency = first.map(|price| price.currency.clone()).unwrap_or_default();
+    let extras = read_extras(world, params, "add_invoice_items", &customer.id, &currency)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         items,
+        extras,
         terms,
         metadata,
         description: params.text("description")?.value(),

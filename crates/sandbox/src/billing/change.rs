@@ -56,14 +56,20 @@ pub(crate) struct Change {
     pub(crate) restart: bool,
     /// A new end of the trial; an instant that has passed ends it now.
     pub(crate) trial_end: Option<i64>,
-    /// Discounts of the whole subscription.
+    /// Discounts and taxes of the whole subscription.
     pub(crate) terms: TermsChange,
+    /// Single amounts for its next invoice.
+    pub(crate) extras: Vec<Line>,
 }
 
 impl Change {
     /// Whether it asks for anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty() && !self.restart && self.trial_end.is_none() && self.terms.is_empty()
+        self.items.is_empty()
+            && !self.restart
+            && self.trial_end.is_none()
+            && self.terms.is_empty()
+            && self.extras.is_empty()
     }
 }
 
@@ -72,6 +78,7 @@ impl Change {
 pub(crate) struct Planned {
     pub(crate) items: Vec<SubscriptionItem>,
     pub(crate) terms: SubscriptionTerms,
+    /// The two sides of each difference, and single amounts.
     pub(crate) prorations: Vec<Line>,
     pub(crate) period: Period,
     pub(crate) anchor: i64,
@@ -106,11 +113,17 @@ impl World {
         let mut after_change = subscription.clone();
         after_change.items.clone_from(&items);
         change.terms.write(&mut after_change.terms);
-        let prorations = if trialing || change.proration == Proration::None {
+        let mut prorations = if trialing || change.proration == Proration::None {
             Vec::new()
         } else {
             self.prorations(subscription, &after_change, at, restarts || trial_goes_on)
         };
+        prorations.extend(
+            change
+                .extras
+                .iter()
+                .map(|line| Line { subscription: Some(subscription.id.clone()), ..line.clone() }),
+        );
         let terms = after_change.terms;
         let now = self.now;
         let (period, anchor, trial, status) = if restarts {

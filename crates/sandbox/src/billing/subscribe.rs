@@ -46,6 +46,8 @@ pub(crate) struct NewItem {
 pub(crate) struct NewSubscription {
     pub(crate) customer: String,
     pub(crate) items: Vec<NewItem>,
+    /// Single amounts for the first invoice.
+    pub(crate) extras: Vec<Line>,
     pub(crate) terms: SubscriptionTerms,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
@@ -130,7 +132,9 @@ impl World {
             terms: new.terms.clone(),
             pending: None,
         };
-        let lines = self.first_lines(&subscription, &new, recurring);
+        let extras = self.name_extras(&new.extras, &id);
+        let mut lines = extras.clone();
+        lines.extend(self.first_lines(&subscription, &new, recurring));
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
         // What a buyer has paid already was worked out without items that happen to wait.
         let invoice = self.build_invoice(frame, !paid);
@@ -142,10 +146,23 @@ impl World {
             customer.currency.get_or_insert_with(|| first.currency.clone());
         });
         self.set_period_timers(&subscription);
+        for line in extras {
+            self.keep_item(&new.customer, &line.invoice_item.clone().unwrap_or_default(), line);
+        }
         self.first_invoice(&subscription, &new, invoice)?;
         let object = self.subscription_value(&id);
         self.emit_at(mark, "customer.subscription.created", object, None);
         Ok(id)
+    }
+
+    /// Gives single amounts the ids of the invoice items that they will be.
+    fn name_extras(&mut self, extras: &[Line], subscription: &str) -> Vec<Line> {
+        let named = |line: &Line| Line {
+            invoice_item: Some(self.chance.id("ii_")),
+            subscription: Some(subscription.to_owned()),
+            ..line.clone()
+        };
+        extras.iter().map(named).collect()
     }
 
     /// Checks that the prices exist, recur alike and share a currency.

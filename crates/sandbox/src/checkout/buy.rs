@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use crate::billing::discounts::Bearer;
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::billing::taxes::no_location;
-use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
+use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionLine, SessionStatus};
 use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
+use crate::model::invoice::Line;
 use crate::model::payment::PaymentIntent;
 use crate::model::subscription::Collection;
 use crate::model::tax::AutomaticTax;
@@ -84,9 +85,23 @@ impl World {
         if session.mode != Mode::Subscription {
             return Ok(());
         }
-        let prices = session.lines.iter().map(|line| line.price.as_str());
+        let recurring = session.lines.iter().filter(|line| line.recurring);
+        let prices = recurring.map(|line| line.price.as_str());
         let currency = self.session_customer(session).and_then(|customer| customer.currency.clone());
-        self.check_items(prices, currency.as_deref()).map(|_| ())
+        let first =
+            self.check_items(prices, currency.as_deref())?.first().map(|price| price.currency.clone());
+        if first.is_none() {
+            let message =
+                "You must provide at least one recurring price in `subscription` mode when using prices.";
+            return Err(ApiError::rule(message).param("line_items"));
+        }
+        let same =
+            |line: &SessionLine| self.prices.get(&line.price).map(|price| &price.currency) == first.as_ref();
+        if session.lines.iter().all(same) {
+            return Ok(());
+        }
+        Err(ApiError::rule("All prices of a Checkout Session must be in the same currency.")
+            .param("line_items"))
     }
 
     fn session_customer(&self, session: &CheckoutSession) -> Option<&Customer> {
@@ -240,6 +255,14 @@ impl World {
         Ok(())
     }
 
+    /// What a session of a subscription sells once, as lines of the first invoice.
+    fn extras_of(&mut self, session: &CheckoutSession) -> Vec<Line> {
+        let currency = session.currency.clone().unwrap_or_default();
+        let once = session.lines.iter().filter(|line| !line.recurring);
+        let lines: Vec<Line> = once.map(|line| self.line_of_session(line, &currency)).collect();
+        lines.into_iter().map(|line| Line { id: self.chance.id("il_"), ..line }).collect()
+    }
+
     fn subscribe_for(
         &mut self,
         session: &mut CheckoutSession,
@@ -248,11 +271,14 @@ impl World {
     ) -> ApiResult<()> {
         let data = session.subscription_data.clone();
         let trial_end = data.trial_end.or_else(|| data.trial_days.map(|days| self.now + days * 86_400));
+        let extras = self.extras_of(session);
         let id = self.subscribe(NewSubscription {
             customer: session.customer.clone().unwrap_or_default(),
+            extras,
             items: session
                 .lines
                 .iter()
+                .filter(|line| line.recurring)
                 .map(|line| NewItem {
                     price: line.price.clone(),
                     quantity: line.quantity,

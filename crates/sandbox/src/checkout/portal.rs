@@ -158,6 +158,7 @@ impl World {
             restart: false,
             trial_end: None,
             terms: TermsChange::default(),
+            extras: Vec::new(),
         };
         self.apply_change(id, &change, Strictness::Insist, Presence::OnSession)
     }

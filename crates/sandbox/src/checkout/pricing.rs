@@ -13,11 +13,25 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
 
 impl World {
-    /// Works out what each line, and the session, comes to.
+    /// Works out what each line, and the session, comes to. Where a trial comes first, what recurs is worked out for the
+    /// time after it, and the rest without it, as on the first invoice.
     pub(crate) fn price_session(&mut self, session: &mut CheckoutSession) {
+        self.price_lines(session, |_| true);
+        if session.has_trial() {
+            self.price_lines(session, |line| !line.recurring);
+        }
+    }
+
+    /// Works out some of the lines together, those that are paid once before the others: as an invoice has them.
+    fn price_lines(&mut self, session: &mut CheckoutSession, takes: impl Fn(&SessionLine) -> bool) {
         let currency = session.currency.clone().unwrap_or_default();
-        let mut lines: Vec<Line> =
-            session.lines.iter().map(|line| self.line_of_session(line, &currency)).collect();
+        let once = session.lines.iter().filter(|line| !line.recurring);
+        let again = session.lines.iter().filter(|line| line.recurring);
+        let mut lines: Vec<Line> = once
+            .chain(again)
+            .filter(|line| takes(line))
+            .map(|line| self.line_of_session(line, &currency))
+            .collect();
         let discounts: Vec<String> = session.discounts.iter().map(|discount| discount.id.clone()).collect();
         self.discount_lines(&mut lines, &discounts, &currency);
         let customer = session.customer.as_ref().and_then(|id| self.customers.get(id));
@@ -25,12 +39,15 @@ impl World {
         payer.country = session.country.clone().or(payer.country);
         session.automatic_tax =
             self.tax_lines(&mut lines, &session.default_tax_rates, session.automatic_tax.is_on(), &payer);
-        for (sold, line) in session.lines.iter_mut().zip(lines) {
-            sold.terms = line.terms;
+        for line in lines {
+            if let Some(sold) = session.lines.iter_mut().find(|sold| sold.id == line.id) {
+                sold.terms = line.terms;
+            }
         }
     }
 
-    fn line_of_session(&self, line: &SessionLine, currency: &str) -> Line {
+    /// The line of the invoice that a line of the session becomes.
+    pub(crate) fn line_of_session(&self, line: &SessionLine, currency: &str) -> Line {
         let price = self.prices.get(&line.price);
         Line {
             id: line.id.clone(),

@@ -15,6 +15,7 @@ mod coupon_checkout;
 mod coupons;
 mod credit;
 mod errors;
+mod extras;
 mod faults;
 mod invoices;
 mod items;
