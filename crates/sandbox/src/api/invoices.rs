@@ -14,7 +14,7 @@ use crate::billing::preview::Supposed;
 use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus};
 use crate::model::invoice_payment::InvoicePayment;
 use crate::model::subscription::{Collection, Period, Subscription};
-use crate::model::terms::TermsChange;
+use crate::model::terms::{InvoiceTerms, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -92,16 +92,18 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         collection: Collection::ChargeAutomatically,
     };
     let frame = read_frame(world, params, &owner)?;
-    let terms = subscription
-        .as_ref()
-        .map(|found| found.terms.for_invoice(world.holding(&found.terms.discounts, world.now)));
+    let terms =
+        subscription.as_ref().map(|found| found.terms.for_invoice(world.discounts_for(found, world.now)));
     let new = NewInvoice {
         customer: customer.id.clone(),
         subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
         subscription: subscription.map(|found| found.id),
         reason: BillingReason::Manual,
         currency,
-        terms: terms.unwrap_or_default(),
+        terms: terms.unwrap_or_else(|| InvoiceTerms {
+            discounts: world.discounts_of_customer(&customer.id, world.now),
+            ..InvoiceTerms::default()
+        }),
         lines: Vec::new(),
         period: Period { start: world.now, end: world.now },
         collection: Collection::ChargeAutomatically,

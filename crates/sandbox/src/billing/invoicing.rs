@@ -123,6 +123,7 @@ impl World {
         self.invoices.put(invoice.clone());
         self.emit("invoice.created", object);
         self.use_up_discounts(&invoice);
+        self.use_up_customers_discount(&invoice);
         id
     }
 

@@ -310,7 +310,7 @@ impl World {
             reason,
             currency: subscription.currency.clone(),
             lines,
-            terms: subscription.terms.for_invoice(self.holding(&subscription.terms.discounts, self.now)),
+            terms: subscription.terms.for_invoice(self.discounts_for(subscription, self.now)),
             period: Period { start: self.now, end: self.now },
             collection: subscription.collection,
             days_until_due: subscription.days_until_due,

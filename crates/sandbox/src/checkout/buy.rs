@@ -71,6 +71,8 @@ impl World {
         }
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
+        // What the customer brings to it may have changed since the session was made.
+        self.price_session(&mut session);
         self.sessions.put(session.clone());
         self.keep_address(&session);
         let due = self.due_now(&session);

@@ -32,7 +32,13 @@ impl World {
             .filter(|line| takes(line))
             .map(|line| self.line_of_session(line, &currency))
             .collect();
-        let discounts: Vec<String> = session.discounts.iter().map(|discount| discount.id.clone()).collect();
+        let mut discounts: Vec<String> =
+            session.discounts.iter().map(|discount| discount.id.clone()).collect();
+        if let (true, Mode::Subscription, Some(customer)) =
+            (discounts.is_empty(), session.mode, &session.customer)
+        {
+            discounts = self.discounts_of_customer(customer, self.now);
+        }
         self.discount_lines(&mut lines, &discounts, &currency);
         let customer = session.customer.as_ref().and_then(|id| self.customers.get(id));
         let mut payer = customer.map(TaxPayer::of).unwrap_or_default();

@@ -14,6 +14,7 @@ mod client;
 mod coupon_checkout;
 mod coupons;
 mod credit;
+mod customer_discount;
 mod errors;
 mod extras;
 mod faults;
