@@ -350,3 +350,21 @@ fn invoices_and_their_items_take_discounts_of_their_own() {
         &format!("discounts[0][coupon]={half}"),
     );
 }
+
+#[test]
+fn a_snapshot_keeps_what_was_given() {
+    let client = client();
+    let (price, customer) = (client.price(1_000, "usd", "month"), client.customer("pm_card_visa"));
+    let half = coupon(&client, "percent_off=50&duration=forever");
+    let tax = id(&client.post("/v1/tax_rates", "display_name=VAT&percentage=19&inclusive=false"));
+    let more = format!("discounts[0][coupon]={half}&default_tax_rates[0]={tax}&expand[]=latest_invoice");
+    let made = client.subscribe(&customer, &price, &more);
+    let note = format!("invoice={}&amount=95&credit_amount=95", text(&made, "/latest_invoice/id"));
+    client.post("/v1/credit_notes", &note);
+    let snapshot = client.control("GET", "snapshot", &Value::Null);
+    client.sandbox.reset();
+    client.control("PUT", "snapshot", &snapshot);
+    assert_eq!(client.control("GET", "snapshot", &Value::Null), snapshot);
+    client.sandbox.advance_time(MONTH + 2 * HOUR);
+    assert_eq!(net(&client, &customer, "usd"), 595 + 500);
+}
