@@ -65,6 +65,9 @@ pub(super) fn read_extras(
     customer: &str,
     currency: &str,
 ) -> ApiResult<Vec<Line>> {
+    if matches!(params.free(name), Some(Value::String(_))) {
+        return Err(ApiError::rule("Invalid array").param(&params.full(name)));
+    }
     let entries = params.list(name);
     if entries.len() > MOST {
         return Err(ApiError::rule(format!("Pass at most {MOST} items.")).param(&params.full(name)));

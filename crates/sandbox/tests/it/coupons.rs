@@ -253,6 +253,12 @@ fn a_coupon_ends_with_its_date_and_its_redemptions() {
     assert_eq!(text(&refused(&dated, 400), "/code"), "coupon_expired");
     assert_eq!(text(&refused(&euro, 400), "/param"), "discounts[0][coupon]");
     refused("NONE", 404);
+    for wrong in
+        ["discounts=SPRING", "discounts[0][coupon]=a&discounts[0][promotion_code]=b", "add_invoice_items=1"]
+    {
+        let form = format!("customer={customer}&items[0][price]={price}&{wrong}");
+        client.refused(400, "POST", "/v1/subscriptions", &form);
+    }
     assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().subscriptions.len(), 1);
 }
 
