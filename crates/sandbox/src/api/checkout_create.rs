@@ -3,12 +3,18 @@
 use serde_json::Value;
 
 use super::Call;
+use super::discounts::read_discounts;
+use super::subscription_changes::check_billing_mode;
 use super::subscriptions::read_missing_card;
+use super::tax_rates::{read_automatic, read_rates};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
+use crate::model::checkout_form::CheckoutForm;
 use crate::model::product::Price;
 use crate::model::subscription::MissingCard;
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::{Field, Metadata, Params};
@@ -36,10 +42,18 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
     session.currency =
         first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
-    let sum: i64 = session.lines.iter().map(|line| line.amount).sum();
-    let trial =
-        session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
-    session.amount_total = if trial { 0 } else { sum };
+    super::checkout_form::read(world, params, &mut session)?;
+    let discounts = read_discounts(world, params, world.place_of_session(&session))?;
+    let most = if mode == Mode::Setup { 0 } else { 1 };
+    if discounts.as_ref().is_some_and(|discounts| discounts.len() > most) {
+        let message = format!("A Checkout Session in this mode takes at most {most} discounts.");
+        return Err(ApiError::rule(message).param("discounts"));
+    }
+    if discounts.is_some() && session.allow_promotion_codes == Some(true) {
+        let message = "You may only specify one of these parameters: allow_promotion_codes, discounts.";
+        return Err(ApiError::rule(message));
+    }
+    world.discount_session(&mut session, discounts.unwrap_or_default())?;
     if mode == Mode::Subscription {
         world.check_sellable(&session)?;
     }
@@ -50,8 +64,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
     let id = world.chance.id("cs_test_");
-    let expires_at = params.int("expires_at")?.value().unwrap_or(world.now + DAY);
-    if !(world.now + 1800..=world.now + DAY).contains(&expires_at) {
+    let now = world.own_now();
+    let expires_at = params.int("expires_at")?.value().unwrap_or(now + DAY);
+    if !(now + 1800..=now + DAY).contains(&expires_at) {
         let message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
         return Err(ApiError::rule(message).param("expires_at"));
     }
@@ -61,7 +76,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
     Ok(CheckoutSession {
         page_url: format!("{}/c/pay/{id}", world.public_url),
         id,
-        created: world.now,
+        created: now,
         expires_at,
         mode,
         status: SessionStatus::Open,
@@ -72,7 +87,12 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         },
         currency: None,
         lines: Vec::new(),
-        amount_total: 0,
+        discounts: Vec::new(),
+        default_tax_rates: Vec::new(),
+        automatic_tax: AutomaticTax::asked(read_automatic(params)? == Some(true)),
+        country: None,
+        updates_address: params.sub("customer_update").one_of("address", &["auto", "never"])?
+            == Field::Set("auto"),
         customer: None,
         customer_creation: params
             .one_of("customer_creation", &["always", "if_required"])?
@@ -101,6 +121,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
             missing_card: MissingCard::CreateInvoice,
         },
         payment_data: PaymentData::default(),
+        form: CheckoutForm::default(),
         subscription: None,
         invoice: None,
         payment_intent: None,
@@ -157,6 +178,13 @@ fn read_buyer(world: &World, params: &Params<'_>, session: &mut CheckoutSession)
             ));
         }
         let customer = world.live_customer(&id, "customer")?;
+        if session.automatic_tax.is_on() && customer.country().is_none() && !session.updates_address {
+            return Err(ApiError::state(
+                "customer_tax_location_invalid",
+                "Automatic tax calculation in Checkout requires a valid address on the Customer. Add one, or set `customer_update[address]` to 'auto' to save the one that the buyer gives.",
+            )
+            .param("automatic_tax"));
+        }
         session.buyer_email = customer.email;
         session.customer = Some(id);
     }
@@ -178,8 +206,10 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
         ))
         .param(name));
     }
+    check_billing_mode(&subscription)?;
     subscription.metadata_into(&mut session.subscription_data.metadata)?;
     session.subscription_data.description = subscription.text("description")?.value();
+    session.default_tax_rates = read_rates(world, &subscription, "default_tax_rates")?.unwrap_or_default();
     session.subscription_data.trial_days = subscription.int_within("trial_period_days", 1..=730)?.value();
     session.subscription_data.trial_end = subscription.int("trial_end")?.value();
     if session.subscription_data.trial_end.is_some_and(|end| end < world.now + 2 * DAY) {
@@ -192,13 +222,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     session.payment_data.receipt_email = payment.text("receipt_email")?.value();
     session.payment_data.setup_future_usage = payment.text("setup_future_usage")?.value();
     session.payment_data.shipping = payment.free("shipping").unwrap_or_default();
-    if payment.text("capture_method")?.value().as_deref() == Some("manual") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "payment_intent_data[capture_method]",
-            "The sandbox does not play manual capture yet.",
-        ));
-    }
+    session.payment_data.capture_method = super::intents::read_capture(&payment)?.value().unwrap_or_default();
     Ok(())
 }
 
@@ -235,10 +259,14 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         })?;
         lines.push(SessionLine {
             id: world.chance.id("li_"),
-            amount: price.unit_amount.saturating_mul(quantity),
+            amount: price.amount(quantity, &item.full("quantity"))?,
             description: world.product_name(&price),
             price: price.id,
             quantity,
+            terms: LineTerms {
+                tax_rates: read_rates(world, &item, "tax_rates")?.unwrap_or_default(),
+                ..LineTerms::default()
+            },
         });
     }
     Ok(lines)

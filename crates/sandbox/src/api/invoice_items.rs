@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::invoice::{InvoiceItem, InvoiceStatus, Line};
-use crate::model::subscription::Period;
+use super::invoice_lines::{editable_item, empty_line, read_line};
+use crate::model::invoice::{InvoiceItem, InvoiceStatus};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
-use crate::wire::params::{Field, Metadata};
 
 pub(super) fn dispatch(
     world: &mut World,
@@ -20,6 +19,7 @@ pub(super) fn dispatch(
         ("POST", "invoiceitems") => create(world, call),
         ("GET", "invoiceitems") => all(world, call),
         ("GET", "invoiceitems/{id}") => need(&world.invoice_items, call.id(), "id").map(|item| item.render()),
+        ("POST", "invoiceitems/{id}") => update(world, call),
         ("DELETE", "invoiceitems/{id}") => delete(world, call.id()),
         _ => return None,
     })
@@ -28,83 +28,73 @@ pub(super) fn dispatch(
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
-    let quantity = params.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
-    let price = match params.sub("pricing").text("price")?.value() {
-        Some(price) => Some(need(&world.prices, &price, "pricing[price]")?),
+    let subscription = match params.text("subscription")?.value() {
+        Some(id) => match need(&world.subscriptions, &id, "subscription")? {
+            found if found.customer == customer.id => Some(found.id),
+            _ => return Err(ApiError::missing("subscription", &id, "subscription")),
+        },
         None => None,
     };
-    let amount = match (&price, params.int("amount")?) {
-        (Some(price), _) => price.unit_amount.saturating_mul(quantity),
-        (None, Field::Set(amount)) => amount,
-        (None, Field::Absent | Field::Unset) => {
-            return Err(ApiError::invalid("parameter_missing", "amount", "Missing required param: amount."));
-        }
-    };
-    let currency = match &price {
-        Some(price) => price.currency.clone(),
-        None => {
-            params.text("currency")?.value().or(customer.currency.clone()).unwrap_or_else(|| "usd".to_owned())
-        }
-    };
-    let mut metadata = Metadata::new();
-    params.metadata_into(&mut metadata)?;
-    let name = price.as_ref().map(|price| world.product_name(price));
-    let line = Line {
-        id: world.chance.id("il_"),
-        amount,
-        currency: currency.to_ascii_lowercase(),
-        description: params.text("description")?.value().or(name).unwrap_or_default(),
-        period: Period { start: world.now, end: world.now },
-        product: price.as_ref().map(|price| price.product.clone()),
-        unit_amount: price.as_ref().map_or(amount, |price| price.unit_amount),
-        price: price.map(|price| price.id),
-        quantity,
-        subscription: params.text("subscription")?.value(),
-        subscription_item: None,
-        invoice_item: None,
-        proration: false,
-        metadata,
-    };
-    let invoice = params.text("invoice")?.value();
-    let draft = match &invoice {
-        Some(id) => Some(need(&world.invoices, id, "invoice")?),
+    let invoice = match params.text("invoice")?.value() {
+        Some(id) => Some(need(&world.invoices, &id, "invoice")?),
         None => None,
     };
-    if draft.as_ref().is_some_and(|invoice| invoice.status != InvoiceStatus::Draft) {
-        return Err(
-            ApiError::state("invoice_not_editable", "This invoice is no longer editable.").param("invoice")
-        );
+    if let Some(invoice) = &invoice {
+        if invoice.customer != customer.id {
+            return Err(ApiError::missing("invoice", &invoice.id, "invoice"));
+        }
+        if invoice.status != InvoiceStatus::Draft {
+            let message = "This invoice is no longer editable.";
+            return Err(ApiError::state("invoice_not_editable", message).param("invoice"));
+        }
     }
-    let id = world.add_invoice_item(&customer.id, line);
-    if let Some(draft) = draft {
-        take_up(world, &id, &draft.id);
+    let given = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
+    let price = params.sub("pricing").text("price")?.value();
+    let of_price = price.and_then(|price| world.prices.get(&price)).map(|price| price.currency.clone());
+    let of_data = params.sub("price_data").text("currency")?.value().map(|code| code.to_ascii_lowercase());
+    let of_invoice = invoice.as_ref().map(|invoice| invoice.currency.clone());
+    let currency = of_price
+        .or(of_data)
+        .or(given)
+        .or(of_invoice.clone())
+        .or(customer.currency.clone())
+        .unwrap_or_else(|| "usd".to_owned());
+    if of_invoice.is_some_and(|of_invoice| of_invoice != currency) {
+        let message = format!("The invoice is not in {currency}.");
+        return Err(ApiError::rule(message).param("currency"));
+    }
+    let line = empty_line(world, &currency);
+    let mut line = read_line(world, params, &customer.id, line, true)?;
+    line.subscription = subscription;
+    let id = world.add_invoice_item(&customer.id, line.clone());
+    line.invoice_item = Some(id.clone());
+    world.put_line(&customer.id, &line);
+    if let Some(invoice) = invoice {
+        world.take_up(&invoice.id, std::slice::from_ref(&id), invoice.metadata);
     }
     need(&world.invoice_items, &id, "id").map(|item| item.render())
 }
 
-/// Puts an item on a draft at once.
-fn take_up(world: &mut World, id: &str, invoice: &str) {
-    let Some(mut item) = world.invoice_items.get(id).cloned() else {
-        return;
-    };
-    item.invoice = Some(invoice.to_owned());
-    let line = item.line.clone();
-    world.invoice_items.put(item);
-    world.change_invoice(invoice, |invoice| {
-        invoice.lines.push(line);
-        invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
-    });
+fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let item = editable_item(world, call.id())?;
+    let line = read_line(world, &call.params, &item.customer, item.line, false)?;
+    world.put_line(&item.customer, &line);
+    if let Some(invoice) = &item.invoice {
+        world.change_draft(invoice, |invoice| {
+            if let Some(slot) = invoice.lines.iter_mut().find(|old| old.id == line.id) {
+                *slot = line;
+            }
+        });
+    }
+    need(&world.invoice_items, call.id(), "id").map(|item| item.render())
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    let item = need(&world.invoice_items, id, "id")?;
-    if item.invoice.is_some() {
-        return Err(ApiError::state(
-            "invoice_not_editable",
-            "This invoice item is on an invoice already and cannot be deleted.",
-        ));
-    }
+    let item = editable_item(world, id)?;
     world.invoice_items.remove(id);
+    if let Some(invoice) = &item.invoice {
+        world.change_draft(invoice, |invoice| invoice.lines.retain(|line| line.id != item.line.id));
+    }
     world.emit("invoiceitem.deleted", item.render());
     Ok(json!({ "id": id, "object": "invoiceitem", "deleted": true }))
 }

@@ -2,15 +2,20 @@
 
 use serde_json::Value;
 
-use super::Call;
-use super::subscription_changes::{read_item_changes, read_proration, read_trial_end};
+use super::invoice_frame::{Owner, check_editable, read_frame};
+use super::subscription_changes::{
+    check_billing_mode, read_cancel_at, read_item_changes, read_proration, read_terms_change, read_trial_end,
+};
+use super::tax_rates::read_rates;
+use super::{Call, invoice_lines};
 use crate::billing::change::{Change, Proration};
 use crate::billing::invoicing::NewInvoice;
 use crate::billing::preview::Supposed;
-use crate::model::invoice::{BillingReason, Invoice, InvoicePayment, InvoiceStatus};
+use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus};
+use crate::model::invoice_payment::InvoicePayment;
 use crate::model::subscription::{Collection, Period, Subscription};
+use crate::model::terms::TermsChange;
 use crate::payments::attempt::Presence;
-use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::{list, list_values};
@@ -31,6 +36,10 @@ pub(super) fn dispatch(
         ("POST", "invoices/{id}") => update(world, call),
         ("DELETE", "invoices/{id}") => delete(world, id),
         ("GET", "invoices/{id}/lines") => lines(world, call),
+        ("POST", "invoices/{id}/add_lines") => invoice_lines::add(world, call),
+        ("POST", "invoices/{id}/update_lines") => invoice_lines::update(world, call),
+        ("POST", "invoices/{id}/remove_lines") => invoice_lines::remove(world, call),
+        ("POST", "invoices/{invoiceId}/lines/{id}") => invoice_lines::update_one(world, call),
         ("POST", "invoices/{id}/pay") => pay(world, call),
         ("POST", "invoices/{id}/void") => world.void_invoice(id).and_then(|()| one(world, id)),
         ("POST", "invoices/{id}/mark_uncollectible") => {
@@ -53,13 +62,13 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let customer = world.live_customer(&params.required("customer")?, "customer")?;
-    let subscription = params.text("subscription")?.value();
-    if let Some(subscription) = &subscription {
-        need(&world.subscriptions, subscription, "subscription")?;
-    }
-    let sends = params.one_of("collection_method", &["charge_automatically", "send_invoice"])?
-        == Field::Set("send_invoice");
-    let default_method = params.text("default_payment_method")?.value();
+    let subscription = match params.text("subscription")?.value() {
+        Some(id) => match need(&world.subscriptions, &id, "subscription")? {
+            found if found.customer == customer.id => Some(found),
+            _ => return Err(ApiError::missing("subscription", &id, "subscription")),
+        },
+        None => None,
+    };
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let includes =
@@ -69,67 +78,73 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         .of(&customer.id)
         .find(|item| item.invoice.is_none())
         .map(|item| item.line.currency.clone());
-    let fallback = customer
-        .currency
-        .clone()
+    let fallback = subscription
+        .as_ref()
+        .map(|found| found.currency.clone())
+        .or(customer.currency.clone())
         .or(waiting_currency.filter(|_| includes))
         .unwrap_or_else(|| "usd".to_owned());
+    let currency = params.text("currency")?.value().map(|code| code.to_ascii_lowercase()).unwrap_or(fallback);
+    let owner = Owner {
+        customer: &customer.id,
+        currency: &currency,
+        subtotal: None,
+        collection: Collection::ChargeAutomatically,
+    };
+    let frame = read_frame(world, params, &owner)?;
+    let terms = subscription
+        .as_ref()
+        .map(|found| found.terms.for_invoice(world.holding(&found.terms.discounts, world.now)));
     let new = NewInvoice {
-        customer: customer.id,
-        subscription,
+        customer: customer.id.clone(),
+        subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
+        subscription: subscription.map(|found| found.id),
         reason: BillingReason::Manual,
-        currency: params.text("currency")?.value().unwrap_or(fallback),
+        currency,
+        terms: terms.unwrap_or_default(),
         lines: Vec::new(),
         period: Period { start: world.now, end: world.now },
-        collection: if sends { Collection::SendInvoice } else { Collection::ChargeAutomatically },
-        days_until_due: params.int_within("days_until_due", 0..=3650)?.value(),
-        auto_advance: params.flag("auto_advance")?.value().unwrap_or(false),
-        default_payment_method: default_method,
-        description: params.text("description")?.value(),
+        collection: Collection::ChargeAutomatically,
+        days_until_due: None,
+        auto_advance: false,
+        default_payment_method: None,
+        description: None,
         metadata,
     };
-    let advances = new.auto_advance;
-    let id = world.draft_invoice(new, includes);
-    if advances {
-        let at = world.now + world.settings.draft_seconds;
-        world.invoices.edit(&id, |invoice| invoice.finalizes_at = Some(at));
-        world.timers.set(at, Timer::Finalize(id.clone()));
-    }
+    let mut invoice = world.build_invoice(new, includes);
+    frame.write(&mut invoice, world.now);
+    world.price_invoice(&mut invoice);
+    let id = world.keep_draft(invoice);
+    let kept = need(&world.invoices, &id, "invoice")?;
+    world.follow_frame(None, &kept);
     one(world, &id)
 }
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let invoice = need(&world.invoices, call.id(), "invoice")?;
+    check_editable(&invoice, params)?;
     let mut metadata = invoice.metadata.clone();
     params.metadata_into(&mut metadata)?;
-    let auto_advance = params.flag("auto_advance")?.value();
-    let description = params.text("description")?;
-    if let Some(name) =
-        params.names().find(|name| !["metadata", "auto_advance", "description", "expand"].contains(name))
-    {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            name,
-            format!("The sandbox cannot change '{name}' of an invoice yet."),
-        ));
+    let owner = Owner {
+        customer: &invoice.customer,
+        currency: &invoice.currency,
+        subtotal: Some(invoice.subtotal()),
+        collection: invoice.collection,
+    };
+    let frame = read_frame(world, params, &owner)?;
+    let now = world.now;
+    let change = |changed: &mut Invoice| {
+        changed.metadata = metadata;
+        frame.write(changed, now);
+    };
+    if invoice.status == InvoiceStatus::Draft {
+        world.change_draft(call.id(), change);
+    } else {
+        world.change_invoice(call.id(), change);
     }
-    if description != Field::Absent && invoice.status != InvoiceStatus::Draft {
-        return Err(ApiError::state(
-            "invoice_not_editable",
-            "Finalized invoices can't be updated in this way.",
-        )
-        .param("description"));
-    }
-    world.change_invoice(call.id(), |invoice| {
-        invoice.metadata = metadata;
-        description.apply(&mut invoice.description);
-        invoice.auto_advance = auto_advance.unwrap_or(invoice.auto_advance);
-    });
-    if auto_advance == Some(true) && invoice.status == InvoiceStatus::Draft && !invoice.auto_advance {
-        let at = world.now + world.settings.draft_seconds;
-        world.timers.set(at, Timer::Finalize(invoice.id));
-    }
+    let changed = need(&world.invoices, call.id(), "invoice")?;
+    world.follow_frame(Some(&invoice), &changed);
     one(world, call.id())
 }
 
@@ -143,6 +158,9 @@ fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
     }
     let object = invoice.render();
     world.invoices.remove(id);
+    for item in invoice.lines.iter().filter_map(|line| line.invoice_item.as_deref()) {
+        world.invoice_items.remove(item);
+    }
     world.emit("invoice.deleted", object);
     Ok(serde_json::json!({ "id": id, "object": "invoice", "deleted": true }))
 }
@@ -213,20 +231,29 @@ fn pay(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 fn finalize(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let auto_advance = call.params.flag("auto_advance")?.value();
     world.finalize_invoice(call.id(), None)?;
-    if auto_advance == Some(true) {
-        world.invoices.edit(call.id(), |invoice| invoice.auto_advance = true);
+    if let Some(auto_advance) = auto_advance {
+        world.change_invoice(call.id(), |invoice| invoice.auto_advance = auto_advance);
     }
     one(world, call.id())
 }
 
+/// Mails an invoice that the customer pays by themselves; a draft becomes final by it.
 fn send(world: &mut World, id: &str) -> ApiResult<Value> {
     let invoice = need(&world.invoices, id, "invoice")?;
-    if invoice.status == InvoiceStatus::Draft {
-        world.finalize_invoice(id, None)?;
+    if invoice.collection != Collection::SendInvoice {
+        let message = "You can only manually send an invoice if its collection method is 'send_invoice'.";
+        return Err(ApiError::state("invoice_not_editable", message));
     }
-    let object = one(world, id)?;
-    world.emit("invoice.sent", object.clone());
-    Ok(object)
+    match invoice.status {
+        // What becomes open is sent by that.
+        InvoiceStatus::Draft => world.finalize_invoice(id, None)?,
+        InvoiceStatus::Open => world.emit("invoice.sent", invoice.render()),
+        InvoiceStatus::Paid | InvoiceStatus::Uncollectible | InvoiceStatus::Void => {
+            let message = format!("An invoice that is {} cannot be sent.", invoice.status.as_str());
+            return Err(ApiError::state("invoice_not_editable", message));
+        }
+    }
+    one(world, id)
 }
 
 fn payments(world: &World, call: &Call<'_>) -> ApiResult<Value> {
@@ -245,15 +272,30 @@ fn payments(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let details = params.sub("subscription_details");
-    let subscription = previewed_subscription(world, call)?;
+    let mut subscription = previewed_subscription(world, call)?;
     let trial_end = read_trial_end(&details, world.now)?;
+    check_billing_mode(&details)?;
+    let planned = match details.flag("cancel_at_period_end")? {
+        Field::Set(true) => Some(subscription.period.end),
+        Field::Set(false) => None,
+        Field::Absent | Field::Unset => match read_cancel_at(&details, Some(&subscription), world.now)? {
+            Field::Set(at) => Some(at),
+            Field::Unset => None,
+            Field::Absent => subscription.cancel_at,
+        },
+    };
+    subscription.cancel_at = planned;
     let supposed = Supposed {
         change: Change {
-            items: read_item_changes(world, &details)?,
+            items: read_item_changes(world, &details, &subscription)?,
             proration: read_proration(&details)?,
             at: details.int("proration_date")?.value(),
             restart: details.sub("billing_cycle_anchor").text("type")? == Field::Set("now".to_owned()),
             trial_end,
+            terms: TermsChange {
+                default_tax_rates: read_rates(world, &details, "default_tax_rates")?,
+                ..read_terms_change(world, params, &subscription)?
+            },
         },
         cancel_now: details.flag("cancel_now")? == Field::Set(true),
         prorate_cancel: read_proration(&details)? != Proration::None,
@@ -262,8 +304,18 @@ fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn previewed_subscription(world: &World, call: &Call<'_>) -> ApiResult<Subscription> {
-    if let Some(id) = call.params.text("subscription")?.value() {
-        return need(&world.subscriptions, &id, "subscription");
+    let params = &call.params;
+    if let Some(id) = params.text("subscription")?.value() {
+        let subscription = need(&world.subscriptions, &id, "subscription")?;
+        if let Some(customer) = params.text("customer")?.value().filter(|id| *id != subscription.customer) {
+            return Err(ApiError::missing("customer", &customer, "customer"));
+        }
+        let currency = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
+        if currency.is_some_and(|currency| currency != subscription.currency) {
+            let message = format!("The subscription is in {}.", subscription.currency);
+            return Err(ApiError::rule(message).param("currency"));
+        }
+        return Ok(subscription);
     }
     let message = "The sandbox previews invoices of an existing subscription: name it in 'subscription'.";
     Err(ApiError::invalid("parameter_missing", "subscription", message))

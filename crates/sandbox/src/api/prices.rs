@@ -124,7 +124,11 @@ impl World {
             recurring,
             lookup_key,
             nickname: params.text("nickname")?.value(),
-            tax_behavior: params.text("tax_behavior")?.value().unwrap_or_else(|| "unspecified".to_owned()),
+            tax_behavior: params
+                .one_of("tax_behavior", &["exclusive", "inclusive", "unspecified"])?
+                .value()
+                .unwrap_or("unspecified")
+                .to_owned(),
             metadata,
         };
         let object = price.render();
@@ -135,7 +139,8 @@ impl World {
 
     /// The price that an item names, or describes in `price_data`.
     pub(crate) fn price_of(&mut self, item: &Params<'_>) -> ApiResult<Option<String>> {
-        if let Some(price) = item.text("price")?.value() {
+        // `plan` is the older word for the same thing.
+        if let Some(price) = item.text("price")?.value().or(item.text("plan")?.value()) {
             return Ok(Some(price));
         }
         let data = item.sub("price_data");

@@ -3,9 +3,15 @@
 use serde_json::Value;
 
 use super::Call;
+use super::discounts::read_discounts;
 use super::subscriptions::{one, owned_method, read_details, read_missing_card};
+use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
-use crate::model::subscription::{PauseBehavior, PauseCollection, Subscription, SubscriptionStatus};
+use crate::billing::discounts::Place;
+use crate::model::subscription::{
+    Collection, PauseBehavior, PauseCollection, Subscription, SubscriptionStatus,
+};
+use crate::model::terms::{ItemTermsChange, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -22,6 +28,25 @@ const BEFORE_PAID: &[&str] = &[
     "description",
     "expand",
     "cancellation_details",
+];
+
+/// Changes that can wait for their payment.
+const PENDING: &[&str] = &[
+    "billing_cycle_anchor",
+    "discounts",
+    "expand",
+    "items",
+    "metadata",
+    "off_session",
+    "payment_behavior",
+    "price",
+    "price_data",
+    "proration_behavior",
+    "proration_date",
+    "quantity",
+    "subscription",
+    "tax_rates",
+    "trial_end",
 ];
 
 /// Reads `cancel_at`: a time, an end of the period, or nothing to take it back.
@@ -48,25 +73,70 @@ pub(super) fn read_cancel_at(
 }
 
 /// Reads changes of items; also used by previews.
-pub(super) fn read_item_changes(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<ItemChange>> {
+pub(super) fn read_item_changes(
+    world: &mut World,
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<Vec<ItemChange>> {
     let mut changes = Vec::new();
     for item in params.list("items") {
-        let metadata = if item.has("metadata") {
-            let mut metadata = Metadata::new();
-            item.metadata_into(&mut metadata)?;
-            Some(metadata)
-        } else {
-            None
-        };
+        let change = read_item(world, &item, subscription)?;
         changes.push(ItemChange {
             id: item.text("id")?.value(),
-            price: world.price_of(&item)?,
-            quantity: item.int_within("quantity", 0..=999_999)?.value(),
             deleted: item.flag("deleted")? == Field::Set(true),
-            metadata,
+            ..change
         });
     }
     Ok(changes)
+}
+
+/// Reads what an item becomes.
+pub(super) fn read_item(
+    world: &mut World,
+    item: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<ItemChange> {
+    let metadata = if item.has("metadata") {
+        let mut metadata = Metadata::new();
+        item.metadata_into(&mut metadata)?;
+        Some(metadata)
+    } else {
+        None
+    };
+    Ok(ItemChange {
+        id: None,
+        price: world.price_of(item)?,
+        quantity: item.int_within("quantity", 0..=999_999)?.value(),
+        deleted: false,
+        metadata,
+        archived_too: false,
+        terms: ItemTermsChange {
+            discounts: read_discounts(world, item, place_of(world, subscription))?,
+            tax_rates: read_rates(world, item, "tax_rates")?,
+        },
+    })
+}
+
+/// Where a discount of a running subscription would hold.
+pub(super) fn place_of<'a>(world: &World, subscription: &'a Subscription) -> Place<'a> {
+    Place {
+        customer: Some(&subscription.customer),
+        currency: Some(&subscription.currency),
+        subtotal: Some(subscription.items.iter().map(|item| world.full_price(item)).sum()),
+    }
+}
+
+/// Reads the terms that a running subscription gets.
+pub(super) fn read_terms_change(
+    world: &mut World,
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<TermsChange> {
+    Ok(TermsChange {
+        discounts: read_discounts(world, params, place_of(world, subscription))?,
+        default_tax_rates: read_rates(world, params, "default_tax_rates")?,
+        automatic_tax: read_automatic(params)?,
+    })
 }
 
 /// Reads what happens to the difference in price.
@@ -87,22 +157,37 @@ pub(super) fn read_trial_end(params: &Params<'_>, now: i64) -> ApiResult<Option<
     }
 }
 
+/// Reads how a payment that a change causes is taken.
+pub(super) fn read_payment(params: &Params<'_>) -> ApiResult<(Strictness, Presence)> {
+    let off_session = params.flag("off_session")? == Field::Set(true);
+    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    Ok((read_strictness(params)?, presence))
+}
+
 fn read_strictness(params: &Params<'_>) -> ApiResult<Strictness> {
     let behaviors =
         ["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"];
     match params.one_of("payment_behavior", &behaviors)? {
         Field::Set("default_incomplete") => Ok(Strictness::Wait),
         Field::Set("error_if_incomplete") => Ok(Strictness::Insist),
-        Field::Set("pending_if_incomplete") => Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "payment_behavior",
-            "The sandbox does not play pending updates yet; use error_if_incomplete. No money moved.",
-        )),
+        Field::Set("pending_if_incomplete") => match params.names().find(|name| !PENDING.contains(name)) {
+            Some(name) => {
+                let message = format!(
+                    "'{name}' cannot wait for a payment: leave it out with payment_behavior=pending_if_incomplete."
+                );
+                Err(ApiError::rule(message).param(name))
+            }
+            None => Ok(Strictness::Hold),
+        },
         Field::Set(_) | Field::Absent | Field::Unset => Ok(Strictness::Allow),
     }
 }
 
-fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult<()> {
+/// Refuses changes that the subscription's status does not take.
+pub(super) fn check_editable<'a>(
+    subscription: &Subscription,
+    mut names: impl Iterator<Item = &'a str>,
+) -> ApiResult<()> {
     let allowed = match subscription.status {
         SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => AFTERLIFE,
         SubscriptionStatus::Incomplete => BEFORE_PAID,
@@ -112,7 +197,7 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
         | SubscriptionStatus::Unpaid
         | SubscriptionStatus::Paused => return Ok(()),
     };
-    match params.names().find(|name| !allowed.contains(name)) {
+    match names.find(|name| !allowed.contains(name)) {
         Some(name) => {
             let message = format!(
                 "A subscription with status {} cannot change '{name}'. No money moved.",
@@ -128,7 +213,7 @@ fn check_editable(subscription: &Subscription, params: &Params<'_>) -> ApiResult
 pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let (params, id) = (&call.params, call.id());
     let subscription = need(&world.subscriptions, id, "id")?;
-    check_editable(&subscription, params)?;
+    check_editable(&subscription, params.names())?;
     let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;
     let at_period_end = params.flag("cancel_at_period_end")?;
     if matches!((&cancel_at, &at_period_end), (Field::Set(_), Field::Set(true))) {
@@ -136,20 +221,22 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
         );
     }
-    let strictness = read_strictness(params)?;
-    let off_session = params.flag("off_session")? == Field::Set(true);
-    let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
+    if let Some(name) = ["cancel_at", "cancel_at_period_end"].into_iter().find(|name| params.has(name)) {
+        world.check_unscheduled(&subscription, name)?;
+    }
+    let (strictness, presence) = read_payment(params)?;
     let restart =
         params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])? == Field::Set("now");
     let plain = read_plain(world, params, &subscription)?;
     let change = Change {
-        items: read_item_changes(world, params)?,
+        items: read_item_changes(world, params, &subscription)?,
         proration: read_proration(params)?,
         at: params.int("proration_date")?.value(),
         restart,
         trial_end: read_trial_end(params, world.now)?,
+        terms: read_terms_change(world, params, &subscription)?,
     };
-    if !change.items.is_empty() || change.restart || change.trial_end.is_some() {
+    if !change.is_empty() {
         world.apply_change(id, &change, strictness, presence)?;
     }
     world.change_subscription(id, |subscription| plain.write(subscription));
@@ -177,6 +264,7 @@ struct Plain {
     feedback: Option<String>,
     saves: Option<&'static str>,
     missing_card: Option<crate::model::subscription::MissingCard>,
+    collection: Option<(Collection, Option<i64>)>,
 }
 
 fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscription) -> ApiResult<Plain> {
@@ -193,7 +281,7 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
         metadata,
         description: params.text("description")?,
         default_payment_method,
-        pause: read_pause(params)?,
+        pause: read_pause(params, world.now)?,
         comment: details.comment,
         feedback: details.feedback,
         saves: params
@@ -201,10 +289,52 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
             .one_of("save_default_payment_method", &["off", "on_subscription"])?
             .value(),
         missing_card,
+        collection: read_collection(params, subscription)?,
     })
 }
 
-fn read_pause(params: &Params<'_>) -> ApiResult<Field<PauseCollection>> {
+/// Reads who starts payments from now on, and how long a customer has to pay.
+fn read_collection(
+    params: &Params<'_>,
+    subscription: &Subscription,
+) -> ApiResult<Option<(Collection, Option<i64>)>> {
+    let method = params.one_of("collection_method", &["charge_automatically", "send_invoice"])?;
+    let days = params.int_within("days_until_due", 0..=3650)?;
+    if (&method, &days) == (&Field::Absent, &Field::Absent) {
+        return Ok(None);
+    }
+    let collection = match method {
+        Field::Set("send_invoice") => Collection::SendInvoice,
+        Field::Set(_) => Collection::ChargeAutomatically,
+        Field::Absent | Field::Unset => subscription.collection,
+    };
+    match (collection, days.value()) {
+        (Collection::SendInvoice, days) => match days.or(subscription.days_until_due) {
+            Some(days) => Ok(Some((collection, Some(days)))),
+            None => Err(ApiError::rule("days_until_due is required with collection_method=send_invoice.")
+                .param("days_until_due")),
+        },
+        (Collection::ChargeAutomatically, None) => Ok(Some((collection, None))),
+        (Collection::ChargeAutomatically, Some(_)) => {
+            Err(ApiError::rule("days_until_due is for collection_method=send_invoice.")
+                .param("days_until_due"))
+        }
+    }
+}
+
+/// Refuses billing modes that are not played.
+pub(super) fn check_billing_mode(params: &Params<'_>) -> ApiResult<()> {
+    let mode = params.sub("billing_mode");
+    let kind = mode.one_of("type", &["classic", "flexible"])?;
+    let discounts = mode.sub("flexible").one_of("proration_discounts", &["included", "itemized"])?;
+    if kind == Field::Set("classic") || discounts == Field::Set("itemized") {
+        let message = "The sandbox plays flexible billing with discounts included in prorations.";
+        return Err(ApiError::invalid("parameter_not_in_sandbox", &params.full("billing_mode"), message));
+    }
+    Ok(())
+}
+
+fn read_pause(params: &Params<'_>, now: i64) -> ApiResult<Field<PauseCollection>> {
     if !params.has("pause_collection") {
         return Ok(Field::Absent);
     }
@@ -213,9 +343,22 @@ fn read_pause(params: &Params<'_>) -> ApiResult<Field<PauseCollection>> {
         Field::Set("keep_as_draft") => PauseBehavior::KeepAsDraft,
         Field::Set("mark_uncollectible") => PauseBehavior::MarkUncollectible,
         Field::Set(_) => PauseBehavior::Void,
+        Field::Absent | Field::Unset if pause.names().next().is_some() => {
+            let full = pause.full("behavior");
+            return Err(ApiError::invalid(
+                "parameter_missing",
+                &full,
+                format!("Missing required param: {full}."),
+            ));
+        }
         Field::Absent | Field::Unset => return Ok(Field::Unset),
     };
-    Ok(Field::Set(PauseCollection { behavior, resumes_at: pause.int("resumes_at")?.value() }))
+    let resumes_at = pause.int("resumes_at")?.value();
+    if resumes_at.is_some_and(|at| at <= now) {
+        let message = "resumes_at must be in the future.";
+        return Err(ApiError::rule(message).param(&pause.full("resumes_at")));
+    }
+    Ok(Field::Set(PauseCollection { behavior, resumes_at }))
 }
 
 impl Plain {
@@ -232,6 +375,10 @@ impl Plain {
         }
         if let Some(word) = self.saves {
             word.clone_into(&mut subscription.save_default_payment_method);
+        }
+        if let Some((collection, days)) = self.collection {
+            subscription.collection = collection;
+            subscription.days_until_due = days;
         }
         if let Some(missing_card) = self.missing_card {
             subscription.missing_card = missing_card;

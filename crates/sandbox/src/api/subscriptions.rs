@@ -2,16 +2,22 @@
 
 use serde_json::Value;
 
+use super::discounts::{delete_discount, read_discounts};
+use super::tax_rates::{read_automatic, read_rates};
 use super::{Call, subscription_changes};
 use crate::billing::cancel::CancelNow;
-use crate::billing::subscribe::{FirstPayment, NewSubscription};
+use crate::billing::discounts::Place;
+use crate::billing::pause::Resumption;
+use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
-use crate::wire::list::{Range, list, list_values};
+use crate::wire::list::{Range, list};
 use crate::wire::params::{Field, Metadata, Params};
 
 pub(super) fn dispatch(
@@ -26,10 +32,9 @@ pub(super) fn dispatch(
         ("GET", "subscriptions/{id}") => one(world, call.id()),
         ("POST", "subscriptions/{id}") => subscription_changes::update(world, call),
         ("DELETE", "subscriptions/{id}") => cancel(world, call),
+        ("DELETE", "subscriptions/{id}/discount") => delete_discount(world, call.id()),
         ("POST", "subscriptions/{id}/pause") => pause(world, call),
         ("POST", "subscriptions/{id}/resume") => resume(world, call),
-        ("GET", "subscription_items") => items(world, call),
-        ("GET", "subscription_items/{id}") => item(world, call),
         _ => return None,
     })
 }
@@ -40,7 +45,7 @@ pub(super) fn one(world: &World, id: &str) -> ApiResult<Value> {
 }
 
 /// The items of a new subscription.
-fn read_items(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<(String, i64, Metadata)>> {
+fn read_items(world: &mut World, params: &Params<'_>, customer: &str) -> ApiResult<Vec<NewItem>> {
     let mut items = Vec::new();
     for item in params.list("items") {
         let price = match world.price_of(&item)? {
@@ -49,12 +54,56 @@ fn read_items(world: &mut World, params: &Params<'_>) -> ApiResult<Vec<(String, 
         };
         let mut metadata = Metadata::new();
         item.metadata_into(&mut metadata)?;
-        items.push((price, item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1), metadata));
+        let quantity = item.int_within("quantity", 0..=999_999)?.value().unwrap_or(1);
+        let terms = read_item_terms(world, &item, &price, quantity, customer)?;
+        items.push(NewItem { price, quantity, metadata, terms });
     }
     if items.is_empty() {
         return Err(ApiError::invalid("parameter_missing", "items", "Missing required param: items."));
     }
     Ok(items)
+}
+
+/// The terms of a new item.
+fn read_item_terms(
+    world: &mut World,
+    item: &Params<'_>,
+    price: &str,
+    quantity: i64,
+    customer: &str,
+) -> ApiResult<ItemTerms> {
+    let price = world.prices.get(price).cloned();
+    let place = Place {
+        customer: Some(customer),
+        currency: price.as_ref().map(|price| price.currency.as_str()),
+        subtotal: price.as_ref().map(|price| price.unit_amount.saturating_mul(quantity)),
+    };
+    let discounts = read_discounts(world, item, place)?.unwrap_or_default();
+    Ok(ItemTerms { discounts, tax_rates: read_rates(world, item, "tax_rates")?.unwrap_or_default() })
+}
+
+/// The terms of a new subscription.
+fn read_terms(
+    world: &mut World,
+    params: &Params<'_>,
+    items: &[NewItem],
+    customer: &str,
+) -> ApiResult<SubscriptionTerms> {
+    let prices: Vec<_> = items
+        .iter()
+        .filter_map(|item| Some((world.prices.get(&item.price)?.clone(), item.quantity)))
+        .collect();
+    let sum = prices.iter().map(|(price, quantity)| price.unit_amount.saturating_mul(*quantity)).sum();
+    let place = Place {
+        customer: Some(customer),
+        currency: prices.first().map(|(price, _)| price.currency.as_str()),
+        subtotal: Some(sum),
+    };
+    Ok(SubscriptionTerms {
+        discounts: read_discounts(world, params, place)?.unwrap_or_default(),
+        default_tax_rates: read_rates(world, params, "default_tax_rates")?.unwrap_or_default(),
+        automatic_tax: AutomaticTax::asked(read_automatic(params)? == Some(true)),
+    })
 }
 
 /// Reads `trial_end` (a time, or `now`) and `trial_period_days`.
@@ -137,10 +186,20 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         settings.one_of("save_default_payment_method", &["off", "on_subscription"])?.value().unwrap_or("off");
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let items = read_items(world, params)?;
+    subscription_changes::check_billing_mode(params)?;
+    let items = read_items(world, params, &customer.id)?;
+    if let Some(currency) = params.text("currency")?.value().map(|code| code.to_ascii_lowercase()) {
+        let first = items.first().and_then(|item| world.prices.get(&item.price));
+        if first.is_some_and(|price| price.currency != currency) {
+            let message = format!("The price is not in {currency}.");
+            return Err(ApiError::rule(message).param("currency"));
+        }
+    }
+    let terms = read_terms(world, params, &items, &customer.id)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         items,
+        terms,
         metadata,
         description: params.text("description")?.value(),
         trial_end,
@@ -154,6 +213,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         cancel_at_period_end: params.flag("cancel_at_period_end")? == Field::Set(true),
         save_default_payment_method: saves.to_owned(),
         first_payment,
+        schedule: None,
+        backdated: None,
     })?;
     one(world, &id)
 }
@@ -194,6 +255,11 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     if let Some(customer) = &customer {
         need(&world.customers, customer, "customer")?;
     }
+    let clock = params.text("test_clock")?.value();
+    // Those of test clocks are listed only when a clock or a customer is asked for.
+    let by_clock = |subscription: &Subscription| {
+        subscription.test_clock == clock || (clock.is_none() && customer.is_some())
+    };
     let price = params.text("price")?.value().or(params.text("plan")?.value());
     let collection = params.text("collection_method")?.value();
     let (starts, ends) =
@@ -206,6 +272,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             Some(word) => subscription.status.as_str() == word,
         };
         by_status
+            && by_clock(subscription)
             && price.as_ref().is_none_or(|price| subscription.items.iter().any(|item| item.price == *price))
             && collection.as_ref().is_none_or(|word| subscription.collection.as_str() == word)
             && starts.holds(subscription.period.start)
@@ -254,29 +321,28 @@ fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     ) {
         let message =
             format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
-        return Err(ApiError::state("subscription_not_pausable", message));
+        return Err(ApiError::refused(message));
+    }
+    if let Some(schedule) = world.schedule_of(&subscription) {
+        let message =
+            format!("A subscription that is managed by a schedule (`{}`) cannot be paused.", schedule.id);
+        return Err(ApiError::refused(message));
     }
     world.pause_subscription(call.id(), "pause_requested");
     one(world, call.id())
 }
 
 fn resume(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let anchor = call.params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])?;
-    world.resume_subscription(call.id(), anchor == Field::Set("unchanged"))?;
+    let params = &call.params;
+    let anchor = params.sub("billing_cycle_anchor").one_of("type", &["now", "unchanged"])?;
+    let payment =
+        params.one_of("payment_behavior", &["resume_on_payment_attempt", "resume_on_payment_success"])?;
+    let how = Resumption {
+        keep_anchor: anchor == Field::Set("unchanged"),
+        on_attempt: payment == Field::Set("resume_on_payment_attempt"),
+        proration: subscription_changes::read_proration(params)?,
+        at: params.int("proration_date")?.value(),
+    };
+    world.resume_subscription(call.id(), how)?;
     one(world, call.id())
-}
-
-fn items(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let subscription = need(&world.subscriptions, &call.params.required("subscription")?, "subscription")?;
-    let rendered =
-        subscription.items.iter().map(|item| subscription.render_item(item, &world.prices)).collect();
-    list_values(rendered, &call.params, "/v1/subscription_items")
-}
-
-fn item(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let found = world.subscriptions.iter().find_map(|subscription| {
-        let item = subscription.items.iter().find(|item| item.id == call.id())?;
-        Some(subscription.render_item(item, &world.prices))
-    });
-    found.ok_or_else(|| ApiError::missing("subscription_item", call.id(), "item"))
 }

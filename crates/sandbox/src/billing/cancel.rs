@@ -1,8 +1,7 @@
 //! The end of a subscription: at once, or later and revocable.
 
-use super::lines::LineOf;
 use crate::model::invoice::{BillingReason, InvoiceStatus};
-use crate::model::subscription::{CancellationDetails, Period, Subscription, SubscriptionStatus};
+use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -46,17 +45,14 @@ impl World {
     }
 
     fn credit_rest(&mut self, subscription: &Subscription) {
-        let period = Period { start: self.now, end: subscription.period.end };
-        let part = self.rest_of_period(subscription, self.now, -1);
-        for item in &subscription.items {
-            if let Some(line) = self.proration_line(&LineOf { subscription, item, period }, part) {
-                self.add_invoice_item(&subscription.customer, line);
-            }
+        for line in self.credit_lines(subscription, self.now, |_| true) {
+            self.add_invoice_item(&subscription.customer, line);
         }
     }
 
     /// Ends a subscription now and stops collecting what is still open.
     pub(crate) fn end_subscription(&mut self, id: &str, details: CancellationDetails) {
+        self.forget_pending(id);
         let Some(mut subscription) =
             self.subscriptions.get(id).filter(|subscription| !subscription.status.is_terminal()).cloned()
         else {
@@ -74,6 +70,9 @@ impl World {
         let customer = subscription.customer.clone();
         self.subscriptions.put(subscription);
         self.emit("customer.subscription.deleted", self.subscription_value(id));
+        if let Some(ended) = self.subscriptions.get(id).cloned() {
+            self.schedule_loses(&ended);
+        }
         let running: Vec<String> = self
             .invoices
             .of(&customer)
@@ -126,6 +125,13 @@ impl World {
         if let Some(at) = at {
             self.timers.set(at.max(now), Timer::CancelAt(id.to_owned()));
         }
+    }
+}
+
+/// A planned end of the period moves with the period.
+pub(crate) fn plan_end_with(subscription: &mut Subscription) {
+    if subscription.cancel_at_period_end {
+        subscription.cancel_at = Some(subscription.period.end);
     }
 }
 

@@ -5,20 +5,16 @@ use super::lines::{LineOf, Part};
 use super::subscribe::{inactive, same_rhythm};
 use crate::model::invoice::{BillingReason, Line};
 use crate::model::subscription::{Collection, Period, Subscription, SubscriptionItem, SubscriptionStatus};
+use crate::model::terms::{ItemTerms, ItemTermsChange, SubscriptionTerms, TermsChange};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
+use crate::words::words;
 
-/// What happens to the difference in price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Proration {
-    /// It waits for the next invoice.
-    Wait,
-    /// It is invoiced now.
-    Invoice,
-    /// There is none.
-    None,
+words! {
+    /// What happens to the difference in price: it waits for the next invoice, is invoiced now, or there is none.
+    Proration { Wait = "create_prorations", Invoice = "always_invoice", None = "none" }
 }
 
 /// How strictly a payment that the change causes is taken.
@@ -30,6 +26,8 @@ pub(crate) enum Strictness {
     Wait,
     /// A payment that would fail refuses the change.
     Insist,
+    /// A change whose payment would fail waits until it is paid.
+    Hold,
 }
 
 /// A change of one item; without an id it is a new item.
@@ -40,6 +38,9 @@ pub(crate) struct ItemChange {
     pub(crate) quantity: Option<i64>,
     pub(crate) deleted: bool,
     pub(crate) metadata: Option<Metadata>,
+    /// The price may be archived: it was chosen while it was not.
+    pub(crate) archived_too: bool,
+    pub(crate) terms: ItemTermsChange,
 }
 
 /// A change of a subscription.
@@ -52,12 +53,22 @@ pub(crate) struct Change {
     pub(crate) restart: bool,
     /// A new end of the trial; an instant that has passed ends it now.
     pub(crate) trial_end: Option<i64>,
+    /// Discounts of the whole subscription.
+    pub(crate) terms: TermsChange,
+}
+
+impl Change {
+    /// Whether it asks for anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty() && !self.restart && self.trial_end.is_none() && self.terms.is_empty()
+    }
 }
 
 /// What a change would do.
 #[derive(Debug, Clone)]
 pub(crate) struct Planned {
     pub(crate) items: Vec<SubscriptionItem>,
+    pub(crate) terms: SubscriptionTerms,
     pub(crate) prorations: Vec<Line>,
     pub(crate) period: Period,
     pub(crate) anchor: i64,
@@ -70,6 +81,9 @@ pub(crate) struct Planned {
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
+        if change.terms.automatic_tax == Some(true) {
+            self.check_location(&subscription.customer)?;
+        }
         let items = self.changed_items(subscription, &change.items)?;
         let (Some(before), Some(after)) = (self.recurring(&subscription.items), self.recurring(&items))
         else {
@@ -81,12 +95,23 @@ impl World {
         let wakes = self.total(&subscription.items) == 0 && self.total(&items) > 0;
         let restarts = !trial_goes_on
             && (change.restart || trial_ends_now || !same_rhythm(Some(before), Some(after)) || wakes);
-        let at = change.at.unwrap_or(self.now).clamp(subscription.period.start, subscription.period.end);
+        let at = change.at.unwrap_or(self.now);
+        if change.at.is_some_and(|at| !(subscription.period.start..=subscription.period.end).contains(&at)) {
+            return Err(ApiError::rule(format!(
+                "Cannot specify a proration date outside of the current billing period ({} to {}).",
+                subscription.period.start, subscription.period.end
+            ))
+            .param("proration_date"));
+        }
+        let mut after_change = subscription.clone();
+        after_change.items.clone_from(&items);
+        change.terms.write(&mut after_change.terms);
         let prorations = if trialing || change.proration == Proration::None {
             Vec::new()
         } else {
-            self.prorations(subscription, &items, at, restarts || trial_goes_on)
+            self.prorations(subscription, &after_change, at, restarts || trial_goes_on)
         };
+        let terms = after_change.terms;
         let now = self.now;
         let (period, anchor, trial, status) = if restarts {
             let status = if trialing { SubscriptionStatus::Active } else { subscription.status };
@@ -103,19 +128,15 @@ impl World {
         } else {
             (subscription.period, subscription.anchor, subscription.trial, subscription.status)
         };
-        Ok(Planned { items, prorations, period, anchor, trial, status, restarts })
+        Ok(Planned { items, terms, prorations, period, anchor, trial, status, restarts })
     }
 
     fn total(&self, items: &[SubscriptionItem]) -> i64 {
-        items
-            .iter()
-            .filter_map(|item| {
-                self.prices.get(&item.price).map(|price| price.unit_amount.saturating_mul(item.quantity))
-            })
-            .sum()
+        items.iter().map(|item| self.full_price(item)).sum()
     }
 
-    fn changed_items(
+    /// The items of a subscription as changes would leave them.
+    pub(crate) fn changed_items(
         &mut self,
         subscription: &Subscription,
         changes: &[ItemChange],
@@ -124,7 +145,7 @@ impl World {
         for (index, change) in changes.iter().enumerate() {
             if let Some(price) = &change.price {
                 let price = need(&self.prices, price, &format!("items[{index}][price]"))?;
-                if !price.active {
+                if !price.active && !change.archived_too {
                     return Err(inactive(&price));
                 }
             }
@@ -144,6 +165,7 @@ impl World {
                         if let Some(metadata) = &change.metadata {
                             item.metadata.clone_from(metadata);
                         }
+                        change.terms.write(&mut item.terms);
                     }
                 }
                 None => {
@@ -154,19 +176,21 @@ impl World {
                             format!("Missing required param: items[{index}][price]."),
                         )
                     })?;
+                    let mut terms = ItemTerms::default();
+                    change.terms.write(&mut terms);
                     items.push(SubscriptionItem {
                         id: self.chance.id("si_"),
                         created: self.now,
                         price,
                         quantity: change.quantity.unwrap_or(1),
                         metadata: change.metadata.clone().unwrap_or_default(),
+                        terms,
                     });
                 }
             }
         }
-        let listed: Vec<_> =
-            items.iter().map(|item| (item.price.clone(), item.quantity, Metadata::new())).collect();
-        self.check_items(&listed, Some(&subscription.currency))?;
+        let priced = items.iter().map(|item| (item.price.as_str(), item.quantity));
+        self.check_items(priced, Some(&subscription.currency))?;
         Ok(items)
     }
 
@@ -174,44 +198,37 @@ impl World {
     fn prorations(
         &mut self,
         subscription: &Subscription,
-        after: &[SubscriptionItem],
+        changed: &Subscription,
         at: i64,
         credit_all: bool,
     ) -> Vec<Line> {
-        let part = |sign: i64, world: &Self| world.rest_of_period(subscription, at, sign);
-        let mut lines = Vec::new();
-        let period = Period { start: at, end: subscription.period.end };
-        for item in &subscription.items {
-            let stays = after.iter().any(|other| {
-                other.id == item.id && other.price == item.price && other.quantity == item.quantity
-            });
-            if credit_all || !stays {
-                let credit = part(-1, self);
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, credit));
-            }
-        }
+        let same = |one: &SubscriptionItem, other: &SubscriptionItem| {
+            one.id == other.id && one.price == other.price && one.quantity == other.quantity
+        };
+        let goes =
+            |item: &SubscriptionItem| credit_all || !changed.items.iter().any(|other| same(item, other));
+        let mut lines = self.credit_lines(subscription, at, goes);
         if credit_all {
             return lines;
         }
-        for item in after {
-            let stays = subscription.items.iter().any(|other| {
-                other.id == item.id && other.price == item.price && other.quantity == item.quantity
-            });
-            if !stays {
-                let debit = part(1, self);
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, debit));
+        let period = Period { start: at, end: subscription.period.end };
+        let part = self.rest_of_period(subscription, at);
+        let wholes = self.whole_amounts(changed, at);
+        for (item, whole) in changed.items.iter().zip(wholes) {
+            if !subscription.items.iter().any(|other| same(item, other)) {
+                lines.extend(self.debit_line(&LineOf { subscription, item, period }, whole, part));
             }
         }
         lines
     }
 
     /// The rest of the running period, out of a full interval.
-    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64, sign: i64) -> Part {
+    pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64) -> Part {
         let Period { start, end } = subscription.period;
         let full = self
             .recurring(&subscription.items)
             .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
-        Part { part: (end - at).max(0), whole: end - full, sign, at }
+        Part { part: (end - at).max(0), whole: end - full }
     }
 
     /// Makes a change: the difference waits or is invoiced, a new period is billed.
@@ -226,27 +243,31 @@ impl World {
         let planned = self.plan_change(&subscription, change)?;
         let bills =
             planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
-        let mut changed = subscription.clone();
-        changed.items.clone_from(&planned.items);
-        changed.period = planned.period;
-        changed.anchor = planned.anchor;
-        changed.trial = planned.trial;
-        changed.status = planned.status;
-        if changed.cancel_at_period_end {
-            changed.cancel_at = Some(changed.period.end);
+        if bills && planned.terms.automatic_tax.is_on() {
+            self.check_location(&subscription.customer)?;
         }
+        self.forget_pending(id);
+        let subscription = need(&self.subscriptions, id, "subscription")?;
+        let changed = planned.changed(&subscription);
         let lines =
             if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
-        if bills && strictness == Strictness::Insist {
-            self.insist(
-                &subscription,
-                planned.prorations.iter().chain(&lines).map(|line| line.amount).sum(),
-            )?;
+        if bills && matches!(strictness, Strictness::Insist | Strictness::Hold) {
+            let all = planned.prorations.iter().chain(&lines).cloned().collect();
+            let supposed =
+                self.build_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, all), true);
+            match (self.insist(&subscription, supposed.amount_due), strictness) {
+                (Ok(()), _) => {}
+                (Err(_), Strictness::Hold) => {
+                    return self.hold_change(&subscription, planned, lines, presence);
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
         let before = subscription.render(&self.prices);
         let mark = self.mark();
         let new_period = changed.period != subscription.period;
         self.subscriptions.put(changed.clone());
+        self.settle_discounts(id, &subscription.all_discounts());
         if new_period {
             self.set_period_timers(&changed);
         }
@@ -277,23 +298,22 @@ impl World {
             return Ok(());
         }
         let attempt = self.try_invoice(invoice, None, presence)?;
-        if attempt != Some(Attempt::Succeeded) {
+        if !attempt.is_some_and(Attempt::went_through) {
             self.note_failure(invoice, attempt);
         }
         Ok(())
     }
 
     /// Refuses a change whose payment would fail; nothing has happened yet.
-    fn insist(&self, subscription: &Subscription, amount: i64) -> ApiResult<()> {
-        let balance = self.customers.get(&subscription.customer).map_or(0, |customer| customer.balance);
-        if amount + balance <= 0 {
+    fn insist(&self, subscription: &Subscription, due: i64) -> ApiResult<()> {
+        if due == 0 {
             return Ok(());
         }
         let method = self
             .default_method(&subscription.customer, Some(&subscription.id))
             .and_then(|id| self.payment_methods.get(&id));
         match method.map(|method| foresee(method, Presence::OffSession, false)) {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held | Attempt::Underway) => Ok(()),
             Some(Attempt::Declined(decline)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }

@@ -1,18 +1,29 @@
 //! What time does to a subscription and its invoices.
 
+use serde_json::json;
+
 use super::calendar::next_boundary;
 use crate::model::invoice::{BillingReason, InvoiceStatus};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, PauseBehavior, Period, Subscription, SubscriptionStatus,
 };
-use crate::state::timers::Timer;
 use crate::state::world::World;
+use crate::wire::error::ApiError;
 
 impl World {
     /// The period, or the trial, is over: end, pause or renew.
     pub(crate) fn period_ends(&mut self, id: &str) {
+        // A phase that begins at this instant is what the renewal bills.
+        let schedule = self
+            .subscriptions
+            .get(id)
+            .and_then(|found| self.schedule_of(found))
+            .map(|found| found.id.clone());
+        if let Some(schedule) = schedule {
+            self.turn_phases(&schedule);
+        }
         let Some(subscription) =
-            self.subscriptions.get(id).filter(|subscription| subscription.period.end == self.now).cloned()
+            self.subscriptions.get(id).filter(|subscription| subscription.period.end <= self.now).cloned()
         else {
             return;
         };
@@ -62,13 +73,8 @@ impl World {
         let keeps_draft =
             renewed.pause_collection.is_some_and(|pause| pause.behavior == PauseBehavior::KeepAsDraft);
         new.auto_advance = renewed.status != SubscriptionStatus::Unpaid && !keeps_draft;
-        let advances = new.auto_advance;
         let invoice = self.draft_invoice(new, true);
-        if advances {
-            let at = self.now + self.settings.draft_seconds;
-            self.invoices.edit(&invoice, |invoice| invoice.finalizes_at = Some(at));
-            self.timers.set(at, Timer::Finalize(invoice));
-        }
+        self.plan_finalization(&invoice);
         self.emit_change("customer.subscription.updated", &before, self.subscription_value(&subscription.id));
     }
 
@@ -91,25 +97,6 @@ impl World {
             .is_some_and(|subscription| subscription.status == SubscriptionStatus::Trialing)
         {
             self.emit("customer.subscription.trial_will_end", self.subscription_value(id));
-        }
-    }
-
-    /// A renewal comes up: shown as an invoice that has no id yet.
-    pub(crate) fn invoice_comes_up(&mut self, id: &str) {
-        let Some(subscription) = self.subscriptions.get(id).cloned() else {
-            return;
-        };
-        let runs = matches!(
-            subscription.status,
-            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
-        );
-        let due = subscription.period.end - self.settings.upcoming_days * 86_400 == self.now;
-        if runs && due && subscription.cancel_at.is_none() {
-            let mut object = self.upcoming_invoice(&subscription).render();
-            if let Some(fields) = object.as_object_mut() {
-                fields.remove("id");
-            }
-            self.emit("invoice.upcoming", object);
         }
     }
 
@@ -137,11 +124,13 @@ impl World {
             .invoices
             .get(id)
             .filter(|found| found.status == InvoiceStatus::Draft && found.auto_advance)
+            .filter(|found| found.finalizes_at.is_none_or(|at| at <= self.now))
             .cloned()
         else {
             return;
         };
-        if self.finalize_invoice(id, None).is_err() {
+        if let Err(error) = self.finalize_invoice(id, None) {
+            self.note_unfinalized(id, &error);
             return;
         }
         let subscription = invoice.subscription.as_ref().and_then(|id| self.subscriptions.get(id));
@@ -162,9 +151,25 @@ impl World {
         drop(outcome);
     }
 
+    /// A draft could not become final: somebody must see to it.
+    fn note_unfinalized(&mut self, id: &str, error: &ApiError) {
+        let problem =
+            json!({ "type": "invalid_request_error", "code": error.code(), "message": error.message() });
+        self.invoices.edit(id, |invoice| {
+            invoice.finalization_error = problem;
+            invoice.finalizes_at = None;
+        });
+        let object = self.object(id).unwrap_or_default();
+        self.emit("invoice.finalization_failed", object);
+    }
+
     /// A planned retry is due.
     pub(crate) fn retry_due(&mut self, id: &str) {
-        if self.invoices.get(id).is_some_and(|invoice| invoice.next_payment_attempt == Some(self.now)) {
+        if self
+            .invoices
+            .get(id)
+            .is_some_and(|invoice| invoice.next_payment_attempt.is_some_and(|at| at <= self.now))
+        {
             self.collect_automatically(id);
         }
     }
@@ -176,6 +181,9 @@ impl World {
         else {
             return;
         };
+        if invoice.due_date.is_none_or(|due| due > self.now) {
+            return;
+        }
         self.emit("invoice.overdue", invoice.render());
         if let Some(subscription) = invoice.subscription
             && self

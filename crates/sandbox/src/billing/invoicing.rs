@@ -1,27 +1,29 @@
 //! Invoices on their way to being due: made, filled, finalized.
 
-use crate::model::invoice::{
-    BillingReason, Invoice, InvoiceItem, InvoicePayment, InvoicePaymentStatus, InvoiceStatus, Line,
-    Transitions,
-};
+use super::taxes::no_location;
+use crate::model::invoice::{BillingReason, Invoice, InvoiceItem, InvoiceStatus, Line, Says, Transitions};
+use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
+use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::model::subscription::{Collection, Period};
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::InvoiceTerms;
 use crate::payments::attempt::NewIntent;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
 
-/// Below this the amount goes to the customer's balance, in minor units.
-const MINIMUM_CHARGE: i64 = 50;
-
 /// An invoice that is about to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct NewInvoice {
     pub(crate) customer: String,
     pub(crate) subscription: Option<String>,
+    /// The subscription's metadata as it stands now.
+    pub(crate) subscription_metadata: Metadata,
     pub(crate) reason: BillingReason,
     pub(crate) currency: String,
     pub(crate) lines: Vec<Line>,
+    pub(crate) terms: InvoiceTerms,
     pub(crate) period: Period,
     pub(crate) collection: Collection,
     pub(crate) days_until_due: Option<i64>,
@@ -47,11 +49,16 @@ impl Invoice {
 }
 
 impl World {
-    /// An invoice that exists nowhere yet.
-    pub(crate) fn build_invoice(&mut self, new: NewInvoice) -> Invoice {
+    /// An invoice that exists nowhere yet, with the items that wait for it when it takes them.
+    pub(crate) fn build_invoice(&mut self, new: NewInvoice, takes_waiting: bool) -> Invoice {
         let id = self.chance.id("in_");
         let customer = self.customers.get(&new.customer);
-        let subscription = new.subscription.as_ref().and_then(|id| self.subscriptions.get(id));
+        let mut lines = Vec::new();
+        if takes_waiting {
+            let waiting = self.waiting_items(&new.customer, new.subscription.as_deref(), &new.currency);
+            lines.extend(waiting.into_iter().map(|item| item.line));
+        }
+        lines.extend(new.lines);
         let mut invoice = Invoice {
             page_url: format!("{}/i/{id}", self.public_url),
             id,
@@ -60,14 +67,12 @@ impl World {
             reason: new.reason,
             customer_email: customer.and_then(|customer| customer.email.clone()),
             customer_name: customer.and_then(|customer| customer.name.clone()),
-            starting_balance: customer.map_or(0, |customer| customer.balance),
+            starting_balance: 0,
             customer: new.customer,
-            subscription_metadata: subscription
-                .map(|subscription| subscription.metadata.clone())
-                .unwrap_or_default(),
+            subscription_metadata: new.subscription_metadata,
             subscription: new.subscription,
             currency: new.currency,
-            lines: new.lines,
+            lines,
             period: new.period,
             number: None,
             collection: new.collection,
@@ -77,9 +82,12 @@ impl World {
             attempted: false,
             attempt_count: 0,
             next_payment_attempt: None,
+            balance_left: 0,
             ending_balance: None,
             amount_due: 0,
             amount_paid: 0,
+            pre_notes: 0,
+            post_notes: 0,
             default_payment_method: new.default_payment_method,
             description: new.description,
             metadata: new.metadata,
@@ -87,27 +95,35 @@ impl World {
             payment_intent: None,
             payments: Vec::new(),
             hopeless_method: None,
+            test_clock: customer.and_then(|customer| customer.test_clock.clone()),
+            terms: new.terms,
+            finalization_error: serde_json::Value::Null,
+            says: Says::default(),
         };
-        invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
+        self.price_invoice(&mut invoice);
         invoice
     }
 
     /// Makes a draft, with the items that wait for it when it takes them.
     pub(crate) fn draft_invoice(&mut self, new: NewInvoice, takes_waiting: bool) -> String {
-        let mut invoice = self.build_invoice(new);
-        let taken = if takes_waiting { self.take_waiting_items(&invoice) } else { Vec::new() };
-        if !taken.is_empty() {
-            invoice.lines.splice(0..0, taken);
-            invoice.amount_due = (invoice.total() + invoice.starting_balance).max(0);
-        }
+        let invoice = self.build_invoice(new, takes_waiting);
+        self.keep_draft(invoice)
+    }
+
+    /// Keeps an invoice that was built as a draft. The items on it wait no longer.
+    pub(crate) fn keep_draft(&mut self, invoice: Invoice) -> String {
         let id = invoice.id.clone();
+        for item in invoice.lines.iter().filter_map(|line| line.invoice_item.as_deref()) {
+            self.invoice_items.edit(item, |item| item.invoice = Some(id.clone()));
+        }
         if let Some(subscription) = invoice.subscription.clone() {
             self.subscriptions
                 .edit(&subscription, |subscription| subscription.latest_invoice = Some(id.clone()));
         }
         let object = invoice.render();
-        self.invoices.put(invoice);
+        self.invoices.put(invoice.clone());
         self.emit("invoice.created", object);
+        self.use_up_discounts(&invoice);
         id
     }
 
@@ -128,20 +144,6 @@ impl World {
             .collect()
     }
 
-    fn take_waiting_items(&mut self, invoice: &Invoice) -> Vec<Line> {
-        let waiting =
-            self.waiting_items(&invoice.customer, invoice.subscription.as_deref(), &invoice.currency);
-        waiting
-            .into_iter()
-            .map(|mut item| {
-                item.invoice = Some(invoice.id.clone());
-                let line = item.line.clone();
-                self.invoice_items.put(item);
-                line
-            })
-            .collect()
-    }
-
     /// Lets an item wait for the next invoice.
     pub(crate) fn add_invoice_item(&mut self, customer: &str, mut line: Line) -> String {
         let id = self.chance.id("ii_");
@@ -152,11 +154,29 @@ impl World {
             customer: customer.to_owned(),
             invoice: None,
             line,
+            test_clock: self.clock_of_customer(customer).map(str::to_owned),
         };
         let object = item.render();
         self.invoice_items.put(item);
         self.emit("invoiceitem.created", object);
         id
+    }
+
+    /// Plans when a draft becomes final by itself: at the time that it says, else as long after now as drafts stay.
+    pub(crate) fn plan_finalization(&mut self, id: &str) {
+        let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == InvoiceStatus::Draft)
+        else {
+            return;
+        };
+        let at = match (invoice.auto_advance, invoice.finalizes_at) {
+            (false, _) => None,
+            (true, Some(at)) => Some(at),
+            (true, None) => Some(self.now + self.settings.draft_seconds),
+        };
+        self.invoices.edit(id, |invoice| invoice.finalizes_at = at);
+        if let Some(at) = at {
+            self.timers.set(at, Timer::Finalize(id.to_owned()));
+        }
     }
 
     /// Makes a draft final: number, balance, the intent that will pay it. An existing intent may already have paid.
@@ -168,7 +188,12 @@ impl World {
                 "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
             ));
         }
+        self.price_invoice(&mut invoice);
+        if invoice.terms.automatic_tax == AutomaticTax::NeedsLocation {
+            return Err(no_location());
+        }
         self.number_and_balance(&mut invoice)?;
+        invoice.finalization_error = serde_json::Value::Null;
         invoice.status = InvoiceStatus::Open;
         invoice.finalizes_at = None;
         invoice.transitions.finalized = Some(self.now);
@@ -189,7 +214,12 @@ impl World {
         if due == 0 {
             self.invoice_paid(id, None);
         } else if let Some(intent) = paid_by {
-            self.invoice_paid(id, Some(intent));
+            let paid = |found: &PaymentIntent| found.status == IntentStatus::Succeeded;
+            if self.payment_intents.get(intent).is_some_and(paid) {
+                self.invoice_paid(id, Some(intent));
+            } else {
+                self.invoices.edit(id, |invoice| invoice.attempted = true);
+            }
         } else if collection == Collection::SendInvoice {
             if let Some(due_date) = due_date {
                 self.timers.set(due_date, Timer::Due(id.to_owned()));
@@ -199,23 +229,18 @@ impl World {
         Ok(())
     }
 
-    /// What is charged of an amount that is owed, balance included, and what the balance is afterwards.
-    pub(crate) fn due_and_balance(owed: i64) -> (i64, i64) {
-        if owed < MINIMUM_CHARGE { (0, owed) } else { (owed, 0) }
-    }
-
     fn number_and_balance(&mut self, invoice: &mut Invoice) -> ApiResult<()> {
         let mut customer = need(&self.customers, &invoice.customer, "customer")?;
         let before = customer.render();
-        invoice.number = Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
-        customer.next_invoice_sequence += 1;
+        if invoice.number.is_none() {
+            invoice.number =
+                Some(format!("{}-{:04}", customer.invoice_prefix, customer.next_invoice_sequence));
+            customer.next_invoice_sequence += 1;
+        }
         customer.currency.get_or_insert_with(|| invoice.currency.clone());
         let silent = customer.render();
-        invoice.starting_balance = customer.balance;
-        let (due, ending) = Self::due_and_balance(invoice.total() + customer.balance);
-        invoice.amount_due = due;
-        invoice.ending_balance = Some(ending);
-        customer.balance = ending;
+        invoice.ending_balance = Some(invoice.balance_left);
+        self.apply_balance(&mut customer, invoice);
         let after = customer.render();
         self.customers.put(customer);
         if silent != after {
@@ -261,6 +286,18 @@ impl World {
     pub(crate) fn payments_of(&self, invoice: &str) -> Vec<InvoicePayment> {
         let ids = self.invoices.get(invoice).map(|invoice| invoice.payments.clone()).unwrap_or_default();
         ids.iter().filter_map(|id| self.invoice_payments.get(id).cloned()).collect()
+    }
+
+    /// Changes a draft, works out what it comes to and notes the change.
+    pub(crate) fn change_draft(&mut self, id: &str, change: impl FnOnce(&mut Invoice)) {
+        if let Some(mut invoice) = self.invoices.get(id).cloned() {
+            let before = invoice.render();
+            change(&mut invoice);
+            self.price_invoice(&mut invoice);
+            let after = invoice.render();
+            self.invoices.put(invoice);
+            self.emit_change("invoice.updated", &before, after);
+        }
     }
 
     /// Changes an invoice and notes the change.

@@ -3,6 +3,7 @@
 use crate::model::invoice::Line;
 use crate::model::product::{Interval, Price, Recurring};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
+use crate::model::terms::LineTerms;
 use crate::pages::{Locale, Money, format_money};
 use crate::payments::balance::round_fraction;
 use crate::state::world::World;
@@ -37,15 +38,12 @@ pub(crate) struct LineOf<'a> {
     pub(crate) period: Period,
 }
 
-/// A proration of one item.
+/// The share of a whole period that is billed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
     /// Seconds of the period that are counted, out of its length.
     pub(crate) part: i64,
     pub(crate) whole: i64,
-    /// 1 for what will be used, -1 for what was paid and is not used.
-    pub(crate) sign: i64,
-    pub(crate) at: i64,
 }
 
 impl World {
@@ -69,21 +67,41 @@ impl World {
                 price.recurring.map(every).unwrap_or_default()
             )
         };
-        let amount = if free { 0 } else { price.unit_amount.saturating_mul(of.item.quantity) };
+        let amount = if free { 0 } else { self.full_price(of.item) };
         Some(self.line(of, &price, amount, description, false))
     }
 
-    /// One side of a proration.
-    pub(crate) fn proration_line(&mut self, of: &LineOf<'_>, part: Part) -> Option<Line> {
+    /// The charge for a part of a period of which the whole costs `full`.
+    pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, full: i64, part: Part) -> Option<Line> {
         let price = self.prices.get(&of.item.price)?.clone();
-        let full = price.unit_amount.saturating_mul(of.item.quantity);
-        let amount = round_fraction(full, part.part, part.whole) * part.sign;
-        let what = if part.sign < 0 { "Unused" } else { "Remaining" };
+        let amount = round_fraction(full, part.part, part.whole);
+        let description = self.proration_words("Remaining", of, &price);
+        Some(self.line(of, &price, amount, description, true))
+    }
+
+    /// The credits for the items that go, each for what it was debited from an instant on.
+    pub(crate) fn credit_lines(
+        &mut self,
+        subscription: &Subscription,
+        at: i64,
+        goes: impl Fn(&SubscriptionItem) -> bool,
+    ) -> Vec<Line> {
+        let period = Period { start: at, end: subscription.period.end };
+        let mut lines = Vec::new();
+        for item in subscription.items.iter().filter(|item| goes(item)) {
+            let of = LineOf { subscription, item, period };
+            let Some(price) = self.prices.get(&item.price).cloned() else { continue };
+            let amount = -self.debited(subscription, item, at);
+            let description = self.proration_words("Unused", &of, &price);
+            lines.push(self.line(&of, &price, amount, description, true));
+        }
+        lines
+    }
+
+    fn proration_words(&self, what: &str, of: &LineOf<'_>, price: &Price) -> String {
         let quantity =
             if of.item.quantity == 1 { String::new() } else { format!("{} × ", of.item.quantity) };
-        let description =
-            format!("{what} time on {quantity}{} after {}", self.product_name(&price), day(part.at));
-        Some(self.line(of, &price, amount, description, true))
+        format!("{what} time on {quantity}{} after {}", self.product_name(price), day(of.period.start))
     }
 
     fn line(
@@ -94,6 +112,14 @@ impl World {
         description: String,
         proration: bool,
     ) -> Line {
+        // A proration has its discounts in its amount.
+        let terms = LineTerms {
+            settled: proration,
+            discounts: self.holding(&of.item.terms.discounts, of.period.start),
+            tax_rates: of.item.terms.tax_rates.clone(),
+            inclusive: price.includes_tax(),
+            ..LineTerms::default()
+        };
         Line {
             id: self.chance.id("il_"),
             amount,
@@ -109,7 +135,28 @@ impl World {
             invoice_item: None,
             proration,
             metadata: Metadata::new(),
+            terms,
         }
+    }
+
+    /// What a whole period of each item costs, lasting discounts taken off.
+    pub(crate) fn whole_amounts(&mut self, subscription: &Subscription, at: i64) -> Vec<i64> {
+        let lasting = self.lasting(&subscription.all_discounts(), at);
+        if lasting.is_empty() {
+            return subscription.items.iter().map(|item| self.full_price(item)).collect();
+        }
+        let mut lines = self.period_lines(subscription, Period { start: at, end: at }, false);
+        for line in &mut lines {
+            line.terms.discounts.retain(|discount| lasting.contains(discount));
+        }
+        let whole = self.lasting(&subscription.terms.discounts, at);
+        self.discount_lines(&mut lines, &whole, &subscription.currency);
+        lines.iter().map(Line::net).collect()
+    }
+
+    /// What a whole period of an item costs without discounts.
+    pub(crate) fn full_price(&self, item: &SubscriptionItem) -> i64 {
+        self.prices.get(&item.price).map_or(0, |price| price.unit_amount.saturating_mul(item.quantity))
     }
 
     /// The lines of all items for a period.

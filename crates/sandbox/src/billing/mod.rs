@@ -1,14 +1,23 @@
 //! Subscriptions through time: periods, prorations, invoices, collection, retries and the end.
 
+mod backdate;
+pub(crate) mod balance;
 pub(crate) mod calendar;
 pub(crate) mod cancel;
 pub(crate) mod change;
 pub(crate) mod collect;
+pub(crate) mod credit;
+pub(crate) mod credit_notes;
 pub(crate) mod cycle;
+pub(crate) mod discounts;
 pub(crate) mod invoicing;
 pub(crate) mod lines;
 pub(crate) mod pause;
+pub(crate) mod pending;
 pub(crate) mod preview;
+pub(crate) mod pricing;
 pub(crate) mod settling;
 pub(crate) mod subscribe;
+pub(crate) mod taxes;
 pub(crate) mod timeline;
+mod upcoming;

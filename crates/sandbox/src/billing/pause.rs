@@ -1,11 +1,26 @@
 //! Pausing a subscription itself, and resuming it.
 
-use super::calendar::next_boundary;
-use crate::model::invoice::BillingReason;
-use crate::model::subscription::{Period, SubscriptionStatus};
+use super::calendar::{last_boundary, next_boundary};
+use super::change::Proration;
+use super::lines::{LineOf, Part};
+use crate::model::invoice::{BillingReason, Line};
+use crate::model::product::Recurring;
+use crate::model::subscription::{Period, Subscription, SubscriptionStatus};
 use crate::payments::attempt::{Attempt, Presence};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
+
+/// How a subscription is resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resumption {
+    /// The billing date stays; what is left of the period that runs by it is billed in proportion.
+    pub(crate) keep_anchor: bool,
+    /// It runs again once its payment was tried, and not only once it succeeded.
+    pub(crate) on_attempt: bool,
+    pub(crate) proration: Proration,
+    /// The instant from which the rest of the period is billed; now without it.
+    pub(crate) at: Option<i64>,
+}
 
 impl World {
     /// Stops a subscription until it is resumed.
@@ -20,43 +35,74 @@ impl World {
     }
 
     /// Resumes a paused subscription: a running period goes on, otherwise a new one begins and is paid first.
-    pub(crate) fn resume_subscription(&mut self, id: &str, keep_anchor: bool) -> ApiResult<()> {
+    pub(crate) fn resume_subscription(&mut self, id: &str, how: Resumption) -> ApiResult<()> {
         let subscription = need(&self.subscriptions, id, "id")?;
         if subscription.status != SubscriptionStatus::Paused {
-            return Err(ApiError::state(
-                "subscription_not_paused",
-                "Only a paused subscription can be resumed. No money moved.",
-            ));
+            return Err(ApiError::refused("Only a paused subscription can be resumed. No money moved."));
         }
         let recurring = self
             .recurring(&subscription.items)
             .ok_or_else(|| ApiError::rule("The subscription has no prices."))?;
-        if keep_anchor && self.now < subscription.period.end {
-            self.change_subscription(id, |subscription| {
-                subscription.status = SubscriptionStatus::Active;
-                subscription.paused_at = None;
-            });
-            self.emit("customer.subscription.resumed", self.subscription_value(id));
+        if !how.keep_anchor && how.at.is_some() {
+            let message =
+                "proration_date needs billing_cycle_anchor[type]=unchanged: a new period is never prorated.";
+            return Err(ApiError::rule(message).param("proration_date"));
+        }
+        if how.keep_anchor && self.now < subscription.period.end {
+            self.run_again(id);
             return Ok(());
         }
-        let anchor = if keep_anchor { subscription.anchor } else { self.now };
+        let anchor = if how.keep_anchor { subscription.anchor } else { self.now };
         let period = Period { start: self.now, end: next_boundary(anchor, recurring, self.now) };
+        let from = how.at.unwrap_or(self.now);
+        if !(last_boundary(anchor, recurring, self.now)..=self.now).contains(&from) {
+            let message = "proration_date must lie in the running period and not in the future.";
+            return Err(ApiError::rule(message).param("proration_date"));
+        }
         self.change_subscription(id, |subscription| {
             subscription.anchor = anchor;
             subscription.period = period;
         });
         let resumed = need(&self.subscriptions, id, "id")?;
         self.set_period_timers(&resumed);
-        let lines = self.period_lines(&resumed, period, false);
+        let lines = match (how.keep_anchor, how.proration) {
+            (false, _) => self.period_lines(&resumed, period, false),
+            (true, Proration::None) => Vec::new(),
+            (true, Proration::Wait | Proration::Invoice) => self.rest_lines(&resumed, recurring, from),
+        };
         let invoice =
             self.draft_invoice(self.invoice_of(&resumed, BillingReason::SubscriptionUpdate, lines), true);
         self.finalize_invoice(&invoice, None)?;
         if self.invoices.get(&invoice).is_some_and(|invoice| invoice.remaining() > 0) {
             let attempt = self.try_invoice(&invoice, None, Presence::OffSession)?;
-            if attempt != Some(Attempt::Succeeded) {
+            if !attempt.is_some_and(Attempt::went_through) && how.on_attempt {
+                self.run_again(id);
+                self.note_failure(&invoice, attempt);
+            } else if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }
         Ok(())
+    }
+
+    fn run_again(&mut self, id: &str) {
+        self.change_subscription(id, |subscription| {
+            subscription.status = SubscriptionStatus::Active;
+            subscription.paused_at = None;
+        });
+        self.emit("customer.subscription.resumed", self.subscription_value(id));
+    }
+
+    /// What is left, from an instant on, of the period that runs by an anchor that stays.
+    fn rest_lines(&mut self, subscription: &Subscription, recurring: Recurring, from: i64) -> Vec<Line> {
+        let end = subscription.period.end;
+        let part =
+            Part { part: end - from, whole: end - last_boundary(subscription.anchor, recurring, from) };
+        let wholes = self.whole_amounts(subscription, from);
+        let period = Period { start: from, end };
+        let lines = subscription.items.iter().zip(wholes);
+        lines
+            .filter_map(|(item, whole)| self.debit_line(&LineOf { subscription, item, period }, whole, part))
+            .collect()
     }
 }

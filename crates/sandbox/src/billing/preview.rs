@@ -2,7 +2,6 @@
 
 use super::calendar::next_boundary;
 use super::change::{Change, Proration};
-use super::lines::LineOf;
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::subscription::{Period, Subscription, SubscriptionStatus};
 use crate::state::world::World;
@@ -19,33 +18,30 @@ pub(crate) struct Supposed {
 impl World {
     /// The next renewal as it stands.
     pub(crate) fn upcoming_invoice(&mut self, subscription: &Subscription) -> Invoice {
-        let waiting = self.waiting_lines(subscription);
-        self.next_renewal(subscription, waiting)
-    }
-
-    fn waiting_lines(&self, subscription: &Subscription) -> Vec<Line> {
-        let waiting =
-            self.waiting_items(&subscription.customer, Some(&subscription.id), &subscription.currency);
-        waiting.into_iter().map(|item| item.line).collect()
+        self.next_renewal(subscription, Vec::new())
     }
 
     fn next_renewal(&mut self, subscription: &Subscription, mut lines: Vec<Line>) -> Invoice {
+        let subscription = &self.at_renewal(subscription);
         let start = subscription.period.end;
         if let Some(recurring) = self.recurring(&subscription.items) {
             let period = Period { start, end: next_boundary(subscription.anchor, recurring, start) };
             lines.extend(self.period_lines(subscription, period, false));
         }
-        let mut invoice = self.previewed(subscription, lines);
+        let mut invoice = self.previewed(subscription, lines, start);
         invoice.period = subscription.period;
         invoice.created = start;
         invoice.next_payment_attempt = Some(start + self.settings.draft_seconds);
         invoice
     }
 
-    fn previewed(&mut self, subscription: &Subscription, lines: Vec<Line>) -> Invoice {
-        let new = self.invoice_of(subscription, BillingReason::Upcoming, lines);
-        let mut invoice = self.build_invoice(new);
+    /// The invoice that would be made at an instant.
+    fn previewed(&mut self, subscription: &Subscription, lines: Vec<Line>, at: i64) -> Invoice {
+        let mut new = self.invoice_of(subscription, BillingReason::Upcoming, lines);
+        new.terms.discounts = self.holding(&subscription.terms.discounts, at);
+        let mut invoice = self.build_invoice(new, true);
         invoice.id = format!("upcoming_{}", invoice.id);
+        invoice.ending_balance = Some(invoice.balance_left);
         invoice
     }
 
@@ -61,7 +57,7 @@ impl World {
             return Ok(self.preview_cancel(subscription, supposed.prorate_cancel));
         }
         if subscription.cancel_at.is_some_and(|at| at <= subscription.period.end)
-            && supposed.change.items.is_empty()
+            && supposed.change.is_empty()
         {
             return Err(ApiError::state(
                 "invoice_upcoming_none",
@@ -71,31 +67,24 @@ impl World {
         let planned = self.plan_change(subscription, &supposed.change)?;
         let mut changed = subscription.clone();
         changed.items = planned.items;
+        changed.terms = planned.terms;
         changed.period = planned.period;
         changed.anchor = planned.anchor;
         changed.status = planned.status;
-        let mut lines = self.waiting_lines(subscription);
         let prorates = !planned.prorations.is_empty();
-        lines.extend(planned.prorations);
+        let mut lines = planned.prorations;
         if planned.restarts && changed.status != SubscriptionStatus::Trialing {
             lines.extend(self.period_lines(&changed, planned.period, false));
-            return Ok(self.previewed(&changed, lines));
+            return Ok(self.previewed(&changed, lines, self.now));
         }
         if supposed.change.proration == Proration::Invoice && prorates {
-            return Ok(self.previewed(&changed, lines));
+            return Ok(self.previewed(&changed, lines, self.now));
         }
         Ok(self.next_renewal(&changed, lines))
     }
 
     fn preview_cancel(&mut self, subscription: &Subscription, prorate: bool) -> Invoice {
-        let mut lines = self.waiting_lines(subscription);
-        if prorate {
-            let part = self.rest_of_period(subscription, self.now, -1);
-            let period = Period { start: self.now, end: subscription.period.end };
-            for item in &subscription.items {
-                lines.extend(self.proration_line(&LineOf { subscription, item, period }, part));
-            }
-        }
-        self.previewed(subscription, lines)
+        let lines = if prorate { self.credit_lines(subscription, self.now, |_| true) } else { Vec::new() };
+        self.previewed(subscription, lines, self.now)
     }
 }

@@ -1,6 +1,7 @@
 //! How invoices end: paid, voided or written off, and what that means for their subscriptions.
 
-use crate::model::invoice::{InvoicePayment, InvoicePaymentStatus, InvoiceStatus};
+use crate::model::invoice::InvoiceStatus;
+use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
 use crate::model::subscription::SubscriptionStatus;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -58,6 +59,7 @@ impl World {
         let Some(subscription) = self.subscriptions.get(id).cloned() else {
             return;
         };
+        self.apply_pending(id, invoice);
         let latest = subscription.latest_invoice.as_deref() == Some(invoice);
         let revives = match subscription.status {
             SubscriptionStatus::Incomplete
@@ -114,13 +116,18 @@ impl World {
                 ),
             ));
         }
+        if self.awaits_bank(&invoice) {
+            let message = "The payment of this invoice is with the bank; void it when the bank has answered.";
+            return Err(ApiError::refused(message));
+        }
         invoice.status = InvoiceStatus::Void;
         invoice.transitions.voided = Some(self.now);
         invoice.next_payment_attempt = None;
         let object = invoice.render();
-        self.invoices.put(invoice);
+        self.invoices.put(invoice.clone());
         self.close_payments(id);
         self.emit("invoice.voided", object);
+        self.unapply_balance(&invoice);
         Ok(())
     }
 

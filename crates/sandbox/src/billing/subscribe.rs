@@ -3,11 +3,12 @@
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
 use super::lines::{LineOf, Part};
-use crate::model::invoice::{BillingReason, Line};
+use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
+use crate::model::terms::{ItemTerms, SubscriptionTerms};
 use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -29,13 +30,25 @@ pub(crate) enum FirstPayment {
     Wait,
     /// A checkout session has taken the money already.
     PaidBy(String),
+    /// The first invoice stays a draft for a while and is collected like that of a renewal.
+    Later,
+}
+
+/// An item of a subscription that is about to be made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewItem {
+    pub(crate) price: String,
+    pub(crate) quantity: i64,
+    pub(crate) metadata: Metadata,
+    pub(crate) terms: ItemTerms,
 }
 
 /// A subscription that is about to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct NewSubscription {
     pub(crate) customer: String,
-    pub(crate) items: Vec<(String, i64, Metadata)>,
+    pub(crate) items: Vec<NewItem>,
+    pub(crate) terms: SubscriptionTerms,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) trial_end: Option<i64>,
@@ -49,6 +62,10 @@ pub(crate) struct NewSubscription {
     pub(crate) cancel_at_period_end: bool,
     pub(crate) save_default_payment_method: String,
     pub(crate) first_payment: FirstPayment,
+    /// The schedule that makes it.
+    pub(crate) schedule: Option<String>,
+    /// When it began, in unix seconds, where that has passed.
+    pub(crate) backdated: Option<i64>,
 }
 
 impl World {
@@ -57,9 +74,18 @@ impl World {
         let customer = need(&self.customers, &new.customer, "customer")?;
         // Once the money is there nothing may stop the subscription any more: the session was checked before.
         let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
-        let prices = self.check_items(&new.items, customer.currency.as_deref().filter(|_| !paid))?;
-        if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
+        if !paid {
+            self.check_subscription_room(&customer.id)?;
+        }
+        let prices = self.check_items(
+            new.items.iter().map(|item| (item.price.as_str(), item.quantity)),
+            customer.currency.as_deref().filter(|_| !paid),
+        )?;
+        if let Some(price) = prices.iter().find(|price| !price.active && !paid && new.schedule.is_none()) {
             return Err(inactive(price));
+        }
+        if new.terms.automatic_tax.is_on() && !paid {
+            self.check_location(&customer.id)?;
         }
         let first = prices.first().cloned().ok_or_else(|| {
             ApiError::invalid("parameter_missing", "items", "Missing required param: items.")
@@ -70,35 +96,29 @@ impl World {
             trial_days: None,
         });
         let (period, anchor) = self.first_period(&new, recurring);
-        let due: i64 = prices
-            .iter()
-            .zip(&new.items)
-            .map(|(price, (_, quantity, _))| price.unit_amount.saturating_mul(*quantity))
-            .sum();
-        let trialing = new.trial_end.is_some();
-        let status = self.first_status(&new, trialing || due == 0)?;
         let id = self.chance.id("sub_");
         let items = new
             .items
             .iter()
-            .map(|(price, quantity, metadata)| SubscriptionItem {
+            .map(|item| SubscriptionItem {
                 id: self.chance.id("si_"),
                 created: self.now,
-                price: price.clone(),
-                quantity: *quantity,
-                metadata: metadata.clone(),
+                price: item.price.clone(),
+                quantity: item.quantity,
+                metadata: item.metadata.clone(),
+                terms: item.terms.clone(),
             })
             .collect();
-        let subscription = Subscription {
+        let mut subscription = Subscription {
             id: id.clone(),
             created: self.now,
-            status,
+            status: SubscriptionStatus::Incomplete,
             customer: new.customer.clone(),
             currency: first.currency.clone(),
             items,
             period,
             anchor,
-            start_date: self.now,
+            start_date: new.backdated.unwrap_or(self.now),
             trial: new.trial_end.map(|end| Period { start: self.now, end }),
             missing_card: new.missing_card,
             cancel_at: if new.cancel_at_period_end { Some(period.end) } else { new.cancel_at },
@@ -116,29 +136,41 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
+            test_clock: customer.test_clock.clone(),
+            announced: None,
+            schedule: new.schedule.clone(),
+            terms: new.terms.clone(),
+            pending: None,
         };
+        let lines = self.first_lines(&subscription, &new, recurring);
+        let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
+        // What a buyer has paid already was worked out without items that happen to wait.
+        let invoice = self.build_invoice(frame, !paid);
+        subscription.status = self.first_status(&new, invoice.amount_due == 0)?;
         let mark = self.mark();
         self.subscriptions.put(subscription.clone());
+        self.settle_discounts(&id, &[]);
         self.customers.edit(&new.customer, |customer| {
             customer.currency.get_or_insert_with(|| first.currency.clone());
         });
         self.set_period_timers(&subscription);
-        self.first_invoice(&subscription, &new, recurring)?;
+        self.first_invoice(&subscription, &new, invoice)?;
         let object = self.subscription_value(&id);
         self.emit_at(mark, "customer.subscription.created", object, None);
         Ok(id)
     }
 
     /// Checks that the prices exist, recur alike and share a currency.
-    pub(crate) fn check_items(
+    pub(crate) fn check_items<'a>(
         &self,
-        items: &[(String, i64, Metadata)],
+        items: impl Iterator<Item = (&'a str, i64)>,
         currency: Option<&str>,
     ) -> ApiResult<Vec<Price>> {
-        let mut prices: Vec<Price> = Vec::with_capacity(items.len());
-        for (index, (price, _, _)) in items.iter().enumerate() {
+        let mut prices: Vec<Price> = Vec::new();
+        for (index, (price, quantity)) in items.enumerate() {
             let param = format!("items[{index}][price]");
             let price = need(&self.prices, price, &param)?;
+            price.amount(quantity, &format!("items[{index}][quantity]"))?;
             if price.recurring.is_none() {
                 return Err(ApiError::rule(format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}", price.id)).param(&param));
             }
@@ -175,7 +207,7 @@ impl World {
             return Ok(SubscriptionStatus::Active);
         }
         let presence = match &new.first_payment {
-            FirstPayment::PaidBy(_) => return Ok(SubscriptionStatus::Active),
+            FirstPayment::PaidBy(_) | FirstPayment::Later => return Ok(SubscriptionStatus::Active),
             FirstPayment::Wait => return Ok(SubscriptionStatus::Incomplete),
             FirstPayment::Try(presence) | FirstPayment::Insist(presence) => *presence,
         };
@@ -184,7 +216,7 @@ impl World {
             ApiError::state("resource_missing", "This customer has no attached payment source or default payment method. Please consider adding a default payment method. No money moved.")
         })?;
         match foresee(method, presence, false) {
-            Attempt::Succeeded => Ok(SubscriptionStatus::Active),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(SubscriptionStatus::Active),
             Attempt::Declined(decline) if matches!(new.first_payment, FirstPayment::Insist(_)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }
@@ -203,15 +235,19 @@ impl World {
         &mut self,
         subscription: &Subscription,
         new: &NewSubscription,
-        recurring: Recurring,
+        invoice: Invoice,
     ) -> ApiResult<()> {
-        let lines = self.first_lines(subscription, new, recurring);
-        let invoice =
-            self.draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionCreate, lines), true);
+        let invoice = self.keep_draft(invoice);
         let paid_by = match &new.first_payment {
             FirstPayment::PaidBy(intent) => Some(intent.as_str()),
-            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,
+            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait | FirstPayment::Later => None,
         };
+        if new.first_payment == FirstPayment::Later
+            && self.invoices.get(&invoice).is_some_and(|invoice| invoice.amount_due > 0)
+        {
+            self.plan_finalization(&invoice);
+            return Ok(());
+        }
         self.finalize_invoice(&invoice, paid_by)?;
         if subscription.status == SubscriptionStatus::Incomplete {
             self.timers.set(self.now + INCOMPLETE_SECONDS, Timer::IncompleteExpires(subscription.id.clone()));
@@ -224,7 +260,7 @@ impl World {
         ) = (&new.first_payment, open, subscription.collection)
         {
             let attempt = self.try_invoice(&invoice, None, *presence)?;
-            if attempt != Some(Attempt::Succeeded) {
+            if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }
@@ -238,6 +274,11 @@ impl World {
         recurring: Recurring,
     ) -> Vec<Line> {
         let period = subscription.period;
+        if let Some(from) = new.backdated.filter(|_| new.trial_end.is_none() && new.prorate_first) {
+            let mut lines = self.backdated_lines(subscription, from, recurring);
+            lines.extend(self.period_lines(subscription, period, false));
+            return lines;
+        }
         let partial = new.trial_end.is_none() && new.anchor.is_some_and(|anchor| anchor != self.now);
         if !partial {
             return self.period_lines(subscription, period, new.trial_end.is_some());
@@ -246,11 +287,19 @@ impl World {
             return Vec::new();
         }
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
-        let part = Part { part: period.end - period.start, whole, sign: 1, at: self.now };
+        let part = Part { part: period.end - period.start, whole };
         let items = subscription.items.clone();
         items
             .iter()
-            .filter_map(|item| self.proration_line(&LineOf { subscription, item, period }, part))
+            .filter_map(|item| {
+                let full = self.full_price(item);
+                self.debit_line(&LineOf { subscription, item, period }, full, part)
+            })
+            .map(|mut line| {
+                // It is the first of its item, and nothing has taken its discounts off yet.
+                line.terms.settled = false;
+                line
+            })
             .collect()
     }
 
@@ -264,9 +313,11 @@ impl World {
         NewInvoice {
             customer: subscription.customer.clone(),
             subscription: Some(subscription.id.clone()),
+            subscription_metadata: subscription.metadata.clone(),
             reason,
             currency: subscription.currency.clone(),
             lines,
+            terms: subscription.terms.for_invoice(self.holding(&subscription.terms.discounts, self.now)),
             period: Period { start: self.now, end: self.now },
             collection: subscription.collection,
             days_until_due: subscription.days_until_due,
@@ -285,10 +336,7 @@ impl World {
         if subscription.status == SubscriptionStatus::Trialing {
             self.timers.set((end - 3 * DAY).max(self.now), Timer::TrialWillEnd(id()));
         }
-        let upcoming = end - self.settings.upcoming_days * DAY;
-        if self.settings.upcoming_days > 0 && upcoming > self.now {
-            self.timers.set(upcoming, Timer::InvoiceUpcoming(id()));
-        }
+        self.set_upcoming_timer(subscription);
         if let Some(at) = subscription.cancel_at.filter(|at| *at != end) {
             self.timers.set(at.max(self.now), Timer::CancelAt(id()));
         }

@@ -2,4 +2,5 @@
 
 pub(crate) mod buy;
 pub(crate) mod portal;
+pub(crate) mod pricing;
 pub(crate) mod sessions;

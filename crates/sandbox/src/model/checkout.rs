@@ -3,8 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::accounts::Rail;
+use super::checkout_form::CheckoutForm;
+use super::payment::CaptureMethod;
 use super::product::Price;
 use super::subscription::MissingCard;
+use super::tax::{AutomaticTax, TaxRate};
+use super::terms::LineTerms;
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -31,8 +36,29 @@ pub(crate) struct SessionLine {
     pub(crate) id: String,
     pub(crate) price: String,
     pub(crate) quantity: i64,
+    /// Before discounts.
     pub(crate) amount: i64,
     pub(crate) description: String,
+    pub(crate) terms: LineTerms,
+}
+
+impl SessionLine {
+    /// What the line adds to the total.
+    pub(crate) fn total(&self) -> i64 {
+        self.amount.saturating_sub(self.terms.discounted()).saturating_add(self.terms.taxed(false))
+    }
+
+    fn taxed(&self) -> i64 {
+        self.terms.taxed(true).saturating_add(self.terms.taxed(false))
+    }
+}
+
+/// A discount of a session, and what it came from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SessionDiscount {
+    pub(crate) id: String,
+    pub(crate) coupon: String,
+    pub(crate) promotion_code: Option<String>,
 }
 
 /// What a session says about the subscription that it will create.
@@ -52,6 +78,7 @@ pub(crate) struct PaymentData {
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
     pub(crate) setup_future_usage: Option<String>,
+    pub(crate) capture_method: CaptureMethod,
     pub(crate) shipping: Value,
 }
 
@@ -66,8 +93,15 @@ pub(crate) struct CheckoutSession {
     pub(crate) payment_status: PaymentStatus,
     pub(crate) currency: Option<String>,
     pub(crate) lines: Vec<SessionLine>,
-    /// Due at completion: nothing during a trial.
-    pub(crate) amount_total: i64,
+    /// At most one.
+    pub(crate) discounts: Vec<SessionDiscount>,
+    /// Rates of the subscription, for lines that have none of their own.
+    pub(crate) default_tax_rates: Vec<TaxRate>,
+    pub(crate) automatic_tax: AutomaticTax,
+    /// The buyer's country, upper case, where the session asks for it.
+    pub(crate) country: Option<String>,
+    /// The customer gets the address that the buyer gives.
+    pub(crate) updates_address: bool,
     pub(crate) customer: Option<String>,
     pub(crate) customer_creation: String,
     pub(crate) customer_email: Option<String>,
@@ -87,6 +121,8 @@ pub(crate) struct CheckoutSession {
     pub(crate) submit_type: Option<String>,
     pub(crate) subscription_data: SubscriptionData,
     pub(crate) payment_data: PaymentData,
+    /// What is asked of the buyer beside the payment.
+    pub(crate) form: CheckoutForm,
     pub(crate) subscription: Option<String>,
     pub(crate) invoice: Option<String>,
     pub(crate) payment_intent: Option<String>,
@@ -116,21 +152,76 @@ impl CheckoutSession {
         Some(url.replace("{CHECKOUT_SESSION_ID}", &self.id))
     }
 
+    /// The types of method that can pay.
+    pub(crate) fn method_types(&self) -> Vec<&'static str> {
+        let currency = self.currency.as_deref().unwrap_or_default();
+        let mut types = Rail::types_for(currency, self.mode != Mode::Payment);
+        types.retain(|word| self.form.takes_type(word));
+        types
+    }
+
+    /// Whether the buyer can complete it without any payment method: nothing is due, and none is asked for.
+    pub(crate) fn needs_no_method(&self) -> bool {
+        match self.mode {
+            Mode::Payment => self.amount_total() == 0,
+            Mode::Subscription => self.amount_total() == 0 && self.payment_method_collection == "if_required",
+            Mode::Setup => false,
+        }
+    }
+
     fn customer_details(&self) -> Value {
         let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
+        let address = self.country.as_ref().map(|country| {
+            json!({ "city": null, "country": country, "line1": null, "line2": null, "postal_code": null, "state": null })
+        });
         match self.status {
             SessionStatus::Complete => json!({
-                "address": null, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
-                "phone": null, "tax_exempt": "none", "tax_ids": [],
+                "address": address, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
+                "phone": self.form.phone, "tax_exempt": "none", "tax_ids": [],
             }),
             SessionStatus::Open | SessionStatus::Expired => match email {
                 Some(email) => json!({
                     "address": null, "business_name": null, "email": email, "individual_name": null, "name": null,
-                    "phone": null, "tax_exempt": "none", "tax_ids": null,
+                    "phone": self.form.phone, "tax_exempt": "none", "tax_ids": null,
                 }),
                 None => Value::Null,
             },
         }
+    }
+
+    /// The sum of the lines after discounts, trial or not.
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(SessionLine::total).sum()
+    }
+
+    /// Whether a free trial comes first.
+    pub(crate) fn has_trial(&self) -> bool {
+        self.subscription_data.trial_days.is_some() || self.subscription_data.trial_end.is_some()
+    }
+
+    /// A sum over the lines, as far as it is due at completion: nothing is during a trial.
+    fn due(&self, amount: impl Fn(&SessionLine) -> i64) -> i64 {
+        if self.has_trial() { 0 } else { self.lines.iter().map(amount).sum() }
+    }
+
+    /// Due at completion: nothing during a trial.
+    pub(crate) fn amount_total(&self) -> i64 {
+        if self.has_trial() { 0 } else { self.total().saturating_add(self.form.shipping_amount()) }
+    }
+
+    /// Due at completion before discounts.
+    pub(crate) fn amount_subtotal(&self) -> i64 {
+        self.due(|line| line.amount)
+    }
+
+    /// What discounts take off what is due at completion.
+    pub(crate) fn amount_discount(&self) -> i64 {
+        self.due(|line| line.terms.discounted())
+    }
+
+    /// The taxes in and on what is due at completion.
+    pub(crate) fn amount_tax(&self) -> i64 {
+        self.due(SessionLine::taxed)
     }
 
     /// The object, without its line items, which must be asked for.
@@ -138,8 +229,15 @@ impl CheckoutSession {
         let hosted = self.ui_mode == "hosted_page";
         let open = self.status == SessionStatus::Open;
         let sells = self.mode != Mode::Setup;
-        let total = sells.then_some(self.amount_total);
-        Shape::CheckoutSession.with(json!({
+        let discounts: Vec<Value> = self
+            .discounts
+            .iter()
+            .map(|discount| match &discount.promotion_code {
+                Some(code) => json!({ "coupon": null, "promotion_code": code }),
+                None => json!({ "coupon": discount.coupon, "promotion_code": null }),
+            })
+            .collect();
+        let mut value = Shape::CheckoutSession.with(json!({
             "id": self.id,
             "created": self.created,
             "expires_at": self.expires_at,
@@ -148,9 +246,9 @@ impl CheckoutSession {
             "payment_status": self.payment_status.as_str(),
             "adaptive_pricing": { "enabled": false },
             "currency": self.currency,
-            "amount_subtotal": total,
-            "amount_total": total,
-            "total_details": sells.then(|| json!({ "amount_discount": 0, "amount_shipping": 0, "amount_tax": 0 })),
+            "amount_subtotal": sells.then(|| self.amount_subtotal()),
+            "amount_total": sells.then(|| self.amount_total()),
+            "total_details": sells.then(|| json!({ "amount_discount": self.amount_discount(), "amount_shipping": self.form.shipping_amount(), "amount_tax": self.amount_tax() })),
             "customer": self.customer,
             "customer_creation": (self.mode == Mode::Payment).then_some(&self.customer_creation),
             "customer_email": self.customer_email,
@@ -167,17 +265,26 @@ impl CheckoutSession {
             "billing_address_collection": self.billing_address_collection,
             "payment_method_collection": self.payment_method_collection,
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
-            "payment_method_types": ["card"],
-            "phone_number_collection": { "enabled": false },
+            "payment_method_types": self.method_types(),
             "submit_type": self.submit_type,
             "subscription": self.subscription,
             "invoice": self.invoice,
             "payment_intent": self.payment_intent,
             "setup_intent": self.setup_intent,
-            "discounts": [],
+            "discounts": discounts,
+            "automatic_tax": {
+                "enabled": self.automatic_tax.is_on(),
+                "status": self.automatic_tax.status(),
+                "liability": self.automatic_tax.liability(),
+                "provider": self.automatic_tax.is_on().then_some("stripe"),
+            },
             "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
             "url": (hosted && open).then_some(&self.page_url),
-        }))
+        }));
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(self.form.render());
+        }
+        value
     }
 
     /// Its line items.
@@ -187,8 +294,10 @@ impl CheckoutSession {
             .map(|line| {
                 Shape::LineItem.with(json!({
                     "id": line.id,
+                    "amount_discount": line.terms.discounted(),
                     "amount_subtotal": line.amount,
-                    "amount_total": line.amount,
+                    "amount_tax": line.taxed(),
+                    "amount_total": line.total(),
                     "currency": self.currency,
                     "description": line.description,
                     "price": prices.get(&line.price).map(Price::render),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::card::{CardFace, TestCard};
+use super::instrument::Instrument;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -31,10 +31,14 @@ pub(crate) struct Customer {
     pub(crate) tax_exempt: String,
     pub(crate) delinquent: bool,
     pub(crate) deleted: bool,
+    /// The test clock by which the customer and everything of theirs lives.
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for Customer {
     const LABEL: &'static str = "customer";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -44,6 +48,15 @@ impl Stored for Customer {
 }
 
 impl Customer {
+    /// The country that taxes go by, upper case: that of the address, else of the shipping address.
+    pub(crate) fn country(&self) -> Option<String> {
+        let of = |address: Option<&Value>| {
+            let country = address?.get("country")?.as_str()?;
+            (country.len() == 2).then(|| country.to_ascii_uppercase())
+        };
+        of(Some(&self.address)).or_else(|| of(self.shipping.get("address")))
+    }
+
     /// The object, or the stub of a deleted one.
     pub(crate) fn render(&self) -> Value {
         if self.deleted {
@@ -68,21 +81,19 @@ impl Customer {
             "tax_exempt": self.tax_exempt,
             "delinquent": self.delinquent,
             "discount": null,
-            "test_clock": null,
+            "test_clock": self.test_clock,
             "customer_account": null,
         }))
     }
 }
 
-/// A saved or one-time payment method: always a test card.
+/// A saved or one-time payment method.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) customer: Option<String>,
-    /// The token of the test card that decides how it behaves; the number itself is never kept.
-    pub(crate) card: String,
-    pub(crate) face: CardFace,
+    pub(crate) instrument: Instrument,
     /// The customer has authenticated it for payments without them.
     pub(crate) set_up: bool,
     pub(crate) billing_details: Value,
@@ -104,19 +115,14 @@ impl Stored for PaymentMethod {
 }
 
 impl PaymentMethod {
-    /// The test card behind it.
-    pub(crate) fn test_card(&self) -> &'static TestCard {
-        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
-    }
-
     /// The object.
     pub(crate) fn render(&self) -> Value {
         Shape::PaymentMethod.with(json!({
             "id": self.id,
             "created": self.created,
             "customer": self.customer,
-            "type": "card",
-            "card": self.face.render(self.test_card()),
+            "type": self.instrument.word(),
+            self.instrument.word(): self.instrument.method_details(),
             "billing_details": self.billing_details,
             "allow_redisplay": self.allow_redisplay,
             "metadata": self.metadata,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::subscription::{Collection, Period};
+use super::tax::{LineTax, TaxRate, sum_taxes};
+use super::terms::{InvoiceTerms, LineTerms, render_discounts};
+use crate::payments::balance::round_fraction;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -42,9 +45,27 @@ pub(crate) struct Line {
     pub(crate) invoice_item: Option<String>,
     pub(crate) proration: bool,
     pub(crate) metadata: Metadata,
+    /// How discounts and taxes bear on it.
+    pub(crate) terms: LineTerms,
 }
 
 impl Line {
+    /// What the line adds to the total before taxes.
+    pub(crate) fn net(&self) -> i64 {
+        self.amount.saturating_sub(self.terms.discounted())
+    }
+
+    /// What the line adds to the total.
+    pub(crate) fn total(&self) -> i64 {
+        self.net().saturating_add(self.terms.taxed(false))
+    }
+
+    /// The amount before discounts without the taxes that are in it.
+    fn without_tax(&self) -> i64 {
+        let inside = round_fraction(self.amount, self.terms.taxed(true), self.net().abs());
+        if self.net() == 0 { self.amount } else { self.amount - inside * self.net().signum() }
+    }
+
     fn pricing(&self) -> Value {
         let details = self.price.as_ref().map(|price| json!({ "price": price, "product": self.product }));
         match details {
@@ -82,8 +103,9 @@ impl Line {
             "subtotal": self.amount,
             "currency": self.currency,
             "description": self.description,
-            "discount_amounts": [],
-            "discountable": !self.proration,
+            "discount_amounts": render_discounts(self.terms.discount_amounts.iter()),
+            "discountable": !self.terms.settled,
+            "discounts": self.terms.discounts,
             "invoice": invoice,
             "metadata": self.metadata,
             "parent": parent,
@@ -93,7 +115,7 @@ impl Line {
             "quantity": self.quantity,
             "quantity_decimal": self.quantity.to_string(),
             "subscription": self.subscription,
-            "taxes": [],
+            "taxes": self.terms.taxes.iter().map(LineTax::render).collect::<Vec<_>>(),
         }))
     }
 }
@@ -107,6 +129,8 @@ pub(crate) struct InvoiceItem {
     /// The invoice that took it up.
     pub(crate) invoice: Option<String>,
     pub(crate) line: Line,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for InvoiceItem {
@@ -135,11 +159,11 @@ impl InvoiceItem {
             "customer": self.customer,
             "invoice": self.invoice,
             "amount": line.amount,
-            "net_amount": line.amount,
+            "net_amount": line.net(),
             "currency": line.currency,
             "description": line.description,
-            "discountable": !line.proration,
-            "discounts": [],
+            "discountable": !line.terms.settled,
+            "discounts": line.terms.discounts,
             "metadata": line.metadata,
             "parent": parent,
             "period": { "start": line.period.start, "end": line.period.end },
@@ -147,7 +171,8 @@ impl InvoiceItem {
             "proration": line.proration,
             "quantity": line.quantity,
             "quantity_decimal": line.quantity.to_string(),
-            "tax_rates": [],
+            "tax_rates": line.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
+            "test_clock": self.test_clock,
         }))
     }
 }
@@ -159,6 +184,17 @@ pub(crate) struct Transitions {
     pub(crate) paid: Option<i64>,
     pub(crate) voided: Option<i64>,
     pub(crate) uncollectible: Option<i64>,
+}
+
+/// What an invoice only shows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Says {
+    pub(crate) footer: Option<String>,
+    pub(crate) statement_descriptor: Option<String>,
+    /// The date that it shows instead of the one on which it became final, in unix seconds.
+    pub(crate) effective_at: Option<i64>,
+    pub(crate) shipping: Value,
+    pub(crate) custom_fields: Value,
 }
 
 /// An invoice.
@@ -185,10 +221,15 @@ pub(crate) struct Invoice {
     pub(crate) attempt_count: i64,
     pub(crate) next_payment_attempt: Option<i64>,
     pub(crate) starting_balance: i64,
+    /// The customer's balance once this invoice is final.
+    pub(crate) balance_left: i64,
     pub(crate) ending_balance: Option<i64>,
     /// What is to be paid after the customer's balance, in minor units; fixed when the invoice becomes final.
     pub(crate) amount_due: i64,
     pub(crate) amount_paid: i64,
+    /// What credit notes took off before the payment, and gave back after it.
+    pub(crate) pre_notes: i64,
+    pub(crate) post_notes: i64,
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
@@ -201,10 +242,17 @@ pub(crate) struct Invoice {
     pub(crate) page_url: String,
     /// The payment method that wants its owner's authentication; trying it again by itself makes no sense.
     pub(crate) hopeless_method: Option<String>,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
+    pub(crate) terms: InvoiceTerms,
+    pub(crate) says: Says,
+    /// Why it could not become final by itself.
+    pub(crate) finalization_error: Value,
 }
 
 impl Stored for Invoice {
     const LABEL: &'static str = "invoice";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -217,9 +265,19 @@ impl Stored for Invoice {
 }
 
 impl Invoice {
-    /// The sum of the lines.
-    pub(crate) fn total(&self) -> i64 {
+    /// The sum of the lines before discounts.
+    pub(crate) fn subtotal(&self) -> i64 {
         self.lines.iter().map(|line| line.amount).sum()
+    }
+
+    /// What the lines come to after discounts and taxes.
+    pub(crate) fn total(&self) -> i64 {
+        self.lines.iter().map(Line::total).sum()
+    }
+
+    /// What the lines come to after discounts, without any tax.
+    pub(crate) fn total_without_tax(&self) -> i64 {
+        self.lines.iter().map(|line| line.net() - line.terms.taxed(true)).sum()
     }
 
     /// What is still to be paid.
@@ -252,7 +310,15 @@ impl Invoice {
             "customer": self.customer,
             "customer_email": self.customer_email,
             "customer_name": self.customer_name,
-            "customer_tax_exempt": "none",
+            "customer_tax_exempt": if self.terms.exempt.is_empty() { "none" } else { self.terms.exempt.as_str() },
+            "automatic_tax": {
+                "enabled": self.terms.automatic_tax.is_on(),
+                "status": self.terms.automatic_tax.status(),
+                "liability": self.terms.automatic_tax.liability(),
+                "provider": self.terms.automatic_tax.is_on().then_some("stripe"),
+            },
+            "default_tax_rates": self.terms.default_tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
+            "last_finalization_error": self.finalization_error,
             "currency": self.currency,
             "lines": { "data": lines, "url": format!("/v1/invoices/{}/lines", self.id) },
             "period_start": self.period.start,
@@ -262,27 +328,38 @@ impl Invoice {
             "auto_advance": self.auto_advance,
             "automatically_finalizes_at": self.finalizes_at,
             "due_date": self.due_date,
-            "effective_at": self.transitions.finalized,
+            "effective_at": self.says.effective_at.or(self.transitions.finalized),
+            "footer": self.says.footer,
+            "statement_descriptor": self.says.statement_descriptor,
+            "shipping_details": self.says.shipping,
+            "custom_fields": self.says.custom_fields,
             "attempted": self.attempted,
             "attempt_count": self.attempt_count,
             "next_payment_attempt": self.next_payment_attempt,
             "starting_balance": self.starting_balance,
             "ending_balance": self.ending_balance,
-            "subtotal": total,
-            "subtotal_excluding_tax": total,
+            "subtotal": self.subtotal(),
+            "subtotal_excluding_tax": self.lines.iter().map(Line::without_tax).sum::<i64>(),
             "total": total,
-            "total_excluding_tax": total,
-            "total_discount_amounts": [],
+            "total_excluding_tax": self.total_without_tax(),
+            "discounts": self.terms.discounts,
+            "total_discount_amounts": render_discounts(self.lines.iter().flat_map(|line| &line.terms.discount_amounts)),
             "total_pretax_credit_amounts": [],
-            "total_taxes": [],
+            "total_taxes": sum_taxes(self.lines.iter().flat_map(|line| &line.terms.taxes))
+                .iter()
+                .map(LineTax::render)
+                .collect::<Vec<_>>(),
             "amount_due": self.amount_due,
             "amount_paid": self.amount_paid,
             "amount_remaining": self.remaining(),
+            "pre_payment_credit_notes_amount": self.pre_notes,
+            "post_payment_credit_notes_amount": self.post_notes,
             "default_payment_method": self.default_payment_method,
             "description": self.description,
             "metadata": self.metadata,
             "issuer": { "type": "self" },
             "parent": parent,
+            "test_clock": self.test_clock,
             "status_transitions": {
                 "finalized_at": self.transitions.finalized,
                 "marked_uncollectible_at": self.transitions.uncollectible,
@@ -292,53 +369,6 @@ impl Invoice {
             "hosted_invoice_url": hosted,
             "invoice_pdf": null,
             "webhooks_delivered_at": self.transitions.finalized,
-        }))
-    }
-}
-
-words! {
-    /// Where one payment of an invoice stands.
-    InvoicePaymentStatus { Open = "open", Paid = "paid", Canceled = "canceled" }
-}
-
-/// The link between an invoice and the intent that pays it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct InvoicePayment {
-    pub(crate) id: String,
-    pub(crate) created: i64,
-    pub(crate) status: InvoicePaymentStatus,
-    pub(crate) invoice: String,
-    pub(crate) payment_intent: String,
-    pub(crate) amount_requested: i64,
-    pub(crate) currency: String,
-    pub(crate) paid_at: Option<i64>,
-    pub(crate) canceled_at: Option<i64>,
-}
-
-impl Stored for InvoicePayment {
-    const LABEL: &'static str = "invoice_payment";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn created(&self) -> i64 {
-        self.created
-    }
-}
-
-impl InvoicePayment {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
-        Shape::InvoicePayment.with(json!({
-            "id": self.id,
-            "created": self.created,
-            "status": self.status.as_str(),
-            "invoice": self.invoice,
-            "amount_requested": self.amount_requested,
-            "amount_paid": self.paid_at.map(|_| self.amount_requested),
-            "currency": self.currency,
-            "is_default": true,
-            "payment": { "type": "payment_intent", "payment_intent": self.payment_intent },
-            "status_transitions": { "paid_at": self.paid_at, "canceled_at": self.canceled_at },
         }))
     }
 }

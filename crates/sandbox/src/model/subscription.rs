@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::pending::PendingUpdate;
 use super::product::Price;
+use super::tax::TaxRate;
+use super::terms::{ItemTerms, SubscriptionTerms};
 use crate::state::table::{Stored, Table};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -76,6 +79,7 @@ pub(crate) struct SubscriptionItem {
     pub(crate) price: String,
     pub(crate) quantity: i64,
     pub(crate) metadata: Metadata,
+    pub(crate) terms: ItemTerms,
 }
 
 /// A billing period: from the start, up to and without the end, in unix seconds.
@@ -115,10 +119,21 @@ pub(crate) struct Subscription {
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
     pub(crate) save_default_payment_method: String,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
+    /// The end of the period whose renewal has been announced (`invoice.upcoming`).
+    #[serde(default)]
+    pub(crate) announced: Option<i64>,
+    /// The schedule that manages it, or did until it ended.
+    #[serde(default)]
+    pub(crate) schedule: Option<String>,
+    pub(crate) terms: SubscriptionTerms,
+    pub(crate) pending: Option<PendingUpdate>,
 }
 
 impl Stored for Subscription {
     const LABEL: &'static str = "subscription";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -131,6 +146,12 @@ impl Stored for Subscription {
 }
 
 impl Subscription {
+    /// The discounts of the subscription and of its items.
+    pub(crate) fn all_discounts(&self) -> Vec<String> {
+        let items = self.items.iter().flat_map(|item| &item.terms.discounts);
+        self.terms.discounts.iter().chain(items).cloned().collect()
+    }
+
     /// The object; prices are shown in full, as the API does.
     pub(crate) fn render(&self, prices: &Table<Price>) -> Value {
         let items: Vec<Value> = self.items.iter().map(|item| self.render_item(item, prices)).collect();
@@ -161,10 +182,19 @@ impl Subscription {
             "days_until_due": self.days_until_due,
             "default_payment_method": self.default_payment_method,
             "description": self.description,
+            "discounts": self.terms.discounts,
+            "automatic_tax": {
+                "enabled": self.terms.automatic_tax.is_on(),
+                "liability": self.terms.automatic_tax.liability(),
+            },
+            "default_tax_rates": self.terms.default_tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
+            "schedule": self.schedule,
+            "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
+            "pending_update": self.render_pending(prices),
             "payment_settings": {
                 "payment_method_options": null,
                 "payment_method_types": null,
@@ -178,6 +208,23 @@ impl Subscription {
         value
     }
 
+    fn render_pending(&self, prices: &Table<Price>) -> Value {
+        let Some(pending) = &self.pending else { return Value::Null };
+        let items: Vec<Value> = pending.items.iter().map(|item| self.render_item(item, prices)).collect();
+        let trial_end = pending.trial.filter(|_| pending.trial != self.trial).map(|trial| trial.end);
+        json!({
+            "billing_cycle_anchor": (pending.anchor != self.anchor).then_some(pending.anchor),
+            "cancel_at_period_end": null,
+            "discount": null,
+            "discounts": (pending.terms.discounts != self.terms.discounts).then_some(&pending.terms.discounts),
+            "expires_at": pending.expires_at,
+            "metadata": null,
+            "subscription_items": items,
+            "trial_end": trial_end,
+            "trial_from_plan": null,
+        })
+    }
+
     /// One item.
     pub(crate) fn render_item(&self, item: &SubscriptionItem, prices: &Table<Price>) -> Value {
         let price = prices.get(&item.price);
@@ -186,12 +233,13 @@ impl Subscription {
             "created": item.created,
             "current_period_start": self.period.start,
             "current_period_end": self.period.end,
+            "discounts": item.terms.discounts,
             "metadata": item.metadata,
             "plan": price.map(Price::render_plan),
             "price": price.map(Price::render),
             "quantity": item.quantity,
             "subscription": self.id,
-            "tax_rates": [],
+            "tax_rates": item.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
         }))
     }
 }

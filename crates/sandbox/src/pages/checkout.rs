@@ -3,10 +3,13 @@
 use maud::{Markup, html};
 
 use super::card::{Field, card_fields, field, problem_message, test_cards};
+use super::details::details_fields;
 use super::format::{date, day_count, format_money, price_per};
-use super::layout::{back_to, developer_id, join, page};
+use super::layout::{Tone, back_to, developer_id, join, message, page};
 use super::text::{Text, say, t};
-use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money};
+use super::views::{
+    CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, OtherWay, StepField, SubmitWord,
+};
 
 /// The page on which a buyer pays.
 ///
@@ -25,7 +28,7 @@ pub fn checkout_page(view: &CheckoutView) -> Markup {
     let body = html! {
         (summary(view, &title))
         (payment_form(view))
-        (test_cards(locale, "card"))
+        @if view.needs_card { (test_cards(locale, "card")) }
     };
     page(&view.frame, &title, "checkout", &body)
 }
@@ -49,6 +52,8 @@ fn summary(view: &CheckoutView, title: &str) -> Markup {
                 h2 class="quiet-head" { (t(locale, Text::OrderHeading)) }
                 ul class="lines" { @for line in &view.lines { (order_line(view, line)) } }
                 (sums(view))
+                @if let Some(state) = &view.code { (step_form(view, &CODE, state)) }
+                @if let Some(state) = &view.country { (step_form(view, &COUNTRY, state)) }
             }
         }
     }
@@ -113,6 +118,49 @@ fn sums(view: &CheckoutView) -> Markup {
     }
 }
 
+/// The words and names of a step before the payment.
+struct Step {
+    id: &'static str,
+    name: &'static str,
+    label: Text,
+    applied: Text,
+    refused: Text,
+}
+
+const CODE: Step = Step {
+    id: "code",
+    name: "promotion_code",
+    label: Text::PromotionCode,
+    applied: Text::CodeApplied,
+    refused: Text::CodeRefused,
+};
+const COUNTRY: Step = Step {
+    id: "country",
+    name: "country",
+    label: Text::Country,
+    applied: Text::CountryApplied,
+    refused: Text::CountryRefused,
+};
+
+fn step_form(view: &CheckoutView, step: &Step, state: &StepField) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @if let Some(applied) = &state.applied {
+            p { (say(locale, step.applied, &[("value", applied)])) }
+        }
+        @if state.refused.is_some() { (message(Tone::Bad, None, t(locale, step.refused))) }
+        form method="post" action=(view.action) {
+            input type="hidden" name="step" value=(step.id);
+            (field(&Field {
+                id: step.id, name: step.name, label: t(locale, step.label),
+                value: state.refused.as_deref().unwrap_or_default(), maxlength: 100, wrong: state.refused.is_some(),
+                ..Field::default()
+            }))
+            button { (t(locale, Text::ApplyStep)) }
+        }
+    }
+}
+
 fn payment_form(view: &CheckoutView) -> Markup {
     let locale = view.frame.locale;
     let promise = say(locale, Text::CheckoutPromise, &[("merchant", &view.merchant)]);
@@ -122,8 +170,12 @@ fn payment_form(view: &CheckoutView) -> Markup {
             @if let Some(problem) = &view.form.problem { (problem_message(locale, problem)) }
             form method="post" action=(view.action) data-once=(t(locale, Text::Working)) {
                 (email(view))
-                (card_fields(locale, "card", &view.form, false))
-                button class="main-action" { (button_words(view)) }
+                (details_fields(locale, &view.details))
+                @if view.needs_card { (card_fields(locale, "card", &view.form, false)) }
+                @if view.needs_card || view.other_ways.is_empty() {
+                    button class="main-action" { (button_words(view)) }
+                }
+                (other_ways(view))
                 p class="hint centre" {
                     @if view.total.as_ref().is_some_and(|total| total.amount > 0) {
                         (t(locale, Text::NothingChargedYet)) br;
@@ -133,6 +185,34 @@ fn payment_form(view: &CheckoutView) -> Markup {
             }
             (developer_id(&view.frame, &view.session_id))
         }
+    }
+}
+
+/// Buttons of the same form, which leave the card fields out.
+fn other_ways(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @if !view.other_ways.is_empty() {
+            details class="fold" open[!view.needs_card] {
+                summary { (t(locale, Text::OtherWays)) }
+                div class="fold-body choices" {
+                    p class="hint" { (t(locale, Text::OtherWaysHint)) }
+                    @for (method, way) in &view.other_ways {
+                        button class="second-action" name="method" value=(method) formnovalidate {
+                            (t(locale, way_words(*way)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn way_words(way: OtherWay) -> Text {
+    match way {
+        OtherWay::DebitPays => Text::WayDebitPays,
+        OtherWay::DebitFails => Text::WayDebitFails,
+        OtherWay::Store => Text::WayStore,
     }
 }
 
@@ -157,7 +237,12 @@ fn button_words(view: &CheckoutView) -> String {
         (CheckoutMode::Setup, _) => Text::SaveCardButton,
         (CheckoutMode::Subscription, Some(_)) => Text::TrialButton,
         (CheckoutMode::Subscription, None) => Text::SubscribeButton,
-        (CheckoutMode::Payment, _) => Text::PayButton,
+        (CheckoutMode::Payment, _) if !view.needs_card => Text::FreeButton,
+        (CheckoutMode::Payment, _) => match view.button {
+            SubmitWord::Pay => Text::PayButton,
+            SubmitWord::Book => Text::BookButton,
+            SubmitWord::Donate => Text::DonateButton,
+        },
     };
     let amount = view.total.as_ref().map(|total| format_money(locale, total)).unwrap_or_default();
     say(locale, text, &[("amount", &amount)])

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
+use crate::model::coupon::Coupon;
 use crate::state::world::World;
+use crate::versions::{Version, changes};
 
 const MAX_DEPTH: usize = 4;
 
@@ -11,20 +13,29 @@ const MAX_DEPTH: usize = 4;
 const NAMES: &[&str] = &[
     "account",
     "application",
+    "applies_to",
     "balance_transaction",
+    "breakdown",
     "charge",
     "configuration",
     "confirmation_secret",
+    "coupon",
+    "credit_note",
     "currency_options",
     "customer",
     "customer_account",
+    "customer_balance_transaction",
     "data",
     "default_payment_method",
     "default_price",
+    "default_settings",
     "default_source",
+    "discount",
+    "discount_amounts",
     "discounts",
     "failure_balance_transaction",
     "invoice",
+    "invoice_credit_balance",
     "invoice_item_details",
     "invoice_settings",
     "items",
@@ -34,20 +45,29 @@ const NAMES: &[&str] = &[
     "line_items",
     "lines",
     "on_behalf_of",
+    "original_payout",
     "parent",
     "payment",
     "payment_intent",
     "payment_method",
     "payments",
     "pending_setup_intent",
+    "phases",
     "plan",
     "price",
     "price_details",
     "pricing",
     "product",
+    "promotion",
+    "promotion_code",
+    "refund",
     "refunds",
+    "reversed_by",
     "schedule",
     "setup_intent",
+    "shipping_cost",
+    "shipping_options",
+    "shipping_rate",
     "source",
     "sources",
     "subscription",
@@ -56,9 +76,15 @@ const NAMES: &[&str] = &[
     "subscriptions",
     "tax",
     "tax_ids",
+    "tax_rate",
+    "tax_rate_details",
+    "taxes",
     "test_clock",
     "tiers",
+    "total_count",
     "total_details",
+    "total_discount_amounts",
+    "total_taxes",
 ];
 
 /// Checks paths before the call.
@@ -79,22 +105,32 @@ pub(crate) fn check(paths: &[String]) -> ApiResult<()> {
 }
 
 /// Expands an answer along each path, such as `data.latest_invoice.payments`.
-pub(crate) fn expand(world: &World, value: &mut Value, paths: &[String]) -> ApiResult<()> {
+///
+/// The answer is in the shape of a version already, and so is everything that is put into it.
+pub(crate) fn expand(world: &World, version: Version, value: &mut Value, paths: &[String]) -> ApiResult<()> {
+    let within = Within { world, version };
     for path in paths {
         let segments: Vec<&str> = path.split('.').collect();
-        walk(world, value, &segments, path)?;
+        walk(within, value, &segments, path)?;
     }
     Ok(())
 }
 
-fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiResult<()> {
+/// Where objects come from, and how they are shown.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    world: &'a World,
+    version: Version,
+}
+
+fn walk(within: Within<'_>, value: &mut Value, segments: &[&str], path: &str) -> ApiResult<()> {
     let Some((name, rest)) = segments.split_first() else {
         return Ok(());
     };
     if value.is_null() {
         return Ok(());
     }
-    add_on_demand(world, value, name);
+    add_on_demand(within, value, name);
     let Some(field) = value.as_object_mut().and_then(|fields| fields.get_mut(*name)) else {
         let message = format!(
             "This property cannot be expanded ({name}). You may want to try expanding 'data.{name}' instead when listing. Path: {path}"
@@ -104,19 +140,22 @@ fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiR
     match field {
         Value::Array(elements) => {
             for element in elements {
-                step(world, element, rest, path)?;
+                step(within, element, rest, path)?;
             }
             Ok(())
         }
-        single => step(world, single, rest, path),
+        single => step(within, single, rest, path),
     }
 }
 
 /// Replaces an id by its object and goes on below it.
-fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
+fn step(within: Within<'_>, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
     if let Value::String(id) = value {
-        match world.object(id) {
-            Some(object) => *value = object,
+        match within.world.object(id) {
+            Some(object) => {
+                *value = object;
+                changes::show(within.world, within.version, value);
+            }
             None => {
                 return Err(
                     ApiError::rule(format!("This property cannot be expanded ({path}).")).param("expand")
@@ -124,15 +163,16 @@ fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResul
             }
         }
     }
-    walk(world, value, rest, path)
+    walk(within, value, rest, path)
 }
 
 /// Fields that an object has only when they are asked for.
-fn add_on_demand(world: &World, value: &mut Value, name: &str) {
+fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
+    let world = within.world;
     let object = value.get("object").and_then(Value::as_str).unwrap_or_default();
     let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
     let listed = |data: Vec<Value>, url: String| json!({ "object": "list", "url": url, "has_more": false, "data": data });
-    let added = match (object, name) {
+    let mut added = match (object, name) {
         ("invoice", "payments") => {
             let payments = world.payments_of(id).iter().map(|payment| payment.render()).collect();
             listed(payments, format!("/v1/invoice_payments?invoice={id}"))
@@ -160,6 +200,18 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
         {
             Value::Null
         }
+        ("coupon", "applies_to") => world.coupons.get(id).map(Coupon::render_products).unwrap_or_default(),
+        ("coupon", "currency_options") => {
+            world.coupons.get(id).map(Coupon::render_currencies).unwrap_or_default()
+        }
+        ("customer", "invoice_credit_balance") => {
+            let customer = world.customers.get(id);
+            let balance = customer.map(|customer| (customer.currency.clone(), customer.balance));
+            match balance {
+                Some((Some(currency), balance)) => json!({ currency: balance }),
+                Some((None, _)) | None => json!({}),
+            }
+        }
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
         ("checkout.session", "line_items") => {
@@ -173,6 +225,7 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
         }
         _ => return,
     };
+    changes::show(world, within.version, &mut added);
     if let Some(fields) = value.as_object_mut() {
         fields.insert(name.to_owned(), added);
     }

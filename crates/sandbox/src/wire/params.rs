@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, ApiResult};
-use super::form::{Param, Tree, elements};
+use super::form::{Param, Tree, elements, encode};
 
 static EMPTY: Tree = Tree::new();
 
@@ -73,6 +73,13 @@ impl<'a> Params<'a> {
         self.tree.keys().map(String::as_str)
     }
 
+    /// The parameters at this level as a query string, without one of them.
+    pub(crate) fn query_without(&self, name: &str) -> String {
+        let mut tree = self.tree.clone();
+        tree.remove(name);
+        encode(&tree)
+    }
+
     /// Whether the parameter is there at all.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.tree.contains_key(name)
@@ -86,11 +93,8 @@ impl<'a> Params<'a> {
             Some(Param::Text(text)) => Ok(Field::Set(text.clone())),
             Some(Param::Tree(_)) => {
                 let full = self.full(name);
-                Err(ApiError::invalid(
-                    "parameter_invalid_string",
-                    &full,
-                    format!("Invalid string: {full} must not be a set of values."),
-                ))
+                Err(ApiError::rule(format!("Invalid string: {full} must not be a set of values."))
+                    .param(&full))
             }
         }
     }
@@ -206,16 +210,21 @@ impl<'a> Params<'a> {
 
     /// Applies `metadata`: an empty value deletes its key, an empty `metadata` deletes all.
     pub(crate) fn metadata_into(&self, metadata: &mut Metadata) -> ApiResult<()> {
-        match self.tree.get("metadata") {
+        self.metadata_of("metadata", metadata)
+    }
+
+    /// The same for metadata of another name.
+    pub(crate) fn metadata_of(&self, name: &str, metadata: &mut Metadata) -> ApiResult<()> {
+        match self.tree.get(name) {
             None => Ok(()),
             Some(Param::Text(text)) if text.is_empty() => {
                 metadata.clear();
                 Ok(())
             }
-            Some(Param::Text(_)) => Err(ApiError::rule("Invalid object").param(&self.full("metadata"))),
+            Some(Param::Text(_)) => Err(ApiError::rule("Invalid object").param(&self.full(name))),
             Some(Param::Tree(tree)) => {
                 for (key, value) in tree {
-                    let full = self.full(&format!("metadata[{key}]"));
+                    let full = self.full(&format!("{name}[{key}]"));
                     let Param::Text(value) = value else {
                         return Err(ApiError::rule("Metadata values must be strings.").param(&full));
                     };
@@ -232,17 +241,42 @@ impl<'a> Params<'a> {
                     }
                 }
                 if metadata.len() > 50 {
-                    return Err(ApiError::rule("You can have up to 50 metadata keys.").param("metadata"));
+                    return Err(ApiError::rule("You can have up to 50 metadata keys.").param(name));
                 }
                 Ok(())
             }
         }
     }
 
+    /// An address.
+    pub(crate) fn address(&self, name: &str) -> Option<Value> {
+        self.free(name).map(whole_address)
+    }
+
+    /// Who lives at an address, or receives something there: a free-form parameter whose `address` is one.
+    pub(crate) fn addressed(&self, name: &str) -> Option<Value> {
+        let mut value = self.free(name)?;
+        if let Some(address) = value.get_mut("address") {
+            *address = whole_address(address.take());
+        }
+        Some(value)
+    }
+
     /// A free-form parameter as JSON: texts stay texts, empty ones become null.
     pub(crate) fn free(&self, name: &str) -> Option<Value> {
         self.tree.get(name).map(to_json)
     }
+}
+
+/// An address with all its fields; those that were not given are null.
+fn whole_address(address: Value) -> Value {
+    let Value::Object(given) = address else {
+        return address;
+    };
+    let names = ["city", "country", "line1", "line2", "postal_code", "state"];
+    let mut whole: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    whole.extend(given);
+    Value::Object(whole)
 }
 
 fn to_json(param: &Param) -> Value {

@@ -13,7 +13,12 @@ pub(crate) enum Shape {
     BalanceTransaction,
     Charge,
     CheckoutSession,
+    Coupon,
+    CreditNote,
+    CreditNoteLine,
     Customer,
+    CustomerBalanceTransaction,
+    Discount,
     Dispute,
     Event,
     Invoice,
@@ -23,24 +28,33 @@ pub(crate) enum Shape {
     LineItem,
     PaymentIntent,
     PaymentMethod,
+    Payout,
     Plan,
     PortalConfiguration,
     PortalSession,
     Price,
     Product,
+    PromotionCode,
     Refund,
     SetupIntent,
     Subscription,
     SubscriptionItem,
+    SubscriptionSchedule,
+    TaxRate,
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 24] = [
+const SHAPES: [(Shape, &str); 33] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
     (Shape::CheckoutSession, include_str!("../shapes/checkout_session.json")),
+    (Shape::Coupon, include_str!("../shapes/coupon.json")),
+    (Shape::CreditNote, include_str!("../shapes/credit_note.json")),
+    (Shape::CreditNoteLine, include_str!("../shapes/credit_note_line.json")),
     (Shape::Customer, include_str!("../shapes/customer.json")),
+    (Shape::CustomerBalanceTransaction, include_str!("../shapes/customer_balance_transaction.json")),
+    (Shape::Discount, include_str!("../shapes/discount.json")),
     (Shape::Dispute, include_str!("../shapes/dispute.json")),
     (Shape::Event, include_str!("../shapes/event.json")),
     (Shape::Invoice, include_str!("../shapes/invoice.json")),
@@ -50,15 +64,19 @@ const SHAPES: [(Shape, &str); 24] = [
     (Shape::LineItem, include_str!("../shapes/line_item.json")),
     (Shape::PaymentIntent, include_str!("../shapes/payment_intent.json")),
     (Shape::PaymentMethod, include_str!("../shapes/payment_method.json")),
+    (Shape::Payout, include_str!("../shapes/payout.json")),
     (Shape::Plan, include_str!("../shapes/plan.json")),
     (Shape::PortalConfiguration, include_str!("../shapes/portal_configuration.json")),
     (Shape::PortalSession, include_str!("../shapes/portal_session.json")),
     (Shape::Price, include_str!("../shapes/price.json")),
     (Shape::Product, include_str!("../shapes/product.json")),
+    (Shape::PromotionCode, include_str!("../shapes/promotion_code.json")),
     (Shape::Refund, include_str!("../shapes/refund.json")),
     (Shape::SetupIntent, include_str!("../shapes/setup_intent.json")),
     (Shape::Subscription, include_str!("../shapes/subscription.json")),
     (Shape::SubscriptionItem, include_str!("../shapes/subscription_item.json")),
+    (Shape::SubscriptionSchedule, include_str!("../shapes/subscription_schedule.json")),
+    (Shape::TaxRate, include_str!("../shapes/tax_rate.json")),
     (Shape::WebhookEndpoint, include_str!("../shapes/webhook_endpoint.json")),
 ];
 
@@ -75,7 +93,7 @@ impl Shape {
 }
 
 /// Lays one value over another: objects merge, everything else replaces.
-fn overlay(base: &mut Value, over: Value) {
+pub(crate) fn overlay(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (name, value) in over {
