@@ -1,11 +1,33 @@
 """What a program does with Stripe's library for Python; it fails loudly where an answer is not what the library expects."""
 
 import sys
+import threading
+import time
 import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import stripe
 
-url, key = sys.argv[1:]
+url, key, port, secret = sys.argv[1:]
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes webhooks and keeps them as they came."""
+
+    received = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        Receiver.received.append((body, self.headers["stripe-signature"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Says nothing of each request."""
+
+
+receiver = HTTPServer(("127.0.0.1", int(port)), Receiver)
+threading.Thread(target=receiver.serve_forever, daemon=True).start()
 client = stripe.StripeClient(key, base_addresses={"api": url}, max_network_retries=0)
 api = client.v1
 
@@ -105,13 +127,29 @@ session = api.checkout.sessions.create(
 assert session.status == "open" and session.amount_total == 900
 
 events = api.events.list({"type": "customer.subscription.deleted"})
-event = events.data[0]
-payload = str(event)
-assert event.data.object["id"] == subscription.id
-header = None
-try:
-    stripe.Webhook.construct_event(payload, "t=1,v1=00", "whsec_x")
-except stripe.SignatureVerificationError as error:
-    header = error.sig_header
-assert header == "t=1,v1=00"
+assert events.data[0].data.object["id"] == subscription.id
+
+
+def webhook(text):
+    """The first webhook that contains a text, and its signature."""
+    end = time.monotonic() + 15
+    while time.monotonic() < end:
+        for body, signature in Receiver.received:
+            if text.encode() in body:
+                return body, signature
+        time.sleep(0.05)
+    raise AssertionError(f"no webhook with {text} within 15 s; {len(Receiver.received)} came")
+
+
+told = api.customers.create({"email": "told@example.com"})
+body, signature = webhook(told.id)
+event = client.construct_event(body, signature, secret)
+assert (event.type, event.data.object["id"]) == ("customer.created", told.id)
+for wrong in [
+    lambda: client.construct_event(body.replace(b"told@", b"sold@"), signature, secret),
+    lambda: client.construct_event(body, signature, secret + "x"),
+    lambda: client.construct_event(body, signature.replace("t=", "t=1"), secret),
+    lambda: client.construct_event(body, "t=1,v1=00", secret),
+]:
+    refused(stripe.SignatureVerificationError, wrong)
 print(f"stripe {stripe.VERSION}: everything as the library expects")

@@ -15,6 +15,16 @@ export const OTHER_EVENT = {
   "subscription.payment_succeeded": "invoice.payment_succeeded",
 };
 
+/** Triggers that run to their end and make no event of their name, and why. */
+export const WITHOUT_EVENT = {
+  "balance.available": "payments become available without an event",
+  "checkout.session.async_payment_failed": "delayed payment methods are not played yet",
+  "customer.subscription.paused": "a trial that ends without a card does not pause yet",
+};
+
+/** Names that the program has for the scripts of others; the published files have them once. */
+export const ALIASES = { "invoice.payment_succeeded": "invoice.paid" };
+
 const connect = "Connect is not played yet";
 const coupons = "coupons are not played yet";
 const notes = "credit notes are not played yet";
@@ -29,9 +39,7 @@ const meters = "meters are not played yet";
 export const NOT_YET = {
   "account.application.deauthorized": connect,
   "account.updated": connect,
-  "balance.available": "payments become available without an event",
   "charge.captured": "manual capture is not played yet",
-  "checkout.session.async_payment_failed": delayed,
   "checkout.session.async_payment_succeeded": delayed,
   "coupon.created": coupons,
   "coupon.deleted": coupons,
@@ -44,7 +52,6 @@ export const NOT_YET = {
   "customer.discount.updated": coupons,
   "customer.source.created": "sources are not played yet",
   "customer.source.updated": "sources are not played yet",
-  "customer.subscription.paused": "a trial that ends without a card does not pause yet",
   "payment_intent.amount_capturable_updated": "manual capture is not played yet",
   "payment_intent.partially_funded": "customer balances are not played yet",
   "payment_intent.processing": delayed,

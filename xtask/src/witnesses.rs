@@ -32,6 +32,7 @@ pub fn hear(how: Build) -> Result<()> {
         "--test",
         "--test-reporter=spec",
         "cli.mjs",
+        "listen.mjs",
         "node-sdk.mjs",
         "python-sdk.mjs",
     ]);

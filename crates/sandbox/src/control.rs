@@ -3,6 +3,7 @@
 use crate::checkout::buy::{Buyer, Purchase};
 use crate::faults::Fault;
 use crate::ledger::Ledger;
+use crate::model::checkout_form::Answers;
 use crate::payments::attempt::Attempt;
 use crate::payments::methods::TypedCard;
 use crate::sandbox::Sandbox;
@@ -59,7 +60,8 @@ pub enum CheckoutOutcome {
 }
 
 impl Sandbox {
-    /// The buyer pays an open session with a test token (`pm_card_visa`) or a payment method's id.
+    /// The buyer pays an open session with a test token (`pm_card_visa`) or a payment method's id; with nothing where
+    /// the session needs no method. What else the session asks is answered with something that will do.
     ///
     /// # Errors
     /// When the card is refused (the session stays open) or the session is not open.
@@ -68,7 +70,14 @@ impl Sandbox {
         session_id: &str,
         payment_method: &str,
     ) -> Result<CheckoutOutcome, SandboxError> {
-        self.buy(session_id, &Buyer { payment_method: payment_method.to_owned(), ..Buyer::default() })
+        self.buy(
+            session_id,
+            &Buyer {
+                payment_method: payment_method.to_owned(),
+                answers: Answers { made_up: true, ..Answers::default() },
+                ..Buyer::default()
+            },
+        )
     }
 
     /// The buyer types a promotion code into an open session that takes them; an empty one takes the discount back.
@@ -88,7 +97,7 @@ impl Sandbox {
     }
 
     pub(crate) fn buy(&self, session_id: &str, buyer: &Buyer) -> Result<CheckoutOutcome, SandboxError> {
-        self.change(|world| match world.buy(session_id, buyer)? {
+        self.change(|world| match world.on_line_of(session_id, |world| world.buy(session_id, buyer))? {
             Purchase::Complete => Ok(CheckoutOutcome::Complete {
                 redirect_url: world
                     .sessions
@@ -117,14 +126,24 @@ impl Sandbox {
     /// When the intent does not wait for it.
     pub fn authenticate(&self, intent: &str, success: bool) -> Result<bool, SandboxError> {
         self.change(|world| {
-            if intent.starts_with("seti_") {
-                world.authenticate_setup(intent, success)
-            } else {
-                world.authenticate_payment(intent, success)
-            }
+            world.on_line_of(intent, |world| {
+                if intent.starts_with("seti_") {
+                    world.authenticate_setup(intent, success)
+                } else {
+                    world.authenticate_payment(intent, success)
+                }
+            })
         })
-        .map(|attempt| attempt == Attempt::Succeeded)
+        .map(|attempt| matches!(attempt, Attempt::Succeeded | Attempt::Held))
         .map_err(SandboxError::from)
+    }
+
+    /// Moves a test clock ahead to a unix second, at once and without the limits of the API.
+    ///
+    /// # Errors
+    /// When there is no such clock, it is on its way already, or the instant has passed or is too far away.
+    pub fn move_test_clock(&self, id: &str, to: i64) -> Result<(), SandboxError> {
+        self.change(|world| world.move_clock(id, to)).map_err(SandboxError::from)
     }
 
     /// The delivery policy in force.
@@ -172,7 +191,10 @@ impl Sandbox {
 
     /// Replaces the faults in force.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        self.change(|world| world.faults = faults);
+        self.change(|world| {
+            world.faults = faults;
+            world.rates.clear();
+        });
     }
 
     /// What really happened to the money: the truth for oracles.

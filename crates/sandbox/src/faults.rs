@@ -23,9 +23,9 @@ pub struct Fault {
     pub path: String,
     /// The method; any when absent.
     pub method: Option<String>,
-    /// The HTTP status to answer with.
+    /// The HTTP status to answer with; that of the code when absent.
     pub status: Option<u16>,
-    /// The `code` of that error.
+    /// The `code` of that error. `rate_limit` and `lock_timeout` are a 429, `idempotency_key_in_use` is a 409.
     pub code: Option<String>,
     /// The `message` of that error.
     pub message: Option<String>,
@@ -39,6 +39,8 @@ pub struct Fault {
     pub latency_ms: u64,
     /// How many requests it hits before it is used up; any number when absent.
     pub count: Option<u64>,
+    /// Only requests beyond so many in one second of the sandbox's clock are hit: a rate limit.
+    pub beyond_per_second: Option<u64>,
     /// The probability that it hits, from 0 to 1.
     pub probability: f64,
 }
@@ -56,6 +58,7 @@ impl Default for Fault {
             lost: None,
             latency_ms: 0,
             count: None,
+            beyond_per_second: None,
             probability: 1.0,
         }
     }
@@ -70,17 +73,56 @@ impl Fault {
 
     /// The error that it answers with, where it does.
     pub(crate) fn error(&self) -> Option<ApiError> {
-        self.status.map(|status| ApiError::injected(status, self.code.as_deref(), self.message.as_deref()))
+        let status = self.status.or(match self.code.as_deref() {
+            Some("rate_limit" | "lock_timeout") => Some(429),
+            Some("idempotency_key_in_use") => Some(409),
+            Some(_) => Some(400),
+            None => self.beyond_per_second.map(|_| 429),
+        })?;
+        Some(ApiError::injected(status, self.code.as_deref(), self.message.as_deref()))
+    }
+
+    /// The headers of its answer, with the reason that the provider gives for a rate limit.
+    pub(crate) fn answer_headers(&self) -> Vec<(String, String)> {
+        let mut headers = self.headers.clone();
+        if self.error().is_some_and(|error| error.code() == Some("rate_limit")) {
+            let reason = if self.path == "*" { "global-rate" } else { "endpoint-rate" };
+            headers.push(("stripe-rate-limited-reason".to_owned(), reason.to_owned()));
+        }
+        headers
+    }
+}
+
+/// How many requests a limiting fault has seen in a second of the sandbox's clock.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Rate {
+    second: i64,
+    seen: u64,
+}
+
+impl Rate {
+    /// Counts a request; whether it is beyond the limit.
+    fn exceeds(&mut self, now: i64, limit: u64) -> bool {
+        if self.second != now {
+            *self = Self { second: now, seen: 0 };
+        }
+        self.seen = self.seen.saturating_add(1);
+        self.seen > limit
     }
 }
 
 impl World {
     /// The fault that hits this request, used up by one.
     pub(crate) fn draw_fault(&mut self, method: &str, path: &str) -> Option<Fault> {
-        let chance = &mut self.policy_chance;
-        let hit = self.faults.iter_mut().find(|fault| {
-            fault.fits(method, path) && (fault.probability >= 1.0 || chance.happens(fault.probability))
-        })?;
+        let (chance, now, rates) = (&mut self.policy_chance, self.now, &mut self.rates);
+        rates.resize(self.faults.len(), Rate::default());
+        let mut hits = self.faults.iter_mut().zip(rates).filter_map(|(fault, rate)| {
+            let hit = fault.fits(method, path)
+                && fault.beyond_per_second.is_none_or(|limit| rate.exceeds(now, limit))
+                && (fault.probability >= 1.0 || chance.happens(fault.probability));
+            hit.then_some(fault)
+        });
+        let hit = hits.next()?;
         if let Some(count) = &mut hit.count {
             *count -= 1;
         }

@@ -7,12 +7,14 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{self, Call};
 use crate::faults::{Fault, Lost};
-use crate::state::world::{API_VERSION, Cause, World};
+use crate::state::world::{Cause, World};
+use crate::versions::{Version, changes, requests};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::expand;
 use crate::wire::form::{Tree, decode};
-use crate::wire::idempotency::Lookup;
-use crate::wire::params::Params;
+use crate::wire::idempotency::{Kept, LONGEST_KEY, Used};
+use crate::wire::json;
+use crate::wire::params::{Field, Params};
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::wire::schema::{self, Matched};
 
@@ -23,31 +25,35 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     let counted = matched.as_ref().map_or(request.path.as_str(), |matched| matched.template());
     *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
     let fault = world.draw_fault(&request.method, &request.path);
-    let mut response = match (&fault, check_key(secret_key, request)) {
+    let door =
+        check_key(secret_key, request).and_then(|()| Version::read(request.header_value("stripe-version")));
+    let version = door.as_ref().map_or_else(|_| Version::newest(), |version| *version);
+    let mut response = match (&fault, door) {
         (_, Err(error)) => error_response(&error, &request_id),
-        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(())) => {
+        (Some(Fault { lost: Some(Lost::Before), .. }), Ok(_)) => {
             HttpResponse { lost: true, ..HttpResponse::default() }
         }
-        (Some(fault), Ok(())) if !fault.after_commit && fault.status.is_some() => {
+        (Some(fault), Ok(_)) if !fault.after_commit && fault.error().is_some() => {
             injected(fault, &request_id)
         }
-        (fault, Ok(())) => execute(world, request, matched, &request_id, fault.as_ref()),
+        (fault, Ok(_)) => execute(world, request, version, matched, &request_id, fault.as_ref()),
     };
     if let Some(fault) = fault {
         response.latency_ms = fault.latency_ms;
         response.lost |= fault.lost.is_some();
-        response.headers.extend(fault.headers);
+        response.headers.extend(fault.answer_headers());
     }
-    add_headers(&mut response, request, &request_id);
+    add_headers(&mut response, request, version, &request_id);
     response
 }
 
-fn add_headers(response: &mut HttpResponse, request: &HttpRequest, request_id: &str) {
-    let version = request.header_value("stripe-version").unwrap_or(API_VERSION);
+fn add_headers(response: &mut HttpResponse, request: &HttpRequest, version: Version, request_id: &str) {
     response.headers.push(("request-id".to_owned(), request_id.to_owned()));
-    response.headers.push(("stripe-version".to_owned(), version.to_owned()));
-    if let Some(key) = request.header_value("idempotency-key") {
-        response.headers.push(("idempotency-key".to_owned(), key.to_owned()));
+    response.headers.push(("stripe-version".to_owned(), version.name().to_owned()));
+    for name in ["idempotency-key", "stripe-account"] {
+        if let Some(value) = request.header_value(name) {
+            response.headers.push((name.to_owned(), value.to_owned()));
+        }
     }
 }
 
@@ -111,6 +117,7 @@ fn basic_user(encoded: &str) -> String {
 fn execute(
     world: &mut World,
     request: &HttpRequest,
+    version: Version,
     matched: Option<Matched>,
     request_id: &str,
     fault: Option<&Fault>,
@@ -119,56 +126,87 @@ fn execute(
         Ok(tree) => tree,
         Err(error) => return error_response(&error, request_id),
     };
-    let key = request.header_value("idempotency-key").filter(|_| request.method == "POST");
-    let fingerprint = fingerprint(request, &tree);
-    if let Some(key) = key {
-        if key.chars().count() > 255 {
-            let error = ApiError::rule("Idempotency keys may have up to 255 characters.");
-            return error_response(&error, request_id);
-        }
-        match world.keys.look_up(key, &fingerprint, world.now) {
-            Lookup::New => {}
-            Lookup::Mismatch => return error_response(&ApiError::key_reused(key), request_id),
-            Lookup::Replay(kept) => {
-                let mut response = HttpResponse {
-                    status: kept.status,
-                    body: kept.body.clone().into_bytes(),
-                    ..HttpResponse::default()
-                };
-                response.headers.push(("content-type".to_owned(), "application/json".to_owned()));
-                response.headers.push(("idempotent-replayed".to_owned(), "true".to_owned()));
-                response.headers.push(("original-request".to_owned(), kept.request_id.clone()));
-                return response;
-            }
+    let used = match used_key(request, &tree) {
+        Ok(used) => used,
+        Err(error) => return error_response(&error, request_id),
+    };
+    if let Some(used) = &used {
+        match world.keys.look_up(used, world.now) {
+            Ok(None) => {}
+            Ok(Some(kept)) => return replayed(kept),
+            Err(error) => return error_response(&error, request_id),
         }
     }
     world.request = Some(Cause {
         id: request_id.to_owned(),
-        idempotency_key: key.map(str::to_owned),
+        idempotency_key: used.as_ref().map(|used| used.key.clone()),
         version: request.header_value("stripe-version").map(str::to_owned),
     });
-    let result = call(world, request, matched, &tree);
+    let result = call(world, request, version, matched, &tree);
     world.flush_events();
     world.request = None;
     let (mut response, mut keeps) = match &result {
         Ok(value) => (HttpResponse::json(200, value), true),
-        Err(error) => (error_response(error, request_id), error.is_kept()),
+        // Version 2 tries again what has failed.
+        Err(error) => {
+            (error_response(error, request_id), error.is_kept() && !request.path.starts_with("/v2/"))
+        }
     };
     if let Some(error) = fault.filter(|fault| fault.after_commit).and_then(Fault::error) {
         response = error_response(&error, request_id);
         keeps = true;
     }
-    if let Some(key) = key.filter(|_| keeps) {
-        let body = String::from_utf8_lossy(&response.body).into_owned();
-        world.keys.keep(key, fingerprint, response.status, body, request_id, world.now);
+    if let Some(used) = used {
+        if keeps {
+            let body = String::from_utf8_lossy(&response.body).into_owned();
+            world.keys.keep(&used, response.status, body, request_id, world.now);
+        }
+        if fault.is_some_and(|fault| fault.latency_ms > 0) {
+            response.held_key = Some(world.keys.hold(&used));
+        }
     }
     response
+}
+
+/// The answer that a key already has.
+fn replayed(kept: &Kept) -> HttpResponse {
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotent-replayed", "true"),
+        ("original-request", &kept.request_id),
+    ];
+    HttpResponse {
+        status: kept.status,
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        body: kept.body.clone().into_bytes(),
+        ..HttpResponse::default()
+    }
+}
+
+/// The idempotency key of a request. Reading needs none, nor does deleting in version 1: a key there says nothing.
+fn used_key(request: &HttpRequest, tree: &Tree) -> ApiResult<Option<Used>> {
+    let counts = request.method == "POST" || (request.method == "DELETE" && request.path.starts_with("/v2/"));
+    let Some(key) = request.header_value("idempotency-key").filter(|_| counts) else {
+        return Ok(None);
+    };
+    if key.is_empty() || key.chars().count() > LONGEST_KEY {
+        return Err(ApiError::rule(format!("Idempotency keys have from 1 to {LONGEST_KEY} characters.")));
+    }
+    Ok(Some(Used {
+        key: key.to_owned(),
+        account: request.header_value("stripe-account").unwrap_or_default().to_owned(),
+        path: request.path.clone(),
+        fingerprint: fingerprint(request, tree),
+    }))
 }
 
 fn read_tree(request: &HttpRequest) -> ApiResult<Tree> {
     let wrong = |error: crate::wire::form::FormError| ApiError::rule(format!("Invalid request: {error}."));
     if matches!(request.method.as_str(), "GET" | "DELETE") || request.body.is_empty() {
         return decode(request.query.as_bytes()).map_err(wrong);
+    }
+    if request.path.starts_with("/v2/") {
+        return json::decode(&request.body).map_err(wrong);
     }
     let kind = request.header_value("content-type").unwrap_or("application/x-www-form-urlencoded");
     if !kind.starts_with("application/x-www-form-urlencoded") {
@@ -186,7 +224,13 @@ fn fingerprint(request: &HttpRequest, tree: &Tree) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
-fn call(world: &mut World, request: &HttpRequest, matched: Option<Matched>, tree: &Tree) -> ApiResult<Value> {
+fn call(
+    world: &mut World,
+    request: &HttpRequest,
+    version: Version,
+    matched: Option<Matched>,
+    tree: &Tree,
+) -> ApiResult<Value> {
     let matched = matched.ok_or_else(|| {
         let (method, path) = (&request.method, &request.path);
         if schema::is_absent(method, path) {
@@ -195,15 +239,45 @@ fn call(world: &mut World, request: &HttpRequest, matched: Option<Matched>, tree
             ApiError::unknown_path(method, path)
         }
     })?;
+    let modern = requests::modern(version, &request.method, matched.template(), tree);
+    let tree = modern.as_ref().unwrap_or(tree);
     matched.check(tree)?;
     let params = Params::root(tree);
     let paths = params.texts("expand")?.unwrap_or_default();
     expand::check(&paths)?;
-    let version = request.header_value("stripe-version");
-    let call = Call { ids: &matched.ids, params, version };
-    let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
-    expand::expand(world, &mut value, &paths)?;
-    Ok(value)
+    let asked = request.header_value("stripe-version");
+    let call = Call { ids: &matched.ids, params, version: asked };
+    let clock = clock_of_call(world, &call);
+    world.on_line(clock.as_deref(), |world| {
+        let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
+        changes::show(world, version, &mut value);
+        expand::expand(world, version, &mut value, &paths)?;
+        Ok(value)
+    })
+}
+
+/// The test clock by which a call is played: that of the customer behind its path or its parameters.
+fn clock_of_call(world: &World, call: &Call<'_>) -> Option<String> {
+    const NAMES: [&str; 9] = [
+        "customer",
+        "subscription",
+        "from_subscription",
+        "schedule",
+        "invoice",
+        "payment_intent",
+        "charge",
+        "payment_method",
+        "quote",
+    ];
+    if world.test_clocks.len() == 0 {
+        return None;
+    }
+    let text = |name: &str| call.params.text(name).ok().and_then(Field::value);
+    let known = |clock: &String| world.test_clocks.get(clock).is_some();
+    let by_path = call.ids.iter().find_map(|id| world.clock_of(id));
+    by_path
+        .or_else(|| text("test_clock").filter(known))
+        .or_else(|| NAMES.iter().find_map(|name| text(name).and_then(|id| world.clock_of(&id))))
 }
 
 #[cfg(test)]

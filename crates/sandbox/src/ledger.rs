@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::charge::Funds;
 use crate::model::subscription::Subscription;
 use crate::state::world::World;
 
@@ -50,7 +51,7 @@ pub struct LedgerCharge {
     pub invoice: Option<String>,
     /// Unix seconds.
     pub created: i64,
-    /// Minor units.
+    /// Minor units: what was taken, or what would have been.
     pub amount: i64,
     /// Minor units given back.
     pub amount_refunded: i64,
@@ -265,7 +266,8 @@ impl CustomerLedger {
 }
 
 impl LedgerCharge {
-    fn of(world: &World, charge: &crate::model::payment::Charge) -> Self {
+    fn of(world: &World, charge: &crate::model::charge::Charge) -> Self {
+        let paid = matches!(charge.funds, Funds::Taken { .. });
         Self {
             id: charge.id.clone(),
             payment_intent: charge.payment_intent.clone(),
@@ -274,12 +276,15 @@ impl LedgerCharge {
                 .get(&charge.payment_intent)
                 .and_then(|intent| intent.invoice.clone()),
             created: charge.created,
-            amount: charge.amount,
+            amount: if paid { charge.taken() } else { charge.amount },
             amount_refunded: charge.amount_refunded,
             currency: charge.currency.clone(),
-            paid: charge.paid,
+            paid,
             disputed: charge.disputed,
-            failure_code: charge.failure_code.clone(),
+            failure_code: match &charge.funds {
+                Funds::Refused { code, .. } => Some(code.clone()),
+                Funds::Held { .. } | Funds::Taken { .. } | Funds::Pending | Funds::LetGo => None,
+            },
         }
     }
 }

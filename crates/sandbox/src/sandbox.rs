@@ -6,10 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, fresh_seed};
+use crate::settings::Settings;
+use crate::shell::listen::Hub;
 use crate::state::world::World;
 use crate::webhooks::queue::{Delivery, DeliveryOutcome};
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::{gateway, site};
+
+/// The format of snapshots; a change of what [`World`] holds is another format.
+const SNAPSHOT_FORMAT: u64 = 2;
 
 /// Where webhooks go from the start, without a call to make an endpoint.
 #[derive(Debug, Clone)]
@@ -35,6 +40,12 @@ pub struct SandboxConfig {
     pub webhook: Option<WebhookTarget>,
     /// A clock that stands at this unix second and only moves when told; the real time when absent.
     pub start_time: Option<i64>,
+    /// Live mode: how many seconds pass in each real second, such as 86400 for a day, at most a year. Without it the
+    /// clock runs with the real one, or stands still where `start_time` put it.
+    pub speed: Option<u32>,
+    /// What the real provider keeps in its dashboard, as it is from the start and after each reset. Settings out of
+    /// range ([`Settings::fault`]) are not taken.
+    pub settings: Settings,
 }
 
 type TimeListener = Box<dyn Fn(i64) + Send + Sync>;
@@ -46,26 +57,32 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     seed: u64,
     resets: u64,
+    /// Grows with everything that may have changed the state.
+    changes: u64,
 }
 
 /// A running sandbox. All methods may be called from any thread.
 pub struct Sandbox {
     config: SandboxConfig,
-    account_id: String,
     inner: Mutex<Inner>,
     listeners: Mutex<Vec<TimeListener>>,
     after_reset: Mutex<Vec<ResetListener>>,
     wake: Notify,
+    hub: Hub,
 }
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Sandbox").field("account_id", &self.account_id).finish_non_exhaustive()
+        formatter.debug_struct("Sandbox").field("account_id", &self.account_id()).finish_non_exhaustive()
     }
 }
 
 fn fresh_world(config: &SandboxConfig, seed: u64, now: i64) -> World {
     let mut world = World::new(seed, config.public_url.trim_end_matches('/').to_owned(), now);
+    match config.settings.fault() {
+        None => world.settings = config.settings.clone(),
+        Some(fault) => tracing::error!(%fault, "the sandbox keeps its usual settings"),
+    }
     if let Some(merchant) = &config.merchant {
         world.merchant.clone_from(merchant);
     }
@@ -80,22 +97,28 @@ impl Sandbox {
     #[must_use]
     pub fn new(config: SandboxConfig) -> Arc<Self> {
         let seed = config.seed.unwrap_or_else(fresh_seed);
-        let clock = Clock::new(config.start_time);
+        let clock = Clock::new(config.start_time, config.speed);
         let world = fresh_world(&config, seed, clock.now());
         Arc::new(Self {
-            account_id: world.account_id.clone(),
-            inner: Mutex::new(Inner { world, clock, seed, resets: 0 }),
+            inner: Mutex::new(Inner { world, clock, seed, resets: 0, changes: 0 }),
             config,
             listeners: Mutex::new(Vec::new()),
             after_reset: Mutex::new(Vec::new()),
             wake: Notify::new(),
+            hub: Hub::default(),
         })
     }
 
     /// The id of the account that it plays.
     #[must_use]
-    pub fn account_id(&self) -> &str {
-        &self.account_id
+    pub fn account_id(&self) -> String {
+        self.raw().world.account_id.clone()
+    }
+
+    /// A number that grows with everything that may have changed the state; for whoever keeps snapshots.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// How it was started.
@@ -116,7 +139,8 @@ impl Sandbox {
         self.raw().clock.now_ms()
     }
 
-    /// Calls back after each jump of the clock, with its distance from the real time in seconds.
+    /// Calls back after each jump of the clock, and again and again in live mode, with its distance from the real time
+    /// in seconds.
     pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
@@ -129,6 +153,15 @@ impl Sandbox {
     /// Answers a request to the API, to the control calls or to a page.
     #[must_use]
     pub fn handle(&self, request: HttpRequest) -> HttpResponse {
+        let response = self.begin(request);
+        self.finish(&response);
+        response
+    }
+
+    /// Carries a request out like [`Sandbox::handle`], for a caller that holds the answer back as long as its
+    /// `latency_ms` says. Until [`Sandbox::finish`] the idempotency key of the request is in use.
+    #[must_use]
+    pub fn begin(&self, request: HttpRequest) -> HttpResponse {
         let api =
             request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
         if api {
@@ -136,6 +169,13 @@ impl Sandbox {
             self.change(|world| gateway::answer(world, key, &request))
         } else {
             site::answer(self, &request)
+        }
+    }
+
+    /// Says that an answer of [`Sandbox::begin`] has left.
+    pub fn finish(&self, response: &HttpResponse) {
+        if let Some(held) = &response.held_key {
+            self.raw().world.keys.release(held);
         }
     }
 
@@ -150,7 +190,10 @@ impl Sandbox {
     /// Takes the webhook deliveries that are due. Report each one's outcome with [`Sandbox::delivery_result`].
     #[must_use]
     pub fn due_deliveries(&self) -> Vec<Delivery> {
-        self.lock().world.take_due_deliveries()
+        let mut inner = self.lock();
+        let due = inner.world.take_due_deliveries();
+        inner.changes += u64::from(!due.is_empty());
+        due
     }
 
     /// How many deliveries are still to be made, under way ones included.
@@ -167,7 +210,9 @@ impl Sandbox {
 
     /// Notes how a delivery went; a failed one is tried again later on the sandbox's clock.
     pub fn delivery_result(&self, delivery_id: &str, outcome: DeliveryOutcome) {
-        self.lock().world.note_delivery(delivery_id, outcome);
+        let mut inner = self.lock();
+        inner.world.note_delivery(delivery_id, outcome);
+        inner.changes += 1;
     }
 
     /// Moves the clock ahead by seconds. Everything that falls due on the way happens at its own instant.
@@ -186,12 +231,40 @@ impl Sandbox {
             change(&mut inner.clock);
             let now = inner.clock.now();
             inner.world.pass_time(now);
+            inner.changes += 1;
             inner.clock.offset()
         };
+        self.tell_offset(offset);
+        self.wake.notify_one();
+    }
+
+    fn tell_offset(&self, offset: i64) {
         for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(offset);
         }
-        self.wake.notify_one();
+    }
+
+    /// How many seconds pass in each real second; 0 when the clock stands still, 1 when it runs with the real one.
+    #[must_use]
+    pub fn speed(&self) -> u32 {
+        self.raw().clock.speed()
+    }
+
+    /// Lets the clock go on from where it is at another speed, up to a year in each real second; 0 stops it.
+    pub fn set_speed(&self, speed: u32) {
+        self.move_clock(|clock| clock.set_speed(speed));
+    }
+
+    /// In live mode: plays what has become due, and tells whoever follows the clock. Answers whether it is live.
+    pub(crate) fn keep_pace(&self) -> bool {
+        let offset = {
+            let inner = self.lock();
+            (inner.clock.speed() > 1).then(|| inner.clock.offset())
+        };
+        if let Some(offset) = offset {
+            self.tell_offset(offset);
+        }
+        offset.is_some()
     }
 
     /// Forgets everything but the account and the time; ids do not repeat.
@@ -201,9 +274,11 @@ impl Sandbox {
         let (seed, now) =
             (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
         let mut world = fresh_world(&self.config, seed, now);
-        world.account_id.clone_from(&self.account_id);
+        world.account_id.clone_from(&inner.world.account_id);
         inner.world = world;
+        inner.changes += 1;
         drop(inner);
+        self.hub.close();
         for listener in self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(self);
         }
@@ -213,23 +288,36 @@ impl Sandbox {
     #[must_use]
     pub fn snapshot(&self) -> serde_json::Value {
         let inner = self.lock();
-        serde_json::json!({ "format": 1, "now": inner.clock.now(), "world": inner.world })
+        serde_json::json!({ "format": SNAPSHOT_FORMAT, "now": inner.clock.now(), "world": inner.world })
     }
 
     /// Restores a snapshot. The clock goes on from where it is, or jumps ahead to the snapshot's time.
     ///
     /// # Errors
-    /// When the text is no snapshot of this version; the state is then unchanged.
+    /// When the text is no snapshot, or one of another format; the state is then unchanged.
     pub fn restore(&self, snapshot: &serde_json::Value) -> Result<(), crate::SandboxError> {
+        let format = snapshot.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(SNAPSHOT_FORMAT) {
+            let found = format.map_or_else(|| "no format".to_owned(), |format| format!("format {format}"));
+            return Err(crate::SandboxError::invalid(format!(
+                "This sandbox reads snapshots of format {SNAPSHOT_FORMAT}, and this one has {found}. The state is unchanged."
+            )));
+        }
         let world = snapshot.get("world").cloned().unwrap_or_default();
         let mut world: World = serde_json::from_value(world)
             .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
-        // Nobody will report on what was under way when the snapshot was taken.
-        for queued in &mut world.deliveries {
-            queued.in_flight = false;
-        }
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
-        self.raw().world = world;
+        // Where this sandbox is reached and what it was started with is not the snapshot's to say.
+        world.public_url = self.config.public_url.trim_end_matches('/').to_owned();
+        if let Some(webhook) = &self.config.webhook {
+            world.add_endpoint(&webhook.url, &webhook.secret);
+        }
+        {
+            let mut inner = self.raw();
+            inner.world = world;
+            inner.changes += 1;
+        }
+        self.hub.close();
         self.advance_time_to(to);
         Ok(())
     }
@@ -250,6 +338,7 @@ impl Sandbox {
         let mut inner = self.lock();
         let result = change(&mut inner.world);
         inner.world.flush_events();
+        inner.changes += 1;
         drop(inner);
         self.wake.notify_one();
         result
@@ -258,6 +347,11 @@ impl Sandbox {
     /// Reads the state at the present time.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
         read(&self.lock().world)
+    }
+
+    /// The command-line programs that listen.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Waits until something may have become due.
@@ -269,7 +363,9 @@ impl Sandbox {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.raw();
         let now = inner.clock.now();
-        inner.world.pass_time(now);
+        if inner.world.pass_time(now) {
+            inner.changes += 1;
+        }
         inner
     }
 

@@ -1,4 +1,5 @@
-//! What the real provider keeps in its dashboard, and what tests want to turn.
+//! What the real provider keeps in its dashboard, and what tests want to turn. Set from the start
+//! ([`crate::SandboxConfig`]) or at any time (`PUT /_sandbox/settings`).
 
 use serde::{Deserialize, Serialize};
 
@@ -7,37 +8,69 @@ use crate::model::percent::Percent;
 /// What happens to a subscription when every retry has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Exhaustion {
+pub enum Exhaustion {
+    /// The subscription is canceled.
     Cancel,
+    /// It becomes unpaid: its next invoices stay drafts.
     Unpaid,
+    /// It stays past due.
     Leave,
 }
 
+/// When the balance is paid out without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayoutSchedule {
+    Manual,
+    /// Every day at midnight UTC.
+    Daily,
+}
+
 /// The settings of the account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Days from each failed attempt to the next.
-    pub(crate) retry_days: Vec<i64>,
-    pub(crate) on_exhaustion: Exhaustion,
+pub struct Settings {
+    /// Days from each failed automatic attempt at an invoice to the next; after the last of them nothing is left.
+    pub retry_days: Vec<i64>,
+    /// What happens to the subscription then.
+    pub on_exhaustion: Exhaustion,
     /// Days before a renewal at which `invoice.upcoming` is sent; 0 for never.
-    pub(crate) upcoming_days: i64,
+    pub upcoming_days: i64,
+    /// Seconds on the account's own time that a test clock takes to arrive where it was sent.
+    pub clock_advance_seconds: i64,
+    /// Days on the account's own time after which a test clock is deleted by itself. The provider gives them a month;
+    /// here the own time is often moved by months, so it is a year unless changed.
+    pub test_clock_days: i64,
     /// How long a renewal invoice stays a draft, in seconds.
-    pub(crate) draft_seconds: i64,
+    pub draft_seconds: i64,
     /// The provider's fee in hundredths of a percent of each charge.
-    pub(crate) fee_basis_points: i64,
+    pub fee_basis_points: i64,
+    /// How long a change stays hidden from searches, in seconds.
+    pub search_delay_seconds: i64,
+    /// Days for which the money of a charge is pending before it is available.
+    pub pending_days: i64,
+    /// Days that a bank takes to answer a debit.
+    pub debit_days: i64,
+    /// Days for which a voucher can be paid, unless the seller says otherwise.
+    pub voucher_days: i64,
+    /// When payouts are made by themselves.
+    pub payout_schedule: PayoutSchedule,
+    /// Days that a payout is on its way.
+    pub payout_days: i64,
+    /// Why the bank returns payouts, such as `account_closed`; nothing while it takes them.
+    pub payout_failure: Option<String>,
     /// Seconds from one delivery attempt of a webhook to the next.
-    pub(crate) webhook_retry_seconds: Vec<i64>,
+    pub webhook_retry_seconds: Vec<i64>,
     /// The automatic tax of each country; a country that is not here has none.
-    pub(crate) tax_table: Vec<CountryTax>,
+    pub tax_table: Vec<CountryTax>,
     /// Whether automatic tax is in a price that does not say so itself.
-    pub(crate) tax_inclusive: bool,
+    pub tax_inclusive: bool,
 }
 
 /// The one rate of a country: a look-alike of what a tax service would know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CountryTax {
+pub struct CountryTax {
     /// ISO 3166, upper case.
     pub(crate) country: String,
     /// As text, such as `"8.875"`.
@@ -83,8 +116,17 @@ impl Default for Settings {
             retry_days: vec![3, 5, 7],
             on_exhaustion: Exhaustion::Cancel,
             upcoming_days: 7,
+            clock_advance_seconds: 0,
+            test_clock_days: 366,
             draft_seconds: HOUR,
             fee_basis_points: 360,
+            search_delay_seconds: 20,
+            pending_days: 2,
+            debit_days: 4,
+            voucher_days: 3,
+            payout_schedule: PayoutSchedule::Manual,
+            payout_days: 2,
+            payout_failure: None,
             webhook_retry_seconds: vec![
                 300,
                 1800,
@@ -104,14 +146,22 @@ impl Default for Settings {
 
 impl Settings {
     /// Says which setting is out of range, so that no time that it leads to lies beyond the calendar.
-    pub(crate) fn fault(&self) -> Option<String> {
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 5] = [
+        let ranges: [(&str, &[i64], i64); 12] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
+            ("clock_advance_seconds", &[self.clock_advance_seconds], YEAR),
+            ("test_clock_days", &[self.test_clock_days], 3660),
             ("draft_seconds", &[self.draft_seconds], YEAR),
             ("fee_basis_points", &[self.fee_basis_points], 10_000),
+            ("search_delay_seconds", &[self.search_delay_seconds], HOUR),
+            ("pending_days", &[self.pending_days], 366),
+            ("debit_days", &[self.debit_days], 366),
+            ("voucher_days", &[self.voucher_days], 366),
+            ("payout_days", &[self.payout_days], 366),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];
         let wrong = self.tax_table.iter().find(|entry| {

@@ -21,5 +21,7 @@ mod dev;
 mod disk;
 #[path = "cli/house.rs"]
 mod house;
+#[path = "cli/sandbox_data.rs"]
+mod sandbox_data;
 #[path = "cli/secrets.rs"]
 mod secrets;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Call;
 use crate::model::money::BalanceTransaction;
 use crate::state::world::{World, need};
-use crate::wire::error::ApiResult;
+use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 
 pub(super) fn dispatch(
@@ -21,7 +21,7 @@ pub(super) fn dispatch(
         ("GET", "balance") => Ok(balance(world)),
         ("GET", "balance_transactions") => transactions(world, call),
         ("GET", "balance_transactions/{id}") => {
-            need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render())
+            need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render(world.now))
         }
         _ => return None,
     })
@@ -31,7 +31,7 @@ fn balance(world: &World) -> Value {
     let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for entry in world.balance_transactions.iter() {
         let sum = sums.entry(&entry.currency).or_default();
-        let net = entry.amount - entry.fee;
+        let net = entry.net();
         if entry.available_on <= world.now { sum.0 += net } else { sum.1 += net }
     }
     let part = |pick: fn(&(i64, i64)) -> i64| -> Vec<Value> {
@@ -45,17 +45,20 @@ fn transactions(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let kind = params.text("type")?.value();
     let source = params.text("source")?.value();
     let currency = params.text("currency")?.value();
+    let payout = params.text("payout")?.value();
+    if let Some(payout) = &payout
+        && !need(&world.payouts, payout, "payout")?.automatic
+    {
+        let message = "Balance transactions can only be filtered by payouts of the schedule, not by those made by hand.";
+        return Err(ApiError::rule(message).param("payout"));
+    }
     let keep = |entry: &BalanceTransaction| {
         kind.as_ref().is_none_or(|kind| entry.kind == *kind)
             && source.as_ref().is_none_or(|source| entry.source == *source)
+            && payout.as_ref().is_none_or(|payout| entry.payout.as_ref() == Some(payout))
             && currency.as_ref().is_none_or(|currency| entry.currency == *currency)
     };
-    list(
-        &world.balance_transactions,
-        params,
-        "/v1/balance_transactions",
-        None,
-        keep,
-        BalanceTransaction::render,
-    )
+    list(&world.balance_transactions, params, "/v1/balance_transactions", None, keep, |entry| {
+        entry.render(world.now)
+    })
 }

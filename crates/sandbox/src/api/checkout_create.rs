@@ -10,6 +10,7 @@ use super::tax_rates::{read_automatic, read_rates};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
+use crate::model::checkout_form::CheckoutForm;
 use crate::model::product::Price;
 use crate::model::subscription::MissingCard;
 use crate::model::tax::AutomaticTax;
@@ -41,6 +42,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let first = session.lines.first().and_then(|line| world.prices.get(&line.price)).cloned();
     session.currency =
         first.as_ref().map(|price| price.currency.clone()).or(params.text("currency")?.value());
+    super::checkout_form::read(world, params, &mut session)?;
     let discounts = read_discounts(world, params, world.place_of_session(&session))?;
     let most = if mode == Mode::Setup { 0 } else { 1 };
     if discounts.as_ref().is_some_and(|discounts| discounts.len() > most) {
@@ -62,8 +64,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
     let id = world.chance.id("cs_test_");
-    let expires_at = params.int("expires_at")?.value().unwrap_or(world.now + DAY);
-    if !(world.now + 1800..=world.now + DAY).contains(&expires_at) {
+    let now = world.own_now();
+    let expires_at = params.int("expires_at")?.value().unwrap_or(now + DAY);
+    if !(now + 1800..=now + DAY).contains(&expires_at) {
         let message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
         return Err(ApiError::rule(message).param("expires_at"));
     }
@@ -73,7 +76,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
     Ok(CheckoutSession {
         page_url: format!("{}/c/pay/{id}", world.public_url),
         id,
-        created: world.now,
+        created: now,
         expires_at,
         mode,
         status: SessionStatus::Open,
@@ -118,6 +121,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
             missing_card: MissingCard::CreateInvoice,
         },
         payment_data: PaymentData::default(),
+        form: CheckoutForm::default(),
         subscription: None,
         invoice: None,
         payment_intent: None,
@@ -218,13 +222,7 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     session.payment_data.receipt_email = payment.text("receipt_email")?.value();
     session.payment_data.setup_future_usage = payment.text("setup_future_usage")?.value();
     session.payment_data.shipping = payment.free("shipping").unwrap_or_default();
-    if payment.text("capture_method")?.value().as_deref() == Some("manual") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "payment_intent_data[capture_method]",
-            "The sandbox does not play manual capture yet.",
-        ));
-    }
+    session.payment_data.capture_method = super::intents::read_capture(&payment)?.value().unwrap_or_default();
     Ok(())
 }
 
@@ -261,7 +259,7 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         })?;
         lines.push(SessionLine {
             id: world.chance.id("li_"),
-            amount: price.unit_amount.saturating_mul(quantity),
+            amount: price.amount(quantity, &item.full("quantity"))?,
             recurring: price.recurring.is_some(),
             description: world.product_name(&price),
             price: price.id,

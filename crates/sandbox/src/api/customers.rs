@@ -26,7 +26,7 @@ pub(super) fn dispatch(
             need(&world.customers, call.id(), "id").map(|customer| customer.render())
         }
         ("POST", "customers/{id}") => update(world, call),
-        ("DELETE", "customers/{id}") => delete(world, call),
+        ("DELETE", "customers/{id}") => world.delete_customer(call.id()),
         ("DELETE", "customers/{id}/discount") => {
             let taken = world.take_discount(call.id());
             taken.and_then(|id| need(&world.discounts, &id, "id")).map(|discount| discount.render())
@@ -59,6 +59,7 @@ impl World {
             tax_exempt: "none".to_owned(),
             delinquent: false,
             deleted: false,
+            test_clock: None,
         }
     }
 
@@ -69,11 +70,37 @@ impl World {
             _ => Err(ApiError::missing("customer", id, param)),
         }
     }
+
+    /// Deletes a customer, which cancels their subscriptions at once and cannot be undone; what is left of them.
+    pub(crate) fn delete_customer(&mut self, id: &str) -> ApiResult<Value> {
+        let mut customer = self.live_customer(id, "id")?;
+        let running: Vec<String> = self
+            .subscriptions
+            .of(&customer.id)
+            .filter(|subscription| !subscription.status.is_terminal())
+            .map(|subscription| subscription.id.clone())
+            .collect();
+        for subscription in running {
+            self.cancel_now(&subscription, CancelNow::default())?;
+        }
+        self.forget_schedules(&customer.id);
+        let last = customer.render();
+        customer.deleted = true;
+        let stub = customer.render();
+        self.customers.put(customer);
+        self.emit("customer.deleted", last);
+        Ok(stub)
+    }
 }
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
+    let clock = params.text("test_clock")?.value();
+    if let Some(clock) = &clock {
+        world.check_clock_room(clock)?;
+    }
     let mut customer = world.new_customer();
+    customer.test_clock = clock;
     read(params, &mut customer)?;
     let attached = params.text("payment_method")?.value().or(params.text("source")?.value());
     let default = params.sub("invoice_settings").text("default_payment_method")?.value();
@@ -146,10 +173,10 @@ fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
         let email = customer.email.clone().unwrap_or_default();
         return Err(ApiError::invalid("email_invalid", "email", format!("Invalid email address: {email}")));
     }
-    if let Some(address) = params.free("address") {
+    if let Some(address) = params.address("address") {
         customer.address = complete_address(address);
     }
-    if let Some(shipping) = params.free("shipping") {
+    if let Some(shipping) = params.addressed("shipping") {
         customer.shipping = shipping;
     }
     if let Some(locales) = params.texts("preferred_locales")? {
@@ -234,37 +261,23 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     Ok(after)
 }
 
-/// Deleting a customer cancels their subscriptions at once and cannot be undone.
-fn delete(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let mut customer = world.live_customer(call.id(), "id")?;
-    let running: Vec<String> = world
-        .subscriptions
-        .of(&customer.id)
-        .filter(|subscription| !subscription.status.is_terminal())
-        .map(|subscription| subscription.id.clone())
-        .collect();
-    for subscription in running {
-        world.cancel_now(&subscription, CancelNow::default())?;
-    }
-    let last = customer.render();
-    customer.deleted = true;
-    let stub = customer.render();
-    world.customers.put(customer);
-    world.emit("customer.deleted", last);
-    Ok(stub)
-}
-
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let email = call.params.text("email")?.value();
+    let clock = call.params.text("test_clock")?.value();
     let keep = |customer: &Customer| {
-        !customer.deleted && email.as_ref().is_none_or(|email| customer.email.as_ref() == Some(email))
+        // Customers of a test clock are listed only when that clock is asked for.
+        !customer.deleted
+            && customer.test_clock == clock
+            && email.as_ref().is_none_or(|email| customer.email.as_ref() == Some(email))
     };
     list(&world.customers, &call.params, "/v1/customers", None, keep, Customer::render)
 }
 
 fn methods(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = world.live_customer(call.id(), "customer")?;
-    let card = call.params.text("type")?.value().is_none_or(|kind| kind == "card");
+    let wanted = call.params.text("type")?.value();
+    let keep =
+        |method: &PaymentMethod| wanted.as_ref().is_none_or(|wanted| method.instrument.word() == wanted);
     let url = format!("/v1/customers/{}/payment_methods", customer.id);
-    list(&world.payment_methods, &call.params, &url, Some(&customer.id), |_| card, PaymentMethod::render)
+    list(&world.payment_methods, &call.params, &url, Some(&customer.id), keep, PaymentMethod::render)
 }

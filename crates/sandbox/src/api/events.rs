@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::event::{Event, Origin, WebhookEndpoint};
+use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
+use crate::versions::Version;
+use crate::webhooks::is_type;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
@@ -17,11 +20,13 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => need(&world.events, call.id(), "id").map(|event| show(&event)),
+        ("GET", "events/{id}") => need(&world.events, call.id(), "id").and_then(|event| {
+            if event.thin.is_none() { Ok(show(&event)) } else { Err(unknown_event(call.id())) }
+        }),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
-            need(&world.endpoints, call.id(), "id").map(|endpoint| endpoint.render(false))
+            need_endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
         }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
@@ -29,8 +34,18 @@ pub(super) fn dispatch(
     })
 }
 
+fn unknown_event(id: &str) -> ApiError {
+    ApiError::missing("event", id, "id")
+}
+
+/// An endpoint that was made with this version of the API.
+fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
+    let endpoint = world.endpoints.get(id).filter(|endpoint| endpoint.origin == Origin::Endpoint);
+    endpoint.cloned().ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, id, "id"))
+}
+
 fn show(event: &Event) -> Value {
-    event.render(API_VERSION, event.object.clone(), event.previous.clone())
+    event.render(API_VERSION, event.newest())
 }
 
 /// A type fits when it is named, or covered by a name that ends in `*`.
@@ -51,7 +66,8 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let delivered = params.flag("delivery_success")?.value();
     let keep = |event: &Event| {
         let success = event.pending.is_empty() && !event.failed;
-        kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
+        event.thin.is_none()
+            && kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
             && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
             && delivered.is_none_or(|delivered| delivered == success)
     };
@@ -59,10 +75,17 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 impl World {
-    /// Adds an endpoint that hears of everything, with a secret that is known beforehand.
+    /// Adds an endpoint that hears of everything, with a secret that is known beforehand. One that is there already is
+    /// given the secret.
     pub(crate) fn add_endpoint(&mut self, url: &str, secret: &str) {
+        let there = self.endpoints.iter().find(|endpoint| endpoint.url == url);
+        if let Some(id) = there.map(|endpoint| endpoint.id.clone()) {
+            self.endpoints.edit(&id, |endpoint| secret.clone_into(&mut endpoint.secret));
+            return;
+        }
         let endpoint = WebhookEndpoint {
             id: self.chance.id("we_"),
+            origin: Origin::Endpoint,
             created: self.now,
             url: url.to_owned(),
             secret: secret.to_owned(),
@@ -76,7 +99,7 @@ impl World {
     }
 }
 
-fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
+pub(super) fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
     let Some(url) = params.text("url")?.value() else {
         return Ok(None);
     };
@@ -86,28 +109,47 @@ fn read_url(params: &Params<'_>) -> ApiResult<Option<String>> {
     Err(ApiError::invalid("url_invalid", "url", "Not a valid URL: it must start with http:// or https://."))
 }
 
+/// The types of events that an endpoint asks for; `None` when it leaves them as they are.
+fn read_events(params: &Params<'_>) -> ApiResult<Option<Vec<String>>> {
+    let Some(events) = params.texts("enabled_events")? else {
+        return Ok(None);
+    };
+    if events.is_empty() {
+        return Err(ApiError::invalid(
+            "parameter_invalid_empty",
+            "enabled_events",
+            "An endpoint hears of at least one type of event: 'enabled_events' cannot be empty.",
+        ));
+    }
+    if let Some((index, event)) = events.iter().enumerate().find(|(_, event)| !is_type(event)) {
+        return Err(ApiError::rule(format!(
+            "Invalid enabled_events[{index}]: there are no events of type '{event}'."
+        ))
+        .param(&format!("enabled_events[{index}]")));
+    }
+    Ok(Some(events))
+}
+
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     params.required("url")?;
     let url = read_url(params)?.unwrap_or_default();
-    let enabled_events = params.texts("enabled_events")?.unwrap_or_default();
-    if enabled_events.is_empty() {
-        return Err(ApiError::invalid(
-            "parameter_missing",
-            "enabled_events",
-            "Missing required param: enabled_events.",
-        ));
-    }
+    let enabled_events = read_events(params)?.ok_or_else(|| {
+        ApiError::invalid("parameter_missing", "enabled_events", "Missing required param: enabled_events.")
+    })?;
+    let api_version = params.text("api_version")?.value();
+    Version::read(api_version.as_deref()).map_err(|error| error.param("api_version"))?;
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
         id: world.chance.id("we_"),
+        origin: Origin::Endpoint,
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
         enabled_events,
         enabled: true,
-        api_version: params.text("api_version")?.value(),
+        api_version,
         description: params.text("description")?.value(),
         metadata,
     };
@@ -118,11 +160,11 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let mut endpoint = need(&world.endpoints, call.id(), "id")?;
+    let mut endpoint = need_endpoint(world, call.id())?;
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
-    if let Some(events) = params.texts("enabled_events")?.filter(|events| !events.is_empty()) {
+    if let Some(events) = read_events(params)? {
         endpoint.enabled_events = events;
     }
     if let Field::Set(disabled) = params.flag("disabled")? {
@@ -131,12 +173,18 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.text("description")?.apply(&mut endpoint.description);
     params.metadata_into(&mut endpoint.metadata)?;
     let object = endpoint.render(false);
+    let disabled = !endpoint.enabled;
     world.endpoints.put(endpoint);
+    if disabled {
+        world.give_up_endpoint(call.id());
+    }
     Ok(object)
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    world.endpoints.remove(id).ok_or_else(|| ApiError::missing("webhook endpoint", id, "id"))?;
+    need_endpoint(world, id)?;
+    world.endpoints.remove(id);
+    world.give_up_endpoint(id);
     Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
 }
 
@@ -146,7 +194,7 @@ fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         &call.params,
         "/v1/webhook_endpoints",
         None,
-        |_| true,
+        |endpoint| endpoint.origin == Origin::Endpoint,
         |endpoint| endpoint.render(false),
     )
 }

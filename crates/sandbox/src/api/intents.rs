@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::Call;
-use crate::model::payment::{IntentStatus, PaymentIntent, SetupIntent};
+use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent, SetupIntent};
 use crate::payments::attempt::{Attempt, NewIntent, Presence};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
-use crate::wire::params::{Field, Metadata};
+use crate::wire::params::{Field, Metadata, Params};
 
 pub(super) fn dispatch(
     world: &mut World,
@@ -23,6 +23,7 @@ pub(super) fn dispatch(
         ("GET", "payment_intents/{id}") => payment(world, call.id()),
         ("POST", "payment_intents/{id}") => update(world, call),
         ("POST", "payment_intents/{id}/confirm") => confirm(world, call, call.id()),
+        ("POST", "payment_intents/{id}/capture") => capture(world, call),
         ("POST", "payment_intents/{id}/cancel") => cancel(world, call),
         ("POST", "setup_intents") => create_setup(world, call),
         ("GET", "setup_intents") => all_setups(world, call),
@@ -56,16 +57,37 @@ fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
     Ok(())
 }
 
+/// When the money is taken: for the intent as a whole, or for cards alone, which is the same here.
+pub(super) fn read_capture(params: &Params<'_>) -> ApiResult<Field<CaptureMethod>> {
+    let card = params.sub("payment_method_options").sub("card");
+    if card.one_of("capture_method", &["manual"])? == Field::Set("manual") {
+        return Ok(Field::Set(CaptureMethod::Manual));
+    }
+    Ok(match params.one_of("capture_method", &["automatic", "automatic_async", "manual"])? {
+        Field::Set("manual") => Field::Set(CaptureMethod::Manual),
+        Field::Set("automatic_async") => Field::Set(CaptureMethod::AutomaticAsync),
+        Field::Set(_) => Field::Set(CaptureMethod::Automatic),
+        Field::Absent => Field::Absent,
+        Field::Unset => Field::Unset,
+    })
+}
+
+/// For how long a store takes the money.
+fn read_voucher_days(params: &Params<'_>) -> ApiResult<Option<i64>> {
+    let konbini = params.sub("payment_method_options").sub("konbini");
+    if konbini.has("expires_at") || konbini.has("confirmation_number") {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "payment_method_options[konbini]",
+            "The sandbox plays expires_after_days only, and makes up the confirmation number.",
+        ));
+    }
+    Ok(konbini.int_within("expires_after_days", 0..=60)?.value())
+}
+
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     refuse_types(call)?;
-    if params.one_of("capture_method", &["automatic", "automatic_async", "manual"])? == Field::Set("manual") {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "capture_method",
-            "The sandbox does not play manual capture yet.",
-        ));
-    }
     params.required("amount")?;
     let amount = params.int("amount")?.value().unwrap_or_default();
     check_amount(amount)?;
@@ -81,14 +103,16 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     };
     let id = world.add_intent(NewIntent {
         amount,
+        capture_method: read_capture(params)?.value().unwrap_or_default(),
         currency: params.required("currency")?.to_ascii_lowercase(),
         customer,
         description: params.text("description")?.value(),
         receipt_email: params.text("receipt_email")?.value(),
         metadata,
-        shipping: params.free("shipping").unwrap_or_default(),
+        shipping: params.addressed("shipping").unwrap_or_default(),
         setup_future_usage: params.text("setup_future_usage")?.value(),
         return_url: params.text("return_url")?.value(),
+        voucher_days: read_voucher_days(params)?,
         invoice: None,
         session: None,
     });
@@ -143,6 +167,12 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         intent.payment_method = Some(world.resolve_method(&reference, "payment_method")?);
         intent.status = IntentStatus::RequiresConfirmation;
     }
+    if let Field::Set(capture_method) = read_capture(params)? {
+        if !editable {
+            return Err(unexpected(&intent, "changed"));
+        }
+        intent.capture_method = capture_method;
+    }
     params.text("description")?.apply(&mut intent.description);
     params.text("receipt_email")?.apply(&mut intent.receipt_email);
     params.metadata_into(&mut intent.metadata)?;
@@ -166,10 +196,21 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
         IntentStatus::RequiresPaymentMethod
         | IntentStatus::RequiresConfirmation
         | IntentStatus::RequiresAction => {}
-        IntentStatus::Succeeded | IntentStatus::Canceled => return Err(unexpected(&intent, "confirmed")),
+        IntentStatus::RequiresCapture
+        | IntentStatus::Processing
+        | IntentStatus::Succeeded
+        | IntentStatus::Canceled => {
+            return Err(unexpected(&intent, "confirmed"));
+        }
+    }
+    if let Field::Set(capture_method) = read_capture(params)? {
+        world.payment_intents.edit(id, |intent| intent.capture_method = capture_method);
     }
     if let Field::Set(url) = params.text("return_url")? {
         world.payment_intents.edit(id, |intent| intent.return_url = Some(url));
+    }
+    if let Some(days) = read_voucher_days(params)? {
+        world.payment_intents.edit(id, |intent| intent.voucher_days = Some(days));
     }
     if let Field::Set(usage) = params.one_of("setup_future_usage", &["on_session", "off_session"])? {
         world.payment_intents.edit(id, |intent| intent.setup_future_usage = Some(usage.to_owned()));
@@ -197,7 +238,9 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
         attempt = world.refuse_unauthenticated(id, &method)?;
     }
     match attempt {
-        Attempt::Succeeded | Attempt::RequiresAction => payment(world, id),
+        Attempt::Succeeded | Attempt::Held | Attempt::Underway | Attempt::RequiresAction => {
+            payment(world, id)
+        }
         Attempt::Declined(decline) => {
             if let Some(invoice) = &intent.invoice {
                 world.note_manual_failure(invoice, attempt);
@@ -207,12 +250,30 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     }
 }
 
+fn capture(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
+    let params = &call.params;
+    if params.flag("final_capture")? == Field::Set(false) {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "final_capture",
+            "The sandbox plays one capture of a payment only.",
+        ));
+    }
+    let amount = params.int_within("amount_to_capture", 1..=99_999_999)?.value();
+    let mut metadata = need(&world.payment_intents, call.id(), "intent")?.metadata;
+    params.metadata_into(&mut metadata)?;
+    world.capture(call.id(), amount)?;
+    world.payment_intents.edit(call.id(), |intent| intent.metadata = metadata);
+    payment(world, call.id())
+}
+
 fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let intent = need(&world.payment_intents, call.id(), "intent")?;
-    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+    if matches!(intent.status, IntentStatus::Processing | IntentStatus::Succeeded | IntentStatus::Canceled) {
         return Err(unexpected(&intent, "canceled"));
     }
-    if intent.session.is_some() || intent.invoice.is_some() {
+    let owned = intent.session.is_some() || intent.invoice.is_some();
+    if owned && intent.status != IntentStatus::RequiresCapture {
         let message = "This PaymentIntent belongs to a Checkout Session or an Invoice: expire the session or void the invoice instead. No money moved.";
         return Err(ApiError::state("payment_intent_unexpected_state", message));
     }
@@ -284,7 +345,7 @@ fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Valu
         })?,
     };
     match world.attempt_setup(id, &method, false)? {
-        Attempt::Succeeded | Attempt::RequiresAction => setup(world, id),
+        Attempt::Succeeded | Attempt::Held | Attempt::Underway | Attempt::RequiresAction => setup(world, id),
         Attempt::Declined(decline) => {
             let error = ApiError::card(decline.code, decline.decline_code, decline.message);
             Err(error.with("setup_intent", setup(world, id)?))

@@ -124,7 +124,10 @@ pub(super) fn read_line(
             line.unit_amount = amount;
             (line.price, line.product) = (None, None);
         }
-        (None, Some(_)) => line.amount = line.unit_amount.saturating_mul(line.quantity),
+        (None, Some(price)) => {
+            let price = need(&world.prices, price, &params.full("pricing"))?;
+            line.amount = price.amount(line.quantity, &params.full("quantity"))?;
+        }
         (None, None) if fresh => {
             let full = params.full("amount");
             return Err(ApiError::invalid(

@@ -3,27 +3,37 @@
 pub(crate) mod account;
 pub(crate) mod checkout;
 mod checkout_create;
+mod checkout_form;
 pub(crate) mod coupons;
 pub(crate) mod credit_notes;
 mod customer_balance;
 pub(crate) mod customers;
+mod destinations;
 mod discounts;
+pub(crate) mod disputes;
 pub(crate) mod events;
 pub(crate) mod intents;
 mod invoice_frame;
 pub(crate) mod invoice_items;
 mod invoice_lines;
 pub(crate) mod invoices;
+mod listen;
 pub(crate) mod methods;
 pub(crate) mod money;
+pub(crate) mod payouts;
 pub(crate) mod portal;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
+pub(crate) mod radar;
+mod schedule_phases;
+mod schedules;
+mod search;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
 pub(crate) mod tax_rates;
+mod test_clocks;
 
 use serde_json::Value;
 
@@ -48,7 +58,15 @@ impl Call<'_> {
 
 /// Carries a call out.
 pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &Call<'_>) -> ApiResult<Value> {
+    if let Some(path) = template.strip_prefix("/v2/core/") {
+        let answer = destinations::dispatch(world, method, path, call);
+        return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
+    }
     let path = template.strip_prefix("/v1/").unwrap_or(template);
+    if let Some(resource) = path.strip_suffix("/search") {
+        let answer = search::dispatch(world, resource, call);
+        return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
+    }
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
@@ -60,15 +78,24 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
         "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
-        "charges" | "refunds" | "disputes" => money::dispatch(world, method, path, call),
+        "test_helpers" if path.starts_with("test_helpers/refunds") => {
+            money::dispatch(world, method, path, call)
+        }
+        "charges" | "refunds" => money::dispatch(world, method, path, call),
+        "disputes" => disputes::dispatch(world, method, path, call),
+        "payouts" => payouts::dispatch(world, method, path, call),
+        "radar" => radar::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),
         "subscriptions" => subscriptions::dispatch(world, method, path, call),
         "subscription_items" => subscription_items::dispatch(world, method, path, call),
+        "subscription_schedules" => schedules::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "credit_notes" => credit_notes::dispatch(world, method, path, call),
         "tax_rates" => tax_rates::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
+        "stripecli" => listen::dispatch(world, method, path, call),
+        "test_helpers" => test_clocks::dispatch(world, method, path, call),
         "billing_portal" => portal::dispatch(world, method, path, call),
         _ => None,
     };

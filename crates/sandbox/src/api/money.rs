@@ -1,14 +1,15 @@
-//! Charges, refunds and disputes.
+//! Charges and refunds.
 
 use serde_json::Value;
 
 use super::Call;
-use crate::model::money::{Dispute, Refund};
-use crate::model::payment::Charge;
+use crate::model::charge::Charge;
+use crate::model::money::Refund;
+use crate::payments::refunds::NewRefund;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
-use crate::wire::params::{Field, Metadata};
+use crate::wire::params::Metadata;
 
 pub(super) fn dispatch(
     world: &mut World,
@@ -21,17 +22,13 @@ pub(super) fn dispatch(
         ("GET", "charges/{id}") => need(&world.charges, call.id(), "id").map(|charge| charge.render()),
         ("POST", "refunds") => refund(world, call),
         ("GET", "refunds") => refunds(world, call),
-        ("GET", "refunds/{id}") => need(&world.refunds, call.id(), "id").map(|refund| refund.render()),
+        ("GET", "refunds/{id}") => one_refund(world, call),
         ("POST", "refunds/{id}") => update_refund(world, call),
-        ("GET", "disputes") => disputes(world, call),
-        ("GET", "disputes/{id}") => need(&world.disputes, call.id(), "id").map(|dispute| dispute.render()),
-        ("POST", "disputes/{id}") => update_dispute(world, call),
-        ("POST", "disputes/{id}/close") => {
-            let id = call.id();
-            world
-                .close_dispute(id, false)
-                .and_then(|()| need(&world.disputes, id, "id"))
-                .map(|dispute| dispute.render())
+        ("POST", "refunds/{id}/cancel") => {
+            world.cancel_refund(call.id()).and_then(|()| one_refund(world, call))
+        }
+        ("POST", "test_helpers/refunds/{id}/expire") => {
+            world.expire_refund(call.id()).and_then(|()| one_refund(world, call))
         }
         _ => return None,
     })
@@ -71,8 +68,20 @@ fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let reason = params.one_of("reason", &["duplicate", "fraudulent", "requested_by_customer"])?.value();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let id = world.refund_charge(&charge, amount, reason.map(str::to_owned), metadata)?;
+    let id = world.refund_charge(
+        &charge,
+        NewRefund {
+            amount,
+            reason: reason.map(str::to_owned),
+            metadata,
+            instructions_email: params.text("instructions_email")?.value(),
+        },
+    )?;
     need(&world.refunds, &id, "id").map(|refund| refund.render())
+}
+
+fn one_refund(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    need(&world.refunds, call.id(), "id").map(|refund| refund.render())
 }
 
 fn update_refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
@@ -93,39 +102,4 @@ fn refunds(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && intent.as_ref().is_none_or(|intent| refund.payment_intent == *intent)
     };
     list(&world.refunds, &call.params, "/v1/refunds", None, keep, Refund::render)
-}
-
-fn disputes(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let charge = call.params.text("charge")?.value();
-    let intent = call.params.text("payment_intent")?.value();
-    let keep = |dispute: &Dispute| {
-        charge.as_ref().is_none_or(|charge| dispute.charge == *charge)
-            && intent.as_ref().is_none_or(|intent| dispute.payment_intent == *intent)
-    };
-    list(&world.disputes, &call.params, "/v1/disputes", None, keep, Dispute::render)
-}
-
-/// Submitted evidence decides at once: `winning_evidence` wins, `losing_evidence` loses.
-fn update_dispute(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let params = &call.params;
-    let mut dispute = need(&world.disputes, call.id(), "id")?;
-    let before = dispute.render();
-    params.metadata_into(&mut dispute.metadata)?;
-    let text = params
-        .free("evidence")
-        .and_then(|evidence| evidence.get("uncategorized_text").and_then(Value::as_str).map(str::to_owned));
-    if text.is_some() {
-        dispute.evidence_text = text;
-    }
-    let evidence = dispute.evidence_text.clone();
-    let after = dispute.render();
-    world.disputes.put(dispute);
-    world.emit_change("charge.dispute.updated", &before, after);
-    let submits = params.flag("submit")? != Field::Set(false);
-    match evidence.as_deref().filter(|_| submits) {
-        Some("winning_evidence") => world.close_dispute(call.id(), true)?,
-        Some("losing_evidence") => world.close_dispute(call.id(), false)?,
-        Some(_) | None => {}
-    }
-    need(&world.disputes, call.id(), "id").map(|dispute| dispute.render())
 }

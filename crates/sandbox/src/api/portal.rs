@@ -49,7 +49,7 @@ fn create_session(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let token = format!("test_{}", world.chance.text(40));
     let session = PortalSession {
         id: world.chance.id("bps_"),
-        created: world.now,
+        created: world.own_now(),
         customer: customer.id,
         configuration: configuration.id,
         return_url: params.text("return_url")?.value().or(configuration.default_return_url),

@@ -111,6 +111,7 @@ pub(super) fn read_item(
         quantity: item.int_within("quantity", 0..=999_999)?.value(),
         deleted: false,
         metadata,
+        archived_too: false,
         terms: ItemTermsChange {
             discounts: read_discounts(world, item, place_of(world, subscription))?,
             tax_rates: read_rates(world, item, "tax_rates")?,
@@ -221,6 +222,9 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         return Err(
             ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
         );
+    }
+    if let Some(name) = ["cancel_at", "cancel_at_period_end"].into_iter().find(|name| params.has(name)) {
+        world.check_unscheduled(&subscription, name)?;
     }
     let (strictness, presence) = read_payment(params)?;
     let restart =

@@ -218,6 +218,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         cancel_at_period_end: params.flag("cancel_at_period_end")? == Field::Set(true),
         save_default_payment_method: saves.to_owned(),
         first_payment,
+        schedule: None,
+        backdated: None,
     })?;
     one(world, &id)
 }
@@ -258,6 +260,11 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     if let Some(customer) = &customer {
         need(&world.customers, customer, "customer")?;
     }
+    let clock = params.text("test_clock")?.value();
+    // Those of test clocks are listed only when a clock or a customer is asked for.
+    let by_clock = |subscription: &Subscription| {
+        subscription.test_clock == clock || (clock.is_none() && customer.is_some())
+    };
     let price = params.text("price")?.value().or(params.text("plan")?.value());
     let collection = params.text("collection_method")?.value();
     let (starts, ends) =
@@ -270,6 +277,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             Some(word) => subscription.status.as_str() == word,
         };
         by_status
+            && by_clock(subscription)
             && price.as_ref().is_none_or(|price| subscription.items.iter().any(|item| item.price == *price))
             && collection.as_ref().is_none_or(|word| subscription.collection.as_str() == word)
             && starts.holds(subscription.period.start)
@@ -318,7 +326,12 @@ fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     ) {
         let message =
             format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
-        return Err(ApiError::state("subscription_not_pausable", message));
+        return Err(ApiError::refused(message));
+    }
+    if let Some(schedule) = world.schedule_of(&subscription) {
+        let message =
+            format!("A subscription that is managed by a schedule (`{}`) cannot be paused.", schedule.id);
+        return Err(ApiError::refused(message));
     }
     world.pause_subscription(call.id(), "pause_requested");
     one(world, call.id())

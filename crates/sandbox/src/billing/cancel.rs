@@ -70,6 +70,9 @@ impl World {
         let customer = subscription.customer.clone();
         self.subscriptions.put(subscription);
         self.emit("customer.subscription.deleted", self.subscription_value(id));
+        if let Some(ended) = self.subscriptions.get(id).cloned() {
+            self.schedule_loses(&ended);
+        }
         let running: Vec<String> = self
             .invoices
             .of(&customer)

@@ -10,16 +10,11 @@ use crate::payments::attempt::{Attempt, Presence, foresee};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
+use crate::words::words;
 
-/// What happens to the difference in price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Proration {
-    /// It waits for the next invoice.
-    Wait,
-    /// It is invoiced now.
-    Invoice,
-    /// There is none.
-    None,
+words! {
+    /// What happens to the difference in price: it waits for the next invoice, is invoiced now, or there is none.
+    Proration { Wait = "create_prorations", Invoice = "always_invoice", None = "none" }
 }
 
 /// How strictly a payment that the change causes is taken.
@@ -43,6 +38,8 @@ pub(crate) struct ItemChange {
     pub(crate) quantity: Option<i64>,
     pub(crate) deleted: bool,
     pub(crate) metadata: Option<Metadata>,
+    /// The price may be archived: it was chosen while it was not.
+    pub(crate) archived_too: bool,
     pub(crate) terms: ItemTermsChange,
 }
 
@@ -148,7 +145,8 @@ impl World {
         items.iter().map(|item| self.full_price(item)).sum()
     }
 
-    fn changed_items(
+    /// The items of a subscription as changes would leave them.
+    pub(crate) fn changed_items(
         &mut self,
         subscription: &Subscription,
         changes: &[ItemChange],
@@ -157,7 +155,7 @@ impl World {
         for (index, change) in changes.iter().enumerate() {
             if let Some(price) = &change.price {
                 let price = need(&self.prices, price, &format!("items[{index}][price]"))?;
-                if !price.active {
+                if !price.active && !change.archived_too {
                     return Err(inactive(&price));
                 }
             }
@@ -201,7 +199,8 @@ impl World {
                 }
             }
         }
-        self.check_items(items.iter().map(|item| item.price.as_str()), Some(&subscription.currency))?;
+        let priced = items.iter().map(|item| (item.price.as_str(), item.quantity));
+        self.check_items(priced, Some(&subscription.currency))?;
         Ok(items)
     }
 
@@ -311,7 +310,7 @@ impl World {
             return Ok(());
         }
         let attempt = self.try_invoice(invoice, None, presence)?;
-        if attempt != Some(Attempt::Succeeded) {
+        if !attempt.is_some_and(Attempt::went_through) {
             self.note_failure(invoice, attempt);
         }
         Ok(())
@@ -326,7 +325,7 @@ impl World {
             .default_method(&subscription.customer, Some(&subscription.id))
             .and_then(|id| self.payment_methods.get(&id));
         match method.map(|method| foresee(method, Presence::OffSession, false)) {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held | Attempt::Underway) => Ok(()),
             Some(Attempt::Declined(decline)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }

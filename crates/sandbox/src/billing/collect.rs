@@ -41,6 +41,9 @@ impl World {
         else {
             return;
         };
+        if self.awaits_bank(&invoice) {
+            return;
+        }
         let method = self.method_for(&invoice);
         if method.is_some() && method == invoice.hopeless_method {
             // The attempt is left out, the schedule goes on until another card is there.
@@ -48,7 +51,7 @@ impl World {
             return;
         }
         let attempt = self.try_invoice(id, method.clone(), Presence::OffSession).ok().flatten();
-        if attempt != Some(Attempt::Succeeded) {
+        if !attempt.is_some_and(Attempt::went_through) {
             // Whoever must authenticate is not there at the next try either.
             let hopeless = method.filter(|_| attempt == Some(Attempt::RequiresAction));
             self.invoices.edit(id, |invoice| invoice.hopeless_method = hopeless);
@@ -182,10 +185,7 @@ impl World {
             InvoiceStatus::Draft => self.finalize_invoice(id, None)?,
             InvoiceStatus::Open | InvoiceStatus::Uncollectible => {}
             InvoiceStatus::Paid => {
-                return Err(ApiError::state(
-                    "invoice_already_paid",
-                    "Invoice is already paid. No money moved.",
-                ));
+                return Err(ApiError::refused("Invoice is already paid. No money moved."));
             }
             InvoiceStatus::Void => {
                 return Err(ApiError::state(
@@ -200,7 +200,7 @@ impl World {
         }
         let intent = invoice.payment_intent.clone().unwrap_or_default();
         match self.try_invoice(id, method, presence)? {
-            Some(Attempt::Succeeded) => Ok(()),
+            Some(Attempt::Succeeded | Attempt::Held | Attempt::Underway) => Ok(()),
             Some(attempt @ Attempt::Declined(decline)) => {
                 self.note_manual_failure(id, attempt);
                 Err(self.refusal(&intent, &decline))

@@ -12,6 +12,7 @@ use crate::model::money::RefundStatus;
 use crate::model::tax::{LineTax, TaxRate};
 use crate::model::terms::LineTerms;
 use crate::payments::balance::round_fraction;
+use crate::payments::refunds::{NewRefund, refundable_amount};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -85,7 +86,7 @@ impl World {
         let refunds = self.linked_refunds(&invoice, &earlier, &new.refunds)?;
         if new.refund > 0 {
             let charge = need(&self.charges, &self.charge_of(&invoice)?, "charge")?;
-            self.refundable_amount(&charge, Some(new.refund))?;
+            refundable_amount(&charge, Some(new.refund))?;
         }
         let linked: i64 = refunds.iter().map(|(_, amount)| amount).sum();
         let given = [new.refund, linked, new.to_balance, new.out_of_band].iter().sum::<i64>();
@@ -134,7 +135,8 @@ impl World {
             let charge = self.charge_of(&invoice)?;
             let reason =
                 note.reason.clone().filter(|word| matches!(word.as_str(), "duplicate" | "fraudulent"));
-            let made = self.refund_charge(&charge, Some(refund), reason, Metadata::new())?;
+            let made = self
+                .refund_charge(&charge, NewRefund { amount: Some(refund), reason, ..NewRefund::default() })?;
             note.refunds.push((made, refund));
         }
         if note.to_balance > 0 {
@@ -159,7 +161,7 @@ impl World {
         if note.status == CreditNoteStatus::Void || !open || note.post_payment > 0 {
             let message =
                 "Only a credit note of an open invoice that gave nothing back can be voided. No money moved.";
-            return Err(ApiError::state("credit_note_not_voidable", message));
+            return Err(ApiError::refused(message));
         }
         note.status = CreditNoteStatus::Void;
         note.voided_at = Some(self.now);

@@ -13,8 +13,17 @@ use crate::wire::error::ApiError;
 impl World {
     /// The period, or the trial, is over: end, pause or renew.
     pub(crate) fn period_ends(&mut self, id: &str) {
+        // A phase that begins at this instant is what the renewal bills.
+        let schedule = self
+            .subscriptions
+            .get(id)
+            .and_then(|found| self.schedule_of(found))
+            .map(|found| found.id.clone());
+        if let Some(schedule) = schedule {
+            self.turn_phases(&schedule);
+        }
         let Some(subscription) =
-            self.subscriptions.get(id).filter(|subscription| subscription.period.end == self.now).cloned()
+            self.subscriptions.get(id).filter(|subscription| subscription.period.end <= self.now).cloned()
         else {
             return;
         };
@@ -91,25 +100,6 @@ impl World {
         }
     }
 
-    /// A renewal comes up: shown as an invoice that has no id yet.
-    pub(crate) fn invoice_comes_up(&mut self, id: &str) {
-        let Some(subscription) = self.subscriptions.get(id).cloned() else {
-            return;
-        };
-        let runs = matches!(
-            subscription.status,
-            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
-        );
-        let due = subscription.period.end - self.settings.upcoming_days * 86_400 == self.now;
-        if runs && due && subscription.cancel_at.is_none() {
-            let mut object = self.upcoming_invoice(&subscription).render();
-            if let Some(fields) = object.as_object_mut() {
-                fields.remove("id");
-            }
-            self.emit("invoice.upcoming", object);
-        }
-    }
-
     /// Nobody paid the first invoice in time.
     pub(crate) fn incomplete_expires(&mut self, id: &str) {
         let Some(subscription) = self
@@ -175,7 +165,11 @@ impl World {
 
     /// A planned retry is due.
     pub(crate) fn retry_due(&mut self, id: &str) {
-        if self.invoices.get(id).is_some_and(|invoice| invoice.next_payment_attempt == Some(self.now)) {
+        if self
+            .invoices
+            .get(id)
+            .is_some_and(|invoice| invoice.next_payment_attempt.is_some_and(|at| at <= self.now))
+        {
             self.collect_automatically(id);
         }
     }

@@ -177,39 +177,29 @@ impl World {
     }
 
     fn check_code(&self, code: &PromotionCode, place: Place<'_>, param: &str) -> ApiResult<()> {
-        let refuse = |code: &str, why: String| Err(ApiError::invalid(code, param, why));
+        let refuse = |why: String| Err(ApiError::rule(why).param(param));
         if !code.is_open(self.now) {
-            return refuse(
-                "promotion_code_expired",
-                format!("The promotion code {} is no longer active. No money moved.", code.code),
-            );
+            return refuse(format!("The promotion code {} is no longer active. No money moved.", code.code));
         }
         let customer = place.customer.and_then(|id| self.customers.get(id));
         if code.customer.is_some() && code.customer.as_deref() != place.customer {
-            return refuse(
-                "promotion_code_customer_not_eligible",
-                format!("The promotion code {} is for another customer.", code.code),
-            );
+            return refuse(format!("The promotion code {} is for another customer.", code.code));
         }
         if code.first_time && customer.is_some_and(|customer| self.has_bought(customer)) {
-            return refuse(
-                "promotion_code_customer_not_first_time",
-                format!("The promotion code {} is for customers who have bought nothing yet.", code.code),
-            );
+            return refuse(format!(
+                "The promotion code {} is for customers who have bought nothing yet.",
+                code.code
+            ));
         }
         let least = place.currency.and_then(|currency| code.minimum.get(currency));
         match (least, place.subtotal, place.currency) {
-            (Some(least), Some(subtotal), _) if subtotal < *least => refuse(
-                "promotion_code_minimum_not_met",
-                format!(
-                    "The promotion code {} needs a purchase of at least {least}; this one is {subtotal}.",
-                    code.code
-                ),
-            ),
-            (None, Some(_), Some(currency)) if !code.minimum.is_empty() => refuse(
-                "promotion_code_minimum_not_met",
-                format!("The promotion code {} has no minimum in {currency}.", code.code),
-            ),
+            (Some(least), Some(subtotal), _) if subtotal < *least => refuse(format!(
+                "The promotion code {} needs a purchase of at least {least}; this one is {subtotal}.",
+                code.code
+            )),
+            (None, Some(_), Some(currency)) if !code.minimum.is_empty() => {
+                refuse(format!("The promotion code {} has no minimum in {currency}.", code.code))
+            }
             _ => Ok(()),
         }
     }
@@ -219,7 +209,7 @@ impl World {
             InvoiceStatus::Open | InvoiceStatus::Paid | InvoiceStatus::Uncollectible => true,
             InvoiceStatus::Draft | InvoiceStatus::Void => false,
         };
-        self.charges.of(&customer.id).any(|charge| charge.paid)
+        self.charges.of(&customer.id).any(|charge| charge.taken() > 0)
             || self.invoices.of(&customer.id).any(finalized)
     }
 

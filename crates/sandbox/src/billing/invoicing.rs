@@ -4,6 +4,7 @@ use super::discounts::Bearer;
 use super::taxes::no_location;
 use crate::model::invoice::{BillingReason, Invoice, InvoiceItem, InvoiceStatus, Line, Says, Transitions};
 use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
+use crate::model::payment::{IntentStatus, PaymentIntent};
 use crate::model::subscription::{Collection, Period};
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::InvoiceTerms;
@@ -95,6 +96,7 @@ impl World {
             payment_intent: None,
             payments: Vec::new(),
             hopeless_method: None,
+            test_clock: customer.and_then(|customer| customer.test_clock.clone()),
             terms: new.terms,
             finalization_error: serde_json::Value::Null,
             says: Says::default(),
@@ -163,6 +165,7 @@ impl World {
             customer: customer.to_owned(),
             invoice: None,
             line,
+            test_clock: self.clock_of_customer(customer).map(str::to_owned),
         };
         let object = item.render();
         self.invoice_items.put(item);
@@ -221,7 +224,12 @@ impl World {
         if due == 0 {
             self.invoice_paid(id, None);
         } else if let Some(intent) = paid_by {
-            self.invoice_paid(id, Some(intent));
+            let paid = |found: &PaymentIntent| found.status == IntentStatus::Succeeded;
+            if self.payment_intents.get(intent).is_some_and(paid) {
+                self.invoice_paid(id, Some(intent));
+            } else {
+                self.invoices.edit(id, |invoice| invoice.attempted = true);
+            }
         } else if collection == Collection::SendInvoice {
             if let Some(due_date) = due_date {
                 self.timers.set(due_date, Timer::Due(id.to_owned()));

@@ -1,5 +1,6 @@
 //! Subscriptions through time: periods, prorations, invoices, collection, retries and the end.
 
+mod backdate;
 pub(crate) mod balance;
 pub(crate) mod calendar;
 pub(crate) mod cancel;
@@ -20,3 +21,4 @@ pub(crate) mod settling;
 pub(crate) mod subscribe;
 pub(crate) mod taxes;
 pub(crate) mod timeline;
+mod upcoming;

@@ -38,10 +38,7 @@ impl World {
     pub(crate) fn resume_subscription(&mut self, id: &str, how: Resumption) -> ApiResult<()> {
         let subscription = need(&self.subscriptions, id, "id")?;
         if subscription.status != SubscriptionStatus::Paused {
-            return Err(ApiError::state(
-                "subscription_not_paused",
-                "Only a paused subscription can be resumed. No money moved.",
-            ));
+            return Err(ApiError::refused("Only a paused subscription can be resumed. No money moved."));
         }
         let recurring = self
             .recurring(&subscription.items)
@@ -78,10 +75,10 @@ impl World {
         self.finalize_invoice(&invoice, None)?;
         if self.invoices.get(&invoice).is_some_and(|invoice| invoice.remaining() > 0) {
             let attempt = self.try_invoice(&invoice, None, Presence::OffSession)?;
-            if attempt != Some(Attempt::Succeeded) && how.on_attempt {
+            if !attempt.is_some_and(Attempt::went_through) && how.on_attempt {
                 self.run_again(id);
                 self.note_failure(&invoice, attempt);
-            } else if attempt != Some(Attempt::Succeeded) {
+            } else if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }

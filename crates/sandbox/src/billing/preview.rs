@@ -22,6 +22,7 @@ impl World {
     }
 
     fn next_renewal(&mut self, subscription: &Subscription, mut lines: Vec<Line>) -> Invoice {
+        let subscription = &self.at_renewal(subscription);
         let start = subscription.period.end;
         if let Some(recurring) = self.recurring(&subscription.items) {
             let period = Period { start, end: next_boundary(subscription.anchor, recurring, start) };

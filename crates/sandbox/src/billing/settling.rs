@@ -116,6 +116,10 @@ impl World {
                 ),
             ));
         }
+        if self.awaits_bank(&invoice) {
+            let message = "The payment of this invoice is with the bank; void it when the bank has answered.";
+            return Err(ApiError::refused(message));
+        }
         invoice.status = InvoiceStatus::Void;
         invoice.transitions.voided = Some(self.now);
         invoice.next_payment_attempt = None;

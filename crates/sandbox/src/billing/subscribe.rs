@@ -30,6 +30,8 @@ pub(crate) enum FirstPayment {
     Wait,
     /// A checkout session has taken the money already.
     PaidBy(String),
+    /// The first invoice stays a draft for a while and is collected like that of a renewal.
+    Later,
 }
 
 /// An item of a subscription that is about to be made.
@@ -62,6 +64,10 @@ pub(crate) struct NewSubscription {
     pub(crate) cancel_at_period_end: bool,
     pub(crate) save_default_payment_method: String,
     pub(crate) first_payment: FirstPayment,
+    /// The schedule that makes it.
+    pub(crate) schedule: Option<String>,
+    /// When it began, in unix seconds, where that has passed.
+    pub(crate) backdated: Option<i64>,
 }
 
 impl World {
@@ -70,11 +76,14 @@ impl World {
         let customer = need(&self.customers, &new.customer, "customer")?;
         // Once the money is there nothing may stop the subscription any more: the session was checked before.
         let paid = matches!(new.first_payment, FirstPayment::PaidBy(_));
+        if !paid {
+            self.check_subscription_room(&customer.id)?;
+        }
         let prices = self.check_items(
-            new.items.iter().map(|item| item.price.as_str()),
+            new.items.iter().map(|item| (item.price.as_str(), item.quantity)),
             customer.currency.as_deref().filter(|_| !paid),
         )?;
-        if let Some(price) = prices.iter().find(|price| !price.active && !paid) {
+        if let Some(price) = prices.iter().find(|price| !price.active && !paid && new.schedule.is_none()) {
             return Err(inactive(price));
         }
         if new.terms.automatic_tax.is_on() && !paid {
@@ -111,7 +120,7 @@ impl World {
             items,
             period,
             anchor,
-            start_date: self.now,
+            start_date: new.backdated.unwrap_or(self.now),
             trial: new.trial_end.map(|end| Period { start: self.now, end }),
             missing_card: new.missing_card,
             cancel_at: if new.cancel_at_period_end { Some(period.end) } else { new.cancel_at },
@@ -129,6 +138,9 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             save_default_payment_method: new.save_default_payment_method.clone(),
+            test_clock: customer.test_clock.clone(),
+            announced: None,
+            schedule: new.schedule.clone(),
             terms: new.terms.clone(),
             pending: None,
         };
@@ -168,13 +180,14 @@ impl World {
     /// Checks that the prices exist, recur alike and share a currency.
     pub(crate) fn check_items<'a>(
         &self,
-        items: impl Iterator<Item = &'a str>,
+        items: impl Iterator<Item = (&'a str, i64)>,
         currency: Option<&str>,
     ) -> ApiResult<Vec<Price>> {
         let mut prices: Vec<Price> = Vec::new();
-        for (index, price) in items.enumerate() {
+        for (index, (price, quantity)) in items.enumerate() {
             let param = format!("items[{index}][price]");
             let price = need(&self.prices, price, &param)?;
+            price.amount(quantity, &format!("items[{index}][quantity]"))?;
             if price.recurring.is_none() {
                 return Err(ApiError::rule(format!("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`: {}", price.id)).param(&param));
             }
@@ -211,7 +224,7 @@ impl World {
             return Ok(SubscriptionStatus::Active);
         }
         let presence = match &new.first_payment {
-            FirstPayment::PaidBy(_) => return Ok(SubscriptionStatus::Active),
+            FirstPayment::PaidBy(_) | FirstPayment::Later => return Ok(SubscriptionStatus::Active),
             FirstPayment::Wait => return Ok(SubscriptionStatus::Incomplete),
             FirstPayment::Try(presence) | FirstPayment::Insist(presence) => *presence,
         };
@@ -220,7 +233,7 @@ impl World {
             ApiError::state("resource_missing", "This customer has no attached payment source or default payment method. Please consider adding a default payment method. No money moved.")
         })?;
         match foresee(method, presence, false) {
-            Attempt::Succeeded => Ok(SubscriptionStatus::Active),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(SubscriptionStatus::Active),
             Attempt::Declined(decline) if matches!(new.first_payment, FirstPayment::Insist(_)) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
             }
@@ -244,8 +257,14 @@ impl World {
         let invoice = self.keep_draft(invoice);
         let paid_by = match &new.first_payment {
             FirstPayment::PaidBy(intent) => Some(intent.as_str()),
-            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait => None,
+            FirstPayment::Try(_) | FirstPayment::Insist(_) | FirstPayment::Wait | FirstPayment::Later => None,
         };
+        if new.first_payment == FirstPayment::Later
+            && self.invoices.get(&invoice).is_some_and(|invoice| invoice.amount_due > 0)
+        {
+            self.plan_finalization(&invoice);
+            return Ok(());
+        }
         self.finalize_invoice(&invoice, paid_by)?;
         if subscription.status == SubscriptionStatus::Incomplete {
             self.timers.set(self.now + INCOMPLETE_SECONDS, Timer::IncompleteExpires(subscription.id.clone()));
@@ -258,7 +277,7 @@ impl World {
         ) = (&new.first_payment, open, subscription.collection)
         {
             let attempt = self.try_invoice(&invoice, None, *presence)?;
-            if attempt != Some(Attempt::Succeeded) {
+            if !attempt.is_some_and(Attempt::went_through) {
                 self.note_first_failure(&invoice, attempt);
             }
         }
@@ -272,6 +291,11 @@ impl World {
         recurring: Recurring,
     ) -> Vec<Line> {
         let period = subscription.period;
+        if let Some(from) = new.backdated.filter(|_| new.trial_end.is_none() && new.prorate_first) {
+            let mut lines = self.backdated_lines(subscription, from, recurring);
+            lines.extend(self.period_lines(subscription, period, false));
+            return lines;
+        }
         let partial = new.trial_end.is_none() && new.anchor.is_some_and(|anchor| anchor != self.now);
         if !partial {
             return self.period_lines(subscription, period, new.trial_end.is_some());
@@ -329,10 +353,7 @@ impl World {
         if subscription.status == SubscriptionStatus::Trialing {
             self.timers.set((end - 3 * DAY).max(self.now), Timer::TrialWillEnd(id()));
         }
-        let upcoming = end - self.settings.upcoming_days * DAY;
-        if self.settings.upcoming_days > 0 && upcoming > self.now {
-            self.timers.set(upcoming, Timer::InvoiceUpcoming(id()));
-        }
+        self.set_upcoming_timer(subscription);
         if let Some(at) = subscription.cancel_at.filter(|at| *at != end) {
             self.timers.set(at.max(self.now), Timer::CancelAt(id()));
         }

@@ -4,14 +4,19 @@ use crate::state::timers::Timer;
 use crate::state::world::World;
 
 impl World {
-    /// Plays everything that is due up to an instant and leaves the world there. Time never goes back.
-    pub(crate) fn pass_time(&mut self, until: i64) {
+    /// Plays everything that is due on the time line at work up to an instant and leaves it there; whether anything was.
+    /// Time never goes back.
+    pub(crate) fn pass_time(&mut self, until: i64) -> bool {
+        let mut fired = false;
         while let Some((at, timer)) = self.timers.take_due(until) {
             self.now = self.now.max(at);
             self.fire(timer);
             self.flush_events();
+            fired = true;
         }
         self.now = self.now.max(until);
+        self.forget_events();
+        fired
     }
 
     fn fire(&mut self, timer: Timer) {
@@ -25,9 +30,19 @@ impl World {
             Timer::Retry(id) => self.retry_due(&id),
             Timer::Due(id) => self.due_date_passed(&id),
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
+            Timer::PayoutRun(currency) => self.run_payouts(&currency),
+            Timer::PayoutMoves(id) => self.payout_moves(&id),
+            Timer::EvidenceDue(id) => self.evidence_due(&id),
+            Timer::InquiryEnds(id) => self.inquiry_ends(&id),
+            Timer::PaymentAnswered(id) => self.payment_answered(&id),
+            Timer::HoldExpires(id) => self.hold_expires(&id),
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::PendingUpdateExpires(id) => self.pending_expires(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
+            Timer::ScheduleTurns(id) => self.schedule_turns(&id),
+            Timer::ScheduleExpires(id) => self.schedule_expires(&id),
+            Timer::ClockArrives(id) => self.clock_arrives(&id),
+            Timer::ClockExpires(id) => self.clock_expires(&id),
         }
     }
 }

@@ -8,10 +8,11 @@ use crate::billing::discounts::Bearer;
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription};
 use crate::billing::taxes::no_location;
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionLine, SessionStatus};
+use crate::model::checkout_form::Answers;
 use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
 use crate::model::invoice::Line;
-use crate::model::payment::PaymentIntent;
+use crate::model::payment::{CaptureMethod, PaymentIntent};
 use crate::model::subscription::Collection;
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::{ItemTerms, SubscriptionTerms};
@@ -27,6 +28,7 @@ pub(crate) struct Buyer {
     pub(crate) payment_method: String,
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) answers: Answers,
 }
 
 /// How a purchase stands after the buyer pressed the button.
@@ -63,20 +65,51 @@ impl World {
             return Err(no_location());
         }
         self.check_sellable(&session)?;
-        let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
-        let owner = self.payment_methods.get(&method).and_then(|method| method.customer.clone());
-        if owner.is_some() && owner != session.customer {
-            return Err(ApiError::rule("The payment method belongs to another customer. No money moved.")
-                .param("payment_method"));
-        }
+        session.form.answer(&buyer.answers).map_err(|param| {
+            let message = "The buyer left something out that this Checkout Session asks for. No money moved.";
+            ApiError::invalid("checkout_details_missing", param, message)
+        })?;
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
         // What the customer brings to it may have changed since the session was made.
         self.price_session(&mut session);
+        if buyer.payment_method.is_empty() && session.needs_no_method() {
+            return self.buy_free(session);
+        }
+        let method = self.resolve_method(&buyer.payment_method, "payment_method")?;
+        self.check_method(&session, &method)?;
         self.sessions.put(session.clone());
         self.keep_address(&session);
         let due = self.due_now(&session);
         if due > 0 { self.buy_now(session, &method, due) } else { self.buy_later(session, &method) }
+    }
+
+    fn check_method(&self, session: &CheckoutSession, method: &str) -> ApiResult<()> {
+        let method = need(&self.payment_methods, method, "payment_method")?;
+        if method.customer.is_some() && method.customer != session.customer {
+            return Err(ApiError::rule("The payment method belongs to another customer. No money moved.")
+                .param("payment_method"));
+        }
+        let word = method.instrument.word();
+        if !session.method_types().contains(&word) {
+            let message =
+                format!("This Checkout Session takes no payment methods of type {word}. No money moved.");
+            return Err(ApiError::rule(message).param("payment_method"));
+        }
+        Ok(())
+    }
+
+    /// Nothing is due and no method is asked for.
+    fn buy_free(&mut self, mut session: CheckoutSession) -> ApiResult<Purchase> {
+        if session.mode == Mode::Subscription || session.customer_creation == "always" {
+            self.ensure_customer(&mut session);
+        }
+        if session.mode == Mode::Subscription {
+            self.subscribe_for(&mut session, None, FirstPayment::Try(Presence::OnSession))?;
+        }
+        session.payment_status = PaymentStatus::NoPaymentRequired;
+        self.complete_session(session);
+        Ok(Purchase::Complete)
     }
 
     /// Finds before the payment what would stop the subscription after it.
@@ -88,7 +121,7 @@ impl World {
             return Ok(());
         }
         let recurring = session.lines.iter().filter(|line| line.recurring);
-        let prices = recurring.map(|line| line.price.as_str());
+        let prices = recurring.map(|line| (line.price.as_str(), line.quantity));
         let currency = self.session_customer(session).and_then(|customer| customer.currency.clone());
         let first =
             self.check_items(prices, currency.as_deref())?.first().map(|price| price.currency.clone());
@@ -146,7 +179,7 @@ impl World {
         }
         self.sessions.put(session);
         match self.attempt_payment(&intent, method, Presence::OnSession, false)? {
-            Attempt::Succeeded => Ok(Purchase::Complete),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
             Attempt::Declined(decline) => Err(self.refusal(&intent, &decline)),
         }
@@ -157,6 +190,7 @@ impl World {
         let data = &session.payment_data;
         NewIntent {
             amount,
+            capture_method: data.capture_method,
             currency: session.currency.clone().unwrap_or_default(),
             customer: session.customer.clone(),
             description: if subscription {
@@ -166,13 +200,14 @@ impl World {
             },
             receipt_email: data.receipt_email.clone(),
             metadata: if subscription { Metadata::new() } else { data.metadata.clone() },
-            shipping: data.shipping.clone(),
+            shipping: session.form.address.clone().unwrap_or_else(|| data.shipping.clone()),
             setup_future_usage: if subscription {
                 Some("off_session".to_owned())
             } else {
                 data.setup_future_usage.clone()
             },
             return_url: session.redirect_url(),
+            voucher_days: None,
             invoice: None,
             session: Some(session.id.clone()),
         }
@@ -180,13 +215,15 @@ impl World {
 
     /// Nothing is due now: the card is saved, and that is all.
     fn buy_later(&mut self, mut session: CheckoutSession, method: &str) -> ApiResult<Purchase> {
-        let customer = if session.mode == Mode::Subscription {
+        let customer = if session.mode == Mode::Subscription || session.customer_creation == "always" {
             Some(self.ensure_customer(&mut session))
         } else {
             session.customer.clone()
         };
         let intent = self.add_setup(NewSetup {
             customer,
+            description: session.form.setup_description.clone(),
+            metadata: session.form.setup_metadata.clone(),
             return_url: session.redirect_url(),
             session: Some(session.id.clone()),
             ..NewSetup::default()
@@ -194,7 +231,7 @@ impl World {
         session.pending_intent = Some(intent.clone());
         self.sessions.put(session);
         match self.attempt_setup(&intent, method, false)? {
-            Attempt::Succeeded => Ok(Purchase::Complete),
+            Attempt::Succeeded | Attempt::Held | Attempt::Underway => Ok(Purchase::Complete),
             Attempt::RequiresAction => Ok(Purchase::RequiresAction(intent)),
             Attempt::Declined(decline) => {
                 Err(ApiError::card(decline.code, decline.decline_code, decline.message))
@@ -213,6 +250,8 @@ impl World {
         if let Some(country) = &session.country {
             customer.address = address_in(country);
         }
+        customer.phone.clone_from(&session.form.phone);
+        customer.shipping = session.form.address.clone().unwrap_or_default();
         let (id, object) = (customer.id.clone(), customer.render());
         self.customers.put(customer);
         self.emit("customer.created", object);
@@ -223,21 +262,58 @@ impl World {
     /// The payment of a session succeeded: now customer, subscription and invoice come to be.
     pub(crate) fn session_paid(&mut self, session_id: &str, intent_id: &str) -> ApiResult<()> {
         let mut session = need(&self.sessions, session_id, "session")?;
+        if session.status == SessionStatus::Complete {
+            session.payment_status = PaymentStatus::Paid;
+            let object = session.render();
+            self.sessions.put(session);
+            // A capture is the seller's own doing; only what the buyer's bank did is told.
+            let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+            if intent.capture_method != CaptureMethod::Manual {
+                self.emit("checkout.session.async_payment_succeeded", object);
+            }
+            return Ok(());
+        }
+        self.keep_method(&session, intent_id)?;
+        self.subscribe_paid_by(&mut session, intent_id)?;
+        session.payment_status = PaymentStatus::Paid;
+        self.complete_session(session);
+        Ok(())
+    }
+
+    /// The buyer has done their part, and the money is still to come: the session is complete and unpaid.
+    pub(crate) fn session_underway(&mut self, session_id: &str, intent_id: &str) -> ApiResult<()> {
+        let mut session = need(&self.sessions, session_id, "session")?;
+        self.keep_method(&session, intent_id)?;
+        self.subscribe_paid_by(&mut session, intent_id)?;
+        self.complete_session(session);
+        Ok(())
+    }
+
+    /// The subscription that a session sells, paid for by an intent that has succeeded or is with the bank.
+    fn subscribe_paid_by(&mut self, session: &mut CheckoutSession, intent: &str) -> ApiResult<()> {
+        if session.mode != Mode::Subscription {
+            return Ok(());
+        }
+        let method = self.payment_intents.get(intent).and_then(|intent| intent.payment_method.clone());
+        self.subscribe_for(session, method, FirstPayment::PaidBy(intent.to_owned()))
+    }
+
+    /// Attaches the method of a payment to the customer, where the session is to save it.
+    fn keep_method(&mut self, session: &CheckoutSession, intent_id: &str) -> ApiResult<()> {
         let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let method = intent.payment_method.clone();
         let saves = session.mode == Mode::Subscription || intent.setup_future_usage.is_some();
+        let reusable = method
+            .as_ref()
+            .and_then(|id| self.payment_methods.get(id))
+            .is_some_and(|method| method.instrument.account().is_none_or(|account| account.rail.is_debit()));
         let unowned =
             |id: &&str| self.payment_methods.get(id).is_some_and(|method| method.customer.is_none());
         if let (Some(customer), Some(method)) =
-            (session.customer.clone(), method.as_deref().filter(|_| saves).filter(unowned))
+            (session.customer.clone(), method.as_deref().filter(|_| saves && reusable).filter(unowned))
         {
             self.attach_method(method, &customer)?;
         }
-        if session.mode == Mode::Subscription {
-            self.subscribe_for(&mut session, method, FirstPayment::PaidBy(intent_id.to_owned()))?;
-        }
-        session.payment_status = PaymentStatus::Paid;
-        self.complete_session(session);
         Ok(())
     }
 
@@ -306,6 +382,8 @@ impl World {
             cancel_at_period_end: false,
             save_default_payment_method: "off".to_owned(),
             first_payment,
+            schedule: None,
+            backdated: None,
         })?;
         session.invoice =
             self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());

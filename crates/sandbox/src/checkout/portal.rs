@@ -46,7 +46,7 @@ impl World {
     /// A session by the secret part of its address, with its configuration, while it can be used.
     pub(crate) fn portal_by_token(&self, token: &str) -> ApiResult<(PortalSession, PortalConfiguration)> {
         let session = self.portal_sessions.iter().rev().find(|session| session.token == token);
-        let session = session.filter(|session| self.now - session.created < SESSION_SECONDS);
+        let session = session.filter(|session| self.own_now() - session.created < SESSION_SECONDS);
         let session = session.ok_or_else(|| ApiError::missing("portal session", token, "token"))?;
         let configuration = need(&self.portal_configurations, &session.configuration, "configuration")?;
         Ok((session.clone(), configuration))
@@ -63,7 +63,7 @@ impl World {
         let token = format!("test_{}", self.chance.text(40));
         let session = PortalSession {
             id: self.chance.id("bps_"),
-            created: self.now,
+            created: self.own_now(),
             customer: customer.id,
             configuration: configuration.unwrap_or_default(),
             return_url: None,
@@ -103,6 +103,7 @@ impl World {
             self.cancel_now(id, CancelNow { invoice, prorate, details })?;
             return Ok(self.now);
         }
+        self.check_unscheduled(&subscription, "subscription")?;
         self.set_cancel_at_period_end(id, true);
         Ok(subscription.period.end)
     }
@@ -115,6 +116,7 @@ impl World {
                 "This subscription has ended and cannot be resumed. Nothing changed.",
             ));
         }
+        self.check_unscheduled(&subscription, "subscription")?;
         self.set_cancel_at(id, None);
         Ok(())
     }
@@ -197,7 +199,7 @@ impl World {
             }
             let open = subscription.latest_invoice.as_ref().and_then(|id| self.invoices.get(id));
             if let Some((id, owed)) = open
-                .filter(|invoice| invoice.is_open())
+                .filter(|invoice| invoice.is_open() && !self.awaits_bank(invoice))
                 .map(|invoice| (invoice.id.clone(), invoice.remaining()))
             {
                 self.pay_invoice(&id, Some(method.clone()), Presence::OffSession)?;

@@ -1,9 +1,11 @@
-//! The test cards: number and token of each, and what happens when it is attached, authenticated and charged.
+//! What a test card does when it is attached, authenticated and charged, and how it looks on the wire.
 //!
-//! Follows the published test card tables. A number is looked up once and never stored.
+//! The cards themselves stand in [`super::test_cards`]. A number is looked up once and never stored.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use super::test_cards::{CARDS, PLAIN};
 
 /// What the issuer says when it refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,28 +15,11 @@ pub(crate) struct Decline {
     pub(crate) message: &'static str,
 }
 
-const fn decline(decline_code: &'static str, message: &'static str) -> Decline {
+pub(crate) const fn decline(decline_code: &'static str, message: &'static str) -> Decline {
     Decline { code: "card_declined", decline_code: Some(decline_code), message }
 }
 
 pub(crate) const GENERIC: Decline = decline("generic_decline", "Your card was declined.");
-const INSUFFICIENT: Decline = decline("insufficient_funds", "Your card has insufficient funds.");
-const LOST: Decline = decline("lost_card", "Your card was declined.");
-const STOLEN: Decline = decline("stolen_card", "Your card was declined.");
-const VELOCITY: Decline = decline(
-    "card_velocity_exceeded",
-    "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
-);
-const BLOCKED: Decline = decline("fraudulent", "Your card was declined.");
-const EXPIRED: Decline =
-    Decline { code: "expired_card", decline_code: None, message: "Your card has expired." };
-const BAD_CVC: Decline =
-    Decline { code: "incorrect_cvc", decline_code: None, message: "Your card's security code is incorrect." };
-const PROCESSING: Decline = Decline {
-    code: "processing_error",
-    decline_code: None,
-    message: "An error occurred while processing your card. Try again in a little bit.",
-};
 /// The issuer wants the customer, who is not there.
 pub(crate) const AUTHENTICATION_REQUIRED: Decline = Decline {
     code: "authentication_required",
@@ -50,140 +35,68 @@ pub(crate) enum Challenge {
     Always,
     /// Until it has been set up for payments without the customer.
     UntilSetUp,
-    /// Whenever the customer is there; without them only until it is set up.
+    /// Whenever the customer is there; it counts as set up for payments without them.
     OnSession,
 }
 
-/// What happens after a successful charge.
+/// What follows a payment that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Aftermath {
     Nothing,
-    Dispute { reason: &'static str, inquiry: bool },
+    Dispute {
+        reason: &'static str,
+        inquiry: bool,
+    },
+    /// The issuer suspects fraud, before anybody disputes anything.
+    FraudWarning,
+    /// A refund looks fine and fails later.
     RefundFails,
+    /// A refund waits and succeeds later.
     RefundPends,
+    /// The money is available at once.
+    AvailableAtOnce,
+}
+
+/// What the provider's own fraud rules think of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Risk {
+    Normal,
+    Elevated,
+    /// Blocked before the issuer is asked.
+    Highest,
+}
+
+/// What the issuer says about the address and the security code: `pass`, `fail` or `unavailable`; nothing where nothing
+/// was checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checks {
+    pub(crate) line1: Option<&'static str>,
+    pub(crate) postal_code: Option<&'static str>,
+    pub(crate) cvc: &'static str,
+}
+
+impl Checks {
+    fn render(self) -> Value {
+        json!({ "address_line1_check": self.line1, "address_postal_code_check": self.postal_code, "cvc_check": self.cvc })
+    }
 }
 
 /// A test card.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TestCard {
-    number: &'static str,
+    pub(crate) number: &'static str,
     /// Names after `pm_card_` and `tok_`; the first is the one that is kept.
-    tokens: &'static [&'static str],
-    brand: &'static str,
-    funding: &'static str,
+    pub(crate) tokens: &'static [&'static str],
+    pub(crate) brand: &'static str,
+    pub(crate) funding: &'static str,
+    pub(crate) country: &'static str,
     pub(crate) refuses_attachment: bool,
     pub(crate) challenge: Challenge,
     pub(crate) decline: Option<Decline>,
+    pub(crate) risk: Risk,
+    pub(crate) checks: Checks,
     pub(crate) aftermath: Aftermath,
 }
-
-const fn good(number: &'static str, tokens: &'static [&'static str], brand: &'static str) -> TestCard {
-    TestCard {
-        number,
-        tokens,
-        brand,
-        funding: "credit",
-        refuses_attachment: false,
-        challenge: Challenge::Never,
-        decline: None,
-        aftermath: Aftermath::Nothing,
-    }
-}
-
-const fn declined(number: &'static str, tokens: &'static [&'static str], decline: Decline) -> TestCard {
-    TestCard { decline: Some(decline), refuses_attachment: true, ..good(number, tokens, "visa") }
-}
-
-const fn challenged(
-    number: &'static str,
-    tokens: &'static [&'static str],
-    challenge: Challenge,
-    decline: Option<Decline>,
-) -> TestCard {
-    TestCard { challenge, decline, ..good(number, tokens, "visa") }
-}
-
-const fn followed(number: &'static str, tokens: &'static [&'static str], aftermath: Aftermath) -> TestCard {
-    TestCard { aftermath, ..good(number, tokens, "visa") }
-}
-
-const fn disputed(
-    number: &'static str,
-    tokens: &'static [&'static str],
-    reason: &'static str,
-    inquiry: bool,
-) -> TestCard {
-    followed(number, tokens, Aftermath::Dispute { reason, inquiry })
-}
-
-const PLAIN: TestCard = good("4242424242424242", &["visa", "us"], "visa");
-
-const CARDS: &[TestCard] = &[
-    PLAIN,
-    TestCard { funding: "debit", ..good("4000056655665556", &["visa_debit"], "visa") },
-    good("5555555555554444", &["mastercard"], "mastercard"),
-    good("378282246310005", &["amex"], "amex"),
-    good("6011111111111117", &["discover"], "discover"),
-    good("3566002020360505", &["jcb"], "jcb"),
-    good("6200000000000005", &["unionpay"], "unionpay"),
-    good("3056930009020004", &["diners"], "diners"),
-    declined("4000000000000002", &["visa_chargeDeclined", "chargeDeclined"], GENERIC),
-    declined(
-        "4000000000009995",
-        &["visa_chargeDeclinedInsufficientFunds", "chargeDeclinedInsufficientFunds"],
-        INSUFFICIENT,
-    ),
-    declined("4000000000009987", &["visa_chargeDeclinedLostCard", "chargeDeclinedLostCard"], LOST),
-    declined("4000000000009979", &["visa_chargeDeclinedStolenCard", "chargeDeclinedStolenCard"], STOLEN),
-    declined("4000000000000069", &["chargeDeclinedExpiredCard", "visa_chargeDeclinedExpiredCard"], EXPIRED),
-    declined("4000000000000127", &["chargeDeclinedIncorrectCvc", "visa_chargeDeclinedIncorrectCvc"], BAD_CVC),
-    declined(
-        "4000000000000119",
-        &["chargeDeclinedProcessingError", "visa_chargeDeclinedProcessingError"],
-        PROCESSING,
-    ),
-    declined(
-        "4000000000006975",
-        &["visa_chargeDeclinedVelocityLimitExceeded", "chargeDeclinedVelocityLimitExceeded"],
-        VELOCITY,
-    ),
-    TestCard {
-        refuses_attachment: false,
-        ..declined("4000000000000341", &["chargeCustomerFail", "visa_chargeCustomerFail"], GENERIC)
-    },
-    challenged("4000002500003155", &["authenticationRequiredOnSetup"], Challenge::UntilSetUp, None),
-    challenged("4000002760003184", &["authenticationRequired"], Challenge::Always, None),
-    challenged("4000003800000446", &["authenticationRequiredSetupForOffSession"], Challenge::OnSession, None),
-    challenged(
-        "4000008260003178",
-        &["authenticationRequiredChargeDeclinedInsufficientFunds"],
-        Challenge::Always,
-        Some(INSUFFICIENT),
-    ),
-    challenged("4000000000003220", &["threeDSecure2Required"], Challenge::Always, None),
-    good("4000000000003055", &["threeDSecureOptional"], "visa"),
-    challenged("4000008400001629", &["threeDSecureRequiredChargeDeclined"], Challenge::Always, Some(GENERIC)),
-    challenged(
-        "4000008400001280",
-        &["threeDSecureRequiredProcessingError"],
-        Challenge::Always,
-        Some(PROCESSING),
-    ),
-    disputed("4000000000000259", &["createDispute"], "fraudulent", false),
-    disputed("4000000000002685", &["createDisputeProductNotReceived"], "product_not_received", false),
-    disputed("4000000000001976", &["createDisputeInquiry"], "fraudulent", true),
-    good("4000000000005423", &["createIssuerFraudRecord"], "visa"),
-    declined("4100000000000019", &["radarBlock"], BLOCKED),
-    declined("4000000000004954", &["riskLevelHighest"], BLOCKED),
-    good("4000000000009235", &["riskLevelElevated"], "visa"),
-    good("4000000000000101", &["cvcCheckFail"], "visa"),
-    good("4000000000000036", &["avsZipFail"], "visa"),
-    good("4000000000000010", &["avsFail"], "visa"),
-    followed("4000000000005126", &["refundFail"], Aftermath::RefundFails),
-    followed("4000000000007726", &["pendingRefund"], Aftermath::RefundPends),
-    good("4000000000000077", &["bypassPending"], "visa"),
-    good("4000003720000278", &["bypassPendingInternational"], "visa"),
-];
 
 impl TestCard {
     /// The card that always works.
@@ -237,8 +150,8 @@ impl TestCard {
         };
         json!({
             "amount_authorized": null, "authorization_code": null, "brand": self.brand,
-            "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass" },
-            "country": "US", "electronic_commerce_indicator": null, "exp_month": face.exp_month, "exp_year": face.exp_year,
+            "checks": self.checks.render(),
+            "country": self.country, "electronic_commerce_indicator": null, "exp_month": face.exp_month, "exp_year": face.exp_year,
             "fingerprint": self.fingerprint(), "funding": self.funding, "installments": null, "last4": self.last4(), "mandate": null,
             "network": self.brand, "network_transaction_id": null, "regulated_status": "unregulated",
             "three_d_secure": three_d_secure, "transaction_link_id": null, "wallet": null,
@@ -280,8 +193,8 @@ impl CardFace {
     pub(crate) fn render(&self, card: &TestCard) -> Value {
         json!({
             "brand": card.brand,
-            "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass" },
-            "country": "US", "display_brand": card.brand, "exp_month": self.exp_month, "exp_year": self.exp_year,
+            "checks": card.checks.render(),
+            "country": card.country, "display_brand": card.brand, "exp_month": self.exp_month, "exp_year": self.exp_year,
             "fingerprint": card.fingerprint(), "funding": card.funding, "generated_from": null, "last4": card.last4(),
             "networks": { "available": [card.brand], "preferred": null }, "regulated_status": "unregulated",
             "three_d_secure_usage": { "supported": true }, "wallet": null,

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::accounts::Rail;
+use super::checkout_form::CheckoutForm;
+use super::payment::CaptureMethod;
 use super::product::Price;
 use super::subscription::MissingCard;
 use super::tax::{AutomaticTax, TaxRate};
@@ -77,6 +80,7 @@ pub(crate) struct PaymentData {
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
     pub(crate) setup_future_usage: Option<String>,
+    pub(crate) capture_method: CaptureMethod,
     pub(crate) shipping: Value,
 }
 
@@ -119,6 +123,8 @@ pub(crate) struct CheckoutSession {
     pub(crate) submit_type: Option<String>,
     pub(crate) subscription_data: SubscriptionData,
     pub(crate) payment_data: PaymentData,
+    /// What is asked of the buyer beside the payment.
+    pub(crate) form: CheckoutForm,
     pub(crate) subscription: Option<String>,
     pub(crate) invoice: Option<String>,
     pub(crate) payment_intent: Option<String>,
@@ -148,6 +154,23 @@ impl CheckoutSession {
         Some(url.replace("{CHECKOUT_SESSION_ID}", &self.id))
     }
 
+    /// The types of method that can pay.
+    pub(crate) fn method_types(&self) -> Vec<&'static str> {
+        let currency = self.currency.as_deref().unwrap_or_default();
+        let mut types = Rail::types_for(currency, self.mode != Mode::Payment);
+        types.retain(|word| self.form.takes_type(word));
+        types
+    }
+
+    /// Whether the buyer can complete it without any payment method: nothing is due, and none is asked for.
+    pub(crate) fn needs_no_method(&self) -> bool {
+        match self.mode {
+            Mode::Payment => self.amount_total() == 0,
+            Mode::Subscription => self.amount_total() == 0 && self.payment_method_collection == "if_required",
+            Mode::Setup => false,
+        }
+    }
+
     fn customer_details(&self) -> Value {
         let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
         let address = self.country.as_ref().map(|country| {
@@ -156,12 +179,12 @@ impl CheckoutSession {
         match self.status {
             SessionStatus::Complete => json!({
                 "address": address, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
-                "phone": null, "tax_exempt": "none", "tax_ids": [],
+                "phone": self.form.phone, "tax_exempt": "none", "tax_ids": [],
             }),
             SessionStatus::Open | SessionStatus::Expired => match email {
                 Some(email) => json!({
                     "address": null, "business_name": null, "email": email, "individual_name": null, "name": null,
-                    "phone": null, "tax_exempt": "none", "tax_ids": null,
+                    "phone": self.form.phone, "tax_exempt": "none", "tax_ids": null,
                 }),
                 None => Value::Null,
             },
@@ -191,7 +214,7 @@ impl CheckoutSession {
 
     /// Due at completion.
     pub(crate) fn amount_total(&self) -> i64 {
-        self.due(SessionLine::total)
+        self.due(SessionLine::total).saturating_add(self.form.shipping_amount())
     }
 
     /// Due at completion before discounts.
@@ -222,7 +245,7 @@ impl CheckoutSession {
                 None => json!({ "coupon": discount.coupon, "promotion_code": null }),
             })
             .collect();
-        Shape::CheckoutSession.with(json!({
+        let mut value = Shape::CheckoutSession.with(json!({
             "id": self.id,
             "created": self.created,
             "expires_at": self.expires_at,
@@ -233,7 +256,7 @@ impl CheckoutSession {
             "currency": self.currency,
             "amount_subtotal": sells.then(|| self.amount_subtotal()),
             "amount_total": sells.then(|| self.amount_total()),
-            "total_details": sells.then(|| json!({ "amount_discount": self.amount_discount(), "amount_shipping": 0, "amount_tax": self.amount_tax() })),
+            "total_details": sells.then(|| json!({ "amount_discount": self.amount_discount(), "amount_shipping": self.form.shipping_amount(), "amount_tax": self.amount_tax() })),
             "customer": self.customer,
             "customer_creation": (self.mode == Mode::Payment).then_some(&self.customer_creation),
             "customer_email": self.customer_email,
@@ -250,8 +273,7 @@ impl CheckoutSession {
             "billing_address_collection": self.billing_address_collection,
             "payment_method_collection": self.payment_method_collection,
             "payment_method_options": { "card": { "request_three_d_secure": "automatic" } },
-            "payment_method_types": ["card"],
-            "phone_number_collection": { "enabled": false },
+            "payment_method_types": self.method_types(),
             "submit_type": self.submit_type,
             "subscription": self.subscription,
             "invoice": self.invoice,
@@ -266,7 +288,11 @@ impl CheckoutSession {
             },
             "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
             "url": (hosted && open).then_some(&self.page_url),
-        }))
+        }));
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(self.form.render());
+        }
+        value
     }
 
     /// Its line items.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::card::{CardFace, TestCard};
 use super::coupon::Discount;
+use super::instrument::Instrument;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -34,10 +34,14 @@ pub(crate) struct Customer {
     pub(crate) tax_exempt: String,
     pub(crate) delinquent: bool,
     pub(crate) deleted: bool,
+    /// The test clock by which the customer and everything of theirs lives.
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for Customer {
     const LABEL: &'static str = "customer";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -80,21 +84,19 @@ impl Customer {
             "tax_exempt": self.tax_exempt,
             "delinquent": self.delinquent,
             "discount": self.discount.as_ref().map(Discount::render),
-            "test_clock": null,
+            "test_clock": self.test_clock,
             "customer_account": null,
         }))
     }
 }
 
-/// A saved or one-time payment method: always a test card.
+/// A saved or one-time payment method.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentMethod {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) customer: Option<String>,
-    /// The token of the test card that decides how it behaves; the number itself is never kept.
-    pub(crate) card: String,
-    pub(crate) face: CardFace,
+    pub(crate) instrument: Instrument,
     /// The customer has authenticated it for payments without them.
     pub(crate) set_up: bool,
     pub(crate) billing_details: Value,
@@ -116,19 +118,14 @@ impl Stored for PaymentMethod {
 }
 
 impl PaymentMethod {
-    /// The test card behind it.
-    pub(crate) fn test_card(&self) -> &'static TestCard {
-        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
-    }
-
     /// The object.
     pub(crate) fn render(&self) -> Value {
         Shape::PaymentMethod.with(json!({
             "id": self.id,
             "created": self.created,
             "customer": self.customer,
-            "type": "card",
-            "card": self.face.render(self.test_card()),
+            "type": self.instrument.word(),
+            self.instrument.word(): self.instrument.method_details(),
             "billing_details": self.billing_details,
             "allow_redisplay": self.allow_redisplay,
             "metadata": self.metadata,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::state::table::Stored;
+use crate::versions::Version;
+use crate::webhooks::thin;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
 
@@ -35,8 +37,8 @@ pub(crate) struct Event {
     pub(crate) kind: String,
     pub(crate) object: Value,
     pub(crate) previous: Option<Value>,
-    /// Fields that only older versions of the object show.
-    pub(crate) older: Map<String, Value>,
+    /// How endpoints with an older version see it, by the name of the version.
+    pub(crate) shapes: BTreeMap<String, Shown>,
     pub(crate) request_id: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     /// Endpoints that have not acknowledged it yet.
@@ -45,6 +47,22 @@ pub(crate) struct Event {
     pub(crate) failed: bool,
     /// What became of it, by endpoint.
     pub(crate) notes: BTreeMap<String, DeliveryNote>,
+    /// An event of version 2 of the API alone has its own details here; most are twins of an event of version 1.
+    pub(crate) thin: Option<ThinOnly>,
+}
+
+/// The object of an event, and the former values of what changed, in the shape of some version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Shown {
+    pub(crate) object: Value,
+    pub(crate) previous: Option<Value>,
+}
+
+/// What only an event without a snapshot has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ThinOnly {
+    /// Its `data`, which its type defines.
+    pub(crate) data: Option<Value>,
 }
 
 impl Stored for Event {
@@ -58,10 +76,15 @@ impl Stored for Event {
 }
 
 impl Event {
+    /// Its object in the newest shape.
+    pub(crate) fn newest(&self) -> Shown {
+        Shown { object: self.object.clone(), previous: self.previous.clone() }
+    }
+
     /// The event as `GET /v1/events/{id}` and endpoints of the given version see it.
-    pub(crate) fn render(&self, api_version: &str, object: Value, previous: Option<Value>) -> Value {
-        let mut data = json!({ "object": object });
-        if let (Some(previous), Some(fields)) = (previous, data.as_object_mut()) {
+    pub(crate) fn render(&self, api_version: &str, shown: Shown) -> Value {
+        let mut data = json!({ "object": shown.object });
+        if let (Some(previous), Some(fields)) = (shown.previous, data.as_object_mut()) {
             fields.insert("previous_attributes".to_owned(), previous);
         }
         Shape::Event.with(json!({
@@ -76,10 +99,39 @@ impl Event {
     }
 }
 
+/// The form in which an event is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Form {
+    Snapshot,
+    /// One of its thin twins, by its place among them.
+    Thin(usize),
+}
+
+/// What an endpoint is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Payload {
+    /// The event with its object, as it was then.
+    Snapshot,
+    /// The event alone: whoever wants the object fetches it.
+    Thin,
+}
+
+/// Who made an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Origin {
+    /// `POST /v1/webhook_endpoints`.
+    Endpoint,
+    /// `POST /v2/core/event_destinations`.
+    Destination { name: String, updated: i64, payload: Payload },
+    /// The provider's command-line program, which listens on a web socket and not at a URL.
+    Listener { snapshot: bool, thin: bool },
+}
+
 /// A webhook endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct WebhookEndpoint {
     pub(crate) id: String,
+    pub(crate) origin: Origin,
     pub(crate) created: i64,
     pub(crate) url: String,
     pub(crate) secret: String,
@@ -101,9 +153,50 @@ impl Stored for WebhookEndpoint {
 }
 
 impl WebhookEndpoint {
-    /// Whether it hears of events of this type.
-    pub(crate) fn hears(&self, kind: &str) -> bool {
-        self.enabled && self.enabled_events.iter().any(|word| word == "*" || word == kind)
+    fn asks_for(&self, kind: &str) -> bool {
+        self.enabled_events.iter().any(|word| word == "*" || word == kind)
+    }
+
+    /// In which forms it hears of an event; in none, as a rule once, and several times where finer types are asked for.
+    pub(crate) fn hears(&self, event: &Event) -> Vec<Form> {
+        if !self.enabled {
+            return Vec::new();
+        }
+        let mut forms = Vec::new();
+        if self.takes(Payload::Snapshot) && event.thin.is_none() && self.asks_for(&event.kind) {
+            forms.push(Form::Snapshot);
+        }
+        if self.takes(Payload::Thin) {
+            let kinds = thin::kinds(event).into_iter().enumerate();
+            let heard = kinds.filter(|(_, kind)| thin::is_type(kind) && self.asks_for(kind));
+            forms.extend(heard.map(|(twin, _)| Form::Thin(twin)));
+        }
+        forms
+    }
+
+    /// The version whose shapes it is sent.
+    pub(crate) fn version(&self) -> Version {
+        // It was read when the endpoint was made.
+        Version::read(self.api_version.as_deref()).unwrap_or_else(|_| Version::newest())
+    }
+
+    fn takes(&self, wanted: Payload) -> bool {
+        match (&self.origin, wanted) {
+            (Origin::Endpoint, wanted) => wanted == Payload::Snapshot,
+            (Origin::Destination { payload, .. }, wanted) => wanted == *payload,
+            (Origin::Listener { snapshot, .. }, Payload::Snapshot) => *snapshot,
+            (Origin::Listener { thin, .. }, Payload::Thin) => *thin,
+        }
+    }
+
+    /// Whether it is a command-line program that listens.
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self.origin, Origin::Listener { .. })
+    }
+
+    /// Whether an event counts as delivered only when it has received it.
+    pub(crate) fn is_counted(&self) -> bool {
+        !self.is_listener() && self.takes(Payload::Snapshot)
     }
 
     /// The object; its secret is shown only when it is created.

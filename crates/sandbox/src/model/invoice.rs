@@ -129,6 +129,8 @@ pub(crate) struct InvoiceItem {
     /// The invoice that took it up.
     pub(crate) invoice: Option<String>,
     pub(crate) line: Line,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
 }
 
 impl Stored for InvoiceItem {
@@ -170,6 +172,7 @@ impl InvoiceItem {
             "quantity": line.quantity,
             "quantity_decimal": line.quantity.to_string(),
             "tax_rates": line.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
+            "test_clock": self.test_clock,
         }))
     }
 }
@@ -239,6 +242,8 @@ pub(crate) struct Invoice {
     pub(crate) page_url: String,
     /// The payment method that wants its owner's authentication; trying it again by itself makes no sense.
     pub(crate) hopeless_method: Option<String>,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
     pub(crate) terms: InvoiceTerms,
     pub(crate) says: Says,
     /// Why it could not become final by itself.
@@ -247,6 +252,7 @@ pub(crate) struct Invoice {
 
 impl Stored for Invoice {
     const LABEL: &'static str = "invoice";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -359,6 +365,7 @@ impl Invoice {
             "metadata": self.metadata,
             "issuer": { "type": "self" },
             "parent": parent,
+            "test_clock": self.test_clock,
             "status_transitions": {
                 "finalized_at": self.transitions.finalized,
                 "marked_uncollectible_at": self.transitions.uncollectible,

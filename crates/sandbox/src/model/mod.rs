@@ -2,22 +2,32 @@
 //!
 //! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
 
+pub(crate) mod accounts;
 pub(crate) mod card;
+pub(crate) mod charge;
 pub(crate) mod checkout;
+pub(crate) mod checkout_form;
 pub(crate) mod coupon;
 pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod customer;
 pub(crate) mod customer_balance;
+pub(crate) mod dispute;
 pub(crate) mod event;
+pub(crate) mod fraud;
+pub(crate) mod instrument;
 pub(crate) mod invoice;
 pub(crate) mod invoice_payment;
 pub(crate) mod money;
 pub(crate) mod payment;
+pub(crate) mod payout;
 pub(crate) mod pending;
 pub(crate) mod percent;
 pub(crate) mod portal;
 pub(crate) mod product;
+pub(crate) mod schedule;
 pub(crate) mod subscription;
 pub(crate) mod tax;
 pub(crate) mod terms;
+pub(crate) mod test_cards;
+pub(crate) mod test_clock;

@@ -1,4 +1,4 @@
-//! Refunds, disputes and balance transactions: money going back, and the account's own record.
+//! Refunds and balance transactions: money going back, and the account's own record.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,8 +9,14 @@ use crate::wire::shape::Shape;
 use crate::words::words;
 
 words! {
-    /// Where a refund stands.
-    RefundStatus { Pending = "pending", Succeeded = "succeeded", Failed = "failed" }
+    /// Where a refund stands; one that requires action waits for the buyer to say where the money goes.
+    RefundStatus {
+        Pending = "pending",
+        RequiresAction = "requires_action",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Canceled = "canceled",
+    }
 }
 
 /// Money going back.
@@ -30,6 +36,10 @@ pub(crate) struct Refund {
     pub(crate) balance_transaction: Option<String>,
     pub(crate) failure_balance_transaction: Option<String>,
     pub(crate) failure_reason: Option<String>,
+    /// The type of method that the money goes back to.
+    pub(crate) destination: String,
+    /// Where the buyer is asked for a bank account, and until when; only where the method takes no money back.
+    pub(crate) instructions: Option<(String, i64)>,
 }
 
 impl Stored for Refund {
@@ -48,6 +58,15 @@ impl Stored for Refund {
 impl Refund {
     /// The object.
     pub(crate) fn render(&self) -> Value {
+        let destination = match self.destination.as_str() {
+            "card" => {
+                json!({ "type": "card", "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" } })
+            }
+            "konbini" => {
+                json!({ "type": "jp_bank_transfer", "jp_bank_transfer": { "reference": null, "reference_status": "pending" } })
+            }
+            other => json!({ "type": other }),
+        };
         let mut value = Shape::Refund.with(json!({
             "id": self.id,
             "created": self.created,
@@ -61,83 +80,29 @@ impl Refund {
             "reason": self.reason,
             "metadata": self.metadata,
             "balance_transaction": self.balance_transaction,
-            "destination_details": { "type": "card", "card": { "reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund" } },
+            "destination_details": destination,
         }));
-        if let (Some(reason), Some(fields)) = (&self.failure_reason, value.as_object_mut()) {
-            fields.insert("failure_reason".to_owned(), json!(reason));
-            fields.insert("failure_balance_transaction".to_owned(), json!(self.failure_balance_transaction));
+        if let Some(fields) = value.as_object_mut() {
+            if let Some(entry) = &self.failure_balance_transaction {
+                fields.insert("failure_balance_transaction".to_owned(), json!(entry));
+            }
+            if let Some(reason) = &self.failure_reason {
+                fields.insert("failure_reason".to_owned(), json!(reason));
+            }
+            if self.status == RefundStatus::Pending {
+                fields.insert("pending_reason".to_owned(), json!("processing"));
+            }
+            if let Some((email, until)) = &self.instructions {
+                fields.insert("instructions_email".to_owned(), json!(email));
+                if self.status == RefundStatus::RequiresAction {
+                    let sent = json!({ "email_sent_at": self.created, "email_sent_to": email });
+                    let details = json!({ "email_sent": sent, "expires_at": until });
+                    let action = json!({ "type": "display_details", "display_details": details });
+                    fields.insert("next_action".to_owned(), action);
+                }
+            }
         }
         value
-    }
-}
-
-words! {
-    /// Where a dispute stands.
-    DisputeStatus {
-        WarningNeedsResponse = "warning_needs_response",
-        NeedsResponse = "needs_response",
-        WarningClosed = "warning_closed",
-        Won = "won",
-        Lost = "lost",
-    }
-}
-
-/// A payment that the cardholder disputes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Dispute {
-    pub(crate) id: String,
-    pub(crate) created: i64,
-    pub(crate) status: DisputeStatus,
-    pub(crate) reason: String,
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
-    pub(crate) charge: String,
-    pub(crate) payment_intent: String,
-    pub(crate) customer: Option<String>,
-    pub(crate) balance_transactions: Vec<BalanceTransaction>,
-    pub(crate) evidence_text: Option<String>,
-    pub(crate) metadata: Metadata,
-}
-
-impl Stored for Dispute {
-    const LABEL: &'static str = "dispute";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn created(&self) -> i64 {
-        self.created
-    }
-    fn customer(&self) -> Option<&str> {
-        self.customer.as_deref()
-    }
-}
-
-impl Dispute {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
-        let transactions: Vec<Value> =
-            self.balance_transactions.iter().map(BalanceTransaction::render).collect();
-        Shape::Dispute.with(json!({
-            "id": self.id,
-            "created": self.created,
-            "status": self.status.as_str(),
-            "reason": self.reason,
-            "amount": self.amount,
-            "currency": self.currency,
-            "charge": self.charge,
-            "payment_intent": self.payment_intent,
-            "balance_transactions": transactions,
-            "evidence": { "uncategorized_text": self.evidence_text },
-            "evidence_details": {
-                "due_by": self.created + 9 * 86_400,
-                "has_evidence": self.evidence_text.is_some(),
-                "submission_count": i64::from(self.evidence_text.is_some()),
-                "submission_method": "manual",
-            },
-            "intended_submission_method": null,
-            "is_charge_refundable": matches!(self.status, DisputeStatus::WarningNeedsResponse | DisputeStatus::WarningClosed),
-            "metadata": self.metadata,
-        }))
     }
 }
 
@@ -147,13 +112,15 @@ pub(crate) struct BalanceTransaction {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) available_on: i64,
-    /// `charge`, `refund`, `refund_failure` or `adjustment`.
+    /// `charge`, `refund`, `refund_failure`, `adjustment`, `payout`, `payout_cancel`, `payout_failure`.
     pub(crate) kind: String,
     pub(crate) amount: i64,
     pub(crate) fee: i64,
     pub(crate) currency: String,
     pub(crate) source: String,
     pub(crate) description: Option<String>,
+    /// The payout of the schedule that took it to the bank.
+    pub(crate) payout: Option<String>,
 }
 
 impl Stored for BalanceTransaction {
@@ -167,8 +134,13 @@ impl Stored for BalanceTransaction {
 }
 
 impl BalanceTransaction {
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
+    /// What it changes the balance by, in minor units.
+    pub(crate) fn net(&self) -> i64 {
+        self.amount - self.fee
+    }
+
+    /// The object, as it stands at a unix second.
+    pub(crate) fn render(&self, now: i64) -> Value {
         let fees = if self.fee == 0 {
             json!([])
         } else {
@@ -176,6 +148,10 @@ impl BalanceTransaction {
         };
         let category = match self.kind.as_str() {
             "adjustment" => "dispute",
+            "payment" => "charge",
+            "payment_refund" => "refund",
+            "payment_failure_refund" => "refund_failure",
+            "payout_cancel" | "payout_failure" => "payout_reversal",
             other => other,
         };
         Shape::BalanceTransaction.with(json!({
@@ -188,11 +164,11 @@ impl BalanceTransaction {
             "amount": self.amount,
             "fee": self.fee,
             "fee_details": fees,
-            "net": self.amount - self.fee,
+            "net": self.net(),
             "currency": self.currency,
             "source": self.source,
             "description": self.description,
-            "status": "pending",
+            "status": if self.available_on <= now { "available" } else { "pending" },
         }))
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::card::{CardFace, TestCard};
+use super::accounts::Rail;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -15,9 +15,33 @@ words! {
         RequiresPaymentMethod = "requires_payment_method",
         RequiresConfirmation = "requires_confirmation",
         RequiresAction = "requires_action",
+        RequiresCapture = "requires_capture",
+        Processing = "processing",
         Succeeded = "succeeded",
         Canceled = "canceled",
     }
+}
+
+words! {
+    /// When the money of a payment is taken: at once, or when the seller says so.
+    #[derive(Default)]
+    CaptureMethod {
+        #[default]
+        Automatic = "automatic",
+        AutomaticAsync = "automatic_async",
+        Manual = "manual",
+    }
+}
+
+/// How a buyer pays at a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Voucher {
+    /// The last unix second.
+    pub(crate) until: i64,
+    pub(crate) confirmation: String,
+    pub(crate) code: String,
+    /// The page that shows it.
+    pub(crate) url: String,
 }
 
 /// An intent to collect a payment.
@@ -28,6 +52,7 @@ pub(crate) struct PaymentIntent {
     pub(crate) status: IntentStatus,
     pub(crate) amount: i64,
     pub(crate) amount_received: i64,
+    pub(crate) capture_method: CaptureMethod,
     pub(crate) currency: String,
     pub(crate) customer: Option<String>,
     pub(crate) payment_method: Option<String>,
@@ -43,6 +68,9 @@ pub(crate) struct PaymentIntent {
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// For how many days a voucher of this payment can be paid, where the seller says so.
+    pub(crate) voucher_days: Option<i64>,
+    pub(crate) voucher: Option<Voucher>,
     /// The invoice that it pays; the wire shows it only through invoice payments.
     pub(crate) invoice: Option<String>,
     /// The checkout session that it belongs to.
@@ -53,6 +81,7 @@ pub(crate) struct PaymentIntent {
 
 impl Stored for PaymentIntent {
     const LABEL: &'static str = "payment_intent";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -71,29 +100,41 @@ fn next_action(status: IntentStatus, page_url: &str, return_url: Option<&str>) -
         }
         IntentStatus::RequiresPaymentMethod
         | IntentStatus::RequiresConfirmation
+        | IntentStatus::RequiresCapture
+        | IntentStatus::Processing
         | IntentStatus::Succeeded
         | IntentStatus::Canceled => Value::Null,
     }
 }
 
 impl PaymentIntent {
+    /// What is held and can still be taken, in minor units.
+    pub(crate) fn capturable(&self) -> i64 {
+        if self.status == IntentStatus::RequiresCapture { self.amount } else { 0 }
+    }
+
     /// The object.
     pub(crate) fn render(&self) -> Value {
+        let action = self.voucher.as_ref().map_or_else(
+            || next_action(self.status, &self.page_url, self.return_url.as_deref()),
+            Voucher::next_action,
+        );
         Shape::PaymentIntent.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
             "amount": self.amount,
+            "amount_capturable": self.capturable(),
             "amount_received": self.amount_received,
             "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
             "currency": self.currency,
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": ["card"],
+            "payment_method_types": Rail::types_for(&self.currency, self.invoice.is_some()),
             "latest_charge": self.latest_charge,
             "last_payment_error": self.last_error,
             "client_secret": self.client_secret,
-            "capture_method": "automatic",
+            "capture_method": self.capture_method.as_str(),
             "confirmation_method": "automatic",
             "description": self.description,
             "receipt_email": self.receipt_email,
@@ -102,7 +143,7 @@ impl PaymentIntent {
             "setup_future_usage": self.setup_future_usage,
             "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
-            "next_action": next_action(self.status, &self.page_url, self.return_url.as_deref()),
+            "next_action": action,
         }))
     }
 }
@@ -149,7 +190,7 @@ impl SetupIntent {
             "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": ["card"],
+            "payment_method_types": ["card", "sepa_debit", "us_bank_account"],
             "client_secret": self.client_secret,
             "description": self.description,
             "metadata": self.metadata,
@@ -157,96 +198,6 @@ impl SetupIntent {
             "last_setup_error": self.last_error,
             "cancellation_reason": self.cancellation_reason,
             "next_action": next_action(self.status, &self.page_url, self.return_url.as_deref()),
-        }))
-    }
-}
-
-/// One attempt to take money.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Charge {
-    pub(crate) id: String,
-    pub(crate) created: i64,
-    pub(crate) paid: bool,
-    pub(crate) amount: i64,
-    pub(crate) amount_refunded: i64,
-    pub(crate) currency: String,
-    pub(crate) customer: Option<String>,
-    pub(crate) payment_intent: String,
-    pub(crate) payment_method: String,
-    pub(crate) card: String,
-    pub(crate) face: CardFace,
-    pub(crate) authenticated: bool,
-    pub(crate) billing_details: Value,
-    pub(crate) description: Option<String>,
-    pub(crate) receipt_email: Option<String>,
-    pub(crate) metadata: Metadata,
-    pub(crate) disputed: bool,
-    pub(crate) balance_transaction: Option<String>,
-    pub(crate) failure_code: Option<String>,
-    pub(crate) failure_message: Option<String>,
-    pub(crate) decline_code: Option<String>,
-}
-
-impl Stored for Charge {
-    const LABEL: &'static str = "charge";
-    fn id(&self) -> &str {
-        &self.id
-    }
-    fn created(&self) -> i64 {
-        self.created
-    }
-    fn customer(&self) -> Option<&str> {
-        self.customer.as_deref()
-    }
-}
-
-impl Charge {
-    /// The test card behind it.
-    pub(crate) fn test_card(&self) -> &'static TestCard {
-        TestCard::by_token(&self.card).unwrap_or(TestCard::plain())
-    }
-
-    /// What can still be refunded, in minor units.
-    pub(crate) fn refundable(&self) -> i64 {
-        if self.paid { self.amount - self.amount_refunded } else { 0 }
-    }
-
-    /// The object.
-    pub(crate) fn render(&self) -> Value {
-        let outcome = if self.paid {
-            json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": "approved_by_network",
-                    "reason": null, "risk_level": "normal", "risk_score": 20, "seller_message": "Payment complete.", "type": "authorized" })
-        } else {
-            json!({ "advice_code": null, "network_advice_code": null, "network_decline_code": null, "network_status": "declined_by_network",
-                    "reason": self.decline_code.as_ref().or(self.failure_code.as_ref()), "risk_level": "normal", "risk_score": 20,
-                    "seller_message": "The bank did not return any further details with this decline.", "type": "issuer_declined" })
-        };
-        Shape::Charge.with(json!({
-            "id": self.id,
-            "created": self.created,
-            "status": if self.paid { "succeeded" } else { "failed" },
-            "paid": self.paid,
-            "captured": self.paid,
-            "amount": self.amount,
-            "amount_captured": if self.paid { self.amount } else { 0 },
-            "amount_refunded": self.amount_refunded,
-            "refunded": self.paid && self.amount_refunded == self.amount,
-            "currency": self.currency,
-            "customer": self.customer,
-            "payment_intent": self.payment_intent,
-            "payment_method": self.payment_method,
-            "payment_method_details": { "type": "card", "card": self.test_card().charge_details(&self.face, self.authenticated) },
-            "billing_details": self.billing_details,
-            "description": self.description,
-            "receipt_email": self.receipt_email,
-            "metadata": self.metadata,
-            "disputed": self.disputed,
-            "balance_transaction": self.balance_transaction,
-            "failure_code": self.failure_code,
-            "failure_message": self.failure_message,
-            "calculated_statement_descriptor": "SANDBOX",
-            "fraud_details": {},
-            "outcome": outcome,
         }))
     }
 }

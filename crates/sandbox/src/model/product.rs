@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::state::table::Stored;
+use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
 use crate::words::words;
@@ -29,6 +30,7 @@ pub(crate) struct Product {
 
 impl Stored for Product {
     const LABEL: &'static str = "product";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -94,6 +96,7 @@ pub(crate) struct Price {
 
 impl Stored for Price {
     const LABEL: &'static str = "price";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -102,7 +105,22 @@ impl Stored for Price {
     }
 }
 
+/// No amount has more than twelve digits, in minor units.
+const LARGEST_AMOUNT: i64 = 999_999_999_999;
+
 impl Price {
+    /// What a quantity costs, in minor units; refused where that is more than an amount can be.
+    pub(crate) fn amount(&self, quantity: i64, param: &str) -> ApiResult<i64> {
+        let amount = self.unit_amount.checked_mul(quantity).filter(|amount| *amount <= LARGEST_AMOUNT);
+        amount.ok_or_else(|| {
+            ApiError::invalid(
+                "amount_too_large",
+                param,
+                format!("{quantity} × {} {} is more than an amount can be.", self.unit_amount, self.currency),
+            )
+        })
+    }
+
     /// Whether an automatic tax is in its amount; `None` leaves it to the settings.
     pub(crate) fn includes_tax(&self) -> Option<bool> {
         match self.tax_behavior.as_str() {

@@ -119,12 +119,21 @@ pub(crate) struct Subscription {
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
     pub(crate) save_default_payment_method: String,
+    #[serde(default)]
+    pub(crate) test_clock: Option<String>,
+    /// The end of the period whose renewal has been announced (`invoice.upcoming`).
+    #[serde(default)]
+    pub(crate) announced: Option<i64>,
+    /// The schedule that manages it, or did until it ended.
+    #[serde(default)]
+    pub(crate) schedule: Option<String>,
     pub(crate) terms: SubscriptionTerms,
     pub(crate) pending: Option<PendingUpdate>,
 }
 
 impl Stored for Subscription {
     const LABEL: &'static str = "subscription";
+    const SEARCHED: bool = true;
     fn id(&self) -> &str {
         &self.id
     }
@@ -182,6 +191,8 @@ impl Subscription {
             "invoice_settings": { "issuer": { "type": "self" } },
             "latest_invoice": self.latest_invoice,
             "metadata": self.metadata,
+            "schedule": self.schedule,
+            "test_clock": self.test_clock,
             "pause_collection": self.pause_collection.map(|pause| json!({ "behavior": pause.behavior.as_str(), "resumes_at": pause.resumes_at })),
             "pending_update": self.render_pending(prices),
             "payment_settings": {

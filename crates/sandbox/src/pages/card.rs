@@ -137,9 +137,13 @@ pub const TEST_CARDS: [TestCard; 8] = [
 pub(super) fn card_fields(locale: Locale, prefix: &str, form: &CardForm, autofocus: bool) -> Markup {
     let wrong = match &form.problem {
         Some(FormProblem::Card(problem)) => Some(*problem),
-        Some(FormProblem::Declined(_) | FormProblem::AuthenticationFailed | FormProblem::Email) | None => {
-            None
-        }
+        Some(
+            FormProblem::Declined(_)
+            | FormProblem::AuthenticationFailed
+            | FormProblem::Email
+            | FormProblem::Details,
+        )
+        | None => None,
     };
     let id = |name: &str| format!("{prefix}-{name}");
     let expiry_wrong = matches!(wrong, Some(CardProblem::Expiry | CardProblem::Expired));
@@ -198,6 +202,7 @@ pub(super) fn problem_message(locale: Locale, problem: &FormProblem) -> Markup {
     let (title, sentence) = match problem {
         FormProblem::Card(problem) => (Text::CheckForm, card_problem(*problem)),
         FormProblem::Email => (Text::CheckForm, Text::ProblemEmail),
+        FormProblem::Details => (Text::CheckForm, Text::ProblemDetails),
         FormProblem::Declined(code) => (Text::NotPaid, decline(code)),
         FormProblem::AuthenticationFailed => (Text::NotPaid, Text::AuthenticationFailed),
     };

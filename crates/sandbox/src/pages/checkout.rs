@@ -3,10 +3,13 @@
 use maud::{Markup, html};
 
 use super::card::{Field, card_fields, field, problem_message, test_cards};
+use super::details::details_fields;
 use super::format::{date, day_count, format_money, price_per};
 use super::layout::{Tone, back_to, developer_id, join, message, page};
 use super::text::{Text, say, t};
-use super::views::{CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, StepField};
+use super::views::{
+    CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, OtherWay, StepField, SubmitWord,
+};
 
 /// The page on which a buyer pays.
 ///
@@ -25,7 +28,7 @@ pub fn checkout_page(view: &CheckoutView) -> Markup {
     let body = html! {
         (summary(view, &title))
         (payment_form(view))
-        (test_cards(locale, "card"))
+        @if view.needs_card { (test_cards(locale, "card")) }
     };
     page(&view.frame, &title, "checkout", &body)
 }
@@ -167,8 +170,12 @@ fn payment_form(view: &CheckoutView) -> Markup {
             @if let Some(problem) = &view.form.problem { (problem_message(locale, problem)) }
             form method="post" action=(view.action) data-once=(t(locale, Text::Working)) {
                 (email(view))
-                (card_fields(locale, "card", &view.form, false))
-                button class="main-action" { (button_words(view)) }
+                (details_fields(locale, &view.details))
+                @if view.needs_card { (card_fields(locale, "card", &view.form, false)) }
+                @if view.needs_card || view.other_ways.is_empty() {
+                    button class="main-action" { (button_words(view)) }
+                }
+                (other_ways(view))
                 p class="hint centre" {
                     @if view.total.as_ref().is_some_and(|total| total.amount > 0) {
                         (t(locale, Text::NothingChargedYet)) br;
@@ -178,6 +185,34 @@ fn payment_form(view: &CheckoutView) -> Markup {
             }
             (developer_id(&view.frame, &view.session_id))
         }
+    }
+}
+
+/// Buttons of the same form, which leave the card fields out.
+fn other_ways(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @if !view.other_ways.is_empty() {
+            details class="fold" open[!view.needs_card] {
+                summary { (t(locale, Text::OtherWays)) }
+                div class="fold-body choices" {
+                    p class="hint" { (t(locale, Text::OtherWaysHint)) }
+                    @for (method, way) in &view.other_ways {
+                        button class="second-action" name="method" value=(method) formnovalidate {
+                            (t(locale, way_words(*way)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn way_words(way: OtherWay) -> Text {
+    match way {
+        OtherWay::DebitPays => Text::WayDebitPays,
+        OtherWay::DebitFails => Text::WayDebitFails,
+        OtherWay::Store => Text::WayStore,
     }
 }
 
@@ -202,7 +237,12 @@ fn button_words(view: &CheckoutView) -> String {
         (CheckoutMode::Setup, _) => Text::SaveCardButton,
         (CheckoutMode::Subscription, Some(_)) => Text::TrialButton,
         (CheckoutMode::Subscription, None) => Text::SubscribeButton,
-        (CheckoutMode::Payment, _) => Text::PayButton,
+        (CheckoutMode::Payment, _) if !view.needs_card => Text::FreeButton,
+        (CheckoutMode::Payment, _) => match view.button {
+            SubmitWord::Pay => Text::PayButton,
+            SubmitWord::Book => Text::BookButton,
+            SubmitWord::Donate => Text::DonateButton,
+        },
     };
     let amount = view.total.as_ref().map(|total| format_money(locale, total)).unwrap_or_default();
     say(locale, text, &[("amount", &amount)])

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::layout::{Tone, message, page, status, when};
 use super::portal::subscription_tone;
 use super::text::t;
+use super::time::time;
 use super::views::{
     ControlView, CustomerRow, DeliveryRow, DeliveryState, EventRow, FaultRow, Frame, Locale, OpenSessionRow,
     SubscriptionRow,
@@ -19,6 +20,7 @@ pub fn control_page(view: &ControlView) -> Markup {
         @if let Some(notice) = &view.notice { (message(Tone::Good, None, notice)) }
         div class="columns" {
             div class="wide" {
+                (time(view))
                 (open_sessions(view))
                 (events(view))
                 (customers(view))
@@ -34,7 +36,7 @@ pub fn control_page(view: &ControlView) -> Markup {
 }
 
 /// A table in a box that scrolls by itself and can be reached by keyboard.
-fn scroll_table(label: &str, heads: &[&str], rows: &Markup) -> Markup {
+pub(super) fn scroll_table(label: &str, heads: &[&str], rows: &Markup) -> Markup {
     html! {
         div class="scroll" role="region" aria-label=(label) tabindex="0" {
             table {
@@ -149,12 +151,14 @@ fn customers(view: &ControlView) -> Markup {
 }
 
 fn customer_row(frame: &Frame, customer: &CustomerRow) -> Markup {
+    let frame = &Frame { now: customer.now, ..frame.clone() };
     html! {
         tr {
             td {
                 @if let Some(app_id) = &customer.app_id { strong { (app_id) } br; }
                 code { (customer.id) }
                 @if let Some(email) = &customer.email { br; span class="muted" { (email) } }
+                @if let Some(clock) = &customer.clock { br; span class="muted" { "on test clock " } code { (clock) } }
             }
             td {
                 @if customer.subscriptions.is_empty() { span class="muted" { "none" } }

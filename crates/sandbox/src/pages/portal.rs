@@ -194,10 +194,12 @@ fn card_section(view: &PortalView) -> Markup {
                 Some(card) => {
                     p {
                         (say(locale, Text::CardEnding, &[("brand", &brand(&card.brand)), ("last4", &card.last4)])) br;
-                        span class="muted" {
-                            (say(locale, Text::CardExpires, &[
-                                ("month", &format!("{:02}", card.exp_month)), ("year", &card.exp_year.to_string()),
-                            ]))
+                        @if let Some((month, year)) = card.expiry {
+                            span class="muted" {
+                                (say(locale, Text::CardExpires, &[
+                                    ("month", &format!("{month:02}")), ("year", &year.to_string()),
+                                ]))
+                            }
                         }
                     }
                 }

@@ -163,6 +163,37 @@ texts! {
     SecureFail: "Fail authentication", "認証を失敗させる";
     SecureNote: "This page stands in for your bank's own. Nothing is charged until you confirm.", "カード会社の認証画面の代わりです。確認が終わるまで、請求は発生しません。";
 
+    // What is asked beside the payment.
+    Phone: "Telephone", "電話番号";
+    Optional: "optional", "任意";
+    ShippingHeading: "Delivery address", "お届け先";
+    ShipName: "Name", "お名前";
+    ShipLine: "Street and number", "番地・建物名";
+    ShipCity: "City", "市区町村";
+    ShipPostal: "Postal code", "郵便番号";
+    ShipCountry: "Country", "国";
+    ShippingMethod: "Delivery", "配送方法";
+    ProblemDetails: "Fill in every field as it asks.", "すべての項目を正しく入力してください。";
+    BookButton: "Book for {amount}", "{amount}で予約する";
+    DonateButton: "Donate {amount}", "{amount}を寄付する";
+    FreeButton: "Complete the order", "注文を確定する";
+
+    // Payments whose answer takes days.
+    OtherWays: "Or pay another way", "ほかの方法で支払う";
+    OtherWaysHint: "Test accounts of the sandbox. The answer comes after some days of sandbox time.", "サンドボックスのテスト口座です。結果はサンドボックスの数日後に届きます。";
+    WayDebitPays: "Bank debit that succeeds", "口座振替（成功）";
+    WayDebitFails: "Bank debit that fails", "口座振替（失敗）";
+    WayStore: "Pay at a convenience store", "コンビニで支払う";
+    PendingDebitTitle: "The bank is processing this payment", "銀行で処理中です";
+    PendingStoreTitle: "Pay at a convenience store", "コンビニでお支払いください";
+    PendingDebitLead: "It can take some days until the bank answers. Nothing more is needed from you.", "銀行からの回答には数日かかります。お客様の操作は必要ありません。";
+    PendingStoreLead: "Give these numbers at the store by {date}.", "{date}までに、店舗で次の番号をお伝えください。";
+    PendingConfirmation: "Confirmation number", "確認番号";
+    PendingCode: "Payment code", "払込番号";
+    PendingArrives: "Let the money arrive", "入金されたことにする";
+    PendingFails: "Let the payment fail", "支払いを失敗させる";
+    PendingNote: "Here you decide what the bank or the store says. No money moves.", "銀行や店舗の結果をここで選べます。お金は動きません。";
+
     // Sessions that are no longer open.
     CompleteTitle: "Thank you", "ありがとうございます";
     CompletePaid: "You paid {amount} to {merchant}.", "{merchant}に{amount}を支払いました。";

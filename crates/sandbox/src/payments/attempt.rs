@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::model::card::{AUTHENTICATION_REQUIRED, Aftermath, Challenge, Decline};
+use crate::model::card::{AUTHENTICATION_REQUIRED, Challenge, Decline};
+use crate::model::charge::{Charge, Funds};
 use crate::model::customer::PaymentMethod;
-use crate::model::payment::{Charge, IntentStatus, PaymentIntent};
+use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -20,6 +21,10 @@ pub(crate) enum Presence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
     Succeeded,
+    /// The money is held and waits to be captured.
+    Held,
+    /// A bank or a store has the word, and takes days.
+    Underway,
     RequiresAction,
     Declined(Decline),
 }
@@ -28,6 +33,7 @@ pub(crate) enum Attempt {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NewIntent {
     pub(crate) amount: i64,
+    pub(crate) capture_method: CaptureMethod,
     pub(crate) currency: String,
     pub(crate) customer: Option<String>,
     pub(crate) description: Option<String>,
@@ -36,18 +42,24 @@ pub(crate) struct NewIntent {
     pub(crate) shipping: Value,
     pub(crate) setup_future_usage: Option<String>,
     pub(crate) return_url: Option<String>,
+    pub(crate) voucher_days: Option<i64>,
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
 }
 
+/// How long a card holds money that is not captured, in seconds: seven days.
+const HOLD_SECONDS: i64 = 7 * 86_400;
+
 /// What the issuer would say, without asking it.
 pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated: bool) -> Attempt {
-    let card = method.test_card();
+    let Some(card) = method.instrument.card() else {
+        return Attempt::Underway;
+    };
     let challenged = match card.challenge {
         Challenge::Never => false,
         Challenge::Always => true,
         Challenge::UntilSetUp => !method.set_up,
-        Challenge::OnSession => presence == Presence::OnSession || !method.set_up,
+        Challenge::OnSession => presence == Presence::OnSession,
     };
     match card.decline {
         _ if challenged && !authenticated => Attempt::RequiresAction,
@@ -57,7 +69,7 @@ pub(crate) fn foresee(method: &PaymentMethod, presence: Presence, authenticated:
 }
 
 /// The `last_payment_error` and the error answer of a refusal share these fields.
-fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) -> Value {
+pub(super) fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) -> Value {
     let mut error = json!({ "type": "card_error", "code": decline.code, "message": decline.message, "payment_method": method.render() });
     if let Some(fields) = error.as_object_mut() {
         if let Some(code) = decline.decline_code {
@@ -68,6 +80,16 @@ fn error_value(decline: &Decline, charge: Option<&str>, method: &PaymentMethod) 
         }
     }
     error
+}
+
+impl Attempt {
+    /// Whether nothing more can be asked of the buyer now.
+    pub(crate) const fn went_through(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Held | Self::Underway => true,
+            Self::RequiresAction | Self::Declined(_) => false,
+        }
+    }
 }
 
 impl World {
@@ -82,6 +104,7 @@ impl World {
             status: IntentStatus::RequiresPaymentMethod,
             amount: new.amount,
             amount_received: 0,
+            capture_method: new.capture_method,
             currency: new.currency,
             customer: new.customer,
             payment_method: None,
@@ -95,6 +118,8 @@ impl World {
             canceled_at: None,
             cancellation_reason: None,
             return_url: new.return_url,
+            voucher_days: new.voucher_days,
+            voucher: None,
             invoice: new.invoice,
             session: new.session,
         };
@@ -114,8 +139,16 @@ impl World {
     ) -> ApiResult<Attempt> {
         let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
+        if intent.status == IntentStatus::Processing {
+            let message = "This payment is with the bank, which has not answered yet. No money moved.";
+            return Err(ApiError::state("payment_intent_unexpected_state", message));
+        }
         intent.payment_method = Some(method_id.to_owned());
-        let attempt = foresee(&method, presence, authenticated);
+        intent.voucher = None;
+        let attempt = match foresee(&method, presence, authenticated) {
+            Attempt::Succeeded if intent.capture_method == CaptureMethod::Manual => Attempt::Held,
+            other => other,
+        };
         match attempt {
             Attempt::RequiresAction => {
                 intent.status = IntentStatus::RequiresAction;
@@ -125,23 +158,22 @@ impl World {
                 self.emit("payment_intent.requires_action", object);
             }
             Attempt::Declined(decline) => self.refuse_payment(intent, &method, &decline, authenticated),
+            Attempt::Underway => {
+                if let Some(account) = method.instrument.account() {
+                    self.start_delayed(intent, &method, account)?;
+                }
+            }
+            Attempt::Held => {
+                let funds = Funds::Held { until: self.now + HOLD_SECONDS };
+                intent.latest_charge = Some(self.add_charge(&intent, &method, authenticated, Some(funds)));
+                self.keep_set_up(&intent, &mut method);
+                self.hold(intent)?;
+            }
             Attempt::Succeeded => {
-                let charge = self.add_charge(&intent, &method, authenticated, None);
-                intent.status = IntentStatus::Succeeded;
-                intent.amount_received = intent.amount;
-                intent.latest_charge = Some(charge.clone());
-                intent.last_error = Value::Null;
-                if intent.setup_future_usage.as_deref() == Some("off_session") {
-                    method.set_up = true;
-                    self.payment_methods.put(method.clone());
-                }
-                let object = intent.render();
-                self.payment_intents.put(intent.clone());
-                self.emit("payment_intent.succeeded", object);
-                self.settle(&intent)?;
-                if let Aftermath::Dispute { reason, inquiry } = method.test_card().aftermath {
-                    self.open_dispute(&charge, reason, inquiry);
-                }
+                intent.latest_charge = Some(self.add_charge(&intent, &method, authenticated, None));
+                self.keep_set_up(&intent, &mut method);
+                let amount = intent.amount;
+                self.receive(intent, amount)?;
             }
         }
         Ok(attempt)
@@ -154,7 +186,7 @@ impl World {
         decline: &Decline,
         authenticated: bool,
     ) {
-        let charge = self.add_charge(&intent, method, authenticated, Some(decline));
+        let charge = self.add_charge(&intent, method, authenticated, Some(Funds::refused(decline)));
         intent.status = IntentStatus::RequiresPaymentMethod;
         intent.payment_method = None;
         intent.latest_charge = Some(charge.clone());
@@ -172,55 +204,55 @@ impl World {
         Ok(Attempt::Declined(AUTHENTICATION_REQUIRED))
     }
 
-    fn add_charge(
+    /// A card that was used with the customer there is ready for payments without them, if that was asked for.
+    fn keep_set_up(&mut self, intent: &PaymentIntent, method: &mut PaymentMethod) {
+        if intent.setup_future_usage.as_deref() == Some("off_session") {
+            method.set_up = true;
+            self.payment_methods.put(method.clone());
+        }
+    }
+
+    /// Writes an attempt down; the money is taken where nothing else is said.
+    pub(super) fn add_charge(
         &mut self,
         intent: &PaymentIntent,
         method: &PaymentMethod,
         authenticated: bool,
-        refused: Option<&Decline>,
+        funds: Option<Funds>,
     ) -> String {
-        let id = self.chance.id("ch_");
-        let paid = refused.is_none();
-        let balance_transaction =
-            paid.then(|| self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()));
+        let id = self.chance.id(if method.instrument.card().is_some() { "ch_" } else { "py_" });
+        let funds = funds.unwrap_or_else(|| Funds::Taken {
+            amount: intent.amount,
+            entry: self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()),
+        });
+        let kind = match &funds {
+            Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => "charge.succeeded",
+            Funds::Pending => "charge.pending",
+            Funds::Refused { .. } => "charge.failed",
+        };
         let charge = Charge {
             id: id.clone(),
             created: self.now,
-            paid,
+            funds,
             amount: intent.amount,
             amount_refunded: 0,
             currency: intent.currency.clone(),
             customer: intent.customer.clone(),
             payment_intent: intent.id.clone(),
             payment_method: method.id.clone(),
-            card: method.card.clone(),
-            face: method.face.clone(),
+            instrument: method.instrument.clone(),
             authenticated,
             billing_details: method.billing_details.clone(),
             description: intent.description.clone(),
             receipt_email: intent.receipt_email.clone(),
             metadata: intent.metadata.clone(),
             disputed: false,
-            balance_transaction,
-            failure_code: refused.map(|decline| decline.code.to_owned()),
-            failure_message: refused.map(|decline| decline.message.to_owned()),
-            decline_code: refused.and_then(|decline| decline.decline_code).map(str::to_owned),
         };
+        self.hasten(&charge);
         let object = charge.render();
         self.charges.put(charge);
-        self.emit(if paid { "charge.succeeded" } else { "charge.failed" }, object);
+        self.emit(kind, object);
         id
-    }
-
-    /// What a succeeded payment means: its invoice is paid, its checkout session completes.
-    fn settle(&mut self, intent: &PaymentIntent) -> ApiResult<()> {
-        if let Some(invoice) = &intent.invoice {
-            self.invoice_paid(invoice, Some(&intent.id));
-        }
-        match &intent.session {
-            Some(session) => self.session_paid(&session.clone(), &intent.id),
-            None => Ok(()),
-        }
     }
 
     /// The error answer of a refused attempt, with the intent in full.
@@ -242,7 +274,7 @@ impl World {
     pub(crate) fn authenticate_payment(&mut self, intent_id: &str, success: bool) -> ApiResult<Attempt> {
         let intent = need(&self.payment_intents, intent_id, "payment_intent")?;
         let method_id = match (intent.status, &intent.payment_method) {
-            (IntentStatus::RequiresAction, Some(method)) => method.clone(),
+            (IntentStatus::RequiresAction, Some(method)) if intent.voucher.is_none() => method.clone(),
             _ => {
                 return Err(ApiError::state(
                     "payment_intent_unexpected_state",
@@ -292,8 +324,16 @@ impl World {
         let Some(mut intent) = self.payment_intents.get(intent_id).cloned() else {
             return;
         };
-        if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
+        // What is with the bank cannot be stopped any more.
+        if matches!(
+            intent.status,
+            IntentStatus::Processing | IntentStatus::Succeeded | IntentStatus::Canceled
+        ) {
             return;
+        }
+        intent.voucher = None;
+        if let (IntentStatus::RequiresCapture, Some(charge)) = (intent.status, &intent.latest_charge) {
+            self.charges.edit(charge, |charge| charge.funds = Funds::LetGo);
         }
         intent.status = IntentStatus::Canceled;
         intent.canceled_at = Some(self.now);

@@ -13,7 +13,14 @@ impl World {
         description: Option<String>,
     ) -> String {
         let fee = round_fraction(amount, self.settings.fee_basis_points, 10_000);
-        self.book("charge", charge, amount, fee, currency, description).id
+        let kind = if charge.starts_with("py_") { "payment" } else { "charge" };
+        self.book(kind, charge, amount, fee, currency, description).id
+    }
+
+    /// The money of an entry is available without the usual delay.
+    pub(crate) fn available_at_once(&mut self, entry: &str) {
+        let now = self.now;
+        self.balance_transactions.edit(entry, |entry| entry.available_on = now);
     }
 
     /// Books any movement.
@@ -29,15 +36,20 @@ impl World {
         let entry = BalanceTransaction {
             id: self.chance.id("txn_"),
             created: self.now,
-            available_on: self.now + 2 * 86_400,
+            available_on: self.now + self.settings.pending_days * 86_400,
             kind: kind.to_owned(),
             amount,
             fee,
             currency: currency.to_owned(),
             source: source.to_owned(),
             description,
+            payout: None,
         };
         self.balance_transactions.put(entry.clone());
+        // What comes back from the bank waits for other money, so that a closed account is not tried every day.
+        if amount > 0 && !kind.starts_with("payout") {
+            self.plan_payout(entry.available_on, currency);
+        }
         entry
     }
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::model::accounts::TestAccount;
 use crate::model::card::{CardFace, GENERIC, TestCard, digits, luhn};
 use crate::model::customer::PaymentMethod;
+use crate::model::instrument::Instrument;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -67,6 +69,16 @@ impl World {
 
     /// Makes a payment method of a test card.
     pub(crate) fn add_card(&mut self, card: &TestCard, face: CardFace, billing_details: Value) -> String {
+        self.add_method(Instrument::Card { token: card.token().to_owned(), face }, billing_details)
+    }
+
+    /// Makes a payment method of a test account, or of a store.
+    pub(crate) fn add_account(&mut self, account: &TestAccount, holder: &str, kind: &str) -> String {
+        let (token, holder, kind) = (account.token.to_owned(), holder.to_owned(), kind.to_owned());
+        self.add_method(Instrument::Account { token, holder, kind }, Value::Null)
+    }
+
+    fn add_method(&mut self, instrument: Instrument, billing_details: Value) -> String {
         let id = self.chance.id("pm_");
         let mut details =
             json!({ "address": null, "email": null, "name": null, "phone": null, "tax_id": null });
@@ -77,8 +89,7 @@ impl World {
             id: id.clone(),
             created: self.now,
             customer: None,
-            card: card.token().to_owned(),
-            face,
+            instrument,
             set_up: false,
             billing_details: details,
             allow_redisplay: "unspecified".to_owned(),
@@ -91,6 +102,9 @@ impl World {
     pub(crate) fn resolve_method(&mut self, reference: &str, param: &str) -> ApiResult<String> {
         if self.payment_methods.get(reference).is_some() {
             return Ok(reference.to_owned());
+        }
+        if let Some(account) = TestAccount::by_token(reference) {
+            return Ok(self.add_account(account, "individual", "checking"));
         }
         let token = reference.starts_with("pm_card_") || reference.starts_with("tok_");
         let card = TestCard::by_token(reference).filter(|_| token);
@@ -112,8 +126,13 @@ impl World {
             }
             None => {}
         }
-        let card = method.test_card();
-        if card.refuses_attachment {
+        if method.instrument.account().is_some_and(|account| !account.rail.is_debit()) {
+            return Err(ApiError::rule(format!(
+                "Payment methods of type {} pay once and cannot be saved to customers.",
+                method.instrument.word()
+            )));
+        }
+        if let Some(card) = method.instrument.card().filter(|card| card.refuses_attachment) {
             let decline = card.decline.unwrap_or(GENERIC);
             return Err(ApiError::card(decline.code, decline.decline_code, decline.message));
         }

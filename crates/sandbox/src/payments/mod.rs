@@ -2,7 +2,11 @@
 
 pub(crate) mod attempt;
 pub(crate) mod balance;
+pub(crate) mod capture;
+pub(crate) mod delayed;
 pub(crate) mod disputes;
+pub(crate) mod fraud;
 pub(crate) mod methods;
+pub(crate) mod payouts;
 pub(crate) mod refunds;
 pub(crate) mod setup;

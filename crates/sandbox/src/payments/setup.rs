@@ -55,13 +55,21 @@ impl World {
     ) -> ApiResult<Attempt> {
         let mut intent = need(&self.setup_intents, intent_id, "setup_intent")?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
-        let card = method.test_card();
-        let asks = matches!(card.challenge, Challenge::UntilSetUp | Challenge::OnSession | Challenge::Always);
+        let card = method.instrument.card();
+        if method.instrument.account().is_some_and(|account| !account.rail.is_debit()) {
+            return Err(
+                ApiError::rule("This payment method pays once and cannot be saved.").param("payment_method")
+            );
+        }
+        let asks = card.is_some_and(|card| card.challenge != Challenge::Never);
+        let refuses = card.is_some_and(|card| card.refuses_attachment);
         // A card that asks for authentication and then declines payments can still be saved.
         let attempt = match foresee(&method, Presence::OnSession, authenticated) {
-            Attempt::Declined(decline) if !asks && card.refuses_attachment => Attempt::Declined(decline),
+            Attempt::Declined(decline) if !asks && refuses => Attempt::Declined(decline),
             Attempt::RequiresAction => Attempt::RequiresAction,
-            Attempt::Declined(_) | Attempt::Succeeded => Attempt::Succeeded,
+            Attempt::Declined(_) | Attempt::Held | Attempt::Underway | Attempt::Succeeded => {
+                Attempt::Succeeded
+            }
         };
         intent.payment_method = Some(method_id.to_owned());
         match attempt {
@@ -72,7 +80,7 @@ impl World {
                 self.emit("setup_intent.requires_action", object);
             }
             Attempt::Declined(decline) => self.refuse_setup(intent, &decline),
-            Attempt::Succeeded => {
+            Attempt::Held | Attempt::Underway | Attempt::Succeeded => {
                 if let Some(customer) = &intent.customer {
                     self.attach_method(method_id, customer)?;
                     method = need(&self.payment_methods, method_id, "payment_method")?;

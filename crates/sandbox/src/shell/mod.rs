@@ -1,6 +1,7 @@
 //! HTTP and real time around the state machine: the only asynchronous part.
 
 mod deliver;
+pub(crate) mod listen;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,7 +25,11 @@ impl Sandbox {
     ///
     /// Where a fault loses an answer, the connection closes without one. Webhooks need [`Sandbox::serve`].
     pub fn router(self: &Arc<Self>) -> Router {
-        Router::new().fallback(answer).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(Arc::clone(self))
+        Router::new()
+            .route("/subscribe/{account}", axum::routing::get(listen::subscribe))
+            .fallback(answer)
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(Arc::clone(self))
     }
 
     /// Serves HTTP and delivers webhooks until the shutdown future is done.
@@ -66,9 +71,15 @@ async fn answer(State(sandbox): State<Arc<Sandbox>>, request: Request) -> Respon
             .collect(),
         body: body.to_vec(),
     };
-    let response = sandbox.handle(request);
+    let response = sandbox.begin(request);
     if response.latency_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(response.latency_ms)).await;
+        // On its own, so that the key is released even when the caller hangs up before the answer.
+        let (held, response) = (Arc::clone(&sandbox), response.clone());
+        let waited = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(response.latency_ms)).await;
+            held.finish(&response);
+        });
+        let _ = waited.await;
     }
     if response.lost {
         return broken_off();

@@ -1,12 +1,12 @@
 //! The buyer's pages: checkout, the bank's step, and what became of it.
 
-use super::frame::{Fields, frame, html, interval, locale, money, problem, redirect};
+use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
 use crate::checkout::buy::Buyer;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::pages::{
     self, CardFields, CardForm, CheckoutLine, CheckoutMode, CheckoutView, FormProblem, OutcomeView,
-    SessionOutcome, StepField, ThreeDSecureView,
+    SessionOutcome, StepField, SubmitWord, ThreeDSecureView,
 };
 use crate::payments::methods::TypedCard;
 use crate::sandbox::Sandbox;
@@ -67,11 +67,17 @@ fn show(
 fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: Typed) -> CheckoutView {
     let currency = session.currency.clone().unwrap_or_default();
     let data = &session.subscription_data;
-    let trial_end = data.trial_end.or(data.trial_days.map(|days| world.now + days * 86_400));
+    let now = world.now_of(session.customer.as_deref());
+    let trial_end = data.trial_end.or(data.trial_days.map(|days| now + days * 86_400));
     let refused =
         |step: &str| typed.refused.as_ref().filter(|(of, _)| of == step).map(|(_, text)| text.clone());
     CheckoutView {
-        frame: frame(world, request, locale(request, session.locale.as_deref())),
+        frame: frame_of(
+            world,
+            request,
+            locale(request, session.locale.as_deref()),
+            session.customer.as_deref(),
+        ),
         session_id: session.id.clone(),
         merchant: world.merchant.clone(),
         mode: match session.mode {
@@ -94,7 +100,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         discount: (session.amount_discount() != 0).then(|| money(session.amount_discount(), &currency)),
         tax: (session.amount_tax() != 0).then(|| money(session.amount_tax(), &currency)),
         total: (session.mode != Mode::Setup).then(|| money(session.amount_total(), &currency)),
-        trial_days: trial_end.map(|end| u32::try_from((end - world.now + 86_399) / 86_400).unwrap_or(0)),
+        trial_days: trial_end.map(|end| u32::try_from((end - now + 86_399) / 86_400).unwrap_or(0)),
         after_trial: trial_end.map(|_| money(session.after_trial(), &currency)),
         trial_end,
         email: session.customer_email.clone().or(session
@@ -116,8 +122,25 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
             .automatic_tax
             .is_on()
             .then(|| StepField { applied: session.country.clone(), refused: refused("country") }),
+        other_ways: super::pending::other_ways(session),
+        needs_card: !session.needs_no_method() && session.method_types().contains(&"card"),
+        button: submit_word(session),
+        details: super::details::view(session, currency_of(session)),
         action: format!("/c/pay/{}", session.id),
         cancel_url: session.cancel_url.clone(),
+    }
+}
+
+fn currency_of(session: &CheckoutSession) -> &str {
+    session.currency.as_deref().unwrap_or_default()
+}
+
+/// What the button says in payment mode.
+fn submit_word(session: &CheckoutSession) -> SubmitWord {
+    match session.submit_type.as_deref() {
+        Some("book") => SubmitWord::Book,
+        Some("donate") => SubmitWord::Donate,
+        Some(_) | None => SubmitWord::Pay,
     }
 }
 
@@ -154,19 +177,40 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
     if !looks_like_email(&email) {
         return back(FormProblem::Email, 422);
     }
-    let fields = match read_card(sandbox.now(), &posted) {
-        Ok(fields) => fields,
-        Err(cause) => return back(cause, 422),
+    let other = posted.text("method");
+    let name = Some(posted.text("name").to_owned()).filter(|name| !name.is_empty());
+    let buyer = Buyer {
+        email: Some(email),
+        name,
+        answers: super::details::answers(session, &posted),
+        ..Buyer::default()
     };
-    let result = sandbox.card(&typed_card(&fields)).and_then(|payment_method| {
+    let result = if session.needs_no_method() {
+        sandbox.buy(&session.id, &buyer)
+    } else if super::pending::other_ways(session).iter().any(|(method, _)| method == other) {
+        sandbox.buy(&session.id, &Buyer { payment_method: other.to_owned(), ..buyer })
+    } else {
+        let fields = match read_card(sandbox.now(), &posted) {
+            Ok(fields) => fields,
+            Err(cause) => return back(cause, 422),
+        };
         sandbox
-            .buy(&session.id, &Buyer { payment_method, email: Some(email), name: Some(fields.name.clone()) })
-    });
+            .card(&typed_card(&fields))
+            .and_then(|payment_method| sandbox.buy(&session.id, &Buyer { payment_method, ..buyer }))
+    };
     match result {
+        Ok(CheckoutOutcome::Complete { redirect_url }) if other == "pm_konbini" => {
+            let intent = sandbox.read(|world| {
+                world.sessions.get(&session.id).and_then(|session| session.payment_intent.clone())
+            });
+            let voucher = intent.map(|intent| format!("/pending/{intent}"));
+            redirect(&voucher.or(redirect_url).unwrap_or_else(|| request.path.clone()))
+        }
         Ok(CheckoutOutcome::Complete { redirect_url: Some(url) }) => redirect(&url),
         Ok(CheckoutOutcome::Complete { redirect_url: None }) => redirect(&request.path),
         Ok(CheckoutOutcome::RequiresAction { intent, .. }) => redirect(&format!("/3ds/{intent}")),
         Err(error) if error.status == 402 => back(FormProblem::Declined(decline_word(&error)), 402),
+        Err(error) if error.code == "checkout_details_missing" => back(FormProblem::Details, 422),
         Err(error) => sandbox.read(|world| problem(world, request, error.status, &error.message)),
     }
 }
@@ -209,10 +253,21 @@ fn looks_like_email(text: &str) -> bool {
         })
 }
 
+/// `/r/{token}`: opens a copy of an expired session.
+pub(super) fn recover(sandbox: &Sandbox, request: &HttpRequest, token: &str) -> HttpResponse {
+    match sandbox.change(|world| world.recover_session(token)) {
+        Ok(id) => redirect(&format!("/c/pay/{id}")),
+        Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
+    }
+}
+
 fn outcome(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> HttpResponse {
     let paid = (session.payment_status == PaymentStatus::Paid)
         .then(|| money(session.amount_total(), session.currency.as_deref().unwrap_or_default()));
     let (outcome, continue_url) = match session.status {
+        SessionStatus::Complete if session.payment_status == PaymentStatus::Unpaid => {
+            (SessionOutcome::Processing, session.redirect_url())
+        }
         SessionStatus::Complete => (SessionOutcome::AlreadyComplete { paid }, session.redirect_url()),
         SessionStatus::Expired | SessionStatus::Open => (SessionOutcome::Expired, session.cancel_url.clone()),
     };
@@ -252,7 +307,10 @@ pub(super) fn three_d_secure(sandbox: &Sandbox, request: &HttpRequest, id: &str)
 
 fn bank_view(world: &World, request: &HttpRequest, id: &str) -> Option<ThreeDSecureView> {
     use crate::model::payment::IntentStatus::RequiresAction;
-    let payment = world.payment_intents.get(id).filter(|intent| intent.status == RequiresAction);
+    let payment = world
+        .payment_intents
+        .get(id)
+        .filter(|intent| intent.status == RequiresAction && intent.voucher.is_none());
     let setup = world.setup_intents.get(id).filter(|intent| intent.status == RequiresAction);
     let method = payment
         .and_then(|intent| intent.payment_method.as_ref())
@@ -268,7 +326,7 @@ fn bank_view(world: &World, request: &HttpRequest, id: &str) -> Option<ThreeDSec
         last4: world
             .payment_methods
             .get(method)
-            .map(|method| method.test_card().last4().to_owned())
+            .map(|method| method.instrument.last4().to_owned())
             .unwrap_or_default(),
         intent_id: id.to_owned(),
         action: format!("/3ds/{id}"),

@@ -4,12 +4,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::clock::FURTHEST_LEAP;
+use crate::clock::{FASTEST, FURTHEST_LEAP};
+use crate::clocks::steps::Step;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::faults::Fault;
 use crate::sandbox::Sandbox;
 use crate::settings::Settings;
 use crate::webhooks::policy::DeliveryPolicy;
+use crate::wire::error::ApiError;
 use crate::wire::request::{HttpRequest, HttpResponse};
 
 type Answer = Result<Value, SandboxError>;
@@ -35,6 +37,12 @@ struct Authenticate {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decide {
+    outcome: String,
+}
+
+#[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Deliver {
     times: u32,
@@ -52,6 +60,13 @@ impl Default for Deliver {
 struct Advance {
     seconds: Option<i64>,
     to: Option<i64>,
+    step: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Speed {
+    speed: u32,
 }
 
 /// Answers a control call; `None` when the path is none.
@@ -68,6 +83,13 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
         ("POST", ["payment_intents" | "setup_intents", id, "authenticate"]) => {
             read(request).and_then(|body: Authenticate| authenticate(sandbox, id, &body))
         }
+        ("POST", ["payment_intents", id, "settle"]) => {
+            read(request).and_then(|body: Authenticate| settle(sandbox, id, &body))
+        }
+        ("POST", ["refunds", id, "settle"]) => settle_refund(sandbox, id),
+        ("POST", ["disputes", id, "decide"]) => {
+            read(request).and_then(|body: Decide| decide(sandbox, id, &body))
+        }
         ("GET", ["webhooks"]) => Ok(webhooks(sandbox)),
         ("PUT", ["webhooks"]) => read(request)
             .and_then(|policy: DeliveryPolicy| sandbox.set_delivery_policy(policy))
@@ -83,7 +105,13 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
         ("GET", ["settings"]) => Ok(sandbox.read(|world| json!(world.settings))),
         ("PUT", ["settings"]) => set_settings(sandbox, request),
         ("GET", ["time"]) => Ok(time(sandbox)),
-        ("POST", ["time", "advance"]) => read(request).and_then(|body: Advance| advance(sandbox, &body)),
+        ("PUT", ["time"]) => read(request).and_then(|body: Speed| set_speed(sandbox, &body)),
+        ("POST", ["time", "advance"]) => {
+            read(request).and_then(|body: Advance| advance(sandbox, None, &body))
+        }
+        ("POST", ["test_clocks", id, "advance"]) => {
+            read(request).and_then(|body: Advance| advance(sandbox, Some(id), &body))
+        }
         ("GET", ["ledger"]) => Ok(json!(sandbox.ledger())),
         ("GET", ["calls"]) => Ok(json!({ "calls": sandbox.provider_calls() })),
         ("DELETE", ["calls"]) => {
@@ -171,16 +199,18 @@ fn abandon(sandbox: &Sandbox, id: &str) -> Answer {
     Ok(json!({ "status": session.status.as_str(), "redirect_url": session.cancel_url }))
 }
 
+fn read_outcome(body: &Authenticate) -> Result<bool, SandboxError> {
+    match body.outcome.as_str() {
+        "success" => Ok(true),
+        "failure" => Ok(false),
+        other => Err(SandboxError::invalid(format!(
+            "'outcome' must be \"success\" or \"failure\", not \"{other}\". Nothing changed."
+        ))),
+    }
+}
+
 fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
-    let success = match body.outcome.as_str() {
-        "success" => true,
-        "failure" => false,
-        other => {
-            return Err(SandboxError::invalid(format!(
-                "'outcome' must be \"success\" or \"failure\", not \"{other}\". Nothing changed."
-            )));
-        }
-    };
+    let success = read_outcome(body)?;
     let succeeded = sandbox.authenticate(id, success)?;
     let (intent, redirect) = sandbox.read(|world| {
         let session = world.payment_intents.get(id).and_then(|intent| intent.session.clone());
@@ -192,6 +222,34 @@ fn authenticate(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
         (world.object(id).unwrap_or_default(), redirect)
     });
     Ok(json!({ "succeeded": succeeded, "redirect_url": redirect.filter(|_| succeeded), "intent": intent }))
+}
+
+/// The bank or the store answers now.
+fn settle(sandbox: &Sandbox, id: &str, body: &Authenticate) -> Answer {
+    let success = read_outcome(body)?;
+    sandbox.change(|world| world.settle_by_hand(id, success)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
+}
+
+/// The buyer says where a refund goes.
+fn settle_refund(sandbox: &Sandbox, id: &str) -> Answer {
+    sandbox.change(|world| world.claim_refund(id)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
+}
+
+/// The issuer decides a dispute that waits for it.
+fn decide(sandbox: &Sandbox, id: &str, body: &Decide) -> Answer {
+    let won = match body.outcome.as_str() {
+        "won" => true,
+        "lost" => false,
+        other => {
+            return Err(SandboxError::invalid(format!(
+                "'outcome' must be \"won\" or \"lost\", not \"{other}\". Nothing changed."
+            )));
+        }
+    };
+    sandbox.change(|world| world.close_dispute(id, won)).map_err(SandboxError::from)?;
+    Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
 }
 
 fn webhooks(sandbox: &Sandbox) -> Value {
@@ -221,26 +279,54 @@ fn set_settings(sandbox: &Sandbox, request: &HttpRequest) -> Answer {
         if let Some(fault) = settings.fault() {
             return Err(SandboxError::invalid(format!("{fault}. Nothing changed.")));
         }
-        world.settings = settings;
+        world.set_settings(settings);
+        world.plan_payouts();
         Ok(json!(world.settings))
     })
 }
 
+/// The account's own time with its speed, and every test clock.
 fn time(sandbox: &Sandbox) -> Value {
-    json!({ "now": sandbox.now() })
+    let clocks = sandbox.read(|world| {
+        let clocks = world.test_clocks.iter();
+        clocks.map(|clock| json!({ "id": clock.id, "now": clock.now })).collect::<Vec<_>>()
+    });
+    json!({ "now": sandbox.now(), "speed": sandbox.speed(), "test_clocks": clocks })
 }
 
-fn advance(sandbox: &Sandbox, body: &Advance) -> Answer {
-    let seconds = match (body.seconds, body.to) {
-        (Some(seconds), None) => seconds,
-        (None, Some(to)) => to.saturating_sub(sandbox.now()),
-        (Some(_), Some(_)) | (None, None) => -1,
-    };
-    if !(0..=FURTHEST_LEAP).contains(&seconds) {
+fn set_speed(sandbox: &Sandbox, body: &Speed) -> Answer {
+    if body.speed > FASTEST {
         return Err(SandboxError::invalid(format!(
-            "Give either 'seconds' (0 to {FURTHEST_LEAP}, ten years) or 'to' (a unix second that has not passed, at most as far ahead). Nothing changed."
+            "'speed' is the seconds that pass in each real second: 0 (the clock stands still) to {FASTEST} (a year). Nothing changed."
         )));
     }
-    sandbox.advance_time(seconds);
+    sandbox.set_speed(body.speed);
+    Ok(time(sandbox))
+}
+
+/// Moves the account's own time, or a test clock, which then has none of the limits of the API.
+fn advance(sandbox: &Sandbox, clock: Option<&str>, body: &Advance) -> Answer {
+    let now = sandbox.read(|world| match clock {
+        Some(id) => world.test_clocks.get(id).map(|clock| clock.now),
+        None => Some(world.own_now()),
+    });
+    let now = now.ok_or_else(|| ApiError::missing("test_clock", clock.unwrap_or_default(), "id"))?;
+    let to = match (body.seconds, body.to, body.step.as_deref()) {
+        (Some(seconds), None, None) => Some(now.saturating_add(seconds)),
+        (None, Some(to), None) => Some(to),
+        (None, None, Some(word)) => {
+            Step::of(word).and_then(|step| sandbox.read(|world| world.step_to(clock, step)))
+        }
+        _ => None,
+    };
+    let Some(to) = to.filter(|to| (now..=now.saturating_add(FURTHEST_LEAP)).contains(to)) else {
+        return Err(SandboxError::invalid(format!(
+            "Give one of 'seconds' (0 to {FURTHEST_LEAP}, ten years), 'to' (a unix second that has not passed, at most as far ahead) and 'step' (\"day\", \"month\", or \"renewal\" where something renews). Nothing changed."
+        )));
+    };
+    match clock {
+        Some(clock) => sandbox.move_test_clock(clock, to)?,
+        None => sandbox.advance_time_to(to),
+    }
     Ok(time(sandbox))
 }

@@ -45,22 +45,30 @@ pub(super) fn locale(request: &HttpRequest, wanted: Option<&str>) -> Locale {
 
 /// The frame of a page that comes back to itself after time travel.
 pub(super) fn frame(world: &World, request: &HttpRequest, locale: Locale) -> Frame {
+    frame_of(world, request, locale, None)
+}
+
+/// The frame of a page about a customer, whose time may be that of a test clock.
+pub(super) fn frame_of(
+    world: &World,
+    request: &HttpRequest,
+    locale: Locale,
+    customer: Option<&str>,
+) -> Frame {
+    let clock = customer.and_then(|customer| world.clock_of_customer(customer));
     Frame {
         locale,
         zone: TimeZone::UTC,
-        now: world.now,
+        now: world.now_of(customer),
         time_travel: Some(TimeTravel {
-            action: "/_sandbox/ui/travel".to_owned(),
+            action: match clock {
+                Some(clock) => format!("/_sandbox/ui/clocks/{clock}/travel"),
+                None => "/_sandbox/ui/travel".to_owned(),
+            },
             return_to: request.path.clone(),
-            next_renewal: next_renewal(world),
+            next_renewal: world.renewal_due(clock),
         }),
     }
-}
-
-/// When the next period of a running subscription ends.
-pub(super) fn next_renewal(world: &World) -> Option<i64> {
-    let running = world.subscriptions.iter().filter(|subscription| !subscription.status.is_terminal());
-    running.map(|subscription| subscription.period.end).filter(|end| *end > world.now).min()
 }
 
 /// A page. Its forms may lead to the given addresses.

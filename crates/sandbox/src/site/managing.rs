@@ -1,7 +1,8 @@
 //! The customer portal: `/p/session/{token}` and what its forms do.
 
 use super::buying::{decline_word, read_card, typed_card};
-use super::frame::{Fields, frame, html, interval, locale, money, problem, redirect};
+use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
+use crate::model::instrument::Instrument;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::subscription::Subscription;
 use crate::pages::{
@@ -34,11 +35,11 @@ pub(super) fn portal(sandbox: &Sandbox, request: &HttpRequest, token: &str, rest
             sandbox.read(|world| ask_cancel(world, request, &session, id))
         }
         ("POST", ["subscriptions", id, "cancel"]) => {
-            let result = sandbox.change(|world| world.portal_cancel(token, id));
+            let result = sandbox.change(|world| world.on_line_of(id, |world| world.portal_cancel(token, id)));
             finish(sandbox, request, result.map(|at| format!("{home}?notice=cancelled&at={at}")))
         }
         ("POST", ["subscriptions", id, "resume"]) => {
-            let result = sandbox.change(|world| world.portal_resume(token, id));
+            let result = sandbox.change(|world| world.on_line_of(id, |world| world.portal_resume(token, id)));
             finish(sandbox, request, result.map(|()| format!("{home}?notice=resumed")))
         }
         ("POST", ["subscriptions", id, "change"]) => change_plan(sandbox, request, token, id, &home),
@@ -72,7 +73,7 @@ fn finish(sandbox: &Sandbox, request: &HttpRequest, result: ApiResult<String>) -
 fn change_plan(sandbox: &Sandbox, request: &HttpRequest, token: &str, id: &str, home: &str) -> HttpResponse {
     let posted = Fields::posted(request);
     let price = posted.text("price");
-    match sandbox.change(|world| world.portal_change_plan(token, id, price)) {
+    match sandbox.change(|world| world.on_line_of(id, |world| world.portal_change_plan(token, id, price))) {
         Ok(()) => redirect(&format!("{home}?notice=changed&price={price}")),
         Err(error) if error.status() == 402 => {
             redirect(&format!("{home}?notice=declined&code={}", decline_word(&error.into())))
@@ -98,7 +99,7 @@ fn change_card(
     };
     let result = sandbox.change(|world| -> ApiResult<i64> {
         let method = world.card_from_typed(&typed_card(&fields))?;
-        world.portal_change_card(&session.token, &method)
+        world.on_line_of(&session.customer, |world| world.portal_change_card(&session.token, &method))
     });
     match result {
         Ok(0) => redirect(&format!("/p/session/{}?notice=card", session.token)),
@@ -155,7 +156,7 @@ fn show(
     let invoices =
         if configuration.invoice_history { invoices(world, &session.customer) } else { Vec::new() };
     let view = PortalView {
-        frame: frame(world, request, locale(request, session.locale.as_deref())),
+        frame: frame_of(world, request, locale(request, session.locale.as_deref()), Some(&session.customer)),
         merchant: world.merchant.clone(),
         customer: called.unwrap_or_else(|| session.customer.clone()),
         notice: read_notice(world, request),
@@ -164,10 +165,15 @@ fn show(
             .filter_map(|subscription| row(world, session, configuration, subscription))
             .collect(),
         card: card.map(|method| CardOnFile {
-            brand: method.test_card().brand().to_owned(),
-            last4: method.test_card().last4().to_owned(),
-            exp_month: u32::try_from(method.face.exp_month).unwrap_or(1),
-            exp_year: u32::try_from(method.face.exp_year).unwrap_or(2000),
+            brand: method.instrument.card().map_or(method.instrument.word(), |card| card.brand()).to_owned(),
+            last4: method.instrument.last4().to_owned(),
+            expiry: match &method.instrument {
+                Instrument::Card { face, .. } => Some((
+                    u32::try_from(face.exp_month).unwrap_or(1),
+                    u32::try_from(face.exp_year).unwrap_or(2000),
+                )),
+                Instrument::Account { .. } => None,
+            },
         }),
         card_form,
         card_action: format!("/p/session/{}/card", session.token),
@@ -200,7 +206,7 @@ fn row(
         id: subscription.id.clone(),
         name: world.product_name(price),
         status: SubscriptionStatus::from_wire(subscription.status.as_str())?,
-        price: money(price.unit_amount.saturating_mul(item.quantity), &price.currency),
+        price: money(price.amount(item.quantity, "items").ok()?, &price.currency),
         interval: interval(price)?,
         period_end: subscription.period.end,
         charges_at_once: configuration.update_proration == "always_invoice",
@@ -253,7 +259,7 @@ fn ask_cancel(world: &World, request: &HttpRequest, session: &PortalSession, id:
     };
     let price = subscription.items.first().and_then(|item| world.prices.get(&item.price));
     let view = PortalCancelView {
-        frame: frame(world, request, locale(request, session.locale.as_deref())),
+        frame: frame_of(world, request, locale(request, session.locale.as_deref()), Some(&session.customer)),
         merchant: world.merchant.clone(),
         name: price.map(|price| world.product_name(price)).unwrap_or_default(),
         ends_at: subscription.period.end,

@@ -4,10 +4,12 @@
 
 mod buying;
 mod control_calls;
+mod details;
 mod frame;
 mod managing;
 mod operating;
 mod operating_view;
+mod pending;
 
 use serde_json::json;
 
@@ -32,7 +34,9 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         }
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
+        ("GET", ["r", token]) => buying::recover(sandbox, request, token),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
+        (_, ["pending", id]) => pending::pending(sandbox, request, id),
         ("GET", ["i", id]) => buying::invoice(sandbox, request, id),
         (_, ["p", "session", token, rest @ ..]) => managing::portal(sandbox, request, token, rest),
         ("GET", ["_sandbox"]) => operating::control(sandbox, request),

@@ -1,11 +1,9 @@
 //! The developer's pages: the index, the control page, and what its forms do.
 
-use super::frame::{Fields, frame, html, next_renewal, problem, redirect};
+use super::frame::{Fields, frame, html, problem, redirect};
 use super::operating_view::control_view;
-use crate::billing::calendar::boundary;
-use crate::clock::FURTHEST_LEAP;
+use crate::clocks::steps::Step;
 use crate::faults::{Fault, Lost};
-use crate::model::product::{Interval, Recurring};
 use crate::pages::{self, IndexView, Locale};
 use crate::sandbox::Sandbox;
 use crate::state::world::API_VERSION;
@@ -33,11 +31,16 @@ pub(super) fn control(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse 
         "paused" => Some("Deliveries are paused or resumed."),
         "fault" => Some("The faults are set."),
         "reset" => Some("Everything was deleted; the clock goes on."),
+        "speed" => Some("The speed of the sandbox's own time is set."),
+        "clock" => Some("The test clock is made: give its id to new customers as test_clock."),
+        "clock-deleted" => Some("The test clock and its customers are deleted."),
         "delivered" => Some("The event is being delivered again."),
         _ => None,
     };
-    let view = sandbox
-        .read(|world| control_view(world, frame(world, request, Locale::En), notice.map(str::to_owned)));
+    let speed = sandbox.speed();
+    let view = sandbox.read(|world| {
+        control_view(world, frame(world, request, Locale::En), notice.map(str::to_owned), speed)
+    });
     html(200, pages::control_page(&view), &[])
 }
 
@@ -46,7 +49,25 @@ pub(super) fn act(sandbox: &Sandbox, request: &HttpRequest, rest: &[&str]) -> Ht
     let posted = Fields::posted(request);
     let done = |word: &str| redirect(&format!("{CONTROL}?done={word}"));
     match rest {
-        ["travel"] => travel(sandbox, &posted),
+        ["travel"] => travel(sandbox, request, None, &posted),
+        ["speed"] => match posted.number("speed").and_then(|speed| u32::try_from(speed).ok()) {
+            Some(speed) => {
+                sandbox.set_speed(speed);
+                done("speed")
+            }
+            None => sandbox
+                .read(|world| problem(world, request, 400, "The form names no speed. Nothing changed.")),
+        },
+        ["clocks"] => {
+            let name = Some(posted.text("name")).filter(|name| !name.is_empty()).map(str::to_owned);
+            sandbox.change(|world| world.add_clock(world.own_now(), name));
+            done("clock")
+        }
+        ["clocks", id, "travel"] => travel(sandbox, request, Some(id), &posted),
+        ["clocks", id, "delete"] => match sandbox.change(|world| world.delete_clock(id)) {
+            Ok(()) => done("clock-deleted"),
+            Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
+        },
         ["policy"] => {
             let policy = read_policy(sandbox, &posted);
             match sandbox.set_delivery_policy(policy) {
@@ -86,18 +107,17 @@ pub(super) fn act(sandbox: &Sandbox, request: &HttpRequest, rest: &[&str]) -> Ht
     }
 }
 
-fn travel(sandbox: &Sandbox, posted: &Fields) -> HttpResponse {
-    let now = sandbox.now();
-    let month = Recurring { interval: Interval::Month, count: 1, trial_days: None };
-    match posted.text("step") {
-        "day" => sandbox.advance_time(86_400),
-        "month" => sandbox.advance_time_to(boundary(now, month, 1)),
-        "renewal" => {
-            // Past the hour for which the invoice of a renewal stays a draft, so that its payment is seen.
-            let to = sandbox.read(|world| next_renewal(world).map(|at| at + world.settings.draft_seconds));
-            sandbox.advance_time_to(to.unwrap_or(now).min(now.saturating_add(FURTHEST_LEAP)));
+/// Moves the account's own time, or a test clock.
+fn travel(sandbox: &Sandbox, request: &HttpRequest, clock: Option<&str>, posted: &Fields) -> HttpResponse {
+    let to = Step::of(posted.text("step")).and_then(|step| sandbox.read(|world| world.step_to(clock, step)));
+    match (to, clock) {
+        (Some(to), Some(clock)) => {
+            if let Err(error) = sandbox.move_test_clock(clock, to) {
+                return sandbox.read(|world| problem(world, request, error.status, &error.message));
+            }
         }
-        _ => {}
+        (Some(to), None) => sandbox.advance_time_to(to),
+        (None, _) => {}
     }
     let back = posted.text("return_to");
     // Only a path of this site: anything else could send the browser away.

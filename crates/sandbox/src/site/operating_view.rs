@@ -3,9 +3,10 @@
 use crate::faults::{Fault, Lost};
 use crate::model::checkout::SessionStatus;
 use crate::model::event::{Event, Fate};
+use crate::model::test_clock::ClockState;
 use crate::pages::{
     ControlView, CustomerRow, DeliveryPolicyView, DeliveryRow, DeliveryState, EventRow, FaultRow, Frame,
-    OpenSessionRow, SubscriptionRow, SubscriptionStatus,
+    OpenSessionRow, SubscriptionRow, SubscriptionStatus, TimeLineRow,
 };
 use crate::state::world::World;
 use crate::webhooks::policy::share;
@@ -13,12 +14,17 @@ use crate::webhooks::policy::share;
 /// How much of each list the page shows.
 const EVENTS: usize = 50;
 const CUSTOMERS: usize = 30;
+const CLOCKS: usize = 30;
 
 /// The whole control page.
-pub(super) fn control_view(world: &World, frame: Frame, notice: Option<String>) -> ControlView {
+pub(super) fn control_view(world: &World, frame: Frame, notice: Option<String>, speed: u32) -> ControlView {
     ControlView {
         frame,
         notice,
+        time_lines: time_lines(world),
+        speed,
+        speed_action: "/_sandbox/ui/speed".to_owned(),
+        new_clock_action: "/_sandbox/ui/clocks".to_owned(),
         events: world.events.iter().rev().take(EVENTS).map(|event| event_row(world, event)).collect(),
         events_total: world.events.len(),
         policy: policy(world),
@@ -32,6 +38,31 @@ pub(super) fn control_view(world: &World, frame: Frame, notice: Option<String>) 
     }
 }
 
+/// The account's own time, then the newest test clocks.
+fn time_lines(world: &World) -> Vec<TimeLineRow> {
+    let own = TimeLineRow {
+        name: Some("The sandbox's own time".to_owned()),
+        id: None,
+        now: world.own_now(),
+        customers: None,
+        advancing: false,
+        next_renewal: world.renewal_due(None),
+        travel_action: "/_sandbox/ui/travel".to_owned(),
+        delete_action: None,
+    };
+    let clocks = world.test_clocks.iter().rev().take(CLOCKS).map(|clock| TimeLineRow {
+        name: clock.name.clone(),
+        id: Some(clock.id.clone()),
+        now: clock.now,
+        customers: Some(world.customers_of_clock(&clock.id).filter(|(_, deleted)| !deleted).count()),
+        advancing: clock.state != ClockState::Ready,
+        next_renewal: world.renewal_due(Some(&clock.id)),
+        travel_action: format!("/_sandbox/ui/clocks/{}/travel", clock.id),
+        delete_action: Some(format!("/_sandbox/ui/clocks/{}/delete", clock.id)),
+    });
+    std::iter::once(own).chain(clocks).collect()
+}
+
 fn event_row(world: &World, event: &Event) -> EventRow {
     let deliveries = event
         .notes
@@ -40,7 +71,9 @@ fn event_row(world: &World, event: &Event) -> EventRow {
             url: note.url.clone(),
             attempts: note.attempts,
             state: match note.fate {
-                Fate::Waiting => DeliveryState::Pending { at: world.next_attempt(&event.id, endpoint) },
+                Fate::Waiting => {
+                    DeliveryState::Pending { at: world.deliveries.next_attempt(&event.id, endpoint) }
+                }
                 Fate::Answered(status) if (200..300).contains(&status) => DeliveryState::Delivered { status },
                 Fate::Answered(status) => DeliveryState::Failed { status: Some(status) },
                 Fate::Failed => DeliveryState::Failed { status: None },
@@ -126,6 +159,10 @@ fn customers(world: &World) -> Vec<CustomerRow> {
             id: customer.id.clone(),
             app_id: customer.metadata.values().next().cloned(),
             email: customer.email.clone(),
+            clock: customer.test_clock.as_ref().map(|id| {
+                world.test_clocks.get(id).and_then(|clock| clock.name.clone()).unwrap_or_else(|| id.clone())
+            }),
+            now: world.now_of(Some(&customer.id)),
             subscriptions: world
                 .subscriptions
                 .of(&customer.id)

@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::lag::{Lag, Lags};
+
 /// An object that a [`Table`] can hold.
 pub(crate) trait Stored: Clone {
     /// What errors call it: `customer` in "No such customer".
     const LABEL: &'static str;
+    /// Whether objects of this kind can be searched.
+    const SEARCHED: bool = false;
     /// Its id.
     fn id(&self) -> &str;
     /// When it was created, in unix seconds.
@@ -21,8 +25,8 @@ pub(crate) trait Stored: Clone {
 /// Objects in order of creation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
-    from = "Vec<T>",
-    into = "Vec<T>",
+    from = "Written<T>",
+    into = "Written<T>",
     bound(serialize = "T: Stored + Serialize", deserialize = "T: Stored + Deserialize<'de>")
 )]
 pub(crate) struct Table<T> {
@@ -30,27 +34,45 @@ pub(crate) struct Table<T> {
     places: HashMap<String, u64>,
     by_customer: HashMap<String, BTreeSet<u64>>,
     next: u64,
+    lags: Lags<T>,
+}
+
+/// A table as a snapshot has it: the objects with their places, the place of the next one, and what searches miss.
+#[derive(Serialize, Deserialize)]
+struct Written<T> {
+    next: u64,
+    rows: Vec<(u64, T)>,
+    lagging: Vec<(u64, Lag<T>)>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), places: HashMap::new(), by_customer: HashMap::new(), next: 0 }
+        Self {
+            rows: BTreeMap::new(),
+            places: HashMap::new(),
+            by_customer: HashMap::new(),
+            next: 0,
+            lags: Lags::default(),
+        }
     }
 }
 
-impl<T: Stored> From<Vec<T>> for Table<T> {
-    fn from(rows: Vec<T>) -> Self {
+impl<T: Stored> From<Written<T>> for Table<T> {
+    fn from(written: Written<T>) -> Self {
         let mut table = Self::default();
-        for row in rows {
+        for (place, row) in written.rows {
+            table.next = place;
             table.put(row);
         }
+        table.next = table.next.max(written.next);
+        table.lags = Lags::from_list(written.lagging);
         table
     }
 }
 
-impl<T: Stored> From<Table<T>> for Vec<T> {
+impl<T: Stored> From<Table<T>> for Written<T> {
     fn from(table: Table<T>) -> Self {
-        table.rows.into_values().collect()
+        Self { next: table.next, rows: table.rows.into_iter().collect(), lagging: table.lags.into_list() }
     }
 }
 
@@ -76,13 +98,17 @@ impl<T: Stored> Table<T> {
                 self.by_customer.entry(customer.to_owned()).or_default().insert(place);
             }
         }
-        self.rows.insert(place, row);
+        let before = self.rows.insert(place, row);
+        if T::SEARCHED {
+            self.lags.change(place, before);
+        }
     }
 
     /// Removes an object.
     pub(crate) fn remove(&mut self, id: &str) -> Option<T> {
         let place = self.places.remove(id)?;
         let row = self.rows.remove(&place)?;
+        self.lags.forget(place);
         if let Some(set) = row.customer().and_then(|customer| self.by_customer.get_mut(customer)) {
             set.remove(&place);
         }
@@ -91,7 +117,13 @@ impl<T: Stored> Table<T> {
 
     /// Changes an object in place, where it exists. The change must not touch id or customer.
     pub(crate) fn edit(&mut self, id: &str, change: impl FnOnce(&mut T)) {
-        if let Some(row) = self.places.get(id).and_then(|place| self.rows.get_mut(place)) {
+        let Some(place) = self.places.get(id).copied() else {
+            return;
+        };
+        if let Some(row) = self.rows.get_mut(&place) {
+            if T::SEARCHED && self.lags.wants(place) {
+                self.lags.change(place, Some(row.clone()));
+            }
             change(row);
         }
     }
@@ -99,6 +131,18 @@ impl<T: Stored> Table<T> {
     /// The place of an object in the order of creation.
     pub(crate) fn place(&self, id: &str) -> Option<u64> {
         self.places.get(id).copied()
+    }
+
+    /// Says that the changes made so far are of this instant; searches see them when `seen_until` has reached it.
+    pub(crate) fn note_changes(&mut self, now: i64, seen_until: i64) {
+        self.lags.note(now, seen_until);
+    }
+
+    /// All objects with their places, oldest first, as a search sees them that knows the changes up to an instant.
+    pub(crate) fn rows_seen(&self, seen_until: i64) -> impl DoubleEndedIterator<Item = (u64, &T)> {
+        self.rows
+            .iter()
+            .filter_map(move |(place, row)| self.lags.seen(*place, row, seen_until).map(|row| (*place, row)))
     }
 
     /// All objects with their places, oldest first.

@@ -25,12 +25,62 @@ pub(crate) enum Timer {
     Due(String),
     /// A checkout session closes unpaid.
     SessionExpires(String),
+    /// The schedule pays out what is available in a currency.
+    PayoutRun(String),
+    /// A payout reaches the bank, or the account.
+    PayoutMoves(String),
+    /// The time to answer a dispute is up.
+    EvidenceDue(String),
+    /// An inquiry closes by itself.
+    InquiryEnds(String),
+    /// A bank answers, or a voucher runs out.
+    PaymentAnswered(String),
+    /// Held money that nobody captured is let go.
+    HoldExpires(String),
     /// A pending refund succeeds, or a succeeded one fails.
     RefundSettles(String),
     /// A change that waits for its payment is forgotten.
     PendingUpdateExpires(String),
     /// A paused collection resumes.
     CollectionResumes(String),
+    /// A phase of a subscription schedule begins, or its last one ends.
+    ScheduleTurns(String),
+    /// A subscription schedule ends in a week.
+    ScheduleExpires(String),
+    /// A test clock arrives where it was sent; on the account's own time.
+    ClockArrives(String),
+    /// A test clock is deleted by itself; on the account's own time.
+    ClockExpires(String),
+}
+
+impl Timer {
+    /// The id of the object that it is about; of payouts by the day their currency.
+    pub(crate) fn subject(&self) -> &str {
+        match self {
+            Self::PeriodEnd(id)
+            | Self::CancelAt(id)
+            | Self::TrialWillEnd(id)
+            | Self::InvoiceUpcoming(id)
+            | Self::IncompleteExpires(id)
+            | Self::Finalize(id)
+            | Self::Retry(id)
+            | Self::Due(id)
+            | Self::SessionExpires(id)
+            | Self::PayoutRun(id)
+            | Self::PayoutMoves(id)
+            | Self::EvidenceDue(id)
+            | Self::InquiryEnds(id)
+            | Self::PaymentAnswered(id)
+            | Self::HoldExpires(id)
+            | Self::PendingUpdateExpires(id)
+            | Self::RefundSettles(id)
+            | Self::CollectionResumes(id)
+            | Self::ScheduleTurns(id)
+            | Self::ScheduleExpires(id)
+            | Self::ClockArrives(id)
+            | Self::ClockExpires(id) => id,
+        }
+    }
 }
 
 /// Timers in the order in which they fall due; ties in the order in which they were set.
@@ -53,7 +103,7 @@ impl From<Vec<(i64, Timer)>> for Timers {
 
 impl From<Timers> for Vec<(i64, Timer)> {
     fn from(timers: Timers) -> Self {
-        timers.queue.into_iter().map(|((at, _), timer)| (at, timer)).collect()
+        timers.in_order().collect()
     }
 }
 
@@ -67,6 +117,11 @@ impl Timers {
     /// When the first one falls due, in unix seconds.
     pub(crate) fn next(&self) -> Option<i64> {
         self.queue.keys().next().map(|(at, _)| *at)
+    }
+
+    /// All timers, in the order in which they fall due.
+    pub(crate) fn in_order(self) -> impl Iterator<Item = (i64, Timer)> {
+        self.queue.into_iter().map(|((at, _), timer)| (at, timer))
     }
 
     /// Takes the next timer that is due.

@@ -8,30 +8,38 @@ use serde_json::{Value, json};
 use super::chance::Chance;
 use super::table::{Stored, Table};
 use super::timers::Timers;
-use crate::faults::Fault;
+use crate::clocks::Away;
+use crate::faults::{Fault, Rate};
+use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
+use crate::model::checkout_form::ShippingRate;
 use crate::model::coupon::{Coupon, Discount, PromotionCode};
 use crate::model::credit_note::CreditNote;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::customer_balance::BalanceEntry;
+use crate::model::dispute::Dispute;
 use crate::model::event::{Event, WebhookEndpoint};
+use crate::model::fraud::FraudWarning;
 use crate::model::invoice::{Invoice, InvoiceItem};
 use crate::model::invoice_payment::InvoicePayment;
-use crate::model::money::{BalanceTransaction, Dispute, Refund};
-use crate::model::payment::{Charge, PaymentIntent, SetupIntent};
+use crate::model::money::{BalanceTransaction, Refund};
+use crate::model::payment::{PaymentIntent, SetupIntent};
+use crate::model::payout::Payout;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
+use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::tax::TaxRate;
+use crate::model::test_clock::TestClock;
 use crate::settings::Settings;
+use crate::webhooks::deliveries::Deliveries;
 use crate::webhooks::policy::DeliveryPolicy;
-use crate::webhooks::queue::Queued;
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::idempotency::Keys;
 use crate::wire::shape::Shape;
 
 /// The version that is played.
-pub(crate) const API_VERSION: &str = "2026-10-28.endive";
+pub(crate) const API_VERSION: &str = crate::versions::NEWEST;
 
 /// The request that causes what happens now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,11 +57,17 @@ pub(crate) struct World {
     /// What the seller is called on the pages.
     pub(crate) merchant: String,
     pub(crate) settings: Settings,
-    /// The instant that is being played, in unix seconds.
+    /// The instant that is being played on the time line at work, in unix seconds.
     pub(crate) now: i64,
     pub(crate) chance: Chance,
     pub(crate) policy_chance: Chance,
+    /// What falls due on the time line at work.
     pub(crate) timers: Timers,
+    /// The account's own time while that of a test clock is at work.
+    #[serde(default)]
+    pub(crate) away: Option<Away>,
+    #[serde(default)]
+    pub(crate) test_clocks: Table<TestClock>,
     pub(crate) keys: Keys,
     pub(crate) request: Option<Cause>,
     pub(crate) customers: Table<Customer>,
@@ -70,21 +84,28 @@ pub(crate) struct World {
     pub(crate) charges: Table<Charge>,
     pub(crate) refunds: Table<Refund>,
     pub(crate) disputes: Table<Dispute>,
+    pub(crate) fraud_warnings: Table<FraudWarning>,
     pub(crate) balance_transactions: Table<BalanceTransaction>,
+    pub(crate) payouts: Table<Payout>,
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
     pub(crate) credit_notes: Table<CreditNote>,
     pub(crate) subscriptions: Table<Subscription>,
+    #[serde(default)]
+    pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<CheckoutSession>,
+    pub(crate) shipping_rates: Table<ShippingRate>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
     pub(crate) events: Table<Event>,
     pub(crate) endpoints: Table<WebhookEndpoint>,
     pub(crate) outgoing: Vec<Event>,
-    pub(crate) deliveries: Vec<Queued>,
+    pub(crate) deliveries: Deliveries,
     pub(crate) policy: DeliveryPolicy,
     pub(crate) faults: Vec<Fault>,
+    /// What limiting faults have seen, by their places.
+    pub(crate) rates: Vec<Rate>,
     pub(crate) calls: BTreeMap<String, u64>,
 }
 
@@ -102,6 +123,8 @@ impl World {
             policy_chance: Chance::from(seed ^ 0x5eed),
             chance,
             timers: Timers::default(),
+            away: None,
+            test_clocks: Table::default(),
             keys: Keys::default(),
             request: None,
             customers: Table::default(),
@@ -118,21 +141,26 @@ impl World {
             charges: Table::default(),
             refunds: Table::default(),
             disputes: Table::default(),
+            fraud_warnings: Table::default(),
             balance_transactions: Table::default(),
+            payouts: Table::default(),
             invoices: Table::default(),
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
             credit_notes: Table::default(),
             subscriptions: Table::default(),
+            schedules: Table::default(),
             sessions: Table::default(),
+            shipping_rates: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
             events: Table::default(),
             endpoints: Table::default(),
             outgoing: Vec::new(),
-            deliveries: Vec::new(),
+            deliveries: Deliveries::default(),
             policy: DeliveryPolicy::default(),
             faults: Vec::new(),
+            rates: Vec::new(),
             calls: BTreeMap::new(),
         };
         world.add_default_portal_configuration();
@@ -169,20 +197,25 @@ impl World {
             "price" => self.prices.get(id).map(Price::render),
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
-            "ch" => self.charges.get(id).map(Charge::render),
+            "ch" | "py" => self.charges.get(id).map(Charge::render),
             "re" => self.refunds.get(id).map(Refund::render),
-            "dp" => self.disputes.get(id).map(Dispute::render),
-            "txn" => self.balance_transactions.get(id).map(BalanceTransaction::render),
+            "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
+            "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
+            "po" => self.payouts.get(id).map(Payout::render),
+            "txn" => self.balance_transactions.get(id).map(|entry| entry.render(self.now)),
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
+            "sub" if id.starts_with("sub_sched_") => self.schedules.get(id).map(Schedule::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
+            "clock" => self.test_clocks.get(id).map(TestClock::render),
             "cn" => self.credit_notes.get(id).map(CreditNote::render),
             "cbtxn" => self.balance_entries.get(id).map(BalanceEntry::render),
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
+            "shr" => self.shipping_rates.get(id).map(ShippingRate::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.
             _ => {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::model::event::{DeliveryNote, Event, Fate};
+use crate::model::event::{DeliveryNote, Event, Fate, Shown, ThinOnly};
 use crate::state::world::World;
+use crate::versions::{Version, changes};
+use crate::wire::shape::overlay;
 
 /// How long events are kept, in seconds.
 const KEEP_SECONDS: i64 = 30 * 86_400;
@@ -32,11 +34,25 @@ impl World {
 
     /// Notes an event that belongs before others of the same request: its object is only complete at the end.
     pub(crate) fn emit_at(&mut self, at: usize, kind: &str, object: Value, previous: Option<Value>) {
+        let id = self.chance.id("evt_");
+        self.emit_as(id, at, kind, object, previous, None);
+    }
+
+    /// Notes an event with an id of its own kind.
+    pub(super) fn emit_as(
+        &mut self,
+        id: String,
+        at: usize,
+        kind: &str,
+        object: Value,
+        previous: Option<Value>,
+        thin: Option<ThinOnly>,
+    ) {
         let event = Event {
-            id: self.chance.id("evt_"),
-            created: self.now,
+            id,
+            created: self.own_now(),
             kind: kind.to_owned(),
-            older: self.older_fields(&object),
+            shapes: BTreeMap::new(),
             object,
             previous,
             request_id: self.request.as_ref().map(|request| request.id.clone()),
@@ -44,44 +60,60 @@ impl World {
             pending: Vec::new(),
             failed: false,
             notes: BTreeMap::new(),
+            thin,
         };
         self.outgoing.insert(at.min(self.outgoing.len()), event);
     }
 
-    /// What an invoice showed of its payment before payments became objects of their own.
-    fn older_fields(&self, object: &Value) -> Map<String, Value> {
-        let mut fields = Map::new();
-        if object.get("object").and_then(Value::as_str) == Some("invoice") {
-            let id = object.get("id").and_then(Value::as_str).unwrap_or_default();
-            let intent = self.invoices.get(id).and_then(|invoice| invoice.payment_intent.clone());
-            let charge = intent
-                .as_ref()
-                .and_then(|intent| self.payment_intents.get(intent))
-                .and_then(|intent| intent.latest_charge.clone());
-            fields.insert("payment_intent".to_owned(), intent.map(Value::String).unwrap_or_default());
-            fields.insert("charge".to_owned(), charge.map(Value::String).unwrap_or_default());
-        }
-        fields
+    /// An event as a version shows it. What changed is told in the words of that version, too.
+    pub(crate) fn shown(&self, version: Version, event: &Event) -> Shown {
+        let mut object = event.object.clone();
+        changes::show(self, version, &mut object);
+        let previous = event.previous.as_ref().and_then(|previous| {
+            let mut before = event.object.clone();
+            overlay(&mut before, previous.clone());
+            changes::show(self, version, &mut before);
+            difference(&before, &object)
+        });
+        Shown { object, previous }
     }
 
     /// Keeps the events of a request or a timer and queues their deliveries.
     pub(crate) fn flush_events(&mut self) {
+        self.note_changes();
         for mut event in std::mem::take(&mut self.outgoing) {
-            let hearing: Vec<_> =
-                self.endpoints.iter().filter(|endpoint| endpoint.hears(&event.kind)).cloned().collect();
-            event.pending = hearing.iter().map(|endpoint| endpoint.id.clone()).collect();
-            for endpoint in hearing {
-                let note = DeliveryNote { url: endpoint.url, attempts: 0, fate: Fate::Waiting };
+            let hearing: Vec<_> = self
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.hears(&event), endpoint))
+                .filter(|(forms, _)| !forms.is_empty())
+                .map(|(forms, endpoint)| (forms, endpoint.clone()))
+                .collect();
+            let counted = hearing.iter().filter(|(_, endpoint)| endpoint.is_counted());
+            event.pending = counted.map(|(_, endpoint)| endpoint.id.clone()).collect();
+            for (forms, endpoint) in hearing {
+                let note = DeliveryNote { url: endpoint.url.clone(), attempts: 0, fate: Fate::Waiting };
                 event.notes.insert(endpoint.id.clone(), note);
-                let endpoint = endpoint.id;
-                self.queue_delivery(&mut event, &endpoint);
+                let version = endpoint.version();
+                if version != Version::newest() && !event.shapes.contains_key(version.name()) {
+                    let shown = self.shown(version, &event);
+                    event.shapes.insert(version.name().to_owned(), shown);
+                }
+                for form in forms {
+                    self.queue_delivery(&mut event, form, &endpoint);
+                }
             }
             self.events.put(event);
         }
+        self.forget_events();
+    }
+
+    /// Forgets events that are too old to be kept.
+    pub(crate) fn forget_events(&mut self) {
         while let Some(old) = self
             .events
             .first()
-            .filter(|event| self.now - event.created > KEEP_SECONDS)
+            .filter(|event| self.own_now() - event.created > KEEP_SECONDS)
             .map(|event| event.id.clone())
         {
             self.events.remove(&old);

@@ -1,11 +1,13 @@
 //! The queue of deliveries: what is due, what is under way, and what is tried again when.
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::older;
+use super::deliveries::Queued;
 use super::signature::signature_header;
-use crate::model::event::{Event, Fate};
-use crate::state::world::{API_VERSION, World};
+use super::thin;
+use crate::model::event::{Event, Fate, Form, WebhookEndpoint};
+use crate::state::world::World;
+use crate::versions::Version;
 
 /// A delivery to make: one signed HTTP request.
 #[derive(Debug, Clone)]
@@ -18,6 +20,10 @@ pub struct Delivery {
     pub event_type: String,
     /// Where it goes.
     pub url: String,
+    /// The listening command-line program that it goes to, and not to `url`.
+    pub listener: Option<String>,
+    /// Whether it carries a thin event, without the object.
+    pub thin: bool,
     /// The headers, signature included.
     pub headers: Vec<(String, String)>,
     /// The body, exactly as signed.
@@ -35,28 +41,14 @@ pub enum DeliveryOutcome {
     Failed,
 }
 
-/// A delivery that waits or is under way.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Queued {
-    pub(crate) id: String,
-    event: String,
-    endpoint: String,
-    attempt: usize,
-    due: i64,
-    pub(crate) in_flight: bool,
-    /// Asked for by hand: passes a pause.
-    by_hand: bool,
-    concurrently: bool,
-}
-
 impl World {
     /// Queues the deliveries of a new event to one endpoint, as the network policy has it.
-    pub(crate) fn queue_delivery(&mut self, event: &mut Event, endpoint: &str) {
+    pub(crate) fn queue_delivery(&mut self, event: &mut Event, form: Form, endpoint: &WebhookEndpoint) {
         let policy = self.policy.clone();
         if self.policy_chance.happens(policy.drop) {
-            event.pending.retain(|pending| pending != endpoint);
-            event.failed = true;
-            if let Some(note) = event.notes.get_mut(endpoint) {
+            event.pending.retain(|pending| *pending != endpoint.id);
+            event.failed |= endpoint.is_counted();
+            if let Some(note) = event.notes.get_mut(&endpoint.id) {
                 note.fate = Fate::Dropped;
             }
             return;
@@ -68,59 +60,66 @@ impl World {
             } else {
                 0
             };
-            self.enqueue(&event.id, endpoint, self.now + delay, false, false);
+            let (event, endpoint) = (event.id.clone(), endpoint.id.clone());
+            let (due, by_hand, concurrently) = (self.own_now() + delay, false, false);
+            let id = self.chance.id("dlv_");
+            self.deliveries.push(Queued {
+                id,
+                event,
+                form,
+                endpoint,
+                attempt: 0,
+                due,
+                by_hand,
+                concurrently,
+            });
         }
-    }
-
-    fn enqueue(&mut self, event: &str, endpoint: &str, due: i64, by_hand: bool, concurrently: bool) {
-        let id = self.chance.id("dlv_");
-        let queued = Queued {
-            id,
-            event: event.to_owned(),
-            endpoint: endpoint.to_owned(),
-            attempt: 0,
-            due,
-            in_flight: false,
-            by_hand,
-            concurrently,
-        };
-        self.deliveries.push(queued);
     }
 
     /// Queues an event again, now, to every endpoint that hears of it; the number of deliveries.
     pub(crate) fn deliver_again(&mut self, event: &str, times: u32, concurrently: bool) -> Option<usize> {
-        let kind = self.events.get(event)?.kind.clone();
-        let endpoints: Vec<String> = self
+        let event = self.events.get(event)?;
+        let hearing: Vec<(String, Form)> = self
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.hears(&kind))
-            .map(|endpoint| endpoint.id.clone())
+            .flat_map(|endpoint| endpoint.hears(event).into_iter().map(|form| (endpoint.id.clone(), form)))
             .collect();
-        for endpoint in &endpoints {
+        let event = event.id.clone();
+        for (endpoint, form) in &hearing {
             for _ in 0..times {
-                self.enqueue(event, endpoint, self.now, true, concurrently);
+                self.deliver_by_hand(&event, *form, endpoint, concurrently);
             }
         }
-        Some(endpoints.len() * times as usize)
+        Some(hearing.len() * times as usize)
+    }
+
+    /// Queues one delivery that passes a pause and is tried once.
+    pub(crate) fn deliver_by_hand(&mut self, event: &str, form: Form, endpoint: &str, concurrently: bool) {
+        let (id, due) = (self.chance.id("dlv_"), self.own_now());
+        let (event, endpoint) = (event.to_owned(), endpoint.to_owned());
+        self.deliveries.push(Queued {
+            id,
+            event,
+            form,
+            endpoint,
+            attempt: 0,
+            due,
+            by_hand: true,
+            concurrently,
+        });
     }
 
     /// Takes the deliveries that are due. Each stays under way until its outcome is reported.
     pub(crate) fn take_due_deliveries(&mut self) -> Vec<Delivery> {
-        let (now, paused) = (self.now, self.policy.paused);
-        let mut due: Vec<Queued> = Vec::new();
-        for queued in &mut self.deliveries {
-            if !queued.in_flight && queued.due <= now && (queued.by_hand || !paused) {
-                queued.in_flight = true;
-                due.push(queued.clone());
-            }
-        }
-        due.sort_by_key(|queued| queued.due);
+        let mut due = self.deliveries.take_due(self.own_now(), self.policy.paused);
         self.shuffle(&mut due);
         let mut ready = Vec::with_capacity(due.len());
         for queued in due {
             match self.sign_delivery(&queued) {
                 Some(delivery) => ready.push(delivery),
-                None => self.deliveries.retain(|kept| kept.id != queued.id),
+                None => {
+                    self.deliveries.remove(&queued.id);
+                }
             }
         }
         ready
@@ -139,32 +138,40 @@ impl World {
     fn sign_delivery(&self, queued: &Queued) -> Option<Delivery> {
         let event = self.events.get(&queued.event)?;
         let endpoint = self.endpoints.get(&queued.endpoint).filter(|endpoint| endpoint.enabled)?;
-        let version = endpoint.api_version.as_deref().unwrap_or(API_VERSION);
-        let (object, previous) =
-            older::for_version(version, &event.object, event.previous.as_ref(), &event.older);
-        let body = serde_json::to_vec_pretty(&event.render(version, object, previous)).ok()?;
+        let version = endpoint.version();
+        let value = match queued.form {
+            Form::Thin(twin) => thin::render(event, twin, false),
+            Form::Snapshot if version == Version::newest() => event.render(version.name(), event.newest()),
+            Form::Snapshot => {
+                let shown = event.shapes.get(version.name()).cloned();
+                event.render(version.name(), shown.unwrap_or_else(|| self.shown(version, event)))
+            }
+        };
+        let body = serde_json::to_vec_pretty(&value).ok()?;
         let headers = vec![
             ("content-type".to_owned(), "application/json; charset=utf-8".to_owned()),
             ("user-agent".to_owned(), "Stripe/1.0 (+https://stripe.com/docs/webhooks)".to_owned()),
-            ("stripe-signature".to_owned(), signature_header(&endpoint.secret, self.now, &body)),
+            ("stripe-signature".to_owned(), signature_header(&endpoint.secret, self.own_now(), &body)),
         ];
         Some(Delivery {
             delivery_id: queued.id.clone(),
             event_id: event.id.clone(),
-            event_type: event.kind.clone(),
+            event_type: value.get("type").and_then(Value::as_str).unwrap_or(&event.kind).to_owned(),
             url: endpoint.url.clone(),
+            listener: endpoint.is_listener().then(|| endpoint.id.clone()),
+            thin: queued.form != Form::Snapshot,
             headers,
             body,
-            concurrently: queued.concurrently,
+            // A listening program says nothing of what it does not forward; nobody is to wait for that.
+            concurrently: queued.concurrently || endpoint.is_listener(),
         })
     }
 
     /// Notes how a delivery went: done, tried again later, or given up.
     pub(crate) fn note_delivery(&mut self, delivery_id: &str, outcome: DeliveryOutcome) {
-        let Some(index) = self.deliveries.iter().position(|queued| queued.id == delivery_id) else {
+        let Some(mut queued) = self.deliveries.remove(delivery_id) else {
             return;
         };
-        let mut queued = self.deliveries.remove(index);
         let fate = match outcome {
             DeliveryOutcome::Answered(status) => Fate::Answered(status),
             DeliveryOutcome::Failed => Fate::Failed,
@@ -184,32 +191,35 @@ impl World {
         if queued.by_hand {
             return;
         }
-        match self.settings.webhook_retry_seconds.get(queued.attempt) {
+        let endpoint = self.endpoints.get(&queued.endpoint);
+        let retries = endpoint.is_some_and(|endpoint| endpoint.enabled && !endpoint.is_listener());
+        match self.settings.webhook_retry_seconds.get(queued.attempt).filter(|_| retries) {
             Some(wait) => {
                 queued.attempt += 1;
-                queued.due = self.now + wait;
-                queued.in_flight = false;
+                queued.due = self.own_now() + wait;
                 self.deliveries.push(queued);
             }
-            None => self.events.edit(&queued.event, |event| {
-                event.pending.retain(|pending| *pending != queued.endpoint);
-                event.failed = true;
-            }),
+            None => self.give_up(&queued),
+        }
+    }
+
+    /// An event does not reach an endpoint any more.
+    fn give_up(&mut self, queued: &Queued) {
+        self.events.edit(&queued.event, |event| {
+            event.failed |= event.pending.contains(&queued.endpoint);
+            event.pending.retain(|pending| *pending != queued.endpoint);
+        });
+    }
+
+    /// Nothing more is sent to an endpoint: it was disabled or deleted. Events that it has not received have failed.
+    pub(crate) fn give_up_endpoint(&mut self, endpoint: &str) {
+        for queued in self.deliveries.remove_waiting(endpoint) {
+            self.give_up(&queued);
         }
     }
 
     /// When the next delivery is due that nobody has taken.
     pub(crate) fn next_delivery(&self) -> Option<i64> {
-        let waiting = |queued: &&Queued| !queued.in_flight && (queued.by_hand || !self.policy.paused);
-        self.deliveries.iter().filter(waiting).map(|queued| queued.due).min()
-    }
-
-    /// When the next attempt to deliver an event to an endpoint is due.
-    pub(crate) fn next_attempt(&self, event: &str, endpoint: &str) -> Option<i64> {
-        self.deliveries
-            .iter()
-            .filter(|queued| queued.event == event && queued.endpoint == endpoint && !queued.in_flight)
-            .map(|queued| queued.due)
-            .min()
+        self.deliveries.next_due(self.policy.paused)
     }
 }

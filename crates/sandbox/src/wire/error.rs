@@ -50,6 +50,11 @@ impl ApiError {
         Self::new(400, "invalid_request_error", Some(code), message).kept()
     }
 
+    /// A 400 without a code because of the state of an object; it is kept for the idempotency key.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::rule(message).kept()
+    }
+
     /// A 404 for an object that does not exist.
     pub(crate) fn missing(label: &str, id: &str, param: &str) -> Self {
         Self::new(404, "invalid_request_error", Some("resource_missing"), format!("No such {label}: '{id}'"))
@@ -73,6 +78,11 @@ impl ApiError {
         )
     }
 
+    /// A 429 for an object that something else is changing.
+    pub(crate) fn locked(message: impl Into<String>) -> Self {
+        Self::new(429, "invalid_request_error", Some("lock_timeout"), message)
+    }
+
     /// A 401.
     pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(401, "invalid_request_error", None, message)
@@ -91,6 +101,41 @@ impl ApiError {
         )
     }
 
+    /// The 400 for an idempotency key that was used for another call.
+    pub(crate) fn key_of_other_path(key: &str, path: &str, first: &str) -> Self {
+        Self::new(
+            400,
+            "idempotency_error",
+            None,
+            format!(
+                "Keys for idempotent requests can only be used for the same endpoint they were first used for ('{path}' vs '{first}'). \
+                 Try using a key other than '{key}' if you meant to execute a different request."
+            ),
+        )
+    }
+
+    /// The 409 for an idempotency key whose first request is still being answered.
+    pub(crate) fn key_in_use(key: &str) -> Self {
+        Self::new(
+            409,
+            "idempotency_error",
+            Some("idempotency_key_in_use"),
+            format!(
+                "Another request with the idempotency key '{key}' is still being carried out; try again later."
+            ),
+        )
+    }
+
+    /// A 400 for a version of the API that is older than those that the sandbox plays.
+    pub(crate) fn unplayed_version(version: &str, oldest: &str) -> Self {
+        Self::new(
+            400,
+            "invalid_request_error",
+            Some("version_not_in_sandbox"),
+            format!("The sandbox plays the versions of the API from {oldest} on, and {version} is older."),
+        )
+    }
+
     /// A 402: the card was refused.
     pub(crate) fn card(code: &str, decline_code: Option<&str>, message: impl Into<String>) -> Self {
         let mut error = Self::new(402, "card_error", Some(code), message).kept();
@@ -104,6 +149,7 @@ impl ApiError {
     pub(crate) fn injected(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         let kind = match status {
             402 => "card_error",
+            409 => "idempotency_error",
             400..=499 => "invalid_request_error",
             _ => "api_error",
         };
@@ -116,7 +162,18 @@ impl ApiError {
             status,
             kind,
             code.or(default_code),
-            message.unwrap_or("A fault of the sandbox answers this request."),
+            message.unwrap_or(match code.or(default_code) {
+                Some("rate_limit") => {
+                    "Too many requests: the sandbox was told to limit them. Wait a moment and try again."
+                }
+                Some("lock_timeout") => {
+                    "This object cannot be accessed right now because another API request or Stripe process is currently accessing it."
+                }
+                Some("idempotency_key_in_use") => {
+                    "Another request with this idempotency key is still being carried out; try again later."
+                }
+                _ => "A fault of the sandbox answers this request.",
+            }),
         )
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::error::{ApiError, ApiResult};
 use crate::model::coupon::{Coupon, PromotionCode};
 use crate::state::world::World;
+use crate::versions::{Version, changes};
 
 const MAX_DEPTH: usize = 4;
 
@@ -27,6 +28,7 @@ const NAMES: &[&str] = &[
     "data",
     "default_payment_method",
     "default_price",
+    "default_settings",
     "default_source",
     "discount",
     "discount_amounts",
@@ -43,12 +45,14 @@ const NAMES: &[&str] = &[
     "line_items",
     "lines",
     "on_behalf_of",
+    "original_payout",
     "parent",
     "payment",
     "payment_intent",
     "payment_method",
     "payments",
     "pending_setup_intent",
+    "phases",
     "plan",
     "price",
     "price_details",
@@ -59,8 +63,12 @@ const NAMES: &[&str] = &[
     "refund",
     "refunds",
     "restrictions",
+    "reversed_by",
     "schedule",
     "setup_intent",
+    "shipping_cost",
+    "shipping_options",
+    "shipping_rate",
     "source",
     "sources",
     "subscription",
@@ -74,6 +82,7 @@ const NAMES: &[&str] = &[
     "taxes",
     "test_clock",
     "tiers",
+    "total_count",
     "total_details",
     "total_discount_amounts",
     "total_taxes",
@@ -97,22 +106,32 @@ pub(crate) fn check(paths: &[String]) -> ApiResult<()> {
 }
 
 /// Expands an answer along each path, such as `data.latest_invoice.payments`.
-pub(crate) fn expand(world: &World, value: &mut Value, paths: &[String]) -> ApiResult<()> {
+///
+/// The answer is in the shape of a version already, and so is everything that is put into it.
+pub(crate) fn expand(world: &World, version: Version, value: &mut Value, paths: &[String]) -> ApiResult<()> {
+    let within = Within { world, version };
     for path in paths {
         let segments: Vec<&str> = path.split('.').collect();
-        walk(world, value, &segments, path)?;
+        walk(within, value, &segments, path)?;
     }
     Ok(())
 }
 
-fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiResult<()> {
+/// Where objects come from, and how they are shown.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    world: &'a World,
+    version: Version,
+}
+
+fn walk(within: Within<'_>, value: &mut Value, segments: &[&str], path: &str) -> ApiResult<()> {
     let Some((name, rest)) = segments.split_first() else {
         return Ok(());
     };
     if value.is_null() {
         return Ok(());
     }
-    add_on_demand(world, value, name);
+    add_on_demand(within, value, name);
     let Some(field) = value.as_object_mut().and_then(|fields| fields.get_mut(*name)) else {
         let message = format!(
             "This property cannot be expanded ({name}). You may want to try expanding 'data.{name}' instead when listing. Path: {path}"
@@ -122,19 +141,22 @@ fn walk(world: &World, value: &mut Value, segments: &[&str], path: &str) -> ApiR
     match field {
         Value::Array(elements) => {
             for element in elements {
-                step(world, element, rest, path)?;
+                step(within, element, rest, path)?;
             }
             Ok(())
         }
-        single => step(world, single, rest, path),
+        single => step(within, single, rest, path),
     }
 }
 
 /// Replaces an id by its object and goes on below it.
-fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
+fn step(within: Within<'_>, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
     if let Value::String(id) = value {
-        match world.object(id) {
-            Some(object) => *value = object,
+        match within.world.object(id) {
+            Some(object) => {
+                *value = object;
+                changes::show(within.world, within.version, value);
+            }
             None => {
                 return Err(
                     ApiError::rule(format!("This property cannot be expanded ({path}).")).param("expand")
@@ -142,15 +164,16 @@ fn step(world: &World, value: &mut Value, rest: &[&str], path: &str) -> ApiResul
             }
         }
     }
-    walk(world, value, rest, path)
+    walk(within, value, rest, path)
 }
 
 /// Fields that an object has only when they are asked for.
-fn add_on_demand(world: &World, value: &mut Value, name: &str) {
+fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
+    let world = within.world;
     let object = value.get("object").and_then(Value::as_str).unwrap_or_default();
     let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
     let listed = |data: Vec<Value>, url: String| json!({ "object": "list", "url": url, "has_more": false, "data": data });
-    let added = match (object, name) {
+    let mut added = match (object, name) {
         ("invoice", "payments") => {
             let payments = world.payments_of(id).iter().map(|payment| payment.render()).collect();
             listed(payments, format!("/v1/invoice_payments?invoice={id}"))
@@ -211,6 +234,7 @@ fn add_on_demand(world: &World, value: &mut Value, name: &str) {
         }
         _ => return,
     };
+    changes::show(world, within.version, &mut added);
     if let Some(fields) = value.as_object_mut() {
         fields.insert(name.to_owned(), added);
     }

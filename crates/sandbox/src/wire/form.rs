@@ -22,7 +22,7 @@ const MAX_PAIRS: usize = 5_000;
 /// Why a form could not be decoded.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum FormError {
-    #[error("the form is not valid percent-encoded UTF-8")]
+    #[error("the body is neither a percent-encoded form in UTF-8 nor, in version 2, a JSON object")]
     Encoding,
     #[error("the parameter name is malformed: {0}")]
     Name(String),
@@ -46,6 +46,34 @@ pub(crate) fn decode(raw: &[u8]) -> Result<Tree, FormError> {
         insert(&mut tree, &path, value, &name)?;
     }
     Ok(tree)
+}
+
+/// Encodes parameters as a query string.
+pub(crate) fn encode(tree: &Tree) -> String {
+    let mut pairs = Vec::new();
+    for (name, param) in tree {
+        encode_below(&percent_encode(name), param, &mut pairs);
+    }
+    pairs.join("&")
+}
+
+fn encode_below(name: &str, param: &Param, pairs: &mut Vec<String>) {
+    match param {
+        Param::Text(text) => pairs.push(format!("{name}={}", percent_encode(text))),
+        Param::Tree(tree) => {
+            for (inner, param) in tree {
+                encode_below(&format!("{name}%5B{}%5D", percent_encode(inner)), param, pairs);
+            }
+        }
+    }
+}
+
+fn percent_encode(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    });
+    encoded.collect()
 }
 
 fn percent_decode(raw: &[u8]) -> Result<String, FormError> {
@@ -208,12 +236,12 @@ mod tests {
         })
     }
 
-    fn encode(name: &str, param: &Param, percent: bool, out: &mut String) {
+    fn write_param(name: &str, param: &Param, percent: bool, out: &mut String) {
         match param {
             Param::Tree(below) => {
                 for (key, param) in below {
                     let (left, right) = if percent { ("%5B", "%5D") } else { ("[", "]") };
-                    encode(&format!("{name}{left}{key}{right}"), param, percent, out);
+                    write_param(&format!("{name}{left}{key}{right}"), param, percent, out);
                 }
             }
             Param::Text(text) => {
@@ -234,9 +262,10 @@ mod tests {
         fn what_was_encoded_is_read_back(tree in proptest::collection::btree_map("[a-z_]{1,6}", any_param(), 0..5), percent: bool) {
             let mut form = String::new();
             for (name, param) in &tree {
-                encode(name, param, percent, &mut form);
+                write_param(name, param, percent, &mut form);
             }
-            prop_assert_eq!(decode(form.as_bytes()).unwrap(), tree);
+            prop_assert_eq!(&decode(form.as_bytes()).unwrap(), &tree);
+            prop_assert_eq!(decode(super::encode(&tree).as_bytes()).unwrap(), tree);
         }
 
         #[test]

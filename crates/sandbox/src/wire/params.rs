@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, ApiResult};
-use super::form::{Param, Tree, elements};
+use super::form::{Param, Tree, elements, encode};
 
 static EMPTY: Tree = Tree::new();
 
@@ -73,6 +73,13 @@ impl<'a> Params<'a> {
         self.tree.keys().map(String::as_str)
     }
 
+    /// The parameters at this level as a query string, without one of them.
+    pub(crate) fn query_without(&self, name: &str) -> String {
+        let mut tree = self.tree.clone();
+        tree.remove(name);
+        encode(&tree)
+    }
+
     /// Whether the parameter is there at all.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.tree.contains_key(name)
@@ -86,11 +93,8 @@ impl<'a> Params<'a> {
             Some(Param::Text(text)) => Ok(Field::Set(text.clone())),
             Some(Param::Tree(_)) => {
                 let full = self.full(name);
-                Err(ApiError::invalid(
-                    "parameter_invalid_string",
-                    &full,
-                    format!("Invalid string: {full} must not be a set of values."),
-                ))
+                Err(ApiError::rule(format!("Invalid string: {full} must not be a set of values."))
+                    .param(&full))
             }
         }
     }
@@ -244,10 +248,35 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// An address.
+    pub(crate) fn address(&self, name: &str) -> Option<Value> {
+        self.free(name).map(whole_address)
+    }
+
+    /// Who lives at an address, or receives something there: a free-form parameter whose `address` is one.
+    pub(crate) fn addressed(&self, name: &str) -> Option<Value> {
+        let mut value = self.free(name)?;
+        if let Some(address) = value.get_mut("address") {
+            *address = whole_address(address.take());
+        }
+        Some(value)
+    }
+
     /// A free-form parameter as JSON: texts stay texts, empty ones become null.
     pub(crate) fn free(&self, name: &str) -> Option<Value> {
         self.tree.get(name).map(to_json)
     }
+}
+
+/// An address with all its fields; those that were not given are null.
+fn whole_address(address: Value) -> Value {
+    let Value::Object(given) = address else {
+        return address;
+    };
+    let names = ["city", "country", "line1", "line2", "postal_code", "state"];
+    let mut whole: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    whole.extend(given);
+    Value::Object(whole)
 }
 
 fn to_json(param: &Param) -> Value {

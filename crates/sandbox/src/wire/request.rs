@@ -56,6 +56,8 @@ pub struct HttpResponse {
     pub lost: bool,
     /// How long a fault wants the answer held back, in milliseconds.
     pub latency_ms: u64,
+    /// The idempotency key that stays in use until the held-back answer has left: see `Sandbox::begin`.
+    pub held_key: Option<String>,
 }
 
 impl HttpResponse {

@@ -125,11 +125,9 @@ fn is_off(param: &Param) -> bool {
 fn check_kind(kind: &Kind, param: &Param, full: &str) -> ApiResult<()> {
     match (kind, param) {
         (Kind::Free, _) | (_, Param::Text(_)) => Ok(()),
-        (Kind::Leaf, Param::Tree(_)) => Err(ApiError::invalid(
-            "parameter_invalid_string",
-            full,
-            format!("Invalid string: {full} must not be a set of values."),
-        )),
+        (Kind::Leaf, Param::Tree(_)) => {
+            Err(ApiError::rule(format!("Invalid string: {full} must not be a set of values.")).param(full))
+        }
         (Kind::Object(names), Param::Tree(tree)) => check_names(names, tree, full),
         (Kind::Array(inner), Param::Tree(tree)) => {
             for (index, element) in tree {

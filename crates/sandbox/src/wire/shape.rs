@@ -28,6 +28,7 @@ pub(crate) enum Shape {
     LineItem,
     PaymentIntent,
     PaymentMethod,
+    Payout,
     Plan,
     PortalConfiguration,
     PortalSession,
@@ -38,11 +39,12 @@ pub(crate) enum Shape {
     SetupIntent,
     Subscription,
     SubscriptionItem,
+    SubscriptionSchedule,
     TaxRate,
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 31] = [
+const SHAPES: [(Shape, &str); 33] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
     (Shape::Charge, include_str!("../shapes/charge.json")),
@@ -62,6 +64,7 @@ const SHAPES: [(Shape, &str); 31] = [
     (Shape::LineItem, include_str!("../shapes/line_item.json")),
     (Shape::PaymentIntent, include_str!("../shapes/payment_intent.json")),
     (Shape::PaymentMethod, include_str!("../shapes/payment_method.json")),
+    (Shape::Payout, include_str!("../shapes/payout.json")),
     (Shape::Plan, include_str!("../shapes/plan.json")),
     (Shape::PortalConfiguration, include_str!("../shapes/portal_configuration.json")),
     (Shape::PortalSession, include_str!("../shapes/portal_session.json")),
@@ -72,6 +75,7 @@ const SHAPES: [(Shape, &str); 31] = [
     (Shape::SetupIntent, include_str!("../shapes/setup_intent.json")),
     (Shape::Subscription, include_str!("../shapes/subscription.json")),
     (Shape::SubscriptionItem, include_str!("../shapes/subscription_item.json")),
+    (Shape::SubscriptionSchedule, include_str!("../shapes/subscription_schedule.json")),
     (Shape::TaxRate, include_str!("../shapes/tax_rate.json")),
     (Shape::WebhookEndpoint, include_str!("../shapes/webhook_endpoint.json")),
 ];
@@ -89,7 +93,7 @@ impl Shape {
 }
 
 /// Lays one value over another: objects merge, everything else replaces.
-fn overlay(base: &mut Value, over: Value) {
+pub(crate) fn overlay(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (name, value) in over {

@@ -13,11 +13,7 @@ fn a_key_is_needed_and_a_live_one_is_refused() {
             path: "/v1/customers".to_owned(),
             ..HttpRequest::default()
         };
-        client.sandbox.handle(if header.is_empty() {
-            request
-        } else {
-            request.header("Authorization", header)
-        })
+        client.handle(if header.is_empty() { request } else { request.header("Authorization", header) })
     };
     assert_eq!(send("").status, 401);
     assert_eq!(send("Bearer sk_live_123").status, 401);
@@ -89,7 +85,7 @@ fn answers_carry_the_headers_that_clients_read() {
     let request = HttpRequest::new("POST", "/v1/customers", "sk_test_1", "")
         .header("Idempotency-Key", "k")
         .header("Stripe-Version", "2024-06-20");
-    let response = client.sandbox.handle(request);
+    let response = client.handle(request);
     assert!(response.header_value("Request-Id").unwrap().starts_with("req_"));
     assert_eq!(response.header_value("stripe-version"), Some("2024-06-20"));
     assert_eq!(response.header_value("idempotency-key"), Some("k"));
@@ -105,7 +101,7 @@ fn keyed(
     form: &str,
     key: &str,
 ) -> quittance_sandbox::HttpResponse {
-    client.sandbox.handle(HttpRequest::new("POST", path, "sk_test_1", form).header("idempotency-key", key))
+    client.handle(HttpRequest::new("POST", path, "sk_test_1", form).header("idempotency-key", key))
 }
 
 #[test]
@@ -132,6 +128,65 @@ fn a_key_replays_its_answer_for_a_day() {
         "after a day it is a new request"
     );
     assert_eq!(client.get("/v1/customers", "")["data"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_key_belongs_to_one_call_and_to_one_account() {
+    let client = client();
+    let first = keyed(&client, "/v1/customers", "name=Ada", "k1");
+    let other = keyed(&client, "/v1/products", "name=Ada", "k1");
+    assert_eq!((other.status, text(&other.value(), "/error/type")), (400, "idempotency_error"));
+    assert_eq!(
+        text(&other.value(), "/error/message"),
+        "Keys for idempotent requests can only be used for the same endpoint they were first used for ('/v1/products' vs '/v1/customers'). Try using a key other than 'k1' if you meant to execute a different request."
+    );
+    let order = keyed(&client, "/v1/customers", "phone=1&name=Ada&metadata[a]=1", "k2");
+    let again = keyed(&client, "/v1/customers", "metadata%5Ba%5D=1&name=Ada&phone=1", "k2");
+    assert_eq!(order.value(), again.value(), "the order and the encoding say nothing");
+    assert_eq!(keyed(&client, "/v1/customers", "name=Ada", "").status, 400, "an empty key is none");
+    let plain = HttpRequest::new("GET", "/v1/customers", "sk_test_1", "limit=1");
+    assert_eq!(client.handle(plain.header("idempotency-key", "k1")).status, 200, "reading needs none");
+    let elsewhere = HttpRequest::new("POST", "/v1/customers", "sk_test_1", "name=Ada")
+        .header("idempotency-key", "k1")
+        .header("stripe-account", "acct_other");
+    assert_ne!(client.sandbox.handle(elsewhere).value()["id"], first.value()["id"]);
+}
+
+#[test]
+fn a_key_is_in_use_until_its_first_answer_has_left() {
+    let client = client();
+    client.control("PUT", "faults", &serde_json::json!({ "latency_ms": 5, "count": 1 }));
+    let request =
+        || HttpRequest::new("POST", "/v1/customers", "sk_test_1", "name=Ada").header("idempotency-key", "k1");
+    let slow = client.sandbox.begin(request());
+    let meanwhile = client.handle(request());
+    assert_eq!((meanwhile.status, text(&meanwhile.value(), "/error/code")), (409, "idempotency_key_in_use"));
+    client.sandbox.finish(&slow);
+    let after = client.handle(request());
+    assert_eq!(after.value(), slow.value());
+    assert_eq!(after.header_value("idempotent-replayed"), Some("true"), "the conflict was not kept");
+}
+
+#[test]
+fn an_amount_beyond_all_amounts_is_refused() {
+    let client = client();
+    let (price, customer) = (client.price(99_999_999, "usd", "month"), client.customer("pm_card_visa"));
+    let item = format!("items[0][price]={price}&items[0][quantity]=999999");
+    let refused = client.refused(400, "POST", "/v1/subscriptions", &format!("customer={customer}&{item}"));
+    assert_eq!(
+        (text(&refused, "/code"), text(&refused, "/param")),
+        ("amount_too_large", "items[0][quantity]")
+    );
+    let subscription = client.subscribe(&customer, &price, "items[0][quantity]=2");
+    let change =
+        format!("items[0][id]={}&items[0][quantity]=999999", text(&subscription, "/items/data/0/id"));
+    client.refused(400, "POST", &format!("/v1/subscriptions/{}", id(&subscription)), &change);
+    assert_eq!(client.subscription(&id(&subscription))["items"]["data"][0]["quantity"], 2);
+    let product = id(&client.post("/v1/products", "name=Gold"));
+    let once =
+        id(&client.post("/v1/prices", &format!("product={product}&currency=usd&unit_amount=99999999")));
+    let form = format!("customer={customer}&pricing[price]={once}&quantity=999999");
+    assert_eq!(text(&client.refused(400, "POST", "/v1/invoiceitems", &form), "/code"), "amount_too_large");
 }
 
 #[test]
@@ -173,7 +228,9 @@ fn numbers_beyond_every_calendar_are_refused() {
     for setting in ["retry_days", "webhook_retry_seconds"] {
         assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":[{most}]}}"#)), 400, "{setting}");
     }
-    for setting in ["upcoming_days", "draft_seconds", "fee_basis_points"] {
+    for setting in
+        ["upcoming_days", "clock_advance_seconds", "test_clock_days", "draft_seconds", "fee_basis_points"]
+    {
         assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":-1}}"#)), 400, "{setting}");
         assert_eq!(control("PUT", "settings", format!(r#"{{"{setting}":{most}}}"#)), 400, "{setting}");
     }

@@ -34,7 +34,7 @@ fn a_lost_answer_leaves_its_effect_and_the_key_finds_it() {
         ..Fault::default()
     }]);
     let send = || {
-        client.sandbox.handle(
+        client.handle(
             HttpRequest::new("POST", "/v1/customers", "sk_test_1", "name=Ada").header("idempotency-key", "k"),
         )
     };
@@ -66,12 +66,60 @@ fn an_error_after_the_commit_is_kept_for_its_key() {
     }]);
     let send = || {
         client
-            .sandbox
             .handle(HttpRequest::new("POST", "/v1/customers", "sk_test_1", "").header("idempotency-key", "k"))
     };
     assert_eq!(send().status, 500);
     assert_eq!(send().status, 500, "Stripe replays it too");
     assert_eq!(customers(&client), 1);
+}
+
+#[test]
+fn a_rate_limit_lets_so_many_through_in_a_second() {
+    let client = client();
+    client.control(
+        "PUT",
+        "faults",
+        &json!([
+            { "path": "/v1/customers*", "beyond_per_second": 3, "code": "rate_limit" },
+            { "beyond_per_second": 5, "code": "rate_limit" },
+        ]),
+    );
+    let statuses = |path: &str, times: usize| -> Vec<u16> {
+        (0..times).map(|_| client.send("GET", path, "").status).collect()
+    };
+    assert_eq!(statuses("/v1/customers", 5), [200, 200, 200, 429, 429]);
+    let refused = client.send("GET", "/v1/customers", "");
+    assert_eq!(refused.header_value("stripe-rate-limited-reason"), Some("endpoint-rate"));
+    assert_eq!(
+        statuses("/v1/account", 3),
+        [200, 200, 429],
+        "those that were let through count for the account"
+    );
+    let refused = client.send("GET", "/v1/account", "");
+    assert_eq!(refused.header_value("stripe-rate-limited-reason"), Some("global-rate"));
+    client.sandbox.restore(&client.sandbox.snapshot()).unwrap();
+    assert_eq!(statuses("/v1/account", 1), [429]);
+    client.sandbox.advance_time(1);
+    assert_eq!(statuses("/v1/customers", 4), [200, 200, 200, 429], "the next second begins anew");
+    client.control("PUT", "faults", &json!([]));
+    assert_eq!(statuses("/v1/customers", 9), [200; 9]);
+}
+
+#[test]
+fn a_lock_or_a_conflict_on_request_has_the_words_of_the_api() {
+    let client = client();
+    let answer = |code: &str| {
+        client.control("PUT", "faults", &json!({ "code": code, "count": 1 }));
+        let response = client.send("POST", "/v1/customers", "");
+        (response.status, response.value()["error"]["type"].as_str().unwrap().to_owned(), response.value())
+    };
+    let (status, kind, value) = answer("lock_timeout");
+    assert_eq!((status, kind.as_str()), (429, "invalid_request_error"));
+    let message = value["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("This object cannot be accessed right now"), "{message}");
+    let (status, kind, _) = answer("idempotency_key_in_use");
+    assert_eq!((status, kind.as_str()), (409, "idempotency_error"));
+    assert_eq!(customers(&client), 0);
 }
 
 #[test]
@@ -119,6 +167,25 @@ fn a_snapshot_brings_everything_back() {
     client.sandbox.advance_time(32 * crate::client::DAY);
     assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().net("usd"), 2000, "its timers live on");
     assert!(client.sandbox.restore(&json!({ "world": 1 })).is_err());
+}
+
+#[test]
+fn a_snapshot_of_another_format_is_refused_and_counts_are_kept() {
+    let client = client();
+    for _ in 0..3 {
+        let customer = id(&client.post("/v1/customers", ""));
+        client.delete(&format!("/v1/customers/{customer}"), "");
+    }
+    let mut snapshot = client.sandbox.snapshot();
+    let (made, kept) = (client.sandbox.events_made(), customers(&client));
+    client.sandbox.restore(&snapshot).unwrap();
+    assert_eq!((client.sandbox.events_made(), customers(&client)), (made, kept));
+    snapshot["format"] = json!(1);
+    let refused = client.sandbox.restore(&snapshot).unwrap_err();
+    assert_eq!((refused.status, refused.message.contains("format 1")), (400, true), "{refused}");
+    snapshot.as_object_mut().unwrap().remove("format");
+    assert!(client.sandbox.restore(&snapshot).is_err());
+    assert_eq!(client.sandbox.events_made(), made, "nothing changed");
 }
 
 #[test]

@@ -156,6 +156,48 @@ fn an_endpoint_hears_what_it_asked_for_in_the_shape_of_its_version() {
 }
 
 #[test]
+fn a_disabled_endpoint_hears_nothing_and_its_events_have_failed() {
+    let client = client();
+    let made = id(&client.post("/v1/webhook_endpoints", "url=https://two.test/hook&enabled_events[]=*"));
+    client.post("/v1/customers", "");
+    let due = client.sandbox.due_deliveries();
+    let (first, second): (Vec<_>, Vec<_>) = due.iter().partition(|delivery| delivery.url.contains("127"));
+    client.sandbox.delivery_result(&first[0].delivery_id, DeliveryOutcome::Answered(200));
+    client.sandbox.delivery_result(&second[0].delivery_id, DeliveryOutcome::Answered(302));
+    assert_eq!(client.events("")[0]["pending_webhooks"], 1, "a redirection is a failure");
+    let path = format!("/v1/webhook_endpoints/{made}");
+    client.post(&path, "disabled=true");
+    assert_eq!(client.sandbox.undelivered(), 0);
+    assert_eq!(client.events("delivery_success=false")[0]["pending_webhooks"], 0);
+    client.post("/v1/customers", "");
+    client.deliver();
+    assert_eq!(client.events("delivery_success=true").len(), 1, "it does not count for later ones");
+    client.post(&path, "disabled=false");
+    client.sandbox.advance_time(DAY);
+    assert!(client.sandbox.due_deliveries().is_empty(), "what it missed does not come again");
+    client.post("/v1/customers", "");
+    let due = client.sandbox.due_deliveries();
+    assert_eq!(due.len(), 2);
+    client.post(&path, "disabled=true");
+    for delivery in &due {
+        client.sandbox.delivery_result(&delivery.delivery_id, DeliveryOutcome::Failed);
+    }
+    assert_eq!(client.sandbox.undelivered(), 1, "only the other endpoint is tried again");
+}
+
+#[test]
+fn events_are_kept_for_thirty_days_whatever_happens_then() {
+    let client = client();
+    client.post("/v1/customers", "");
+    let event = id(&client.events("")[0]);
+    client.sandbox.advance_time(30 * DAY);
+    assert_eq!(client.events("").len(), 1);
+    client.sandbox.advance_time(1);
+    assert_eq!(client.events("").len(), 0);
+    client.refused(404, "GET", &format!("/v1/events/{event}"), "");
+}
+
+#[test]
 fn a_deleted_endpoint_hears_nothing_more() {
     let client = client();
     let made = id(&client.post("/v1/webhook_endpoints", "url=https://two.test/hook&enabled_events[]=*"));

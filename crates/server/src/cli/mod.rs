@@ -14,6 +14,7 @@ pub mod out;
 mod parked;
 mod reconcile;
 mod sandbox;
+mod sandbox_data;
 mod serve;
 mod simulate;
 

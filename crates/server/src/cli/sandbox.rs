@@ -1,11 +1,15 @@
 //! `quittance sandbox`: only the provider emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use quittance_sandbox::{Sandbox, SandboxConfig, WebhookTarget};
 use serde_json::json;
+use tokio::sync::watch;
 
+use super::sandbox_data::DataFile;
 use super::{Common, out};
 use crate::dev::SANDBOX_KEY;
 use crate::failure::Failure;
@@ -16,6 +20,7 @@ use crate::{catalog_seed, config, serve};
 #[command(after_help = "\
 Examples:
   quittance sandbox
+  quittance sandbox --data sandbox.json                goes on where it stopped
   quittance sandbox --port 0 --json                    any free port, for test suites
   quittance sandbox --webhook-url http://127.0.0.1:3000/webhooks/stripe --webhook-secret whsec_test
   STRIPE_API_BASE=http://127.0.0.1:12111 STRIPE_SECRET_KEY=sk_test_sandbox your-program
@@ -34,6 +39,9 @@ pub(super) struct Options {
     /// Make ids and chances repeatable
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Keep the state in this file: it is loaded at the start, and written every few seconds and at the end
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
     /// Make products and prices of the configured catalog (the demo catalog where there is none)
     #[arg(long)]
     with_catalog: bool,
@@ -64,10 +72,14 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
         webhook: options.webhook_url.clone().map(|url| WebhookTarget { url, secret: secret.clone() }),
         ..SandboxConfig::default()
     });
+    let data = options.data.as_deref().map(DataFile::open).transpose()?;
+    let resumed = data.as_ref().map_or(Ok(false), |data| data.load(&sandbox))?;
     if options.with_catalog {
         let loaded = common.load()?;
         let (catalog, _) = config::catalog(&loaded, false)?;
-        catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+        if !resumed {
+            catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+        }
         sandbox.on_reset(move |sandbox| {
             if let Err(failure) = catalog_seed::seed(sandbox, SANDBOX_KEY, &catalog) {
                 tracing::error!(reason = failure.what, "the catalog is not in the sandbox after its reset");
@@ -81,19 +93,32 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
             "webhook_secret": options.webhook_url.as_ref().map(|_| secret),
         }));
     } else {
-        out::say(&announcement(&url, options.webhook_url.as_deref(), &secret));
+        out::say(&announcement(&url, options.webhook_url.as_deref(), &secret, options.data.as_deref()));
     }
+    let (stop, stopped) = watch::channel(false);
+    let keeper = data.map(|data| tokio::spawn(data.keep(Arc::clone(&sandbox), stopped)));
     sandbox.serve(listener, signal).await;
-    Ok(())
+    // Without a file nobody listens.
+    let _ = stop.send(true);
+    match keeper {
+        Some(keeper) => keeper.await.unwrap_or_else(|error| {
+            Err(Failure::problem("data_file", error.to_string(), "Start it again; the file is whole."))
+        }),
+        None => Ok(()),
+    }
 }
 
-fn announcement(url: &str, webhook: Option<&str>, secret: &str) -> String {
+fn announcement(url: &str, webhook: Option<&str>, secret: &str, data: Option<&Path>) -> String {
+    let kept = data.map_or_else(
+        || "its state is not kept; --data FILE keeps it".to_owned(),
+        |file| format!("its state stays in {}", file.display()),
+    );
     let webhooks = webhook.map_or_else(
         || "none; --webhook-url, or POST /v1/webhook_endpoints".to_owned(),
         |to| format!("{to}   signed with {secret}"),
     );
     format!(
         "\n  The sandbox is ready. No money moves.\n\n  STRIPE_API_BASE    {url}\n  STRIPE_SECRET_KEY  {SANDBOX_KEY}\n  \
-         Control page       {url}/_sandbox\n  Webhooks           {webhooks}\n\n  Ctrl-C stops it; its state is not kept."
+         Control page       {url}/_sandbox\n  Webhooks           {webhooks}\n\n  Ctrl-C stops it; {kept}."
     )
 }

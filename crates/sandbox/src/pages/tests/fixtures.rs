@@ -52,6 +52,13 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
         form: CardForm::default(),
         code: None,
         country: None,
+        other_ways: vec![
+            ("pm_konbini".to_owned(), OtherWay::Store),
+            ("pm_success_de".to_owned(), OtherWay::DebitPays),
+        ],
+        needs_card: true,
+        button: SubmitWord::Pay,
+        details: details(),
         action: "/c/pay/cs_test_1".to_owned(),
         cancel_url: Some("http://127.0.0.1:4242/pricing".to_owned()),
     }
@@ -59,6 +66,28 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
 
 pub(super) const MONTH: Interval = Interval { count: 1, unit: IntervalUnit::Month };
 const YEAR: Interval = Interval { count: 1, unit: IntervalUnit::Year };
+
+fn details() -> DetailsView {
+    let field = |name: &str, options: Vec<(String, String)>| FieldView {
+        name: format!("field_{name}"),
+        label: format!("Your {name}"),
+        optional: !options.is_empty(),
+        numeric: false,
+        value: String::new(),
+        options,
+    };
+    DetailsView {
+        phone: true,
+        fields: vec![field("size", vec![("s".to_owned(), "Small".to_owned())]), field("engraving", vec![])],
+        countries: vec!["JP".to_owned(), "DE".to_owned()],
+        rates: vec![RateView {
+            id: "shr_1".to_owned(),
+            name: "By post".to_owned(),
+            amount: yen(500),
+            chosen: true,
+        }],
+    }
+}
 
 fn trial(locale: Locale) -> CheckoutView {
     CheckoutView {
@@ -145,8 +174,7 @@ pub(super) fn portal(locale: Locale, name: &str) -> PortalView {
         card: Some(CardOnFile {
             brand: "visa".to_owned(),
             last4: "4242".to_owned(),
-            exp_month: 4,
-            exp_year: 2030,
+            expiry: Some((4, 2030)),
         }),
         card_form: CardForm::default(),
         card_action: "/p/session/x/card".to_owned(),
@@ -191,6 +219,31 @@ pub(super) fn control(name: &str) -> ControlView {
     ControlView {
         frame: Frame { zone: TimeZone::UTC, ..frame(Locale::En) },
         notice: Some("Advanced to 30 Nov 2026, 05:05 UTC: one renewal, five events.".to_owned()),
+        time_lines: vec![
+            TimeLineRow {
+                name: Some("The sandbox's own time".to_owned()),
+                id: None,
+                now: NOW,
+                customers: None,
+                advancing: false,
+                next_renewal: Some(NOW + 12 * DAY),
+                travel_action: "/_sandbox/travel-form".to_owned(),
+                delete_action: None,
+            },
+            TimeLineRow {
+                name: Some(name.to_owned()),
+                id: Some("clock_1SaBcDeF".to_owned()),
+                now: NOW + 400 * DAY,
+                customers: Some(1),
+                advancing: true,
+                next_renewal: None,
+                travel_action: "/_sandbox/clocks/clock_1SaBcDeF/travel-form".to_owned(),
+                delete_action: Some("/_sandbox/clocks/clock_1SaBcDeF/delete-form".to_owned()),
+            },
+        ],
+        speed: 86_400,
+        speed_action: "/_sandbox/speed-form".to_owned(),
+        new_clock_action: "/_sandbox/clocks-form".to_owned(),
         events: vec![
             event("evt_5", "invoice.paid", vec![delivery(DeliveryState::Pending { at: Some(NOW + 30) }, 0)]),
             event("evt_4", "customer.subscription.updated", vec![delivery(DeliveryState::Dropped, 0)]),
@@ -238,6 +291,8 @@ pub(super) fn control(name: &str) -> ControlView {
             id: "cus_QwErTy123".to_owned(),
             app_id: Some(name.to_owned()),
             email: Some("mina@example.com".to_owned()),
+            clock: Some(name.to_owned()),
+            now: NOW,
             subscriptions: vec![SubscriptionRow {
                 id: "sub_1SaBcDeF".to_owned(),
                 name: "Pro".to_owned(),
@@ -248,6 +303,18 @@ pub(super) fn control(name: &str) -> ControlView {
             portal_action: Some("/_sandbox/customers/cus_QwErTy123/portal-form".to_owned()),
         }],
         reset_action: "/_sandbox/reset-form".to_owned(),
+    }
+}
+
+fn pending(locale: Locale, voucher: Option<VoucherView>) -> PendingView {
+    PendingView {
+        frame: frame(locale),
+        merchant: "Atelier".to_owned(),
+        amount: yen(1980),
+        voucher,
+        intent_id: "pi_1SaBcDeF".to_owned(),
+        action: "/pending/pi_1SaBcDeF".to_owned(),
+        continue_url: Some("http://127.0.0.1:4242/checkout/return".to_owned()),
     }
 }
 
@@ -279,6 +346,11 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         intent_id: "pi_1SaBcDeF".to_owned(),
         action: "/c/pay/cs_test_1/authenticate".to_owned(),
     };
+    let voucher = VoucherView {
+        confirmation: "12345678901".to_owned(),
+        code: "123456".to_owned(),
+        until: NOW + 3 * DAY,
+    };
     let index = IndexView {
         frame: frame(Locale::En),
         base_url: "http://127.0.0.1:12111".to_owned(),
@@ -293,6 +365,8 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         ("checkout-trial", checkout_page(&trial(locale))),
         ("checkout-declined", checkout_page(&declined(locale))),
         ("secure", three_d_secure_page(&secure)),
+        ("pending", pending_page(&pending(locale, None))),
+        ("voucher", pending_page(&pending(locale, Some(voucher)))),
         ("complete", outcome(SessionOutcome::Complete { paid: Some(yen(1980)) })),
         ("already", outcome(SessionOutcome::AlreadyComplete { paid: Some(yen(1980)) })),
         ("expired", outcome(SessionOutcome::Expired)),

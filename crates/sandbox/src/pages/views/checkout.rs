@@ -56,8 +56,76 @@ pub enum FormProblem {
     /// The bank declined: the standard decline code (`generic_decline`, `insufficient_funds`, ...) or the error code
     /// where there is none (`incorrect_number`, `expired_card`). Unknown codes get the general sentence.
     Declined(String),
+    /// Something else that is asked for is missing or malformed; nothing was attempted.
+    Details,
     /// 3-D Secure was failed or closed by the buyer.
     AuthenticationFailed,
+}
+
+/// What a button that pays once says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitWord {
+    /// Pays.
+    Pay,
+    /// Books.
+    Book,
+    /// Donates.
+    Donate,
+}
+
+/// A field of the seller's own.
+#[derive(Clone, Debug)]
+pub struct FieldView {
+    /// The name that it posts.
+    pub name: String,
+    /// What the seller calls it.
+    pub label: String,
+    /// It may stay empty.
+    pub optional: bool,
+    /// Digits only.
+    pub numeric: bool,
+    /// What stands in it.
+    pub value: String,
+    /// Value and label of each choice; empty for a field to type in.
+    pub options: Vec<(String, String)>,
+}
+
+/// A way to send the goods. Posted as `shipping_rate`.
+#[derive(Clone, Debug)]
+pub struct RateView {
+    /// `shr_…`.
+    pub id: String,
+    /// What the seller calls it.
+    pub name: String,
+    /// What it costs.
+    pub amount: Money,
+    /// It is chosen now.
+    pub chosen: bool,
+}
+
+/// What is asked beside the payment. Posted: `phone`, the names of the fields, `ship_name`, `ship_line1`, `ship_city`,
+/// `ship_postal`, `ship_country`, `shipping_rate`.
+#[derive(Clone, Debug, Default)]
+pub struct DetailsView {
+    /// A telephone number is asked for.
+    pub phone: bool,
+    /// The seller's own fields.
+    pub fields: Vec<FieldView>,
+    /// Countries that goods are sent to; empty when no address is asked for.
+    pub countries: Vec<String>,
+    /// Ways to send the goods.
+    pub rates: Vec<RateView>,
+}
+
+/// A way to pay whose answer takes days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherWay {
+    /// A bank account whose bank pays.
+    DebitPays,
+    /// A bank account whose bank refuses.
+    DebitFails,
+    /// Cash at a store.
+    Store,
 }
 
 /// The hosted checkout page.
@@ -97,6 +165,14 @@ pub struct CheckoutView {
     pub code: Option<StepField>,
     /// The field for the buyer's country, where taxes depend on it.
     pub country: Option<StepField>,
+    /// Ways to pay beside a card, by the name of the payment method that each posts as `method`.
+    pub other_ways: Vec<(String, OtherWay)>,
+    /// Whether a card is asked for at all.
+    pub needs_card: bool,
+    /// What the button says where something is paid once.
+    pub button: SubmitWord,
+    /// What is asked beside the payment.
+    pub details: DetailsView,
     /// Where the form posts.
     pub action: String,
     /// Where "back" leads: the session's `cancel_url`.
@@ -118,4 +194,34 @@ pub struct ThreeDSecureView {
     pub intent_id: String,
     /// Where the form posts.
     pub action: String,
+}
+
+/// What a buyer shows at a store.
+#[derive(Clone, Debug)]
+pub struct VoucherView {
+    /// The confirmation number.
+    pub confirmation: String,
+    /// The payment code.
+    pub code: String,
+    /// The last moment, seconds.
+    pub until: i64,
+}
+
+/// A payment whose answer takes days. Posted field: `outcome` = `success` | `failure`.
+#[derive(Clone, Debug)]
+pub struct PendingView {
+    /// The frame.
+    pub frame: Frame,
+    /// Seller as the buyer knows it.
+    pub merchant: String,
+    /// What is paid.
+    pub amount: Money,
+    /// What is shown at a store; nothing for a debit, which needs nobody.
+    pub voucher: Option<VoucherView>,
+    /// `pi_…`, shown small.
+    pub intent_id: String,
+    /// Where the form posts.
+    pub action: String,
+    /// Back to the seller.
+    pub continue_url: Option<String>,
 }

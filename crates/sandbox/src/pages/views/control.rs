@@ -99,6 +99,10 @@ pub struct CustomerRow {
     pub app_id: Option<String>,
     /// E-mail.
     pub email: Option<String>,
+    /// The test clock by which they live: its name or its id.
+    pub clock: Option<String>,
+    /// The time by which they live, seconds.
+    pub now: i64,
     /// Subscriptions.
     pub subscriptions: Vec<SubscriptionRow>,
     /// POST, no fields: open a portal session and redirect to it. `None` hides the button.
@@ -133,6 +137,27 @@ pub struct OpenSessionRow {
     pub expires_at: i64,
 }
 
+/// A time line on the control page: the sandbox's own, or a test clock's.
+#[derive(Clone, Debug)]
+pub struct TimeLineRow {
+    /// What it is called; `None` for a test clock without a name.
+    pub name: Option<String>,
+    /// `clock_…`; `None` for the sandbox's own time.
+    pub id: Option<String>,
+    /// Where it stands, seconds.
+    pub now: i64,
+    /// How many customers live by it; `None` for the sandbox's own time.
+    pub customers: Option<usize>,
+    /// It was sent ahead and has not arrived.
+    pub advancing: bool,
+    /// When the next renewal on it is due, seconds; `None` disables that button.
+    pub next_renewal: Option<i64>,
+    /// POST fields `step` = `day` | `month` | `renewal`, and `return_to`.
+    pub travel_action: String,
+    /// POST, no fields: delete the clock. `None` hides the button.
+    pub delete_action: Option<String>,
+}
+
 /// The control page `/_sandbox`. English only.
 #[derive(Clone, Debug)]
 pub struct ControlView {
@@ -140,6 +165,14 @@ pub struct ControlView {
     pub frame: Frame,
     /// Result of the last action, in words.
     pub notice: Option<String>,
+    /// The sandbox's own time, then the test clocks, newest first.
+    pub time_lines: Vec<TimeLineRow>,
+    /// Seconds of the sandbox's own time in each real second; 0 when it stands still.
+    pub speed: u32,
+    /// POST field `speed`.
+    pub speed_action: String,
+    /// POST field `name`, which may be empty: make a test clock that stands at the sandbox's own time.
+    pub new_clock_action: String,
     /// Recent events, newest first.
     pub events: Vec<EventRow>,
     /// Events in total.

@@ -89,7 +89,7 @@ pub struct Frame {
     pub zone: TimeZone,
     /// The sandbox's time now, seconds.
     pub now: i64,
-    /// The time travel control; `None` hides it (for example while a test clock rules the customer).
+    /// The time travel control; `None` hides it.
     pub time_travel: Option<TimeTravel>,
 }
 

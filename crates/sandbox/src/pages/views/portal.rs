@@ -139,10 +139,8 @@ pub struct CardOnFile {
     pub brand: String,
     /// Last four digits.
     pub last4: String,
-    /// Month 1 to 12.
-    pub exp_month: u32,
-    /// Four-digit year.
-    pub exp_year: u32,
+    /// Month 1 to 12 and four-digit year of its expiry; nothing for a bank account.
+    pub expiry: Option<(u32, u32)>,
 }
 
 /// What the portal says at the top after an action.

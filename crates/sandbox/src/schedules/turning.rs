@@ -1,0 +1,362 @@
+//! A schedule in time: it starts its subscription, takes it from phase to phase, and lets go of it or ends it.
+
+use crate::billing::change::{Change, ItemChange, Proration, Strictness};
+use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, same_rhythm};
+use crate::model::schedule::{EndBehavior, Phase, PhaseAnchor, Schedule, ScheduleState};
+use crate::model::subscription::{
+    CancellationDetails, Collection, MissingCard, Subscription, SubscriptionItem, SubscriptionStatus,
+};
+use crate::model::terms::{ItemTerms, SubscriptionTerms, TermsChange};
+use crate::payments::attempt::Presence;
+use crate::state::timers::Timer;
+use crate::state::world::{World, need};
+use crate::wire::error::ApiResult;
+
+const DAY: i64 = 86_400;
+/// How long before its end a schedule is announced to expire.
+const EXPIRING_SECONDS: i64 = 7 * DAY;
+
+impl World {
+    /// Changes a schedule and notes the change.
+    pub(super) fn change_schedule(&mut self, id: &str, change: impl FnOnce(&mut Schedule)) {
+        if let Some(mut schedule) = self.schedules.get(id).cloned() {
+            let before = schedule.render();
+            change(&mut schedule);
+            let after = schedule.render();
+            self.schedules.put(schedule);
+            self.emit_change("subscription_schedule.updated", &before, after);
+        }
+    }
+
+    pub(super) fn tell_of_schedule(&mut self, what: &str, id: &str) {
+        let object = self.schedules.get(id).map(Schedule::render).unwrap_or_default();
+        self.emit(&format!("subscription_schedule.{what}"), object);
+    }
+
+    /// The schedule that manages a subscription now.
+    pub(crate) fn schedule_of(&self, subscription: &Subscription) -> Option<&Schedule> {
+        let schedule = self.schedules.get(subscription.schedule.as_deref()?)?;
+        schedule.state.managed().map(|_| schedule)
+    }
+
+    /// Sets the timers of what comes next: the start, the end of the phase, the announcement of the end.
+    pub(super) fn set_schedule_timers(&mut self, schedule: &Schedule) {
+        let turns = match &schedule.state {
+            ScheduleState::NotStarted => schedule.starts(),
+            ScheduleState::Active { phase, .. } => {
+                schedule.phases.get(*phase).map_or(schedule.ends(), |phase| phase.end)
+            }
+            ScheduleState::Completed { .. }
+            | ScheduleState::Released { .. }
+            | ScheduleState::Canceled { .. } => return,
+        };
+        self.timers.set(turns.max(self.now), Timer::ScheduleTurns(schedule.id.clone()));
+        let expiring = schedule.ends() - EXPIRING_SECONDS;
+        if expiring > self.now {
+            self.timers.set(expiring, Timer::ScheduleExpires(schedule.id.clone()));
+        }
+    }
+
+    /// A schedule ends in a week.
+    pub(crate) fn schedule_expires(&mut self, id: &str) {
+        let Some(schedule) = self.schedules.get(id) else {
+            return;
+        };
+        let ends = schedule.ends();
+        let runs = matches!(schedule.state, ScheduleState::NotStarted | ScheduleState::Active { .. });
+        if runs && schedule.announced != Some(ends) && ends - EXPIRING_SECONDS <= self.now {
+            self.schedules.edit(id, |schedule| schedule.announced = Some(ends));
+            self.tell_of_schedule("expiring", id);
+        }
+    }
+
+    /// A phase may have to begin.
+    pub(crate) fn schedule_turns(&mut self, id: &str) {
+        let Some(schedule) = self.schedules.get(id).cloned() else {
+            return;
+        };
+        match &schedule.state {
+            ScheduleState::NotStarted if schedule.starts() <= self.now => {
+                if self.start_schedule(id).is_err() {
+                    // Its customer is gone, or has as many subscriptions as can be: there is nothing to start.
+                    self.close_schedule(id, "canceled");
+                    return;
+                }
+                let after = self.schedules.get(id).map(Schedule::render).unwrap_or_default();
+                self.emit_change("subscription_schedule.updated", &schedule.render(), after);
+            }
+            ScheduleState::Active { subscription, .. } => {
+                self.turn_phases(id);
+                let over = |found: &Subscription| found.period.end <= self.now;
+                if self.subscriptions.get(subscription).is_some_and(over) {
+                    self.period_ends(subscription);
+                }
+            }
+            ScheduleState::NotStarted
+            | ScheduleState::Completed { .. }
+            | ScheduleState::Released { .. }
+            | ScheduleState::Canceled { .. } => {}
+        }
+    }
+
+    /// Makes the subscription of the first phase. Its first invoice stays a draft for a while, as one of a renewal.
+    pub(super) fn start_schedule(&mut self, id: &str) -> ApiResult<()> {
+        let schedule = need(&self.schedules, id, "schedule")?;
+        let Some(phase) = schedule.phases.first() else {
+            return Ok(());
+        };
+        self.live_customer(&schedule.customer, "customer")?;
+        let settings = phase.settings.over(&schedule.defaults);
+        let backdated = Some(phase.start).filter(|start| *start < self.now);
+        let subscription = self.subscribe(NewSubscription {
+            customer: schedule.customer.clone(),
+            extras: Vec::new(),
+            items: phase
+                .items
+                .iter()
+                .map(|item| NewItem {
+                    price: item.price.clone(),
+                    quantity: item.quantity,
+                    metadata: item.metadata.clone(),
+                    terms: ItemTerms::default(),
+                })
+                .collect(),
+            metadata: phase.metadata.clone(),
+            description: settings.description,
+            trial_end: phase.trial_end.filter(|end| *end > self.now),
+            anchor: None,
+            prorate_first: phase.proration != Proration::None,
+            collection: settings.collection.unwrap_or(Collection::ChargeAutomatically),
+            days_until_due: settings.days_until_due,
+            default_payment_method: settings.default_payment_method,
+            missing_card: MissingCard::CreateInvoice,
+            cancel_at: self.planned_end(&schedule, 0),
+            cancel_at_period_end: false,
+            save_default_payment_method: "off".to_owned(),
+            first_payment: FirstPayment::Later,
+            schedule: Some(id.to_owned()),
+            backdated,
+            terms: SubscriptionTerms::default(),
+        })?;
+        self.schedules.edit(id, |schedule| schedule.state = ScheduleState::Active { subscription, phase: 0 });
+        let schedule = need(&self.schedules, id, "schedule")?;
+        self.set_schedule_timers(&schedule);
+        Ok(())
+    }
+
+    /// When a schedule ends its subscription, as far as the phase at this place knows it.
+    fn planned_end(&self, schedule: &Schedule, phase: usize) -> Option<i64> {
+        let last = phase + 1 >= schedule.phases.len();
+        match schedule.end_behavior {
+            EndBehavior::Cancel if last => Some(schedule.ends()),
+            EndBehavior::Cancel | EndBehavior::Release => None,
+        }
+    }
+
+    /// Lets every phase begin whose time has come, and lets the schedule end after the last.
+    pub(crate) fn turn_phases(&mut self, id: &str) {
+        while let Some((schedule, phase)) = self.over_phase(id) {
+            let next = phase + 1;
+            match schedule.phases.get(next).cloned() {
+                Some(entered) => {
+                    self.change_schedule(id, |schedule| {
+                        if let ScheduleState::Active { phase, .. } = &mut schedule.state {
+                            *phase = next;
+                        }
+                    });
+                    if self.apply_phase(&schedule, &entered, entered.proration, true).is_err() {
+                        // Its prices fitted when the schedule was made, and do not any more.
+                        self.close_schedule(id, "aborted");
+                        return;
+                    }
+                    self.plan_schedule(id);
+                }
+                None => {
+                    self.finish_schedule(&schedule);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A running schedule with the place of its phase, when that is over.
+    fn over_phase(&self, id: &str) -> Option<(Schedule, usize)> {
+        let schedule = self.schedules.get(id)?;
+        let ScheduleState::Active { phase, .. } = schedule.state else {
+            return None;
+        };
+        (schedule.phases.get(phase)?.end <= self.now).then(|| (schedule.clone(), phase))
+    }
+
+    /// Plans what the present phase leads to: timers, and the end of the subscription where the schedule ends it.
+    pub(super) fn plan_schedule(&mut self, id: &str) {
+        let Some(schedule) = self.schedules.get(id).cloned() else {
+            return;
+        };
+        self.set_schedule_timers(&schedule);
+        let ScheduleState::Active { subscription, phase } = &schedule.state else {
+            return;
+        };
+        let planned = self.planned_end(&schedule, *phase);
+        if self.subscriptions.get(subscription).is_some_and(|found| found.cancel_at != planned) {
+            self.set_cancel_at(subscription, planned);
+        }
+    }
+
+    fn finish_schedule(&mut self, schedule: &Schedule) {
+        match schedule.end_behavior {
+            EndBehavior::Release => self.let_go(&schedule.id, false, true),
+            EndBehavior::Cancel => {
+                if let ScheduleState::Active { subscription, .. } = &schedule.state {
+                    self.end_subscription(subscription, CancellationDetails::default());
+                }
+            }
+        }
+    }
+
+    /// Ends a schedule early, with the event of its reason.
+    pub(super) fn close_schedule(&mut self, id: &str, event: &str) {
+        let now = self.now;
+        self.schedules.edit(id, |schedule| {
+            let subscription = schedule.state.managed().map(str::to_owned);
+            schedule.state = ScheduleState::Canceled { at: now, subscription };
+        });
+        self.tell_of_schedule(event, id);
+    }
+
+    /// A subscription has ended, and its schedule with it: as planned, for want of payment, or because somebody
+    /// cancelled it.
+    pub(crate) fn schedule_loses(&mut self, subscription: &Subscription) {
+        let Some(schedule) = self.schedule_of(subscription).cloned() else {
+            return;
+        };
+        if schedule.end_behavior == EndBehavior::Cancel && schedule.ends() <= self.now {
+            let state = ScheduleState::Completed { at: self.now, subscription: subscription.id.clone() };
+            self.schedules.edit(&schedule.id, |schedule| schedule.state = state);
+            self.tell_of_schedule("completed", &schedule.id);
+        } else if subscription.cancellation.reason.as_deref() == Some("payment_failed") {
+            self.close_schedule(&schedule.id, "aborted");
+        } else {
+            self.close_schedule(&schedule.id, "canceled");
+        }
+    }
+
+    /// Makes the subscription what a phase says. `enters` tells a phase that begins from one that is changed.
+    pub(super) fn apply_phase(
+        &mut self,
+        schedule: &Schedule,
+        phase: &Phase,
+        proration: Proration,
+        enters: bool,
+    ) -> ApiResult<()> {
+        let ScheduleState::Active { subscription: id, .. } = &schedule.state else {
+            return Ok(());
+        };
+        let settings = phase.settings.over(&schedule.defaults);
+        self.change_subscription(id, |subscription| {
+            subscription.collection = settings.collection.unwrap_or(subscription.collection);
+            if settings.days_until_due.is_some() || subscription.collection == Collection::ChargeAutomatically
+            {
+                subscription.days_until_due = settings.days_until_due;
+            }
+            if settings.default_payment_method.is_some() {
+                subscription.default_payment_method.clone_from(&settings.default_payment_method);
+            }
+            if settings.description.is_some() {
+                subscription.description.clone_from(&settings.description);
+            }
+            subscription.metadata.extend(phase.metadata.clone());
+        });
+        let subscription = need(&self.subscriptions, id, "subscription")?;
+        let items = item_changes(&subscription.items, phase);
+        let restart = enters && settings.anchor == Some(PhaseAnchor::PhaseStart);
+        let trial_end = phase
+            .trial_end
+            .filter(|end| subscription.trial.is_none_or(|trial| trial.end != *end))
+            .filter(|end| *end > self.now || subscription.status == SubscriptionStatus::Trialing);
+        if subscription.period.end <= self.now && trial_end.is_none() {
+            // The renewal comes at this very instant: it bills the new prices, and there is nothing to prorate.
+            return self.swap_items(&subscription, &items, restart);
+        }
+        if items.is_empty() && !restart && trial_end.is_none() {
+            return Ok(());
+        }
+        let change = Change {
+            items,
+            proration,
+            at: None,
+            restart,
+            trial_end,
+            terms: TermsChange::default(),
+            extras: Vec::new(),
+        };
+        self.apply_change(id, &change, Strictness::Allow, Presence::OffSession)
+    }
+
+    fn swap_items(
+        &mut self,
+        subscription: &Subscription,
+        changes: &[ItemChange],
+        restart: bool,
+    ) -> ApiResult<()> {
+        let items = self.changed_items(subscription, changes)?;
+        let rhythm = same_rhythm(self.recurring(&subscription.items), self.recurring(&items));
+        let now = self.now;
+        self.change_subscription(&subscription.id, |subscription| {
+            subscription.items = items;
+            if restart || !rhythm {
+                subscription.anchor = now;
+            }
+        });
+        Ok(())
+    }
+
+    /// A subscription as it will be at its next renewal, when a phase begins until then.
+    pub(crate) fn at_renewal(&mut self, subscription: &Subscription) -> Subscription {
+        let next = self.schedule_of(subscription).and_then(|schedule| {
+            let running = schedule.running()?.start;
+            let by_then = |phase: &&Phase| running < phase.start && phase.start <= subscription.period.end;
+            schedule.phases.iter().rev().find(by_then).cloned()
+        });
+        let mut renewed = subscription.clone();
+        if let Some(phase) = next
+            && let Ok(items) = self.changed_items(subscription, &item_changes(&subscription.items, &phase))
+        {
+            renewed.items = items;
+        }
+        renewed
+    }
+}
+
+/// What turns the items of a subscription into those of a phase: a price that stays keeps its item.
+fn item_changes(present: &[SubscriptionItem], phase: &Phase) -> Vec<ItemChange> {
+    let mut changes = Vec::new();
+    for item in present {
+        match phase.items.iter().find(|wanted| wanted.price == item.price) {
+            Some(wanted) => {
+                let mut metadata = item.metadata.clone();
+                metadata.extend(wanted.metadata.clone());
+                if wanted.quantity != item.quantity || metadata != item.metadata {
+                    changes.push(ItemChange {
+                        id: Some(item.id.clone()),
+                        quantity: Some(wanted.quantity),
+                        metadata: Some(metadata),
+                        ..ItemChange::default()
+                    });
+                }
+            }
+            None => {
+                changes.push(ItemChange { id: Some(item.id.clone()), deleted: true, ..ItemChange::default() })
+            }
+        }
+    }
+    let new = phase.items.iter().filter(|wanted| present.iter().all(|item| item.price != wanted.price));
+    changes.extend(new.map(|wanted| ItemChange {
+        price: Some(wanted.price.clone()),
+        quantity: Some(wanted.quantity),
+        metadata: Some(wanted.metadata.clone()),
+        archived_too: true,
+        ..ItemChange::default()
+    }));
+    changes
+}
