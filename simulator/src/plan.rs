@@ -51,7 +51,13 @@ pub struct Plan {
     pub rates: Rates,
     /// The point at which crashes are likeliest.
     pub favourite: Point,
+    /// A point at which tasks now and then stand longer than a lease lasts, while their node goes on.
+    pub stalls_at: Option<Point>,
 }
+
+/// Where a stall lets a lease run out under the one who holds it.
+const STALLS: [Point; 4] =
+    [Point::SyncClaimed, Point::SyncFetched, Point::ApplyBeforeCommit, Point::CommandClaimed];
 
 impl Plan {
     /// The plan of a seed.
@@ -85,7 +91,14 @@ impl Plan {
             settings,
             rates: Rates::draw(&mut chance),
             favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
+            stalls_at: Self::stall(seed),
         }
+    }
+
+    /// Drawn apart, so that the other worlds stay what they were before there were stalls.
+    fn stall(seed: u64) -> Option<Point> {
+        let mut chance = Chance::new(seed, "stalls");
+        if chance.per_mille(250) { chance.pick(&STALLS).copied() } else { None }
     }
 
     fn settings(chance: &mut Chance, days: i64) -> Settings {
@@ -139,6 +152,10 @@ impl fmt::Display for Plan {
         for fault in Fault::ALL.into_iter().filter(|fault| self.rates.of(*fault) > 0) {
             write!(out, " {} {},", fault.as_str(), self.rates.of(fault))?;
         }
-        writeln!(out, " crashes mostly at {}", self.favourite)
+        write!(out, " crashes mostly at {}", self.favourite)?;
+        match self.stalls_at {
+            Some(point) => writeln!(out, ", stalls at {point}"),
+            None => writeln!(out),
+        }
     }
 }

@@ -549,11 +549,16 @@ impl World for NodeWorld {
         }
         // Often others run first; now and then for long.
         let mut chance = lock(&self.chance);
-        let wait = match chance.below(64) {
-            0..=31 => 0,
-            32..=60 => chance.between(1, 40),
-            61..=62 => chance.between(100, 3_000),
-            _ => chance.between(SECOND_MS, 100 * SECOND_MS),
+        let lease_ms = self.sim.plan.settings.retry.lease_ms;
+        let wait = if self.sim.plan.stalls_at == Some(point) && chance.per_mille(STALLS_PER_MILLE) {
+            chance.between(lease_ms, 3 * lease_ms)
+        } else {
+            match chance.below(64) {
+                0..=31 => 0,
+                32..=60 => chance.between(1, 40),
+                61..=62 => chance.between(100, 3_000),
+                _ => chance.between(SECOND_MS, 100 * SECOND_MS),
+            }
         };
         drop(chance);
         let wait = if self.sim.faults().are_over() { 0 } else { wait };
@@ -564,6 +569,9 @@ impl World for NodeWorld {
         self.sim.scheduler.spawn(Owner::Node { node: self.node, life: self.life }, task);
     }
 }
+
+/// How many in a thousand tasks stall at the point that the plan names.
+const STALLS_PER_MILLE: u32 = 150;
 
 /// How long an outage of the provider lasts: longer than idempotency keys live, now and then.
 pub const OUTAGE_MS: (i64, i64) = (10 * 60 * SECOND_MS, 50 * HOUR_MS);

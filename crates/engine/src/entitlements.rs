@@ -138,10 +138,11 @@ impl Engine {
         self.reload(customer).await
     }
 
-    /// What a customer holds if it is in memory.
+    /// Asks what a customer holds if it is in memory; `None` when it is not. `about` must be short: whoever changes what
+    /// customers of the same shard hold waits for it.
     #[must_use]
-    pub fn held_in_memory(&self, customer: &str) -> Option<Arc<Held>> {
-        self.entitlements().get(customer)
+    pub fn ask_memory<R>(&self, customer: &str, about: impl FnOnce(&[Holding]) -> R) -> Option<R> {
+        self.entitlements().ask(customer, |held| about(&held.holdings))
     }
 
     /// Loads a customer afresh; called after every commit that changed what it holds.

@@ -143,10 +143,16 @@ impl Memory {
 
     /// What is remembered of a customer.
     pub(crate) fn get(&self, customer: &str) -> Option<Arc<Held>> {
+        self.ask(customer, Arc::clone)
+    }
+
+    /// Asks what is remembered of a customer, in place: nothing is counted or copied, so a question only reads. `about` must
+    /// be short, because a writer of the same shard waits for it.
+    pub(crate) fn ask<R>(&self, customer: &str, about: impl FnOnce(&Arc<Held>) -> R) -> Option<R> {
         let hash = self.hash(customer.as_bytes());
         let shard = self.shard(hash)?.read();
         match shard.find(hash, |slot| slot.name() == customer.as_bytes()) {
-            Some(Slot::Held(held)) => Some(held.clone()),
+            Some(Slot::Held(held)) => Some(about(held)),
             Some(Slot::Stale(_)) | None => None,
         }
     }

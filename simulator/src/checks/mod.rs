@@ -434,12 +434,12 @@ impl Record {
             for index in 0..sim.plan.buyers {
                 let id = buyer_id(index);
                 let (key, catalog) = (id.clone(), sim.catalog.clone());
-                let Some(held) = engine.held_in_memory(&id) else { continue };
+                let Some(held) = engine.ask_memory(&id, <[_]>::to_vec) else { continue };
                 let loaded =
                     self.read(sim, move |tx| quittance_engine::entitlements::load(tx, &key, &catalog));
                 let Some(Some(stored)) = loaded else { continue };
                 for feature in &self.features.clone() {
-                    let said = quittance_engine::entitlements::answer(&held.holdings, feature, now);
+                    let said = quittance_engine::entitlements::answer(&held, feature, now);
                     let true_now = quittance_engine::entitlements::answer(&stored.holdings, feature, now);
                     if said != true_now {
                         let detail = format!(

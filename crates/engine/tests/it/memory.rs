@@ -35,7 +35,7 @@ async fn other_nodes_hear_of_a_change_without_being_asked() {
                 "now it is in the other's memory"
             );
             let grant = h.engine.grant(&ada, &gift(), &operator()).await.unwrap();
-            assert!(h.engine.held_in_memory("ada").is_some());
+            assert!(h.engine.ask_memory("ada", |_| ()).is_some());
             assert!(h.allowed("ada", "article:full").await, "at once where it was written");
             eventually(async || other.check("ada", "article:full").await.unwrap().allowed).await;
             h.engine.revoke_grant(&ada, grant.id.as_str(), &operator()).await.unwrap();

@@ -273,6 +273,7 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
         let line = SessionLine {
             id: world.chance.id("li_"),
             amount: 0,
+            recurring: price.recurring.is_some(),
             description: world.product_name(&price),
             price: price.id.clone(),
             quantity,
@@ -308,9 +309,6 @@ fn check_line(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {
         (Mode::Payment, true) => {
             Err(ApiError::rule("You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.").param(&param))
         }
-        (Mode::Subscription, false) => {
-            Err(ApiError::rule("The sandbox plays `subscription` mode with recurring prices only; this one is one-time.").param(&param))
-        }
-        (Mode::Payment, false) | (Mode::Subscription, true) | (Mode::Setup, _) => Ok(()),
+        (Mode::Payment, false) | (Mode::Subscription | Mode::Setup, _) => Ok(()),
     }
 }

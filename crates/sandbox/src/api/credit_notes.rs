@@ -78,7 +78,7 @@ fn read_line(world: &World, line: &Params<'_>) -> ApiResult<NewCreditLine> {
     let kind = line.one_of("type", &["custom_line_item", "invoice_line_item"])?.value();
     let amount = line.int_within("amount", 1..=LARGEST)?.value();
     let quantity = line.int_within("quantity", 1..=999_999)?.value();
-    let unit_amount = line.int_within("unit_amount", 1..=LARGEST)?.value();
+    let unit_amount = line.int_within("unit_amount", 1..=99_999_999)?.value();
     let description = line.text("description")?.value();
     let rates = read_rates(world, line, "tax_rates")?;
     let taken = if kind == Some("invoice_line_item") {

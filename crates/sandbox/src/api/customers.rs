@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Call;
 use crate::billing::balance::NewEntry;
 use crate::billing::cancel::CancelNow;
+use crate::billing::discounts::Place;
 use crate::model::customer::{Customer, PaymentMethod};
 use crate::model::customer_balance::EntryKind;
 use crate::state::world::{World, need};
@@ -26,6 +27,10 @@ pub(super) fn dispatch(
         }
         ("POST", "customers/{id}") => update(world, call),
         ("DELETE", "customers/{id}") => world.delete_customer(call.id()),
+        ("DELETE", "customers/{id}/discount") => {
+            let taken = world.take_discount(call.id());
+            taken.and_then(|id| need(&world.discounts, &id, "id")).map(|discount| discount.render())
+        }
         ("GET", "customers/{id}/payment_methods") => methods(world, call),
         _ => return None,
     })
@@ -50,6 +55,7 @@ impl World {
             default_payment_method: None,
             invoice_prefix: self.chance.text(8).to_ascii_uppercase(),
             next_invoice_sequence: 1,
+            discount: None,
             tax_exempt: "none".to_owned(),
             delinquent: false,
             deleted: false,
@@ -104,12 +110,23 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         world.customers.remove(&customer.id);
         return Err(error);
     }
+    let discount = match read_discount(world, params, &customer.id) {
+        Ok(discount) => discount.value(),
+        Err(error) => {
+            world.customers.remove(&customer.id);
+            return Err(error);
+        }
+    };
     if let Some(balance) = balance {
         set_balance(world, &mut customer, balance, EntryKind::Initial);
     }
+    let mark = world.mark();
+    if let Some(discount) = discount {
+        world.give_discount(&mut customer, &discount);
+    }
     let object = customer.render();
     world.customers.put(customer);
-    world.emit("customer.created", object.clone());
+    world.emit_at(mark, "customer.created", object.clone(), None);
     Ok(object)
 }
 
@@ -177,6 +194,22 @@ fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
     params.metadata_into(&mut customer.metadata)
 }
 
+/// The discount that a customer gets by `coupon` or `promotion_code`, as older versions of the API give it.
+fn read_discount(world: &mut World, params: &Params<'_>, customer: &str) -> ApiResult<Field<String>> {
+    let known = world.customers.get(customer);
+    let currency = known.and_then(|customer| customer.currency.clone());
+    let place = Place { customer: Some(customer), currency: currency.as_deref(), subtotal: None };
+    match (params.text("coupon")?, params.text("promotion_code")?) {
+        (Field::Set(_), Field::Set(_)) => {
+            Err(ApiError::rule("You may only specify one of coupon and promotion_code."))
+        }
+        (Field::Set(coupon), _) => world.suppose_coupon(&coupon, place, "coupon").map(Field::Set),
+        (_, Field::Set(code)) => world.suppose_code(&code, place, "promotion_code").map(Field::Set),
+        (Field::Unset, _) | (_, Field::Unset) => Ok(Field::Unset),
+        (Field::Absent, Field::Absent) => Ok(Field::Absent),
+    }
+}
+
 /// Books the difference to the balance that is asked for; without a currency of the customer it is in the account's.
 fn set_balance(world: &mut World, customer: &mut Customer, balance: i64, kind: EntryKind) {
     let currency = customer.currency.clone().unwrap_or_else(|| "usd".to_owned());
@@ -209,8 +242,18 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             customer.default_payment_method = Some(method);
         }
     }
+    let discount = read_discount(world, params, &customer.id)?;
     if let Some(balance) = params.int("balance")?.value() {
         set_balance(world, &mut customer, balance, EntryKind::Adjustment);
+    }
+    match discount {
+        Field::Set(discount) => world.give_discount(&mut customer, &discount),
+        Field::Unset => {
+            if let Some(discount) = customer.discount.take() {
+                world.end_discount(&discount.id);
+            }
+        }
+        Field::Absent => {}
     }
     let after = customer.render();
     world.customers.put(customer);

@@ -19,6 +19,9 @@ pub(super) fn read_discounts(
     if !params.has("discounts") {
         return Ok(None);
     }
+    if matches!(params.free("discounts"), Some(Value::String(_))) {
+        return Err(ApiError::rule("Invalid array").param(&params.full("discounts")));
+    }
     let entries = params.list("discounts");
     if entries.len() > MOST {
         let message = format!("You can pass at most {MOST} discounts.");

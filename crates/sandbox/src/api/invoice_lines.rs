@@ -60,6 +60,34 @@ fn read_price(world: &mut World, params: &Params<'_>) -> ApiResult<Option<Price>
     }
 }
 
+/// Reads single amounts that come with something else, such as `add_invoice_items`.
+pub(super) fn read_extras(
+    world: &mut World,
+    params: &Params<'_>,
+    name: &str,
+    customer: &str,
+    currency: &str,
+) -> ApiResult<Vec<Line>> {
+    if matches!(params.free(name), Some(Value::String(_))) {
+        return Err(ApiError::rule("Invalid array").param(&params.full(name)));
+    }
+    let entries = params.list(name);
+    if entries.len() > MOST {
+        return Err(ApiError::rule(format!("Pass at most {MOST} items.")).param(&params.full(name)));
+    }
+    let mut lines = Vec::new();
+    for entry in entries {
+        let given = entry.text("currency")?.value();
+        if given.is_some_and(|given| !given.eq_ignore_ascii_case(currency)) {
+            let message = format!("The item must be in {currency}.");
+            return Err(ApiError::rule(message).param(&entry.full("currency")));
+        }
+        let line = empty_line(world, currency);
+        lines.push(read_line(world, &entry, customer, line, true)?);
+    }
+    Ok(lines)
+}
+
 /// Reads what a line says now over what it said before. `fresh` lines must say what they cost.
 pub(super) fn read_line(
     world: &mut World,

@@ -14,7 +14,7 @@ use crate::billing::preview::Supposed;
 use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus};
 use crate::model::invoice_payment::InvoicePayment;
 use crate::model::subscription::{Collection, Period, Subscription};
-use crate::model::terms::TermsChange;
+use crate::model::terms::{InvoiceTerms, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -92,9 +92,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         collection: Collection::ChargeAutomatically,
     };
     let frame = read_frame(world, params, &owner)?;
-    let terms = subscription
-        .as_ref()
-        .map(|found| found.terms.for_invoice(world.holding(&found.terms.discounts, world.now)));
+    let terms =
+        subscription.as_ref().map(|found| found.terms.for_invoice(world.discounts_for(found, world.now)));
     let mut share = subscription.as_ref().map(|found| found.share.clone()).unwrap_or_default();
     world.read_share(params, &mut share, None)?;
     let new = NewInvoice {
@@ -103,7 +102,10 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         subscription: subscription.map(|found| found.id),
         reason: BillingReason::Manual,
         currency,
-        terms: terms.unwrap_or_default(),
+        terms: terms.unwrap_or_else(|| InvoiceTerms {
+            discounts: world.discounts_of_customer(&customer.id, world.now),
+            ..InvoiceTerms::default()
+        }),
         lines: Vec::new(),
         period: Period { start: world.now, end: world.now },
         collection: Collection::ChargeAutomatically,
@@ -170,7 +172,9 @@ fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
     let object = invoice.render();
     world.invoices.remove(id);
     for item in invoice.lines.iter().filter_map(|line| line.invoice_item.as_deref()) {
-        world.invoice_items.remove(item);
+        if let Some(item) = world.invoice_items.remove(item) {
+            world.emit("invoiceitem.deleted", item.render());
+        }
     }
     world.emit("invoice.deleted", object);
     Ok(serde_json::json!({ "id": id, "object": "invoice", "deleted": true }))
@@ -307,6 +311,13 @@ fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
                 default_tax_rates: read_rates(world, &details, "default_tax_rates")?,
                 ..read_terms_change(world, params, &subscription)?
             },
+            extras: invoice_lines::read_extras(
+                world,
+                params,
+                "invoice_items",
+                &subscription.customer,
+                &subscription.currency,
+            )?,
         },
         cancel_now: details.flag("cancel_now")? == Field::Set(true),
         prorate_cancel: read_proration(&details)? != Proration::None,

@@ -52,10 +52,16 @@ impl World {
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let promotion = params.sub("promotion");
-    promotion.required("type")?;
-    promotion.one_of("type", &["coupon"])?;
-    let coupon = live(world, &promotion.required("coupon")?, "promotion[coupon]")?;
+    // Older versions name the coupon itself.
+    let coupon = match params.text("coupon")?.value() {
+        Some(coupon) => live(world, &coupon, "coupon")?,
+        None => {
+            let promotion = params.sub("promotion");
+            promotion.required("type")?;
+            promotion.one_of("type", &["coupon"])?;
+            live(world, &promotion.required("coupon")?, "promotion[coupon]")?
+        }
+    };
     let customer = match params.text("customer")?.value() {
         Some(customer) => Some(world.live_customer(&customer, "customer")?.id),
         None => None,

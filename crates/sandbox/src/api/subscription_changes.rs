@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::discounts::read_discounts;
+use super::invoice_lines::read_extras;
 use super::subscriptions::{one, owned_method, read_details, read_missing_card};
 use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
@@ -33,6 +34,7 @@ const BEFORE_PAID: &[&str] = &[
 
 /// Changes that can wait for their payment.
 const PENDING: &[&str] = &[
+    "add_invoice_items",
     "billing_cycle_anchor",
     "discounts",
     "expand",
@@ -238,6 +240,13 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         restart,
         trial_end: read_trial_end(params, world.now)?,
         terms: read_terms_change(world, params, &subscription)?,
+        extras: read_extras(
+            world,
+            params,
+            "add_invoice_items",
+            &subscription.customer,
+            &subscription.currency,
+        )?,
     };
     if !change.is_empty() {
         world.apply_change(id, &change, strictness, presence)?;

@@ -64,6 +64,7 @@ fn change(
         restart: false,
         trial_end: None,
         terms: TermsChange::default(),
+        extras: Vec::new(),
     };
     world.apply_change(&subscription.id, &change, strictness, presence)
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::discounts::{delete_discount, read_discounts};
+use super::invoice_lines::read_extras;
 use super::tax_rates::{read_automatic, read_rates};
 use super::{Call, subscription_changes};
 use crate::billing::amounts::in_advance;
@@ -193,12 +194,14 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let currency = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
     let currency = world.currency_of_items(&items, currency, customer.currency.as_deref())?;
     let terms = read_terms(world, params, &mut items, &customer.id, &currency)?;
+    let extras = read_extras(world, params, "add_invoice_items", &customer.id, &currency)?;
     let mut share = Share::default();
     world.read_share(params, &mut share, None)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         currency: Some(currency),
         items,
+        extras,
         terms,
         metadata,
         description: params.text("description")?.value(),

@@ -55,14 +55,20 @@ pub(crate) struct Change {
     pub(crate) restart: bool,
     /// A new end of the trial; an instant that has passed ends it now.
     pub(crate) trial_end: Option<i64>,
-    /// Discounts of the whole subscription.
+    /// Discounts and taxes of the whole subscription.
     pub(crate) terms: TermsChange,
+    /// Single amounts for its next invoice.
+    pub(crate) extras: Vec<Line>,
 }
 
 impl Change {
     /// Whether it asks for anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty() && !self.restart && self.trial_end.is_none() && self.terms.is_empty()
+        self.items.is_empty()
+            && !self.restart
+            && self.trial_end.is_none()
+            && self.terms.is_empty()
+            && self.extras.is_empty()
     }
 }
 
@@ -71,6 +77,7 @@ impl Change {
 pub(crate) struct Planned {
     pub(crate) items: Vec<SubscriptionItem>,
     pub(crate) terms: SubscriptionTerms,
+    /// The two sides of each difference, and single amounts.
     pub(crate) prorations: Vec<Line>,
     pub(crate) period: Period,
     pub(crate) anchor: i64,
@@ -83,9 +90,6 @@ pub(crate) struct Planned {
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
-        if change.terms.automatic_tax == Some(true) {
-            self.check_location(&subscription.customer)?;
-        }
         let at = change.at.unwrap_or(self.now);
         if change.at.is_some_and(|at| !(subscription.period.start..=subscription.period.end).contains(&at)) {
             return Err(ApiError::rule(format!(
@@ -109,7 +113,7 @@ impl World {
         let mut after_change = subscription.clone();
         after_change.items.clone_from(&items);
         change.terms.write(&mut after_change.terms);
-        let prorations = match change.proration {
+        let mut prorations = match change.proration {
             _ if trialing => Vec::new(),
             Proration::None => self.closing_usage(subscription, &items, at, restarts, false),
             Proration::Wait | Proration::Invoice => {
@@ -119,6 +123,12 @@ impl World {
                 lines
             }
         };
+        prorations.extend(
+            change
+                .extras
+                .iter()
+                .map(|line| Line { subscription: Some(subscription.id.clone()), ..line.clone() }),
+        );
         let terms = after_change.terms;
         let now = self.now;
         let (period, anchor, trial, status) = if restarts {
@@ -297,7 +307,8 @@ impl World {
         let planned = self.plan_change(&subscription, change)?;
         let bills =
             planned.restarts || (change.proration == Proration::Invoice && !planned.prorations.is_empty());
-        if bills && planned.terms.automatic_tax.is_on() {
+        let asks = change.terms.automatic_tax == Some(true);
+        if asks || (bills && planned.terms.automatic_tax.is_on()) {
             self.check_location(&subscription.customer)?;
         }
         self.forget_pending(id);
@@ -305,7 +316,8 @@ impl World {
         let changed = planned.changed(&subscription);
         let lines =
             if planned.restarts { self.period_lines(&changed, planned.period, false) } else { Vec::new() };
-        if bills && matches!(strictness, Strictness::Insist | Strictness::Hold) {
+        let charges = bills && subscription.collection == Collection::ChargeAutomatically;
+        if charges && matches!(strictness, Strictness::Insist | Strictness::Hold) {
             let all = planned.prorations.iter().chain(&lines).cloned().collect();
             let supposed =
                 self.build_invoice(self.invoice_of(&changed, BillingReason::SubscriptionUpdate, all), true);

@@ -26,9 +26,14 @@ pub(crate) struct Place<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bearer<'a> {
     Subscription(&'a str),
-    Item { subscription: &'a str, item: &'a str },
+    Item {
+        subscription: &'a str,
+        item: &'a str,
+    },
     Invoice(&'a str),
     InvoiceItem(&'a str),
+    /// A customer; whoever binds it tells.
+    Customer,
     Session,
 }
 
@@ -232,7 +237,7 @@ impl World {
             }
             Bearer::Invoice(invoice) => discount.invoice = Some(invoice.to_owned()),
             Bearer::InvoiceItem(item) => discount.invoice_item = Some(item.to_owned()),
-            Bearer::Session => {}
+            Bearer::Customer | Bearer::Session => {}
         }
         if let Some(mut coupon) = self.coupons.get(&discount.coupon).cloned() {
             discount.end = self.end_of(&coupon);
@@ -255,7 +260,8 @@ impl World {
             return;
         };
         discount.over = true;
-        let (object, tells) = (discount.render(), discount.subscription.is_some());
+        let tells = discount.invoice.is_none() && discount.invoice_item.is_none();
+        let object = discount.render();
         self.discounts.put(discount);
         if tells {
             self.emit("customer.discount.deleted", object);
@@ -288,17 +294,11 @@ impl World {
         else {
             return;
         };
-        let applied = |id: &String| {
-            invoice
-                .lines
-                .iter()
-                .any(|line| line.terms.discount_amounts.iter().any(|(applied, _)| applied == id))
-        };
         let is_over = |id: &&String| {
             let Some(discount) = self.discounts.get(id) else { return true };
             let once =
                 self.coupons.get(&discount.coupon).is_none_or(|coupon| coupon.duration == Duration::Once);
-            !discount.holds_at(self.now) || (once && applied(id))
+            !discount.holds_at(self.now) || (once && invoice.applied(id))
         };
         let over: Vec<String> = subscription.all_discounts().iter().filter(is_over).cloned().collect();
         if over.is_empty() {

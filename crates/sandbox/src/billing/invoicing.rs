@@ -1,5 +1,6 @@
 //! Invoices on their way to being due: made, filled, finalized.
 
+use super::discounts::Bearer;
 use super::taxes::no_location;
 use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus, Line, Says, Transitions};
 use crate::model::invoice_item::InvoiceItem;
@@ -129,6 +130,7 @@ impl World {
         self.invoices.put(invoice.clone());
         self.emit("invoice.created", object);
         self.use_up_discounts(&invoice);
+        self.use_up_customers_discount(&invoice);
         id
     }
 
@@ -153,8 +155,17 @@ impl World {
     pub(crate) fn add_invoice_item(&mut self, customer: &str, mut line: Line) -> String {
         let id = self.chance.id("ii_");
         line.invoice_item = Some(id.clone());
+        self.keep_item(customer, &id, line);
+        id
+    }
+
+    /// Keeps an item whose line has its id already. It waits until an invoice that has the line takes it.
+    pub(crate) fn keep_item(&mut self, customer: &str, id: &str, line: Line) {
+        for discount in &line.terms.discounts {
+            self.bind_discount(discount, Some(customer), Bearer::InvoiceItem(id));
+        }
         let item = InvoiceItem {
-            id: id.clone(),
+            id: id.to_owned(),
             created: self.now,
             customer: customer.to_owned(),
             invoice: None,
@@ -164,7 +175,6 @@ impl World {
         let object = item.render();
         self.invoice_items.put(item);
         self.emit("invoiceitem.created", object);
-        id
     }
 
     /// Plans when a draft becomes final by itself: at the time that it says, else as long after now as drafts stay.

@@ -165,7 +165,9 @@ impl World {
 
     /// What a whole period of each item costs in advance, lasting discounts taken off.
     pub(crate) fn whole_amounts(&mut self, subscription: &Subscription, at: i64) -> Vec<i64> {
-        let lasting = self.lasting(&subscription.all_discounts(), at);
+        let mut all = self.discounts_for(subscription, at);
+        all.extend(subscription.items.iter().flat_map(|item| item.terms.discounts.clone()));
+        let lasting = self.lasting(&all, at);
         if lasting.is_empty() {
             let price = |item| self.full_price(item, &subscription.currency);
             return subscription.items.iter().map(price).collect();
@@ -174,7 +176,7 @@ impl World {
         for line in &mut lines {
             line.terms.discounts.retain(|discount| lasting.contains(discount));
         }
-        let whole = self.lasting(&subscription.terms.discounts, at);
+        let whole = self.lasting(&self.discounts_for(subscription, at), at);
         self.discount_lines(&mut lines, &whole, &subscription.currency);
         let of = |item: &SubscriptionItem| {
             let own = lines.iter().filter(|line| line.subscription_item.as_ref() == Some(&item.id));

@@ -9,6 +9,7 @@ pub(crate) mod change;
 pub(crate) mod collect;
 pub(crate) mod credit;
 pub(crate) mod credit_notes;
+pub(crate) mod customer_discount;
 pub(crate) mod cycle;
 pub(crate) mod discounts;
 pub(crate) mod invoicing;

@@ -41,7 +41,7 @@ impl World {
     /// The invoice that would be made at an instant.
     fn previewed(&mut self, subscription: &Subscription, lines: Vec<Line>, at: i64) -> Invoice {
         let mut new = self.invoice_of(subscription, BillingReason::Upcoming, lines);
-        new.terms.discounts = self.holding(&subscription.terms.discounts, at);
+        new.terms.discounts = self.discounts_for(subscription, at);
         let mut invoice = self.build_invoice(new, true);
         invoice.id = format!("upcoming_{}", invoice.id);
         invoice.ending_balance = Some(invoice.balance_left);

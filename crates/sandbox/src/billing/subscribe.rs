@@ -52,6 +52,8 @@ pub(crate) struct NewSubscription {
     /// The currency that was asked for, where one was.
     pub(crate) currency: Option<String>,
     pub(crate) items: Vec<NewItem>,
+    /// Single amounts for the first invoice.
+    pub(crate) extras: Vec<Line>,
     pub(crate) terms: SubscriptionTerms,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
@@ -150,7 +152,9 @@ impl World {
             share: new.share.clone(),
             pending: None,
         };
-        let lines = self.first_lines(&subscription, &new, recurring);
+        let extras = self.name_extras(&new.extras, &id);
+        let mut lines = extras.clone();
+        lines.extend(self.first_lines(&subscription, &new, recurring));
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
         // What a buyer has paid already was worked out without items that happen to wait.
         let invoice = self.build_invoice(frame, !paid);
@@ -162,10 +166,23 @@ impl World {
             customer.currency.get_or_insert(currency);
         });
         self.set_period_timers(&subscription);
+        for line in extras {
+            self.keep_item(&new.customer, &line.invoice_item.clone().unwrap_or_default(), line);
+        }
         self.first_invoice(&subscription, &new, invoice)?;
         let object = self.subscription_value(&id);
         self.emit_at(mark, "customer.subscription.created", object, None);
         Ok(id)
+    }
+
+    /// Gives single amounts the ids of the invoice items that they will be.
+    fn name_extras(&mut self, extras: &[Line], subscription: &str) -> Vec<Line> {
+        let named = |line: &Line| Line {
+            invoice_item: Some(self.chance.id("ii_")),
+            subscription: Some(subscription.to_owned()),
+            ..line.clone()
+        };
+        extras.iter().map(named).collect()
     }
 
     fn first_period(&self, new: &NewSubscription, recurring: Recurring) -> (Period, i64) {
@@ -296,7 +313,7 @@ impl World {
             reason,
             currency: subscription.currency.clone(),
             lines,
-            terms: subscription.terms.for_invoice(self.holding(&subscription.terms.discounts, self.now)),
+            terms: subscription.terms.for_invoice(self.discounts_for(subscription, self.now)),
             period: Period { start: self.now, end: self.now },
             collection: subscription.collection,
             days_until_due: subscription.days_until_due,

@@ -11,6 +11,7 @@ use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus
 use crate::model::checkout_form::Answers;
 use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
+use crate::model::invoice::Line;
 use crate::model::payment::{CaptureMethod, PaymentIntent};
 use crate::model::subscription::Collection;
 use crate::model::tax::AutomaticTax;
@@ -70,6 +71,8 @@ impl World {
         })?;
         session.buyer_email = buyer.email.clone().or(session.buyer_email);
         session.buyer_name = buyer.name.clone().or(session.buyer_name);
+        // What the customer brings to it may have changed since the session was made.
+        self.price_session(&mut session);
         if buyer.payment_method.is_empty() && session.needs_no_method() {
             return self.buy_free(session);
         }
@@ -121,8 +124,14 @@ impl World {
         if customers.is_some() && customers != session.currency {
             return Err(ApiError::rule("The customer is billed in another currency. No money moved."));
         }
-        let items = session.lines.iter().map(|line| (line.price.as_str(), line.quantity));
-        self.check_items(items, session.currency.as_deref()).map(|_| ())
+        let recurring = session.lines.iter().filter(|line| line.recurring);
+        let items = recurring.map(|line| (line.price.as_str(), line.quantity));
+        if self.check_items(items, session.currency.as_deref())?.is_empty() {
+            let message =
+                "You must provide at least one recurring price in `subscription` mode when using prices.";
+            return Err(ApiError::rule(message).param("line_items"));
+        }
+        Ok(())
     }
 
     fn session_customer(&self, session: &CheckoutSession) -> Option<&Customer> {
@@ -321,6 +330,14 @@ impl World {
         Ok(())
     }
 
+    /// What a session of a subscription sells once, as lines of the first invoice.
+    fn extras_of(&mut self, session: &CheckoutSession) -> Vec<Line> {
+        let currency = session.currency.clone().unwrap_or_default();
+        let once = session.lines.iter().filter(|line| !line.recurring);
+        let lines: Vec<Line> = once.flat_map(|line| self.lines_of_session(line, &currency)).collect();
+        lines.into_iter().map(|line| Line { id: self.chance.id("il_"), ..line }).collect()
+    }
+
     fn subscribe_for(
         &mut self,
         session: &mut CheckoutSession,
@@ -329,12 +346,15 @@ impl World {
     ) -> ApiResult<()> {
         let data = session.subscription_data.clone();
         let trial_end = data.trial_end.or_else(|| data.trial_days.map(|days| self.now + days * 86_400));
+        let extras = self.extras_of(session);
         let id = self.subscribe(NewSubscription {
             customer: session.customer.clone().unwrap_or_default(),
             currency: session.currency.clone(),
+            extras,
             items: session
                 .lines
                 .iter()
+                .filter(|line| line.recurring)
                 .map(|line| NewItem {
                     price: line.price.clone(),
                     quantity: line.quantity,

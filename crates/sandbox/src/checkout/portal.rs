@@ -230,6 +230,7 @@ impl World {
             restart: configuration.update_restarts,
             trial_end: (trialing && configuration.update_ends_trial).then_some(self.now),
             terms: TermsChange::default(),
+            extras: Vec::new(),
         };
         self.apply_change(&subscription.id, &change, Strictness::Insist, Presence::OnSession)
     }

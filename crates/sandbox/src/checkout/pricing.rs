@@ -5,6 +5,7 @@ use crate::billing::taxes::TaxPayer;
 use crate::model::checkout::{CheckoutSession, Mode, SessionDiscount, SessionLine, SessionStatus};
 use crate::model::currency;
 use crate::model::invoice::Line;
+use crate::model::pricing::Pricing;
 use crate::model::subscription::Period;
 use crate::model::terms::LineTerms;
 use crate::state::world::{World, need};
@@ -12,26 +13,46 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
 
 impl World {
-    /// Works out what each line, and the session, comes to.
+    /// Works out what each line, and the session, comes to. Where a trial comes first, what recurs is worked out for the
+    /// time after it, and the rest without it, as on the first invoice.
     pub(crate) fn price_session(&mut self, session: &mut CheckoutSession) {
+        self.price_lines(session, |_| true);
+        if session.has_trial() {
+            self.price_lines(session, |line| !line.recurring);
+        }
+    }
+
+    /// Works out some of the lines together, those that are paid once before the others: as an invoice has them.
+    fn price_lines(&mut self, session: &mut CheckoutSession, takes: impl Fn(&SessionLine) -> bool) {
         let currency = session.currency.clone().unwrap_or_default();
-        let mut lines: Vec<Line> =
-            session.lines.iter().flat_map(|line| self.lines_of_session(line, &currency)).collect();
-        let discounts: Vec<String> = session.discounts.iter().map(|discount| discount.id.clone()).collect();
+        let once = session.lines.iter().filter(|line| !line.recurring);
+        let again = session.lines.iter().filter(|line| line.recurring);
+        let mut lines: Vec<Line> = once
+            .chain(again)
+            .filter(|line| takes(line))
+            .flat_map(|line| self.lines_of_session(line, &currency))
+            .collect();
+        let mut discounts: Vec<String> =
+            session.discounts.iter().map(|discount| discount.id.clone()).collect();
+        if let (true, Mode::Subscription, Some(customer)) =
+            (discounts.is_empty(), session.mode, &session.customer)
+        {
+            discounts = self.discounts_of_customer(customer, self.now);
+        }
         self.discount_lines(&mut lines, &discounts, &currency);
         let customer = session.customer.as_ref().and_then(|id| self.customers.get(id));
         let mut payer = customer.map(TaxPayer::of).unwrap_or_default();
         payer.country = session.country.clone().or(payer.country);
         session.automatic_tax =
             self.tax_lines(&mut lines, &session.default_tax_rates, session.automatic_tax.is_on(), &payer);
-        for sold in &mut session.lines {
+        for sold in session.lines.iter_mut().filter(|sold| takes(sold)) {
             let parts = lines.iter().filter(|line| line.id == sold.id).map(|line| &line.terms);
             sold.terms = LineTerms::together(parts);
         }
     }
 
     /// A line of the session in the parts that are lines of the invoice, so that both are rounded alike.
-    fn lines_of_session(&self, line: &SessionLine, currency: &str) -> Vec<Line> {
+    pub(crate) fn lines_of_session(&self, line: &SessionLine, currency: &str) -> Vec<Line> {
         let price = self.prices.get(&line.price);
         let pricing = price.filter(|price| !price.is_metered()).and_then(|price| price.pricing_in(currency));
         let pieces = pricing.map(|pricing| pricing.pieces(line.quantity)).unwrap_or_default();
@@ -51,7 +72,7 @@ impl World {
             period: Period { start: self.now, end: self.now },
             price: Some(line.price.clone()),
             product: price.map(|price| price.product.clone()),
-            unit_amount: None,
+            unit_amount: price.and_then(|price| price.pricing_in(currency)).and_then(Pricing::unit),
             quantity: line.quantity,
             subscription: None,
             subscription_item: None,
@@ -114,6 +135,11 @@ impl World {
         let country = typed.to_ascii_uppercase();
         if session.status != SessionStatus::Open || !session.automatic_tax.is_on() {
             let message = "This Checkout Session does not ask for a country. No money moved.";
+            return Err(ApiError::rule(message).param("country"));
+        }
+        let known = session.customer.as_ref().and_then(|id| self.customers.get(id));
+        if !session.updates_address && known.is_some_and(|customer| customer.country().is_some()) {
+            let message = "The customer's own address counts for taxes. No money moved.";
             return Err(ApiError::rule(message).param("country"));
         }
         if country.len() != 2 || country.chars().any(|char| !char.is_ascii_uppercase()) {

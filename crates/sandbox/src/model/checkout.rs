@@ -40,6 +40,8 @@ pub(crate) struct SessionLine {
     pub(crate) quantity: i64,
     /// Before discounts.
     pub(crate) amount: i64,
+    /// Whether it is paid again each period; what is not is due even where a trial comes first.
+    pub(crate) recurring: bool,
     pub(crate) description: String,
     pub(crate) terms: LineTerms,
 }
@@ -204,14 +206,20 @@ impl CheckoutSession {
         self.subscription_data.trial_days.is_some() || self.subscription_data.trial_end.is_some()
     }
 
-    /// A sum over the lines, as far as it is due at completion: nothing is during a trial.
-    fn due(&self, amount: impl Fn(&SessionLine) -> i64) -> i64 {
-        if self.has_trial() { 0 } else { self.lines.iter().map(amount).sum() }
+    /// What is paid when the trial ends.
+    pub(crate) fn after_trial(&self) -> i64 {
+        self.lines.iter().filter(|line| line.recurring).map(SessionLine::total).sum()
     }
 
-    /// Due at completion: nothing during a trial.
+    /// A sum over the lines, as far as it is due at completion: during a trial nothing is that recurs.
+    fn due(&self, amount: impl Fn(&SessionLine) -> i64) -> i64 {
+        let trial = self.has_trial();
+        self.lines.iter().filter(|line| !(trial && line.recurring)).map(amount).sum()
+    }
+
+    /// Due at completion.
     pub(crate) fn amount_total(&self) -> i64 {
-        if self.has_trial() { 0 } else { self.total().saturating_add(self.form.shipping_amount()) }
+        self.due(SessionLine::total).saturating_add(self.form.shipping_amount())
     }
 
     /// Due at completion before discounts.

@@ -161,6 +161,15 @@ impl PromotionCode {
             && self.max_redemptions.is_none_or(|most| self.times_redeemed < most)
     }
 
+    /// `restrictions.currency_options`, for those who ask.
+    pub(crate) fn render_currencies(&self) -> Value {
+        self.minimum
+            .iter()
+            .map(|(currency, amount)| (currency.clone(), json!({ "minimum_amount": amount })))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
     /// The object; whether it is active is not for itself to say, because its coupon must be valid too.
     pub(crate) fn render(&self, active: bool) -> Value {
         let minimum = self.minimum_currency.as_ref().and_then(|currency| self.minimum.get(currency));

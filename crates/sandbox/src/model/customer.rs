@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::coupon::Discount;
 use super::instrument::Instrument;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
@@ -28,6 +29,8 @@ pub(crate) struct Customer {
     pub(crate) default_payment_method: Option<String>,
     pub(crate) invoice_prefix: String,
     pub(crate) next_invoice_sequence: i64,
+    /// On every invoice that has none of its subscription.
+    pub(crate) discount: Option<Discount>,
     pub(crate) tax_exempt: String,
     pub(crate) delinquent: bool,
     pub(crate) deleted: bool,
@@ -80,7 +83,7 @@ impl Customer {
             "next_invoice_sequence": self.next_invoice_sequence,
             "tax_exempt": self.tax_exempt,
             "delinquent": self.delinquent,
-            "discount": null,
+            "discount": self.discount.as_ref().map(Discount::render),
             "test_clock": self.test_clock,
             "customer_account": null,
         }))

@@ -239,6 +239,12 @@ impl Invoice {
         self.lines.iter().map(|line| line.net() - line.terms.taxed(true)).sum()
     }
 
+    /// Whether a discount took anything off.
+    pub(crate) fn applied(&self, discount: &str) -> bool {
+        let mut amounts = self.lines.iter().flat_map(|line| &line.terms.discount_amounts);
+        amounts.any(|(applied, _)| applied == discount)
+    }
+
     /// What is still to be paid.
     pub(crate) fn remaining(&self) -> i64 {
         match self.status {

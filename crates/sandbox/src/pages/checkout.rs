@@ -156,7 +156,7 @@ fn step_form(view: &CheckoutView, step: &Step, state: &StepField) -> Markup {
                 value: state.refused.as_deref().unwrap_or_default(), maxlength: 100, wrong: state.refused.is_some(),
                 ..Field::default()
             }))
-            button { (t(locale, Text::ApplyStep)) }
+            button class="second-action" { (t(locale, Text::ApplyStep)) }
         }
     }
 }

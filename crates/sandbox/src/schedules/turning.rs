@@ -112,6 +112,7 @@ impl World {
         let subscription = self.subscribe(NewSubscription {
             customer: schedule.customer.clone(),
             currency: Some(phase.currency.clone()),
+            extras: Vec::new(),
             items: phase
                 .items
                 .iter()
@@ -285,7 +286,15 @@ impl World {
         if items.is_empty() && !restart && trial_end.is_none() {
             return Ok(());
         }
-        let change = Change { items, proration, at: None, restart, trial_end, terms: TermsChange::default() };
+        let change = Change {
+            items,
+            proration,
+            at: None,
+            restart,
+            trial_end,
+            terms: TermsChange::default(),
+            extras: Vec::new(),
+        };
         self.apply_change(id, &change, Strictness::Allow, Presence::OffSession)
     }
 

@@ -102,7 +102,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         tax: (session.amount_tax() != 0).then(|| money(session.amount_tax(), &currency)),
         total: (session.mode != Mode::Setup).then(|| money(session.amount_total(), &currency)),
         trial_days: trial_end.map(|end| u32::try_from((end - now + 86_399) / 86_400).unwrap_or(0)),
-        after_trial: trial_end.map(|_| money(session.total(), &currency)),
+        after_trial: trial_end.map(|_| money(session.after_trial(), &currency)),
         trial_end,
         email: session.customer_email.clone().or(session
             .customer

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
-use crate::model::coupon::Coupon;
+use crate::model::coupon::{Coupon, PromotionCode};
 use crate::model::product::Price;
 use crate::state::world::World;
 use crate::versions::{Version, changes};
@@ -69,6 +69,7 @@ const NAMES: &[&str] = &[
     "promotion_code",
     "refund",
     "refunds",
+    "restrictions",
     "reversed_by",
     "schedule",
     "setup_intent",
@@ -223,6 +224,14 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
                 Some((Some(currency), balance)) => json!({ currency: balance }),
                 Some((None, _)) | None => json!({}),
             }
+        }
+        ("promotion_code", "restrictions") => {
+            let mut restrictions = value.get("restrictions").cloned().unwrap_or_default();
+            let options = world.promotion_codes.get(id).map(PromotionCode::render_currencies);
+            if let Some(fields) = restrictions.as_object_mut() {
+                fields.insert("currency_options".to_owned(), options.unwrap_or_default());
+            }
+            restrictions
         }
         ("price", "currency_options") => {
             world.prices.get(id).map(Price::render_currency_options).unwrap_or_default()

@@ -253,6 +253,12 @@ fn a_coupon_ends_with_its_date_and_its_redemptions() {
     assert_eq!(text(&refused(&dated, 400), "/code"), "coupon_expired");
     assert_eq!(text(&refused(&euro, 400), "/param"), "discounts[0][coupon]");
     refused("NONE", 404);
+    for wrong in
+        ["discounts=SPRING", "discounts[0][coupon]=a&discounts[0][promotion_code]=b", "add_invoice_items=1"]
+    {
+        let form = format!("customer={customer}&items[0][price]={price}&{wrong}");
+        client.refused(400, "POST", "/v1/subscriptions", &form);
+    }
     assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().subscriptions.len(), 1);
 }
 
@@ -271,6 +277,11 @@ fn promotion_codes_have_their_rules() {
     assert_eq!(text(&first, "/promotion/coupon"), tenth);
     let large =
         code("code=LARGE&restrictions[minimum_amount]=1001&restrictions[minimum_amount_currency]=usd");
+    let more =
+        "restrictions[currency_options][eur][minimum_amount]=900&expand[]=restrictions.currency_options";
+    let shown = client.post(&format!("/v1/promotion_codes/{}", id(&large)), more);
+    assert_eq!(number(&shown, "/restrictions/currency_options/eur/minimum_amount"), 900);
+    assert_eq!(number(&shown, "/restrictions/currency_options/usd/minimum_amount"), 1_001);
     let mine = code(&format!("code=MINE&customer={old}"));
     let once = code("max_redemptions=1");
     assert_eq!(text(&once, "/code").len(), 8);
@@ -344,4 +355,22 @@ fn invoices_and_their_items_take_discounts_of_their_own() {
         &format!("/v1/invoices/{}", id(&draft)),
         &format!("discounts[0][coupon]={half}"),
     );
+}
+
+#[test]
+fn a_snapshot_keeps_what_was_given() {
+    let client = client();
+    let (price, customer) = (client.price(1_000, "usd", "month"), client.customer("pm_card_visa"));
+    let half = coupon(&client, "percent_off=50&duration=forever");
+    let tax = id(&client.post("/v1/tax_rates", "display_name=VAT&percentage=19&inclusive=false"));
+    let more = format!("discounts[0][coupon]={half}&default_tax_rates[0]={tax}&expand[]=latest_invoice");
+    let made = client.subscribe(&customer, &price, &more);
+    let note = format!("invoice={}&amount=95&credit_amount=95", text(&made, "/latest_invoice/id"));
+    client.post("/v1/credit_notes", &note);
+    let snapshot = client.control("GET", "snapshot", &Value::Null);
+    client.sandbox.reset();
+    client.control("PUT", "snapshot", &snapshot);
+    assert_eq!(client.control("GET", "snapshot", &Value::Null), snapshot);
+    client.sandbox.advance_time(MONTH + 2 * HOUR);
+    assert_eq!(net(&client, &customer, "usd"), 595 + 500);
 }

@@ -90,3 +90,33 @@ fn another_change_takes_the_place_of_one_that_waits() {
     );
     assert_eq!(text(&refused, "/param"), "cancel_at_period_end");
 }
+
+#[test]
+fn a_change_waits_no_longer_than_the_period() {
+    let client = client();
+    let (item, path, _, _) = scene(&client);
+    // Dear enough that the rest of the period is more than the smallest charge.
+    let dear = client.price(90_000, "usd", "month");
+    let end = number(&client.get(&path, ""), "/items/data/0/current_period_end");
+    client.sandbox.advance_time_to(end - 5 * HOUR);
+    let held = hold(&client, &item, &path, &dear);
+    assert_eq!(number(&held, "/pending_update/expires_at"), end);
+    client.sandbox.advance_time_to(end + HOUR / 2);
+    let renewed = client.get(&path, "expand[]=latest_invoice");
+    assert!(renewed["pending_update"].is_null());
+    assert_eq!(number(&renewed, "/latest_invoice/total"), 1_000);
+}
+
+#[test]
+fn who_pays_by_themselves_is_not_asked_for_a_card() {
+    let client = client();
+    let (ten, thirty) = (client.price(1_000, "usd", "month"), client.price(3_000, "usd", "month"));
+    let customer = id(&client.post("/v1/customers", "email=a@example.com"));
+    let made = client.subscribe(&customer, &ten, "collection_method=send_invoice&days_until_due=7");
+    let path = format!("/v1/subscriptions/{}", id(&made));
+    client.sandbox.advance_time(DAY);
+    let item = text(&made, "/items/data/0/id");
+    let form = format!("items[0][id]={item}&items[0][price]={thirty}&proration_behavior=always_invoice");
+    let changed = client.post(&path, &format!("{form}&payment_behavior=error_if_incomplete"));
+    assert_eq!(number(&changed, "/items/data/0/price/unit_amount"), 3_000);
+}

@@ -57,8 +57,8 @@ struct Case {
     kind: u8,
     dated: Option<i64>,
     waiting: Option<i64>,
-    /// A coupon from the start, one on the item, and one that comes with the change.
-    coupons: [Option<&'static str>; 3],
+    /// A coupon of the customer, one from the start, one on the item, and one that comes with the change.
+    coupons: [Option<&'static str>; 4],
     tax: Option<&'static str>,
 }
 
@@ -91,7 +91,7 @@ fn cases() -> impl Strategy<Value = Case> {
         proptest::sample::select(vec!["create_prorations", "always_invoice", "none"]),
         0_u8..5,
         proptest::option::weighted(0.3, 0_i64..(31 * DAY)),
-        (proptest::option::weighted(0.3, -500_i64..500), [coupon(), coupon(), coupon()], tax()),
+        (proptest::option::weighted(0.3, -500_i64..500), [coupon(), coupon(), coupon(), coupon()], tax()),
     )
         .prop_map(
             |(
@@ -148,11 +148,14 @@ fn check(case: &Case) {
         client.price(second, case.currency, if case.yearly { "year" } else { "month" }),
         client.price(third, case.currency, "month"),
     ];
-    let [start, own, later] = case.coupons.map(|coupon| {
+    let [general, start, own, later] = case.coupons.map(|coupon| {
         let form = coupon?.to_owned() + if coupon?.starts_with("amount") { "&currency=" } else { "" };
         let form = if form.ends_with('=') { form + case.currency } else { form };
         Some(id(&client.post("/v1/coupons", &form)))
     });
+    if let Some(coupon) = general {
+        client.post(&format!("/v1/customers/{customer}"), &format!("coupon={coupon}"));
+    }
     let mut form = format!("items[0][quantity]={}", case.quantities[0]);
     form.extend(start.map(|coupon| format!("&discounts[0][coupon]={coupon}")));
     form.extend(case.tax.map(|tax| {
@@ -190,10 +193,16 @@ fn check(case: &Case) {
         .map(|charge| charge.amount)
         .sum();
     assert_eq!(paid, due, "what is due is what the card paid");
+    let kept = number(&charged, "/starting_balance") - number(&charged, "/ending_balance");
+    assert_eq!(number(&charged, "/total") + kept, due, "the rest is on the balance");
+    let entries = client.get(&format!("/v1/customers/{customer}/balance_transactions"), "limit=100");
+    let sum: i64 = entries["data"].as_array().unwrap().iter().map(|entry| number(entry, "/amount")).sum();
+    let balance = number(&client.get(&format!("/v1/customers/{customer}"), ""), "/balance");
+    assert_eq!(sum, balance, "the entries add up to the balance");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn a_preview_is_what_is_then_charged(case in cases()) {
         check(&case);

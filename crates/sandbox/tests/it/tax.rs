@@ -223,6 +223,13 @@ fn prorations_and_previews_are_taxed_alike() {
         assert_eq!(taxes, [-100, 300]);
         assert_eq!((number(invoice, "/total"), number(invoice, "/total_taxes/0/amount")), (1_200, 200));
     }
+    // A customer of whom nobody knows where they are: the preview says so, the change is refused.
+    let homeless = client.customer("pm_card_visa");
+    let other = id(&client.subscribe(&homeless, &small, ""));
+    let unknown = client
+        .post("/v1/invoices/create_preview", &format!("subscription={other}&automatic_tax[enabled]=true"));
+    assert_eq!(text(&unknown, "/automatic_tax/status"), "requires_location_inputs");
+    client.refused(400, "POST", &format!("/v1/subscriptions/{other}"), "automatic_tax[enabled]=true");
     // What a subscription without automatic tax would come to with it.
     client.post(&format!("/v1/subscriptions/{}", id(&made)), "automatic_tax[enabled]=false");
     let plain = client.post("/v1/invoices/create_preview", &format!("subscription={}", id(&made)));
@@ -258,6 +265,9 @@ fn a_checkout_with_automatic_tax_asks_for_the_country() {
     let customer = text(&done, "/customer/id").to_owned();
     client.sandbox.advance_time(MONTH + 2 * HOUR);
     assert_eq!(net(&client, &customer), 2 * 2_380);
+    let german = resident(&client, "DE");
+    let known = client.post("/v1/checkout/sessions", &format!("{form}&customer={german}"));
+    assert!(client.sandbox.type_country(&id(&known), "NL").is_err(), "the customer's own address counts");
     // A known customer must have an address, or let the page save it.
     let homeless = client.customer("pm_card_visa");
     client.refused(400, "POST", "/v1/checkout/sessions", &format!("{form}&customer={homeless}"));

@@ -112,13 +112,14 @@ async fn answer_one(app: &AppState, mut parts: Parts) -> Result<Response, Proble
         .map_err(|_| Problem::invalid("The path is not UTF-8."))?;
     let mut values = params.iter().map(|(_, value)| value);
     let (customer, feature) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
-    let held = match app.engine.held_in_memory(customer) {
-        Some(held) => Some(held),
-        None => held_of(app, customer).await?,
+    let (now, ask) = (app.now(), |holdings: &[Holding], now| {
+        serde_json::to_vec(&Entitlement::decide(holdings, feature, now))
+    });
+    let body = match app.engine.ask_memory(customer, |holdings| ask(holdings, now)) {
+        Some(body) => body,
+        None => ask(held_of(app, customer).await?.as_deref().map_or(&[], |held| &held.holdings), app.now()),
     };
-    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
-    let body = serde_json::to_vec(&Entitlement::decide(holdings, feature, app.now()))
-        .map_err(|_| problem::internal())?;
+    let body = body.map_err(|_| problem::internal())?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
