@@ -72,8 +72,18 @@ pub(super) fn read_capture(params: &Params<'_>) -> ApiResult<Field<CaptureMethod
     })
 }
 
-/// For how long a store takes the money.
+/// For how long a store takes the money; the options of a bank transfer are looked at too.
 fn read_voucher_days(params: &Params<'_>) -> ApiResult<Option<i64>> {
+    let transfer = params.sub("payment_method_options").sub("customer_balance");
+    transfer.one_of("funding_type", &["bank_transfer"])?;
+    let kind = transfer.sub("bank_transfer").text("type")?.value();
+    if kind.is_some_and(|kind| kind != "jp_bank_transfer") {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "payment_method_options[customer_balance][bank_transfer][type]",
+            "The sandbox plays jp_bank_transfer only.",
+        ));
+    }
     let konbini = params.sub("payment_method_options").sub("konbini");
     if konbini.has("expires_at") || konbini.has("confirmation_number") {
         return Err(ApiError::invalid(

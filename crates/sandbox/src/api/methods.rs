@@ -51,12 +51,13 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             world.add_account(account, "individual", "checking")
         }
         "us_bank_account" => create_us_account(world, params)?,
+        "customer_balance" => world.add_account(TestAccount::transfer(), "individual", "checking"),
         "konbini" => world.add_account(TestAccount::konbini(), "individual", "checking"),
         _ => {
             return Err(ApiError::invalid(
                 "parameter_not_in_sandbox",
                 "type",
-                "The sandbox plays card, sepa_debit, us_bank_account and konbini.",
+                "The sandbox plays card, sepa_debit, us_bank_account, konbini and customer_balance.",
             ));
         }
     };

@@ -1,6 +1,7 @@
 //! The calls of the API: each reads its parameters, changes the state and renders the answer.
 
 pub(crate) mod account;
+mod cash;
 pub(crate) mod checkout;
 mod checkout_create;
 mod checkout_form;
@@ -48,6 +49,10 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "customers" if path.contains("/cash_balance") => cash::dispatch(world, method, path, call),
+        "test_helpers" if path.starts_with("test_helpers/customers") => {
+            cash::dispatch(world, method, path, call)
+        }
         "customers" => customers::dispatch(world, method, path, call),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),

@@ -1,4 +1,5 @@
-//! Methods whose answer takes days: direct debits of test bank accounts, and payment at a Japanese convenience store.
+//! Methods whose answer takes days: direct debits of test bank accounts, and payment at a Japanese convenience store or
+//! by Japanese bank transfer.
 //!
 //! Follows the published test accounts that need no micro-deposits. What a store or a bank would do without a test
 //! number's word for it is decided by a control call.
@@ -10,19 +11,25 @@ use crate::words::words;
 
 words! {
     /// The way that money takes.
-    Rail { SepaDebit = "sepa_debit", UsBankAccount = "us_bank_account", Konbini = "konbini" }
+    Rail {
+        SepaDebit = "sepa_debit",
+        UsBankAccount = "us_bank_account",
+        Konbini = "konbini",
+        CustomerBalance = "customer_balance",
+    }
 }
 
 impl Rail {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::SepaDebit, Self::UsBankAccount, Self::Konbini];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::SepaDebit, Self::UsBankAccount, Self::Konbini, Self::CustomerBalance];
 
     /// The only currency that it carries.
     pub(crate) const fn currency(self) -> &'static str {
         match self {
             Self::SepaDebit => "eur",
             Self::UsBankAccount => "usd",
-            Self::Konbini => "jpy",
+            Self::Konbini | Self::CustomerBalance => "jpy",
         }
     }
 
@@ -30,7 +37,7 @@ impl Rail {
     pub(crate) const fn is_debit(self) -> bool {
         match self {
             Self::SepaDebit | Self::UsBankAccount => true,
-            Self::Konbini => false,
+            Self::Konbini | Self::CustomerBalance => false,
         }
     }
 
@@ -92,8 +99,17 @@ const LIMIT: Answer =
 const KONBINI: TestAccount =
     TestAccount { number: "", token: "pm_konbini", rail: Rail::Konbini, answer: Answer::Silence };
 
+/// Paid by bank transfer to the customer's cash balance, by somebody who may never send it.
+const TRANSFER: TestAccount = TestAccount {
+    number: "",
+    token: "pm_customerBalance",
+    rail: Rail::CustomerBalance,
+    answer: Answer::Silence,
+};
+
 const ACCOUNTS: &[TestAccount] = &[
     KONBINI,
+    TRANSFER,
     us("000123456789", "pm_usBankAccount_success", Answer::Pays),
     us("000111111113", "pm_usBankAccount_accountClosed", CLOSED),
     us("000111111116", "pm_usBankAccount_noAccount", NO_ACCOUNT),
@@ -128,6 +144,11 @@ impl TestAccount {
         &KONBINI
     }
 
+    /// A bank transfer.
+    pub(crate) const fn transfer() -> &'static Self {
+        &TRANSFER
+    }
+
     /// By its token, such as `pm_usBankAccount_success`.
     pub(crate) fn by_token(token: &str) -> Option<&'static Self> {
         ACCOUNTS.iter().find(|account| account.token == token)
@@ -159,7 +180,7 @@ impl TestAccount {
                 "account_holder_type": holder, "account_type": kind, "bank_name": "STRIPE TEST BANK",
                 "fingerprint": self.fingerprint(), "last4": self.last4(), "routing_number": ROUTING_NUMBER,
             }),
-            Rail::Konbini => json!({}),
+            Rail::Konbini | Rail::CustomerBalance => json!({}),
         }
     }
 }
@@ -189,7 +210,7 @@ mod tests {
             match account.rail {
                 Rail::SepaDebit => assert!(is_iban(account.number), "{}", account.number),
                 Rail::UsBankAccount => assert_eq!(account.number.len(), 12),
-                Rail::Konbini => assert_eq!(account.number, ""),
+                Rail::Konbini | Rail::CustomerBalance => assert_eq!(account.number, ""),
             }
         }
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod card;
+pub(crate) mod cash;
 pub(crate) mod charge;
 pub(crate) mod checkout;
 pub(crate) mod checkout_form;

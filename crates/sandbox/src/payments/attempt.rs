@@ -120,6 +120,7 @@ impl World {
             return_url: new.return_url,
             voucher_days: new.voucher_days,
             voucher: None,
+            answer_due: None,
             invoice: new.invoice,
             session: new.session,
         };

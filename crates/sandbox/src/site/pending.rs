@@ -3,7 +3,8 @@
 use super::frame::{Fields, frame, html, locale, money, problem, redirect};
 use crate::model::accounts::Rail;
 use crate::model::checkout::{CheckoutSession, Mode};
-use crate::pages::{self, OtherWay, PendingView, VoucherView};
+use crate::model::payment::Voucher;
+use crate::pages::{self, Awaited, OtherWay, PendingView};
 use crate::sandbox::Sandbox;
 use crate::state::world::World;
 use crate::wire::request::{HttpRequest, HttpResponse};
@@ -25,6 +26,9 @@ pub(super) fn other_ways(session: &CheckoutSession) -> Vec<(String, OtherWay)> {
             ("pm_usBankAccount_insufficientFunds", OtherWay::DebitFails),
         ],
         Rail::Konbini => vec![("pm_konbini", OtherWay::Store)],
+        // A transfer goes to the balance of a customer who is known.
+        Rail::CustomerBalance if session.customer.is_none() => Vec::new(),
+        Rail::CustomerBalance => vec![("pm_customerBalance", OtherWay::Transfer)],
     });
     ways.map(|(method, way)| (method.to_owned(), way)).collect()
 }
@@ -71,11 +75,13 @@ fn view(world: &World, request: &HttpRequest, id: &str) -> Option<PendingView> {
         frame: frame(world, request, locale(request, wanted)),
         merchant: world.merchant.clone(),
         amount: money(intent.amount, &intent.currency),
-        voucher: intent.voucher.as_ref().map(|voucher| VoucherView {
-            confirmation: voucher.confirmation.clone(),
-            code: voucher.code.clone(),
-            until: voucher.until,
-        }),
+        awaited: match &intent.voucher {
+            None => Awaited::Bank,
+            Some(Voucher::Store { confirmation, code, until, .. }) => {
+                Awaited::Store { confirmation: confirmation.clone(), code: code.clone(), until: *until }
+            }
+            Some(Voucher::Transfer { reference, .. }) => Awaited::Transfer(reference.clone()),
+        },
         intent_id: id.to_owned(),
         action: format!("/pending/{id}"),
         continue_url: back(world, id),

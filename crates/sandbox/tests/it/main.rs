@@ -27,5 +27,6 @@ mod refunds;
 mod renewals;
 mod schema;
 mod subscriptions;
+mod transfers;
 mod vouchers;
 mod webhooks;
