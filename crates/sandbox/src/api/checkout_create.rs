@@ -41,7 +41,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let trial =
         session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some();
     super::checkout_form::read(world, params, &mut session)?;
-    session.amount_total = if trial { 0 } else { sum + session.form.shipping_amount() };
+    session.amount_total = if trial { 0 } else { sum.saturating_add(session.form.shipping_amount()) };
     if mode == Mode::Subscription {
         world.check_sellable(&session)?;
     }

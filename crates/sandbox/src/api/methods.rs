@@ -39,7 +39,26 @@ pub(super) fn dispatch(
 }
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let params = &call.params;
+    let id = make(world, &call.params)?;
+    need(&world.payment_methods, &id, "id").map(|method| method.render())
+}
+
+/// The method that `payment_method` names or `payment_method_data` describes; `None` when there is neither.
+pub(super) fn named_or_made(world: &mut World, params: &Params<'_>) -> ApiResult<Option<String>> {
+    match (params.text("payment_method")?.value(), params.has("payment_method_data")) {
+        (Some(_), true) => Err(ApiError::invalid(
+            "parameters_exclusive",
+            "payment_method_data",
+            "You may only specify one of these parameters: payment_method, payment_method_data.",
+        )),
+        (Some(reference), false) => world.resolve_method(&reference, "payment_method").map(Some),
+        (None, true) => make(world, &params.sub("payment_method_data")).map(Some),
+        (None, false) => Ok(None),
+    }
+}
+
+/// Makes a method of its parameters. Answers its id.
+fn make(world: &mut World, params: &Params<'_>) -> ApiResult<String> {
     let id = match params.required("type")?.as_str() {
         "card" => create_card(world, params)?,
         "sepa_debit" => {
@@ -63,9 +82,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     };
     let mut method = need(&world.payment_methods, &id, "id")?;
     read(params, &mut method)?;
-    let object = method.render();
     world.payment_methods.put(method);
-    Ok(object)
+    Ok(id)
 }
 
 fn create_us_account(world: &mut World, params: &Params<'_>) -> ApiResult<String> {

@@ -19,6 +19,7 @@ mod portal_flow;
 pub(crate) mod prices;
 pub(crate) mod products;
 pub(crate) mod radar;
+mod setup_intents;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscriptions;
 
@@ -57,7 +58,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
-        "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
+        "setup_intents" => setup_intents::dispatch(world, method, path, call),
+        "payment_intents" => intents::dispatch(world, method, path, call),
         "test_helpers" if path.starts_with("test_helpers/refunds") => {
             money::dispatch(world, method, path, call)
         }

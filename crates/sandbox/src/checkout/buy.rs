@@ -174,6 +174,7 @@ impl World {
             },
             return_url: session.redirect_url(),
             voucher_days: None,
+            types: session.form.types.clone(),
             invoice: None,
             session: Some(session.id.clone()),
         }

@@ -4,6 +4,7 @@
 //! Follows the published test accounts that need no micro-deposits. What a store or a bank would do without a test
 //! number's word for it is decided by a control call.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::card::Decline;
@@ -46,6 +47,22 @@ impl Rail {
         let rails = Self::ALL.into_iter().filter(|rail| rail.currency() == currency);
         let rails = rails.filter(|rail| rail.is_debit() || !reusable);
         std::iter::once("card").chain(rails.map(Self::as_str)).collect()
+    }
+}
+
+/// The types of method that a seller takes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct TypeFilter {
+    /// These and no others.
+    pub(crate) allowed: Option<Vec<String>>,
+    pub(crate) excluded: Vec<String>,
+}
+
+impl TypeFilter {
+    /// Whether a type is taken.
+    pub(crate) fn takes(&self, word: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == word))
+            && !self.excluded.iter().any(|one| one == word)
     }
 }
 

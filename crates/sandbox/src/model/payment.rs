@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::accounts::Rail;
+use super::accounts::{Rail, TypeFilter};
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -102,6 +102,8 @@ pub(crate) struct PaymentIntent {
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// The types of method that it takes.
+    pub(crate) types: TypeFilter,
     /// For how many days a voucher of this payment can be paid, where the seller says so.
     pub(crate) voucher_days: Option<i64>,
     pub(crate) voucher: Option<Voucher>,
@@ -143,6 +145,13 @@ fn next_action(status: IntentStatus, page_url: &str, return_url: Option<&str>) -
 }
 
 impl PaymentIntent {
+    /// The types of method that can pay.
+    pub(crate) fn method_types(&self) -> Vec<&'static str> {
+        let mut types = Rail::types_for(&self.currency, false);
+        types.retain(|word| self.types.takes(word));
+        types
+    }
+
     /// What is held and can still be taken, in minor units.
     pub(crate) fn capturable(&self) -> i64 {
         if self.status == IntentStatus::RequiresCapture { self.amount } else { 0 }
@@ -165,7 +174,9 @@ impl PaymentIntent {
             "currency": self.currency,
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": Rail::types_for(&self.currency, self.invoice.is_some()),
+            "payment_method_types": self.method_types(),
+            "allowed_payment_method_types": self.types.allowed,
+            "excluded_payment_method_types": (!self.types.excluded.is_empty()).then_some(&self.types.excluded),
             "latest_charge": self.latest_charge,
             "last_payment_error": self.last_error,
             "client_secret": self.client_secret,

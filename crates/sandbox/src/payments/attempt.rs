@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::model::accounts::TypeFilter;
 use crate::model::card::{AUTHENTICATION_REQUIRED, Challenge, Decline};
 use crate::model::charge::{Charge, Funds};
 use crate::model::customer::PaymentMethod;
@@ -43,6 +44,7 @@ pub(crate) struct NewIntent {
     pub(crate) setup_future_usage: Option<String>,
     pub(crate) return_url: Option<String>,
     pub(crate) voucher_days: Option<i64>,
+    pub(crate) types: TypeFilter,
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
 }
@@ -118,6 +120,7 @@ impl World {
             canceled_at: None,
             cancellation_reason: None,
             return_url: new.return_url,
+            types: new.types,
             voucher_days: new.voucher_days,
             voucher: None,
             answer_due: None,
@@ -143,6 +146,16 @@ impl World {
         if intent.status == IntentStatus::Processing {
             let message = "This payment is with the bank, which has not answered yet. No money moved.";
             return Err(ApiError::state("payment_intent_unexpected_state", message));
+        }
+        let word = method.instrument.word();
+        if !intent.types.takes(word) {
+            let message =
+                format!("This PaymentIntent takes no payment methods of type {word}. No money moved.");
+            return Err(ApiError::invalid(
+                "payment_intent_incompatible_payment_method",
+                "payment_method",
+                message,
+            ));
         }
         intent.payment_method = Some(method_id.to_owned());
         intent.voucher = None;

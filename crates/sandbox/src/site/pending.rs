@@ -16,7 +16,7 @@ pub(super) fn other_ways(session: &CheckoutSession) -> Vec<(String, OtherWay)> {
     }
     let rails = Rail::ALL.into_iter().filter(|rail| session.currency.as_deref() == Some(rail.currency()));
     let rails = rails.filter(|rail| rail.is_debit() || session.mode == Mode::Payment);
-    let rails = rails.filter(|rail| session.form.takes_type(rail.as_str()));
+    let rails = rails.filter(|rail| session.form.types.takes(rail.as_str()));
     let ways = rails.flat_map(|rail| match rail {
         Rail::SepaDebit => {
             vec![("pm_success_de", OtherWay::DebitPays), ("pm_failed_de", OtherWay::DebitFails)]

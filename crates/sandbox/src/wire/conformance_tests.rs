@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use super::{ABSENT, Call, Kind, Names, TABLE};
 
 /// What a call refuses by a value and not by a name.
-const BY_VALUE: [(&str, &str, &str); 7] = [
+const BY_VALUE: [(&str, &str, &str); 8] = [
     ("POST", "/v1/payment_intents/{id}/capture", "`final_capture=false`"),
     ("POST", "/v1/payouts", "`method=instant`"),
+    ("POST", "/v1/payouts", "`source_type=bank_account`, `source_type=fpx`"),
     ("POST", "/v1/disputes/{id}", "`intended_submission_method=smart_disputes`"),
     ("POST", "/v1/billing_portal/configurations", "`features[subscription_pause][enabled]=true`"),
     ("POST", "/v1/billing_portal/configurations/{id}", "`features[subscription_pause][enabled]=true`"),
