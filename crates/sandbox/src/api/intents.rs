@@ -63,12 +63,13 @@ pub(super) fn read_capture(params: &Params<'_>) -> ApiResult<Field<CaptureMethod
     })
 }
 
-/// For how long a store takes the money; the options of a bank transfer are looked at too.
+/// For how long a store takes the money; the options of a bank transfer are looked at too. The official command line
+/// calls a Japanese one `jp_bank_account`.
 fn read_voucher_days(params: &Params<'_>) -> ApiResult<Option<i64>> {
     let transfer = params.sub("payment_method_options").sub("customer_balance");
     transfer.one_of("funding_type", &["bank_transfer"])?;
     let kind = transfer.sub("bank_transfer").text("type")?.value();
-    if kind.is_some_and(|kind| kind != "jp_bank_transfer") {
+    if kind.is_some_and(|kind| !["jp_bank_transfer", "jp_bank_account"].contains(&kind.as_str())) {
         return Err(ApiError::invalid(
             "parameter_not_in_sandbox",
             "payment_method_options[customer_balance][bank_transfer][type]",

@@ -13,6 +13,8 @@ pub(crate) enum CashReason {
     Funded { reference: Option<String> },
     /// It paid for an intent.
     AppliedToPayment { payment_intent: String },
+    /// It came back from an intent that was given up.
+    UnappliedFromPayment { payment_intent: String },
     /// A refund of a payment came back to it.
     RefundedFromPayment { refund: String },
 }
@@ -57,6 +59,9 @@ impl CashEntry {
             ),
             CashReason::AppliedToPayment { payment_intent } => {
                 ("applied_to_payment", json!({ "payment_intent": payment_intent }))
+            }
+            CashReason::UnappliedFromPayment { payment_intent } => {
+                ("unapplied_from_payment", json!({ "payment_intent": payment_intent }))
             }
             CashReason::RefundedFromPayment { refund } => {
                 ("refunded_from_payment", json!({ "refund": refund }))

@@ -39,8 +39,8 @@ words! {
 pub(crate) enum Voucher {
     /// At a store, until a unix second.
     Store { until: i64, confirmation: String, code: String, url: String },
-    /// By bank transfer, whenever.
-    Transfer { reference: String, url: String },
+    /// By bank transfer, whenever; minor units have come already.
+    Transfer { reference: String, url: String, funded: i64 },
 }
 
 impl Voucher {
@@ -58,7 +58,7 @@ impl Voucher {
                     },
                 })
             }
-            Self::Transfer { reference, url } => {
+            Self::Transfer { reference, url, funded } => {
                 let place = json!({ "city": "Tokyo", "country": "JP", "line1": "1 Sandbox", "line2": null, "postal_code": "1000001", "state": null });
                 let zengin = json!({
                     "account_holder_address": place, "account_holder_name": "SANDBOX", "account_number": reference,
@@ -68,7 +68,7 @@ impl Voucher {
                 json!({
                     "type": "display_bank_transfer_instructions",
                     "display_bank_transfer_instructions": {
-                        "amount_remaining": amount, "currency": currency, "hosted_instructions_url": url,
+                        "amount_remaining": amount - funded, "currency": currency, "hosted_instructions_url": url,
                         "reference": reference, "type": "jp_bank_transfer",
                         "financial_addresses": [{ "type": "zengin", "supported_networks": ["zengin"], "zengin": zengin }],
                     },

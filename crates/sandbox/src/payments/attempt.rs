@@ -157,8 +157,13 @@ impl World {
                 message,
             ));
         }
+        if intent.voucher.is_some() {
+            // Kept at once, so that a refusal below does not leave money in two places.
+            self.drop_voucher(&mut intent);
+            intent.status = IntentStatus::RequiresPaymentMethod;
+            self.payment_intents.put(intent.clone());
+        }
         intent.payment_method = Some(method_id.to_owned());
-        intent.voucher = None;
         let attempt = match foresee(&method, presence, authenticated) {
             Attempt::Succeeded if intent.capture_method == CaptureMethod::Manual => Attempt::Held,
             other => other,
@@ -345,7 +350,7 @@ impl World {
         ) {
             return;
         }
-        intent.voucher = None;
+        self.drop_voucher(&mut intent);
         if let (IntentStatus::RequiresCapture, Some(charge)) = (intent.status, &intent.latest_charge) {
             self.charges.edit(charge, |charge| charge.funds = Funds::LetGo);
         }

@@ -1,6 +1,5 @@
-//! Bank transfers: money reaches a customer's cash balance, and pays the oldest payment that waits for it.
-//!
-//! A payment is paid when the balance covers the whole of it; payment in parts is not played.
+//! Bank transfers: money reaches a customer's cash balance, and pays the oldest payment that waits for it, in parts if
+//! need be.
 
 use serde_json::{Value, json};
 
@@ -59,17 +58,41 @@ impl World {
         };
         let waiting: Vec<PaymentIntent> =
             self.payment_intents.of(customer).filter(transfers).cloned().collect();
-        for intent in waiting {
-            if self.cash_of(customer, currency) < intent.amount {
+        for mut intent in waiting {
+            let (amount, cash) = (intent.amount, self.cash_of(customer, currency));
+            let Some(Voucher::Transfer { funded, .. }) = &mut intent.voucher else {
+                continue;
+            };
+            let part = (amount - *funded).min(cash);
+            if part <= 0 {
                 break;
             }
+            *funded += part;
+            let whole = *funded == amount;
             let reason = CashReason::AppliedToPayment { payment_intent: intent.id.clone() };
-            self.move_cash(customer, currency, -intent.amount, reason);
-            self.settle_delayed(intent, None)?;
+            self.move_cash(customer, currency, -part, reason);
+            if whole {
+                self.settle_delayed(intent, None)?;
+            } else {
+                let object = intent.render();
+                self.payment_intents.put(intent);
+                self.emit("payment_intent.partially_funded", object);
+            }
         }
         if self.cash_of(customer, currency) > 0 {
             self.emit("cash_balance.funds_available", self.cash_balance(customer));
         }
         Ok(())
+    }
+
+    /// An intent no longer waits for a store or a transfer; what has come for it goes back to the cash balance.
+    pub(crate) fn drop_voucher(&mut self, intent: &mut PaymentIntent) {
+        intent.answer_due = None;
+        if let (Some(Voucher::Transfer { funded: funded @ 1.., .. }), Some(customer)) =
+            (intent.voucher.take(), &intent.customer)
+        {
+            let reason = CashReason::UnappliedFromPayment { payment_intent: intent.id.clone() };
+            self.move_cash(customer, &intent.currency, funded, reason);
+        }
     }
 }

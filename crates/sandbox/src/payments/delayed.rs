@@ -65,7 +65,7 @@ impl World {
                         "A bank transfer needs a customer, whose balance it goes to. No money moved.";
                     return Err(ApiError::invalid("parameter_missing", "customer", message));
                 }
-                intent.voucher = Some(Voucher::Transfer { reference: self.digits(7), url });
+                intent.voucher = Some(Voucher::Transfer { reference: self.digits(7), url, funded: 0 });
                 None
             } else {
                 let until = self.now + intent.voucher_days.unwrap_or(self.settings.voucher_days) * DAY;
@@ -164,7 +164,7 @@ impl World {
                 "This payment does not wait for an answer of a bank or a store. No money moved.",
             ));
         };
-        if let (Some(Voucher::Transfer { reference, .. }), Some(customer)) =
+        if let (Some(Voucher::Transfer { reference, funded, .. }), Some(customer)) =
             (&intent.voucher, &intent.customer)
         {
             if !success {
@@ -173,7 +173,7 @@ impl World {
                 ));
             }
             let reason = CashReason::Funded { reference: Some(reference.clone()) };
-            self.move_cash(customer, &intent.currency, intent.amount, reason);
+            self.move_cash(customer, &intent.currency, intent.amount - funded, reason);
             return self.reconcile_cash(customer, &intent.currency);
         }
         let refusal = match (success, account.answer) {

@@ -74,7 +74,13 @@ fn view(world: &World, request: &HttpRequest, id: &str) -> Option<PendingView> {
     Some(PendingView {
         frame: frame(world, request, locale(request, wanted)),
         merchant: world.merchant.clone(),
-        amount: money(intent.amount, &intent.currency),
+        amount: money(
+            match intent.voucher {
+                Some(Voucher::Transfer { funded, .. }) => intent.amount - funded,
+                Some(Voucher::Store { .. }) | None => intent.amount,
+            },
+            &intent.currency,
+        ),
         awaited: match &intent.voucher {
             None => Awaited::Bank,
             Some(Voucher::Store { confirmation, code, until, .. }) => {

@@ -34,21 +34,24 @@ fn a_transfer_pays_the_oldest_payment_that_it_covers() {
     assert_eq!(number(&first, "/next_action/display_bank_transfer_instructions/amount_remaining"), 3000);
     let funded = send(&client, &customer, 2000);
     assert_eq!((text(&funded, "/type"), number(&funded, "/ending_balance")), ("funded", 2000));
+    let partly = client.get(&format!("/v1/payment_intents/{}", id(&first)), "");
+    assert_eq!(number(&partly, "/next_action/display_bank_transfer_instructions/amount_remaining"), 1000);
     assert_eq!(
-        (status(&client, &first), status(&client, &second), cash(&client, &customer)),
-        ("requires_action".into(), "requires_action".into(), 2000)
+        (text(&partly, "/status"), number(&partly, "/amount_received"), cash(&client, &customer)),
+        ("requires_action", 0, 0)
     );
+    assert_eq!(client.events("type=payment_intent.partially_funded").len(), 1);
     send(&client, &customer, 1500);
     assert_eq!(
         (status(&client, &first), status(&client, &second), cash(&client, &customer)),
-        ("succeeded".into(), "requires_action".into(), 500)
+        ("succeeded".into(), "requires_action".into(), 0)
     );
     client.sandbox.advance_time(90 * DAY);
     assert_eq!(status(&client, &second), "requires_action", "a transfer has no time limit");
     send(&client, &customer, 600);
     assert_eq!((status(&client, &second), cash(&client, &customer)), ("succeeded".into(), 100));
     let entries = client.get(&format!("/v1/customers/{customer}/cash_balance_transactions"), "");
-    assert_eq!(entries["data"].as_array().unwrap().len(), 5);
+    assert_eq!(entries["data"].as_array().unwrap().len(), 7);
     let one = text(&entries, "/data/0/id");
     client.get(&format!("/v1/customers/{customer}/cash_balance_transactions/{one}"), "");
     assert_eq!(client.sandbox.ledger().customer(&customer).unwrap().net("jpy"), 4000);
@@ -105,8 +108,15 @@ fn a_transfer_needs_a_customer_and_yen() {
         "amount=100&currency=usd",
     );
     let waiting = intent(&client, &customer, 3000);
+    send(&client, &customer, 1000);
+    assert_eq!(cash(&client, &customer), 0);
+    let confirm = format!("/v1/payment_intents/{}/confirm", id(&waiting));
+    client.refused(400, "POST", &confirm, "payment_method=pm_success_de");
+    client.post(&confirm, "payment_method=pm_customerBalance");
+    assert_eq!(cash(&client, &customer), 0, "a refused method moves no money twice");
     client.post(&format!("/v1/payment_intents/{}/cancel", id(&waiting)), "");
-    send(&client, &customer, 3000);
+    assert_eq!(cash(&client, &customer), 1000, "what had come goes back");
+    send(&client, &customer, 2000);
     assert_eq!((status(&client, &waiting), cash(&client, &customer)), ("canceled".into(), 3000));
 }
 
