@@ -76,7 +76,7 @@ pub struct LedgerRefund {
     pub amount: i64,
     /// ISO 4217, lower case.
     pub currency: String,
-    /// `pending`, `succeeded` or `failed`.
+    /// The API's status.
     pub status: String,
 }
 

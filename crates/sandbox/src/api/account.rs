@@ -1,8 +1,6 @@
 //! The account and its balance.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Call;
 use crate::model::money::BalanceTransaction;
@@ -18,26 +16,13 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "account") => Ok(world.render_account()),
-        ("GET", "balance") => Ok(balance(world)),
+        ("GET", "balance") => Ok(world.balance_value()),
         ("GET", "balance_transactions") => transactions(world, call),
         ("GET", "balance_transactions/{id}") => {
             need(&world.balance_transactions, call.id(), "id").map(|entry| entry.render(world.now))
         }
         _ => return None,
     })
-}
-
-fn balance(world: &World) -> Value {
-    let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-    for entry in world.balance_transactions.iter() {
-        let sum = sums.entry(&entry.currency).or_default();
-        let net = entry.net();
-        if entry.available_on <= world.now { sum.0 += net } else { sum.1 += net }
-    }
-    let part = |pick: fn(&(i64, i64)) -> i64| -> Vec<Value> {
-        sums.iter().map(|(currency, sum)| json!({ "amount": pick(sum), "currency": currency, "source_types": { "card": pick(sum) } })).collect()
-    };
-    json!({ "object": "balance", "livemode": false, "available": part(|sum| sum.0), "pending": part(|sum| sum.1) })
 }
 
 fn transactions(world: &World, call: &Call<'_>) -> ApiResult<Value> {

@@ -35,6 +35,7 @@ fn read_mode(params: &Params<'_>) -> ApiResult<Mode> {
 /// Makes a session.
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
+    super::intents::refuse_types(call)?;
     let mode = read_mode(params)?;
     let mut session = blank(world, params, mode)?;
     read_urls(params, &mut session)?;

@@ -1,12 +1,12 @@
-//! Payment intents and setup intents.
+//! Payment intents.
 
 use serde_json::Value;
 
-use super::Call;
-use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent, SetupIntent};
+use super::{Call, methods};
+use crate::model::accounts::TypeFilter;
+use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
 use crate::model::share::Share;
 use crate::payments::attempt::{Attempt, NewIntent, Presence};
-use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -26,11 +26,6 @@ pub(super) fn dispatch(
         ("POST", "payment_intents/{id}/confirm") => confirm(world, call, call.id()),
         ("POST", "payment_intents/{id}/capture") => capture(world, call),
         ("POST", "payment_intents/{id}/cancel") => cancel(world, call),
-        ("POST", "setup_intents") => create_setup(world, call),
-        ("GET", "setup_intents") => all_setups(world, call),
-        ("GET", "setup_intents/{id}") => setup(world, call.id()),
-        ("POST", "setup_intents/{id}/confirm") => confirm_setup(world, call, call.id()),
-        ("POST", "setup_intents/{id}/cancel") => cancel_setup(world, call),
         _ => return None,
     })
 }
@@ -39,12 +34,8 @@ fn payment(world: &World, id: &str) -> ApiResult<Value> {
     need(&world.payment_intents, id, "intent").map(|intent| intent.render())
 }
 
-fn setup(world: &World, id: &str) -> ApiResult<Value> {
-    need(&world.setup_intents, id, "intent").map(|intent| intent.render())
-}
-
 /// Since 2026-09-30 the list of types is gone from requests; older and unversioned clients may still send it.
-fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
+pub(super) fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
     let modern =
         call.version.is_some_and(|version| version.get(..10).is_some_and(|date| date >= "2026-09-30"));
     if modern && call.params.has("payment_method_types") {
@@ -73,8 +64,19 @@ pub(super) fn read_capture(params: &Params<'_>) -> ApiResult<Field<CaptureMethod
     })
 }
 
-/// For how long a store takes the money.
+/// For how long a store takes the money; the options of a bank transfer are looked at too. The official command line
+/// calls a Japanese one `jp_bank_account`.
 fn read_voucher_days(params: &Params<'_>) -> ApiResult<Option<i64>> {
+    let transfer = params.sub("payment_method_options").sub("customer_balance");
+    transfer.one_of("funding_type", &["bank_transfer"])?;
+    let kind = transfer.sub("bank_transfer").text("type")?.value();
+    if kind.is_some_and(|kind| !["jp_bank_transfer", "jp_bank_account"].contains(&kind.as_str())) {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "payment_method_options[customer_balance][bank_transfer][type]",
+            "The sandbox plays jp_bank_transfer only.",
+        ));
+    }
     let konbini = params.sub("payment_method_options").sub("konbini");
     if konbini.has("expires_at") || konbini.has("confirmation_number") {
         return Err(ApiError::invalid(
@@ -98,12 +100,13 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let method = match params.text("payment_method")?.value() {
-        Some(reference) => Some(world.resolve_method(&reference, "payment_method")?),
-        None => None,
+    let types = TypeFilter {
+        allowed: params.texts("allowed_payment_method_types")?.filter(|types| !types.is_empty()),
+        excluded: params.texts("excluded_payment_method_types")?.unwrap_or_default(),
     };
     let mut share = Share::default();
     world.read_share(params, &mut share, Some(amount))?;
+    let method = methods::named_or_made(world, params)?;
     let id = world.add_intent(NewIntent {
         amount,
         capture_method: read_capture(params)?.value().unwrap_or_default(),
@@ -116,6 +119,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         setup_future_usage: params.text("setup_future_usage")?.value(),
         return_url: params.text("return_url")?.value(),
         voucher_days: read_voucher_days(params)?,
+        types,
         invoice: None,
         session: None,
         share,
@@ -164,11 +168,18 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         }
         intent.amount = amount;
     }
-    if let Field::Set(reference) = params.text("payment_method")? {
+    if let Some(types) = params.texts("allowed_payment_method_types")? {
+        intent.types.allowed = Some(types).filter(|types| !types.is_empty());
+    }
+    if let Some(types) = params.texts("excluded_payment_method_types")? {
+        intent.types.excluded = types;
+    }
+    intent.voucher_days = read_voucher_days(params)?.or(intent.voucher_days);
+    if let Some(method) = methods::named_or_made(world, params)? {
         if !editable {
             return Err(unexpected(&intent, "changed"));
         }
-        intent.payment_method = Some(world.resolve_method(&reference, "payment_method")?);
+        intent.payment_method = Some(method);
         intent.status = IntentStatus::RequiresConfirmation;
     }
     if let Field::Set(capture_method) = read_capture(params)? {
@@ -222,14 +233,17 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     if let Field::Set(url) = params.text("return_url")? {
         world.payment_intents.edit(id, |intent| intent.return_url = Some(url));
     }
+    if let Some(types) = params.texts("excluded_payment_method_types")? {
+        world.payment_intents.edit(id, |intent| intent.types.excluded = types);
+    }
     if let Some(days) = read_voucher_days(params)? {
         world.payment_intents.edit(id, |intent| intent.voucher_days = Some(days));
     }
     if let Field::Set(usage) = params.one_of("setup_future_usage", &["on_session", "off_session"])? {
         world.payment_intents.edit(id, |intent| intent.setup_future_usage = Some(usage.to_owned()));
     }
-    let method = match params.text("payment_method")?.value() {
-        Some(reference) => world.resolve_method(&reference, "payment_method")?,
+    let method = match methods::named_or_made(world, params)? {
+        Some(method) => method,
         None => intent.payment_method.clone().ok_or_else(|| {
             ApiError::state("payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it's missing a payment method. No money moved.")
         })?,
@@ -312,93 +326,5 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         customer.as_deref(),
         |_| true,
         PaymentIntent::render,
-    )
-}
-
-fn create_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let params = &call.params;
-    refuse_types(call)?;
-    let customer = params.text("customer")?.value();
-    if let Some(customer) = &customer {
-        world.live_customer(customer, "customer")?;
-    }
-    let mut metadata = Metadata::new();
-    params.metadata_into(&mut metadata)?;
-    let method = match params.text("payment_method")?.value() {
-        Some(reference) => Some(world.resolve_method(&reference, "payment_method")?),
-        None => None,
-    };
-    let id = world.add_setup(NewSetup {
-        customer,
-        description: params.text("description")?.value(),
-        metadata,
-        usage: params.one_of("usage", &["off_session", "on_session"])?.value().map(str::to_owned),
-        return_url: params.text("return_url")?.value(),
-        session: None,
-    });
-    if let Some(method) = method {
-        world.setup_intents.edit(&id, |intent| {
-            intent.payment_method = Some(method);
-            intent.status = IntentStatus::RequiresConfirmation;
-        });
-    }
-    if params.flag("confirm")? == Field::Set(true) {
-        confirm_setup(world, call, &id)
-    } else {
-        setup(world, &id)
-    }
-}
-
-fn confirm_setup(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
-    let intent = need(&world.setup_intents, id, "intent")?;
-    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
-        return Err(unexpected_setup(&intent));
-    }
-    let method = match call.params.text("payment_method")?.value() {
-        Some(reference) => world.resolve_method(&reference, "payment_method")?,
-        None => intent.payment_method.clone().ok_or_else(|| {
-            ApiError::state(
-                "setup_intent_unexpected_state",
-                "You cannot confirm this SetupIntent because it's missing a payment method.",
-            )
-        })?,
-    };
-    match world.attempt_setup(id, &method, false)? {
-        Attempt::Succeeded | Attempt::Held | Attempt::Underway | Attempt::RequiresAction => setup(world, id),
-        Attempt::Declined(decline) => {
-            let error = ApiError::card(decline.code, decline.decline_code, decline.message);
-            Err(error.with("setup_intent", setup(world, id)?))
-        }
-    }
-}
-
-fn unexpected_setup(intent: &SetupIntent) -> ApiError {
-    let message =
-        format!("This SetupIntent has a status of {} and cannot be changed.", intent.status.as_str());
-    ApiError::state("setup_intent_unexpected_state", message)
-}
-
-fn cancel_setup(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let mut intent = need(&world.setup_intents, call.id(), "intent")?;
-    if matches!(intent.status, IntentStatus::Succeeded | IntentStatus::Canceled) {
-        return Err(unexpected_setup(&intent));
-    }
-    intent.status = IntentStatus::Canceled;
-    intent.cancellation_reason = call.params.text("cancellation_reason")?.value();
-    let object = intent.render();
-    world.setup_intents.put(intent);
-    world.emit("setup_intent.canceled", object.clone());
-    Ok(object)
-}
-
-fn all_setups(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let customer = call.params.text("customer")?.value();
-    list(
-        &world.setup_intents,
-        &call.params,
-        "/v1/setup_intents",
-        customer.as_deref(),
-        |_| true,
-        SetupIntent::render,
     )
 }

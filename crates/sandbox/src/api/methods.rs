@@ -47,19 +47,41 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         return Err(ApiError::rule(message).param("customer"));
     }
     let id = match original {
-        Some(original) => world.copy_method(customer.as_deref(), &original)?,
-        None => create_new(world, params)?,
+        Some(original) => {
+            let id = world.copy_method(customer.as_deref(), &original)?;
+            describe(world, &id, params)?;
+            id
+        }
+        None => make(world, params)?,
     };
-    let mut method = need(&world.payment_methods, &id, "id")?;
-    read(params, &mut method)?;
-    let object = method.render();
-    world.payment_methods.put(method);
-    Ok(object)
+    need(&world.payment_methods, &id, "id").map(|method| method.render())
 }
 
-/// Makes a method of what the buyer types in; its id.
-fn create_new(world: &mut World, params: &Params<'_>) -> ApiResult<String> {
-    Ok(match params.required("type")?.as_str() {
+/// The method that `payment_method` names or `payment_method_data` describes; `None` when there is neither.
+pub(super) fn named_or_made(world: &mut World, params: &Params<'_>) -> ApiResult<Option<String>> {
+    match (params.text("payment_method")?.value(), params.has("payment_method_data")) {
+        (Some(_), true) => Err(ApiError::invalid(
+            "parameters_exclusive",
+            "payment_method_data",
+            "You may only specify one of these parameters: payment_method, payment_method_data.",
+        )),
+        (Some(reference), false) => world.resolve_method(&reference, "payment_method").map(Some),
+        (None, true) => make(world, &params.sub("payment_method_data")).map(Some),
+        (None, false) => Ok(None),
+    }
+}
+
+/// Says of a method what the parameters say.
+fn describe(world: &mut World, id: &str, params: &Params<'_>) -> ApiResult<()> {
+    let mut method = need(&world.payment_methods, id, "id")?;
+    read(params, &mut method)?;
+    world.payment_methods.put(method);
+    Ok(())
+}
+
+/// Makes a method of its parameters. Answers its id.
+fn make(world: &mut World, params: &Params<'_>) -> ApiResult<String> {
+    let id = match params.required("type")?.as_str() {
         "card" => create_card(world, params)?,
         "sepa_debit" => {
             let sepa = params.sub("sepa_debit");
@@ -68,15 +90,18 @@ fn create_new(world: &mut World, params: &Params<'_>) -> ApiResult<String> {
             world.add_account(account, "individual", "checking")
         }
         "us_bank_account" => create_us_account(world, params)?,
+        "customer_balance" => world.add_account(TestAccount::transfer(), "individual", "checking"),
         "konbini" => world.add_account(TestAccount::konbini(), "individual", "checking"),
         _ => {
             return Err(ApiError::invalid(
                 "parameter_not_in_sandbox",
                 "type",
-                "The sandbox plays card, sepa_debit, us_bank_account and konbini.",
+                "The sandbox plays card, sepa_debit, us_bank_account, konbini and customer_balance.",
             ));
         }
-    })
+    };
+    describe(world, &id, params)?;
+    Ok(id)
 }
 
 fn create_us_account(world: &mut World, params: &Params<'_>) -> ApiResult<String> {

@@ -4,6 +4,7 @@ pub(crate) mod account;
 mod account_data;
 pub(crate) mod account_parts;
 pub(crate) mod accounts;
+mod cash;
 pub(crate) mod checkout;
 mod checkout_create;
 mod checkout_form;
@@ -35,6 +36,7 @@ pub(crate) mod radar;
 mod schedule_phases;
 mod schedules;
 mod search;
+mod setup_intents;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
@@ -77,6 +79,10 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "customers" if path.contains("/cash_balance") => cash::dispatch(world, method, path, call),
+        "test_helpers" if path.starts_with("test_helpers/customers") => {
+            cash::dispatch(world, method, path, call)
+        }
         "accounts" | "account_links" | "account_sessions" | "oauth" => {
             accounts::dispatch(world, method, path, call)
         }
@@ -88,7 +94,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "coupons" => coupons::dispatch(world, method, path, call),
         "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
-        "payment_intents" | "setup_intents" => intents::dispatch(world, method, path, call),
+        "setup_intents" => setup_intents::dispatch(world, method, path, call),
+        "payment_intents" => intents::dispatch(world, method, path, call),
         "test_helpers" if path.starts_with("test_helpers/refunds") => {
             money::dispatch(world, method, path, call)
         }

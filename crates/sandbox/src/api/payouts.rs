@@ -43,7 +43,16 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             "The sandbox plays standard payouts only.",
         ));
     }
-    params.one_of("source_type", &["card", "bank_account", "fpx"])?;
+    if matches!(
+        params.one_of("source_type", &["card", "bank_account", "fpx"])?,
+        Field::Set("bank_account" | "fpx")
+    ) {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "source_type",
+            "The sandbox keeps one balance, that of cards.",
+        ));
+    }
     let destination = params.text("destination")?.value();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;

@@ -204,6 +204,7 @@ impl World {
             },
             return_url: session.redirect_url(),
             voucher_days: None,
+            types: session.form.types.clone(),
             invoice: None,
             session: Some(session.id.clone()),
             share: session.share.of(amount),

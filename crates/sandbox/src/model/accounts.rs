@@ -1,8 +1,10 @@
-//! Methods whose answer takes days: direct debits of test bank accounts, and payment at a Japanese convenience store.
+//! Methods whose answer takes days: direct debits of test bank accounts, and payment at a Japanese convenience store or
+//! by Japanese bank transfer.
 //!
 //! Follows the published test accounts that need no micro-deposits. What a store or a bank would do without a test
 //! number's word for it is decided by a control call.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::card::Decline;
@@ -10,19 +12,25 @@ use crate::words::words;
 
 words! {
     /// The way that money takes.
-    Rail { SepaDebit = "sepa_debit", UsBankAccount = "us_bank_account", Konbini = "konbini" }
+    Rail {
+        SepaDebit = "sepa_debit",
+        UsBankAccount = "us_bank_account",
+        Konbini = "konbini",
+        CustomerBalance = "customer_balance",
+    }
 }
 
 impl Rail {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::SepaDebit, Self::UsBankAccount, Self::Konbini];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::SepaDebit, Self::UsBankAccount, Self::Konbini, Self::CustomerBalance];
 
     /// The only currency that it carries.
     pub(crate) const fn currency(self) -> &'static str {
         match self {
             Self::SepaDebit => "eur",
             Self::UsBankAccount => "usd",
-            Self::Konbini => "jpy",
+            Self::Konbini | Self::CustomerBalance => "jpy",
         }
     }
 
@@ -30,7 +38,7 @@ impl Rail {
     pub(crate) const fn is_debit(self) -> bool {
         match self {
             Self::SepaDebit | Self::UsBankAccount => true,
-            Self::Konbini => false,
+            Self::Konbini | Self::CustomerBalance => false,
         }
     }
 
@@ -39,6 +47,22 @@ impl Rail {
         let rails = Self::ALL.into_iter().filter(|rail| rail.currency() == currency);
         let rails = rails.filter(|rail| rail.is_debit() || !reusable);
         std::iter::once("card").chain(rails.map(Self::as_str)).collect()
+    }
+}
+
+/// The types of method that a seller takes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct TypeFilter {
+    /// These and no others.
+    pub(crate) allowed: Option<Vec<String>>,
+    pub(crate) excluded: Vec<String>,
+}
+
+impl TypeFilter {
+    /// Whether a type is taken.
+    pub(crate) fn takes(&self, word: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == word))
+            && !self.excluded.iter().any(|one| one == word)
     }
 }
 
@@ -92,8 +116,17 @@ const LIMIT: Answer =
 const KONBINI: TestAccount =
     TestAccount { number: "", token: "pm_konbini", rail: Rail::Konbini, answer: Answer::Silence };
 
+/// Paid by bank transfer to the customer's cash balance, by somebody who may never send it.
+const TRANSFER: TestAccount = TestAccount {
+    number: "",
+    token: "pm_customerBalance",
+    rail: Rail::CustomerBalance,
+    answer: Answer::Silence,
+};
+
 const ACCOUNTS: &[TestAccount] = &[
     KONBINI,
+    TRANSFER,
     us("000123456789", "pm_usBankAccount_success", Answer::Pays),
     us("000111111113", "pm_usBankAccount_accountClosed", CLOSED),
     us("000111111116", "pm_usBankAccount_noAccount", NO_ACCOUNT),
@@ -118,6 +151,8 @@ const ACCOUNTS: &[TestAccount] = &[
     sepa("FR8420041010050500013M02607", "pm_failed_fr", FAILED),
     sepa("FR7920041010050500013M02600", "pm_failedDelayed_fr", FAILED),
     sepa("FR5720041010050500013M02608", "pm_disputed_fr", Answer::TakesBack("debit_not_authorized")),
+    sepa("IT40S0542811101000000123456", "pm_success_it", Answer::Pays),
+    sepa("IT60X0542811101000000123456", "pm_failed_it", FAILED),
     sepa("NL39RABO0300065264", "pm_success_nl", Answer::Pays),
     sepa("ES0700120345030000067890", "pm_success_es", Answer::Pays),
 ];
@@ -126,6 +161,11 @@ impl TestAccount {
     /// A store, where no account is named.
     pub(crate) const fn konbini() -> &'static Self {
         &KONBINI
+    }
+
+    /// A bank transfer.
+    pub(crate) const fn transfer() -> &'static Self {
+        &TRANSFER
     }
 
     /// By its token, such as `pm_usBankAccount_success`.
@@ -159,7 +199,7 @@ impl TestAccount {
                 "account_holder_type": holder, "account_type": kind, "bank_name": "STRIPE TEST BANK",
                 "fingerprint": self.fingerprint(), "last4": self.last4(), "routing_number": ROUTING_NUMBER,
             }),
-            Rail::Konbini => json!({}),
+            Rail::Konbini | Rail::CustomerBalance => json!({}),
         }
     }
 }
@@ -189,7 +229,7 @@ mod tests {
             match account.rail {
                 Rail::SepaDebit => assert!(is_iban(account.number), "{}", account.number),
                 Rail::UsBankAccount => assert_eq!(account.number.len(), 12),
-                Rail::Konbini => assert_eq!(account.number, ""),
+                Rail::Konbini | Rail::CustomerBalance => assert_eq!(account.number, ""),
             }
         }
     }

@@ -163,7 +163,7 @@ impl CheckoutSession {
     pub(crate) fn method_types(&self) -> Vec<&'static str> {
         let currency = self.currency.as_deref().unwrap_or_default();
         let mut types = Rail::types_for(currency, self.mode != Mode::Payment);
-        types.retain(|word| self.form.takes_type(word));
+        types.retain(|word| self.form.types.takes(word));
         types
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::accounts::TypeFilter;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::words::words;
@@ -159,20 +160,13 @@ pub(crate) struct CheckoutForm {
     pub(crate) redirect_on_completion: Option<String>,
     pub(crate) setup_description: Option<String>,
     pub(crate) setup_metadata: Metadata,
-    pub(crate) allowed_types: Option<Vec<String>>,
-    pub(crate) excluded_types: Vec<String>,
+    pub(crate) types: TypeFilter,
 }
 
 impl CheckoutForm {
     /// What sending the goods costs, in minor units.
     pub(crate) fn shipping_amount(&self) -> i64 {
         self.shipping_rates.get(self.chosen_rate).map_or(0, |rate| rate.amount)
-    }
-
-    /// Whether the session takes a type of method.
-    pub(crate) fn takes_type(&self, word: &str) -> bool {
-        self.allowed_types.as_ref().is_none_or(|allowed| allowed.iter().any(|one| one == word))
-            && !self.excluded_types.iter().any(|one| one == word)
     }
 
     /// Takes the buyer's answers, or names the first that will not do.
@@ -235,7 +229,7 @@ impl CheckoutForm {
                 "amount_subtotal": rate.amount, "amount_tax": 0, "amount_total": rate.amount, "shipping_rate": rate.id,
             })),
             "collected_information": { "business_name": null, "individual_name": null, "shipping_details": self.address },
-            "allowed_payment_method_types": self.allowed_types,
+            "allowed_payment_method_types": self.types.allowed,
         });
         let mut fields = match value {
             Value::Object(fields) => fields,
@@ -245,8 +239,8 @@ impl CheckoutForm {
         if let Some(word) = &self.redirect_on_completion {
             fields.insert("redirect_on_completion".to_owned(), json!(word));
         }
-        if !self.excluded_types.is_empty() {
-            fields.insert("excluded_payment_method_types".to_owned(), json!(self.excluded_types));
+        if !self.types.excluded.is_empty() {
+            fields.insert("excluded_payment_method_types".to_owned(), json!(self.types.excluded));
         }
         fields
     }

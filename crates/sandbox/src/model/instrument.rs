@@ -88,7 +88,7 @@ impl Instrument {
                         "financial_connections_account": null, "status_details": null,
                         "networks": { "preferred": "ach", "supported": ["ach"] },
                     }),
-                    Rail::Konbini => json!({}),
+                    Rail::Konbini | Rail::CustomerBalance => json!({}),
                 };
                 merge(&mut details, more);
                 details
@@ -106,6 +106,7 @@ impl Instrument {
                 let more = match account.rail {
                     Rail::SepaDebit => json!({ "mandate": null }),
                     Rail::UsBankAccount => json!({ "payment_reference": null }),
+                    Rail::CustomerBalance => json!({}),
                     Rail::Konbini => json!({ "store": { "chain": "familymart" } }),
                 };
                 merge(&mut details, more);

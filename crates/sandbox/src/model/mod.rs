@@ -7,6 +7,7 @@ mod account_view;
 pub(crate) mod accounts;
 pub(crate) mod bank_account;
 pub(crate) mod card;
+pub(crate) mod cash;
 pub(crate) mod charge;
 pub(crate) mod checkout;
 pub(crate) mod checkout_form;

@@ -71,6 +71,7 @@ impl Refund {
             "konbini" => {
                 json!({ "type": "jp_bank_transfer", "jp_bank_transfer": { "reference": null, "reference_status": "pending" } })
             }
+            "customer_balance" => json!({ "type": "customer_cash_balance", "customer_cash_balance": {} }),
             other => json!({ "type": other }),
         };
         let mut value = Shape::Refund.with(json!({

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::accounts::Rail;
+use super::accounts::{Rail, TypeFilter};
 use super::share::Share;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
@@ -34,15 +34,49 @@ words! {
     }
 }
 
-/// How a buyer pays at a store.
+/// How a buyer pays elsewhere, with the page that shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Voucher {
-    /// The last unix second.
-    pub(crate) until: i64,
-    pub(crate) confirmation: String,
-    pub(crate) code: String,
-    /// The page that shows it.
-    pub(crate) url: String,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Voucher {
+    /// At a store, until a unix second.
+    Store { until: i64, confirmation: String, code: String, url: String },
+    /// By bank transfer, whenever; minor units have come already.
+    Transfer { reference: String, url: String, funded: i64 },
+}
+
+impl Voucher {
+    /// The `next_action` that tells a buyer how to pay an amount (minor units).
+    fn next_action(&self, amount: i64, currency: &str) -> Value {
+        match self {
+            Self::Store { until, confirmation, code, url } => {
+                let store = json!({ "confirmation_number": confirmation, "payment_code": code });
+                json!({
+                    "type": "konbini_display_details",
+                    "konbini_display_details": {
+                        "expires_at": until,
+                        "hosted_voucher_url": url,
+                        "stores": { "familymart": store, "lawson": store, "ministop": store, "seicomart": store },
+                    },
+                })
+            }
+            Self::Transfer { reference, url, funded } => {
+                let place = json!({ "city": "Tokyo", "country": "JP", "line1": "1 Sandbox", "line2": null, "postal_code": "1000001", "state": null });
+                let zengin = json!({
+                    "account_holder_address": place, "account_holder_name": "SANDBOX", "account_number": reference,
+                    "account_type": "futsu", "bank_address": place, "bank_code": "0000", "bank_name": "SANDBOX BANK",
+                    "branch_code": "000", "branch_name": "SANDBOX",
+                });
+                json!({
+                    "type": "display_bank_transfer_instructions",
+                    "display_bank_transfer_instructions": {
+                        "amount_remaining": amount - funded, "currency": currency, "hosted_instructions_url": url,
+                        "reference": reference, "type": "jp_bank_transfer",
+                        "financial_addresses": [{ "type": "zengin", "supported_networks": ["zengin"], "zengin": zengin }],
+                    },
+                })
+            }
+        }
+    }
 }
 
 /// An intent to collect a payment.
@@ -69,9 +103,13 @@ pub(crate) struct PaymentIntent {
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// The types of method that it takes.
+    pub(crate) types: TypeFilter,
     /// For how many days a voucher of this payment can be paid, where the seller says so.
     pub(crate) voucher_days: Option<i64>,
     pub(crate) voucher: Option<Voucher>,
+    /// When a bank answers, or a voucher runs out, in unix seconds.
+    pub(crate) answer_due: Option<i64>,
     /// The invoice that it pays; the wire shows it only through invoice payments.
     pub(crate) invoice: Option<String>,
     /// The checkout session that it belongs to.
@@ -112,6 +150,13 @@ fn next_action(status: IntentStatus, page_url: &str, return_url: Option<&str>) -
 }
 
 impl PaymentIntent {
+    /// The types of method that can pay.
+    pub(crate) fn method_types(&self) -> Vec<&'static str> {
+        let mut types = Rail::types_for(&self.currency, false);
+        types.retain(|word| self.types.takes(word));
+        types
+    }
+
     /// What is held and can still be taken, in minor units.
     pub(crate) fn capturable(&self) -> i64 {
         if self.status == IntentStatus::RequiresCapture { self.amount } else { 0 }
@@ -121,7 +166,7 @@ impl PaymentIntent {
     pub(crate) fn render(&self) -> Value {
         let action = self.voucher.as_ref().map_or_else(
             || next_action(self.status, &self.page_url, self.return_url.as_deref()),
-            Voucher::next_action,
+            |voucher| voucher.next_action(self.amount, &self.currency),
         );
         let mut value = Shape::PaymentIntent.with(json!({
             "id": self.id,
@@ -134,7 +179,9 @@ impl PaymentIntent {
             "currency": self.currency,
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": Rail::types_for(&self.currency, self.invoice.is_some()),
+            "payment_method_types": self.method_types(),
+            "allowed_payment_method_types": self.types.allowed,
+            "excluded_payment_method_types": (!self.types.excluded.is_empty()).then_some(&self.types.excluded),
             "latest_charge": self.latest_charge,
             "last_payment_error": self.last_error,
             "client_secret": self.client_secret,

@@ -213,6 +213,7 @@ fn way_words(way: OtherWay) -> Text {
         OtherWay::DebitPays => Text::WayDebitPays,
         OtherWay::DebitFails => Text::WayDebitFails,
         OtherWay::Store => Text::WayStore,
+        OtherWay::Transfer => Text::WayTransfer,
     }
 }
 

@@ -188,6 +188,10 @@ texts! {
     PendingStoreTitle: "Pay at a convenience store", "コンビニでお支払いください";
     PendingDebitLead: "It can take some days until the bank answers. Nothing more is needed from you.", "銀行からの回答には数日かかります。お客様の操作は必要ありません。";
     PendingStoreLead: "Give these numbers at the store by {date}.", "{date}までに、店舗で次の番号をお伝えください。";
+    WayTransfer: "Bank transfer", "銀行振込";
+    PendingTransferTitle: "Pay by bank transfer", "銀行振込でお支払いください";
+    PendingTransferLead: "Send the amount to this account of the Sandbox Bank.", "サンドボックス銀行の次の口座へお振り込みください。";
+    PendingAccount: "Account number", "口座番号";
     PendingConfirmation: "Confirmation number", "確認番号";
     PendingCode: "Payment code", "払込番号";
     PendingArrives: "Let the money arrive", "入金されたことにする";

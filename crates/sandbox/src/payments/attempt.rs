@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::model::accounts::TypeFilter;
 use crate::model::card::{AUTHENTICATION_REQUIRED, Challenge, Decline};
 use crate::model::charge::{Charge, Funds};
 use crate::model::customer::PaymentMethod;
@@ -44,6 +45,7 @@ pub(crate) struct NewIntent {
     pub(crate) setup_future_usage: Option<String>,
     pub(crate) return_url: Option<String>,
     pub(crate) voucher_days: Option<i64>,
+    pub(crate) types: TypeFilter,
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
     /// Who else has a share in it.
@@ -121,8 +123,10 @@ impl World {
             canceled_at: None,
             cancellation_reason: None,
             return_url: new.return_url,
+            types: new.types,
             voucher_days: new.voucher_days,
             voucher: None,
+            answer_due: None,
             invoice: new.invoice,
             session: new.session,
             share: new.share,
@@ -148,8 +152,23 @@ impl World {
             let message = "This payment is with the bank, which has not answered yet. No money moved.";
             return Err(ApiError::state("payment_intent_unexpected_state", message));
         }
+        let word = method.instrument.word();
+        if !intent.types.takes(word) {
+            let message =
+                format!("This PaymentIntent takes no payment methods of type {word}. No money moved.");
+            return Err(ApiError::invalid(
+                "payment_intent_incompatible_payment_method",
+                "payment_method",
+                message,
+            ));
+        }
+        if intent.voucher.is_some() {
+            // Kept at once, so that a refusal below does not leave money in two places.
+            self.drop_voucher(&mut intent);
+            intent.status = IntentStatus::RequiresPaymentMethod;
+            self.payment_intents.put(intent.clone());
+        }
         intent.payment_method = Some(method_id.to_owned());
-        intent.voucher = None;
         let attempt = match foresee(&method, presence, authenticated) {
             Attempt::Succeeded if intent.capture_method == CaptureMethod::Manual => Attempt::Held,
             other => other,
@@ -337,7 +356,7 @@ impl World {
         ) {
             return;
         }
-        intent.voucher = None;
+        self.drop_voucher(&mut intent);
         if let (IntentStatus::RequiresCapture, Some(charge)) = (intent.status, &intent.latest_charge) {
             self.charges.edit(charge, |charge| charge.funds = Funds::LetGo);
         }

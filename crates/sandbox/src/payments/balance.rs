@@ -1,5 +1,9 @@
 //! The account's balance: one entry for each movement, with the provider's fee.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
 use crate::model::money::BalanceTransaction;
 use crate::state::world::World;
 
@@ -21,6 +25,20 @@ impl World {
     pub(crate) fn available_at_once(&mut self, entry: &str) {
         let now = self.now;
         self.balance_transactions.edit(entry, |entry| entry.available_on = now);
+    }
+
+    /// The account's balance: what is available and what is pending, by currency.
+    pub(crate) fn balance_value(&self) -> Value {
+        let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for entry in self.balance_transactions.iter() {
+            let sum = sums.entry(&entry.currency).or_default();
+            let net = entry.net();
+            if entry.available_on <= self.now { sum.0 += net } else { sum.1 += net }
+        }
+        let part = |pick: fn(&(i64, i64)) -> i64| -> Vec<Value> {
+            sums.iter().map(|(currency, sum)| json!({ "amount": pick(sum), "currency": currency, "source_types": { "card": pick(sum) } })).collect()
+        };
+        json!({ "object": "balance", "livemode": false, "available": part(|sum| sum.0), "pending": part(|sum| sum.1) })
     }
 
     /// Books any movement.

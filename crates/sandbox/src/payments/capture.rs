@@ -98,6 +98,7 @@ impl World {
             (charge.instrument.aftermath(), &charge.funds)
         {
             self.available_at_once(entry);
+            self.emit("balance.available", self.balance_value());
         }
     }
 

@@ -1,10 +1,11 @@
 //! Payments whose answer takes days: debits that the bank has yet to answer, and vouchers that somebody has yet to pay.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::attempt::{Attempt, error_value};
-use crate::model::accounts::{Answer, TestAccount};
+use crate::model::accounts::{Answer, Rail, TestAccount};
 use crate::model::card::Decline;
+use crate::model::cash::CashReason;
 use crate::model::charge::Funds;
 use crate::model::customer::PaymentMethod;
 use crate::model::invoice::Invoice;
@@ -57,15 +58,23 @@ impl World {
             }
         } else {
             intent.status = IntentStatus::RequiresAction;
-            let until = self.now + intent.voucher_days.unwrap_or(self.settings.voucher_days) * DAY;
-            intent.voucher = Some(Voucher {
-                until,
-                confirmation: self.digits(11),
-                code: self.digits(6),
-                url: format!("{}/pending/{}", self.public_url, intent.id),
-            });
-            Some(until)
+            let url = format!("{}/pending/{}", self.public_url, intent.id);
+            if account.rail == Rail::CustomerBalance {
+                if intent.customer.is_none() {
+                    let message =
+                        "A bank transfer needs a customer, whose balance it goes to. No money moved.";
+                    return Err(ApiError::invalid("parameter_missing", "customer", message));
+                }
+                intent.voucher = Some(Voucher::Transfer { reference: self.digits(7), url, funded: 0 });
+                None
+            } else {
+                let until = self.now + intent.voucher_days.unwrap_or(self.settings.voucher_days) * DAY;
+                let (confirmation, code) = (self.digits(11), self.digits(6));
+                intent.voucher = Some(Voucher::Store { until, confirmation, code, url });
+                Some(until)
+            }
         };
+        intent.answer_due = at;
         if let Some(at) = at {
             self.timers.set(at, Timer::PaymentAnswered(intent.id.clone()));
         }
@@ -84,9 +93,14 @@ impl World {
         if let Some(invoice) = &intent.invoice {
             self.invoices.edit(invoice, |invoice| invoice.attempted = true);
         }
-        match &intent.session {
-            Some(session) => self.session_underway(session, &intent.id),
-            None => Ok(()),
+        if let Some(session) = &intent.session {
+            self.session_underway(session, &intent.id)?;
+        }
+        match (&intent.voucher, &intent.customer) {
+            (Some(Voucher::Transfer { .. }), Some(customer)) => {
+                self.reconcile_cash(customer, &intent.currency)
+            }
+            (Some(_) | None, _) => Ok(()),
         }
     }
 
@@ -119,7 +133,7 @@ impl World {
         else {
             return;
         };
-        if intent.voucher.as_ref().is_some_and(|voucher| voucher.until > self.now) {
+        if intent.answer_due != Some(self.now) {
             return;
         }
         let Some(account) = self.account_of(&intent) else {
@@ -150,6 +164,18 @@ impl World {
                 "This payment does not wait for an answer of a bank or a store. No money moved.",
             ));
         };
+        if let (Some(Voucher::Transfer { reference, funded, .. }), Some(customer)) =
+            (&intent.voucher, &intent.customer)
+        {
+            if !success {
+                return Err(ApiError::rule(
+                    "A bank transfer has no time limit: cancel the payment instead. No money moved.",
+                ));
+            }
+            let reason = CashReason::Funded { reference: Some(reference.clone()) };
+            self.move_cash(customer, &intent.currency, intent.amount - funded, reason);
+            return self.reconcile_cash(customer, &intent.currency);
+        }
         let refusal = match (success, account.answer) {
             (true, _) => None,
             (false, Answer::Refuses(decline)) => Some(decline),
@@ -161,12 +187,18 @@ impl World {
         self.settle_delayed(intent, refusal)
     }
 
-    fn settle_delayed(&mut self, mut intent: PaymentIntent, refusal: Option<Decline>) -> ApiResult<()> {
+    /// The answer is there: the money, or a refusal.
+    pub(super) fn settle_delayed(
+        &mut self,
+        mut intent: PaymentIntent,
+        refusal: Option<Decline>,
+    ) -> ApiResult<()> {
         let method_id = intent.payment_method.clone().unwrap_or_default();
         let method = need(&self.payment_methods, &method_id, "payment_method")?;
         let answer = method.instrument.account().map(|account| account.answer);
         let pending = intent.latest_charge.clone().filter(|_| intent.status == IntentStatus::Processing);
         intent.voucher = None;
+        intent.answer_due = None;
         if let Some(decline) = refusal {
             return self.refuse_delayed(intent, &method, pending.as_deref(), &decline);
         }
@@ -216,20 +248,5 @@ impl World {
             self.note_failure(&invoice, Some(Attempt::Declined(*decline)));
         }
         Ok(())
-    }
-}
-
-impl Voucher {
-    /// The `next_action` that tells a buyer how to pay.
-    pub(crate) fn next_action(&self) -> Value {
-        let store = json!({ "confirmation_number": self.confirmation, "payment_code": self.code });
-        json!({
-            "type": "konbini_display_details",
-            "konbini_display_details": {
-                "expires_at": self.until,
-                "hosted_voucher_url": self.url,
-                "stores": { "familymart": store, "lawson": store, "ministop": store, "seicomart": store },
-            },
-        })
     }
 }

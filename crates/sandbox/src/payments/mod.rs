@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub(crate) mod balance;
 pub(crate) mod capture;
+pub(crate) mod cash;
 pub(crate) mod delayed;
 pub(crate) mod disputes;
 pub(crate) mod fraud;

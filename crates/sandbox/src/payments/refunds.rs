@@ -3,6 +3,7 @@
 use crate::connect::sharing::GiveBack;
 use crate::model::accounts::Rail;
 use crate::model::card::Aftermath;
+use crate::model::cash::CashReason;
 use crate::model::charge::{Charge, Funds};
 use crate::model::money::{Refund, RefundStatus};
 use crate::state::timers::Timer;
@@ -32,6 +33,8 @@ impl World {
         let mut charge = need(&self.charges, charge_id, "charge")?;
         let amount = refundable_amount(&charge, new.amount)?;
         let returned = self.returned_with(&charge, amount, new.back)?;
+        let (method, currency) = (charge.instrument.word(), charge.currency.clone());
+        let refunded_customer = charge.customer.clone();
         let instructions = self.refund_instructions(&charge, new.instructions_email)?;
         let id = self.chance.id("re_");
         let (status, settles) = match (&instructions, charge.instrument.aftermath()) {
@@ -84,6 +87,15 @@ impl World {
         self.emit("charge.refund.updated", object);
         if left == 0 {
             self.given_back(charge_id);
+        }
+        if let (Some(customer), "customer_balance") = (&refunded_customer, method) {
+            self.move_cash(
+                customer,
+                &currency,
+                amount,
+                CashReason::RefundedFromPayment { refund: id.clone() },
+            );
+            self.reconcile_cash(customer, &currency)?;
         }
         Ok(id)
     }

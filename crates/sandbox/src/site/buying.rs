@@ -200,7 +200,9 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
             .and_then(|payment_method| sandbox.buy(&session.id, &Buyer { payment_method, ..buyer }))
     };
     match result {
-        Ok(CheckoutOutcome::Complete { redirect_url }) if other == "pm_konbini" => {
+        Ok(CheckoutOutcome::Complete { redirect_url })
+            if ["pm_konbini", "pm_customerBalance"].contains(&other) =>
+        {
             let intent = sandbox.read(|world| {
                 world.sessions.get(&session.id).and_then(|session| session.payment_intent.clone())
             });

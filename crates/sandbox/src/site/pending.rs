@@ -3,7 +3,8 @@
 use super::frame::{Fields, frame, html, locale, money, problem, redirect};
 use crate::model::accounts::Rail;
 use crate::model::checkout::{CheckoutSession, Mode};
-use crate::pages::{self, OtherWay, PendingView, VoucherView};
+use crate::model::payment::Voucher;
+use crate::pages::{self, Awaited, OtherWay, PendingView};
 use crate::sandbox::Sandbox;
 use crate::state::world::World;
 use crate::wire::request::{HttpRequest, HttpResponse};
@@ -15,7 +16,7 @@ pub(super) fn other_ways(session: &CheckoutSession) -> Vec<(String, OtherWay)> {
     }
     let rails = Rail::ALL.into_iter().filter(|rail| session.currency.as_deref() == Some(rail.currency()));
     let rails = rails.filter(|rail| rail.is_debit() || session.mode == Mode::Payment);
-    let rails = rails.filter(|rail| session.form.takes_type(rail.as_str()));
+    let rails = rails.filter(|rail| session.form.types.takes(rail.as_str()));
     let ways = rails.flat_map(|rail| match rail {
         Rail::SepaDebit => {
             vec![("pm_success_de", OtherWay::DebitPays), ("pm_failed_de", OtherWay::DebitFails)]
@@ -25,6 +26,9 @@ pub(super) fn other_ways(session: &CheckoutSession) -> Vec<(String, OtherWay)> {
             ("pm_usBankAccount_insufficientFunds", OtherWay::DebitFails),
         ],
         Rail::Konbini => vec![("pm_konbini", OtherWay::Store)],
+        // A transfer goes to the balance of a customer who is known.
+        Rail::CustomerBalance if session.customer.is_none() => Vec::new(),
+        Rail::CustomerBalance => vec![("pm_customerBalance", OtherWay::Transfer)],
     });
     ways.map(|(method, way)| (method.to_owned(), way)).collect()
 }
@@ -70,12 +74,20 @@ fn view(world: &World, request: &HttpRequest, id: &str) -> Option<PendingView> {
     Some(PendingView {
         frame: frame(world, request, locale(request, wanted)),
         merchant: world.merchant.clone(),
-        amount: money(intent.amount, &intent.currency),
-        voucher: intent.voucher.as_ref().map(|voucher| VoucherView {
-            confirmation: voucher.confirmation.clone(),
-            code: voucher.code.clone(),
-            until: voucher.until,
-        }),
+        amount: money(
+            match intent.voucher {
+                Some(Voucher::Transfer { funded, .. }) => intent.amount - funded,
+                Some(Voucher::Store { .. }) | None => intent.amount,
+            },
+            &intent.currency,
+        ),
+        awaited: match &intent.voucher {
+            None => Awaited::Bank,
+            Some(Voucher::Store { confirmation, code, until, .. }) => {
+                Awaited::Store { confirmation: confirmation.clone(), code: code.clone(), until: *until }
+            }
+            Some(Voucher::Transfer { reference, .. }) => Awaited::Transfer(reference.clone()),
+        },
         intent_id: id.to_owned(),
         action: format!("/pending/{id}"),
         continue_url: back(world, id),

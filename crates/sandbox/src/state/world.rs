@@ -13,6 +13,7 @@ use crate::clocks::Away;
 use crate::connect::books::Connect;
 use crate::faults::{Fault, Rate};
 use crate::model::account::Account;
+use crate::model::cash::CashEntry;
 use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
 use crate::model::checkout_form::ShippingRate;
@@ -93,6 +94,7 @@ pub(crate) struct World {
     pub(crate) fraud_warnings: Table<FraudWarning>,
     pub(crate) balance_transactions: Table<BalanceTransaction>,
     pub(crate) payouts: Table<Payout>,
+    pub(crate) cash_entries: Table<CashEntry>,
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
     pub(crate) invoice_payments: Table<InvoicePayment>,
@@ -153,6 +155,7 @@ impl World {
             fraud_warnings: Table::default(),
             balance_transactions: Table::default(),
             payouts: Table::default(),
+            cash_entries: Table::default(),
             invoices: Table::default(),
             invoice_items: Table::default(),
             invoice_payments: Table::default(),
@@ -216,6 +219,7 @@ impl World {
             "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
             "po" => self.payouts.get(id).map(Payout::render),
+            "ccsbtxn" => self.cash_entries.get(id).map(CashEntry::render),
             "txn" => self.balance_transactions.get(id).map(|entry| entry.render(self.now)),
             "in" => self.invoices.get(id).map(Invoice::render),
             "ii" => self.invoice_items.get(id).map(InvoiceItem::render),

@@ -10,6 +10,7 @@ use super::{ABSENT, Call, Kind, Names, TABLE};
 const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/payment_intents/{id}/capture", "`final_capture=false`"),
     ("POST", "/v1/payouts", "`method=instant`"),
+    ("POST", "/v1/payouts", "`source_type=bank_account`, `source_type=fpx`"),
     ("POST", "/v1/disputes/{id}", "`intended_submission_method=smart_disputes`"),
     ("POST", "/v1/subscription_schedules", "`end_behavior=none`, `end_behavior=renew`"),
     ("POST", "/v1/subscription_schedules/{id}", "`end_behavior=none`, `end_behavior=renew`"),

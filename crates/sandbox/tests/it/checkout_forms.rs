@@ -361,4 +361,6 @@ fn the_button_and_the_ways_to_pay_are_the_sellers_choice() {
         "/v1/checkout/sessions",
         &format!("{BOX}&{HOSTED}&allowed_payment_method_types[0]=alipay"),
     );
+    let older = session(&client, &format!("{BOX}&{HOSTED}&payment_method_types[0]=card"));
+    assert_eq!(older["payment_method_types"], json!(["card"]));
 }

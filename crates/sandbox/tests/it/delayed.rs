@@ -152,6 +152,49 @@ fn accounts_are_made_from_numbers_kept_and_taken_back() {
     assert_eq!((text(dispute, "/status"), net(&client)), ("lost", -180 - 1500));
 }
 
+#[test]
+fn a_method_can_be_described_and_types_be_chosen() {
+    let client = client();
+    let data = "payment_method_data[type]=us_bank_account&payment_method_data[us_bank_account][account_number]=000123456789&payment_method_data[us_bank_account][routing_number]=110000000&payment_method_data[billing_details][name]=Ada";
+    let made = client.post("/v1/payment_intents", &format!("amount=5000&currency=usd&confirm=true&{data}"));
+    assert_eq!(text(&made, "/status"), "processing");
+    let method = get(&client, "payment_methods", text(&made, "/payment_method"));
+    assert_eq!(
+        (text(&method, "/billing_details/name"), text(&method, "/us_bank_account/last4")),
+        ("Ada", "6789")
+    );
+    let customer = id(&client.post("/v1/customers", ""));
+    let setup = client.post("/v1/setup_intents", &format!("customer={customer}&confirm=true&{data}"));
+    assert_eq!(text(&setup, "/status"), "succeeded");
+    client.refused(
+        400,
+        "POST",
+        "/v1/payment_intents",
+        &format!("amount=5000&currency=usd&confirm=true&payment_method=pm_card_visa&{data}"),
+    );
+    let cards = client.post(
+        "/v1/payment_intents",
+        "amount=5000&currency=usd&excluded_payment_method_types[0]=us_bank_account",
+    );
+    assert_eq!(cards["payment_method_types"], json!(["card"]));
+    let path = format!("/v1/payment_intents/{}/confirm", id(&cards));
+    let refused = client.refused(400, "POST", &path, "payment_method=pm_usBankAccount_success");
+    assert_eq!(text(&refused, "/code"), "payment_intent_incompatible_payment_method");
+    assert_eq!(text(&client.post(&path, "payment_method=pm_card_visa"), "/status"), "succeeded");
+    let debits = id(&client.post(
+        "/v1/payment_intents",
+        "amount=5000&currency=usd&allowed_payment_method_types[0]=us_bank_account",
+    ));
+    client.refused(
+        400,
+        "POST",
+        &format!("/v1/payment_intents/{debits}/confirm"),
+        "payment_method=pm_card_visa",
+    );
+    client.post(&format!("/v1/payment_intents/{debits}"), "allowed_payment_method_types[0]=card");
+    client.post(&format!("/v1/payment_intents/{debits}/confirm"), "payment_method=pm_card_visa");
+}
+
 fn session(client: &Client, form: &str) -> String {
     id(&client.post("/v1/checkout/sessions", &format!("success_url=https://app.test/done&{form}")))
 }

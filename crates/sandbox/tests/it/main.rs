@@ -50,6 +50,7 @@ mod test_clocks;
 mod thin;
 mod tiers;
 mod time;
+mod transfers;
 mod versions;
 mod vouchers;
 mod webhooks;

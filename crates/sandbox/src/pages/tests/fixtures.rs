@@ -352,12 +352,12 @@ pub(super) fn control(name: &str) -> ControlView {
     }
 }
 
-fn pending(locale: Locale, voucher: Option<VoucherView>) -> PendingView {
+fn pending(locale: Locale, awaited: Awaited) -> PendingView {
     PendingView {
         frame: frame(locale),
         merchant: "Atelier".to_owned(),
         amount: yen(1980),
-        voucher,
+        awaited,
         intent_id: "pi_1SaBcDeF".to_owned(),
         action: "/pending/pi_1SaBcDeF".to_owned(),
         continue_url: Some("http://127.0.0.1:4242/checkout/return".to_owned()),
@@ -419,7 +419,7 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         intent_id: "pi_1SaBcDeF".to_owned(),
         action: "/c/pay/cs_test_1/authenticate".to_owned(),
     };
-    let voucher = VoucherView {
+    let store = Awaited::Store {
         confirmation: "12345678901".to_owned(),
         code: "123456".to_owned(),
         until: NOW + 3 * DAY,
@@ -438,8 +438,9 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         ("checkout-trial", checkout_page(&trial(locale))),
         ("checkout-declined", checkout_page(&declined(locale))),
         ("secure", three_d_secure_page(&secure)),
-        ("pending", pending_page(&pending(locale, None))),
-        ("voucher", pending_page(&pending(locale, Some(voucher)))),
+        ("pending", pending_page(&pending(locale, Awaited::Bank))),
+        ("transfer", pending_page(&pending(locale, Awaited::Transfer("1234567".to_owned())))),
+        ("voucher", pending_page(&pending(locale, store))),
         ("complete", outcome(SessionOutcome::Complete { paid: Some(yen(1980)) })),
         ("already", outcome(SessionOutcome::AlreadyComplete { paid: Some(yen(1980)) })),
         ("expired", outcome(SessionOutcome::Expired)),

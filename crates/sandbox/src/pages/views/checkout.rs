@@ -126,6 +126,8 @@ pub enum OtherWay {
     DebitFails,
     /// Cash at a store.
     Store,
+    /// A bank transfer.
+    Transfer,
 }
 
 /// The hosted checkout page.
@@ -196,15 +198,22 @@ pub struct ThreeDSecureView {
     pub action: String,
 }
 
-/// What a buyer shows at a store.
+/// What a payment waits for.
 #[derive(Clone, Debug)]
-pub struct VoucherView {
-    /// The confirmation number.
-    pub confirmation: String,
-    /// The payment code.
-    pub code: String,
-    /// The last moment, seconds.
-    pub until: i64,
+pub enum Awaited {
+    /// A bank, which needs nobody.
+    Bank,
+    /// Cash at a store.
+    Store {
+        /// The confirmation number.
+        confirmation: String,
+        /// The payment code.
+        code: String,
+        /// The last moment, seconds.
+        until: i64,
+    },
+    /// A bank transfer to this account number.
+    Transfer(String),
 }
 
 /// A payment whose answer takes days. Posted field: `outcome` = `success` | `failure`.
@@ -216,8 +225,8 @@ pub struct PendingView {
     pub merchant: String,
     /// What is paid.
     pub amount: Money,
-    /// What is shown at a store; nothing for a debit, which needs nobody.
-    pub voucher: Option<VoucherView>,
+    /// What it waits for.
+    pub awaited: Awaited,
     /// `pi_…`, shown small.
     pub intent_id: String,
     /// Where the form posts.
