@@ -4,9 +4,9 @@
 //! deliveries to make. HTTP and real time are a thin shell around it (`shell`), so the same code serves the
 //! development server, other programs' test suites and a simulator in one process.
 //!
-//! It follows the public API of version 2026-10-28.endive and shares no code with the client of this project: the
-//! two would otherwise agree with each other while both are wrong. It is meant for one machine and has no security
-//! beyond that: whoever reaches it may do everything.
+//! It follows the public API of version 2026-10-28.endive, shows and takes the shapes of versions back to 2024-06-20 at
+//! the door, and shares no code with the client of this project: the two would otherwise agree with each other while
+//! both are wrong. It is meant for one machine and has no security beyond that: whoever reaches it may do everything.
 
 #![recursion_limit = "256"]
 

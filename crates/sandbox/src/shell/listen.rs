@@ -24,6 +24,8 @@ const PROTOCOL: &str = "stripecli-devproxy-v1";
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How long a program may be away before it counts as gone: it opens its connection anew from time to time.
 const RETURN_WITHIN: Duration = Duration::from_secs(10);
+/// How often a delivery looks whether a program is back.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A program that sends nothing for so long, not even a ping, is gone.
 const SILENT_AT_MOST: Duration = Duration::from_secs(30);
 
@@ -51,13 +53,29 @@ impl Hub {
         self.sockets().clear();
     }
 
+    /// The connection of a program, as soon as it has one.
+    async fn connected(&self, listener: &str) -> mpsc::UnboundedSender<Outgoing> {
+        loop {
+            let socket = self.sockets().get(listener).filter(|socket| !socket.is_closed()).cloned();
+            match socket {
+                Some(socket) => return socket,
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
     /// Sends an event to a program and waits until it says how the forwarding went.
     pub(super) async fn deliver(&self, listener: &str, delivery: &Delivery) -> DeliveryOutcome {
         let (answer, answered) = oneshot::channel();
         let conversation = format!("wc_{}", delivery.delivery_id);
         let messages = messages(delivery, listener, &conversation);
         let outgoing = Outgoing { conversation, messages, answer };
-        let sent = self.sockets().get(listener).is_some_and(|socket| socket.send(outgoing).is_ok());
+        let Ok(socket) = tokio::time::timeout(RETURN_WITHIN, self.connected(listener)).await else {
+            return DeliveryOutcome::Failed;
+        };
+        let sent = socket.send(outgoing).is_ok();
+        // Not kept while waiting: the hub closes a connection by dropping the last sender.
+        drop(socket);
         if !sent {
             return DeliveryOutcome::Failed;
         }

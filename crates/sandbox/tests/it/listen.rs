@@ -88,6 +88,26 @@ async fn a_listening_program_hears_of_events_and_says_how_they_were_taken() {
 }
 
 #[tokio::test]
+async fn a_program_that_comes_back_has_missed_nothing() {
+    let sandbox = start().await;
+    let opened = session(&sandbox);
+    let id = opened["websocket_id"].as_str().unwrap();
+    let mut socket = connect(&opened, id).await.unwrap();
+    socket.close(None).await.unwrap();
+    while socket.next().await.is_some() {}
+    let customer = post(&sandbox, "/v1/customers", "");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut socket = connect(&opened, id).await.unwrap();
+    let event = next(&mut socket).await;
+    let inner: Value = serde_json::from_str(event["event_payload"].as_str().unwrap()).unwrap();
+    assert_eq!(inner["data"]["object"]["id"], customer["id"]);
+    let other = post(&sandbox, "/v1/customers", "");
+    next(&mut socket).await;
+    let event = next(&mut socket).await;
+    assert!(event["event_payload"].as_str().unwrap().contains(other["id"].as_str().unwrap()));
+}
+
+#[tokio::test]
 async fn a_program_that_asks_for_thin_events_is_sent_those() {
     let sandbox = start().await;
     let form = "device_name=desk&websocket_features[]=v2_events&forward_thin_to_url=http://x.test";
