@@ -68,26 +68,14 @@ impl New<'_> {
 /// # Errors
 /// As the database.
 pub fn record(tx: &mut dyn Tx, records: &[Record], now: Timestamp) -> Result<u64> {
-    let keys: Vec<Vec<V>> = records
-        .iter()
-        .map(|Record { key, .. }| params![&key.scope, key.kind.as_str(), &key.object].to_vec())
-        .collect();
-    let found = tx.batch(STANDING, &keys)?;
-    let mut latest = Vec::with_capacity(found.len());
-    for rows in &found {
-        latest.push(match rows.first() {
-            Some(row) => Some((row.i64("seq")?, row.i64("revision")?, row.bool("reverses")?)),
-            None => None,
-        });
-    }
-    let standing: Vec<i64> =
-        latest.iter().flatten().filter(|(_, _, reverses)| !reverses).map(|(seq, ..)| *seq).collect();
+    let latest = latest_of(tx, records.iter().map(|record| &record.key))?;
+    let standing: Vec<i64> = latest.iter().flatten().filter(|l| !l.reverses).map(|l| l.seq).collect();
     let mut stands = entries_of(tx, &standing)?;
     let mut new: Vec<New<'_>> = Vec::new();
     for (record, latest) in records.iter().zip(latest) {
         let (stood, next) = match latest {
             None => (None, 0),
-            Some((seq, revision, _)) => (stands.remove(&seq), revision.saturating_add(1)),
+            Some(latest) => (stands.remove(&latest.seq), latest.revision.saturating_add(1)),
         };
         if stood == record.entry {
             continue;
@@ -130,6 +118,34 @@ fn write(tx: &mut dyn Tx, new: &[New<'_>], now: Timestamp) -> Result<u64> {
     }
     tx.exec_batch(INSERT_POSTING, &lines)?;
     Ok(count)
+}
+
+/// The entry that stands under each key, if one does.
+///
+/// # Errors
+/// As the database.
+pub fn standing(tx: &mut dyn Tx, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
+    let latest = latest_of(tx, keys.iter())?;
+    let seqs: Vec<i64> = latest.iter().flatten().filter(|l| !l.reverses).map(|l| l.seq).collect();
+    let mut entries = entries_of(tx, &seqs)?;
+    Ok(latest.into_iter().map(|latest| latest.and_then(|latest| entries.remove(&latest.seq))).collect())
+}
+
+/// The newest entry under a key.
+struct Latest {
+    seq: i64,
+    revision: i64,
+    reverses: bool,
+}
+
+fn latest_of<'k>(tx: &mut dyn Tx, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Option<Latest>>> {
+    let keys: Vec<Vec<V>> =
+        keys.map(|key| params![&key.scope, key.kind.as_str(), &key.object].to_vec()).collect();
+    let found = tx.batch(STANDING, &keys)?;
+    let read = |row: &Row| {
+        Ok(Latest { seq: row.i64("seq")?, revision: row.i64("revision")?, reverses: row.bool("reverses")? })
+    };
+    found.iter().map(|rows| rows.first().map(read).transpose()).collect()
 }
 
 /// The postings of these entries, by the entries' numbers.

@@ -112,8 +112,8 @@ accounts! {
     BadDebt = "bad_debt", Expense, "Invoices marked uncollectible";
     /// Where two currencies meet in one entry.
     Exchange = "exchange", Equity, "Exchange between currencies";
-    /// What is not understood: each entry here has an alert, and a person to look at it.
-    Suspense = "suspense", Equity, "Not understood yet: each has an alert";
+    /// What is not understood: each type of it has an alert, and a person to look at it.
+    Suspense = "suspense", Equity, "Not understood yet: each type has an alert";
 }
 
 impl fmt::Display for Account {
