@@ -21,5 +21,7 @@ mod dev;
 mod disk;
 #[path = "cli/house.rs"]
 mod house;
+#[path = "cli/ledger.rs"]
+mod ledger;
 #[path = "cli/secrets.rs"]
 mod secrets;
