@@ -21,6 +21,7 @@ const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
         Mutant::Memory => (100, &["I5"]),
         Mutant::Signature => (20, &["I9"]),
         Mutant::LookUp => (1_000, &["I2", "I7"]),
+        Mutant::LedgerKey => (20, &["I6"]),
     }
 }
 

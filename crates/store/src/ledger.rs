@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use quittance_domain::ledger::{Account, Entry, Key, Kind, Posting, Record};
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{Currency, Money, Timestamp};
 
 use crate::db::Tx;
@@ -73,7 +74,9 @@ pub fn record(tx: &mut dyn Tx, records: &[Record], now: Timestamp) -> Result<u64
     let mut stands = entries_of(tx, &standing)?;
     let mut new: Vec<New<'_>> = Vec::new();
     for (record, latest) in records.iter().zip(latest) {
+        let twice = mutant::is(Mutant::LedgerKey) && record.entry.is_some();
         let (stood, next) = match latest {
+            _ if twice => (None, now.ms()),
             None => (None, 0),
             Some(latest) => (stands.remove(&latest.seq), latest.revision.saturating_add(1)),
         };

@@ -20,7 +20,7 @@ use quittance_stripe::observe::{ObservedBalanceTransaction, Page};
 use serde::{Deserialize, Serialize};
 
 use super::books::{Books, movement};
-use super::{SyncEnd, SyncError};
+use super::{PARKED_ALERT, SyncEnd, SyncError};
 use crate::engine::Engine;
 use crate::telemetry;
 use crate::world::Point;
@@ -223,6 +223,9 @@ impl Engine {
                     return Ok(None);
                 }
                 ledger::record(tx, &step.records, now)?;
+                if step.last {
+                    outbox::resolve(tx, PARKED_ALERT, &claim.key, now)?;
+                }
                 let mut raised = Vec::new();
                 for (kind, object, detail) in each_once(&step.odd) {
                     let alert = alert_of(&claim, kind, object, detail);
