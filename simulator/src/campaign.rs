@@ -78,6 +78,7 @@ pub struct Report {
     subscriptions: u64,
     payments: u64,
     second_subscriptions_mended: u64,
+    ledger_entries: u64,
     faults: std::collections::BTreeMap<&'static str, u64>,
     points: std::collections::BTreeMap<&'static str, (u64, u64)>,
     failures: Vec<ReportedFailure>,
@@ -101,6 +102,7 @@ impl Summary {
         self.figures.subscriptions += figures.subscriptions;
         self.figures.payments += figures.payments;
         self.figures.duplicates += figures.duplicates;
+        self.figures.entries += figures.entries;
         self.faults.add(&outcome.faults);
         self.steps += outcome.steps;
         self.days += u64::try_from(outcome.simulated_ms / DAY_MS).unwrap_or(0);
@@ -132,6 +134,7 @@ impl Summary {
             subscriptions: self.figures.subscriptions,
             payments: self.figures.payments,
             second_subscriptions_mended: self.figures.duplicates,
+            ledger_entries: self.figures.entries,
             faults: Fault::ALL.into_iter().map(|fault| (fault.as_str(), self.faults.of(fault))).collect(),
             points: self.coverage.iter().map(|(point, counts)| (point.as_str(), *counts)).collect(),
             failures: self

@@ -12,15 +12,16 @@ use quittance_simulator::run::play;
 const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
     match mutant {
         // A stalled sync must outlive its lease while its object changes, which is rare.
-        Mutant::Fence => (1_000, &["I3", "I4"]),
+        Mutant::Fence => (1_000, &["I3", "I4", "I6"]),
         Mutant::Dedupe => (20, &["I2"]),
         Mutant::IdempotencyKey => (50, &["I2", "I7"]),
         Mutant::GraceAnchor => (50, &["I5"]),
         Mutant::NaturalKey => (100, &["I2"]),
-        Mutant::Durability => (200, &["I1", "I2", "I3"]),
+        Mutant::Durability => (200, &["I1", "I2", "I3", "I6"]),
         Mutant::Memory => (100, &["I5"]),
         Mutant::Signature => (20, &["I9"]),
         Mutant::LookUp => (1_000, &["I2", "I7"]),
+        Mutant::LedgerKey => (20, &["I6"]),
     }
 }
 

@@ -105,6 +105,7 @@ fn section(report: &Value, arguments: &ProveArguments, seconds: u64) -> String {
         ("subscriptions", "subscriptions bought"),
         ("second_subscriptions_mended", "second ones cancelled and given back"),
         ("payments", "payments taken"),
+        ("ledger_entries", "entries of the ledger"),
     ] {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "| {what} | {} |", count(name));

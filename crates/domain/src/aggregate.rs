@@ -106,6 +106,8 @@ pub enum AggregateObject {
     Checkout(String),
     /// A payment that leads to its customer: disputes and refunds name only it.
     Payment(String),
+    /// The account's money: its balance transactions and payouts, of all customers.
+    Balance,
     /// Any other object without a customer (a price, a payout …): kept for the record, nothing to fetch.
     Other(String),
 }
@@ -126,6 +128,12 @@ impl AggregateKey {
         Self { scope, object: AggregateObject::Customer(provider_customer.to_owned()) }
     }
 
+    /// The aggregate of the account's money.
+    #[must_use]
+    pub const fn balance(scope: Scope) -> Self {
+        Self { scope, object: AggregateObject::Balance }
+    }
+
     /// Reads what [`fmt::Display`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -136,6 +144,7 @@ impl AggregateKey {
             "customer" => AggregateObject::Customer(id.to_owned()),
             "checkout" => AggregateObject::Checkout(id.to_owned()),
             "payment" => AggregateObject::Payment(id.to_owned()),
+            "balance" => AggregateObject::Balance,
             "other" => AggregateObject::Other(id.to_owned()),
             _ => return None,
         };
@@ -146,10 +155,11 @@ impl AggregateKey {
 impl fmt::Display for AggregateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, id) = match &self.object {
-            AggregateObject::Customer(id) => ("customer", id),
-            AggregateObject::Checkout(id) => ("checkout", id),
-            AggregateObject::Payment(id) => ("payment", id),
-            AggregateObject::Other(id) => ("other", id),
+            AggregateObject::Customer(id) => ("customer", id.as_str()),
+            AggregateObject::Checkout(id) => ("checkout", id.as_str()),
+            AggregateObject::Payment(id) => ("payment", id.as_str()),
+            AggregateObject::Balance => ("balance", "account"),
+            AggregateObject::Other(id) => ("other", id.as_str()),
         };
         // A slash in an id from outside would make two keys look alike.
         write!(f, "{}/{kind}/{}", self.scope, id.replace('/', "_"))
@@ -172,6 +182,9 @@ mod tests {
         assert_eq!(keys[0].to_string(), "stripe/test/self/customer/cus_1");
         assert_ne!(keys[0].to_string(), keys[1].to_string());
         assert_ne!(keys[0].to_string(), keys[2].to_string());
+        let balance = AggregateKey::balance(Scope::own(Provider::Stripe, Mode::Test));
+        assert_eq!(balance.to_string(), "stripe/test/self/balance/account");
+        assert_eq!(AggregateKey::parse(&balance.to_string()), Some(balance));
         assert_eq!(AggregateKey::parse("stripe/other/self/customer/x"), None);
         assert_eq!(AggregateKey::parse("nonsense"), None);
     }

@@ -15,6 +15,7 @@ pub mod digest;
 pub mod entitlement;
 pub mod ids;
 pub mod lease;
+pub mod ledger;
 pub mod money;
 pub mod mutant;
 pub mod projection;

@@ -24,11 +24,13 @@ pub enum Mutant {
     Signature,
     /// A command whose key the provider may have forgotten is sent again without a look at what it did.
     LookUp,
+    /// An entry of the ledger is written however often its fact is observed.
+    LedgerKey,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fence,
         Self::Dedupe,
         Self::IdempotencyKey,
@@ -38,6 +40,7 @@ impl Mutant {
         Self::Memory,
         Self::Signature,
         Self::LookUp,
+        Self::LedgerKey,
     ];
 
     /// What is missing, in words.
@@ -53,6 +56,7 @@ impl Mutant {
             Self::Memory => "the outdating of memory",
             Self::Signature => "the check of signatures",
             Self::LookUp => "the look at what an expired key did",
+            Self::LedgerKey => "the natural key of ledger entries",
         }
     }
 }

@@ -125,6 +125,25 @@ async fn write_one_batch(db: &Db, events: Vec<NewEvent>) -> BatchResult {
     }
 }
 
+/// How long the account's money waits to be looked at after an event about it, in milliseconds: the books may be a little
+/// behind, and one look then answers all payments of that time.
+pub const MONEY_SETTLE_MS: i64 = 30_000;
+/// What events about money begin with.
+const ABOUT_MONEY: [&str; 6] = ["charge.", "refund.", "payout.", "transfer.", "topup.", "application_fee."];
+/// Events about money by their whole names: an endpoint may not be told of charges.
+const TELLS_OF_MONEY: [&str; 4] =
+    ["payment_intent.succeeded", "invoice.paid", "invoice_payment.paid", "balance.available"];
+/// Kinds of object that are the account's money and nobody's in particular.
+const THE_ACCOUNTS: [&str; 4] = ["payout", "balance", "topup", "transfer"];
+
+/// Whether the provider's balance may have moved.
+fn is_about_money(event_type: &str) -> bool {
+    let kind = event_type.strip_prefix("v1.").unwrap_or(event_type);
+    let nothing_moved = ["charge.failed", "charge.pending", "charge.expired"].contains(&kind);
+    let moved = ABOUT_MONEY.iter().any(|start| kind.starts_with(start)) || TELLS_OF_MONEY.contains(&kind);
+    moved && !nothing_moved
+}
+
 /// Kinds of object that name no customer, only the payment that leads to one.
 const REACHED_BY_PAYMENT: [&str; 3] = ["dispute", "refund", "radar.early_fraud_warning"];
 
@@ -144,6 +163,8 @@ pub fn aggregate_of(event: &Event<'_>, own: &Scope) -> AggregateKey {
         AggregateObject::Payment(payment.to_string())
     } else if let Some(session) = &event.checkout_session {
         AggregateObject::Checkout(session.to_string())
+    } else if THE_ACCOUNTS.contains(&kind) {
+        AggregateObject::Balance
     } else {
         AggregateObject::Other(event.object_id.as_deref().unwrap_or(&event.id).to_owned())
     };
@@ -180,6 +201,9 @@ pub fn new_event(
     let readable = if redact::is_altered(&payload) { raw } else { payload.as_bytes() };
     let event = Event::parse(readable).map_err(unreadable)?;
     let aggregate = aggregate_of(&event, own);
+    let money = Some(&aggregate.scope)
+        .filter(|scope| *scope == own && is_about_money(&event.event_type))
+        .map(|scope| (AggregateKey::balance(scope.clone()).to_string(), due.plus_ms(MONEY_SETTLE_MS)));
     let stored = NewEvent {
         provider: own.provider.as_str(),
         account: aggregate.scope.account.clone(),
@@ -188,6 +212,7 @@ pub fn new_event(
         event_type: event.event_type.to_string(),
         object: event.object_id.as_ref().map(ToString::to_string),
         aggregate: aggregate.to_string(),
+        money,
         api_version: event.api_version.as_ref().map(ToString::to_string),
         sha256: sha256_hex(raw),
         source,

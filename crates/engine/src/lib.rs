@@ -18,6 +18,7 @@ pub mod explain;
 pub mod grants;
 pub mod idempotency;
 pub mod inbox;
+pub mod ledger;
 mod memory;
 pub mod operator;
 pub mod portal;

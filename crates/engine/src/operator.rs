@@ -65,7 +65,7 @@ impl Engine {
         Ok(EventRow { processed: event.processed && answered, ..event })
     }
 
-    async fn look_again(&self, key: &str) -> Result<i64, Problem> {
+    pub(crate) async fn look_again(&self, key: &str) -> Result<i64, Problem> {
         let (key, now) = (key.to_owned(), self.now());
         let mark = self
             .db()

@@ -121,6 +121,8 @@ impl Engine {
         self.sweep_events(run, since, &mut cursor).await?;
         let report = cursor.report;
         if !run.dry {
+            // What moves the balance has no event of its own everywhere: fees, for one.
+            self.mark_swept(vec![AggregateKey::balance(self.scope().clone()).to_string()]).await?;
             let (held, now) = (run.lease.clone(), self.now());
             let next = now.plus_ms(self.settings().sweep_every_ms);
             let text = serde_json::to_string(&report).unwrap_or_default();

@@ -28,6 +28,8 @@ mod known_b;
 mod known_e;
 #[path = "it/known_kit.rs"]
 mod known_kit;
+#[path = "it/ledger.rs"]
+mod ledger;
 #[path = "it/life.rs"]
 mod life;
 #[path = "it/light.rs"]

@@ -21,6 +21,8 @@ mod dev;
 mod disk;
 #[path = "cli/house.rs"]
 mod house;
+#[path = "cli/ledger.rs"]
+mod ledger;
 #[path = "cli/sandbox_data.rs"]
 mod sandbox_data;
 #[path = "cli/secrets.rs"]

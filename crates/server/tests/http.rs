@@ -22,6 +22,8 @@ mod client;
 mod documents;
 #[path = "http/idempotency.rs"]
 mod idempotency;
+#[path = "http/ledger.rs"]
+mod ledger;
 #[path = "http/page_link.rs"]
 mod page_link;
 #[path = "http/pages.rs"]

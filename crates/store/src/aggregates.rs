@@ -239,6 +239,39 @@ pub fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp) -> Result<bool> 
     Ok(changed == 1)
 }
 
+static HOLD: &Sql = crate::sql!(
+    "aggregates.hold",
+    "UPDATE aggregates SET lease_until = $3 WHERE key = $1 AND lease_token = $2"
+);
+
+/// Keeps a claim until `until`, for a sync of several steps; `false` when another worker has claimed the aggregate since,
+/// and nothing may be written: the fence of a step that is not the last. Run it first in the transaction.
+///
+/// # Errors
+/// As the database.
+pub fn hold(tx: &mut dyn Tx, claim: &Claim, until: Timestamp) -> Result<bool> {
+    Ok(tx.exec(HOLD, params![&claim.key, claim.token.as_str(), until.ms()])? == 1)
+}
+
+static WAITS: &Sql = crate::sql!(
+    "aggregates.waits",
+    "SELECT 1 AS one FROM aggregates WHERE key = $1 AND done < wanted AND lease_token IS NULL AND parked_at IS NULL"
+);
+
+/// Marks an aggregate that many events are about, unless it waits for a sync already. What is marked and not claimed is
+/// looked at after this moment, and so sees what the event is about; its row is then neither changed nor locked, and
+/// writers do not queue for it.
+///
+/// # Errors
+/// As the database.
+pub fn mark_shared(tx: &mut dyn Tx, hint: &Hint<'_>) -> Result<()> {
+    if tx.query(WAITS, params![hint.key])?.is_empty() {
+        // It lies still until it is due: only from then on it is late.
+        mark(tx, hint, hint.due)?;
+    }
+    Ok(())
+}
+
 static SET_LOOK_AT: &Sql =
     crate::sql!("aggregates.set_look_at", "UPDATE aggregates SET look_at = $2 WHERE key = $1");
 

@@ -2,7 +2,7 @@
 //!
 //! Whether an event was processed is not stored: it is `aggregates.done >= event.mark`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{CommandId, Timestamp};
@@ -32,6 +32,8 @@ pub struct NewEvent {
     pub object: Option<String>,
     /// The aggregate to mark.
     pub aggregate: String,
+    /// The aggregate of the account's money, and when it may be synced at the earliest, where the event is about money.
+    pub money: Option<(String, Timestamp)>,
     /// The API version that shaped it.
     pub api_version: Option<String>,
     /// The redacted payload, JSON.
@@ -118,6 +120,8 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     let hints: Vec<Hint<'_>> = hinted.iter().map(|(_, event)| hint(event)).collect();
     let marks = aggregates::mark_all(tx, &hints, now)?.into_iter().chain(quiet.iter().map(|_| 0));
     let firsts: Vec<(usize, &NewEvent)> = hinted.iter().chain(&quiet).copied().collect();
+    // After all others, so that two batches cannot wait for each other.
+    mark_money(tx, &firsts)?;
     let rows: Vec<(usize, &NewEvent, i64)> =
         firsts.into_iter().zip(marks).map(|((at, event), mark)| (at, event, mark)).collect();
     let sets: Vec<Vec<V>> = rows.iter().map(|(_, event, mark)| insert_params(event, *mark)).collect();
@@ -141,6 +145,21 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     again.sort_by_key(|event| (&event.aggregate, &event.event_id));
     count_again(tx, &again)?;
     Ok(answers)
+}
+
+/// Marks the account's money once for all events that are about it. An event that another node stores at this moment
+/// marks it needlessly, which is harmless.
+fn mark_money(tx: &mut dyn Tx, events: &[(usize, &NewEvent)]) -> Result<()> {
+    let mut due: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for (key, at) in events.iter().filter_map(|(_, event)| event.money.as_ref()) {
+        let soonest = due.entry(key).or_insert(*at);
+        *soonest = (*soonest).min(*at);
+    }
+    for (key, due) in due {
+        let hint = Hint { key, priority: Priority::Event, due, unpark: false, thorough: false };
+        aggregates::mark_shared(tx, &hint)?;
+    }
+    Ok(())
 }
 
 /// What nothing else is called.
@@ -307,6 +326,11 @@ static KINDS: &Sql = crate::sql!(
     "inbox.kinds",
     "SELECT DISTINCT type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3"
 );
+static INVOICES: &Sql = crate::sql!(
+    "inbox.invoices",
+    "SELECT DISTINCT object FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 AND type LIKE 'invoice.%' AND object IS NOT NULL
+     ORDER BY object LIMIT $4"
+);
 static KNOWN: &Sql = crate::sql!(
     "inbox.known",
     "SELECT event_id FROM events WHERE provider = $1 AND account = $2 AND event_id = $3"
@@ -359,6 +383,21 @@ pub fn hints_between(
 /// As the database.
 pub fn kinds_between(tx: &mut dyn Tx, aggregate: &str, after: i64, upto: i64) -> Result<Vec<String>> {
     tx.query(KINDS, params![aggregate, after, upto])?.iter().map(|row| row.text("type")).collect()
+}
+
+/// The invoices that the events of an aggregate whose marks lie in `(after, upto]` are about, at most `limit`.
+///
+/// # Errors
+/// As the database.
+pub fn invoices_between(
+    tx: &mut dyn Tx,
+    aggregate: &str,
+    after: i64,
+    upto: i64,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let rows = tx.query(INVOICES, params![aggregate, after, upto, limit])?;
+    rows.iter().map(|row| row.text("object")).collect()
 }
 
 /// Which of these events have not reached us.

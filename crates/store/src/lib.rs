@@ -15,6 +15,7 @@ pub mod grants;
 pub mod history;
 pub mod inbox;
 mod json;
+pub mod ledger;
 pub mod meta;
 mod migrate;
 mod migrations;

@@ -7,4 +7,5 @@ use crate::migrate::Migration;
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "first_light", text: include_str!("../migrations/0001_first_light.sql") },
     Migration { version: 2, name: "lookups", text: include_str!("../migrations/0002_lookups.sql") },
+    Migration { version: 3, name: "ledger", text: include_str!("../migrations/0003_ledger.sql") },
 ];

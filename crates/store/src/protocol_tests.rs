@@ -32,6 +32,7 @@ fn event(id: &str, aggregate: &str) -> NewEvent {
         event_type: "invoice.paid".into(),
         object: Some("in_1".into()),
         aggregate: aggregate.into(),
+        money: None,
         api_version: None,
         payload: "{}".into(),
         sha256: "00".into(),
@@ -544,6 +545,39 @@ async fn commands_on_one_object_go_in_the_order_in_which_they_were_written() {
         let done = Outcome::Succeeded("{}".into());
         assert!(tx(&db, move |tx| commands::finish(tx, &over, &token(1), &done, at(9_100))).await);
         assert!(claim(&second, 2).await.is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_accounts_money_is_marked_beside_and_only_while_nobody_looks_already() {
+    const MONEY: &str = "stripe/test/self/balance/account";
+    on_each_database(|db| async move {
+        let about = |id: &str, due| NewEvent { money: Some((MONEY.into(), at(due))), ..event(id, "agg/1") };
+        let row = async |db: &Db| db.read("test.get", |tx| aggregates::get(tx, MONEY)).await.expect("read");
+        accept(&db, vec![event("evt_0", "agg/1")]).await;
+        assert_eq!(row(&db).await, None, "an event that is not about money");
+        accept(&db, vec![about("evt_1", 9_000), about("evt_2", 8_000)]).await;
+        let first = row(&db).await.expect("marked");
+        assert_eq!((first.wanted, first.next_attempt_at, first.dirty_since), (1, at(8_000), Some(at(8_000))));
+        accept(&db, vec![about("evt_3", 9_500)]).await;
+        assert_eq!(row(&db).await.expect("waits").wanted, 1, "one look answers all");
+        accept(&db, vec![about("evt_1", 9_500)]).await;
+        let claims = claim(&db, 1, 8_000).await;
+        let held = claims.iter().find(|claim| claim.key == MONEY).expect("claimed").clone();
+        accept(&db, vec![about("evt_4", 9_800)]).await;
+        assert_eq!(row(&db).await.expect("marked").wanted, 2, "the look under way may not have seen it");
+        let copy = held.clone();
+        let kept =
+            db.write("test.hold", move |tx| aggregates::hold(tx, &copy, at(20_000))).await.expect("held");
+        assert!(kept);
+        assert_eq!(row(&db).await.expect("held").lease_until, Some(at(20_000)));
+        let stale = Claim { token: token(9), ..held.clone() };
+        assert!(!db.write("test.hold", move |tx| aggregates::hold(tx, &stale, at(1))).await.expect("asked"));
+        assert!(
+            db.write("test.done", move |tx| aggregates::complete(tx, &held, at(8_500))).await.expect("done")
+        );
+        assert!(row(&db).await.is_some_and(|row| row.done < row.wanted), "and it is looked at again");
     })
     .await;
 }

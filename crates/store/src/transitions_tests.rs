@@ -113,6 +113,7 @@ fn event(due: Timestamp) -> NewEvent {
         event_type: "invoice.paid".into(),
         object: None,
         aggregate: KEY.into(),
+        money: None,
         api_version: None,
         payload: "{}".into(),
         sha256: "00".into(),

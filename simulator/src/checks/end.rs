@@ -43,6 +43,7 @@ impl Record {
         }
         self.figures.provider_calls = sim.sandbox.provider_calls().values().sum();
         self.figures.events = sim.sandbox.events_made();
+        self.books_are_true(sim);
     }
 
     fn inbox_is_whole(&mut self, sim: &Sim) {

@@ -4,6 +4,7 @@
 //! The provider's own ledger is the oracle. The rules of access are written down here a second time, from the table in
 //! the documentation, so that the product and its checker cannot be wrong together.
 
+mod books;
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,8 @@ pub struct Figures {
     pub payments: u64,
     /// Second subscriptions that were cancelled by us.
     pub duplicates: u64,
+    /// Entries of the ledger.
+    pub entries: u64,
 }
 
 /// What a mirrored subscription and the provider's must have in common.
@@ -80,6 +83,7 @@ pub struct Record {
     prices: BTreeMap<String, Sold>,
     features: Vec<String>,
     auditor: Option<Db>,
+    books: books::Books,
     versions: BTreeMap<String, Vec<Version>>,
     mirrored: BTreeMap<String, usize>,
     customer_versions: BTreeMap<String, i64>,
@@ -201,6 +205,7 @@ impl Record {
             prices: BTreeMap::new(),
             features,
             auditor: None,
+            books: books::Books::default(),
             versions: BTreeMap::new(),
             mirrored: BTreeMap::new(),
             customer_versions: BTreeMap::new(),
@@ -356,6 +361,7 @@ impl Record {
             }
             Ok(changed)
         });
+        self.books_changed(sim);
         for (id, version, rows) in read.into_iter().flatten() {
             self.customer_versions.insert(id, version);
             for row in &rows {

@@ -13,7 +13,7 @@ use quittance_store::customers::{CustomerPatch, LinkedBy};
 use quittance_store::history::NewLine;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
-use quittance_store::{Tx, checkouts, commands, customers, history, mirror, outbox};
+use quittance_store::{Tx, checkouts, commands, customers, history, ledger, mirror, outbox};
 use serde_json::json;
 
 use super::fetch::{Context, Fetched};
@@ -134,6 +134,7 @@ fn apply(
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
     write_mirror(tx, input, &projection)?;
+    ledger::record(tx, &input.fetched.books.records(), input.now)?;
     if let Some(customer) = &stored.customer {
         if newly_linked {
             history::adopt(tx, &input.claim.key, customer)?;

@@ -13,15 +13,18 @@ use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
-use quittance_stripe::observe::{ObservedCheckout, ObservedInvoice, ObservedSubscription, Page};
+use quittance_stripe::observe::{LatestInvoice, ObservedCheckout, ObservedSubscription, Page};
 
+use super::books::Books;
 use super::{SyncError, translate};
 use crate::engine::Engine;
 
 /// Pages of one list that a sync follows at most: 100 objects each.
-const MOST_PAGES: usize = 20;
+pub(super) const MOST_PAGES: usize = 20;
 /// Checkouts of one customer that a sync looks at.
 const MOST_CHECKOUTS: i64 = 50;
+/// Invoices named by events that a sync looks for by name; with more it is one long burst, whose list is short of them anyway.
+const MOST_INVOICES: i64 = 200;
 
 /// What was known before the fetch.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +37,8 @@ pub(super) struct Context {
     pub kinds: Vec<String>,
     /// Our checkouts of the linked customer.
     pub checkouts: Vec<CheckoutRow>,
+    /// Invoices that the events are about.
+    pub invoices: Vec<String>,
 }
 
 /// What the provider said.
@@ -47,6 +52,8 @@ pub(super) struct Fetched {
     pub named_customer: Option<CustomerId>,
     /// Where checkouts of ours stand at the provider.
     pub checkouts: Vec<(CheckoutId, CheckoutState)>,
+    /// What the ledger should say of this customer's invoices and one-off sales.
+    pub books: Books,
 }
 
 impl Context {
@@ -90,6 +97,11 @@ impl Engine {
                         purchases: mirror::purchases_of_aggregate(tx, &claim.key)?,
                         payments: mirror::payments_of_aggregate(tx, &claim.key)?,
                     },
+                    invoices: if kinds.iter().any(|kind| kind.starts_with("invoice.")) {
+                        inbox::invoices_between(tx, &claim.key, claim.done, claim.target, MOST_INVOICES)?
+                    } else {
+                        Vec::new()
+                    },
                     hints,
                     kinds,
                     checkouts,
@@ -118,7 +130,14 @@ impl Engine {
                 Err(odd) => out.observed.unreadable.push(odd),
             }
             out.digests.push((found.id.clone(), translate::digest_of(found)));
+            if let Some(LatestInvoice::Expanded(invoice)) = &found.latest_invoice {
+                out.books.invoice(&self.scope().to_string(), invoice);
+            }
         }
+        for invoice in &open_invoices {
+            out.books.invoice(&self.scope().to_string(), invoice);
+        }
+        self.fetch_other_invoices(customer, context, thorough, &mut out.books).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;
         let money_hinted = context.hinted(&["charge.refund", "charge.dispute", "refund.", "radar."]);
         let money_known = context.stored.payments.iter().any(|p| p.refunded.minor > 0)
@@ -218,26 +237,6 @@ impl Engine {
         Ok(())
     }
 
-    async fn fetch_open_invoices(&self, customer: &str) -> Result<Vec<ObservedInvoice>, SyncError> {
-        let mut all = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..MOST_PAGES {
-            let wanted = calls::invoices::ListInvoices {
-                customer: Some(customer),
-                status: Some("open"),
-                paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
-                ..Default::default()
-            };
-            let page = self.stripe().send(calls::invoices::list(&wanted), Priority::Live).await?;
-            after = page.last_id.clone();
-            all.extend(page.items);
-            if !page.has_more {
-                break;
-            }
-        }
-        Ok(all)
-    }
-
     /// A subscription that names its checkout explains it. The sessions are listed only when something
     /// unexplained is left: an unfinished checkout, or a session that did not come from us.
     async fn fetch_checkouts(
@@ -281,6 +280,7 @@ impl Engine {
             {
                 out.checkouts.push((ours.id.clone(), state));
             }
+            out.books.sale(&self.scope().to_string(), session);
             let plan = ours.map(|c| c.wish.plan.clone()).or_else(|| self.plan_of_lines(session));
             let purchase = translate::purchase(session, plan, &self.settings().customer_metadata_keys);
             let Some(mut purchase) = purchase else { continue };
@@ -355,7 +355,7 @@ fn state_of(session: &ObservedCheckout) -> Option<CheckoutState> {
 }
 
 /// The provider does not know the customer that a list is about.
-fn names_missing(error: &StripeError) -> bool {
+pub(super) fn names_missing(error: &StripeError) -> bool {
     matches!(error.kind(), ErrorKind::NotFound { .. })
         || matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "resource_missing")
 }

@@ -4,7 +4,10 @@
 //! fence → perform what follows. Every path into the engine ends here.
 
 pub mod apply;
+mod balance;
+mod books;
 mod fetch;
+mod invoices;
 mod payment;
 mod prices;
 mod translate;
@@ -16,6 +19,7 @@ use quittance_store::aggregates::{self, Claim};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_stripe::error::StripeError;
 
+pub(crate) use books::movement;
 pub use prices::PriceBook;
 pub use translate::digest_of;
 
@@ -130,6 +134,7 @@ impl Engine {
                 AggregateObject::Customer(id) => self.sync_customer(claim, &id).await,
                 AggregateObject::Payment(id) => self.sync_payment(claim, &id).await,
                 AggregateObject::Checkout(id) => self.sync_checkout(claim, &id).await,
+                AggregateObject::Balance => self.sync_balance(claim).await,
                 AggregateObject::Other(_) => self.sync_nothing(claim).await,
             },
             // Another account's or mode's object: kept in the inbox, not ours to fetch with this key.

@@ -8,6 +8,7 @@ mod dev;
 mod events;
 mod explain;
 mod keys;
+mod ledger;
 mod migrate;
 mod openapi;
 pub mod out;
@@ -92,6 +93,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The books: trial balance, entries, export, and whether they agree with the provider
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
     /// Play your catalog under every fault we know, in virtual worlds
@@ -183,6 +187,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Parked(command) => quietly(log, parked::run(&command, &common)),
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
+        Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
         Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),

@@ -162,6 +162,7 @@ fn in_words(summary: &Summary) -> String {
         ("subscriptions bought", figures.subscriptions),
         ("  second ones cancelled and refunded", figures.duplicates),
         ("payments taken", figures.payments),
+        ("entries of the ledger", figures.entries),
         ("faults", summary.faults.sum()),
     ];
     let mut lines: Vec<String> = rows.iter().map(|(name, count)| format!("{name:<38}{count:>14}")).collect();

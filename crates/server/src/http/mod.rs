@@ -15,6 +15,7 @@ mod grants;
 mod guard;
 mod history;
 mod idempotency;
+mod ledger;
 mod openapi;
 mod operations;
 mod operators;
@@ -52,6 +53,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(plans::routes())
         .merge(grants::routes())
         .merge(events::routes())
+        .merge(ledger::routes())
         .merge(operators::routes())
         .merge(operations::routes())
 }

@@ -244,6 +244,7 @@ fn help_has_examples_and_a_next_step() {
         "parked",
         "explain",
         "keys",
+        "ledger",
         "reconcile",
         "completions",
     ] {

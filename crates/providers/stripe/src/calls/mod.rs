@@ -4,6 +4,7 @@
 //! exception: a preview changes nothing, and a key would freeze its answer for a day.
 
 pub mod account;
+pub mod balance;
 pub mod checkout;
 pub mod customers;
 pub mod disputes;

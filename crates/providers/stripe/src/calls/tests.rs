@@ -196,6 +196,10 @@ fn other_calls() -> Vec<Wire> {
     let reason = Some(payments::RefundReason::Duplicate);
     vec![
         wire(account::retrieve()),
+        wire(balance::retrieve()),
+        wire(balance::list_transactions(Some(5), Paging::after("txn_1"))),
+        wire(balance::retrieve_payout("po_1")),
+        wire(balance::list_payouts(Paging::default())),
         wire(customers::create(details, &metadata, key())),
         wire(customers::retrieve("cus_1")),
         wire(customers::update("cus_1", customers::CustomerDetails::default(), &metadata, key())),

@@ -28,6 +28,8 @@ pub struct ObservedCheckout {
     pub invoice: Option<String>,
     /// Minor units.
     pub amount_total: Option<i64>,
+    /// The tax in the total, minor units; none is no tax.
+    pub amount_tax: i64,
     /// Lowercase ISO 4217.
     pub currency: Option<String>,
     /// Metadata.
@@ -89,6 +91,7 @@ impl ObservedCheckout {
                 (Some(lines.iter().map(CheckoutLine::from_node).collect::<Result<_, _>>()?), !more)
             }
         };
+        let details = node.child("total_details")?;
         Ok(Self {
             id: node.text("id")?,
             mode: node.text("mode")?,
@@ -100,6 +103,7 @@ impl ObservedCheckout {
             payment_intent: node.opt_id("payment_intent")?,
             invoice: node.opt_id("invoice")?,
             amount_total: node.opt_int("amount_total")?,
+            amount_tax: details.map(|d| d.opt_int("amount_tax")).transpose()?.flatten().unwrap_or(0),
             currency: node.opt_text("currency")?,
             metadata: node.metadata("metadata")?,
             client_reference_id: node.opt_text("client_reference_id")?,

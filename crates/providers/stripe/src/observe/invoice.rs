@@ -26,6 +26,12 @@ pub struct ObservedInvoice {
     pub currency: String,
     /// Minor units; negative for a credit.
     pub total: i64,
+    /// The tax in the total, minor units.
+    pub tax: i64,
+    /// The customer's balance before it, minor units; negative is a credit. None where Stripe did not tell.
+    pub starting_balance: Option<i64>,
+    /// The customer's balance after it, minor units; none until it is final.
+    pub ending_balance: Option<i64>,
     /// Minor units.
     pub amount_due: i64,
     /// Minor units.
@@ -155,6 +161,9 @@ impl ObservedInvoice {
             metadata: node.metadata("metadata")?,
             currency: node.text("currency")?,
             total: node.int("total")?,
+            tax: tax(node)?,
+            starting_balance: node.opt_int("starting_balance")?,
+            ending_balance: node.opt_int("ending_balance")?,
             amount_due: node.int("amount_due")?,
             amount_paid,
             amount_remaining: node.int("amount_remaining")?,
@@ -171,6 +180,15 @@ impl ObservedInvoice {
             payments_complete,
         })
     }
+}
+
+/// The sum of the newer shape's parts, or the older shape's one number; no tax is null in both.
+fn tax(node: &Node<'_>) -> Result<i64, ShapeError> {
+    let Some(parts) = node.array("total_taxes")? else { return Ok(node.opt_int("tax")?.unwrap_or(0)) };
+    parts.iter().try_fold(0_i64, |sum, part| {
+        let amount = part.int("amount")?;
+        sum.checked_add(amount).ok_or_else(|| node.error("total_taxes", super::ShapeProblem::OutOfRange))
+    })
 }
 
 fn subscription(node: &Node<'_>) -> Result<(Option<String>, MetadataMap), ShapeError> {

@@ -5,6 +5,7 @@
 //! 2024-06-20 and those since Basil are read. Amounts are minor units, times Unix seconds (`_s`). Personal data is not read.
 
 mod account;
+mod balance;
 mod checkout;
 mod customer;
 mod dispute;
@@ -17,6 +18,9 @@ mod read;
 mod subscription;
 
 pub use account::{ObservedAccount, ObservedPortalSession, ObservedWebhookEndpoint};
+pub use balance::{
+    BalanceAmount, BalanceSource, ObservedBalance, ObservedBalanceTransaction, ObservedPayout,
+};
 pub use checkout::{CheckoutLine, ObservedCheckout};
 pub use customer::{CustomerRef, ObservedCustomer};
 pub use dispute::ObservedDispute;

@@ -355,6 +355,63 @@ fn webhook_endpoints_hide_their_secret() {
     assert!(read.secret.is_some() && !format!("{read:?}").contains("hush"));
 }
 
+#[test]
+fn balance_transactions_say_what_moved_and_for_whom() {
+    let mut value = json!({"id": "txn_1", "object": "balance_transaction", "type": "charge", "amount": 1500, "fee": 50, "net": 1450,
+        "currency": "jpy", "created": 7, "reporting_category": "charge", "balance_type": "payments",
+        "source": {"id": "ch_1", "object": "charge", "customer": "cus_1", "payment_intent": "pi_1", "amount": 1200,
+            "amount_captured": 1000, "currency": "usd"}});
+    let read = ObservedBalanceTransaction::read(&value).unwrap();
+    assert_eq!((read.kind.as_str(), read.amount, read.fee, read.net), ("charge", 1500, 50, 1450));
+    let source = read.source.unwrap();
+    assert_eq!((source.customer.as_deref(), source.payment_intent.as_deref()), (Some("cus_1"), Some("pi_1")));
+    assert_eq!((source.amount, source.currency.as_deref()), (Some(1000), Some("usd")), "what was captured");
+    value["source"] = json!("re_1");
+    let source = ObservedBalanceTransaction::read(&value).unwrap().source.unwrap();
+    assert_eq!(source, BalanceSource { id: "re_1".into(), ..BalanceSource::default() });
+    value["source"] = Value::Null;
+    assert_eq!(ObservedBalanceTransaction::read(&value).unwrap().source, None);
+    value["net"] = json!(14.5);
+    assert_eq!(field(ObservedBalanceTransaction::read(&value)), ("net".into(), ShapeProblem::OutOfRange));
+}
+
+#[test]
+fn balances_and_payouts_are_read() {
+    let balance = json!({"object": "balance", "livemode": false, "available": [{"amount": 5, "currency": "usd"}],
+        "pending": [{"amount": -2, "currency": "usd"}, {"amount": 7, "currency": "jpy"}]});
+    let read = ObservedBalance::read(&balance).unwrap();
+    assert_eq!(read.available, [("usd".to_owned(), 5)]);
+    assert_eq!(read.pending, [("usd".to_owned(), -2), ("jpy".to_owned(), 7)]);
+    assert_eq!(
+        field(ObservedBalance::read(&json!({"object": "balance", "livemode": true, "available": []}))).0,
+        "pending"
+    );
+    let payout = |status: &str| {
+        ObservedPayout::read(&json!({"id": "po_1", "object": "payout", "status": status, "livemode": false,
+            "amount": 900, "currency": "jpy", "arrival_date": 9, "created": 1}))
+        .unwrap()
+    };
+    assert!(payout("paid").has_arrived());
+    assert!(!payout("in_transit").has_arrived() && !payout("failed").has_arrived());
+}
+
+/// The tax is the sum of its parts in the newer shape and one number in the older one.
+#[test]
+fn invoices_tell_their_tax_and_what_became_of_the_balance() {
+    let mut value = new_invoice();
+    value["total_taxes"] =
+        json!([{"amount": 30, "tax_behavior": "exclusive"}, {"amount": 6, "tax_behavior": "inclusive"}]);
+    value["starting_balance"] = json!(-500);
+    value["ending_balance"] = json!(0);
+    let read = ObservedInvoice::read(&value).unwrap();
+    assert_eq!((read.tax, read.starting_balance, read.ending_balance), (36, Some(-500), Some(0)));
+    let mut value = old_invoice();
+    assert_eq!(ObservedInvoice::read(&value).unwrap().tax, 0);
+    value["tax"] = json!(42);
+    let read = ObservedInvoice::read(&value).unwrap();
+    assert_eq!((read.tax, read.starting_balance), (42, None), "what is not told is not guessed");
+}
+
 /// The provider's own sample objects, when they are beside the repository.
 #[test]
 fn published_samples_can_be_read() {
@@ -375,6 +432,9 @@ fn published_samples_can_be_read() {
     assert_eq!(ObservedCheckout::read(&sample("checkout.session")).unwrap().payment_status, "unpaid");
     assert_eq!(ObservedPaymentIntent::read(&sample("payment_intent")).unwrap().amount, 1099);
     assert_eq!(ObservedCharge::read(&sample("charge")).unwrap().amount, 100);
+    assert_eq!(ObservedBalanceTransaction::read(&sample("balance_transaction")).unwrap().amount, 100);
+    assert_eq!(ObservedBalance::read(&sample("balance")).unwrap().available.len(), 1);
+    assert_eq!(ObservedPayout::read(&sample("payout")).unwrap().amount, 1100);
     assert_eq!(ObservedRefund::read(&sample("refund")).unwrap().status.as_deref(), Some("succeeded"));
     assert!(!ObservedCustomer::read(&sample("customer")).unwrap().email_present);
     assert!(ObservedCustomer::read(&sample("deleted_customer")).unwrap().deleted);

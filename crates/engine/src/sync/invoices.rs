@@ -1,0 +1,70 @@
+//! Invoices of a customer beyond the newest of each subscription, which comes with it.
+
+use quittance_stripe::calls::{self, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::observe::ObservedInvoice;
+
+use super::SyncError;
+use super::books::Books;
+use super::fetch::{Context, MOST_PAGES, names_missing};
+use crate::engine::Engine;
+
+impl Engine {
+    /// The newest invoice of each subscription comes with it. Others are listed only where an event is about one, or
+    /// somebody wants to know exactly.
+    pub(super) async fn fetch_other_invoices(
+        &self,
+        customer: &str,
+        context: &Context,
+        thorough: bool,
+        books: &mut Books,
+    ) -> Result<(), SyncError> {
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            if !thorough && context.invoices.iter().all(|id| books.has_invoice(id)) {
+                break;
+            }
+            let wanted = calls::invoices::ListInvoices {
+                customer: Some(customer),
+                paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                ..Default::default()
+            };
+            let page = match self.stripe().send(calls::invoices::list(&wanted), Priority::Live).await {
+                Ok(page) => page,
+                Err(error) if names_missing(&error) => break,
+                Err(error) => return Err(error.into()),
+            };
+            after = page.last_id.clone();
+            for invoice in &page.items {
+                books.invoice(&self.scope().to_string(), invoice);
+            }
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn fetch_open_invoices(
+        &self,
+        customer: &str,
+    ) -> Result<Vec<ObservedInvoice>, SyncError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let wanted = calls::invoices::ListInvoices {
+                customer: Some(customer),
+                status: Some("open"),
+                paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                ..Default::default()
+            };
+            let page = self.stripe().send(calls::invoices::list(&wanted), Priority::Live).await?;
+            after = page.last_id.clone();
+            all.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(all)
+    }
+}
