@@ -1,6 +1,7 @@
 //! What tests and pages do to the sandbox that no API call can: buy, authenticate, break the network, look behind.
 
 use crate::checkout::buy::{Buyer, Purchase};
+use crate::connect::onboarding::Told;
 use crate::faults::Fault;
 use crate::ledger::Ledger;
 use crate::model::checkout_form::Answers;
@@ -144,6 +145,19 @@ impl Sandbox {
     /// When there is no such clock, it is on its way already, or the instant has passed or is too far away.
     pub fn move_test_clock(&self, id: &str, to: i64) -> Result<(), SandboxError> {
         self.change(|world| world.move_clock(id, to)).map_err(SandboxError::from)
+    }
+
+    /// The owner of a connected account fills the onboarding page, with test data for what is not known.
+    ///
+    /// # Errors
+    /// When the platform cannot speak for such an account.
+    pub fn onboard_account(&self, account: &str) -> Result<(), SandboxError> {
+        self.change(|world| {
+            let known = world.live_account(account)?;
+            world.onboard(account, &Told::known(&known).or_test_data());
+            Ok(())
+        })
+        .map_err(|error: ApiError| error.into())
     }
 
     /// The delivery policy in force.

@@ -10,13 +10,12 @@ use crate::faults::{Fault, Lost};
 use crate::state::world::{Cause, World};
 use crate::versions::{Version, changes, requests};
 use crate::wire::error::{ApiError, ApiResult};
-use crate::wire::expand;
 use crate::wire::form::{Tree, decode};
 use crate::wire::idempotency::{Kept, LONGEST_KEY, Used};
-use crate::wire::json;
 use crate::wire::params::{Field, Params};
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::wire::schema::{self, Matched};
+use crate::wire::{expand, json};
 
 /// Answers one request to the API.
 pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &HttpRequest) -> HttpResponse {
@@ -25,8 +24,9 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     let counted = matched.as_ref().map_or(request.path.as_str(), |matched| matched.template());
     *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
     let fault = world.draw_fault(&request.method, &request.path);
-    let door =
-        check_key(secret_key, request).and_then(|()| Version::read(request.header_value("stripe-version")));
+    let door = check_key(secret_key, request)
+        .and_then(|()| check_account(world, request))
+        .and_then(|()| Version::read(request.header_value("stripe-version")));
     let version = door.as_ref().map_or_else(|_| Version::newest(), |version| *version);
     let mut response = match (&fault, door) {
         (_, Err(error)) => error_response(&error, &request_id),
@@ -36,7 +36,13 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
         (Some(fault), Ok(_)) if !fault.after_commit && fault.error().is_some() => {
             injected(fault, &request_id)
         }
-        (fault, Ok(_)) => execute(world, request, version, matched, &request_id, fault.as_ref()),
+        (fault, Ok(_)) => {
+            let account = account_of(request).unwrap_or(&world.account_id).to_owned();
+            let fault = fault.as_ref();
+            world
+                .within(&account, |books| execute(books, request, version, matched, &request_id, fault))
+                .unwrap_or_else(|| error_response(&ApiError::no_access(&account), &request_id))
+        }
     };
     if let Some(fault) = fault {
         response.latency_ms = fault.latency_ms;
@@ -50,10 +56,11 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
 fn add_headers(response: &mut HttpResponse, request: &HttpRequest, version: Version, request_id: &str) {
     response.headers.push(("request-id".to_owned(), request_id.to_owned()));
     response.headers.push(("stripe-version".to_owned(), version.name().to_owned()));
-    for name in ["idempotency-key", "stripe-account"] {
-        if let Some(value) = request.header_value(name) {
-            response.headers.push((name.to_owned(), value.to_owned()));
-        }
+    if let Some(account) = account_of(request) {
+        response.headers.push(("stripe-account".to_owned(), account.to_owned()));
+    }
+    if let Some(key) = request.header_value("idempotency-key") {
+        response.headers.push(("idempotency-key".to_owned(), key.to_owned()));
     }
 }
 
@@ -86,6 +93,19 @@ fn check_key(secret_key: Option<&str>, request: &HttpRequest) -> ApiResult<()> {
     let shown: String = key.chars().take(8).collect();
     let hint = if key.contains("_live_") { " This is a sandbox: never give it a live key." } else { "" };
     Err(ApiError::unauthorized(format!("Invalid API Key provided: {shown}***.{hint}")))
+}
+
+/// Refuses a request made for an account that the key has no access to.
+fn check_account(world: &World, request: &HttpRequest) -> ApiResult<()> {
+    match account_of(request) {
+        Some(account) if !world.may_speak_for(account) => Err(ApiError::no_access(account)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The account that a request speaks for, where it says so.
+fn account_of(request: &HttpRequest) -> Option<&str> {
+    request.header_value("stripe-account").filter(|account| !account.is_empty())
 }
 
 /// The user name of a Basic header; the password is empty by convention.
@@ -126,7 +146,7 @@ fn execute(
         Ok(tree) => tree,
         Err(error) => return error_response(&error, request_id),
     };
-    let used = match used_key(request, &tree) {
+    let used = match used_key(world, request, &tree) {
         Ok(used) => used,
         Err(error) => return error_response(&error, request_id),
     };
@@ -183,8 +203,9 @@ fn replayed(kept: &Kept) -> HttpResponse {
     }
 }
 
-/// The idempotency key of a request. Reading needs none, nor does deleting in version 1: a key there says nothing.
-fn used_key(request: &HttpRequest, tree: &Tree) -> ApiResult<Option<Used>> {
+/// The idempotency key of a request, in the books of the account that it is made for. Reading needs none, nor does
+/// deleting in version 1: a key there says nothing.
+fn used_key(world: &World, request: &HttpRequest, tree: &Tree) -> ApiResult<Option<Used>> {
     let counts = request.method == "POST" || (request.method == "DELETE" && request.path.starts_with("/v2/"));
     let Some(key) = request.header_value("idempotency-key").filter(|_| counts) else {
         return Ok(None);
@@ -194,7 +215,7 @@ fn used_key(request: &HttpRequest, tree: &Tree) -> ApiResult<Option<Used>> {
     }
     Ok(Some(Used {
         key: key.to_owned(),
-        account: request.header_value("stripe-account").unwrap_or_default().to_owned(),
+        account: world.connected().unwrap_or_default().to_owned(),
         path: request.path.clone(),
         fingerprint: fingerprint(request, tree),
     }))

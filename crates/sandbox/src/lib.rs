@@ -15,6 +15,7 @@ mod billing;
 mod checkout;
 mod clock;
 mod clocks;
+mod connect;
 mod control;
 mod faults;
 mod gateway;

@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use crate::shell::listen::Hub;
 use crate::state::world::World;
 use crate::webhooks::queue::{Delivery, DeliveryOutcome};
+use crate::wire::error::ApiError;
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::{gateway, site};
 
@@ -61,14 +62,21 @@ pub(crate) struct Inner {
     changes: u64,
 }
 
-/// A running sandbox. All methods may be called from any thread.
-pub struct Sandbox {
+/// What all handles of one sandbox hold together.
+struct Shared {
     config: SandboxConfig,
     inner: Mutex<Inner>,
     listeners: Mutex<Vec<TimeListener>>,
     after_reset: Mutex<Vec<ResetListener>>,
     wake: Notify,
     hub: Hub,
+}
+
+/// A running sandbox. All methods may be called from any thread.
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    /// The connected account whose books this handle opens; the platform's when absent.
+    account: Option<String>,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -99,14 +107,29 @@ impl Sandbox {
         let seed = config.seed.unwrap_or_else(fresh_seed);
         let clock = Clock::new(config.start_time, config.speed);
         let world = fresh_world(&config, seed, clock.now());
-        Arc::new(Self {
+        let shared = Shared {
             inner: Mutex::new(Inner { world, clock, seed, resets: 0, changes: 0 }),
             config,
             listeners: Mutex::new(Vec::new()),
             after_reset: Mutex::new(Vec::new()),
             wake: Notify::new(),
             hub: Hub::default(),
-        })
+        };
+        Arc::new(Self { shared: Arc::new(shared), account: None })
+    }
+
+    /// The same sandbox as it looks in the books of a connected account (`acct_…`): what is bought, authenticated and
+    /// read is that account's. The platform's books stay open where there is no such account.
+    #[must_use]
+    pub fn speaking_for(&self, account: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), account: Some(account.to_owned()) }
+    }
+
+    /// The same sandbox in the books that hold an object: for pages, whose paths name one and no account.
+    fn holding(&self, path: &str) -> Self {
+        let account = self.read(|world| path.split('/').find_map(|id| world.elsewhere(id)));
+        let account = account.or_else(|| self.account.clone());
+        Self { shared: Arc::clone(&self.shared), account }
     }
 
     /// The id of the account that it plays.
@@ -124,7 +147,7 @@ impl Sandbox {
     /// How it was started.
     #[must_use]
     pub fn config(&self) -> &SandboxConfig {
-        &self.config
+        &self.shared.config
     }
 
     /// The sandbox's time, in unix seconds.
@@ -142,12 +165,12 @@ impl Sandbox {
     /// Calls back after each jump of the clock, and again and again in live mode, with its distance from the real time
     /// in seconds.
     pub fn on_time_change(&self, listener: Box<dyn Fn(i64) + Send + Sync>) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Calls back after each reset, so that whoever filled the sandbox can fill it again.
     pub fn on_reset(&self, listener: impl Fn(&Self) + Send + Sync + 'static) {
-        self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
+        self.shared.after_reset.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(listener));
     }
 
     /// Answers a request to the API, to the control calls or to a page.
@@ -162,13 +185,27 @@ impl Sandbox {
     /// `latency_ms` says. Until [`Sandbox::finish`] the idempotency key of the request is in use.
     #[must_use]
     pub fn begin(&self, request: HttpRequest) -> HttpResponse {
-        let api =
-            request.path.starts_with("/v1/") || request.path.starts_with("/v2/") || request.path == "/v1";
+        let api = ["/v1/", "/v2/", "/oauth/"].iter().any(|start| request.path.starts_with(start))
+            || request.path == "/v1";
         if api {
-            let key = self.config.secret_key.as_deref();
+            let key = self.shared.config.secret_key.as_deref();
             self.change(|world| gateway::answer(world, key, &request))
         } else {
-            site::answer(self, &request)
+            self.site(&request)
+        }
+    }
+
+    /// Answers a control call or a page, in the books that its header or its path names.
+    fn site(&self, request: &HttpRequest) -> HttpResponse {
+        match request.header_value("stripe-account").filter(|account| !account.is_empty()) {
+            Some(account) if self.read(|world| world.may_speak_for(account)) => {
+                site::answer(&self.speaking_for(account), request)
+            }
+            Some(account) => {
+                let error = ApiError::no_access(account);
+                HttpResponse::json(error.status(), &error.body(""))
+            }
+            None => site::answer(&self.holding(&request.path), request),
         }
     }
 
@@ -184,7 +221,7 @@ impl Sandbox {
     #[must_use]
     pub fn next_due(&self) -> Option<i64> {
         let inner = self.raw();
-        inner.world.timers.next().into_iter().chain(inner.world.next_delivery()).min()
+        inner.world.next_timer().into_iter().chain(inner.world.next_delivery()).min()
     }
 
     /// Takes the webhook deliveries that are due. Report each one's outcome with [`Sandbox::delivery_result`].
@@ -230,16 +267,16 @@ impl Sandbox {
             let mut inner = self.raw();
             change(&mut inner.clock);
             let now = inner.clock.now();
-            inner.world.pass_time(now);
+            inner.world.pass_all_time(now);
             inner.changes += 1;
             inner.clock.offset()
         };
         self.tell_offset(offset);
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
     }
 
     fn tell_offset(&self, offset: i64) {
-        for listener in self.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for listener in self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(offset);
         }
     }
@@ -273,13 +310,13 @@ impl Sandbox {
         inner.resets += 1;
         let (seed, now) =
             (inner.seed.wrapping_add(inner.resets.wrapping_mul(0x9e37_79b9_7f4a_7c15)), inner.clock.now());
-        let mut world = fresh_world(&self.config, seed, now);
+        let mut world = fresh_world(&self.shared.config, seed, now);
         world.account_id.clone_from(&inner.world.account_id);
         inner.world = world;
         inner.changes += 1;
         drop(inner);
-        self.hub.close();
-        for listener in self.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.shared.hub.close();
+        for listener in self.shared.after_reset.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             listener(self);
         }
     }
@@ -308,8 +345,8 @@ impl Sandbox {
             .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
         // Where this sandbox is reached and what it was started with is not the snapshot's to say.
-        world.public_url = self.config.public_url.trim_end_matches('/').to_owned();
-        if let Some(webhook) = &self.config.webhook {
+        world.reached_at(self.shared.config.public_url.trim_end_matches('/'));
+        if let Some(webhook) = &self.shared.config.webhook {
             world.add_endpoint(&webhook.url, &webhook.secret);
         }
         {
@@ -317,7 +354,7 @@ impl Sandbox {
             inner.world = world;
             inner.changes += 1;
         }
-        self.hub.close();
+        self.shared.hub.close();
         self.advance_time_to(to);
         Ok(())
     }
@@ -336,40 +373,40 @@ impl Sandbox {
     /// Changes the state at the present time and lets the events of the change go.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let mut inner = self.lock();
-        let result = change(&mut inner.world);
+        let result = inner.world.visit(self.account.as_deref(), change);
         inner.world.flush_events();
         inner.changes += 1;
         drop(inner);
-        self.wake.notify_one();
+        self.shared.wake.notify_one();
         result
     }
 
     /// Reads the state at the present time.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&World) -> T) -> T {
-        read(&self.lock().world)
+        self.lock().world.visit(self.account.as_deref(), |world| read(world))
     }
 
     /// The command-line programs that listen.
     pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
+        &self.shared.hub
     }
 
     /// Waits until something may have become due.
     pub(crate) async fn changed(&self) {
-        self.wake.notified().await;
+        self.shared.wake.notified().await;
     }
 
     /// The state, brought up to the present.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.raw();
         let now = inner.clock.now();
-        if inner.world.pass_time(now) {
+        if inner.world.pass_all_time(now) {
             inner.changes += 1;
         }
         inner
     }
 
     fn raw(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -27,7 +27,8 @@ pub(super) fn dispatch(
     })
 }
 
-fn balance(world: &World) -> Value {
+/// The balance as it stands.
+pub(crate) fn balance(world: &World) -> Value {
     let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for entry in world.balance_transactions.iter() {
         let sum = sums.entry(&entry.currency).or_default();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::events::read_url;
-use crate::model::event::{Event, Origin, Payload, WebhookEndpoint};
+use crate::model::event::{Event, HearsOf, Origin, Payload, WebhookEndpoint};
 use crate::state::world::World;
 use crate::versions::Version;
 use crate::webhooks::thin;
@@ -38,9 +38,14 @@ pub(super) fn dispatch(
     })
 }
 
+/// Whether an endpoint is a destination of the asking account.
+fn is_own(world: &World, endpoint: &WebhookEndpoint) -> bool {
+    matches!(endpoint.origin, Origin::Destination { .. }) && endpoint.account.as_deref() == world.connected()
+}
+
 fn need(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
     let endpoint = world.endpoints.get(id);
-    let found = endpoint.filter(|endpoint| matches!(endpoint.origin, Origin::Destination { .. }));
+    let found = endpoint.filter(|endpoint| is_own(world, endpoint));
     found.cloned().ok_or_else(|| ApiError::missing("event destination", id, "id"))
 }
 
@@ -63,7 +68,7 @@ fn render(endpoint: &WebhookEndpoint, includes: impl Fn(&str) -> bool) -> Value 
         "description": endpoint.description.clone().unwrap_or_default(),
         "enabled_events": endpoint.enabled_events,
         "event_payload": match payload { Payload::Snapshot => "snapshot", Payload::Thin => "thin" },
-        "events_from": ["@self"],
+        "events_from": events_from(endpoint.hears_of),
         "livemode": false,
         "metadata": endpoint.metadata,
         "status": if endpoint.enabled { "enabled" } else { "disabled" },
@@ -89,6 +94,33 @@ fn render(endpoint: &WebhookEndpoint, includes: impl Fn(&str) -> bool) -> Value 
         fields.insert("webhook_endpoint".to_owned(), Value::Object(hidden));
     }
     value
+}
+
+const OWN: &str = "@self";
+const CONNECTED: &str = "@accounts";
+
+fn events_from(heard: HearsOf) -> Vec<&'static str> {
+    let words = [(heard.own, OWN), (heard.connected, CONNECTED)];
+    words.into_iter().filter(|(heard, _)| *heard).map(|(_, word)| word).collect()
+}
+
+/// Whose events a destination asks for; its own account's where it says nothing.
+fn read_from(world: &World, params: &Params<'_>) -> ApiResult<HearsOf> {
+    let Some(from) = params.texts("events_from")?.filter(|from| !from.is_empty()) else {
+        return Ok(HearsOf::OWN);
+    };
+    if from.iter().any(|from| from != OWN && from != CONNECTED) {
+        return Err(ApiError::invalid(
+            "parameter_not_in_sandbox",
+            "events_from",
+            "The sandbox sends a destination the events of its own account ('@self') and those of connected accounts ('@accounts').",
+        ));
+    }
+    let asks = |word: &str| from.iter().any(|from| from == word);
+    if asks(CONNECTED) {
+        world.check_is_platform()?;
+    }
+    Ok(HearsOf { own: asks(OWN), connected: asks(CONNECTED) })
 }
 
 /// The types that a destination asks for: thin ones for thin events, those of version 1 for snapshots.
@@ -130,13 +162,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             "The sandbox sends events to webhook endpoints only: 'type' must be 'webhook_endpoint'.",
         ));
     }
-    if params.texts("events_from")?.is_some_and(|from| from.iter().any(|from| from != "@self")) {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "events_from",
-            "The sandbox sends a destination the events of its own account only: 'events_from' must be '@self'.",
-        ));
-    }
+    let hears_of = read_from(world, params)?;
     let missing =
         |name: &str| ApiError::invalid("parameter_missing", name, format!("Missing required param: {name}."));
     let enabled_events = read_types(params, payload)?.ok_or_else(|| missing("enabled_events"))?;
@@ -161,6 +187,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
+        account: world.connected().map(str::to_owned),
+        hears_of,
         enabled_events,
         enabled: true,
         api_version: version,
@@ -228,7 +256,8 @@ fn ping(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn event(world: &World, id: &str) -> ApiResult<Value> {
-    let (event, twin) = world.thin_event(id).ok_or_else(|| ApiError::missing("event", id, "id"))?;
+    let found = world.thin_event(id).filter(|(event, _)| event.account.as_deref() == world.connected());
+    let (event, twin) = found.ok_or_else(|| ApiError::missing("event", id, "id"))?;
     Ok(thin::render(event, twin, true))
 }
 
@@ -239,7 +268,9 @@ fn events(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let created = Range::read(params, "created")?;
     let about = |event: &Event| {
         let id = event.object.get("id").and_then(Value::as_str);
-        created.holds(event.created) && object.as_deref().is_none_or(|object| id == Some(object))
+        event.account.as_deref() == world.connected()
+            && created.holds(event.created)
+            && object.as_deref().is_none_or(|object| id == Some(object))
     };
     let mut found = Vec::new();
     for event in world.events.iter().rev().filter(|event| about(event)) {
@@ -253,8 +284,7 @@ fn events(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
-    let destinations =
-        world.endpoints.iter().rev().filter(|endpoint| matches!(endpoint.origin, Origin::Destination { .. }));
+    let destinations = world.endpoints.iter().rev().filter(|endpoint| is_own(world, endpoint));
     let shown: ApiResult<Vec<Value>> = destinations.map(|endpoint| show(endpoint, &call.params)).collect();
     page(shown?, call, "/v2/core/event_destinations")
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::model::event::{Event, Form, Origin, WebhookEndpoint};
+use crate::model::event::{Event, Form, HearsOf, Origin, WebhookEndpoint};
 use crate::state::table::Stored as _;
 use crate::state::world::{API_VERSION, World, need};
 use crate::versions::Version;
@@ -20,14 +20,12 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => need(&world.events, call.id(), "id").and_then(|event| {
-            if event.thin.is_none() { Ok(show(&event)) } else { Err(unknown_event(call.id())) }
-        }),
+        ("GET", "events/{id}") => event(world, call.id()).map(|event| show(&event)),
         ("POST", "events/{id}/retry") => retry(world, call),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
         ("GET", "webhook_endpoints/{id}") => {
-            need_endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
+            endpoint(world, call.id()).map(|endpoint| endpoint.render(false))
         }
         ("POST", "webhook_endpoints/{id}") => update(world, call),
         ("DELETE", "webhook_endpoints/{id}") => delete(world, call.id()),
@@ -35,19 +33,21 @@ pub(super) fn dispatch(
     })
 }
 
-fn unknown_event(id: &str) -> ApiError {
-    ApiError::missing("event", id, "id")
+/// An event of the account that asks, of this version of the API.
+fn event(world: &World, id: &str) -> ApiResult<Event> {
+    let event = need(&world.events, id, "id")?;
+    if event.thin.is_some() || event.account.as_deref() != world.connected() {
+        return Err(ApiError::missing("event", id, "id"));
+    }
+    Ok(event)
 }
 
 /// Sends an event again, as the command-line program asks for it: to an endpoint, or to the programs that listen.
 fn retry(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let event = need(&world.events, call.id(), "id")?;
-    if event.thin.is_some() {
-        return Err(unknown_event(call.id()));
-    }
+    let event = event(world, call.id())?;
     let to: Vec<String> = match params.text("webhook_endpoint")?.value() {
-        Some(endpoint) => vec![need_endpoint(world, &endpoint)?.id],
+        Some(id) => vec![endpoint(world, &id)?.id],
         None if params.flag("for_stripecli")? == Field::Set(true) => {
             let listening = world.endpoints.iter().filter(|endpoint| endpoint.is_listener());
             let hearing = listening.filter(|endpoint| endpoint.hears(&event).contains(&Form::Snapshot));
@@ -64,9 +64,14 @@ fn retry(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     Ok(show(&event))
 }
 
-/// An endpoint that was made with this version of the API.
-fn need_endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
-    let endpoint = world.endpoints.get(id).filter(|endpoint| endpoint.origin == Origin::Endpoint);
+/// Whether an endpoint is the asking account's, and was made with this version of the API.
+fn is_own(world: &World, endpoint: &WebhookEndpoint) -> bool {
+    endpoint.origin == Origin::Endpoint && endpoint.account.as_deref() == world.connected()
+}
+
+/// An endpoint of the account that asks.
+fn endpoint(world: &World, id: &str) -> ApiResult<WebhookEndpoint> {
+    let endpoint = world.endpoints.get(id).filter(|endpoint| is_own(world, endpoint));
     endpoint.cloned().ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, id, "id"))
 }
 
@@ -93,6 +98,7 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let keep = |event: &Event| {
         let success = event.pending.is_empty() && !event.failed;
         event.thin.is_none()
+            && event.account.as_deref() == world.connected()
             && kind.as_ref().is_none_or(|kind| fits(&event.kind, kind))
             && kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| fits(&event.kind, kind)))
             && delivered.is_none_or(|delivered| delivered == success)
@@ -115,6 +121,8 @@ impl World {
             created: self.now,
             url: url.to_owned(),
             secret: secret.to_owned(),
+            account: None,
+            hears_of: HearsOf::OWN,
             enabled_events: vec!["*".to_owned()],
             enabled: true,
             api_version: Some(API_VERSION.to_owned()),
@@ -165,6 +173,10 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     })?;
     let api_version = params.text("api_version")?.value();
     Version::read(api_version.as_deref()).map_err(|error| error.param("api_version"))?;
+    let connect = params.flag("connect")? == Field::Set(true);
+    if connect {
+        world.check_is_platform()?;
+    }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
     let endpoint = WebhookEndpoint {
@@ -173,6 +185,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         created: world.now,
         url,
         secret: format!("whsec_{}", world.chance.text(32)),
+        account: world.connected().map(str::to_owned),
+        hears_of: if connect { HearsOf::CONNECTED } else { HearsOf::OWN },
         enabled_events,
         enabled: true,
         api_version,
@@ -186,7 +200,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let mut endpoint = need_endpoint(world, call.id())?;
+    let mut endpoint = endpoint(world, call.id())?;
     if let Some(url) = read_url(params)? {
         endpoint.url = url;
     }
@@ -208,7 +222,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn delete(world: &mut World, id: &str) -> ApiResult<Value> {
-    need_endpoint(world, id)?;
+    endpoint(world, id)?;
     world.endpoints.remove(id);
     world.give_up_endpoint(id);
     Ok(json!({ "id": id, "object": "webhook_endpoint", "deleted": true }))
@@ -220,7 +234,7 @@ fn endpoints(world: &World, call: &Call<'_>) -> ApiResult<Value> {
         &call.params,
         "/v1/webhook_endpoints",
         None,
-        |endpoint| endpoint.origin == Origin::Endpoint,
+        |endpoint| is_own(world, endpoint),
         |endpoint| endpoint.render(false),
     )
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Call;
 use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent, SetupIntent};
+use crate::model::share::Share;
 use crate::payments::attempt::{Attempt, NewIntent, Presence};
 use crate::payments::setup::NewSetup;
 use crate::state::world::{World, need};
@@ -101,6 +102,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         Some(reference) => Some(world.resolve_method(&reference, "payment_method")?),
         None => None,
     };
+    let mut share = Share::default();
+    world.read_share(params, &mut share, Some(amount))?;
     let id = world.add_intent(NewIntent {
         amount,
         capture_method: read_capture(params)?.value().unwrap_or_default(),
@@ -115,6 +118,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         voucher_days: read_voucher_days(params)?,
         invoice: None,
         session: None,
+        share,
     });
     if let Some(method) = method {
         world.payment_intents.edit(&id, |intent| {
@@ -172,6 +176,15 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             return Err(unexpected(&intent, "changed"));
         }
         intent.capture_method = capture_method;
+    }
+    if params
+        .names()
+        .any(|name| ["application_fee_amount", "transfer_data", "transfer_group"].contains(&name))
+    {
+        if !editable {
+            return Err(unexpected(&intent, "changed"));
+        }
+        world.read_share(params, &mut intent.share, Some(intent.amount))?;
     }
     params.text("description")?.apply(&mut intent.description);
     params.text("receipt_email")?.apply(&mut intent.receipt_email);
@@ -260,9 +273,15 @@ fn capture(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         ));
     }
     let amount = params.int_within("amount_to_capture", 1..=99_999_999)?.value();
-    let mut metadata = need(&world.payment_intents, call.id(), "intent")?.metadata;
+    let intent = need(&world.payment_intents, call.id(), "intent")?;
+    let mut share = None;
+    if params.has("application_fee_amount") || params.has("transfer_data") {
+        let total = amount.unwrap_or_else(|| intent.capturable());
+        world.read_share(params, share.insert(intent.share.clone()), Some(total))?;
+    }
+    let mut metadata = intent.metadata;
     params.metadata_into(&mut metadata)?;
-    world.capture(call.id(), amount)?;
+    world.capture(call.id(), amount, share)?;
     world.payment_intents.edit(call.id(), |intent| intent.metadata = metadata);
     payment(world, call.id())
 }

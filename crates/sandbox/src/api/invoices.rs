@@ -95,6 +95,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let terms = subscription
         .as_ref()
         .map(|found| found.terms.for_invoice(world.holding(&found.terms.discounts, world.now)));
+    let mut share = subscription.as_ref().map(|found| found.share.clone()).unwrap_or_default();
+    world.read_share(params, &mut share, None)?;
     let new = NewInvoice {
         customer: customer.id.clone(),
         subscription_metadata: subscription.as_ref().map(|found| found.metadata.clone()).unwrap_or_default(),
@@ -110,6 +112,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         default_payment_method: None,
         description: None,
         metadata,
+        share,
     };
     let mut invoice = world.build_invoice(new, includes);
     frame.write(&mut invoice, world.now);
@@ -119,6 +122,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     world.follow_frame(None, &kept);
     one(world, &id)
 }
+
+/// What says who else has a share in the payment of an invoice.
+const SHARES: [&str; 3] = ["application_fee_amount", "on_behalf_of", "transfer_data"];
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
@@ -133,9 +139,14 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         collection: invoice.collection,
     };
     let frame = read_frame(world, params, &owner)?;
+    let mut share = invoice.share.clone();
+    if params.names().any(|name| SHARES.contains(&name)) {
+        world.read_share(params, &mut share, None)?;
+    }
     let now = world.now;
     let change = |changed: &mut Invoice| {
         changed.metadata = metadata;
+        changed.share = share;
         frame.write(changed, now);
     };
     if invoice.status == InvoiceStatus::Draft {

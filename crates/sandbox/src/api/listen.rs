@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Call;
-use crate::model::event::{Origin, WebhookEndpoint};
+use crate::model::event::{HearsOf, Origin, WebhookEndpoint};
 use crate::state::world::{API_VERSION, World};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -48,6 +48,8 @@ fn open(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         created: world.now,
         url: format!("stripe listen on {device}"),
         secret: secret.clone(),
+        account: world.connected().map(str::to_owned),
+        hears_of: HearsOf::ALL,
         enabled_events: vec!["*".to_owned()],
         enabled: false,
         api_version: None,

@@ -40,7 +40,26 @@ pub(super) fn dispatch(
 
 fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let id = match params.required("type")?.as_str() {
+    let customer = params.text("customer")?.value();
+    let original = params.text("payment_method")?.value();
+    if customer.is_some() && original.is_none() {
+        let message = "The customer is that of a payment method to copy: provide `payment_method` too, or attach the new one afterwards.";
+        return Err(ApiError::rule(message).param("customer"));
+    }
+    let id = match original {
+        Some(original) => world.copy_method(customer.as_deref(), &original)?,
+        None => create_new(world, params)?,
+    };
+    let mut method = need(&world.payment_methods, &id, "id")?;
+    read(params, &mut method)?;
+    let object = method.render();
+    world.payment_methods.put(method);
+    Ok(object)
+}
+
+/// Makes a method of what the buyer types in; its id.
+fn create_new(world: &mut World, params: &Params<'_>) -> ApiResult<String> {
+    Ok(match params.required("type")?.as_str() {
         "card" => create_card(world, params)?,
         "sepa_debit" => {
             let sepa = params.sub("sepa_debit");
@@ -57,12 +76,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
                 "The sandbox plays card, sepa_debit, us_bank_account and konbini.",
             ));
         }
-    };
-    let mut method = need(&world.payment_methods, &id, "id")?;
-    read(params, &mut method)?;
-    let object = method.render();
-    world.payment_methods.put(method);
-    Ok(object)
+    })
 }
 
 fn create_us_account(world: &mut World, params: &Params<'_>) -> ApiResult<String> {

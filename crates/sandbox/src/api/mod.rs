@@ -1,6 +1,9 @@
 //! The calls of the API: each reads its parameters, changes the state and renders the answer.
 
 pub(crate) mod account;
+mod account_data;
+pub(crate) mod account_parts;
+pub(crate) mod accounts;
 pub(crate) mod checkout;
 mod checkout_create;
 mod checkout_form;
@@ -21,13 +24,16 @@ mod listen;
 mod meters;
 pub(crate) mod methods;
 pub(crate) mod money;
+mod payment_links;
 pub(crate) mod payouts;
+mod plans;
 pub(crate) mod portal;
 mod portal_flow;
 pub(crate) mod prices;
 mod pricing;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
+mod quotes;
 pub(crate) mod radar;
 mod schedule_phases;
 mod schedules;
@@ -37,6 +43,7 @@ pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
 pub(crate) mod tax_rates;
 mod test_clocks;
+pub(crate) mod transfers;
 
 use serde_json::Value;
 
@@ -65,7 +72,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         let answer = destinations::dispatch(world, method, path, call);
         return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
     }
-    let path = template.strip_prefix("/v1/").unwrap_or(template);
+    let path = template.strip_prefix("/v1/").unwrap_or(template.trim_start_matches('/'));
     if let Some(resource) = path.strip_suffix("/search") {
         let answer = search::dispatch(world, resource, call);
         return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
@@ -73,10 +80,16 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "accounts" | "account_links" | "account_sessions" | "oauth" => {
+            accounts::dispatch(world, method, path, call)
+        }
+        "transfers" | "application_fees" => transfers::dispatch(world, method, path, call),
         "customers" => customers::dispatch(world, method, path, call)
             .or_else(|| customer_balance::dispatch(world, method, path, call)),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),
+        "plans" => plans::dispatch(world, method, path, call),
+        "payment_links" => payment_links::dispatch(world, method, path, call),
         "coupons" => coupons::dispatch(world, method, path, call),
         "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
@@ -92,6 +105,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "subscriptions" => subscriptions::dispatch(world, method, path, call),
         "subscription_items" => subscription_items::dispatch(world, method, path, call),
         "subscription_schedules" => schedules::dispatch(world, method, path, call),
+        "quotes" => quotes::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "credit_notes" => credit_notes::dispatch(world, method, path, call),

@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::Call;
+use crate::connect::sharing::GiveBack;
 use crate::model::charge::Charge;
 use crate::model::money::Refund;
 use crate::payments::refunds::NewRefund;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
-use crate::wire::params::Metadata;
+use crate::wire::params::{Field, Metadata};
 
 pub(super) fn dispatch(
     world: &mut World,
@@ -37,7 +38,11 @@ pub(super) fn dispatch(
 fn charges(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let customer = call.params.text("customer")?.value();
     let intent = call.params.text("payment_intent")?.value();
-    let keep = |charge: &Charge| intent.as_ref().is_none_or(|intent| charge.payment_intent == *intent);
+    let group = call.params.text("transfer_group")?.value();
+    let keep = |charge: &Charge| {
+        intent.as_ref().is_none_or(|intent| charge.payment_intent == *intent)
+            && group.as_ref().is_none_or(|group| charge.share.transfer_group.as_ref() == Some(group))
+    };
     list(&world.charges, &call.params, "/v1/charges", customer.as_deref(), keep, Charge::render)
 }
 
@@ -75,6 +80,10 @@ fn refund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             reason: reason.map(str::to_owned),
             metadata,
             instructions_email: params.text("instructions_email")?.value(),
+            back: GiveBack {
+                transfer: params.flag("reverse_transfer")? == Field::Set(true),
+                fee: params.flag("refund_application_fee")? == Field::Set(true),
+            },
         },
     )?;
     need(&world.refunds, &id, "id").map(|refund| refund.render())

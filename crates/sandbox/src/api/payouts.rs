@@ -44,22 +44,18 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         ));
     }
     params.one_of("source_type", &["card", "bank_account", "fpx"])?;
-    if let Field::Set(destination) = params.text("destination")?
-        && destination != world.bank_account()
-    {
-        return Err(ApiError::missing("external account", &destination, "destination"));
-    }
+    let destination = params.text("destination")?.value();
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let id = world.pay_out(NewPayout {
+    let new = NewPayout {
         amount,
         currency: params.required("currency")?.to_ascii_lowercase(),
-        automatic: false,
         description: params.text("description")?.value(),
         statement_descriptor: params.text("statement_descriptor")?.value(),
-        original_payout: None,
         metadata,
-    })?;
+        ..NewPayout::default()
+    };
+    let id = world.pay_out(new, destination.as_deref())?;
     one(world, &id)
 }
 

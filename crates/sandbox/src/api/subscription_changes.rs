@@ -8,6 +8,7 @@ use super::subscriptions::{one, owned_method, read_details, read_missing_card};
 use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::discounts::Place;
+use crate::model::share::Share;
 use crate::model::subscription::{
     Collection, PauseBehavior, PauseCollection, Subscription, SubscriptionStatus,
 };
@@ -266,6 +267,7 @@ struct Plain {
     feedback: Option<String>,
     saves: Option<&'static str>,
     missing_card: Option<crate::model::subscription::MissingCard>,
+    share: Share,
     collection: Option<(Collection, Option<i64>)>,
 }
 
@@ -278,6 +280,11 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
         Field::Absent => Field::Absent,
     };
     let details = read_details(params)?;
+    let mut share = subscription.share.clone();
+    if params.names().any(|name| ["application_fee_percent", "on_behalf_of", "transfer_data"].contains(&name))
+    {
+        world.read_share(params, &mut share, None)?;
+    }
     let missing_card = if params.has("trial_settings") { Some(read_missing_card(params)?) } else { None };
     Ok(Plain {
         metadata,
@@ -291,6 +298,7 @@ fn read_plain(world: &mut World, params: &Params<'_>, subscription: &Subscriptio
             .one_of("save_default_payment_method", &["off", "on_subscription"])?
             .value(),
         missing_card,
+        share,
         collection: read_collection(params, subscription)?,
     })
 }
@@ -366,6 +374,7 @@ fn read_pause(params: &Params<'_>, now: i64) -> ApiResult<Field<PauseCollection>
 impl Plain {
     fn write(&self, subscription: &mut Subscription) {
         subscription.metadata.clone_from(&self.metadata);
+        subscription.share.clone_from(&self.share);
         self.description.clone().apply(&mut subscription.description);
         self.default_payment_method.clone().apply(&mut subscription.default_payment_method);
         self.pause.clone().apply(&mut subscription.pause_collection);

@@ -11,6 +11,7 @@ use crate::billing::discounts::Place;
 use crate::billing::pause::Resumption;
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, quantity_of_metered};
 use crate::model::product::Price;
+use crate::model::share::Share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Subscription, SubscriptionStatus,
 };
@@ -192,6 +193,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let currency = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
     let currency = world.currency_of_items(&items, currency, customer.currency.as_deref())?;
     let terms = read_terms(world, params, &mut items, &customer.id, &currency)?;
+    let mut share = Share::default();
+    world.read_share(params, &mut share, None)?;
     let id = world.subscribe(NewSubscription {
         customer: customer.id,
         currency: Some(currency),
@@ -212,6 +215,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         first_payment,
         schedule: None,
         backdated: None,
+        share,
     })?;
     one(world, &id)
 }

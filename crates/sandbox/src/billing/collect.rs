@@ -17,7 +17,8 @@ impl World {
             .or_else(|| self.default_method(&invoice.customer, invoice.subscription.as_deref()))
     }
 
-    /// Tries to collect an open invoice once. `None` when there is nothing to charge it to, or nothing to charge.
+    /// Tries to collect an open invoice once. `None` when there is nothing to charge it to or nothing to charge,
+    /// or when it cannot be shared as it says.
     pub(crate) fn try_invoice(
         &mut self,
         id: &str,
@@ -31,6 +32,9 @@ impl World {
         let Some(method) = method.or_else(|| self.method_for(&invoice)) else {
             return Ok(None);
         };
+        if self.check_intent(&intent).is_err() {
+            return Ok(None);
+        }
         self.attempt_payment(&intent, &method, presence, false).map(Some)
     }
 
@@ -199,6 +203,7 @@ impl World {
             return Ok(());
         }
         let intent = invoice.payment_intent.clone().unwrap_or_default();
+        self.check_intent(&intent)?;
         match self.try_invoice(id, method, presence)? {
             Some(Attempt::Succeeded | Attempt::Held | Attempt::Underway) => Ok(()),
             Some(attempt @ Attempt::Declined(decline)) => {

@@ -5,6 +5,7 @@ use crate::model::invoice::{BillingReason, Invoice, InvoiceStatus, Line, Says, T
 use crate::model::invoice_item::InvoiceItem;
 use crate::model::invoice_payment::{InvoicePayment, InvoicePaymentStatus};
 use crate::model::payment::{IntentStatus, PaymentIntent};
+use crate::model::share::Share;
 use crate::model::subscription::{Collection, Period};
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::InvoiceTerms;
@@ -32,6 +33,8 @@ pub(crate) struct NewInvoice {
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
+    /// Who else has a share in its payment.
+    pub(crate) share: Share,
 }
 
 impl Invoice {
@@ -66,6 +69,7 @@ impl World {
             created: self.now,
             status: InvoiceStatus::Draft,
             reason: new.reason,
+            quote: None,
             customer_email: customer.and_then(|customer| customer.email.clone()),
             customer_name: customer.and_then(|customer| customer.name.clone()),
             starting_balance: 0,
@@ -94,6 +98,7 @@ impl World {
             metadata: new.metadata,
             transitions: Transitions::default(),
             payment_intent: None,
+            share: new.share,
             payments: Vec::new(),
             hopeless_method: None,
             test_clock: customer.and_then(|customer| customer.test_clock.clone()),
@@ -259,7 +264,9 @@ impl World {
         let what = match invoice.reason {
             BillingReason::SubscriptionCreate => "Subscription creation",
             BillingReason::SubscriptionCycle | BillingReason::SubscriptionUpdate => "Subscription update",
-            BillingReason::Manual | BillingReason::Upcoming => "Payment for Invoice",
+            BillingReason::Manual | BillingReason::QuoteAccept | BillingReason::Upcoming => {
+                "Payment for Invoice"
+            }
         };
         self.add_intent(NewIntent {
             amount: invoice.amount_due,
@@ -268,6 +275,7 @@ impl World {
             description: Some(what.to_owned()),
             setup_future_usage: invoice.subscription.as_ref().map(|_| "off_session".to_owned()),
             invoice: Some(invoice.id.clone()),
+            share: invoice.share.of(invoice.amount_due),
             ..NewIntent::default()
         })
     }

@@ -2,9 +2,10 @@
 
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
-use super::lines::{LineOf, Share};
+use super::lines::{self, LineOf};
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::product::{Price, Recurring};
+use crate::model::share::Share;
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
@@ -69,6 +70,8 @@ pub(crate) struct NewSubscription {
     pub(crate) schedule: Option<String>,
     /// When it began, in unix seconds, where that has passed.
     pub(crate) backdated: Option<i64>,
+    /// Who else has a share in its payments.
+    pub(crate) share: Share,
 }
 
 impl World {
@@ -144,6 +147,7 @@ impl World {
             announced: None,
             schedule: new.schedule.clone(),
             terms: new.terms.clone(),
+            share: new.share.clone(),
             pending: None,
         };
         let lines = self.first_lines(&subscription, &new, recurring);
@@ -262,7 +266,7 @@ impl World {
             return Vec::new();
         }
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
-        let part = Share { part: period.end - period.start, whole };
+        let part = lines::Share { part: period.end - period.start, whole };
         let items = subscription.items.clone();
         items
             .iter()
@@ -300,6 +304,7 @@ impl World {
             default_payment_method: None,
             description: None,
             metadata: Metadata::new(),
+            share: subscription.share.clone(),
         }
     }
 

@@ -161,6 +161,7 @@ impl World {
         if let Some(mut pending) = self.payment_intents.get(&intent).filter(moved).cloned() {
             pending.customer.clone_from(&session.customer);
             pending.amount = due;
+            pending.share = session.share.of(due);
             self.payment_intents.put(pending);
         }
         self.sessions.put(session);
@@ -196,6 +197,7 @@ impl World {
             voucher_days: None,
             invoice: None,
             session: Some(session.id.clone()),
+            share: session.share.of(amount),
         }
     }
 
@@ -360,6 +362,7 @@ impl World {
             first_payment,
             schedule: None,
             backdated: None,
+            share: session.share.clone(),
         })?;
         session.invoice =
             self.subscriptions.get(&id).and_then(|subscription| subscription.latest_invoice.clone());

@@ -34,6 +34,14 @@ impl World {
         self.away.as_ref().map_or(self.now, |away| away.own_now)
     }
 
+    /// Brings the account's own time to an instant, without playing what is due.
+    pub(crate) fn come_to(&mut self, own_now: i64) {
+        match &mut self.away {
+            Some(away) => away.own_now = own_now,
+            None => self.now = own_now,
+        }
+    }
+
     /// Sets a timer on the account's own time.
     pub(crate) fn set_own_timer(&mut self, at: i64, timer: Timer) {
         match &mut self.away {

@@ -118,6 +118,8 @@ const ACCOUNTS: &[TestAccount] = &[
     sepa("FR8420041010050500013M02607", "pm_failed_fr", FAILED),
     sepa("FR7920041010050500013M02600", "pm_failedDelayed_fr", FAILED),
     sepa("FR5720041010050500013M02608", "pm_disputed_fr", Answer::TakesBack("debit_not_authorized")),
+    sepa("IT40S0542811101000000123456", "pm_success_it", Answer::Pays),
+    sepa("IT60X0542811101000000123456", "pm_failed_it", FAILED),
     sepa("NL39RABO0300065264", "pm_success_nl", Answer::Pays),
     sepa("ES0700120345030000067890", "pm_success_es", Answer::Pays),
 ];

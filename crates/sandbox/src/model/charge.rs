@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::card::{Decline, Risk};
 use super::instrument::Instrument;
+use super::share::Share;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -56,6 +57,18 @@ pub(crate) struct Charge {
     pub(crate) receipt_email: Option<String>,
     pub(crate) metadata: Metadata,
     pub(crate) disputed: bool,
+    /// Who else has a share in it.
+    #[serde(default)]
+    pub(crate) share: Share,
+    /// The platform's fee, `fee_…`.
+    #[serde(default)]
+    pub(crate) application_fee: Option<String>,
+    /// The transfer that passed it on, `tr_…`.
+    #[serde(default)]
+    pub(crate) transfer: Option<String>,
+    /// The transfer that it came by: then no instrument paid it.
+    #[serde(default)]
+    pub(crate) source_transfer: Option<String>,
 }
 
 impl Stored for Charge {
@@ -78,6 +91,14 @@ impl Charge {
         match &self.funds {
             Funds::Taken { amount, .. } => *amount,
             Funds::Held { .. } | Funds::Pending | Funds::LetGo | Funds::Refused { .. } => 0,
+        }
+    }
+
+    /// The entry of the balance that says that it was taken.
+    pub(crate) fn entry(&self) -> Option<&str> {
+        match &self.funds {
+            Funds::Taken { entry, .. } => Some(entry),
+            Funds::Held { .. } | Funds::Pending | Funds::LetGo | Funds::Refused { .. } => None,
         }
     }
 
@@ -137,7 +158,7 @@ impl Charge {
         if let (Funds::Held { until }, Some(fields)) = (&self.funds, card) {
             fields.insert("capture_before".to_owned(), json!(until));
         }
-        Shape::Charge.with(json!({
+        let mut value = Shape::Charge.with(json!({
             "id": self.id,
             "created": self.created,
             "status": status,
@@ -163,6 +184,27 @@ impl Charge {
             "calculated_statement_descriptor": "SANDBOX",
             "fraud_details": {},
             "outcome": self.outcome(),
-        }))
+        }));
+        self.share.onto_payment(&mut value);
+        self.show_transfers(&mut value);
+        value
+    }
+
+    fn show_transfers(&self, value: &mut Value) {
+        let Some(fields) = value.as_object_mut() else {
+            return;
+        };
+        fields.insert("application_fee".to_owned(), json!(self.application_fee));
+        if let Some(transfer) = &self.transfer {
+            fields.insert("transfer".to_owned(), json!(transfer));
+        }
+        if let Some(transfer) = &self.source_transfer {
+            fields.insert("source_transfer".to_owned(), json!(transfer));
+            for name in ["payment_intent", "payment_method", "outcome", "calculated_statement_descriptor"] {
+                fields.insert(name.to_owned(), Value::Null);
+            }
+            let details = json!({ "type": "stripe_account", "stripe_account": {} });
+            fields.insert("payment_method_details".to_owned(), details);
+        }
     }
 }

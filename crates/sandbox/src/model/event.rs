@@ -35,6 +35,9 @@ pub(crate) struct Event {
     pub(crate) created: i64,
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// The connected account that it happened in; none for the platform.
+    #[serde(default)]
+    pub(crate) account: Option<String>,
     pub(crate) object: Value,
     pub(crate) previous: Option<Value>,
     /// How endpoints with an older version see it, by the name of the version.
@@ -87,7 +90,7 @@ impl Event {
         if let (Some(previous), Some(fields)) = (shown.previous, data.as_object_mut()) {
             fields.insert("previous_attributes".to_owned(), previous);
         }
-        Shape::Event.with(json!({
+        let mut value = Shape::Event.with(json!({
             "id": self.id,
             "created": self.created,
             "type": self.kind,
@@ -95,7 +98,11 @@ impl Event {
             "data": data,
             "pending_webhooks": self.pending.len(),
             "request": { "id": self.request_id, "idempotency_key": self.idempotency_key },
-        }))
+        }));
+        if let (Some(account), Some(fields)) = (&self.account, value.as_object_mut()) {
+            fields.insert("account".to_owned(), json!(account));
+        }
+        value
     }
 }
 
@@ -135,11 +142,34 @@ pub(crate) struct WebhookEndpoint {
     pub(crate) created: i64,
     pub(crate) url: String,
     pub(crate) secret: String,
+    /// The connected account that made it; none for the platform.
+    #[serde(default)]
+    pub(crate) account: Option<String>,
+    /// Whose events it is told of.
+    pub(crate) hears_of: HearsOf,
     pub(crate) enabled_events: Vec<String>,
     pub(crate) enabled: bool,
     pub(crate) api_version: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
+}
+
+/// Whose events an endpoint is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HearsOf {
+    /// Those of the account that made it.
+    pub(crate) own: bool,
+    /// Those of the accounts connected to it.
+    pub(crate) connected: bool,
+}
+
+impl HearsOf {
+    /// Of the account that made it.
+    pub(crate) const OWN: Self = Self { own: true, connected: false };
+    /// Of connected accounts only.
+    pub(crate) const CONNECTED: Self = Self { own: false, connected: true };
+    /// Of all.
+    pub(crate) const ALL: Self = Self { own: true, connected: true };
 }
 
 impl Stored for WebhookEndpoint {

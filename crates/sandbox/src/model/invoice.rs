@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::decimal::Decimal;
+use super::share::Share;
 use super::subscription::{Collection, Period};
 use super::tax::{LineTax, TaxRate, sum_taxes};
 use super::terms::{InvoiceTerms, LineTerms, render_discounts};
@@ -25,6 +26,7 @@ words! {
         SubscriptionCycle = "subscription_cycle",
         SubscriptionUpdate = "subscription_update",
         Manual = "manual",
+        QuoteAccept = "quote_accept",
         Upcoming = "upcoming",
     }
 }
@@ -159,6 +161,9 @@ pub(crate) struct Invoice {
     pub(crate) created: i64,
     pub(crate) status: InvoiceStatus,
     pub(crate) reason: BillingReason,
+    /// The quote that it was made for; where that has recurring prices, the invoice is the subscription's.
+    #[serde(default)]
+    pub(crate) quote: Option<String>,
     pub(crate) customer: String,
     pub(crate) customer_email: Option<String>,
     pub(crate) customer_name: Option<String>,
@@ -191,6 +196,9 @@ pub(crate) struct Invoice {
     pub(crate) transitions: Transitions,
     /// The intent that pays it.
     pub(crate) payment_intent: Option<String>,
+    /// Who else has a share in its payment.
+    #[serde(default)]
+    pub(crate) share: Share,
     /// Its payments, oldest first.
     pub(crate) payments: Vec<String>,
     /// Where people see it.
@@ -250,12 +258,18 @@ impl Invoice {
     pub(crate) fn render(&self) -> Value {
         let total = self.total();
         let lines: Vec<Value> = self.lines.iter().map(|line| line.render(&self.id)).collect();
-        let parent = self.subscription.as_ref().map(|subscription| {
-            json!({ "type": "subscription_details", "quote_details": null,
-                    "subscription_details": { "subscription": subscription, "metadata": self.subscription_metadata } })
-        });
+        let parent = match (&self.subscription, &self.quote) {
+            (Some(subscription), _) => json!({
+                "type": "subscription_details", "quote_details": null,
+                "subscription_details": { "subscription": subscription, "metadata": self.subscription_metadata },
+            }),
+            (None, Some(quote)) => json!({
+                "type": "quote_details", "quote_details": { "quote": quote }, "subscription_details": null,
+            }),
+            (None, None) => Value::Null,
+        };
         let hosted = self.transitions.finalized.map(|_| self.page_url.clone());
-        Shape::Invoice.with(json!({
+        let mut value = Shape::Invoice.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
@@ -324,6 +338,8 @@ impl Invoice {
             "hosted_invoice_url": hosted,
             "invoice_pdf": null,
             "webhooks_delivered_at": self.transitions.finalized,
-        }))
+        }));
+        self.share.onto_invoice(&mut value);
+        value
     }
 }

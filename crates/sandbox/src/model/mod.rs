@@ -2,7 +2,10 @@
 //!
 //! Rendering is pure. Rules that change objects live in `billing`, `payments` and `checkout`.
 
+pub(crate) mod account;
+mod account_view;
 pub(crate) mod accounts;
+pub(crate) mod bank_account;
 pub(crate) mod card;
 pub(crate) mod charge;
 pub(crate) mod checkout;
@@ -23,6 +26,7 @@ pub(crate) mod invoice_payment;
 pub(crate) mod meter;
 pub(crate) mod money;
 pub(crate) mod payment;
+pub(crate) mod payment_link;
 pub(crate) mod payout;
 pub(crate) mod pending;
 pub(crate) mod percent;
@@ -30,9 +34,12 @@ pub(crate) mod portal;
 pub(crate) mod portal_flow;
 pub(crate) mod pricing;
 pub(crate) mod product;
+pub(crate) mod quote;
 pub(crate) mod schedule;
+pub(crate) mod share;
 pub(crate) mod subscription;
 pub(crate) mod tax;
 pub(crate) mod terms;
 pub(crate) mod test_cards;
 pub(crate) mod test_clock;
+pub(crate) mod transfer;

@@ -40,6 +40,12 @@ pub(crate) struct Refund {
     pub(crate) destination: String,
     /// Where the buyer is asked for a bank account, and until when; only where the method takes no money back.
     pub(crate) instructions: Option<(String, i64)>,
+    /// The reversal of the charge's transfer that went along with it.
+    #[serde(default)]
+    pub(crate) transfer_reversal: Option<String>,
+    /// The reversal that it is the account's side of.
+    #[serde(default)]
+    pub(crate) source_transfer_reversal: Option<String>,
 }
 
 impl Stored for Refund {
@@ -74,8 +80,10 @@ impl Refund {
             "amount": self.amount,
             "currency": self.currency,
             "charge": self.charge,
-            "payment_intent": self.payment_intent,
-            "payment_method": self.payment_method,
+            "payment_intent": Some(&self.payment_intent).filter(|id| !id.is_empty()),
+            "payment_method": Some(&self.payment_method).filter(|id| !id.is_empty()),
+            "source_transfer_reversal": self.source_transfer_reversal,
+            "transfer_reversal": self.transfer_reversal,
             "customer": self.customer,
             "reason": self.reason,
             "metadata": self.metadata,
@@ -112,10 +120,14 @@ pub(crate) struct BalanceTransaction {
     pub(crate) id: String,
     pub(crate) created: i64,
     pub(crate) available_on: i64,
-    /// `charge`, `refund`, `refund_failure`, `adjustment`, `payout`, `payout_cancel`, `payout_failure`.
+    /// The API's type: `charge`, `refund`, `adjustment`, `transfer`, `payout`, …
     pub(crate) kind: String,
     pub(crate) amount: i64,
+    /// The whole fee, the platform's part included.
     pub(crate) fee: i64,
+    /// The platform's part of the fee.
+    #[serde(default)]
+    pub(crate) application_fee: i64,
     pub(crate) currency: String,
     pub(crate) source: String,
     pub(crate) description: Option<String>,
@@ -141,17 +153,28 @@ impl BalanceTransaction {
 
     /// The object, as it stands at a unix second.
     pub(crate) fn render(&self, now: i64) -> Value {
-        let fees = if self.fee == 0 {
-            json!([])
-        } else {
-            json!([{ "amount": self.fee, "application": null, "currency": self.currency, "description": "Stripe processing fees", "type": "stripe_fee" }])
-        };
+        let parts = [
+            (self.application_fee, "application_fee", "Application fee"),
+            (self.fee - self.application_fee, "stripe_fee", "Stripe processing fees"),
+        ];
+        let fees: Vec<Value> = parts
+            .iter()
+            .filter(|(amount, _, _)| *amount != 0)
+            .map(|(amount, kind, description)| {
+                json!({ "amount": amount, "application": null, "currency": self.currency, "description": description, "type": kind })
+            })
+            .collect();
         let category = match self.kind.as_str() {
+            "adjustment" if self.source.starts_with("fr_") => "platform_earning_refund",
             "adjustment" => "dispute",
+            "application_fee" => "platform_earning",
+            "application_fee_refund" => "platform_earning_refund",
             "payment" => "charge",
             "payment_refund" => "refund",
             "payment_failure_refund" => "refund_failure",
             "payout_cancel" | "payout_failure" => "payout_reversal",
+            "stripe_fee" => "fee",
+            "transfer_refund" => "transfer_reversal",
             other => other,
         };
         Shape::BalanceTransaction.with(json!({

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::accounts::Rail;
+use super::share::Share;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -77,6 +78,9 @@ pub(crate) struct PaymentIntent {
     pub(crate) session: Option<String>,
     /// Payment pages and bank pages live here.
     pub(crate) page_url: String,
+    /// Who else has a share in it.
+    #[serde(default)]
+    pub(crate) share: Share,
 }
 
 impl Stored for PaymentIntent {
@@ -119,7 +123,7 @@ impl PaymentIntent {
             || next_action(self.status, &self.page_url, self.return_url.as_deref()),
             Voucher::next_action,
         );
-        Shape::PaymentIntent.with(json!({
+        let mut value = Shape::PaymentIntent.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
@@ -144,7 +148,9 @@ impl PaymentIntent {
             "canceled_at": self.canceled_at,
             "cancellation_reason": self.cancellation_reason,
             "next_action": action,
-        }))
+        }));
+        self.share.onto_payment(&mut value);
+        value
     }
 }
 

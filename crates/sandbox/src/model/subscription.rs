@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::pending::PendingUpdate;
 use super::product::Price;
+use super::share::Share;
 use super::tax::TaxRate;
 use super::terms::{ItemTerms, SubscriptionTerms};
 use crate::state::table::{Stored, Table};
@@ -132,6 +133,9 @@ pub(crate) struct Subscription {
     #[serde(default)]
     pub(crate) schedule: Option<String>,
     pub(crate) terms: SubscriptionTerms,
+    /// Who else has a share in its payments.
+    #[serde(default)]
+    pub(crate) share: Share,
     pub(crate) pending: Option<PendingUpdate>,
 }
 
@@ -205,6 +209,7 @@ impl Subscription {
                 "save_default_payment_method": self.save_default_payment_method,
             },
         }));
+        self.share.onto_subscription(&mut value);
         if let (Some(at), Some(fields)) = (self.paused_at, value.as_object_mut()) {
             let paused = json!({ "type": "subscription", "transitioned_at": at, "subscription": { "type": self.pause_reason } });
             fields.insert("status_details".to_owned(), json!({ "paused": paused }));

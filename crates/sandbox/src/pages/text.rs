@@ -295,4 +295,24 @@ texts! {
     NoticeCard: "The card was changed. Nothing was charged.", "カードを変更しました。請求は発生していません。";
     NoticeCardPaid: "The card was changed and {amount} was paid with it.", "カードを変更し、{amount}をお支払いしました。";
     NoticeChangeDeclined: "The plan stays as it was.", "プランは変わっていません。";
+
+    // The owner of a connected account.
+    OnboardTitle: "Tell who you are", "事業者情報の登録";
+    OnboardLead: "This page plays the provider's own: what you type here goes to the sandbox only.", "この画面は決済事業者の登録画面の代わりです。入力内容はサンドボックスの外に出ません。";
+    OnboardKind: "Who gets the money", "受取人の種類";
+    OnboardPerson: "A person", "個人";
+    OnboardCompany: "A company", "法人";
+    OnboardName: "Full name, or the company's name", "氏名（法人の場合は法人名）";
+    OnboardUrl: "Web site", "ウェブサイト";
+    OnboardTestData: "Address, date of birth, numbers and bank account are filled in with test data.", "住所、生年月日、番号、銀行口座にはテスト用の値が入ります。";
+    OnboardSubmit: "Accept the terms and submit", "規約に同意して登録";
+    OnboardLater: "Save nothing and return", "登録せずに戻る";
+    OnboardWrong: "Something is missing or wrong. Nothing was saved.", "入力に不足または誤りがあります。まだ何も登録されていません。";
+    OnboardDue: "What is still wanted", "未提出の項目";
+    ExpressTitle: "{merchant}: your account", "{merchant}のアカウント";
+    ExpressCharges: "Payments", "支払いの受付";
+    ExpressPayouts: "Payouts", "入金";
+    ExpressBalance: "Balance", "残高";
+    ExpressOn: "Enabled", "有効";
+    ExpressOff: "Not enabled", "無効";
 }

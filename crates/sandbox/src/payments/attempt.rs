@@ -6,6 +6,7 @@ use crate::model::card::{AUTHENTICATION_REQUIRED, Challenge, Decline};
 use crate::model::charge::{Charge, Funds};
 use crate::model::customer::PaymentMethod;
 use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
+use crate::model::share::Share;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -45,6 +46,8 @@ pub(crate) struct NewIntent {
     pub(crate) voucher_days: Option<i64>,
     pub(crate) invoice: Option<String>,
     pub(crate) session: Option<String>,
+    /// Who else has a share in it.
+    pub(crate) share: Share,
 }
 
 /// How long a card holds money that is not captured, in seconds: seven days.
@@ -122,6 +125,7 @@ impl World {
             voucher: None,
             invoice: new.invoice,
             session: new.session,
+            share: new.share,
         };
         let object = intent.render();
         self.payment_intents.put(intent);
@@ -138,6 +142,7 @@ impl World {
         authenticated: bool,
     ) -> ApiResult<Attempt> {
         let mut intent = need(&self.payment_intents, intent_id, "payment_intent")?;
+        self.check_can_be_shared(&intent)?;
         let mut method = need(&self.payment_methods, method_id, "payment_method")?;
         if intent.status == IntentStatus::Processing {
             let message = "This payment is with the bank, which has not answered yet. No money moved.";
@@ -221,19 +226,10 @@ impl World {
         funds: Option<Funds>,
     ) -> String {
         let id = self.chance.id(if method.instrument.card().is_some() { "ch_" } else { "py_" });
-        let funds = funds.unwrap_or_else(|| Funds::Taken {
-            amount: intent.amount,
-            entry: self.book_charge(&id, intent.amount, &intent.currency, intent.description.clone()),
-        });
-        let kind = match &funds {
-            Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => "charge.succeeded",
-            Funds::Pending => "charge.pending",
-            Funds::Refused { .. } => "charge.failed",
-        };
-        let charge = Charge {
+        let mut charge = Charge {
             id: id.clone(),
             created: self.now,
-            funds,
+            funds: funds.clone().unwrap_or(Funds::Pending),
             amount: intent.amount,
             amount_refunded: 0,
             currency: intent.currency.clone(),
@@ -247,10 +243,20 @@ impl World {
             receipt_email: intent.receipt_email.clone(),
             metadata: intent.metadata.clone(),
             disputed: false,
+            share: intent.share.clone(),
+            application_fee: None,
+            transfer: None,
+            source_transfer: None,
         };
-        self.hasten(&charge);
-        let object = charge.render();
-        self.charges.put(charge);
+        if funds.is_none() {
+            self.take(&mut charge, intent.amount);
+        }
+        let kind = match &charge.funds {
+            Funds::Held { .. } | Funds::Taken { .. } | Funds::LetGo => "charge.succeeded",
+            Funds::Pending => "charge.pending",
+            Funds::Refused { .. } => "charge.failed",
+        };
+        let object = self.keep_charge(charge);
         self.emit(kind, object);
         id
     }

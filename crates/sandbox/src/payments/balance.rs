@@ -40,6 +40,7 @@ impl World {
             kind: kind.to_owned(),
             amount,
             fee,
+            application_fee: 0,
             currency: currency.to_owned(),
             source: source.to_owned(),
             description,

@@ -3,6 +3,7 @@
 use crate::model::card::Aftermath;
 use crate::model::charge::{Charge, Funds};
 use crate::model::payment::{IntentStatus, PaymentIntent};
+use crate::model::share::Share;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -54,9 +55,15 @@ impl World {
         Ok(())
     }
 
-    /// Takes money that is held: all of it, or a part, and then the rest is let go. Minor units.
-    pub(crate) fn capture(&mut self, intent_id: &str, amount: Option<i64>) -> ApiResult<()> {
-        let intent = need(&self.payment_intents, intent_id, "intent")?;
+    /// Takes money that is held: all of it, or a part, and then the rest is let go. Minor units. Others have the shares
+    /// in it that are given, or those that the intent says.
+    pub(crate) fn capture(
+        &mut self,
+        intent_id: &str,
+        amount: Option<i64>,
+        share: Option<Share>,
+    ) -> ApiResult<()> {
+        let mut intent = need(&self.payment_intents, intent_id, "intent")?;
         let held = intent.capturable();
         let charge = intent.latest_charge.as_ref().filter(|_| intent.status == IntentStatus::RequiresCapture);
         let Some(mut charge) = charge.and_then(|id| self.charges.get(id)).cloned() else {
@@ -74,11 +81,13 @@ impl World {
             );
             return Err(ApiError::invalid("amount_too_large", "amount_to_capture", message));
         }
-        let entry = self.book_charge(&charge.id, amount, &charge.currency, charge.description.clone());
-        charge.funds = Funds::Taken { amount, entry };
-        self.hasten(&charge);
-        let object = charge.render();
-        self.charges.put(charge);
+        if let Some(share) = share {
+            intent.share = share;
+        }
+        self.check_can_be_shared(&intent)?;
+        charge.share.clone_from(&intent.share);
+        self.take(&mut charge, amount);
+        let object = self.keep_charge(charge);
         self.emit("charge.captured", object);
         self.receive(intent, amount)
     }
@@ -89,6 +98,8 @@ impl World {
             (charge.instrument.aftermath(), &charge.funds)
         {
             self.available_at_once(entry);
+            let balance = crate::api::account::balance(self);
+            self.emit("balance.available", balance);
         }
     }
 

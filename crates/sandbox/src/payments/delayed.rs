@@ -173,11 +173,9 @@ impl World {
         match &pending {
             Some(id) => {
                 let mut charge = need(&self.charges, id, "charge")?;
-                let (amount, currency) = (charge.amount, charge.currency.clone());
-                let entry = self.book_charge(id, amount, &currency, charge.description.clone());
-                charge.funds = Funds::Taken { amount, entry };
-                let object = charge.render();
-                self.charges.put(charge);
+                let amount = charge.amount;
+                self.take(&mut charge, amount);
+                let object = self.keep_charge(charge);
                 self.emit("charge.succeeded", object);
             }
             None => intent.latest_charge = Some(self.add_charge(&intent, &method, false, None)),

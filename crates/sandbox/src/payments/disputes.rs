@@ -85,6 +85,7 @@ impl World {
         let description = Some(format!("Chargeback withdrawal for {}", dispute.charge));
         let (amount, currency) = (-dispute.amount, dispute.currency.clone());
         let entry = self.book("adjustment", &dispute.id, amount, DISPUTE_FEE, &currency, description);
+        self.bill_provider_fee(&entry.id);
         dispute.balance_transactions.push(entry.id);
         self.charges.edit(&dispute.charge, |charge| charge.disputed = true);
     }
@@ -159,6 +160,7 @@ impl World {
             let description = Some(format!("Chargeback reversal for {}", dispute.charge));
             let currency = dispute.currency.clone();
             let entry = self.book("adjustment", id, dispute.amount, -DISPUTE_FEE, &currency, description);
+            self.bill_provider_fee(&entry.id);
             dispute.balance_transactions.push(entry.id);
             self.charges.edit(&dispute.charge, |charge| charge.disputed = false);
         }

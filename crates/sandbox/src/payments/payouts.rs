@@ -18,6 +18,8 @@ pub(crate) struct NewPayout {
     pub(crate) amount: i64,
     pub(crate) currency: String,
     pub(crate) automatic: bool,
+    /// The bank account that it goes to.
+    pub(crate) destination: String,
     pub(crate) description: Option<String>,
     pub(crate) statement_descriptor: Option<String>,
     pub(crate) original_payout: Option<String>,
@@ -30,18 +32,29 @@ fn midnight(at: i64) -> i64 {
 }
 
 impl World {
-    /// The bank account that payouts go to.
-    pub(crate) fn bank_account(&self) -> String {
-        format!("ba_{}", self.account_id.trim_start_matches("acct_"))
-    }
-
-    /// What can be paid out now, in minor units of a currency.
-    pub(crate) fn available(&self, currency: &str) -> i64 {
-        let entries = self.balance_transactions.iter();
-        entries
-            .filter(|entry| entry.currency == currency && entry.available_on <= self.now)
-            .map(|entry| entry.net())
-            .sum()
+    /// The bank account that payouts in a currency go to: the platform's only one, or the one of a connected account
+    /// that is asked for, or its default one.
+    fn bank_account(&self, currency: &str, asked: Option<&str>) -> ApiResult<String> {
+        let missing = |id: &str| ApiError::missing("external account", id, "destination");
+        let Some(account) = self.connected().and_then(|id| self.connect.accounts.get(id)) else {
+            let own = format!("ba_{}", self.account_id.trim_start_matches("acct_"));
+            return match asked.filter(|asked| *asked != own) {
+                Some(other) => Err(missing(other)),
+                None => Ok(own),
+            };
+        };
+        if !account.payouts_enabled() {
+            let message = "Payouts are not enabled on this account: see its requirements. No money moved.";
+            return Err(ApiError::state("payouts_not_allowed", message));
+        }
+        let mut banks = account.external_accounts.iter().filter(|bank| bank.currency == currency);
+        let found = banks.find(|bank| asked.map_or(bank.is_default, |asked| bank.id == asked));
+        found.map(|bank| bank.id.clone()).ok_or_else(|| match asked {
+            Some(asked) => missing(asked),
+            None => ApiError::rule(format!(
+                "This account has no external account for payouts in {currency}. No money moved."
+            )),
+        })
     }
 
     /// Plans the payouts of everything that none has taken yet: the schedule has just been switched on.
@@ -73,6 +86,10 @@ impl World {
         if self.settings.payout_schedule == PayoutSchedule::Manual {
             return;
         }
+        // An account that cannot be paid out yet keeps its money until it can.
+        let Ok(destination) = self.bank_account(currency, None) else {
+            return;
+        };
         let now = self.now;
         let taken: Vec<(String, i64)> = self
             .balance_transactions
@@ -88,6 +105,7 @@ impl World {
             amount,
             currency: currency.to_owned(),
             automatic: true,
+            destination,
             ..NewPayout::default()
         });
         for (entry, _) in taken {
@@ -95,9 +113,10 @@ impl World {
         }
     }
 
-    /// Pays out by hand.
-    pub(crate) fn pay_out(&mut self, new: NewPayout) -> ApiResult<String> {
-        if new.amount > self.available(&new.currency) {
+    /// Pays out by hand, to the bank account that is asked for.
+    pub(crate) fn pay_out(&mut self, mut new: NewPayout, to: Option<&str>) -> ApiResult<String> {
+        new.destination = self.bank_account(&new.currency, to)?;
+        if new.amount > self.balance_in(&new.currency).0 {
             return Err(ApiError::state(
                 "balance_insufficient",
                 "You have insufficient available funds in your balance for this payout; pending money becomes available later. No money moved.",
@@ -123,7 +142,7 @@ impl World {
             currency: new.currency,
             automatic: new.automatic,
             arrival_date: midnight(self.now + self.settings.payout_days * DAY),
-            destination: self.bank_account(),
+            destination: new.destination,
             balance_transaction: entry,
             returned: None,
             description: new.description,
@@ -235,6 +254,7 @@ impl World {
         let reversal = self.send_payout(NewPayout {
             amount: -payout.amount,
             currency: payout.currency,
+            destination: payout.destination,
             original_payout: Some(id.to_owned()),
             metadata,
             ..NewPayout::default()

@@ -1,5 +1,6 @@
 //! Refunds: full and partial, never more than is left, and those that wait, need the buyer, fail or are canceled.
 
+use crate::connect::sharing::GiveBack;
 use crate::model::accounts::Rail;
 use crate::model::card::Aftermath;
 use crate::model::charge::{Charge, Funds};
@@ -21,6 +22,8 @@ pub(crate) struct NewRefund {
     pub(crate) reason: Option<String>,
     pub(crate) metadata: Metadata,
     pub(crate) instructions_email: Option<String>,
+    /// What of other accounts' shares comes back with it.
+    pub(crate) back: GiveBack,
 }
 
 impl World {
@@ -28,6 +31,7 @@ impl World {
     pub(crate) fn refund_charge(&mut self, charge_id: &str, new: NewRefund) -> ApiResult<String> {
         let mut charge = need(&self.charges, charge_id, "charge")?;
         let amount = refundable_amount(&charge, new.amount)?;
+        let returned = self.returned_with(&charge, amount, new.back)?;
         let instructions = self.refund_instructions(&charge, new.instructions_email)?;
         let id = self.chance.id("re_");
         let (status, settles) = match (&instructions, charge.instrument.aftermath()) {
@@ -48,6 +52,7 @@ impl World {
         let kind = if charge.instrument.account().is_some() { "payment_refund" } else { "refund" };
         let description = Some("REFUND FOR CHARGE".to_owned());
         let entry = self.book(kind, &id, -amount, 0, &charge.currency, description);
+        let transfer_reversal = self.give_back(&charge, &id, &entry.id, returned);
         let refund = Refund {
             id: id.clone(),
             created: self.now,
@@ -65,6 +70,8 @@ impl World {
             failure_reason: None,
             destination: charge.instrument.word().to_owned(),
             instructions,
+            transfer_reversal,
+            source_transfer_reversal: None,
         };
         let object = refund.render();
         self.refunds.put(refund);

@@ -123,6 +123,7 @@ impl World {
                 })
                 .collect(),
             metadata: phase.metadata.clone(),
+            share: self.nobodys_share(),
             description: settings.description,
             trial_end: phase.trial_end.filter(|end| *end > self.now),
             anchor: None,

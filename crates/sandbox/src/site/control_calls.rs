@@ -10,6 +10,7 @@ use crate::control::{CheckoutOutcome, SandboxError};
 use crate::faults::Fault;
 use crate::sandbox::Sandbox;
 use crate::settings::Settings;
+use crate::state::world::World;
 use crate::webhooks::policy::DeliveryPolicy;
 use crate::wire::error::ApiError;
 use crate::wire::request::{HttpRequest, HttpResponse};
@@ -90,6 +91,7 @@ pub(super) fn answer(sandbox: &Sandbox, request: &HttpRequest, segments: &[&str]
         ("POST", ["disputes", id, "decide"]) => {
             read(request).and_then(|body: Decide| decide(sandbox, id, &body))
         }
+        ("POST", ["accounts", id, "onboard"]) => onboard(sandbox, id),
         ("GET", ["webhooks"]) => Ok(webhooks(sandbox)),
         ("PUT", ["webhooks"]) => read(request)
             .and_then(|policy: DeliveryPolicy| sandbox.set_delivery_policy(policy))
@@ -252,6 +254,12 @@ fn decide(sandbox: &Sandbox, id: &str, body: &Decide) -> Answer {
     Ok(sandbox.read(|world| world.object(id)).unwrap_or_default())
 }
 
+/// The owner of a connected account fills the onboarding page with test data.
+fn onboard(sandbox: &Sandbox, id: &str) -> Answer {
+    sandbox.onboard_account(id)?;
+    Ok(sandbox.read(|world| world.object_anywhere(id)).unwrap_or_default())
+}
+
 fn webhooks(sandbox: &Sandbox) -> Value {
     let mut value = json!(sandbox.delivery_policy());
     let waiting = sandbox.read(|world| world.deliveries.len());
@@ -280,7 +288,7 @@ fn set_settings(sandbox: &Sandbox, request: &HttpRequest) -> Answer {
             return Err(SandboxError::invalid(format!("{fault}. Nothing changed.")));
         }
         world.set_settings(settings);
-        world.plan_payouts();
+        world.in_all_books(World::plan_payouts);
         Ok(json!(world.settings))
     })
 }

@@ -7,6 +7,7 @@ mod control_calls;
 mod details;
 mod frame;
 mod managing;
+mod onboarding;
 mod operating;
 mod operating_view;
 mod pending;
@@ -35,11 +36,14 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         }
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
+        ("GET", ["b", token]) => buying::follow(sandbox, request, token),
         ("GET", ["r", token]) => buying::recover(sandbox, request, token),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
         (_, ["pending", id]) => pending::pending(sandbox, request, id),
         ("GET", ["i", id]) => buying::invoice(sandbox, request, id),
         (_, ["p", "session", token, rest @ ..]) => managing::portal(sandbox, request, token, rest),
+        (_, ["connect", "onboarding", token]) => onboarding::onboarding(sandbox, request, token),
+        ("GET", ["connect", "express", id]) => onboarding::express(sandbox, request, id),
         ("GET", ["_sandbox"]) => operating::control(sandbox, request),
         ("POST", ["_sandbox", "ui", rest @ ..]) => operating::act(sandbox, request, rest),
         _ => control_calls::answer(sandbox, request, &segments).unwrap_or_else(|| not_found(request)),

@@ -10,7 +10,9 @@ use super::table::{Stored, Table};
 use super::timers::Timers;
 use crate::billing::metering::Metering;
 use crate::clocks::Away;
+use crate::connect::books::Connect;
 use crate::faults::{Fault, Rate};
+use crate::model::account::Account;
 use crate::model::charge::Charge;
 use crate::model::checkout::CheckoutSession;
 use crate::model::checkout_form::ShippingRate;
@@ -27,13 +29,16 @@ use crate::model::invoice_payment::InvoicePayment;
 use crate::model::meter::Meter;
 use crate::model::money::{BalanceTransaction, Refund};
 use crate::model::payment::{PaymentIntent, SetupIntent};
+use crate::model::payment_link::PaymentLink;
 use crate::model::payout::Payout;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
+use crate::model::quote::Quote;
 use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::tax::TaxRate;
 use crate::model::test_clock::TestClock;
+use crate::model::transfer::{ApplicationFee, Reversal, Transfer};
 use crate::settings::Settings;
 use crate::webhooks::deliveries::Deliveries;
 use crate::webhooks::policy::DeliveryPolicy;
@@ -97,8 +102,12 @@ pub(crate) struct World {
     pub(crate) subscriptions: Table<Subscription>,
     #[serde(default)]
     pub(crate) schedules: Table<Schedule>,
+    #[serde(default)]
+    pub(crate) quotes: Table<Quote>,
     pub(crate) metering: Metering,
     pub(crate) sessions: Table<CheckoutSession>,
+    #[serde(default)]
+    pub(crate) payment_links: Table<PaymentLink>,
     pub(crate) shipping_rates: Table<ShippingRate>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
@@ -111,6 +120,8 @@ pub(crate) struct World {
     /// What limiting faults have seen, by their places.
     pub(crate) rates: Vec<Rate>,
     pub(crate) calls: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub(crate) connect: Connect,
 }
 
 impl World {
@@ -154,8 +165,10 @@ impl World {
             credit_notes: Table::default(),
             subscriptions: Table::default(),
             schedules: Table::default(),
+            quotes: Table::default(),
             metering: Metering::default(),
             sessions: Table::default(),
+            payment_links: Table::default(),
             shipping_rates: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
@@ -167,6 +180,7 @@ impl World {
             faults: Vec::new(),
             rates: Vec::new(),
             calls: BTreeMap::new(),
+            connect: Connect::default(),
         };
         world.add_default_portal_configuration();
         world
@@ -174,6 +188,9 @@ impl World {
 
     /// The account object.
     pub(crate) fn render_account(&self) -> Value {
+        if let Some(account) = self.connect.accounts.get(&self.account_id) {
+            return account.render();
+        }
         Shape::Account.with(json!({
             "id": self.account_id,
             "charges_enabled": true,
@@ -199,11 +216,11 @@ impl World {
             "cus" => self.customers.get(id).map(Customer::render),
             "pm" => self.payment_methods.get(id).map(PaymentMethod::render),
             "prod" => self.products.get(id).map(Product::render),
-            "price" => self.prices.get(id).map(Price::render),
+            "price" | "plan" => self.prices.get(id).map(Price::render),
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
             "ch" | "py" => self.charges.get(id).map(Charge::render),
-            "re" => self.refunds.get(id).map(Refund::render),
+            "re" | "pyr" => self.refunds.get(id).map(Refund::render),
             "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
             "po" => self.payouts.get(id).map(Payout::render),
@@ -213,6 +230,8 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" if id.starts_with("sub_sched_") => self.schedules.get(id).map(Schedule::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
+            "qt" => self.quotes.get(id).map(|quote| quote.render(&self.prices)),
+            "plink" => self.payment_links.get(id).map(PaymentLink::render),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
             "clock" => self.test_clocks.get(id).map(TestClock::render),
             "cn" => self.credit_notes.get(id).map(CreditNote::render),
@@ -221,6 +240,15 @@ impl World {
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
             "shr" => self.shipping_rates.get(id).map(ShippingRate::render),
+            "acct" if id == self.account_id => Some(self.render_account()),
+            "acct" => self.connect.accounts.get(id).map(Account::render),
+            "ca" => Some(self.application()),
+            "tr" => self.connect.transfers.get(id).map(Transfer::render),
+            "trr" => {
+                let mut all = self.connect.transfers.iter().flat_map(|transfer| &transfer.reversals);
+                all.find(|reversal| reversal.id == id).map(Reversal::render)
+            }
+            "fee" => self.connect.fees.get(id).map(ApplicationFee::render),
             "mtr" => self.metering.meters.get(id).map(Meter::render),
             "bpc" => self.portal_configurations.get(id).map(PortalConfiguration::render),
             // Sellers may name products and coupons as they like.

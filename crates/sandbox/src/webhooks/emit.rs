@@ -52,6 +52,7 @@ impl World {
             id,
             created: self.own_now(),
             kind: kind.to_owned(),
+            account: self.connected().map(str::to_owned),
             shapes: BTreeMap::new(),
             object,
             previous,
@@ -85,7 +86,7 @@ impl World {
             let hearing: Vec<_> = self
                 .endpoints
                 .iter()
-                .map(|endpoint| (endpoint.hears(&event), endpoint))
+                .map(|endpoint| (self.forms_for(endpoint, &event), endpoint))
                 .filter(|(forms, _)| !forms.is_empty())
                 .map(|(forms, endpoint)| (forms, endpoint.clone()))
                 .collect();
@@ -96,7 +97,8 @@ impl World {
                 event.notes.insert(endpoint.id.clone(), note);
                 let version = endpoint.version();
                 if version != Version::newest() && !event.shapes.contains_key(version.name()) {
-                    let shown = self.shown(version, &event);
+                    let books = self.books_of(event.account.as_deref());
+                    let shown = books.shown(version, &event);
                     event.shapes.insert(version.name().to_owned(), shown);
                 }
                 for form in forms {

@@ -82,7 +82,9 @@ impl World {
         let hearing: Vec<(String, Form)> = self
             .endpoints
             .iter()
-            .flat_map(|endpoint| endpoint.hears(event).into_iter().map(|form| (endpoint.id.clone(), form)))
+            .flat_map(|endpoint| {
+                self.forms_for(endpoint, event).into_iter().map(|form| (endpoint.id.clone(), form))
+            })
             .collect();
         let event = event.id.clone();
         for (endpoint, form) in &hearing {
@@ -144,7 +146,8 @@ impl World {
             Form::Snapshot if version == Version::newest() => event.render(version.name(), event.newest()),
             Form::Snapshot => {
                 let shown = event.shapes.get(version.name()).cloned();
-                event.render(version.name(), shown.unwrap_or_else(|| self.shown(version, event)))
+                let books = self.books_of(event.account.as_deref());
+                event.render(version.name(), shown.unwrap_or_else(|| books.shown(version, event)))
             }
         };
         let body = serde_json::to_vec_pretty(&value).ok()?;

@@ -97,6 +97,9 @@ pub(crate) fn render(event: &Event, twin: usize, with_data: bool) -> Value {
     set("type", json!(kinds.get(twin)));
     set("created", json!(time(event.created)));
     set("livemode", json!(false));
+    if let Some(account) = &event.account {
+        set("context", json!(account));
+    }
     set("related_object", related(&event.object));
     if let Some(request) = &event.request_id {
         let key = event.idempotency_key.as_deref().unwrap_or_default();

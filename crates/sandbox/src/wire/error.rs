@@ -88,6 +88,19 @@ impl ApiError {
         Self::new(401, "invalid_request_error", None, message)
     }
 
+    /// The 403 for an account that the key cannot act for.
+    pub(crate) fn no_access(account: &str) -> Self {
+        let message = format!(
+            "The provided key 'sk_test_***' does not have access to account '{account}' (or that account does not exist). Application access may have been revoked."
+        );
+        Self::new(403, "invalid_request_error", Some("account_invalid"), message)
+    }
+
+    /// A 403: the account exists, but this is not the platform's to do.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, "invalid_request_error", None, message)
+    }
+
     /// The 400 for an idempotency key that was used with other parameters.
     pub(crate) fn key_reused(key: &str) -> Self {
         Self::new(

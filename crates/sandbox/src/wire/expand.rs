@@ -14,12 +14,14 @@ const MAX_DEPTH: usize = 4;
 const NAMES: &[&str] = &[
     "account",
     "application",
+    "application_fee",
     "applies_to",
     "balance_transaction",
     "breakdown",
     "charge",
     "configuration",
     "confirmation_secret",
+    "computed",
     "coupon",
     "credit_note",
     "currency_options",
@@ -31,10 +33,14 @@ const NAMES: &[&str] = &[
     "default_price",
     "default_settings",
     "default_source",
+    "destination",
+    "destination_payment",
+    "destination_payment_refund",
     "discount",
     "discount_amounts",
     "discounts",
     "failure_balance_transaction",
+    "fee",
     "invoice",
     "invoice_credit_balance",
     "invoice_item_details",
@@ -47,9 +53,11 @@ const NAMES: &[&str] = &[
     "lines",
     "on_behalf_of",
     "original_payout",
+    "originating_transaction",
     "parent",
     "payment",
     "payment_intent",
+    "payment_link",
     "payment_method",
     "payments",
     "pending_setup_intent",
@@ -70,6 +78,10 @@ const NAMES: &[&str] = &[
     "shipping_options",
     "shipping_rate",
     "source",
+    "source_refund",
+    "source_transaction",
+    "source_transfer",
+    "source_transfer_reversal",
     "sources",
     "subscription",
     "subscription_details",
@@ -86,6 +98,9 @@ const NAMES: &[&str] = &[
     "total_details",
     "total_discount_amounts",
     "total_taxes",
+    "transfer",
+    "transfer_data",
+    "transfer_reversal",
 ];
 
 /// Checks paths before the call.
@@ -152,7 +167,7 @@ fn walk(within: Within<'_>, value: &mut Value, segments: &[&str], path: &str) ->
 /// Replaces an id by its object and goes on below it.
 fn step(within: Within<'_>, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
     if let Value::String(id) = value {
-        match within.world.object(id) {
+        match within.world.object_anywhere(id) {
             Some(object) => {
                 *value = object;
                 changes::show(within.world, within.version, value);
@@ -217,6 +232,16 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
         ("customer", "tax") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
+        ("payment_link", "line_items") => {
+            let link = world.payment_links.get(id);
+            let lines = link.map(|link| link.session.render_lines(&world.prices)).unwrap_or_default();
+            listed(lines, format!("/v1/payment_links/{id}/line_items"))
+        }
+        ("quote", "line_items") => {
+            let quote = world.quotes.get(id);
+            let lines = quote.map(|quote| quote.render_lines(quote.lines.iter(), &world.prices));
+            listed(lines.unwrap_or_default(), format!("/v1/quotes/{id}/line_items"))
+        }
         ("checkout.session", "line_items") => {
             let lines =
                 world.sessions.get(id).map(|session| session.render_lines(&world.prices)).unwrap_or_default();

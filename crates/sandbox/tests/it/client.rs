@@ -42,7 +42,7 @@ impl Client {
     pub fn handle(&self, request: HttpRequest) -> HttpResponse {
         let older = request.header_value("stripe-version").is_some_and(|version| version < VERSION);
         let (method, path) = (request.method.clone(), request.path.clone());
-        let page = !["/v1/", "/v2/"].iter().any(|api| path.starts_with(api));
+        let page = !["/v1/", "/v2/", "/oauth/"].iter().any(|api| path.starts_with(api));
         let response = self.sandbox.handle(request);
         if page {
             return response;

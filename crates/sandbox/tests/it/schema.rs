@@ -20,6 +20,8 @@ const UNPUBLISHED: &[&str] = &[
     "/v1/stripecli/sessions",
     "/v1/radar/early_fraud_warnings",
     "/v1/radar/early_fraud_warnings/{id}",
+    "/v1/accounts/{id}/external_accounts",
+    "/v1/accounts/{id}/external_accounts/{id}",
 ];
 
 /// Codes of refusals that only a sandbox has, beside the published ones.

@@ -140,7 +140,7 @@ fn a_snapshot_destination_is_sent_objects_in_its_version() {
         ("snapshot_api_version", json!("2024-06-21")),
         ("type", json!("amazon_eventbridge")),
         ("webhook_endpoint", json!({ "url": "ftp://x" })),
-        ("events_from", json!(["@accounts"])),
+        ("events_from", json!(["@organization_members"])),
         ("unknown", json!(1)),
     ] {
         let mut wrong = body.clone();

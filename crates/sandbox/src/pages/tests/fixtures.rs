@@ -364,6 +364,32 @@ fn pending(locale: Locale, voucher: Option<VoucherView>) -> PendingView {
     }
 }
 
+fn onboarding(locale: Locale, name: &str, wrong: Option<&str>) -> OnboardingView {
+    OnboardingView {
+        frame: frame(locale),
+        merchant: "Atelier".to_owned(),
+        account_id: "acct_1AbCdEf".to_owned(),
+        company: false,
+        name: name.to_owned(),
+        email: "mina@example.com".to_owned(),
+        url: "https://atelier.example".to_owned(),
+        due: vec!["external_account".to_owned()],
+        wrong: wrong.map(str::to_owned),
+        action: "/connect/onboarding/x".to_owned(),
+    }
+}
+
+fn express(locale: Locale) -> ExpressView {
+    ExpressView {
+        frame: frame(locale),
+        merchant: "Atelier".to_owned(),
+        account_id: "acct_1AbCdEf".to_owned(),
+        charges: true,
+        payouts: false,
+        balance: vec![yen(1980)],
+    }
+}
+
 /// Every page in every state worth looking at, with a file name.
 pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
     let outcome = |outcome| {
@@ -425,6 +451,9 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         ("cancel", portal_cancel_page(&cancel)),
         ("control", control_page(&control("user_42"))),
         ("index", index_page(&index)),
+        ("onboarding", onboarding_page(&onboarding(locale, "Atelier", None))),
+        ("onboarding-wrong", onboarding_page(&onboarding(locale, "", Some("name")))),
+        ("express", express_page(&express(locale))),
     ];
     pages
         .into_iter()
