@@ -47,3 +47,13 @@ export async function get(url, path) {
   if (!answer.ok) throw new Error(`${path}: ${JSON.stringify(body)}`);
   return body;
 }
+
+/** Posts fields to the sandbox, to its API or as a control call; any other status than 200 is an error. */
+export async function post(url, path, fields) {
+  const control = path.startsWith("/_sandbox/");
+  const body = control ? JSON.stringify(fields) : new URLSearchParams(fields);
+  const answer = await fetch(url + path, { method: "POST", headers: { authorization: `Bearer ${KEY}` }, body });
+  const said = await answer.json();
+  if (!answer.ok) throw new Error(`${path}: ${JSON.stringify(said)}`);
+  return said;
+}

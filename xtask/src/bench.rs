@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: builds the product and the benchmark for release, and runs the benchmark.
 //!
 //! The benchmark itself is `examples/bench`: it needs crates that no other task needs, and a load generator must be
-//! compiled for release too. `cargo xtask bench -- sandbox` plays a scripted year in the sandbox instead, which is an
-//! example of its crate.
+//! compiled for release too. `cargo xtask bench -- sandbox` plays a month of many subscriptions and a scripted
+//! year in the sandbox instead, which is an example of its crate.
 
 use anyhow::Result;
 use clap::Args;
@@ -13,7 +13,7 @@ use xtask::workspace::{cargo, target};
 #[derive(Args)]
 pub struct BenchArguments {
     /// What the benchmark understands: `cargo xtask bench -- --help` prints it. `sandbox`, and then perhaps
-    /// `--customers`, `--days` and `--seed`, measures the sandbox.
+    /// `--customers`, `--subscriptions`, `--days` and `--seed`, measures the sandbox.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -1,16 +1,19 @@
 //! Plays a scripted year with many customers, closes its books, and measures how fast time passes.
 //!
 //! `cargo xtask bench -- sandbox`, or `cargo run --release -p quittance-sandbox --example year -- --customers 1000`.
+//! Before it, a month of many subscriptions (`--subscriptions 10000`; 0 leaves it out) in a sandbox of its own.
 //! The yardstick is a call of the same sandbox that does nothing but emit one event, in slices between the days of the
 //! same run: machines drift.
 
 mod books;
+mod month;
 mod script;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use books::Books;
+use month::Month;
 use quittance_sandbox::Sandbox;
 use script::{DAY, Outcome, Year, call, text};
 
@@ -20,21 +23,27 @@ const SLICE_CALLS: u32 = 500;
 
 struct Arguments {
     customers: i64,
+    subscriptions: i64,
     days: i64,
     seed: u64,
 }
 
 fn read_arguments() -> Outcome<Arguments> {
-    let mut arguments = Arguments { customers: 1000, days: 365, seed: 1 };
+    let mut arguments = Arguments { customers: 1000, subscriptions: 10_000, days: 365, seed: 1 };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
         let value = given.next().and_then(|text| text.parse::<u32>().ok());
         let value = value.ok_or_else(|| format!("{name} needs a number"))?;
         match name.as_str() {
             "--customers" => arguments.customers = i64::from(value),
+            "--subscriptions" => arguments.subscriptions = i64::from(value),
             "--days" => arguments.days = i64::from(value),
             "--seed" => arguments.seed = u64::from(value),
-            _ => return Err(format!("{name}: only --customers, --days and --seed, each with a number")),
+            _ => {
+                return Err(format!(
+                    "{name}: only --customers, --subscriptions, --days and --seed, each with a number"
+                ));
+            }
         }
     }
     Ok(arguments)
@@ -64,7 +73,27 @@ fn per_second(count: u64, time: Duration) -> String {
     format!("{rate}")
 }
 
+/// Whether each of the subscriptions of the month was renewed once.
+fn run_month(arguments: &Arguments) -> Outcome<bool> {
+    let month = Month::play(&script::sandbox(arguments.seed), arguments.subscriptions)?;
+    let count = u64::try_from(month.customers).unwrap_or_default();
+    println!("| a month of many subscriptions | |\n| --- | --- |");
+    println!("| customers, each with a card and a subscription | {} |", month.customers);
+    println!("| customers made per second | {} |", per_second(count, month.arriving));
+    println!("| subscriptions made per second | {} |", per_second(count, month.subscribing));
+    println!("| a month passes, with {} renewals | {} ms |", month.renewals, month.passing.as_millis());
+    println!("| events per second while it passes | {} |", per_second(month.events, month.passing));
+    if let Some((before, after)) = month.memory {
+        println!("| resident memory before and after | {} and {} MiB |", before / 1024, after / 1024);
+    }
+    println!();
+    Ok(month.renewals == month.customers)
+}
+
 fn run(arguments: &Arguments) -> Outcome<bool> {
+    if arguments.subscriptions > 0 && !run_month(arguments)? {
+        return Err("not every subscription was renewed once in a month".to_owned());
+    }
     let (sandbox, bare) = (script::sandbox(arguments.seed), script::sandbox(arguments.seed));
     let idle = text(&call(&bare, "POST", "/v1/customers", "")?, "/id")?;
     let mut year = Year::open(&sandbox, arguments.customers, arguments.seed)?;

@@ -338,7 +338,7 @@ impl<'a> Year<'a> {
         self.sign_up(person)
     }
 
-    /// Sees new disputes, and answers one in three of those that wait.
+    /// Sees new disputes, and answers one in three of those that still wait.
     fn answer_disputes(&mut self) -> Outcome<()> {
         let list = self.get("/v1/disputes", "limit=100")?;
         let since = START + (self.day - 2) * DAY;
@@ -354,6 +354,11 @@ impl<'a> Year<'a> {
             let Some(dispute) = self.disputes.pop_front() else {
                 break;
             };
+            let status = text(&self.get(&format!("/v1/disputes/{dispute}"), "")?, "/status")?;
+            if status != "needs_response" {
+                // The time to answer was up.
+                continue;
+            }
             if self.happens(3) {
                 let evidence = if self.happens(2) { "winning_evidence" } else { "losing_evidence" };
                 let form = format!("evidence[uncategorized_text]={evidence}&submit=true");

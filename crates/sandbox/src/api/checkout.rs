@@ -55,10 +55,12 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let subscription = params.text("subscription")?.value();
     let intent = params.text("payment_intent")?.value();
     let status = params.one_of("status", &["open", "complete", "expired"])?.value();
+    let link = params.text("payment_link")?.value();
     let email = params.sub("customer_details").text("email")?.value();
     let keep = |session: &CheckoutSession| {
         let same = |wanted: &Option<String>, value: &Option<String>| wanted.is_none() || wanted == value;
         same(&subscription, &session.subscription)
+            && same(&link, &session.payment_link)
             && same(&intent, &session.payment_intent)
             && same(&email, &session.buyer_email)
             && status.is_none_or(|status| session.status.as_str() == status)

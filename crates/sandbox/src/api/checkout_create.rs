@@ -40,7 +40,23 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut session = blank(world, params, mode)?;
     read_urls(params, &mut session)?;
     read_buyer(world, params, &mut session)?;
-    read_data(world, params, &mut session)?;
+    fill(world, params, &mut session)?;
+    let object = session.render();
+    world.open_session(session);
+    Ok(object)
+}
+
+/// What the sessions of a payment link are copies of.
+pub(super) fn for_link(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
+    let mut session = blank(world, params, mode)?;
+    fill(world, params, &mut session)?;
+    Ok(session)
+}
+
+/// Reads what is sold, and how.
+fn fill(world: &mut World, params: &Params<'_>, session: &mut CheckoutSession) -> ApiResult<()> {
+    let mode = session.mode;
+    read_data(world, params, session)?;
     let wanted = params.text("currency")?.value().map(|code| code.to_ascii_lowercase());
     let buyers = session.customer.as_ref().and_then(|id| world.customers.get(id));
     let buyers = buyers.and_then(|buyer| buyer.currency.clone()).filter(|_| mode == Mode::Subscription);
@@ -48,8 +64,8 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let prices: Vec<Price> = chosen.iter().map(|(price, _)| price.clone()).collect();
     session.currency = agreed_currency(&prices, wanted, buyers.as_deref());
     session.lines = price_lines(chosen, session.currency.as_deref().unwrap_or_default())?;
-    super::checkout_form::read(world, params, &mut session)?;
-    let discounts = read_discounts(world, params, world.place_of_session(&session))?;
+    super::checkout_form::read(world, params, session)?;
+    let discounts = read_discounts(world, params, world.place_of_session(session))?;
     let most = if mode == Mode::Setup { 0 } else { 1 };
     if discounts.as_ref().is_some_and(|discounts| discounts.len() > most) {
         let message = format!("A Checkout Session in this mode takes at most {most} discounts.");
@@ -59,7 +75,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         let message = "You may only specify one of these parameters: allow_promotion_codes, discounts.";
         return Err(ApiError::rule(message));
     }
-    world.discount_session(&mut session, discounts.unwrap_or_default())?;
+    world.discount_session(session, discounts.unwrap_or_default())?;
     let (data, total) = match mode {
         Mode::Payment => (params.sub("payment_intent_data"), Some(session.amount_total())),
         Mode::Subscription => (params.sub("subscription_data"), None),
@@ -67,11 +83,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     };
     world.read_share(&data, &mut session.share, total)?;
     if mode == Mode::Subscription {
-        world.check_sellable(&session)?;
+        world.check_sellable(session)?;
     }
-    let object = session.render();
-    world.open_session(session);
-    Ok(object)
+    Ok(())
 }
 
 fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
@@ -139,6 +153,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         payment_intent: None,
         setup_intent: None,
         pending_intent: None,
+        payment_link: None,
         share: Share::default(),
     })
 }
@@ -239,6 +254,55 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     Ok(())
 }
 
+/// Whether a line must say how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quantity {
+    Named,
+    /// Without a word it is one.
+    One,
+}
+
+/// A line on sale with its price, before it is priced in a currency.
+pub(super) fn read_line(
+    world: &mut World,
+    item: &Params<'_>,
+    quantity: Quantity,
+) -> ApiResult<(Price, SessionLine)> {
+    let price = match world.price_of(item)? {
+        Some(price) => price,
+        None => item.required("price")?,
+    };
+    let price = need(&world.prices, &price, &item.full("price"))?;
+    if !price.active {
+        return Err(ApiError::rule(format!(
+            "The price `{}` is inactive. This field only accepts active prices.",
+            price.id
+        ))
+        .param(&item.full("price")));
+    }
+    let given = read_quantity(world, item, &price.id, 1)?;
+    let quantity = given.or((quantity == Quantity::One).then_some(1)).ok_or_else(|| {
+        ApiError::invalid(
+            "parameter_missing",
+            &item.full("quantity"),
+            "Quantity is required. Add `quantity` to the line item.",
+        )
+    })?;
+    let line = SessionLine {
+        id: world.chance.id("li_"),
+        amount: 0,
+        recurring: price.recurring.is_some(),
+        description: world.product_name(&price),
+        price: price.id.clone(),
+        quantity,
+        terms: LineTerms {
+            tax_rates: read_rates(world, item, "tax_rates")?.unwrap_or_default(),
+            ..LineTerms::default()
+        },
+    };
+    Ok((price, line))
+}
+
 /// The lines on sale with their prices, before they are priced in a currency.
 fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Vec<(Price, SessionLine)>> {
     let items = params.list("line_items");
@@ -258,37 +322,15 @@ fn read_lines(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<V
     }
     let mut chosen = Vec::new();
     for item in items {
-        let price = match world.price_of(&item)? {
-            Some(price) => price,
-            None => item.required("price")?,
-        };
-        let price = need(&world.prices, &price, &item.full("price"))?;
-        check_line(&price, mode, &item)?;
-        let quantity = read_quantity(world, &item, &price.id, 1)?.ok_or_else(|| {
-            ApiError::invalid(
-                "parameter_missing",
-                &item.full("quantity"),
-                "Quantity is required. Add `quantity` to the line item.",
-            )
-        })?;
-        let line = SessionLine {
-            id: world.chance.id("li_"),
-            amount: 0,
-            recurring: price.recurring.is_some(),
-            description: world.product_name(&price),
-            price: price.id.clone(),
-            quantity,
-            terms: LineTerms {
-                tax_rates: read_rates(world, &item, "tax_rates")?.unwrap_or_default(),
-                ..LineTerms::default()
-            },
-        };
+        let (price, line) = read_line(world, &item, Quantity::Named)?;
+        check_mode(&price, mode, &item)?;
         chosen.push((price, line));
     }
     Ok(chosen)
 }
 
-fn price_lines(chosen: Vec<(Price, SessionLine)>, currency: &str) -> ApiResult<Vec<SessionLine>> {
+/// Prices lines in a currency.
+pub(super) fn price_lines(chosen: Vec<(Price, SessionLine)>, currency: &str) -> ApiResult<Vec<SessionLine>> {
     let priced = |(index, (price, line)): (usize, (Price, SessionLine))| {
         let params = ["price", "quantity"].map(|name| format!("line_items[{index}][{name}]"));
         let amount = payable(&price, currency, line.quantity, params.each_ref().map(String::as_str))?;
@@ -297,15 +339,8 @@ fn price_lines(chosen: Vec<(Price, SessionLine)>, currency: &str) -> ApiResult<V
     chosen.into_iter().enumerate().map(priced).collect()
 }
 
-fn check_line(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {
+fn check_mode(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {
     let param = item.full("price");
-    if !price.active {
-        return Err(ApiError::rule(format!(
-            "The price `{}` is inactive. This field only accepts active prices.",
-            price.id
-        ))
-        .param(&param));
-    }
     match (mode, price.recurring.is_some()) {
         (Mode::Payment, true) => {
             Err(ApiError::rule("You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.").param(&param))

@@ -267,10 +267,10 @@ fn events(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let object = params.text("object_id")?.value();
     let created = Range::read(params, "created")?;
     let about = |event: &Event| {
-        let id = event.object.get("id").and_then(Value::as_str);
+        let is_about = |id: &str| event.object.value().get("id").and_then(Value::as_str) == Some(id);
         event.account.as_deref() == world.connected()
             && created.holds(event.created)
-            && object.as_deref().is_none_or(|object| id == Some(object))
+            && object.as_deref().is_none_or(is_about)
     };
     let mut found = Vec::new();
     for event in world.events.iter().rev().filter(|event| about(event)) {

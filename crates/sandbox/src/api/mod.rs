@@ -25,13 +25,16 @@ mod listen;
 mod meters;
 pub(crate) mod methods;
 pub(crate) mod money;
+mod payment_links;
 pub(crate) mod payouts;
+mod plans;
 pub(crate) mod portal;
 mod portal_flow;
 pub(crate) mod prices;
 mod pricing;
 pub(crate) mod products;
 pub(crate) mod promotion_codes;
+mod quotes;
 pub(crate) mod radar;
 mod schedule_phases;
 mod schedules;
@@ -91,6 +94,8 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
             .or_else(|| customer_balance::dispatch(world, method, path, call)),
         "products" => products::dispatch(world, method, path, call),
         "prices" => prices::dispatch(world, method, path, call),
+        "plans" => plans::dispatch(world, method, path, call),
+        "payment_links" => payment_links::dispatch(world, method, path, call),
         "coupons" => coupons::dispatch(world, method, path, call),
         "promotion_codes" => promotion_codes::dispatch(world, method, path, call),
         "payment_methods" => methods::dispatch(world, method, path, call),
@@ -107,6 +112,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "subscriptions" => subscriptions::dispatch(world, method, path, call),
         "subscription_items" => subscription_items::dispatch(world, method, path, call),
         "subscription_schedules" => schedules::dispatch(world, method, path, call),
+        "quotes" => quotes::dispatch(world, method, path, call),
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "credit_notes" => credit_notes::dispatch(world, method, path, call),

@@ -83,6 +83,16 @@ fn meter(world: &World, params: &Params<'_>) -> ApiResult<Option<String>> {
 impl World {
     /// Makes a price from its parameters, for the product given or named in them.
     pub(crate) fn add_price(&mut self, params: &Params<'_>, product: Option<&str>) -> ApiResult<String> {
+        self.add_price_as(params, product, None)
+    }
+
+    /// Makes a price whose id is given.
+    pub(super) fn add_price_as(
+        &mut self,
+        params: &Params<'_>,
+        product: Option<&str>,
+        id: Option<String>,
+    ) -> ApiResult<String> {
         let currency = pricing::currency(&params.required("currency")?, &params.full("currency"))?;
         let pricing = pricing::read(params)?;
         let mut currency_options = BTreeMap::new();
@@ -104,7 +114,7 @@ impl World {
             None if data.has("name") => self.add_product(&data)?,
             None => need(&self.products, &params.required("product")?, &params.full("product"))?.id,
         };
-        let id = self.chance.id("price_");
+        let id = id.unwrap_or_else(|| self.chance.id("price_"));
         self.free_lookup_key(lookup_key.as_deref(), transfer);
         let price = Price {
             id: id.clone(),
@@ -124,6 +134,7 @@ impl World {
                 .unwrap_or("unspecified")
                 .to_owned(),
             metadata,
+            deleted: false,
         };
         let object = price.render();
         self.prices.put(price);

@@ -87,6 +87,11 @@ pub(crate) struct Planned {
     pub(crate) restarts: bool,
 }
 
+/// Whether a change ends a trial that runs.
+fn trial_ends_now(subscription: &Subscription, change: &Change, now: i64) -> bool {
+    change.trial_end.is_some_and(|end| end <= now) && subscription.status == SubscriptionStatus::Trialing
+}
+
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
@@ -104,7 +109,7 @@ impl World {
             return Err(ApiError::rule("A subscription must have at least one active price."));
         };
         let trialing = subscription.status == SubscriptionStatus::Trialing;
-        let trial_ends_now = change.trial_end.is_some_and(|end| end <= self.now) && trialing;
+        let trial_ends_now = trial_ends_now(subscription, change, self.now);
         let trial_goes_on = change.trial_end.map_or(trialing, |end| end > self.now);
         let currency = &subscription.currency;
         let wakes = self.is_free(&subscription.items, currency) && self.total(&items, currency) > 0;
@@ -328,6 +333,9 @@ impl World {
                 }
                 (Err(error), _) => return Err(error),
             }
+        }
+        if trial_ends_now(&subscription, change, self.now) && self.ends_trial_without_card(&changed) {
+            return Ok(());
         }
         let before = subscription.render(&self.prices);
         let mark = self.mark();

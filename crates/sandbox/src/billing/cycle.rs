@@ -43,17 +43,45 @@ impl World {
             self.bill_last_usage(&subscription);
             return;
         }
+        if !(trialing && self.stops_without_card(&subscription)) {
+            self.renew(&subscription);
+        }
+    }
+
+    /// Ends or pauses a subscription whose trial is over and who has no card, where it says so; whether it did.
+    fn stops_without_card(&mut self, subscription: &Subscription) -> bool {
+        let id = &subscription.id;
         let has_card = self.default_method(&subscription.customer, Some(id)).is_some();
-        let needs_card = trialing && !has_card && subscription.collection == Collection::ChargeAutomatically;
+        let needs_card = !has_card && subscription.collection == Collection::ChargeAutomatically;
         match subscription.missing_card {
             MissingCard::Cancel if needs_card => self.end_subscription(id, CancellationDetails::default()),
             MissingCard::Pause if needs_card => {
-                self.pause_subscription(id, "trial_end_without_payment_method")
+                self.pause_subscription(id, "trial_end_without_payment_method");
             }
-            MissingCard::Cancel | MissingCard::Pause | MissingCard::CreateInvoice => {
-                self.renew(&subscription)
-            }
+            MissingCard::Cancel | MissingCard::Pause | MissingCard::CreateInvoice => return false,
         }
+        true
+    }
+
+    /// A change has ended a trial: the same as when its time is up, so far as a card is missing; whether it was.
+    pub(crate) fn ends_trial_without_card(&mut self, changed: &Subscription) -> bool {
+        let has_card = self.default_method(&changed.customer, Some(&changed.id)).is_some();
+        let stops = match changed.missing_card {
+            MissingCard::Cancel | MissingCard::Pause => {
+                !has_card && changed.collection == Collection::ChargeAutomatically
+            }
+            MissingCard::CreateInvoice => false,
+        };
+        if !stops {
+            return false;
+        }
+        let now = self.now;
+        self.change_subscription(&changed.id, |subscription| {
+            (subscription.items, subscription.terms) = (changed.items.clone(), changed.terms.clone());
+            subscription.trial = changed.trial;
+            subscription.period.end = now;
+        });
+        self.stops_without_card(changed)
     }
 
     fn renew(&mut self, subscription: &Subscription) {

@@ -70,6 +70,7 @@ impl World {
             created: self.now,
             status: InvoiceStatus::Draft,
             reason: new.reason,
+            quote: None,
             customer_email: customer.and_then(|customer| customer.email.clone()),
             customer_name: customer.and_then(|customer| customer.name.clone()),
             starting_balance: 0,
@@ -273,7 +274,9 @@ impl World {
         let what = match invoice.reason {
             BillingReason::SubscriptionCreate => "Subscription creation",
             BillingReason::SubscriptionCycle | BillingReason::SubscriptionUpdate => "Subscription update",
-            BillingReason::Manual | BillingReason::Upcoming => "Payment for Invoice",
+            BillingReason::Manual | BillingReason::QuoteAccept | BillingReason::Upcoming => {
+                "Payment for Invoice"
+            }
         };
         self.add_intent(NewIntent {
             amount: invoice.amount_due,

@@ -19,6 +19,7 @@ pub(crate) mod pause;
 pub(crate) mod pending;
 pub(crate) mod preview;
 pub(crate) mod pricing;
+mod quotes;
 pub(crate) mod settling;
 pub(crate) mod subscribe;
 pub(crate) mod taxes;

@@ -41,6 +41,7 @@ impl World {
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
             Timer::ScheduleTurns(id) => self.schedule_turns(&id),
             Timer::ScheduleExpires(id) => self.schedule_expires(&id),
+            Timer::QuoteExpires(id) => self.quote_expires(&id),
             Timer::ClockArrives(id) => self.clock_arrives(&id),
             Timer::ClockExpires(id) => self.clock_expires(&id),
         }

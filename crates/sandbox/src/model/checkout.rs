@@ -55,6 +55,21 @@ impl SessionLine {
     fn taxed(&self) -> i64 {
         self.terms.taxed(true).saturating_add(self.terms.taxed(false))
     }
+
+    /// The line item.
+    pub(crate) fn render(&self, currency: Option<&str>, prices: &Table<Price>) -> Value {
+        Shape::LineItem.with(json!({
+            "id": self.id,
+            "amount_discount": self.terms.discounted(),
+            "amount_subtotal": self.amount,
+            "amount_tax": self.taxed(),
+            "amount_total": self.total(),
+            "currency": currency,
+            "description": self.description,
+            "price": prices.get(&self.price).map(Price::render),
+            "quantity": (self.quantity > 0).then_some(self.quantity),
+        }))
+    }
 }
 
 /// A discount of a session, and what it came from.
@@ -134,6 +149,9 @@ pub(crate) struct CheckoutSession {
     /// The intent of a payment that is under way; in subscription mode the session does not show it.
     pub(crate) pending_intent: Option<String>,
     pub(crate) page_url: String,
+    /// The link that opened it.
+    #[serde(default)]
+    pub(crate) payment_link: Option<String>,
     /// Who else has a share in what it makes.
     #[serde(default)]
     pub(crate) share: Share,
@@ -283,6 +301,7 @@ impl CheckoutSession {
             "subscription": self.subscription,
             "invoice": self.invoice,
             "payment_intent": self.payment_intent,
+            "payment_link": self.payment_link,
             "setup_intent": self.setup_intent,
             "discounts": discounts,
             "automatic_tax": {
@@ -302,21 +321,6 @@ impl CheckoutSession {
 
     /// Its line items.
     pub(crate) fn render_lines(&self, prices: &Table<Price>) -> Vec<Value> {
-        self.lines
-            .iter()
-            .map(|line| {
-                Shape::LineItem.with(json!({
-                    "id": line.id,
-                    "amount_discount": line.terms.discounted(),
-                    "amount_subtotal": line.amount,
-                    "amount_tax": line.taxed(),
-                    "amount_total": line.total(),
-                    "currency": self.currency,
-                    "description": line.description,
-                    "price": prices.get(&line.price).map(Price::render),
-                    "quantity": (line.quantity > 0).then_some(line.quantity),
-                }))
-            })
-            .collect()
+        self.lines.iter().map(|line| line.render(self.currency.as_deref(), prices)).collect()
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::state::table::Stored;
 use crate::versions::Version;
 use crate::webhooks::thin;
+use crate::wire::packed::Packed;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
 
@@ -38,7 +39,7 @@ pub(crate) struct Event {
     /// The connected account that it happened in; none for the platform.
     #[serde(default)]
     pub(crate) account: Option<String>,
-    pub(crate) object: Value,
+    pub(crate) object: Packed,
     pub(crate) previous: Option<Value>,
     /// How endpoints with an older version see it, by the name of the version.
     pub(crate) shapes: BTreeMap<String, Shown>,
@@ -81,7 +82,7 @@ impl Stored for Event {
 impl Event {
     /// Its object in the newest shape.
     pub(crate) fn newest(&self) -> Shown {
-        Shown { object: self.object.clone(), previous: self.previous.clone() }
+        Shown { object: self.object.value(), previous: self.previous.clone() }
     }
 
     /// The event as `GET /v1/events/{id}` and endpoints of the given version see it.

@@ -26,6 +26,7 @@ words! {
         SubscriptionCycle = "subscription_cycle",
         SubscriptionUpdate = "subscription_update",
         Manual = "manual",
+        QuoteAccept = "quote_accept",
         Upcoming = "upcoming",
     }
 }
@@ -160,6 +161,9 @@ pub(crate) struct Invoice {
     pub(crate) created: i64,
     pub(crate) status: InvoiceStatus,
     pub(crate) reason: BillingReason,
+    /// The quote that it was made for; where that has recurring prices, the invoice is the subscription's.
+    #[serde(default)]
+    pub(crate) quote: Option<String>,
     pub(crate) customer: String,
     pub(crate) customer_email: Option<String>,
     pub(crate) customer_name: Option<String>,
@@ -260,10 +264,16 @@ impl Invoice {
     pub(crate) fn render(&self) -> Value {
         let total = self.total();
         let lines: Vec<Value> = self.lines.iter().map(|line| line.render(&self.id)).collect();
-        let parent = self.subscription.as_ref().map(|subscription| {
-            json!({ "type": "subscription_details", "quote_details": null,
-                    "subscription_details": { "subscription": subscription, "metadata": self.subscription_metadata } })
-        });
+        let parent = match (&self.subscription, &self.quote) {
+            (Some(subscription), _) => json!({
+                "type": "subscription_details", "quote_details": null,
+                "subscription_details": { "subscription": subscription, "metadata": self.subscription_metadata },
+            }),
+            (None, Some(quote)) => json!({
+                "type": "quote_details", "quote_details": { "quote": quote }, "subscription_details": null,
+            }),
+            (None, None) => Value::Null,
+        };
         let hosted = self.transitions.finalized.map(|_| self.page_url.clone());
         let mut value = Shape::Invoice.with(json!({
             "id": self.id,

@@ -107,6 +107,9 @@ pub(crate) struct Price {
     pub(crate) nickname: Option<String>,
     pub(crate) tax_behavior: String,
     pub(crate) metadata: Metadata,
+    /// It was deleted as a plan: nobody can subscribe to it any more.
+    #[serde(default)]
+    pub(crate) deleted: bool,
 }
 
 impl Stored for Price {

@@ -2,6 +2,7 @@
 
 use super::frame::{Fields, frame, frame_of, html, interval, locale, money, problem, redirect};
 use crate::checkout::buy::Buyer;
+use crate::checkout::links::Visit;
 use crate::control::{CheckoutOutcome, SandboxError};
 use crate::model::checkout::{CheckoutSession, Mode, PaymentStatus, SessionStatus};
 use crate::pages::{
@@ -259,6 +260,17 @@ fn looks_like_email(text: &str) -> bool {
 /// `/r/{token}`: opens a copy of an expired session.
 pub(super) fn recover(sandbox: &Sandbox, request: &HttpRequest, token: &str) -> HttpResponse {
     match sandbox.change(|world| world.recover_session(token)) {
+        Ok(id) => redirect(&format!("/c/pay/{id}")),
+        Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
+    }
+}
+
+/// `/b/{token}`: a payment link, which opens a session of its own for every visit.
+pub(super) fn follow(sandbox: &Sandbox, request: &HttpRequest, token: &str) -> HttpResponse {
+    let asked = Fields::asked(request);
+    let given = |name: &str| Some(asked.text(name).to_owned()).filter(|text| !text.is_empty());
+    let visit = Visit { client_reference_id: given("client_reference_id"), email: given("prefilled_email") };
+    match sandbox.change(|world| world.follow_link(token, visit)) {
         Ok(id) => redirect(&format!("/c/pay/{id}")),
         Err(error) => sandbox.read(|world| problem(world, request, error.status(), error.message())),
     }

@@ -36,6 +36,7 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         }
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
+        ("GET", ["b", token]) => buying::follow(sandbox, request, token),
         ("GET", ["r", token]) => buying::recover(sandbox, request, token),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
         (_, ["pending", id]) => pending::pending(sandbox, request, id),

@@ -85,7 +85,13 @@ fn event_row(world: &World, event: &Event) -> EventRow {
         id: event.id.clone(),
         kind: event.kind.clone(),
         created: event.created,
-        object_id: event.object.get("id").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned(),
+        object_id: event
+            .object
+            .value()
+            .get("id")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         deliveries,
         deliver_action: format!("/_sandbox/ui/events/{}/deliver", event.id),
     }

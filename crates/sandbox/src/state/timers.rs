@@ -47,6 +47,8 @@ pub(crate) enum Timer {
     ScheduleTurns(String),
     /// A subscription schedule ends in a week.
     ScheduleExpires(String),
+    /// A quote that nobody accepted is withdrawn.
+    QuoteExpires(String),
     /// A test clock arrives where it was sent; on the account's own time.
     ClockArrives(String),
     /// A test clock is deleted by itself; on the account's own time.
@@ -77,6 +79,7 @@ impl Timer {
             | Self::CollectionResumes(id)
             | Self::ScheduleTurns(id)
             | Self::ScheduleExpires(id)
+            | Self::QuoteExpires(id)
             | Self::ClockArrives(id)
             | Self::ClockExpires(id) => id,
         }

@@ -30,9 +30,11 @@ use crate::model::invoice_payment::InvoicePayment;
 use crate::model::meter::Meter;
 use crate::model::money::{BalanceTransaction, Refund};
 use crate::model::payment::{PaymentIntent, SetupIntent};
+use crate::model::payment_link::PaymentLink;
 use crate::model::payout::Payout;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::product::{Price, Product};
+use crate::model::quote::Quote;
 use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::tax::TaxRate;
@@ -102,8 +104,12 @@ pub(crate) struct World {
     pub(crate) subscriptions: Table<Subscription>,
     #[serde(default)]
     pub(crate) schedules: Table<Schedule>,
+    #[serde(default)]
+    pub(crate) quotes: Table<Quote>,
     pub(crate) metering: Metering,
     pub(crate) sessions: Table<CheckoutSession>,
+    #[serde(default)]
+    pub(crate) payment_links: Table<PaymentLink>,
     pub(crate) shipping_rates: Table<ShippingRate>,
     pub(crate) portal_configurations: Table<PortalConfiguration>,
     pub(crate) portal_sessions: Table<PortalSession>,
@@ -162,8 +168,10 @@ impl World {
             credit_notes: Table::default(),
             subscriptions: Table::default(),
             schedules: Table::default(),
+            quotes: Table::default(),
             metering: Metering::default(),
             sessions: Table::default(),
+            payment_links: Table::default(),
             shipping_rates: Table::default(),
             portal_configurations: Table::default(),
             portal_sessions: Table::default(),
@@ -211,7 +219,7 @@ impl World {
             "cus" => self.customers.get(id).map(Customer::render),
             "pm" => self.payment_methods.get(id).map(PaymentMethod::render),
             "prod" => self.products.get(id).map(Product::render),
-            "price" => self.prices.get(id).map(Price::render),
+            "price" | "plan" => self.prices.get(id).map(Price::render),
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),
             "seti" => self.setup_intents.get(id).map(SetupIntent::render),
             "ch" | "py" => self.charges.get(id).map(Charge::render),
@@ -226,6 +234,8 @@ impl World {
             "inpay" => self.invoice_payments.get(id).map(InvoicePayment::render),
             "sub" if id.starts_with("sub_sched_") => self.schedules.get(id).map(Schedule::render),
             "sub" => self.subscriptions.get(id).map(|subscription| subscription.render(&self.prices)),
+            "qt" => self.quotes.get(id).map(|quote| quote.render(&self.prices)),
+            "plink" => self.payment_links.get(id).map(PaymentLink::render),
             "cs" => self.sessions.get(id).map(CheckoutSession::render),
             "clock" => self.test_clocks.get(id).map(TestClock::render),
             "cn" => self.credit_notes.get(id).map(CreditNote::render),

@@ -16,7 +16,7 @@ const RENAMINGS: &[Renaming] = &[
     ),
     ("2025-09-30.clover", "POST", &["/v1/promotion_codes"], promotion),
     ("2026-03-25.dahlia", "POST", &["/v1/checkout/sessions"], ui_mode),
-    ("2026-09-30.endive", "POST", &["/v1/checkout/sessions"], only_cards),
+    ("2026-09-30.endive", "POST", &["/v1/checkout/sessions"], types),
     ("2026-09-30.endive", "POST", &["/v1/subscriptions/{id}", "/v1/subscriptions/{id}/resume"], anchor),
     ("2026-09-30.endive", "POST", &["/v1/invoices/create_preview"], preview_anchor),
 ];
@@ -74,13 +74,22 @@ fn ui_mode(tree: &mut Tree) {
     }
 }
 
-/// The list of types went; one that asks for cards alone asks for what is played.
-fn only_cards(tree: &mut Tree) {
-    let Some(Param::Tree(types)) = tree.get("payment_method_types") else {
+/// The list of types went. One that asks for cards alone asks for what is played; others that are played became those
+/// that are allowed.
+fn types(tree: &mut Tree) {
+    const PLAYED: [&str; 4] = ["card", "konbini", "sepa_debit", "us_bank_account"];
+    let Some(Param::Tree(types)) = tree.get("payment_method_types").cloned() else {
         return;
     };
-    if types.values().all(|kind| *kind == Param::Text("card".to_owned())) {
+    let all = |words: &[&str]| {
+        types.values().all(|kind| matches!(kind, Param::Text(word) if words.contains(&word.as_str())))
+    };
+    let (cards, played) = (all(&["card"]), all(&PLAYED));
+    if cards || played {
         tree.remove("payment_method_types");
+    }
+    if played && !cards {
+        tree.entry("allowed_payment_method_types".to_owned()).or_insert(Param::Tree(types));
     }
 }
 
@@ -120,6 +129,11 @@ mod tests {
             ("/v1/promotion_codes", "coupon=c", "promotion[type]=coupon&promotion[coupon]=c"),
             ("/v1/checkout/sessions", "ui_mode=embedded", "ui_mode=embedded_page"),
             ("/v1/checkout/sessions", "payment_method_types[]=card&mode=setup", "mode=setup"),
+            (
+                "/v1/checkout/sessions",
+                "payment_method_types[]=sepa_debit",
+                "allowed_payment_method_types[]=sepa_debit",
+            ),
             ("/v1/checkout/sessions", "payment_method_types[]=ideal", "payment_method_types[]=ideal"),
             ("/v1/subscriptions/{id}", "billing_cycle_anchor=now", "billing_cycle_anchor[type]=now"),
             (

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::model::event::{DeliveryNote, Event, Fate, Shown, ThinOnly};
 use crate::state::world::World;
 use crate::versions::{Version, changes};
+use crate::wire::packed::Packed;
 use crate::wire::shape::overlay;
 
 /// How long events are kept, in seconds.
@@ -54,7 +55,7 @@ impl World {
             kind: kind.to_owned(),
             account: self.connected().map(str::to_owned),
             shapes: BTreeMap::new(),
-            object,
+            object: Packed::from(&object),
             previous,
             request_id: self.request.as_ref().map(|request| request.id.clone()),
             idempotency_key: self.request.as_ref().and_then(|request| request.idempotency_key.clone()),
@@ -68,10 +69,10 @@ impl World {
 
     /// An event as a version shows it. What changed is told in the words of that version, too.
     pub(crate) fn shown(&self, version: Version, event: &Event) -> Shown {
-        let mut object = event.object.clone();
+        let mut object = event.object.value();
         changes::show(self, version, &mut object);
         let previous = event.previous.as_ref().and_then(|previous| {
-            let mut before = event.object.clone();
+            let mut before = event.object.value();
             overlay(&mut before, previous.clone());
             changes::show(self, version, &mut before);
             difference(&before, &object)

@@ -48,12 +48,13 @@ pub(crate) fn kinds(event: &Event) -> Vec<String> {
     let finer = FINER.iter().filter(|(kind, field, _)| *kind == event.kind && changed(field));
     kinds.extend(finer.map(|(_, _, thin)| (*thin).to_owned()));
     let family = event.kind.strip_suffix(".updated");
-    let status = event.object.get("status").and_then(Value::as_str);
-    if let (Some("customer.subscription"), true, Some(status)) = (family, changed("status"), status) {
+    if let (Some("customer.subscription"), true) = (family, changed("status"))
+        && let Some(status) = event.object.value().get("status").and_then(Value::as_str)
+    {
         kinds.push(format!("v1.customer.subscription.{status}"));
     }
     if let (Some(family @ ("product" | "price")), true) = (family, changed("active")) {
-        let active = event.object.get("active") == Some(&Value::Bool(true));
+        let active = event.object.value().get("active") == Some(&Value::Bool(true));
         kinds.push(format!("v1.{family}.{}", if active { "activated" } else { "deactivated" }));
     }
     kinds.retain(|kind| TYPES.contains(kind.as_str()));
@@ -100,7 +101,7 @@ pub(crate) fn render(event: &Event, twin: usize, with_data: bool) -> Value {
     if let Some(account) = &event.account {
         set("context", json!(account));
     }
-    set("related_object", related(&event.object));
+    set("related_object", related(&event.object.value()));
     if let Some(request) = &event.request_id {
         let key = event.idempotency_key.as_deref().unwrap_or_default();
         set("reason", json!({ "type": "request", "request": { "id": request, "idempotency_key": key } }));

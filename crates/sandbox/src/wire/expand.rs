@@ -21,6 +21,7 @@ const NAMES: &[&str] = &[
     "charge",
     "configuration",
     "confirmation_secret",
+    "computed",
     "coupon",
     "credit_note",
     "currency_options",
@@ -56,6 +57,7 @@ const NAMES: &[&str] = &[
     "parent",
     "payment",
     "payment_intent",
+    "payment_link",
     "payment_method",
     "payments",
     "pending_setup_intent",
@@ -239,6 +241,16 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
         ("customer", "tax") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
         ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
+        ("payment_link", "line_items") => {
+            let link = world.payment_links.get(id);
+            let lines = link.map(|link| link.session.render_lines(&world.prices)).unwrap_or_default();
+            listed(lines, format!("/v1/payment_links/{id}/line_items"))
+        }
+        ("quote", "line_items") => {
+            let quote = world.quotes.get(id);
+            let lines = quote.map(|quote| quote.render_lines(quote.lines.iter(), &world.prices));
+            listed(lines.unwrap_or_default(), format!("/v1/quotes/{id}/line_items"))
+        }
         ("checkout.session", "line_items") => {
             let lines =
                 world.sessions.get(id).map(|session| session.render_lines(&world.prices)).unwrap_or_default();

@@ -9,6 +9,7 @@ pub(crate) mod form;
 pub(crate) mod idempotency;
 pub(crate) mod json;
 pub(crate) mod list;
+pub(crate) mod packed;
 pub(crate) mod params;
 pub(crate) mod request;
 pub(crate) mod schema;

@@ -68,6 +68,11 @@ impl<'a> Params<'a> {
         if self.name.is_empty() { name.to_owned() } else { format!("{}[{name}]", self.name) }
     }
 
+    /// Everything that was given at this level.
+    pub(crate) fn tree(&self) -> &'a Tree {
+        self.tree
+    }
+
     /// The names that were given at this level.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.tree.keys().map(String::as_str)

@@ -28,6 +28,7 @@ pub(crate) enum Shape {
     InvoicePayment,
     LineItem,
     PaymentIntent,
+    PaymentLink,
     PaymentMethod,
     Payout,
     Plan,
@@ -36,6 +37,7 @@ pub(crate) enum Shape {
     Price,
     Product,
     PromotionCode,
+    Quote,
     Refund,
     SetupIntent,
     Subscription,
@@ -45,7 +47,7 @@ pub(crate) enum Shape {
     WebhookEndpoint,
 }
 
-const SHAPES: [(Shape, &str); 34] = [
+const SHAPES: [(Shape, &str); 36] = [
     (Shape::Account, include_str!("../shapes/account.json")),
     (Shape::AccountSession, include_str!("../shapes/account_session.json")),
     (Shape::BalanceTransaction, include_str!("../shapes/balance_transaction.json")),
@@ -65,6 +67,7 @@ const SHAPES: [(Shape, &str); 34] = [
     (Shape::InvoicePayment, include_str!("../shapes/invoice_payment.json")),
     (Shape::LineItem, include_str!("../shapes/line_item.json")),
     (Shape::PaymentIntent, include_str!("../shapes/payment_intent.json")),
+    (Shape::PaymentLink, include_str!("../shapes/payment_link.json")),
     (Shape::PaymentMethod, include_str!("../shapes/payment_method.json")),
     (Shape::Payout, include_str!("../shapes/payout.json")),
     (Shape::Plan, include_str!("../shapes/plan.json")),
@@ -73,6 +76,7 @@ const SHAPES: [(Shape, &str); 34] = [
     (Shape::Price, include_str!("../shapes/price.json")),
     (Shape::Product, include_str!("../shapes/product.json")),
     (Shape::PromotionCode, include_str!("../shapes/promotion_code.json")),
+    (Shape::Quote, include_str!("../shapes/quote.json")),
     (Shape::Refund, include_str!("../shapes/refund.json")),
     (Shape::SetupIntent, include_str!("../shapes/setup_intent.json")),
     (Shape::Subscription, include_str!("../shapes/subscription.json")),

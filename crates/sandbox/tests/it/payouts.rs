@@ -306,3 +306,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn money_that_is_available_at_once_is_told() {
+    let client = client();
+    let pay = |card: &str| {
+        let form = format!(
+            "amount=2000&currency=usd&confirm=true&return_url=http://shop.test&payment_method={card}"
+        );
+        client.post("/v1/payment_intents", &form);
+    };
+    pay("pm_card_visa");
+    assert!(client.events("type=balance.available").is_empty());
+    pay("pm_card_bypassPending");
+    let told = client.events("type=balance.available");
+    assert_eq!(told.len(), 1);
+    assert_eq!(text(&told[0], "/data/object/object"), "balance");
+    assert_eq!(told[0]["data"]["object"]["available"], client.get("/v1/balance", "")["available"]);
+}
