@@ -20,7 +20,7 @@ pub(super) fn dispatch(
 ) -> Option<ApiResult<Value>> {
     Some(match (method, path) {
         ("GET", "events") => all(world, call),
-        ("GET", "events/{id}") => event(world, call.id()).map(|event| show(&event)),
+        ("GET", "events/{id}") => event(world, call.id(), world.connected()).map(|event| show(&event)),
         ("POST", "events/{id}/retry") => retry(world, call),
         ("POST", "webhook_endpoints") => create(world, call),
         ("GET", "webhook_endpoints") => endpoints(world, call),
@@ -33,24 +33,34 @@ pub(super) fn dispatch(
     })
 }
 
-/// An event of the account that asks, of this version of the API.
-fn event(world: &World, id: &str) -> ApiResult<Event> {
+/// An event of a connected account or of the platform, of this version of the API.
+fn event(world: &World, id: &str, account: Option<&str>) -> ApiResult<Event> {
     let event = need(&world.events, id, "id")?;
-    if event.thin.is_some() || event.account.as_deref() != world.connected() {
+    if event.thin.is_some() || event.account.as_deref() != account {
         return Err(ApiError::missing("event", id, "id"));
     }
     Ok(event)
 }
 
-/// Sends an event again, as the command-line program asks for it: to an endpoint, or to the programs that listen.
+/// Sends an event again, as the command-line program asks for it: to an endpoint, or to the programs that listen. The
+/// platform may name the connected account that it happened in.
 fn retry(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
-    let event = event(world, call.id())?;
+    let account = params.text("account")?.value();
+    if let Some(account) = &account {
+        world.live_account(account)?;
+    }
+    let event = event(world, call.id(), account.as_deref().or(world.connected()))?;
     let to: Vec<String> = match params.text("webhook_endpoint")?.value() {
-        Some(id) => vec![endpoint(world, &id)?.id],
+        Some(id) => {
+            let endpoint = world.endpoints.get(&id).filter(|endpoint| endpoint.origin == Origin::Endpoint);
+            let meant = endpoint.filter(|endpoint| world.is_meant(endpoint, &event));
+            vec![meant.ok_or_else(|| ApiError::missing(WebhookEndpoint::LABEL, &id, "id"))?.id.clone()]
+        }
         None if params.flag("for_stripecli")? == Field::Set(true) => {
             let listening = world.endpoints.iter().filter(|endpoint| endpoint.is_listener());
-            let hearing = listening.filter(|endpoint| endpoint.hears(&event).contains(&Form::Snapshot));
+            let hearing =
+                listening.filter(|endpoint| world.forms_for(endpoint, &event).contains(&Form::Snapshot));
             hearing.map(|endpoint| endpoint.id.clone()).collect()
         }
         None => {

@@ -174,16 +174,20 @@ impl World {
         self.in_all_books(|books| url.clone_into(&mut books.public_url));
     }
 
-    /// In which forms an endpoint is told of an event: those that it hears of its own account's, or of connected
-    /// accounts', where it was made for that. Who is disconnected is heard of for the last time when told so.
+    /// In which forms an endpoint is told of an event.
     pub(crate) fn forms_for(&self, endpoint: &WebhookEndpoint, event: &Event) -> Vec<Form> {
-        let meant = match &event.account {
+        if self.is_meant(endpoint, event) { endpoint.hears(event) } else { Vec::new() }
+    }
+
+    /// Whether an event is of the account that an endpoint is told of: its own, or a connected one where it was made for
+    /// that. Who is disconnected is heard of for the last time when told so.
+    pub(crate) fn is_meant(&self, endpoint: &WebhookEndpoint, event: &Event) -> bool {
+        match &event.account {
             Some(account) if endpoint.account.is_none() => {
                 let last = event.kind == "account.application.deauthorized";
                 endpoint.hears_of.connected && (last || self.may_speak_for(account))
             }
             account => endpoint.hears_of.own && endpoint.account == *account,
-        };
-        if meant { endpoint.hears(event) } else { Vec::new() }
+        }
     }
 }

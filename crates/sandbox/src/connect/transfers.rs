@@ -173,7 +173,7 @@ impl World {
                 balance_transaction: Some(entry.id),
                 failure_balance_transaction: None,
                 failure_reason: None,
-                destination: "card".to_owned(),
+                destination: "stripe_account".to_owned(),
                 instructions: None,
                 transfer_reversal: None,
                 source_transfer_reversal: Some(reversal_id.clone()),

@@ -109,6 +109,19 @@ async fn a_program_that_asks_for_thin_events_is_sent_those() {
 }
 
 #[tokio::test]
+async fn a_program_of_the_platform_hears_of_connected_accounts_too() {
+    let sandbox = start().await;
+    let account = post(&sandbox, "/v1/accounts", "type=standard")["id"].as_str().unwrap().to_owned();
+    let opened = session(&sandbox);
+    let mut socket = connect(&opened, opened["websocket_id"].as_str().unwrap()).await.unwrap();
+    let request = HttpRequest::new("POST", "/v1/customers", "sk_test_1", "");
+    let theirs = sandbox.handle(request.header("Stripe-Account", &account)).value();
+    let event = next(&mut socket).await;
+    let inner: Value = serde_json::from_str(event["event_payload"].as_str().unwrap()).unwrap();
+    assert_eq!((&inner["account"], &inner["data"]["object"]["id"]), (&json!(account), &theirs["id"]));
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_opened_is_refused() {
     let sandbox = start().await;
     let opened = session(&sandbox);

@@ -15,12 +15,16 @@ use crate::dev::SANDBOX_KEY;
 use crate::failure::Failure;
 use crate::{catalog_seed, config, serve};
 
+/// A year in each second, as the sandbox's own limit.
+const FASTEST: i64 = 366 * 86_400;
+
 /// The emulator.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   quittance sandbox
   quittance sandbox --data sandbox.json                goes on where it stopped
+  quittance sandbox --speed 86400                      every second is a day
   quittance sandbox --port 0 --json                    any free port, for test suites
   quittance sandbox --webhook-url http://127.0.0.1:3000/webhooks/stripe --webhook-secret whsec_test
   STRIPE_API_BASE=http://127.0.0.1:12111 STRIPE_SECRET_KEY=sk_test_sandbox your-program
@@ -39,6 +43,9 @@ pub(super) struct Options {
     /// Make ids and chances repeatable
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Let this many seconds pass in each second: 86400 lives a day a second
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=FASTEST))]
+    speed: Option<u32>,
     /// Keep the state in this file: it is loaded at the start, and written every few seconds and at the end
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -70,6 +77,7 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
         seed: options.seed,
         public_url: url.clone(),
         webhook: options.webhook_url.clone().map(|url| WebhookTarget { url, secret: secret.clone() }),
+        speed: options.speed,
         ..SandboxConfig::default()
     });
     let data = options.data.as_deref().map(DataFile::open).transpose()?;

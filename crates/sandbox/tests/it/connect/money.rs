@@ -477,3 +477,47 @@ fn a_card_of_the_platform_is_copied_for_a_direct_charge() {
         &format!("customer={customer}&type=card&card[token]=tok_visa"),
     );
 }
+
+#[test]
+fn what_is_captured_later_or_answered_late_is_shared_then() {
+    let client = client();
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    let form = format!(
+        "amount=10000&transfer_data[destination]={account}&application_fee_amount=1000&capture_method=manual&{PAY}"
+    );
+    let held = client.post("/v1/payment_intents", &form);
+    assert!(of_platform(&client).is_empty(), "nothing is taken yet");
+    client.post(&format!("/v1/payment_intents/{}/capture", id(&held)), "amount_to_capture=6000");
+    let platform = of_platform(&client);
+    assert_eq!((net(&platform, "transfer"), net(&platform, "application_fee")), (vec![-6000], vec![1000]));
+    check_books(&client, std::slice::from_ref(&account));
+    let debit = "type=sepa_debit&sepa_debit[iban]=AT611904300234573201&billing_details[name]=Ada&billing_details[email]=ada@shop.test";
+    let method = id(&me.post("/v1/payment_methods", debit));
+    let late = me.post(
+        "/v1/payment_intents",
+        &format!("amount=5000&currency=eur&payment_method={method}&confirm=true&application_fee_amount=500&mandate_data[customer_acceptance][type]=offline"),
+    );
+    assert_eq!(late["status"], "processing");
+    assert_eq!(net(&of_platform(&client), "application_fee"), [1000]);
+    client.sandbox.advance_time(15 * DAY);
+    assert_eq!(net(&of_platform(&client), "application_fee"), [500, 1000]);
+    assert_eq!(balance(&me.get("/v1/balance", ""))["eur"], 5000 - 180 - 500);
+}
+
+#[test]
+fn an_account_pays_out_to_its_own_bank() {
+    let client = client();
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    me.post("/v1/payment_intents", &format!("amount=10000&{PAY}"));
+    client.sandbox.advance_time(3 * DAY);
+    let bank = id(&client.get(&format!("/v1/accounts/{account}/external_accounts"), "")["data"][0]);
+    let payout = me.post("/v1/payouts", "amount=5000&currency=usd");
+    assert_eq!(text(&payout, "/destination"), bank);
+    assert_eq!(balance(&me.get("/v1/balance", ""))["usd"], 10_000 - 360 - 5000);
+    client.post(&format!("/v1/accounts/{account}/reject"), "reason=other");
+    let refused = me.refused(400, "POST", "/v1/payouts", "amount=1000&currency=usd");
+    assert_eq!(text(&refused, "/code"), "payouts_not_allowed");
+    check_books(&client, &[account]);
+}

@@ -125,6 +125,9 @@ fn an_account_is_paid_out_to_its_own_bank() {
     let me = As { client: &client, account: &account };
     let charge = "amount=10000&currency=usd&confirm=true&payment_method=pm_card_bypassPending";
     me.post("/v1/payment_intents", charge);
+    let other = ready(&client);
+    let other = As { client: &client, account: &other };
+    other.post("/v1/payment_intents", charge);
     client.refused(400, "POST", "/v1/payouts", "amount=100&currency=usd");
     me.refused(404, "POST", "/v1/payouts", "amount=100&currency=usd&destination=ba_other");
     me.refused(400, "POST", "/v1/payouts", "amount=100&currency=eur");
@@ -144,6 +147,7 @@ fn an_account_is_paid_out_to_its_own_bank() {
         mine.map(|payout| number(payout, "/amount")).collect()
     };
     assert_eq!(automatic(client.get("/v1/payouts", "")), [9640]);
+    assert_eq!(automatic(other.get("/v1/payouts", "")), [9640], "the schedule is for all accounts");
     assert!(automatic(me.get("/v1/payouts", "")).is_empty(), "it waits until that is undone");
     client.post(&format!("/v1/accounts/{account}/unreject"), "");
     client.sandbox.advance_time(DAY + HOUR);

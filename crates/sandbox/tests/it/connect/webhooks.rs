@@ -52,6 +52,28 @@ fn a_connect_endpoint_hears_the_accounts_and_not_the_platform() {
 }
 
 #[test]
+fn an_event_of_an_account_is_sent_again_where_it_belongs() {
+    let client = client();
+    listen(&client);
+    let account = ready(&client);
+    let me = As { client: &client, account: &account };
+    me.post("/v1/customers", "name=One");
+    client.deliver();
+    let event = id(&me.get("/v1/events", "type=customer.created")["data"][0]);
+    let endpoints = client.get("/v1/webhook_endpoints", "");
+    let endpoint = |url: &str| {
+        id(endpoints["data"].as_array().unwrap().iter().find(|endpoint| endpoint["url"] == url).unwrap())
+    };
+    let retry = format!("/v1/events/{event}/retry");
+    let form = |url: &str| format!("account={account}&webhook_endpoint={}", endpoint(url));
+    client.post(&retry, &form(CONNECT));
+    assert_eq!(delivered(&client, CONNECT), [("customer.created".to_owned(), Some(account.clone()))]);
+    client.refused(404, "POST", &retry, &form("http://127.0.0.1:1/hooks"));
+    client.refused(404, "POST", &retry, &format!("webhook_endpoint={}", endpoint(CONNECT)));
+    client.refused(403, "POST", &retry, &format!("account=acct_none&webhook_endpoint={}", endpoint(CONNECT)));
+}
+
+#[test]
 fn an_accounts_life_is_told_step_by_step() {
     let client = client();
     listen(&client);
