@@ -40,9 +40,6 @@ export const WITHOUT_EVENT = {
 
 /** Triggers that the rules of the API refuse, the sandbox's as the provider's: how, and why. */
 export const AGAINST_THE_RULES = {
-  "customer.discount.created": ["Received unknown parameter", "customers themselves have no discounts any more"],
-  "customer.discount.deleted": ["Received unknown parameter", "customers themselves have no discounts any more"],
-  "customer.discount.updated": ["Received unknown parameter", "customers themselves have no discounts any more"],
   "transfer.created": ["capabilities enabled", "nobody has onboarded the account that it makes"],
   "transfer.reversed": ["capabilities enabled", "nobody has onboarded the account that it makes"],
   "transfer.updated": ["capabilities enabled", "nobody has onboarded the account that it makes"],
@@ -58,7 +55,6 @@ const stream = "usage is not streamed: the program sends it to a host of the pro
 export const NOT_YET = {
   "customer.source.created": sources,
   "customer.source.updated": sources,
-  "payment_intent.partially_funded": "bank transfers to a customer's cash balance are not played",
   "topup.created": "top-ups are not played",
   "v1.billing.meter.error_report_triggered": stream,
   "v1.billing.meter.no_meter_found": stream,
