@@ -18,6 +18,8 @@ pub struct Sums {
     pub disputes: i64,
     /// What the provider keeps.
     pub fees: i64,
+    /// What went to the bank, or is on its way there; what the bank was asked for counts against it.
+    pub payouts: i64,
     /// What the account has, available and pending.
     pub balance: i64,
 }
@@ -25,7 +27,7 @@ pub struct Sums {
 impl Sums {
     /// What is left unexplained; zero when the books are right.
     pub fn off_by(&self) -> i64 {
-        self.charges - self.fees - self.refunds - self.disputes - self.balance
+        self.charges - self.fees - self.refunds - self.disputes - self.payouts - self.balance
     }
 }
 
@@ -42,6 +44,8 @@ pub struct Books {
     pub refunds: BTreeMap<String, u64>,
     /// Disputes by status.
     pub disputes: BTreeMap<String, u64>,
+    /// Payouts by status.
+    pub payouts: BTreeMap<String, u64>,
     /// Subscriptions by status.
     pub subscriptions: BTreeMap<String, u64>,
     /// Sentences about what is wrong; none when the books are right.
@@ -74,6 +78,7 @@ impl Books {
         let mut books = Self::default();
         books.count_objects(&sandbox.ledger());
         books.count_movements(sandbox)?;
+        books.count_payouts(sandbox)?;
         books.count_invoices(sandbox, &sandbox.ledger())?;
         let wrong = |(currency, sums): (&String, &Sums)| {
             (sums.off_by() != 0).then(|| format!("{currency} is off by {}: {sums:?}", sums.off_by()))
@@ -126,6 +131,23 @@ impl Books {
         for part in ["available", "pending"] {
             for sum in balance.get(part).and_then(Value::as_array).into_iter().flatten() {
                 self.of(&text(sum, "/currency")?).balance += number(sum, "amount");
+            }
+        }
+        Ok(())
+    }
+
+    /// Each payout of the schedule is exactly the entries that it took, so that they and its own add up to nothing.
+    fn count_payouts(&mut self, sandbox: &Sandbox) -> Outcome<()> {
+        for payout in all(sandbox, "/v1/payouts", "")? {
+            let (id, status) = (text(&payout, "/id")?, text(&payout, "/status")?);
+            if !matches!(status.as_str(), "failed" | "canceled") {
+                self.of(&text(&payout, "/currency")?).payouts += number(&payout, "amount");
+            }
+            *self.payouts.entry(status).or_default() += 1;
+            let entries = all(sandbox, "/v1/balance_transactions", &format!("&payout={id}"))?;
+            let rest: i64 = entries.iter().map(|entry| number(entry, "net")).sum();
+            if rest != 0 || entries.len() < 2 {
+                self.faults.push(format!("the {} entries of {id} leave {rest}", entries.len()));
             }
         }
         Ok(())

@@ -117,6 +117,7 @@ fn run(arguments: &Arguments) -> Outcome<bool> {
     println!("| attempts refused | {} |", books.failures);
     println!("| refunds | {:?} |", books.refunds);
     println!("| disputes | {:?} |", books.disputes);
+    println!("| payouts | {:?} |", books.payouts);
     println!("| subscriptions | {:?} |", books.subscriptions);
     println!("| what people did | {:?} |", year.acts);
     println!("| time that passed | {} ms |", passing.as_millis());

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use quittance_sandbox::{HttpRequest, Sandbox, SandboxConfig};
+use quittance_sandbox::{HttpRequest, PayoutSchedule, Sandbox, SandboxConfig, Settings};
 use serde_json::Value;
 
 /// 15 January 2026, 12:00 UTC.
@@ -90,9 +90,11 @@ pub struct Year<'a> {
     pub acts: Acts,
 }
 
-/// A sandbox whose clock stands at the start of the year.
+/// A sandbox whose clock stands at the start of the year, and that pays out what is available every day.
 pub fn sandbox(seed: u64) -> std::sync::Arc<Sandbox> {
-    Sandbox::new(SandboxConfig { seed: Some(seed), start_time: Some(START), ..SandboxConfig::default() })
+    let settings = Settings { payout_schedule: PayoutSchedule::Daily, ..Settings::default() };
+    let (seed, start_time) = (Some(seed), Some(START));
+    Sandbox::new(SandboxConfig { seed, start_time, settings, ..SandboxConfig::default() })
 }
 
 /// One call of the API.

@@ -1,4 +1,4 @@
-//! A small scripted year whose books must close: charges less fees, refunds and disputes are the balance.
+//! A small scripted year whose books must close: charges less fees, refunds, disputes and payouts are the balance.
 
 #[path = "../../examples/year/books.rs"]
 mod books;
@@ -30,6 +30,7 @@ fn the_books_of_a_year_close() {
     // A year in which nothing happens would close as well.
     assert!(books.renewals > 200 && books.failures > 10, "{books:?}");
     assert!(books.refunds.contains_key("succeeded") && !books.disputes.is_empty(), "{books:?}");
+    assert!(books.payouts.get("paid").is_some_and(|paid| *paid > 100), "{books:?}");
     assert!(books.subscriptions.contains_key("active") && books.subscriptions.contains_key("canceled"));
     assert!(acts.changes > 20 && acts.refunds > 10 && acts.answers > 0 && acts.usage > 100, "{acts:?}");
 }
