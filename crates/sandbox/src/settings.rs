@@ -21,6 +21,7 @@ pub enum Exhaustion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PayoutSchedule {
+    /// By hand alone.
     Manual,
     /// Every day at midnight UTC.
     Daily,

@@ -67,7 +67,7 @@ fn a_full_disk_refuses_loses_nothing_and_recovers() {
     let acknowledged = (0..20_000).take_while(|number| send(&api, *number) == 200).count();
     assert!((1..20_000).contains(&acknowledged), "{acknowledged}");
     assert_eq!(send(&api, acknowledged), 503, "refused, so that the provider sends it again");
-    assert!(server.log().contains("no space left"), "{}", server.log());
+    assert!(server.logs("no space left"), "{}", server.log());
     // The namespace is seen through the process.
     let inside = format!("/proc/{}/root{}/disk", server.id(), folder.path().display());
     std::fs::remove_file(format!("{inside}/filler")).unwrap();

@@ -95,6 +95,17 @@ impl Process {
         self.log.lock().expect("the log").clone()
     }
 
+    /// Waits until the log has a text: the line is written beside the answer, and read by a thread of its own.
+    pub fn logs(&self, text: &str) -> bool {
+        (0..100).any(|_| {
+            let found = self.log().contains(text);
+            if !found {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            found
+        })
+    }
+
     pub fn field(&self, name: &str) -> String {
         self.said[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.said)).to_owned()
     }
