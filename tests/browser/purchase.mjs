@@ -37,8 +37,12 @@ async function pricing(page, customer) {
 const processing = (page) => page.getByRole("main").getByRole("status").waitFor();
 const active = (page) => page.getByRole("heading", { level: 1, name: PLANS.pro }).waitFor();
 
+/** The form that the card number stands in; a page may have others. */
+const cardForm = (page, words) =>
+  page.locator("form").filter({ has: page.getByLabel(words.number, { exact: true }) });
+
 async function fillCard(page, words, card, email) {
-  const field = (label) => page.getByLabel(label, { exact: true });
+  const field = (label) => cardForm(page, words).getByLabel(label, { exact: true });
   if (await field(words.email).count()) await field(words.email).fill(email);
   await field(words.number).fill(card);
   await field(words.expiry).fill("12 / 34");
@@ -46,9 +50,8 @@ async function fillCard(page, words, card, email) {
   await field(words.name).fill("Hana Sato");
 }
 
-/** The one button of the form that the card number stands in. */
-const payButton = (page, words) =>
-  page.locator("form").filter({ has: page.getByLabel(words.number, { exact: true }) }).getByRole("button");
+/** Its one button. */
+const payButton = (page, words) => cardForm(page, words).getByRole("button");
 
 const inMain = (page) => page.getByRole("main");
 const says = (page, words) => inMain(page).getByText(words).first().waitFor();
