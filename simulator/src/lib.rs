@@ -17,6 +17,7 @@ pub mod gifts;
 pub mod network;
 pub mod operations;
 pub mod plan;
+pub mod post;
 pub mod run;
 pub mod scheduler;
 pub mod sim;

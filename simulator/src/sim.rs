@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
+use quittance_domain::delivery::Channel;
 use quittance_domain::time::{HOUR_MS, SECOND_MS};
 use quittance_domain::{Catalog, Timestamp};
 use quittance_engine::world::{Point, Waiting};
@@ -26,6 +27,7 @@ use crate::disk::{self, AUDITOR, Casualty, Mount, Process};
 use crate::faults::{Fault, Faults};
 use crate::network::Network;
 use crate::plan::Plan;
+use crate::post::{Arrived, SimulatedCourier};
 use crate::scheduler::{Owner, Scheduler};
 use crate::trace::Trace;
 
@@ -74,6 +76,8 @@ pub struct Sim {
     faults: Mutex<Faults>,
     trace: Mutex<Trace>,
     record: Mutex<Record>,
+    arrived: Mutex<Arrived>,
+    post_chance: Mutex<Chance>,
     nodes: Mutex<Vec<Node>>,
     coverage: Mutex<Coverage>,
     doomed: Mutex<Vec<(usize, u64, &'static str)>>,
@@ -125,6 +129,8 @@ impl Sim {
             faults: Mutex::new(faults),
             trace: Mutex::default(),
             record: Mutex::new(Record::new(&catalog)),
+            arrived: Mutex::default(),
+            post_chance: Mutex::new(Chance::new(plan.seed, "post")),
             nodes: Mutex::new(nodes),
             coverage: Mutex::default(),
             doomed: Mutex::default(),
@@ -150,6 +156,16 @@ impl Sim {
     /// What the checkers know.
     pub fn record(&self) -> MutexGuard<'_, Record> {
         lock(&self.record)
+    }
+
+    /// What the other side of mails and webhooks got.
+    pub fn arrived(&self) -> MutexGuard<'_, Arrived> {
+        lock(&self.arrived)
+    }
+
+    /// Chance for what befalls mails and webhooks.
+    pub fn post_chance(&self) -> MutexGuard<'_, Chance> {
+        lock(&self.post_chance)
     }
 
     /// The faults of this run.
@@ -314,6 +330,8 @@ impl Sim {
         let engine = Engine::open(db.clone(), Arc::new(client), Arc::clone(&self.catalog), settings, world)
             .await
             .map_err(|e| e.to_string())?;
+        let courier = || Arc::new(SimulatedCourier::new(Arc::clone(self)));
+        let engine = engine.with_courier(Channel::Mail, courier()).with_courier(Channel::Webhook, courier());
         Ok(Running { life, engine, db })
     }
 

@@ -11,6 +11,7 @@ pub mod aggregate;
 pub mod catalog;
 pub mod checkout;
 pub mod command;
+pub mod delivery;
 pub mod digest;
 pub mod entitlement;
 pub mod ids;

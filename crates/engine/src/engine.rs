@@ -8,6 +8,7 @@ use quittance_stripe::client::StripeClient;
 use tokio::sync::{Notify, broadcast};
 
 use crate::api_keys::KeyRing;
+use crate::deliveries::Couriers;
 use crate::inbox::Inbox;
 use crate::memory::Memory;
 use crate::settings::Settings;
@@ -35,6 +36,7 @@ struct Inner {
     instance: String,
     wakers: Wakers,
     synced: Notify,
+    couriers: Couriers,
 }
 
 impl Engine {
@@ -72,6 +74,7 @@ impl Engine {
             instance,
             wakers: Wakers::default(),
             synced: Notify::new(),
+            couriers: Couriers::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -151,6 +154,10 @@ impl Engine {
 
     pub(crate) fn wakers(&self) -> &Wakers {
         &self.inner.wakers
+    }
+
+    pub(crate) fn couriers(&self) -> &Couriers {
+        &self.inner.couriers
     }
 
     pub(crate) fn synced(&self) -> &Notify {

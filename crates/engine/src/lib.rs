@@ -12,6 +12,7 @@ pub mod api_keys;
 pub mod checkout;
 pub mod commands;
 pub mod customers;
+pub mod deliveries;
 pub mod engine;
 pub mod entitlements;
 pub mod explain;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use quittance_domain::CustomerId;
+use quittance_domain::delivery::Channel;
 
 /// Milliseconds as the seconds that metrics are counted in; a clock that went back counts as zero.
 fn seconds(ms: i64) -> f64 {
@@ -51,6 +52,11 @@ pub fn alert(kind: &str) {
 /// A command ended or failed: `outcome` is `succeeded`, `failed`, `retried` or `parked`.
 pub fn command(kind: &str, outcome: &'static str) {
     counter!("quittance_commands_total", "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A delivery was tried: `outcome` is `delivered`, `suppressed`, `retry` or `failed`.
+pub fn delivery(channel: Channel, outcome: &'static str) {
+    counter!("quittance_deliveries_total", "channel" => channel.as_str(), "outcome" => outcome).increment(1);
 }
 
 /// What is waiting.

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, join3, select};
 use quittance_domain::Timestamp;
 use quittance_store::{aggregates, api_requests, commands};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -31,12 +31,15 @@ pub(crate) struct Wakers {
     syncs: Notify,
     /// A command may have been written down.
     commands: Notify,
+    /// A delivery may have been written down.
+    deliveries: Notify,
 }
 
 impl Wakers {
     pub(crate) fn wake(&self) {
         self.syncs.notify_one();
         self.commands.notify_one();
+        self.deliveries.notify_one();
     }
 }
 
@@ -44,7 +47,7 @@ impl Engine {
     /// Works until `shutdown` resolves; syncs that run then are finished first.
     pub async fn work_until(self, shutdown: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(self.settings().sync_concurrency.max(1)));
-        let others = pin!(join(self.command_loop(), self.upkeep_loop()));
+        let others = pin!(join3(self.command_loop(), self.delivery_loop(), self.upkeep_loop()));
         // The others never end by themselves; they are dropped with the syncs' end.
         let _ended = select(pin!(self.sync_loop(&slots, shutdown)), others).await;
         // All slots back: every sync that was running has ended.
@@ -128,6 +131,21 @@ impl Engine {
         }
     }
 
+    async fn delivery_loop(&self) {
+        loop {
+            match self.deliver_due().await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(problem) => {
+                    tracing::error!(%problem, "deliveries could not be sent");
+                    self.world().sleep(TROUBLE_MS).await;
+                }
+            }
+            let due = self.next_delivery_due().await;
+            self.idle(due, self.settings().look_ms, Some(&self.wakers().deliveries)).await;
+        }
+    }
+
     /// What is done now and then: the sweep, counting the backlog, dropping old answers.
     async fn upkeep_loop(&self) {
         let mut prune_at = self.now();
@@ -167,7 +185,8 @@ impl Engine {
         loop {
             let commands = self.perform_due(COMMANDS).await?;
             let claims = self.claim(COMMANDS).await?;
-            if claims.is_empty() && commands == 0 {
+            let delivered = self.deliver_due().await?;
+            if claims.is_empty() && commands == 0 && delivered == 0 {
                 return Ok(done);
             }
             for claim in claims {

@@ -48,6 +48,12 @@ pub enum Point {
     RequestBegun,
     /// A request's answer is kept, and the caller does not know it.
     RequestFinished,
+    /// A delivery is claimed, and not sent.
+    DeliveryClaimed,
+    /// A delivery may have arrived, and that is not recorded.
+    DeliverySent,
+    /// How a delivery went is recorded.
+    DeliveryRecorded,
     /// A sweep is claimed, and has looked at nothing.
     SweepClaimed,
     /// A sweep has marked what a page showed, and the next page is not asked for.
@@ -56,7 +62,7 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::InboxBeforeCommit,
         Self::InboxAfterCommit,
         Self::SyncClaimed,
@@ -73,6 +79,9 @@ impl Point {
         Self::GrantCommitted,
         Self::RequestBegun,
         Self::RequestFinished,
+        Self::DeliveryClaimed,
+        Self::DeliverySent,
+        Self::DeliveryRecorded,
         Self::SweepClaimed,
         Self::SweepCheckpointed,
     ];
@@ -97,6 +106,9 @@ impl Point {
             Self::GrantCommitted => "grant.committed",
             Self::RequestBegun => "request.begun",
             Self::RequestFinished => "request.finished",
+            Self::DeliveryClaimed => "delivery.claimed",
+            Self::DeliverySent => "delivery.sent",
+            Self::DeliveryRecorded => "delivery.recorded",
             Self::SweepClaimed => "sweep.claimed",
             Self::SweepCheckpointed => "sweep.checkpointed",
         }

@@ -10,6 +10,7 @@ pub mod checkouts;
 pub mod commands;
 pub mod customers;
 pub mod db;
+pub mod deliveries;
 pub mod error;
 pub mod grants;
 pub mod history;

@@ -8,4 +8,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "first_light", text: include_str!("../migrations/0001_first_light.sql") },
     Migration { version: 2, name: "lookups", text: include_str!("../migrations/0002_lookups.sql") },
     Migration { version: 3, name: "ledger", text: include_str!("../migrations/0003_ledger.sql") },
+    Migration { version: 4, name: "deliveries", text: include_str!("../migrations/0004_deliveries.sql") },
 ];

@@ -12,14 +12,14 @@ use crate::value::{Row, V};
 static PUT_NOTICE: &Sql = crate::sql!(
     "outbox.put_notice",
     "INSERT INTO notices (kind, object, occurrence, customer, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (kind, object, occurrence) DO NOTHING"
+     ON CONFLICT (kind, object, occurrence) DO NOTHING RETURNING seq"
 );
 static NOTICES: &Sql = crate::sql!(
     "outbox.notices",
     "SELECT kind, object, occurrence, data, created_at FROM notices WHERE customer = $1 ORDER BY seq DESC LIMIT $2"
 );
 
-/// Writes a notice down; `true` when this fact was not told before.
+/// Writes a notice down; its number, or `None` when this fact was told before.
 ///
 /// # Errors
 /// As the database.
@@ -31,11 +31,12 @@ pub fn put_notice(
     customer: Option<&CustomerId>,
     data: &str,
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<Option<i64>> {
     let customer = customer.map(CustomerId::as_str);
     let again = mutant::is(Mutant::NaturalKey).then(|| format!("{occurrence} at {}", now.ms()));
     let occurrence = again.as_deref().unwrap_or(occurrence);
-    Ok(tx.exec(PUT_NOTICE, params![kind, object, occurrence, customer, data, now.ms()])? == 1)
+    let rows = tx.query(PUT_NOTICE, params![kind, object, occurrence, customer, data, now.ms()])?;
+    rows.first().map(|row| row.i64("seq")).transpose()
 }
 
 /// A notice that was written down.

@@ -6,9 +6,10 @@ use futures_util::FutureExt as _;
 use quittance_domain::AccessPolicy;
 use quittance_domain::catalog::Interval;
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::delivery::DeliveryState;
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
 use quittance_store::inbox::{self, EventRow};
-use quittance_store::{checkouts, grants, mirror, outbox};
+use quittance_store::{checkouts, deliveries, grants, mirror, outbox};
 
 use super::{Record, Shape, payment_came_back, provider_grants, scope};
 use crate::actors::buyer_id;
@@ -21,6 +22,7 @@ impl Record {
         let ledger = sim.sandbox.ledger();
         self.inbox_is_whole(sim);
         self.nothing_twice(sim, &ledger);
+        self.everything_left(sim);
         for index in 0..sim.plan.buyers {
             let id = buyer_id(index);
             let ours: Vec<&CustomerLedger> = ledger
@@ -93,6 +95,26 @@ impl Record {
                 if count > most {
                     let detail = format!("{invoice} was tried {most} times and told {count} times");
                     self.violation("I2", detail);
+                }
+            }
+        }
+    }
+
+    /// What was written down to be sent has arrived, and was given up nowhere: nobody refused for good.
+    fn everything_left(&mut self, sim: &Sim) {
+        let mut cursor = i64::MAX;
+        loop {
+            let page =
+                self.read(sim, move |tx| deliveries::list(tx, &deliveries::Filter::default(), cursor, 500));
+            let Some(page) = page else { return };
+            let Some(last) = page.last() else { return };
+            cursor = last.seq;
+            for row in &page {
+                self.figures.sent += 1;
+                let arrived = sim.arrived().has(row.channel, &row.key);
+                if row.state != DeliveryState::Delivered || !arrived {
+                    let detail = format!("{} is {} and arrived: {arrived}", row.key, row.state.as_str());
+                    self.violation("I1", detail);
                 }
             }
         }

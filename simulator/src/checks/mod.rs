@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
 use quittance_domain::access::{OnMoneyBack, Standing};
+use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
 use quittance_store::inbox::Accepted;
 use quittance_store::mirror::SubscriptionRow;
-use quittance_store::{Db, Tx, aggregates, commands, customers, mirror};
+use quittance_store::{Db, Tx, aggregates, commands, customers, deliveries, mirror};
 
 use crate::actors::buyer_id;
 use crate::gifts::Gift;
@@ -40,6 +41,8 @@ pub struct Figures {
     pub duplicates: u64,
     /// Entries of the ledger.
     pub entries: u64,
+    /// Mails and webhooks that were sent.
+    pub sent: u64,
 }
 
 /// What a mirrored subscription and the provider's must have in common.
@@ -461,11 +464,22 @@ impl Record {
     /// Whether anything is left to do.
     pub fn is_at_rest(&mut self, sim: &Sim) -> bool {
         let read = self.read(sim, |tx| {
-            Ok((aggregates::backlog(tx)?, commands::next_due(tx)?, commands::parked(tx, 1)?.len()))
+            let pending = deliveries::Filter { state: Some(DeliveryState::Pending), ..Default::default() };
+            Ok((
+                aggregates::backlog(tx)?,
+                commands::next_due(tx)?,
+                commands::parked(tx, 1)?.len(),
+                deliveries::list(tx, &pending, i64::MAX, 1)?.len(),
+            ))
         });
         let waiting = sim.sandbox.undelivered();
-        read.is_some_and(|(backlog, due, parked)| {
-            backlog.dirty == 0 && backlog.parked == 0 && due.is_none() && parked == 0 && waiting == 0
+        read.is_some_and(|(backlog, due, parked, unsent)| {
+            backlog.dirty == 0
+                && backlog.parked == 0
+                && due.is_none()
+                && parked == 0
+                && unsent == 0
+                && waiting == 0
         })
     }
 
@@ -477,6 +491,12 @@ impl Record {
                 commands::next_due(tx)?,
                 commands::parked(tx, 10)?,
                 aggregates::parked(tx, 10)?,
+                deliveries::list(
+                    tx,
+                    &deliveries::Filter { state: Some(DeliveryState::Pending), ..Default::default() },
+                    i64::MAX,
+                    3,
+                )?,
             ))
         });
         format!("{read:?}, {} webhooks to deliver", sim.sandbox.undelivered())

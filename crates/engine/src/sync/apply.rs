@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
+use quittance_domain::delivery::Channel;
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
 use quittance_domain::subscription::Subscription;
 use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::customers::{CustomerPatch, LinkedBy};
+use quittance_store::deliveries::NewDelivery;
 use quittance_store::history::NewLine;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
-use quittance_store::{Tx, checkouts, commands, customers, history, ledger, mirror, outbox};
+use quittance_store::{Tx, checkouts, commands, customers, deliveries, history, ledger, mirror, outbox};
 use serde_json::json;
 
 use super::fetch::{Context, Fetched};
@@ -148,7 +150,7 @@ fn apply(
         }
     }
     write_history(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
-    write_effects(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
+    write_effects(tx, input, stored.customer.as_ref(), &projection, &mut applied, engine)?;
     write_alerts(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
     aggregates::set_look_at(tx, &input.claim.key, projection.look_again_at)?;
     Ok(Some(applied))
@@ -326,6 +328,7 @@ fn write_effects(
     customer: Option<&CustomerId>,
     projection: &Projection,
     applied: &mut Applied,
+    engine: &Engine,
 ) -> quittance_store::Result<()> {
     for effect in &projection.effects {
         let request = match effect {
@@ -336,9 +339,18 @@ fn write_effects(
                 });
                 let occurrence = attempt.to_string();
                 let text = data.to_string();
-                if outbox::put_notice(tx, "payment_failed", invoice, &occurrence, customer, &text, input.now)?
-                {
+                let seq = outbox::put_notice(
+                    tx,
+                    "payment_failed",
+                    invoice,
+                    &occurrence,
+                    customer,
+                    &text,
+                    input.now,
+                )?;
+                if let Some(seq) = seq {
                     applied.notified.push(invoice.clone());
+                    tell(tx, engine, customer, seq, input.now)?;
                 }
                 continue;
             }
@@ -362,6 +374,28 @@ fn write_effects(
             request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(turn))?;
         applied.commands |= commands::insert(tx, &command, input.now)?;
     }
+    Ok(())
+}
+
+/// A notice goes to its customer by mail; one that belongs to nobody is kept, and told to nobody.
+fn tell(
+    tx: &mut dyn Tx,
+    engine: &Engine,
+    customer: Option<&CustomerId>,
+    notice: i64,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    let Some(customer) = customer.filter(|_| engine.delivers(Channel::Mail)) else { return Ok(()) };
+    let delivery = NewDelivery {
+        channel: Channel::Mail,
+        key: format!("notice/{notice}"),
+        lane: customer.to_string(),
+        destination: "customers".to_owned(),
+        customer: Some(customer.clone()),
+        payload: json!({ "notice": notice }).to_string(),
+        not_before: None,
+    };
+    deliveries::put(tx, &delivery, now)?;
     Ok(())
 }
 
