@@ -10,6 +10,8 @@
 
 #[path = "it/calls.rs"]
 mod calls;
+#[path = "it/deliveries.rs"]
+mod deliveries;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/house.rs"]

@@ -18,6 +18,8 @@ mod access;
 mod api;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/deliveries.rs"]
+mod deliveries;
 #[path = "http/documents.rs"]
 mod documents;
 #[path = "http/idempotency.rs"]

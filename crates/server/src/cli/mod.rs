@@ -4,6 +4,7 @@
 
 mod beside;
 mod completions;
+mod deliveries;
 mod dev;
 mod events;
 mod explain;
@@ -85,6 +86,9 @@ enum Command {
     /// The inbox: what the provider sent
     #[command(subcommand)]
     Events(events::Command),
+    /// Mails and webhooks: what left, what waits, what was given up
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
     /// Dead letters: what could not be done and waits for you
     #[command(subcommand)]
     Parked(parked::Command),
@@ -184,6 +188,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         }
         Command::Migrate => quietly(log, migrate::run(&common)),
         Command::Events(command) => quietly(log, events::run(&command, &common)),
+        Command::Deliveries(command) => quietly(log, deliveries::run(command, &common)),
         Command::Parked(command) => quietly(log, parked::run(&command, &common)),
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),

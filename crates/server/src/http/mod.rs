@@ -7,6 +7,7 @@
 mod auth;
 mod checkouts;
 mod customers;
+mod deliveries;
 mod dto;
 mod entitlements;
 mod events;
@@ -53,6 +54,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(plans::routes())
         .merge(grants::routes())
         .merge(events::routes())
+        .merge(deliveries::routes())
         .merge(ledger::routes())
         .merge(operators::routes())
         .merge(operations::routes())
