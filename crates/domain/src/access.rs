@@ -176,6 +176,9 @@ impl AccessPolicy {
         now: Timestamp,
     ) -> Standing {
         match &facts.status {
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active if facts.ahead.pause.is_some() => {
+                paused(facts)
+            }
             SubscriptionStatus::Trialing | SubscriptionStatus::Active => {
                 // Access never has no end, and a planned one does not vouch for the renewals before it.
                 let slack = i64::from(self.renewal_slack_hours) * HOUR_MS;
@@ -207,6 +210,18 @@ impl AccessPolicy {
             | SubscriptionStatus::Paused => Standing::Revoked,
             SubscriptionStatus::Unknown(_) => previous.unwrap_or(Standing::Pending),
         }
+    }
+}
+
+/// While nothing is collected, what was paid for (or is a trial) is used up, and then access ends: the provider
+/// begins new periods all the same, but their invoices are not paid.
+fn paused(facts: &SubscriptionFacts) -> Standing {
+    let trial = facts.trial_end.filter(|_| facts.status == SubscriptionStatus::Trialing);
+    let paid = facts.latest_invoice.as_ref().is_some_and(|invoice| invoice.status == "paid");
+    let until = trial.or_else(|| facts.period_end().filter(|_| paid));
+    match until {
+        Some(until) => Standing::Granted { until: Some(facts.ends_at().map_or(until, |end| end.min(until))) },
+        None => Standing::Revoked,
     }
 }
 
@@ -242,7 +257,38 @@ pub(crate) mod tests {
             latest_invoice: None,
             named_customer: None,
             checkout: None,
+            ahead: crate::subscription::Ahead::default(),
         }
+    }
+
+    #[test]
+    fn a_pause_uses_up_what_was_paid_for_and_nothing_more() {
+        use crate::subscription::{Ahead, CollectionPause};
+        let policy = AccessPolicy::default();
+        let invoice = |status: &str| InvoiceFacts {
+            id: "in_1".into(),
+            status: status.into(),
+            remaining: Money::new(0, Currency::parse("jpy").unwrap()),
+            attempt_count: 1,
+            next_attempt_at: None,
+            payments: Vec::new(),
+        };
+        let pause = CollectionPause { behavior: "void".into(), resumes_at: None };
+        let paused = |status: &str, invoiced: &str| SubscriptionFacts {
+            latest_invoice: Some(invoice(invoiced)),
+            ahead: Ahead { pause: Some(pause.clone()), ..Ahead::default() },
+            ..facts(status)
+        };
+        let end = T0.plus_ms(30 * DAY_MS);
+        let standing = policy.standing(&paused("active", "paid"), None, T0);
+        assert_eq!(standing, Standing::Granted { until: Some(end) }, "no slack: nothing is to be confirmed");
+        for unpaid in ["void", "draft", "uncollectible", "open"] {
+            assert_eq!(policy.standing(&paused("active", unpaid), None, T0), Standing::Revoked, "{unpaid}");
+        }
+        let trial = SubscriptionFacts { trial_end: Some(end), ..paused("trialing", "draft") };
+        assert_eq!(policy.standing(&trial, None, T0), Standing::Granted { until: Some(end) });
+        let late = policy.standing(&paused("past_due", "open"), None, T0);
+        assert_eq!(late.at(T0), Access::Grace, "a debt stays a debt");
     }
 
     #[test]

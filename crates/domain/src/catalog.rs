@@ -291,6 +291,17 @@ impl Catalog {
         by_id.or_else(|| lookup_key.and_then(|key| self.by_price.get(key))).and_then(|i| self.plans.get(*i))
     }
 
+    /// The price of the catalog that one of the provider's prices is, with its plan; found as by
+    /// [`Self::plan_of_price`].
+    #[must_use]
+    pub fn price_of(&self, price_id: &str, lookup_key: Option<&str>) -> Option<(&Plan, &Price)> {
+        let plan = self.plan_of_price(price_id, lookup_key)?;
+        let named = plan.prices.iter().find(|price| price.stripe.as_deref() == Some(price_id));
+        let price =
+            named.or_else(|| plan.prices.iter().find(|p| Some(p.lookup_key.as_str()) == lookup_key))?;
+        Some((plan, price))
+    }
+
     /// The free plan, if there is one.
     #[must_use]
     pub fn free_plan(&self) -> Option<&Plan> {

@@ -99,6 +99,10 @@ own_id!(
     CommandId, "cmd_", "command id"
 );
 own_id!(
+    /// What a change was said to cost.
+    QuoteId, "qt_", "quote id"
+);
+own_id!(
     /// A feature or plan that an operator gave by hand.
     GrantId, "grt_", "grant id"
 );

@@ -9,6 +9,7 @@
 pub mod access;
 pub mod aggregate;
 pub mod catalog;
+pub mod change;
 pub mod checkout;
 pub mod command;
 pub mod delivery;
@@ -26,7 +27,7 @@ pub mod time;
 pub use access::{Access, AccessPolicy, Standing};
 pub use aggregate::{AggregateKey, AggregateObject, Mode, Provider, Scope};
 pub use catalog::Catalog;
-pub use ids::{CheckoutId, CommandId, CustomerId, FeatureKey, GrantId, PlanKey};
+pub use ids::{CheckoutId, CommandId, CustomerId, FeatureKey, GrantId, PlanKey, QuoteId};
 pub use money::{Currency, Money};
 pub use subscription::{Subscription, SubscriptionStatus};
 pub use time::Timestamp;

@@ -11,7 +11,9 @@ use crate::access::{Access, AccessPolicy, MoneyState, Standing};
 use crate::catalog::Catalog;
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Money;
-use crate::subscription::{Duplicate, HeldPlan, Subscription, SubscriptionFacts, SubscriptionStatus};
+use crate::subscription::{
+    Duplicate, FutureItem, HeldPlan, Planned, Subscription, SubscriptionFacts, SubscriptionStatus,
+};
 use crate::time::{HOUR_MS, Timestamp};
 
 /// A payment as observed, as far as access depends on it.
@@ -310,8 +312,30 @@ fn project_subscription(
         access: standing.at(now),
         duplicate: previous.and_then(|p| p.duplicate.clone()),
         missing: false,
+        scheduled: facts.ahead.next_phase.as_ref().and_then(|next| planned(&next.items, next.at, catalog)),
+        pending: facts
+            .ahead
+            .pending
+            .as_ref()
+            .and_then(|waiting| planned(&waiting.items, waiting.expires_at, catalog)),
         facts,
     }
+}
+
+/// What a subscription is to become, in the catalog's terms: by its first line that the catalog knows, else its first.
+fn planned(items: &[FutureItem], at: Timestamp, catalog: &Catalog) -> Option<Planned> {
+    let of = |item: &FutureItem| {
+        let known = catalog.price_of(&item.price, item.lookup_key.as_deref());
+        Planned {
+            plan: known.map(|(plan, _)| plan.key.clone()),
+            interval: known.map(|(_, price)| price.interval.as_str().to_owned()),
+            quantity: item.quantity,
+            at,
+        }
+    };
+    let mut all = items.iter().map(of);
+    let first = all.next()?;
+    if first.plan.is_some() { Some(first) } else { Some(all.find(|p| p.plan.is_some()).unwrap_or(first)) }
 }
 
 fn paid_money_came_back(facts: &SubscriptionFacts, payments: &[PaymentFacts], policy: &AccessPolicy) -> bool {
@@ -577,13 +601,24 @@ fn subscription_history(old: Option<&Subscription>, new: &Subscription) -> Vec<H
                     json!({ "from": old.facts.status, "to": new.facts.status }),
                 );
             }
-            if old.plans != new.plans {
-                line("subscription.plan_changed", json!({ "from": old.plan().map(|p| &p.plan), "to": plan }));
+            let (had, has) = (terms_of(old), terms_of(new));
+            if had != has {
+                line(
+                    "subscription.plan_changed",
+                    json!({
+                        "from": old.plan().map(|p| &p.plan), "to": plan,
+                        "quantity": new.plan().map(|p| p.quantity), "interval": main_interval(new),
+                    }),
+                );
             }
+            lines_ahead(old, new, had != has, &mut line);
             if old.facts.ends_at() != new.facts.ends_at() && !new.facts.status.is_final() {
                 line(
                     "subscription.end_changed",
-                    json!({ "ends_at": new.facts.ends_at().map(|t| t.to_string()) }),
+                    json!({
+                        "ends_at": new.facts.ends_at().map(|t| t.to_string()),
+                        "feedback": new.facts.ahead.cancellation.as_ref().and_then(|c| c.feedback.as_ref()),
+                    }),
                 );
             }
             if new.missing && !old.missing {
@@ -604,6 +639,59 @@ fn subscription_history(old: Option<&Subscription>, new: &Subscription) -> Vec<H
     lines
 }
 
+/// What a customer has, line by line; a line that was replaced by an equal one is no change.
+fn terms_of(subscription: &Subscription) -> Vec<(&PlanKey, i64, Option<&str>)> {
+    let interval = |held: &HeldPlan| {
+        let item = subscription.facts.items.iter().find(|item| item.id == held.item);
+        item.and_then(|item| item.interval.as_deref())
+    };
+    subscription.plans.iter().map(|held| (&held.plan, held.quantity, interval(held))).collect()
+}
+
+fn main_interval(subscription: &Subscription) -> Option<&str> {
+    terms_of(subscription).first().and_then(|(_, _, interval)| *interval)
+}
+
+/// What was planned, held back or paused since; what was carried out needs no second line.
+fn lines_ahead(
+    old: &Subscription,
+    new: &Subscription,
+    changed: bool,
+    line: &mut impl FnMut(&'static str, serde_json::Value),
+) {
+    if new.facts.status.is_final() {
+        return;
+    }
+    let told = |planned: &Planned| {
+        json!({
+            "plan": planned.plan, "interval": planned.interval, "quantity": planned.quantity,
+            "at": planned.at.to_string(),
+        })
+    };
+    if old.scheduled != new.scheduled {
+        match (&old.scheduled, &new.scheduled) {
+            (_, Some(planned)) => line("subscription.change_scheduled", told(planned)),
+            (Some(planned), None) if !changed => line("subscription.change_unscheduled", told(planned)),
+            (Some(_) | None, None) => {}
+        }
+    }
+    if old.pending != new.pending {
+        match (&old.pending, &new.pending) {
+            (_, Some(planned)) => line("subscription.change_waits_for_payment", told(planned)),
+            (Some(planned), None) if !changed => line("subscription.change_lapsed", told(planned)),
+            (Some(_) | None, None) => {}
+        }
+    }
+    match (old.facts.is_paused(), new.facts.is_paused()) {
+        (false, true) => {
+            let resumes_at = new.facts.ahead.pause.as_ref().and_then(|pause| pause.resumes_at);
+            line("subscription.paused", json!({ "resumes_at": resumes_at.map(|at| at.to_string()) }));
+        }
+        (true, false) => line("subscription.resumed", json!({})),
+        (true, true) | (false, false) => {}
+    }
+}
+
 /// The provider finalises a renewal about an hour after the period's end; looking then finds the result.
 const AFTER_PERIOD_END_MS: i64 = 2 * HOUR_MS;
 
@@ -615,6 +703,8 @@ fn look_again_at(out: &Projection, policy: &AccessPolicy, now: Timestamp) -> Opt
         times.extend(subscription.facts.period_end());
         times.extend(subscription.facts.period_end().map(|t| t.plus_ms(AFTER_PERIOD_END_MS)));
         times.extend(subscription.facts.trial_end);
+        times.extend(subscription.facts.ahead.pause.iter().filter_map(|pause| pause.resumes_at));
+        times.extend(subscription.scheduled.iter().chain(&subscription.pending).map(|planned| planned.at));
         times.extend(subscription.facts.latest_invoice.iter().filter_map(|i| i.next_attempt_at));
         if subscription.standing.at(now).allows() {
             // A provider that is late itself is asked again within the slack, and so is one that names no period.

@@ -182,6 +182,71 @@ pub struct SubscriptionFacts {
     pub named_customer: Option<CustomerId>,
     /// The checkout of ours that made it, if any.
     pub checkout: Option<CheckoutId>,
+    /// What is planned for it, or waits.
+    #[serde(default)]
+    pub ahead: Ahead,
+}
+
+/// What is planned for a subscription, or waits, as the provider has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Ahead {
+    /// Its payments are not collected for a while; the status says nothing of it.
+    pub pause: Option<CollectionPause>,
+    /// The schedule that manages it now.
+    pub schedule: Option<String>,
+    /// What that schedule makes of it next, when it makes something else of it.
+    pub next_phase: Option<NextPhase>,
+    /// A change that waits for its payment.
+    pub pending: Option<PendingUpdate>,
+    /// Why it ends or ended, in the provider's words.
+    pub cancellation: Option<Cancellation>,
+}
+
+/// A pause of collection: the status and the periods go on, and nobody pays for them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CollectionPause {
+    /// What becomes of the invoices (`void`, `keep_as_draft`, `mark_uncollectible`).
+    pub behavior: String,
+    /// When the provider ends it; `None` when somebody must.
+    pub resumes_at: Option<Timestamp>,
+}
+
+/// A line that a subscription will have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FutureItem {
+    /// The provider's price id.
+    pub price: String,
+    /// The price's lookup key, where it was learnt.
+    pub lookup_key: Option<String>,
+    /// Units.
+    pub quantity: i64,
+}
+
+/// What a schedule makes of a subscription next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NextPhase {
+    /// When.
+    pub at: Timestamp,
+    /// Its lines from then on.
+    pub items: Vec<FutureItem>,
+}
+
+/// A change that the provider holds back until it is paid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PendingUpdate {
+    /// When the provider forgets it.
+    pub expires_at: Timestamp,
+    /// The lines that it would have.
+    pub items: Vec<FutureItem>,
+}
+
+/// Why a subscription ends. What the customer wrote in their own words stays with the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// `cancellation_requested`, `payment_failed`, `payment_disputed` …
+    pub reason: Option<String>,
+    /// `too_expensive`, `unused` …
+    pub feedback: Option<String>,
 }
 
 impl SubscriptionFacts {
@@ -202,6 +267,12 @@ impl SubscriptionFacts {
     #[must_use]
     pub fn confirmed_until(&self, now: Timestamp) -> Timestamp {
         self.period_end().map_or(now, |end| end.max(now))
+    }
+
+    /// Whether it is paused, whichever way that was said: the provider takes no money for it.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.status == SubscriptionStatus::Paused || self.ahead.pause.is_some()
     }
 
     /// When it is set to end, whichever way that was said.
@@ -265,6 +336,25 @@ pub struct Subscription {
     pub duplicate: Option<Duplicate>,
     /// The provider no longer lists it.
     pub missing: bool,
+    /// What it becomes at a known moment.
+    #[serde(default)]
+    pub scheduled: Option<Planned>,
+    /// What it becomes when an outstanding payment succeeds; `at` is when that is forgotten.
+    #[serde(default)]
+    pub pending: Option<Planned>,
+}
+
+/// A plan to come, in the catalog's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Planned {
+    /// The plan; `None` when its price is not in the catalog.
+    pub plan: Option<PlanKey>,
+    /// `day`, `week`, `month` or `year`, from the catalog.
+    pub interval: Option<String>,
+    /// Units.
+    pub quantity: i64,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Subscription {

@@ -24,6 +24,7 @@ mod memory;
 pub mod operator;
 pub mod portal;
 pub mod problem;
+pub mod quotes;
 pub mod redirect;
 pub mod settings;
 pub mod subscriptions;

@@ -53,6 +53,8 @@ codes! {
     CheckoutInProgress = "checkout_in_progress",
     /// The subscription's state does not allow this.
     WrongState = "wrong_state",
+    /// The quote ran out, or what it was computed from has changed.
+    QuoteStale = "quote_stale",
     /// The customer has nothing at the provider yet.
     NoProviderCustomer = "no_provider_customer",
     /// The idempotency key was used with another request.

@@ -1,6 +1,7 @@
 //! The operator's choices that the engine works by.
 
 use quittance_domain::AccessPolicy;
+use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use secrecy::SecretString;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub idempotency_kept_ms: i64,
     /// The address that customers' browsers reach us at, without a trailing slash.
     pub public_url: String,
+    /// When changes of subscriptions are made, and how.
+    pub changes: ChangePolicy,
     /// The app's own address, to which our pages and the provider's portal lead back.
     pub app_url: Option<String>,
 }
@@ -75,6 +78,7 @@ impl Default for Settings {
             cached_customers: 500_000,
             idempotency_kept_ms: 24 * 60 * MINUTE_MS,
             public_url: "http://127.0.0.1:4242".to_owned(),
+            changes: ChangePolicy::default(),
             app_url: None,
         }
     }

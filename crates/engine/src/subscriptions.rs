@@ -1,18 +1,20 @@
-//! Changing subscriptions: preview, change, cancel, resume. Each reaches our mirror as any change does,
+//! Changing subscriptions: change, undo, cancel, pause, resume. Each reaches our mirror as any change does,
 //! by looking at the provider again.
 
 use quittance_domain::catalog::Interval;
-use quittance_domain::subscription::ItemFacts;
+use quittance_domain::change::{OnAction, PauseHow, Terms, When, direction};
+use quittance_domain::subscription::{ItemFacts, SubscriptionStatus};
 use quittance_domain::{CommandId, Currency, Money, Timestamp};
 use quittance_store::mirror::{self, SubscriptionRow};
 use quittance_stripe::calls;
-use quittance_stripe::calls::invoices::PreviewChange;
-use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
 use quittance_stripe::client::Priority;
 
-use crate::commands::request::{CancelAt, Proration, Request};
+use crate::commands::request::{CancelAt, Feedback, Proration, Request};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
+
+/// Most characters of a customer's own words.
+const MAX_COMMENT: usize = 1_000;
 
 /// What a caller wants a subscription to become; what is `None` stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,30 +25,78 @@ pub struct Change {
     pub interval: Option<String>,
     /// Units.
     pub quantity: Option<i64>,
-    /// How the difference is charged; default: at once.
+    /// When it is made; default: as the policy says for its direction.
+    pub when: Option<When>,
+    /// How the difference of a change that is made now is charged; default: at once.
     pub proration: Option<Proration>,
     /// The preview's moment, so that the change costs what the preview said.
     pub proration_date: Option<Timestamp>,
 }
 
-/// What a change would cost.
+/// Why and when a subscription is to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
-    /// Due with the next invoice, or at once when the proration says so.
-    pub due: Money,
-    /// The moment from which it counts; pass it to the change.
-    pub proration_date: Timestamp,
-    /// Its lines: text and amount.
-    pub lines: Vec<(String, Money)>,
+pub struct Ending {
+    /// When.
+    pub at: CancelAt,
+    /// Why, from the provider's list.
+    pub feedback: Option<Feedback>,
+    /// Why, in the customer's words; at most 1,000 characters. It goes to the provider.
+    pub comment: Option<String>,
+}
+
+impl From<CancelAt> for Ending {
+    fn from(at: CancelAt) -> Self {
+        Self { at, feedback: None, comment: None }
+    }
 }
 
 /// A change resolved against catalog and mirror.
-struct Resolved {
-    row: SubscriptionRow,
-    item: ItemFacts,
-    price: String,
-    quantity: i64,
-    proration: Proration,
+pub(crate) struct Resolved {
+    pub(crate) row: SubscriptionRow,
+    pub(crate) item: ItemFacts,
+    pub(crate) price: String,
+    pub(crate) quantity: i64,
+    pub(crate) proration: Proration,
+    pub(crate) when: When,
+    /// What it costs from then on, for each interval: before discounts and tax.
+    pub(crate) afterwards: Money,
+    /// The end of the period that runs.
+    pub(crate) period_end: Option<Timestamp>,
+}
+
+impl Resolved {
+    /// Whether it is so already, and nothing else is planned.
+    fn is_so(&self) -> bool {
+        self.item.price == self.price
+            && self.item.quantity == self.quantity
+            && self.row.subscription.facts.ahead.next_phase.is_none()
+            && self.row.subscription.facts.ahead.pending.is_none()
+    }
+
+    /// The command that makes it.
+    pub(crate) fn request(&self, proration_date: Option<Timestamp>, waits_for_customer: bool) -> Request {
+        let subscription = self.row.subscription.facts.id.clone();
+        let (item, price, quantity) = (self.item.id.clone(), self.price.clone(), self.quantity);
+        match self.when {
+            // Back to what it is: nothing must change any more.
+            When::PeriodEnd if self.item.price == price && self.item.quantity == quantity => {
+                match &self.row.subscription.facts.ahead.schedule {
+                    Some(schedule) => Request::UndoSchedule { subscription, schedule: schedule.clone() },
+                    None => Request::ScheduleChange { subscription, item, price, quantity },
+                }
+            }
+            When::PeriodEnd => Request::ScheduleChange { subscription, item, price, quantity },
+            When::Now => Request::ChangeSubscription {
+                subscription,
+                item,
+                price,
+                quantity,
+                proration: self.proration,
+                proration_date_s: proration_date.map(Timestamp::seconds),
+                waits_for_customer,
+            },
+        }
+    }
 }
 
 impl Engine {
@@ -60,7 +110,7 @@ impl Engine {
         row.ok_or_else(|| Problem::not_found("subscription"))
     }
 
-    async fn resolve(&self, id: &str, change: &Change) -> Result<Resolved, Problem> {
+    pub(crate) async fn resolve(&self, id: &str, change: &Change) -> Result<Resolved, Problem> {
         let row = self.subscription(id).await?;
         let facts = &row.subscription.facts;
         if !row.subscription.is_live() {
@@ -95,46 +145,30 @@ impl Engine {
         if !(1..=100_000).contains(&quantity) || price.amount.checked_mul(quantity).is_err() {
             return Err(Problem::invalid("`quantity` must be between 1 and 100000."));
         }
+        let from = Terms {
+            plan: &held.plan,
+            interval: item.interval.as_deref().and_then(Interval::parse).unwrap_or(interval),
+            unit: item.unit_price.unwrap_or(price.amount),
+            quantity: item.quantity,
+        };
+        let to = Terms { plan: &plan.key, interval, unit: price.amount, quantity };
+        let alike = plan.price(from.interval, currency).map(|price| price.amount);
+        let direction = direction(&from, &to, alike);
+        let when = change.when.unwrap_or_else(|| self.settings().changes.when(direction, &facts.status));
+        check_state(&row, when)?;
+        let afterwards = price
+            .amount
+            .checked_mul(quantity)
+            .map_err(|_| Problem::invalid("`quantity` must be between 1 and 100000."))?;
         let price = self.price_id(price).await?;
         let proration = change.proration.unwrap_or(Proration::Now);
-        Ok(Resolved { item, price, quantity, proration, row })
+        let period_end = facts.period_end();
+        Ok(Resolved { item, price, quantity, proration, when, afterwards, period_end, row })
     }
 
-    /// What a change would cost, by the provider's own computation.
-    ///
-    /// # Errors
-    /// As [`Engine::change_subscription`].
-    pub async fn preview_change(&self, id: &str, change: &Change) -> Result<Preview, Problem> {
-        let wanted = self.resolve(id, change).await?;
-        let at = change.proration_date.unwrap_or_else(|| self.now());
-        let line = ItemChange {
-            id: &wanted.item.id,
-            price: Some(&wanted.price),
-            quantity: Some(wanted.quantity),
-            deleted: false,
-        };
-        let call = calls::invoices::create_preview(&PreviewChange {
-            subscription: id,
-            items: std::slice::from_ref(&line),
-            proration_behavior: Some(match wanted.proration {
-                Proration::NextInvoice => ProrationBehavior::CreateProrations,
-                Proration::Now => ProrationBehavior::AlwaysInvoice,
-                Proration::None => ProrationBehavior::None,
-            }),
-            proration_date_s: Some(at.seconds()),
-        });
-        let preview = self.stripe().send(call, Priority::Live).await?;
-        let currency = Currency::parse(&preview.currency).map_err(|e| Problem::invalid(e.to_string()))?;
-        let lines = preview
-            .lines
-            .iter()
-            .map(|l| (l.description.clone().unwrap_or_default(), Money::new(l.amount, currency)))
-            .collect();
-        Ok(Preview { due: Money::new(preview.amount_due, currency), proration_date: at, lines })
-    }
-
-    /// Changes plan, interval or quantity. A change whose payment fails changes nothing. `asked` is the seed of the
-    /// caller's idempotency key.
+    /// Changes plan, interval or quantity, now or with the period's end. A change whose payment fails changes nothing;
+    /// one whose payment needs the customer waits for it ([`Engine::pay_page`]). `asked` is the seed of the caller's
+    /// idempotency key.
     ///
     /// # Errors
     /// `wrong_state`, `unknown_price`, `payment_declined`, and what the provider says.
@@ -144,22 +178,94 @@ impl Engine {
         change: &Change,
         asked: Option<&str>,
     ) -> Result<SubscriptionRow, Problem> {
-        if let Some(command) = self.asked_before("subscription.change", asked).await? {
+        if let Some(command) = self.change_asked_before(asked).await? {
             return self.carry_out(&self.subscription(id).await?, &command).await;
         }
         let wanted = self.resolve(id, change).await?;
-        if wanted.item.price == wanted.price && wanted.item.quantity == wanted.quantity {
+        if wanted.is_so() {
             return Ok(wanted.row);
         }
-        let request = Request::ChangeSubscription {
-            subscription: id.to_owned(),
-            item: wanted.item.id.clone(),
-            price: wanted.price.clone(),
-            quantity: wanted.quantity,
-            proration: wanted.proration,
-            proration_date_s: change.proration_date.map(Timestamp::seconds),
-        };
+        let links = self.settings().changes.on_action == OnAction::Link;
+        let request = wanted.request(change.proration_date, links);
         self.command_and_sync(&wanted.row, &request, asked).await
+    }
+
+    /// A change goes by one of three kinds of command; which one was decided when it was asked for first.
+    pub(crate) async fn change_asked_before(
+        &self,
+        asked: Option<&str>,
+    ) -> Result<Option<CommandId>, Problem> {
+        for kind in ["subscription.change", "subscription.schedule", "subscription.undo"] {
+            if let Some(command) = self.asked_before(kind, asked).await? {
+                return Ok(Some(command));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the customer confirms the payment that a change waits for; `None` when none waits.
+    ///
+    /// # Errors
+    /// As the provider.
+    pub async fn pay_page(&self, row: &SubscriptionRow) -> Result<Option<String>, Problem> {
+        let facts = &row.subscription.facts;
+        let open = facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "open");
+        let (Some(invoice), Some(_)) = (open, &facts.ahead.pending) else { return Ok(None) };
+        Ok(self.stripe().send(calls::invoices::pay_page(&invoice.id), Priority::Live).await?)
+    }
+
+    /// Takes back a change that is planned for the period's end. `asked` is the seed of the caller's idempotency key.
+    ///
+    /// # Errors
+    /// `wrong_state` when nothing is planned.
+    pub async fn undo_change(&self, id: &str, asked: Option<&str>) -> Result<SubscriptionRow, Problem> {
+        let row = self.subscription(id).await?;
+        if let Some(command) = self.asked_before("subscription.undo", asked).await? {
+            return self.carry_out(&row, &command).await;
+        }
+        let ahead = &row.subscription.facts.ahead;
+        let (Some(schedule), Some(_)) = (&ahead.schedule, &ahead.next_phase) else {
+            return Err(wrong_state(&row, "has no change that is planned"));
+        };
+        let request = Request::UndoSchedule { subscription: id.to_owned(), schedule: schedule.clone() };
+        self.command_and_sync(&row, &request, asked).await
+    }
+
+    /// Takes no money for a subscription until it is resumed, or until `resumes_at`. What is paid for is used up
+    /// first. `asked` is the seed of the caller's idempotency key.
+    ///
+    /// # Errors
+    /// `wrong_state` for one that is over or was never paid, `invalid_request` for an end that cannot be.
+    pub async fn pause_subscription(
+        &self,
+        id: &str,
+        resumes_at: Option<Timestamp>,
+        asked: Option<&str>,
+    ) -> Result<SubscriptionRow, Problem> {
+        let row = self.subscription(id).await?;
+        if let Some(command) = self.asked_before("subscription.pause", asked).await? {
+            return self.carry_out(&row, &command).await;
+        }
+        if !row.subscription.is_live() {
+            return Err(wrong_state(&row, "is over or was never paid, so there is nothing to pause"));
+        }
+        let how = self.settings().changes.pause;
+        if resumes_at.is_some_and(|at| at <= self.now()) {
+            return Err(Problem::invalid("`resumes_at` must lie in the future."));
+        }
+        if how == PauseHow::Subscription {
+            if resumes_at.is_some() {
+                return Err(Problem::invalid(
+                    "With changes.pause = \"subscription\" a pause has no end of its own: leave `resumes_at` out.",
+                ));
+            }
+            if row.subscription.facts.status == SubscriptionStatus::Paused {
+                return Ok(row);
+            }
+        }
+        let resumes_at_s = resumes_at.map(Timestamp::seconds);
+        let request = Request::PauseSubscription { subscription: id.to_owned(), how, resumes_at_s };
+        self.command_and_sync(&row, &request, asked).await
     }
 
     /// Ends a subscription, with its period or at once. `asked` is the seed of the caller's idempotency key.
@@ -169,9 +275,13 @@ impl Engine {
     pub async fn cancel_subscription(
         &self,
         id: &str,
-        at: CancelAt,
+        ending: impl Into<Ending> + Send,
         asked: Option<&str>,
     ) -> Result<SubscriptionRow, Problem> {
+        let Ending { at, feedback, comment } = ending.into();
+        if comment.as_ref().is_some_and(|text| text.chars().count() > MAX_COMMENT) {
+            return Err(Problem::invalid(format!("`comment` may have up to {MAX_COMMENT} characters.")));
+        }
         let row = self.subscription(id).await?;
         if let Some(command) = self.asked_before("subscription.cancel", asked).await? {
             return self.carry_out(&row, &command).await;
@@ -181,11 +291,11 @@ impl Engine {
         if row.subscription.facts.status.is_final() {
             return Ok(row);
         }
-        let request = Request::CancelSubscription { subscription: id.to_owned(), at };
+        let request = Request::CancelSubscription { subscription: id.to_owned(), at, feedback, comment };
         self.command_and_sync(&row, &request, asked).await
     }
 
-    /// Takes back the end of a subscription that still runs. `asked` is the seed of the caller's idempotency key.
+    /// Takes back the end of a subscription that still runs, or its pause. `asked` is the seed of the caller's idempotency key.
     ///
     /// # Errors
     /// `wrong_state` when it is over.
@@ -205,7 +315,7 @@ impl Engine {
         self.command_and_sync(&row, &request, asked).await
     }
 
-    async fn command_and_sync(
+    pub(crate) async fn command_and_sync(
         &self,
         row: &SubscriptionRow,
         request: &Request,
@@ -229,7 +339,7 @@ impl Engine {
     }
 
     /// A request that comes again is not decided again: what happened since is no reason to do it twice.
-    async fn carry_out(
+    pub(crate) async fn carry_out(
         &self,
         row: &SubscriptionRow,
         command: &CommandId,
@@ -248,10 +358,22 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
         || match request {
             Request::CancelSubscription { at: CancelAt::PeriodEnd, .. } => facts.ends_at().is_some(),
             Request::CancelSubscription { at: CancelAt::Now, .. } => false,
-            Request::ResumeSubscription { .. } => facts.ends_at().is_none(),
+            Request::ResumeSubscription { .. } => facts.ends_at().is_none() && !facts.is_paused(),
             Request::ChangeSubscription { item, price, quantity, .. } => {
-                facts.items.iter().any(|i| i.id == *item && i.price == *price && i.quantity == *quantity)
+                facts.ahead.pending.is_some()
+                    || facts
+                        .items
+                        .iter()
+                        .any(|i| i.id == *item && i.price == *price && i.quantity == *quantity)
             }
+            Request::ScheduleChange { price, quantity, .. } => {
+                let next = facts.ahead.next_phase.iter().flat_map(|next| &next.items);
+                let mut then = next.map(|i| (&i.price, i.quantity));
+                then.any(|item| item == (price, *quantity))
+                    || facts.items.iter().any(|i| i.price == *price && i.quantity == *quantity)
+            }
+            Request::UndoSchedule { .. } => facts.ahead.next_phase.is_none(),
+            Request::PauseSubscription { .. } => facts.is_paused(),
             Request::CreateCustomer { .. }
             | Request::CreateCheckout { .. }
             | Request::ExpireCheckout { .. }
@@ -261,7 +383,22 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
         }
 }
 
-fn wrong_state(row: &SubscriptionRow, why: &str) -> Problem {
+/// What the provider can do with a subscription in this state, told before it is asked.
+fn check_state(row: &SubscriptionRow, when: When) -> Result<(), Problem> {
+    let facts = &row.subscription.facts;
+    match (when, &facts.status) {
+        (_, SubscriptionStatus::Paused) => Err(wrong_state(row, "is paused; resume it first")),
+        (When::PeriodEnd, _) if facts.ends_at().is_some() => {
+            Err(wrong_state(row, "ends before the change would be made; resume it first, or change it now"))
+        }
+        (When::PeriodEnd, _) if facts.period_end().is_none() => {
+            Err(wrong_state(row, "names no period whose end could be waited for"))
+        }
+        (When::Now | When::PeriodEnd, _) => Ok(()),
+    }
+}
+
+pub(crate) fn wrong_state(row: &SubscriptionRow, why: &str) -> Problem {
     Problem::new(
         ProblemCode::WrongState,
         format!("The subscription {} {why}.", row.subscription.facts.id),

@@ -13,7 +13,7 @@ use quittance_store::inbox::{self, NewEvent};
 use quittance_store::mirror;
 use quittance_store::sweeps::{self, SweepLease, SweepRow};
 use quittance_stripe::calls::events::ListEvents;
-use quittance_stripe::calls::subscriptions::ListSubscriptions;
+use quittance_stripe::calls::subscriptions::{EXPAND_TO_COMPARE, ListSubscriptions};
 use quittance_stripe::calls::{self, Call, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::StripeError;
@@ -172,6 +172,7 @@ impl Engine {
                     || {
                         calls::subscriptions::list(&ListSubscriptions {
                             paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                            expand: EXPAND_TO_COMPARE,
                             ..Default::default()
                         })
                     },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, join3, select};
 use quittance_domain::Timestamp;
-use quittance_store::{aggregates, api_requests, commands};
+use quittance_store::{aggregates, api_requests, commands, quotes};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Engine;
@@ -17,6 +17,8 @@ use crate::sweep;
 
 /// How often old answers to idempotency keys are dropped, in milliseconds.
 const PRUNE_EVERY_MS: i64 = 10 * 60 * 1_000;
+/// How long a quote that ran out is kept, so that it is told from one that never was; in milliseconds.
+const QUOTES_KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
 /// How often at most upkeep is done, in milliseconds.
 const UPKEEP_MS: i64 = 1_000;
 /// Pause after the database could not be used, in milliseconds.
@@ -168,6 +170,11 @@ impl Engine {
                     self.db().write("api_requests.prune", move |tx| api_requests::prune(tx, before)).await
                 {
                     tracing::warn!(%error, "old answers not dropped");
+                }
+                let before = now.plus_ms(-QUOTES_KEPT_MS);
+                if let Err(error) = self.db().write("quotes.prune", move |tx| quotes::prune(tx, before)).await
+                {
+                    tracing::warn!(%error, "old quotes not dropped");
                 }
             }
             let due = self.sweep_due_at().await.map(|at| at.max(self.now().plus_ms(rest_ms)));

@@ -10,6 +10,8 @@
 
 #[path = "it/calls.rs"]
 mod calls;
+#[path = "it/changes.rs"]
+mod changes;
 #[path = "it/deliveries.rs"]
 mod deliveries;
 #[path = "it/faults.rs"]

@@ -16,6 +16,8 @@ mod house;
 mod access;
 #[path = "http/api.rs"]
 mod api;
+#[path = "http/changes.rs"]
+mod changes;
 #[path = "http/client.rs"]
 mod client;
 #[path = "http/deliveries.rs"]

@@ -25,6 +25,7 @@ pub mod outbox;
 pub mod overview;
 #[cfg(test)]
 mod protocol_tests;
+pub mod quotes;
 pub mod sql;
 #[cfg(test)]
 mod statements_tests;

@@ -9,4 +9,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "lookups", text: include_str!("../migrations/0002_lookups.sql") },
     Migration { version: 3, name: "ledger", text: include_str!("../migrations/0003_ledger.sql") },
     Migration { version: 4, name: "deliveries", text: include_str!("../migrations/0004_deliveries.sql") },
+    Migration { version: 5, name: "changes", text: include_str!("../migrations/0005_changes.sql") },
 ];

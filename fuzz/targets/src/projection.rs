@@ -7,7 +7,10 @@ use quittance_domain::access::{Access, AccessPolicy, MoneyState, OnMoneyBack};
 use quittance_domain::projection::{
     Observed, PaymentFacts, Projection, PurchaseFacts, Stored, Unreadable, project,
 };
-use quittance_domain::subscription::{InvoiceFacts, InvoicePayment, ItemFacts, SubscriptionFacts};
+use quittance_domain::subscription::{
+    Ahead, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts, NextPhase, PendingUpdate,
+    SubscriptionFacts,
+};
 use quittance_domain::time::DAY_MS;
 use quittance_domain::{
     Catalog, CheckoutId, Currency, CustomerId, Money, Subscription, SubscriptionStatus, Timestamp,
@@ -202,7 +205,39 @@ fn facts(id: &str, chosen: &mut Unstructured<'_>) -> Result<SubscriptionFacts> {
         latest_invoice: if chosen.arbitrary()? { Some(invoice(chosen)?) } else { None },
         named_customer: named(chosen)?,
         checkout: if chosen.arbitrary()? { Some(CheckoutId::from_random([1; 16])) } else { None },
+        ahead: ahead(chosen)?,
     })
+}
+
+fn ahead(chosen: &mut Unstructured<'_>) -> Result<Ahead> {
+    let pause = if chosen.ratio(1, 4)? {
+        Some(CollectionPause { behavior: "void".to_owned(), resumes_at: time(chosen)? })
+    } else {
+        None
+    };
+    let next_phase = match time(chosen)? {
+        Some(at) => Some(NextPhase { at, items: future(chosen)? }),
+        None => None,
+    };
+    let pending = match time(chosen)? {
+        Some(expires_at) => Some(PendingUpdate { expires_at, items: future(chosen)? }),
+        None => None,
+    };
+    let schedule = next_phase.as_ref().map(|_| "sub_sched_a".to_owned());
+    Ok(Ahead { pause, schedule, next_phase, pending, cancellation: None })
+}
+
+fn future(chosen: &mut Unstructured<'_>) -> Result<Vec<FutureItem>> {
+    let mut items = Vec::new();
+    for _ in 0..chosen.int_in_range(0..=2)? {
+        let (price, lookup_key) = *chosen.choose(&PRICES)?;
+        items.push(FutureItem {
+            price: price.to_owned(),
+            lookup_key: lookup_key.map(str::to_owned),
+            quantity: number(chosen)?,
+        });
+    }
+    Ok(items)
 }
 
 fn invoice(chosen: &mut Unstructured<'_>) -> Result<InvoiceFacts> {

@@ -300,6 +300,7 @@ impl Renewal {
             }),
             named_customer: None,
             checkout: None,
+            ahead: Default::default(),
         }
     }
 

@@ -9,9 +9,7 @@ use quittance_stripe::calls::checkout::{CheckoutMode, CreateCheckout, Discount};
 use quittance_stripe::calls::customers::CustomerDetails;
 use quittance_stripe::calls::payments::{Paid, RefundReason};
 use quittance_stripe::calls::portal::{CreatePortal, PortalFlow};
-use quittance_stripe::calls::subscriptions::{
-    CancelSubscription, ItemChange, PaymentBehavior, ProrationBehavior, UpdateSubscription,
-};
+use quittance_stripe::calls::subscriptions::CancelSubscription;
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
@@ -19,15 +17,15 @@ use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::ObservedCheckout;
 use serde_json::{Value, json};
 
-use super::request::{CancelAt, PortalStart, Proration, Request};
+use super::request::{PortalStart, Request};
 use crate::engine::Engine;
 
 /// The metadata key under which we name our customer at the provider.
 pub(crate) const CUSTOMER_KEY: &str = "quittance_customer";
-const COMMAND_KEY: &str = "quittance_command";
+pub(super) const COMMAND_KEY: &str = "quittance_command";
 
 /// Metadata of ours always fits the provider's limits; a pair that does not is left out.
-fn metadata(pairs: &[(&str, &str)]) -> Metadata {
+pub(super) fn metadata(pairs: &[(&str, &str)]) -> Metadata {
     let mut out = Metadata::new();
     for (key, value) in pairs {
         match out.clone().with(key, value) {
@@ -72,41 +70,14 @@ impl Engine {
             Request::CreatePortal { provider_customer, return_url, start, .. } => {
                 self.create_portal(provider_customer, return_url, start, key).await
             }
-            Request::ChangeSubscription {
-                subscription,
-                item,
-                price,
-                quantity,
-                proration,
-                proration_date_s,
-            } => {
-                let change =
-                    ItemChange { id: item, price: Some(price), quantity: Some(*quantity), deleted: false };
-                let wanted = UpdateSubscription {
-                    items: std::slice::from_ref(&change),
-                    proration_behavior: Some(behavior(*proration)),
-                    proration_date_s: *proration_date_s,
-                    // A change that cannot be paid changes nothing: no unpaid upgrade, no surprise.
-                    payment_behavior: Some(PaymentBehavior::ErrorIfIncomplete),
-                    ..UpdateSubscription::default()
-                };
-                self.update_subscription(subscription, &wanted, key).await
-            }
-            Request::CancelSubscription { subscription, at: CancelAt::PeriodEnd } => {
-                let wanted =
-                    UpdateSubscription { cancel_at_period_end: Some(true), ..UpdateSubscription::default() };
-                self.update_subscription(subscription, &wanted, key).await
-            }
-            Request::ResumeSubscription { subscription } => {
-                let wanted =
-                    UpdateSubscription { cancel_at_period_end: Some(false), ..UpdateSubscription::default() };
-                self.update_subscription(subscription, &wanted, key).await
-            }
-            Request::CancelSubscription { subscription, at: CancelAt::Now } => {
-                self.cancel_now(subscription, "cancelled through Quittance").await
-            }
+            Request::ChangeSubscription { .. }
+            | Request::ScheduleChange { .. }
+            | Request::UndoSchedule { .. }
+            | Request::PauseSubscription { .. }
+            | Request::CancelSubscription { .. }
+            | Request::ResumeSubscription { .. } => self.execute_on_plan(row, request, key).await,
             Request::CancelDuplicate { subscription, kept } => {
-                self.cancel_now(subscription, &format!("second subscription beside {kept}")).await
+                self.cancel_now(subscription, &format!("second subscription beside {kept}"), None).await
             }
             Request::RefundDuplicate { payment, .. } => self.refund_rest(row, payment, key).await,
         }
@@ -232,20 +203,14 @@ impl Engine {
         Ok(json!({ "url": session.url }))
     }
 
-    async fn update_subscription(
+    /// Ends a subscription now; one that has ended already is what was wanted.
+    pub(super) async fn cancel_now(
         &self,
         id: &str,
-        wanted: &UpdateSubscription<'_>,
-        key: IdempotencyKey,
+        comment: &str,
+        feedback: Option<&str>,
     ) -> Result<Value, StripeError> {
-        let updated =
-            self.stripe().send(calls::subscriptions::update(id, wanted, key), Priority::Live).await?;
-        Ok(json!({ "id": updated.id, "status": updated.status }))
-    }
-
-    /// Ends a subscription now; one that has ended already is what was wanted.
-    async fn cancel_now(&self, id: &str, comment: &str) -> Result<Value, StripeError> {
-        let wanted = CancelSubscription { comment: Some(comment), ..CancelSubscription::default() };
+        let wanted = CancelSubscription { comment: Some(comment), feedback, ..CancelSubscription::default() };
         let refused = match self.stripe().send(calls::subscriptions::cancel(id, wanted), Priority::Live).await
         {
             Ok(ended) => return Ok(json!({ "id": ended.id, "status": ended.status })),
@@ -310,18 +275,13 @@ impl Engine {
             Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
             | Request::ChangeSubscription { .. }
+            | Request::ScheduleChange { .. }
+            | Request::UndoSchedule { .. }
+            | Request::PauseSubscription { .. }
             | Request::CancelSubscription { .. }
             | Request::ResumeSubscription { .. }
             | Request::CancelDuplicate { .. } => Ok(None),
         }
-    }
-}
-
-fn behavior(proration: Proration) -> ProrationBehavior {
-    match proration {
-        Proration::NextInvoice => ProrationBehavior::CreateProrations,
-        Proration::Now => ProrationBehavior::AlwaysInvoice,
-        Proration::None => ProrationBehavior::None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! by `quittance_domain::command`.
 
 mod execute;
+pub(crate) mod plan;
 mod record;
 pub mod request;
 

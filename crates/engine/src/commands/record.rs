@@ -73,6 +73,9 @@ impl Engine {
             Request::CreateCustomer { .. }
             | Request::ExpireCheckout { .. }
             | Request::ChangeSubscription { .. }
+            | Request::ScheduleChange { .. }
+            | Request::UndoSchedule { .. }
+            | Request::PauseSubscription { .. }
             | Request::CancelSubscription { .. }
             | Request::ResumeSubscription { .. }
             | Request::CancelDuplicate { .. }
@@ -90,6 +93,9 @@ const fn thorough(request: &Request) -> bool {
         | Request::ExpireCheckout { .. }
         | Request::CreatePortal { .. }
         | Request::ChangeSubscription { .. }
+        | Request::ScheduleChange { .. }
+        | Request::UndoSchedule { .. }
+        | Request::PauseSubscription { .. }
         | Request::CancelSubscription { .. }
         | Request::ResumeSubscription { .. }
         | Request::CancelDuplicate { .. } => false,
@@ -143,6 +149,9 @@ fn record_effects(
         }
         Request::CreatePortal { .. }
         | Request::ChangeSubscription { .. }
+        | Request::ScheduleChange { .. }
+        | Request::UndoSchedule { .. }
+        | Request::PauseSubscription { .. }
         | Request::CancelSubscription { .. }
         | Request::ResumeSubscription { .. }
         | Request::CancelDuplicate { .. }

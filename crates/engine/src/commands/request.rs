@@ -2,6 +2,7 @@
 //!
 //! No e-mail and no name: they are read from the customer when the command is sent.
 
+use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
 use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
 use quittance_store::StoreError;
@@ -21,6 +22,57 @@ pub enum CancelAt {
     PeriodEnd,
     /// At once.
     Now,
+}
+
+/// Why somebody cancels; the provider's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feedback {
+    /// The service to customers was bad.
+    CustomerService,
+    /// The quality was bad.
+    LowQuality,
+    /// Something is missing.
+    MissingFeatures,
+    /// Something else.
+    Other,
+    /// They use something else now.
+    SwitchedService,
+    /// It is too complicated.
+    TooComplex,
+    /// It is too expensive.
+    TooExpensive,
+    /// They do not use it.
+    Unused,
+}
+
+impl Feedback {
+    /// All of them, in the provider's order.
+    pub const ALL: [Self; 8] = [
+        Self::CustomerService,
+        Self::LowQuality,
+        Self::MissingFeatures,
+        Self::Other,
+        Self::SwitchedService,
+        Self::TooComplex,
+        Self::TooExpensive,
+        Self::Unused,
+    ];
+
+    /// The provider's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomerService => "customer_service",
+            Self::LowQuality => "low_quality",
+            Self::MissingFeatures => "missing_features",
+            Self::Other => "other",
+            Self::SwitchedService => "switched_service",
+            Self::TooComplex => "too_complex",
+            Self::TooExpensive => "too_expensive",
+            Self::Unused => "unused",
+        }
+    }
 }
 
 /// How the difference of a change is charged.
@@ -108,6 +160,39 @@ pub enum Request {
         proration: Proration,
         /// The moment from which it counts, Unix seconds; the preview's.
         proration_date_s: Option<i64>,
+        /// Whether a payment that needs the customer lets the change wait, instead of refusing it.
+        #[serde(default)]
+        waits_for_customer: bool,
+    },
+    /// Change plan, interval or quantity when the period that runs is over. Replaces what was planned before.
+    #[serde(rename = "subscription.schedule")]
+    ScheduleChange {
+        /// Which one.
+        subscription: String,
+        /// Its line.
+        item: String,
+        /// The new price.
+        price: String,
+        /// The new quantity.
+        quantity: i64,
+    },
+    /// Take back what is planned.
+    #[serde(rename = "subscription.undo")]
+    UndoSchedule {
+        /// Which one.
+        subscription: String,
+        /// The provider's schedule.
+        schedule: String,
+    },
+    /// Take no money for a while.
+    #[serde(rename = "subscription.pause")]
+    PauseSubscription {
+        /// Which one.
+        subscription: String,
+        /// How.
+        how: PauseHow,
+        /// When it ends by itself, Unix seconds.
+        resumes_at_s: Option<i64>,
     },
     /// End a subscription.
     #[serde(rename = "subscription.cancel")]
@@ -116,8 +201,14 @@ pub enum Request {
         subscription: String,
         /// When.
         at: CancelAt,
+        /// Why, from the provider's list.
+        #[serde(default)]
+        feedback: Option<Feedback>,
+        /// Why, in the customer's words.
+        #[serde(default)]
+        comment: Option<String>,
     },
-    /// Take back the end of a subscription.
+    /// Take back the end of a subscription, or its pause.
     #[serde(rename = "subscription.resume")]
     ResumeSubscription {
         /// Which one.
@@ -173,6 +264,9 @@ impl Request {
             Self::ExpireCheckout { .. } => "checkout.expire",
             Self::CreatePortal { .. } => "portal.create",
             Self::ChangeSubscription { .. } => "subscription.change",
+            Self::ScheduleChange { .. } => "subscription.schedule",
+            Self::UndoSchedule { .. } => "subscription.undo",
+            Self::PauseSubscription { .. } => "subscription.pause",
             Self::CancelSubscription { .. } => "subscription.cancel",
             Self::ResumeSubscription { .. } => "subscription.resume",
             Self::CancelDuplicate { .. } => "duplicate.cancel",
@@ -192,6 +286,9 @@ impl Request {
                 format!("portal/{provider_customer}/{minute}")
             }
             Self::ChangeSubscription { subscription, .. }
+            | Self::ScheduleChange { subscription, .. }
+            | Self::UndoSchedule { subscription, .. }
+            | Self::PauseSubscription { subscription, .. }
             | Self::CancelSubscription { subscription, .. }
             | Self::ResumeSubscription { subscription } => subscription.clone(),
             Self::CancelDuplicate { subscription, .. } => format!("duplicate/{subscription}"),
@@ -208,6 +305,9 @@ impl Request {
             | Self::ExpireCheckout { .. }
             | Self::CreatePortal { .. }
             | Self::ChangeSubscription { .. }
+            | Self::ScheduleChange { .. }
+            | Self::UndoSchedule { .. }
+            | Self::PauseSubscription { .. }
             | Self::CancelSubscription { .. }
             | Self::ResumeSubscription { .. } => false,
         }
@@ -221,6 +321,9 @@ impl Request {
             | Self::CancelDuplicate { .. }
             | Self::RefundDuplicate { .. }
             | Self::ChangeSubscription { .. }
+            | Self::ScheduleChange { .. }
+            | Self::UndoSchedule { .. }
+            | Self::PauseSubscription { .. }
             | Self::CancelSubscription { .. }
             | Self::ResumeSubscription { .. } => false,
         }
@@ -277,10 +380,20 @@ mod tests {
 
     #[test]
     fn the_same_wish_has_the_same_key_and_another_turn_another() {
-        let cancel = Request::CancelSubscription { subscription: "sub_1".into(), at: CancelAt::PeriodEnd };
+        let cancel = Request::CancelSubscription {
+            subscription: "sub_1".into(),
+            at: CancelAt::PeriodEnd,
+            feedback: None,
+            comment: None,
+        };
         assert_eq!(key(&cancel, 0), key(&cancel, 0));
         assert_ne!(key(&cancel, 0), key(&cancel, 1), "after a resume the same cancel is a new command");
-        let now = Request::CancelSubscription { subscription: "sub_1".into(), at: CancelAt::Now };
+        let now = Request::CancelSubscription {
+            subscription: "sub_1".into(),
+            at: CancelAt::Now,
+            feedback: None,
+            comment: None,
+        };
         assert_ne!(key(&cancel, 0), key(&now, 0));
         let other = cancel.command("other database", None, None, Which::Turn(0)).unwrap().idempotency_key;
         assert_ne!(key(&cancel, 0), other);

@@ -124,8 +124,9 @@ impl Engine {
         let failing = subscriptions.iter().any(|s| s.status == "past_due");
         let open_invoices = if failing { self.fetch_open_invoices(customer).await? } else { Vec::new() };
         let keys = &self.settings().customer_metadata_keys;
+        self.learn_prices(&translate::unknown_prices(&subscriptions, self.prices())).await?;
         for found in &subscriptions {
-            match translate::subscription(found, &open_invoices, keys) {
+            match translate::subscription(found, &open_invoices, keys, self.prices()) {
                 Ok(facts) => out.observed.subscriptions.push(facts),
                 Err(odd) => out.observed.unreadable.push(odd),
             }

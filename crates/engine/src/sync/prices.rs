@@ -14,10 +14,15 @@ use super::SyncError;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 
+/// Prices that are remembered by their id at most; beyond it they are asked for again.
+const MOST_IDS: usize = 10_000;
+
 /// What was learnt about the provider's account, kept for the life of the process.
 #[derive(Debug, Default)]
 pub struct PriceBook {
     by_lookup_key: RwLock<HashMap<String, String>>,
+    /// Prices by their id, with the lookup key of those that have one.
+    by_id: RwLock<HashMap<String, Option<String>>>,
     account_checked: std::sync::atomic::AtomicBool,
 }
 
@@ -29,6 +34,26 @@ impl PriceBook {
     fn learn(&self, lookup_key: &str, id: &str) {
         let mut book = self.by_lookup_key.write().unwrap_or_else(PoisonError::into_inner);
         book.insert(lookup_key.to_owned(), id.to_owned());
+        drop(book);
+        self.learn_id(id, Some(lookup_key));
+    }
+
+    fn learn_id(&self, id: &str, lookup_key: Option<&str>) {
+        let mut book = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        if book.len() >= MOST_IDS {
+            book.clear();
+        }
+        book.insert(id.to_owned(), lookup_key.map(str::to_owned));
+    }
+
+    /// The lookup key of a price, where it was learnt.
+    pub(crate) fn lookup_key(&self, id: &str) -> Option<String> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned().flatten()
+    }
+
+    /// Whether a price was looked up before.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)
     }
 
     /// Forgets a price that the provider refused: its lookup key may have moved to another one.
@@ -38,6 +63,18 @@ impl PriceBook {
 }
 
 impl Engine {
+    /// Learns the lookup keys of prices that only their ids are known of. One that is gone stays without.
+    pub(super) async fn learn_prices(&self, ids: &[String]) -> Result<(), SyncError> {
+        for id in ids {
+            match self.stripe().send(calls::prices::retrieve(id), Priority::Live).await {
+                Ok(found) => self.prices().learn_id(id, found.lookup_key.as_deref()),
+                Err(error) if super::fetch::names_missing(&error) => self.prices().learn_id(id, None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// The provider's id of a catalog price: the one named, or the active one with its lookup key.
     ///
     /// # Errors

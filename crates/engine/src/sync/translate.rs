@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 use quittance_domain::access::MoneyState;
 use quittance_domain::digest::short_hex;
 use quittance_domain::projection::{PaymentFacts, PurchaseFacts, Unreadable};
-use quittance_domain::subscription::{InvoiceFacts, InvoicePayment, ItemFacts, SubscriptionFacts};
+use quittance_domain::subscription::{
+    Ahead, Cancellation, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts, NextPhase,
+    PendingUpdate, SubscriptionFacts,
+};
 use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_stripe::observe::{
-    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedSubscription,
+    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedSchedule, ObservedSubscription,
+    PlannedItem, Scheduled,
 };
+
+use super::prices::PriceBook;
 
 /// The metadata key under which our checkouts name themselves.
 pub(crate) const CHECKOUT_KEY: &str = "quittance_checkout";
@@ -32,6 +38,7 @@ pub(crate) fn subscription(
     observed: &ObservedSubscription,
     open_invoices: &[ObservedInvoice],
     keys: &[String],
+    book: &PriceBook,
 ) -> Result<SubscriptionFacts, Unreadable> {
     let currency =
         observed.currency.as_deref().map(Currency::parse).transpose().map_err(|e| odd(&observed.id, e))?;
@@ -67,7 +74,66 @@ pub(crate) fn subscription(
         latest_invoice,
         named_customer: named_customer(&observed.metadata, keys),
         checkout: named_checkout(&observed.metadata),
+        ahead: ahead(observed, book),
     })
+}
+
+/// What is planned for a subscription, or waits.
+fn ahead(observed: &ObservedSubscription, book: &PriceBook) -> Ahead {
+    let of = |item: &PlannedItem| FutureItem {
+        lookup_key: item.lookup_key.clone().or_else(|| book.lookup_key(&item.price_id)),
+        price: item.price_id.clone(),
+        quantity: item.quantity.unwrap_or(1),
+    };
+    let now: Vec<(&str, i64)> =
+        observed.items.iter().map(|i| (i.price_id.as_str(), i.quantity.unwrap_or(1))).collect();
+    let schedule = match &observed.schedule {
+        Some(Scheduled::Expanded(schedule)) if schedule.status == "active" => Some(&**schedule),
+        Some(Scheduled::Expanded(_) | Scheduled::Id(_)) | None => None,
+    };
+    let next = schedule.and_then(ObservedSchedule::next_phase).map(|phase| NextPhase {
+        at: Timestamp::from_seconds(phase.start_s),
+        items: phase.items.iter().map(of).collect(),
+    });
+    // A phase that is like the one before plans nothing.
+    let differs = |next: &NextPhase| {
+        let then: Vec<(&str, i64)> = next.items.iter().map(|i| (i.price.as_str(), i.quantity)).collect();
+        then != now
+    };
+    let (reason, feedback) = (observed.cancellation_reason.clone(), observed.cancellation_feedback.clone());
+    Ahead {
+        pause: observed.pause.as_ref().map(|pause| CollectionPause {
+            behavior: pause.behavior.clone(),
+            resumes_at: pause.resumes_at_s.map(Timestamp::from_seconds),
+        }),
+        schedule: schedule.map(|schedule| schedule.id.clone()),
+        next_phase: next.filter(differs),
+        pending: observed.pending_update.as_ref().filter(|waiting| !waiting.items.is_empty()).map(
+            |waiting| PendingUpdate {
+                expires_at: Timestamp::from_seconds(waiting.expires_at_s),
+                items: waiting.items.iter().map(of).collect(),
+            },
+        ),
+        cancellation: (reason.is_some() || feedback.is_some()).then_some(Cancellation { reason, feedback }),
+    }
+}
+
+/// Prices that a plan to come names and that nobody has looked up yet.
+pub(crate) fn unknown_prices(observed: &[ObservedSubscription], book: &PriceBook) -> Vec<String> {
+    let planned = observed.iter().flat_map(|s| {
+        let phases = match &s.schedule {
+            Some(Scheduled::Expanded(schedule)) => schedule.next_phase().map(|phase| &phase.items),
+            Some(Scheduled::Id(_)) | None => None,
+        };
+        phases.into_iter().chain(s.pending_update.as_ref().map(|waiting| &waiting.items)).flatten()
+    });
+    let mut unknown: Vec<String> = planned
+        .filter(|item| item.lookup_key.is_none() && !book.knows(&item.price_id))
+        .map(|item| item.price_id.clone())
+        .collect();
+    unknown.sort();
+    unknown.dedup();
+    unknown
 }
 
 /// When the oldest invoice that is still open became due: the provider's own record of the failure. One that is
@@ -122,7 +188,19 @@ pub fn digest_of(observed: &ObservedSubscription) -> String {
         ),
         observed.latest_invoice.as_ref().map_or("", LatestInvoice::id),
         &metadata.join(";"),
+        &format!("{:?}", (&observed.pause, &observed.pending_update, &observed.cancellation_feedback)),
+        &schedule_digest(observed.schedule.as_ref()),
     ])
+}
+
+/// What a schedule plans; nothing once it is over, whatever it left behind.
+fn schedule_digest(schedule: Option<&Scheduled>) -> String {
+    match schedule {
+        Some(Scheduled::Expanded(schedule)) if schedule.status == "active" => {
+            format!("{}:{:?}", schedule.id, schedule.next_phase())
+        }
+        Some(Scheduled::Expanded(_) | Scheduled::Id(_)) | None => String::new(),
+    }
 }
 
 /// Translates a checkout session in payment mode; `plan` is what our own record of it says, or else the

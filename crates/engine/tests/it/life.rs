@@ -1,5 +1,6 @@
 //! The life after the purchase: change, cancel, resume, failure and recovery, purchases, grants, portal.
 
+use quittance_domain::change::When;
 use quittance_domain::{Access, Currency, Money};
 use quittance_engine::ProblemCode;
 use quittance_engine::api_keys::{Caller, KeyScope};
@@ -118,7 +119,8 @@ async fn a_change_that_is_asked_for_again_is_not_made_again() {
     on_each(|h| {
         Box::pin(async move {
             let id = h.subscriber("ada").await;
-            let to = |plan: &str| Change { plan: Some(plan.into()), ..Change::default() };
+            let to =
+                |plan: &str| Change { plan: Some(plan.into()), when: Some(When::Now), ..Change::default() };
             for (plan, key) in [("studio", "first tab"), ("pro", "second tab"), ("studio", "first tab")] {
                 h.engine.change_subscription(&id, &to(plan), Some(key)).await.unwrap();
                 h.settle().await;

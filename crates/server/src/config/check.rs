@@ -168,6 +168,7 @@ fn settings(
     ranges(config)?;
     Ok(Settings {
         access: config.access,
+        changes: config.changes,
         retry: config.retry,
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
@@ -194,7 +195,7 @@ fn out_of_range(key: &str, range: &str) -> Failure {
 fn ranges(config: &Config) -> Result<(), Failure> {
     let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let hours = i64::from(config.access.renewal_slack_hours);
-    let checks: [(&str, i64, i64, i64); 18] = [
+    let checks: [(&str, i64, i64, i64); 19] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
@@ -204,6 +205,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("webhooks.queue", whole(config.webhooks.queue), 1, 1_000_000),
         ("access.grace_days", i64::from(config.access.grace_days), 0, 3_650),
         ("access.renewal_slack_hours", hours, 0, 87_600),
+        ("changes.quote_minutes", i64::from(config.changes.quote_minutes), 1, 10_080),
         ("sync.concurrency", whole(config.sync.concurrency), 1, 1_024),
         ("retry.base_ms", config.retry.base_ms, 1, 3_600_000),
         ("retry.cap_ms", config.retry.cap_ms, config.retry.base_ms, 86_400_000),

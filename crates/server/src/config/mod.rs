@@ -12,6 +12,7 @@ mod secret;
 mod tests;
 
 use quittance_domain::AccessPolicy;
+use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_engine::settings::OnDuplicate;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// What each status does to access.
     pub access: AccessPolicy,
+    /// When changes of subscriptions are made, and how.
+    pub changes: ChangePolicy,
     /// Syncing.
     pub sync: Sync,
     /// How failures are retried.
@@ -198,6 +201,7 @@ impl Default for Config {
             stripe: Stripe::default(),
             webhooks: Webhooks::default(),
             access: engine.access,
+            changes: ChangePolicy::default(),
             sync: Sync::default(),
             retry: engine.retry,
             sweep: Sweep::default(),

@@ -201,8 +201,7 @@ impl Story {
         let before = self.allowed(HANA, "review:request").await?;
         let change = Change { plan: Some("studio".to_owned()), ..Change::default() };
         let preview = self.stage.engine.preview_change(&self.subscription, &change).await?;
-        let change = Change { proration_date: Some(preview.proration_date), ..change };
-        self.stage.engine.change_subscription(&self.subscription, &change, None).await?;
+        self.stage.engine.change_as_quoted(&self.subscription, preview.quote.as_str()).await?;
         self.stage.settle().await?;
         let seats = self.stage.engine.check(HANA, "team:seats").await?;
         let last = self.stage.ledger(HANA).await?.charges.last().cloned();

@@ -80,6 +80,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::AlreadySubscribed
         | ProblemCode::CheckoutInProgress
         | ProblemCode::WrongState
+        | ProblemCode::QuoteStale
         | ProblemCode::NoProviderCustomer
         | ProblemCode::IdempotencyInFlight => StatusCode::CONFLICT,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -111,6 +112,7 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::AlreadySubscribed => "Already subscribed",
         ProblemCode::CheckoutInProgress => "An earlier checkout is being paid",
         ProblemCode::WrongState => "The subscription's state does not allow this",
+        ProblemCode::QuoteStale => "The quote does not hold any more",
         ProblemCode::NoProviderCustomer => "Nothing at the provider yet",
         ProblemCode::IdempotencyMismatch => "The Idempotency-Key belongs to another request",
         ProblemCode::IdempotencyInFlight => "A request with this Idempotency-Key is running",

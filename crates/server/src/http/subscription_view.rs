@@ -1,7 +1,7 @@
 //! How a subscription and a purchase are shown.
 
 use quittance_domain::projection::Purchase;
-use quittance_domain::subscription::{Duplicate, Subscription};
+use quittance_domain::subscription::{Duplicate, Planned, Subscription};
 use quittance_domain::{Scope, Timestamp};
 use quittance_store::mirror::SubscriptionRow;
 use serde::Serialize;
@@ -55,8 +55,50 @@ pub struct SubscriptionView {
     pub grace_until: Option<Time>,
     /// The subscription that was kept when this one turned out to be one too many.
     pub duplicate_of: Option<String>,
+    /// What it becomes at a known moment, whoever planned it; null when nothing is planned.
+    pub scheduled_change: Option<PlannedView>,
+    /// A change that waits until the customer has confirmed its payment, and is forgotten at `at`.
+    pub pending_change: Option<PlannedView>,
+    /// Where the customer confirms that payment; only in the answer to the change itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://invoice.example.com/i/acct_1/test_1")]
+    pub pay_url: Option<String>,
+    /// Whether the provider takes no money for it now.
+    pub paused: bool,
+    /// When its pause ends by itself.
+    pub resumes_at: Option<Time>,
+    /// Why it was cancelled, from the provider's list.
+    #[schema(example = "too_expensive")]
+    pub cancel_feedback: Option<String>,
     /// When it was created.
     pub created_at: Time,
+}
+
+/// A plan to come.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlannedView {
+    /// The plan; null when its price is not in the catalog.
+    #[schema(example = "pro")]
+    pub plan: Option<String>,
+    /// `day`, `week`, `month` or `year`.
+    #[schema(example = "month")]
+    pub interval: Option<String>,
+    /// Units.
+    #[schema(example = 1)]
+    pub quantity: i64,
+    /// When.
+    pub at: Time,
+}
+
+impl From<&Planned> for PlannedView {
+    fn from(planned: &Planned) -> Self {
+        Self {
+            plan: planned.plan.as_ref().map(ToString::to_string),
+            interval: planned.interval.clone(),
+            quantity: planned.quantity,
+            at: Time(planned.at),
+        }
+    }
 }
 
 impl SubscriptionView {
@@ -89,6 +131,12 @@ impl SubscriptionView {
             duplicate_of: subscription.duplicate.as_ref().map(|duplicate| match duplicate {
                 Duplicate::Cancel { kept, .. } | Duplicate::AskOperator { kept } => kept.clone(),
             }),
+            scheduled_change: subscription.scheduled.as_ref().map(PlannedView::from),
+            pending_change: subscription.pending.as_ref().map(PlannedView::from),
+            pay_url: None,
+            paused: facts.is_paused(),
+            resumes_at: facts.ahead.pause.as_ref().and_then(|pause| pause.resumes_at).map(Time),
+            cancel_feedback: facts.ahead.cancellation.as_ref().and_then(|why| why.feedback.clone()),
             created_at: Time(facts.created_at),
         }
     }

@@ -1,11 +1,13 @@
-//! Subscriptions: look, preview a change, change, cancel, resume.
+//! Subscriptions: look, preview a change, change, undo, cancel, pause, resume.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quittance_domain::Timestamp;
-use quittance_engine::Engine;
-use quittance_engine::commands::request::{CancelAt, Proration};
-use quittance_engine::subscriptions::{Change, Preview};
+use quittance_domain::change::When;
+use quittance_engine::commands::request::{CancelAt, Feedback, Proration};
+use quittance_engine::quotes::Preview;
+use quittance_engine::subscriptions::{Change, Ending};
+use quittance_engine::{Engine, Problem};
 use quittance_store::mirror::SubscriptionRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,7 +29,9 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_subscription))
         .routes(routes!(preview_change))
         .routes(routes!(change_subscription))
+        .routes(routes!(undo_change))
         .routes(routes!(cancel_subscription))
+        .routes(routes!(pause_subscription))
         .routes(routes!(resume_subscription))
 }
 
@@ -56,15 +60,82 @@ struct ChangeInput {
     /// Units.
     #[schema(example = 1, minimum = 1)]
     quantity: Option<i64>,
-    /// Default: `now`.
+    /// When it is made. Default: what gives more at once, what gives less with the period that is paid for
+    /// (`[changes]` in quittance.toml).
+    when: Option<WhenInput>,
+    /// How the difference of a change that is made now is charged. Default: `now`.
     proration: Option<ProrationInput>,
-    /// The preview's moment, so that the change costs what the preview said.
+    /// A preview's moment, so that the change costs what the preview said.
     proration_date: Option<Time>,
+}
+
+/// A change, or the quote of one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeOrQuoteInput {
+    /// A preview's quote: exactly that change is made, once, or refused with `quote_stale`. Without any other field.
+    #[schema(example = "qt_01arz3ndektsv4rrffq69g5fav")]
+    quote: Option<String>,
+    /// A plan of the same group.
+    #[schema(example = "studio")]
+    plan: Option<String>,
+    /// `day`, `week`, `month` or `year`.
+    #[schema(example = "year", pattern = "^(day|week|month|year)$")]
+    interval: Option<String>,
+    /// Units.
+    #[schema(example = 1, minimum = 1)]
+    quantity: Option<i64>,
+    /// As for the preview.
+    when: Option<WhenInput>,
+    /// As for the preview.
+    proration: Option<ProrationInput>,
+    /// As for the preview.
+    proration_date: Option<Time>,
+}
+
+impl ChangeOrQuoteInput {
+    fn split(self) -> Result<(Option<String>, Change), Problem> {
+        let Self { quote, plan, interval, quantity, when, proration, proration_date } = self;
+        let change: Change = ChangeInput { plan, interval, quantity, when, proration, proration_date }.into();
+        if quote.is_some() && change != Change::default() {
+            return Err(Problem::invalid("With `quote` leave everything else out: the quote says it all."));
+        }
+        Ok((quote, change))
+    }
+}
+
+/// When a change is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum WhenInput {
+    /// At once.
+    Now,
+    /// When the period that runs is over.
+    PeriodEnd,
+}
+
+impl From<WhenInput> for When {
+    fn from(input: WhenInput) -> Self {
+        match input {
+            WhenInput::Now => Self::Now,
+            WhenInput::PeriodEnd => Self::PeriodEnd,
+        }
+    }
+}
+
+impl From<When> for WhenInput {
+    fn from(when: When) -> Self {
+        match when {
+            When::Now => Self::Now,
+            When::PeriodEnd => Self::PeriodEnd,
+        }
+    }
 }
 
 impl From<ChangeInput> for Change {
     fn from(input: ChangeInput) -> Self {
         Self {
+            when: input.when.map(When::from),
             plan: input.plan,
             interval: input.interval,
             quantity: input.quantity,
@@ -95,6 +166,56 @@ enum CancelWhen {
 struct CancelInput {
     /// Default: `period_end`.
     at: Option<CancelWhen>,
+    /// Why, from the provider's list.
+    reason: Option<CancelReason>,
+    /// Why, in the customer's words, at most 1,000 characters. It is passed to the provider and kept with the command.
+    #[schema(example = "We only needed it for one project.", max_length = 1000)]
+    comment: Option<String>,
+}
+
+/// Why somebody cancels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CancelReason {
+    /// The service to customers was bad.
+    CustomerService,
+    /// The quality was bad.
+    LowQuality,
+    /// Something is missing.
+    MissingFeatures,
+    /// Something else.
+    Other,
+    /// They use something else now.
+    SwitchedService,
+    /// It is too complicated.
+    TooComplex,
+    /// It is too expensive.
+    TooExpensive,
+    /// They do not use it.
+    Unused,
+}
+
+impl From<CancelReason> for Feedback {
+    fn from(reason: CancelReason) -> Self {
+        match reason {
+            CancelReason::CustomerService => Self::CustomerService,
+            CancelReason::LowQuality => Self::LowQuality,
+            CancelReason::MissingFeatures => Self::MissingFeatures,
+            CancelReason::Other => Self::Other,
+            CancelReason::SwitchedService => Self::SwitchedService,
+            CancelReason::TooComplex => Self::TooComplex,
+            CancelReason::TooExpensive => Self::TooExpensive,
+            CancelReason::Unused => Self::Unused,
+        }
+    }
+}
+
+/// For how long.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PauseInput {
+    /// When it ends by itself. Without it somebody must resume.
+    resumes_at: Option<Time>,
 }
 
 /// Nothing to say.
@@ -105,9 +226,20 @@ struct ResumeInput {}
 /// What a change would cost, by the provider's own computation.
 #[derive(Debug, Serialize, ToSchema)]
 struct PreviewView {
+    /// Pass it to the change, which is then made exactly like this, or refused when it cannot be.
+    #[schema(example = "qt_01arz3ndektsv4rrffq69g5fav")]
+    quote: String,
+    /// Until when the quote holds.
+    expires_at: Time,
+    /// When the change would be made.
+    when: WhenInput,
+    /// At which moment, when that is not at once.
+    at: Option<Time>,
+    /// What each interval costs from then on, before discounts and tax.
+    afterwards: Amount,
     /// Due at once, or with the next invoice when the proration says so. Negative amounts are credit.
     due: Amount,
-    /// Pass it to the change, so that it costs the same.
+    /// The moment from which the difference counts.
     proration_date: Time,
     /// The lines that add up to it.
     lines: Vec<PreviewLine>,
@@ -126,6 +258,11 @@ impl From<Preview> for PreviewView {
     fn from(preview: Preview) -> Self {
         let line = |(description, money)| PreviewLine { description, amount: Amount::from(money) };
         Self {
+            quote: preview.quote.to_string(),
+            expires_at: Time(preview.expires_at),
+            when: preview.when.into(),
+            at: preview.at.map(Time),
+            afterwards: preview.afterwards.into(),
             due: preview.due.into(),
             proration_date: Time(preview.proration_date),
             lines: preview.lines.into_iter().map(line).collect(),
@@ -155,7 +292,7 @@ async fn get_subscription(
 
 /// What would a change cost?
 ///
-/// Changes nothing.
+/// Changes nothing. The answer is kept as a quote, whose moment and amount are frozen.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/preview", tag = "Subscriptions", security(("api_key" = ["write"])),
     params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF")),
@@ -178,24 +315,84 @@ async fn preview_change(
 
 /// Change plan, interval or quantity
 ///
-/// A change whose payment fails changes nothing and answers 402.
+/// What gives more is made and charged at once; what gives less waits until the period that is paid for is over. A change
+/// whose payment is declined changes nothing and answers 402. One whose payment the customer must confirm is shown as
+/// `pending_change` with `pay_url`, and is made once they have. A change replaces whatever was planned before.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/change", tag = "Subscriptions", security(("api_key" = ["write"])),
     params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF"), IdempotencyHeader),
-    request_body = ChangeInput,
+    request_body = ChangeOrQuoteInput,
     responses((status = 200, description = "The subscription after the change", body = SubscriptionView),
               (status = 402, description = "The payment was declined; nothing was changed", body = ProblemDocument),
-              (status = 404, description = "No such subscription", body = ProblemDocument))
+              (status = 404, description = "No such subscription or quote", body = ProblemDocument),
+              (status = 409, description = "The quote does not hold any more, or the state does not allow it; nothing was changed", body = ProblemDocument))
 )]
 async fn change_subscription(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Write, ChangeInput>,
+    change: Mutation<Write, ChangeOrQuoteInput>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, input| async move {
             let engine: &Engine = &context.engine;
-            let asked = context.seed.as_deref();
-            view(&engine.change_subscription(&id, &input.into(), asked).await?, engine.now())
+            let row = match input.split()? {
+                (Some(quote), _) => engine.change_as_quoted(&id, &quote).await?,
+                (None, change) => engine.change_subscription(&id, &change, context.seed.as_deref()).await?,
+            };
+            let mut shown = SubscriptionView::of(&row, engine.now());
+            // Made or waiting, the change stands; a link that cannot be had now is on the billing page too.
+            shown.pay_url = engine.pay_page(&row).await.unwrap_or_else(|problem| {
+                tracing::warn!(%problem, "no link to confirm a payment");
+                None
+            });
+            Reply::ok(&shown)
+        })
+        .await
+}
+
+/// Take a planned change back
+///
+/// The subscription stays as it is.
+#[utoipa::path(
+    post, path = "/v1/subscriptions/{id}/undo", tag = "Subscriptions", security(("api_key" = ["write"])),
+    params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF"), IdempotencyHeader),
+    request_body = ResumeInput,
+    responses((status = 200, description = "The subscription", body = SubscriptionView),
+              (status = 404, description = "No such subscription", body = ProblemDocument),
+              (status = 409, description = "Nothing is planned", body = ProblemDocument))
+)]
+async fn undo_change(
+    InPath(ObjectId(id)): InPath<ObjectId>,
+    change: Mutation<Write, ResumeInput>,
+) -> Result<Response, Fail> {
+    change
+        .run(move |context, _| async move {
+            let engine: &Engine = &context.engine;
+            view(&engine.undo_change(&id, context.seed.as_deref()).await?, engine.now())
+        })
+        .await
+}
+
+/// Pause a subscription
+///
+/// No money is taken until it is resumed. What is paid for is used up first; then access ends until it goes on.
+#[utoipa::path(
+    post, path = "/v1/subscriptions/{id}/pause", tag = "Subscriptions", security(("api_key" = ["write"])),
+    params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF"), IdempotencyHeader),
+    request_body = PauseInput,
+    responses((status = 200, description = "The subscription", body = SubscriptionView),
+              (status = 404, description = "No such subscription", body = ProblemDocument),
+              (status = 409, description = "It is over or was never paid", body = ProblemDocument))
+)]
+async fn pause_subscription(
+    InPath(ObjectId(id)): InPath<ObjectId>,
+    change: Mutation<Write, PauseInput>,
+) -> Result<Response, Fail> {
+    change
+        .run(move |context, input| async move {
+            let engine: &Engine = &context.engine;
+            let resumes_at = input.resumes_at.map(|time| time.0);
+            let row = engine.pause_subscription(&id, resumes_at, context.seed.as_deref()).await?;
+            view(&row, engine.now())
         })
         .await
 }
@@ -220,15 +417,16 @@ async fn cancel_subscription(
                 CancelWhen::PeriodEnd => CancelAt::PeriodEnd,
                 CancelWhen::Now => CancelAt::Now,
             };
+            let ending = Ending { at, feedback: input.reason.map(Feedback::from), comment: input.comment };
             let engine: &Engine = &context.engine;
-            view(&engine.cancel_subscription(&id, at, context.seed.as_deref()).await?, engine.now())
+            view(&engine.cancel_subscription(&id, ending, context.seed.as_deref()).await?, engine.now())
         })
         .await
 }
 
-/// Take a cancellation back
+/// Take a cancellation or a pause back
 ///
-/// As long as the subscription still runs.
+/// As long as the subscription still runs. What is planned for its plan stays planned.
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/resume", tag = "Subscriptions", security(("api_key" = ["write"])),
     params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF"), IdempotencyHeader),

@@ -7,7 +7,7 @@ use crate::client::{Answer, App, Call};
 use crate::house::{DAY, House, on_each, pro};
 
 /// Sends a call while a worker works, as a server does.
-async fn worked(h: &House, call: Call) -> Answer {
+pub async fn worked(h: &House, call: Call) -> Answer {
     let work = async {
         loop {
             h.engine.drain().await.unwrap();

@@ -51,6 +51,18 @@ pub fn retrieve(id: &str) -> Call<ObservedInvoice> {
     Call::new("invoices.retrieve", Verb::Get, Path::of("/v1/invoices").id(id), form, ObservedInvoice::read)
 }
 
+/// Where an open invoice can be paid by whoever has the address; none once it is not open. It is not kept in the
+/// observed invoice, so that it gets into no log and no database.
+#[must_use]
+pub fn pay_page(id: &str) -> Call<Option<String>> {
+    let read = |value: &Value| {
+        let open = value.get("status").and_then(Value::as_str) == Some("open");
+        let address = value.get("hosted_invoice_url").and_then(Value::as_str);
+        Ok(address.filter(|_| open).map(str::to_owned))
+    };
+    Call::new("invoices.pay_page", Verb::Get, Path::of("/v1/invoices").id(id), Form::new(), read)
+}
+
 /// Invoices with their payments, newest first.
 #[must_use]
 pub fn list(wanted: &ListInvoices<'_>) -> Call<Page<ObservedInvoice>> {

@@ -13,6 +13,7 @@ pub mod invoices;
 pub mod payments;
 pub mod portal;
 pub mod prices;
+pub mod schedules;
 pub mod subscriptions;
 pub mod webhook_endpoints;
 

@@ -7,9 +7,12 @@ use crate::form::{Form, Metadata};
 use crate::observe::{ObservedItem, ObservedSubscription, Page, ShapeError};
 
 /// Expansions of a single subscription that save the calls for its customer, newest invoice and payments.
-pub const EXPAND: &[&str] = &["customer", "latest_invoice", "latest_invoice.payments"];
+pub const EXPAND: &[&str] = &["customer", "latest_invoice", "latest_invoice.payments", "schedule"];
 /// The same for lists.
-pub const EXPAND_LIST: &[&str] = &["data.customer", "data.latest_invoice", "data.latest_invoice.payments"];
+pub const EXPAND_LIST: &[&str] =
+    &["data.customer", "data.latest_invoice", "data.latest_invoice.payments", "data.schedule"];
+/// What a list needs so that all that may differ can be compared.
+pub const EXPAND_TO_COMPARE: &[&str] = &["data.schedule"];
 
 /// Which subscriptions to list. The default is all of them, ended ones included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,6 +89,18 @@ pub struct ItemChange<'a> {
     pub deleted: bool,
 }
 
+/// A change of a pause of collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseCollection {
+    /// Invoices are voided as they are made, until this moment (Unix seconds) or until somebody ends it.
+    Void {
+        /// When Stripe ends it.
+        resumes_at_s: Option<i64>,
+    },
+    /// Collection goes on.
+    End,
+}
+
 /// A change to a subscription; what is `None` stays.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UpdateSubscription<'a> {
@@ -103,6 +118,14 @@ pub struct UpdateSubscription<'a> {
     pub default_payment_method: Option<&'a str>,
     /// Added to the metadata.
     pub metadata: Option<&'a Metadata>,
+    /// Pauses collection, or ends the pause.
+    pub pause: Option<PauseCollection>,
+    /// Ends the trial now; what it led to is charged.
+    pub ends_trial: bool,
+    /// Why it is cancelled, from Stripe's list.
+    pub feedback: Option<&'a str>,
+    /// Why it is cancelled, in the customer's words.
+    pub comment: Option<&'a str>,
 }
 
 /// How an immediate cancellation is settled.
@@ -114,6 +137,8 @@ pub struct CancelSubscription<'a> {
     pub prorate: bool,
     /// For the operators; shown in Stripe.
     pub comment: Option<&'a str>,
+    /// Why, from Stripe's list.
+    pub feedback: Option<&'a str>,
 }
 
 /// One subscription with the given expansions, for example [`EXPAND`].
@@ -152,7 +177,17 @@ pub fn update(id: &str, wanted: &UpdateSubscription<'_>, key: IdempotencyKey) ->
         .int_if("proration_date", wanted.proration_date_s)
         .text_if("payment_behavior", wanted.payment_behavior.map(PaymentBehavior::as_str))
         .flag_if("cancel_at_period_end", wanted.cancel_at_period_end)
-        .text_if("default_payment_method", wanted.default_payment_method);
+        .text_if("default_payment_method", wanted.default_payment_method)
+        .text_if("trial_end", wanted.ends_trial.then_some("now"))
+        .text_if("cancellation_details[feedback]", wanted.feedback)
+        .text_if("cancellation_details[comment]", wanted.comment);
+    form = match wanted.pause {
+        None => form,
+        Some(PauseCollection::End) => form.unset("pause_collection"),
+        Some(PauseCollection::Void { resumes_at_s }) => form
+            .text("pause_collection[behavior]", "void")
+            .int_if("pause_collection[resumes_at]", resumes_at_s),
+    };
     if let Some(metadata) = wanted.metadata {
         form = form.metadata("metadata", metadata);
     }
@@ -166,8 +201,26 @@ pub fn cancel(id: &str, wanted: CancelSubscription<'_>) -> Call<ObservedSubscrip
     let form = Form::new()
         .flag("invoice_now", wanted.invoice_now)
         .flag("prorate", wanted.prorate)
-        .text_if("cancellation_details[comment]", wanted.comment);
+        .text_if("cancellation_details[comment]", wanted.comment)
+        .text_if("cancellation_details[feedback]", wanted.feedback);
     Call::new("subscriptions.cancel", Verb::Delete, all().id(id), form, ObservedSubscription::read)
+}
+
+/// Pauses a subscription itself: no periods and no invoices until it is resumed.
+#[must_use]
+pub fn pause(id: &str, key: IdempotencyKey) -> Call<ObservedSubscription> {
+    let path = all().id(id).then("/pause");
+    Call::new("subscriptions.pause", Verb::Post(key), path, Form::new(), ObservedSubscription::read)
+}
+
+/// Resumes a paused subscription with a new period, which is paid first.
+#[must_use]
+pub fn resume(id: &str, key: IdempotencyKey) -> Call<ObservedSubscription> {
+    let path = all().id(id).then("/resume");
+    let form = Form::new()
+        .text("billing_cycle_anchor[type]", "now")
+        .text("payment_behavior", "resume_on_payment_success");
+    Call::new("subscriptions.resume", Verb::Post(key), path, form, ObservedSubscription::read)
 }
 
 /// Adds item changes under `key`; shared with previews.

@@ -115,6 +115,10 @@ fn subscription_calls() -> Vec<Wire> {
         cancel_at_period_end: Some(false),
         default_payment_method: Some("pm_1"),
         metadata: Some(&metadata),
+        pause: Some(subscriptions::PauseCollection::Void { resumes_at_s: Some(1_795_000_000) }),
+        ends_trial: true,
+        feedback: Some("unused"),
+        comment: Some("no time"),
     };
     let list = ListSubscriptions {
         customer: Some("cus_1"),
@@ -124,7 +128,8 @@ fn subscription_calls() -> Vec<Wire> {
         expand: EXPAND_LIST,
         paging: Paging::default(),
     };
-    let cancel = CancelSubscription { invoice_now: true, prorate: true, comment: Some("duplicate") };
+    let cancel =
+        CancelSubscription { invoice_now: true, prorate: true, comment: Some("duplicate"), feedback: None };
     vec![
         wire(subscriptions::retrieve("sub_1", EXPAND)),
         wire(subscriptions::list(&list)),
@@ -137,6 +142,13 @@ fn subscription_calls() -> Vec<Wire> {
         )),
         wire(subscriptions::cancel("sub_1", CancelSubscription::default())),
         wire(subscriptions::cancel("sub_1", cancel)),
+        wire(subscriptions::pause("sub_1", key())),
+        wire(subscriptions::resume("sub_1", key())),
+        wire(subscriptions::update(
+            "sub_1",
+            &UpdateSubscription { pause: Some(subscriptions::PauseCollection::End), ..Default::default() },
+            key(),
+        )),
     ]
 }
 

@@ -15,6 +15,7 @@ mod page;
 mod payment;
 mod price;
 mod read;
+mod schedule;
 mod subscription;
 
 pub use account::{ObservedAccount, ObservedPortalSession, ObservedWebhookEndpoint};
@@ -30,7 +31,10 @@ pub use page::{OddItem, Page};
 pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};
 pub use price::{ObservedPrice, ObservedProduct};
 pub use read::{ShapeError, ShapeProblem};
-pub use subscription::{LatestInvoice, ObservedItem, ObservedSubscription};
+pub use schedule::{ObservedPhase, ObservedSchedule, PlannedItem};
+pub use subscription::{
+    LatestInvoice, ObservedItem, ObservedPause, ObservedPendingUpdate, ObservedSubscription, Scheduled,
+};
 
 use std::collections::BTreeMap;
 

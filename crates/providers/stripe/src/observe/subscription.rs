@@ -6,6 +6,7 @@ use super::MetadataMap;
 use super::customer::CustomerRef;
 use super::invoice::ObservedInvoice;
 use super::read::{Node, ShapeError, ShapeProblem};
+use super::schedule::{ObservedSchedule, PlannedItem};
 
 /// A subscription as Stripe has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,16 @@ pub struct ObservedSubscription {
     pub trial_start_s: Option<i64>,
     /// End of the trial.
     pub trial_end_s: Option<i64>,
-    /// Whether collection is paused, which does not change the status.
-    pub pause_collection: bool,
+    /// Collection is paused, which does not change the status.
+    pub pause: Option<ObservedPause>,
+    /// A change that waits for its payment.
+    pub pending_update: Option<ObservedPendingUpdate>,
+    /// Why it ends, Stripe's word.
+    pub cancellation_reason: Option<String>,
+    /// What the customer chose from the list of reasons.
+    pub cancellation_feedback: Option<String>,
+    /// The discounts on it, `di_...`.
+    pub discounts: Vec<String>,
     /// Metadata.
     pub metadata: MetadataMap,
     /// The newest invoice, by id or expanded.
@@ -46,8 +55,46 @@ pub struct ObservedSubscription {
     pub default_payment_method: Option<String>,
     /// Lowercase ISO 4217.
     pub currency: Option<String>,
-    /// The schedule that manages it.
-    pub schedule: Option<String>,
+    /// The schedule that manages it, by id or expanded.
+    pub schedule: Option<Scheduled>,
+}
+
+/// The schedule of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scheduled {
+    /// Only named.
+    Id(String),
+    /// Expanded.
+    Expanded(Box<ObservedSchedule>),
+}
+
+impl Scheduled {
+    /// The schedule's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Id(id) => id,
+            Self::Expanded(schedule) => &schedule.id,
+        }
+    }
+}
+
+/// A pause of collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedPause {
+    /// Stripe's word for what becomes of the invoices.
+    pub behavior: String,
+    /// When it ends by itself.
+    pub resumes_at_s: Option<i64>,
+}
+
+/// A change that Stripe holds back until it is paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedPendingUpdate {
+    /// When Stripe forgets it.
+    pub expires_at_s: i64,
+    /// The items that it would have; empty when the change is of something else.
+    pub items: Vec<PlannedItem>,
 }
 
 /// The newest invoice of a subscription.
@@ -105,6 +152,8 @@ impl ObservedSubscription {
     pub fn read(value: &Value) -> Result<Self, ShapeError> {
         let node = Node::root("subscription", value)?;
         let period = (node.opt_int("current_period_start")?, node.opt_int("current_period_end")?);
+        let cancellation = node.child("cancellation_details")?;
+        let details = |field| cancellation.as_ref().map(|details| details.opt_text(field)).transpose();
         let (items, more) = node.list("items")?.ok_or_else(|| node.error("items", ShapeProblem::Missing))?;
         Ok(Self {
             id: node.text("id")?,
@@ -123,12 +172,16 @@ impl ObservedSubscription {
             ended_at_s: node.opt_int("ended_at")?,
             trial_start_s: node.opt_int("trial_start")?,
             trial_end_s: node.opt_int("trial_end")?,
-            pause_collection: node.child("pause_collection")?.is_some(),
+            pause: pause(&node)?,
+            pending_update: pending_update(&node)?,
+            cancellation_reason: details("reason")?.flatten(),
+            cancellation_feedback: details("feedback")?.flatten(),
+            discounts: discounts(&node)?,
             metadata: node.metadata("metadata")?,
             latest_invoice: latest_invoice(&node)?,
             default_payment_method: node.opt_id("default_payment_method")?,
             currency: node.opt_text("currency")?,
-            schedule: node.opt_id("schedule")?,
+            schedule: schedule(&node)?,
         })
     }
 }
@@ -167,6 +220,45 @@ impl ObservedItem {
             current_period_end_s: item.opt_int("current_period_end")?.or(period.1),
         })
     }
+}
+
+fn pause(node: &Node<'_>) -> Result<Option<ObservedPause>, ShapeError> {
+    let Some(pause) = node.child("pause_collection")? else { return Ok(None) };
+    let resumes_at_s = pause.opt_int("resumes_at")?;
+    Ok(Some(ObservedPause { behavior: pause.text("behavior")?, resumes_at_s }))
+}
+
+fn pending_update(node: &Node<'_>) -> Result<Option<ObservedPendingUpdate>, ShapeError> {
+    let Some(waiting) = node.child("pending_update")? else { return Ok(None) };
+    let items = waiting.array("subscription_items")?.unwrap_or_default();
+    Ok(Some(ObservedPendingUpdate {
+        expires_at_s: waiting.int("expires_at")?,
+        items: items.iter().map(PlannedItem::from_node).collect::<Result<_, _>>()?,
+    }))
+}
+
+/// Ids, or expanded discounts.
+fn discounts(node: &Node<'_>) -> Result<Vec<String>, ShapeError> {
+    let Some(Value::Array(found)) = node.value("discounts") else { return Ok(Vec::new()) };
+    let id = |value: &Value| match value {
+        Value::String(id) => Some(id.clone()),
+        Value::Object(discount) => discount.get("id").and_then(Value::as_str).map(str::to_owned),
+        _ => None,
+    };
+    found
+        .iter()
+        .map(|value| id(value).ok_or_else(|| node.error("discounts", ShapeProblem::NotA("ids or objects"))))
+        .collect()
+}
+
+fn schedule(node: &Node<'_>) -> Result<Option<Scheduled>, ShapeError> {
+    let Some(found) = node.expandable("schedule")? else { return Ok(None) };
+    Ok(Some(match found.expanded {
+        None => Scheduled::Id(found.id),
+        Some(schedule) => Scheduled::Expanded(Box::new(ObservedSchedule::from_node(
+            &schedule.seen_as("subscription_schedule")?,
+        )?)),
+    }))
 }
 
 fn latest_invoice(node: &Node<'_>) -> Result<Option<LatestInvoice>, ShapeError> {

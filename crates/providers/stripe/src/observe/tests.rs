@@ -82,7 +82,7 @@ fn a22_b13_subscriptions_in_both_shapes_say_the_same() {
     assert_eq!((item.interval.as_deref(), item.interval_count), (Some("month"), Some(1)));
     assert_eq!(read.metadata["quittance_customer"], "u1");
     assert_eq!(read.latest_invoice.as_ref().map(LatestInvoice::id), Some("in_1"));
-    assert!(read.items_complete && !read.pause_collection);
+    assert!(read.items_complete && read.pause.is_none());
     let none = ObservedSubscription::read(&subscription()).unwrap();
     assert_eq!(none.items[0].current_period_end_s, None, "an unknown period is not invented");
 }
@@ -93,7 +93,15 @@ fn subscriptions_with_everything_expanded() {
     value["customer"] = json!({"id": "cus_1", "object": "customer", "metadata": {"quittance_customer": "u1"}, "email": "j@e.com"});
     value["latest_invoice"] = new_invoice();
     value["default_payment_method"] = json!({"id": "pm_9", "object": "payment_method"});
-    value["schedule"] = json!({"id": "sub_sched_1"});
+    value["schedule"] = json!({
+        "id": "sub_sched_1", "status": "active", "end_behavior": "release",
+        "current_phase": {"start_date": 10, "end_date": 20},
+        "phases": [
+            {"start_date": 1, "end_date": 10, "items": []},
+            {"start_date": 10, "end_date": 20, "items": [{"price": "price_1", "quantity": 2}]},
+            {"start_date": 20, "end_date": 30, "items": [{"price": "price_2", "quantity": 1}]},
+        ],
+    });
     value["items"]["data"][0]["price"]["product"] = json!({"id": "prod_9", "object": "product"});
     value["items"]["has_more"] = json!(true);
     value["pause_collection"] = json!({"behavior": "void", "resumes_at": null});
@@ -104,9 +112,10 @@ fn subscriptions_with_everything_expanded() {
     let invoice = ObservedInvoice::read(&new_invoice()).unwrap();
     assert_eq!(read.latest_invoice, Some(LatestInvoice::Expanded(Box::new(invoice))));
     assert_eq!(read.default_payment_method.as_deref(), Some("pm_9"));
-    assert_eq!(read.schedule.as_deref(), Some("sub_sched_1"));
+    let Some(Scheduled::Expanded(schedule)) = read.schedule else { panic!("{:?}", read.schedule) };
+    assert_eq!(schedule.next_phase().map(|phase| phase.items[0].price_id.as_str()), Some("price_2"));
     assert_eq!(read.items[0].product_id.as_deref(), Some("prod_9"));
-    assert!(!read.items_complete && read.pause_collection);
+    assert!(!read.items_complete && read.pause.is_some());
 
     value["customer"] = json!({"id": "cus_1", "object": "customer", "deleted": true});
     let customer = ObservedSubscription::read(&value).unwrap().customer.unwrap();

@@ -26,6 +26,7 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         ProblemCode::AlreadySubscribed
         | ProblemCode::CheckoutInProgress
         | ProblemCode::WrongState
+        | ProblemCode::QuoteStale
         | ProblemCode::NoProviderCustomer
         | ProblemCode::IdempotencyMismatch
         | ProblemCode::IdempotencyInFlight

@@ -1,0 +1,274 @@
+//! Sending what changes a subscription: its plan now or later, its end, its pause.
+//!
+//! A schedule that stands in the way is released first, whoever made it: what is wanted last holds. Every call has a
+//! key of its own that follows from the command's, so that a command can be sent again from its beginning.
+
+use quittance_domain::change::PauseHow;
+use quittance_domain::time::DAY_MS;
+use quittance_store::commands::CommandRow;
+use quittance_stripe::calls::schedules::{Phase, PhaseItem};
+use quittance_stripe::calls::subscriptions::{
+    ItemChange, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
+};
+use quittance_stripe::calls::{self, IdempotencyKey};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::{ErrorKind, StripeError};
+use quittance_stripe::observe::{ObservedSchedule, ObservedSubscription, Scheduled};
+use serde_json::{Value, json};
+
+use super::execute::{COMMAND_KEY, metadata};
+use super::request::{CancelAt, Proration, Request};
+use crate::engine::Engine;
+
+/// How long the phase lasts that a scheduled change leads to, in seconds: after it the provider lets the subscription
+/// go on by itself, so that nothing of ours must.
+const LAST_PHASE_S: i64 = DAY_MS / 1_000;
+
+impl Engine {
+    pub(super) async fn execute_on_plan(
+        &self,
+        row: &CommandRow,
+        request: &Request,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        match request {
+            Request::ChangeSubscription {
+                subscription,
+                item,
+                price,
+                quantity,
+                proration,
+                proration_date_s,
+                waits_for_customer,
+            } => {
+                self.release_schedule_of(subscription, &key).await?;
+                let change =
+                    ItemChange { id: item, price: Some(price), quantity: Some(*quantity), deleted: false };
+                let wanted = UpdateSubscription {
+                    items: std::slice::from_ref(&change),
+                    proration_behavior: Some(behavior(*proration)),
+                    proration_date_s: *proration_date_s,
+                    // A change that cannot be paid changes nothing: no unpaid upgrade, no surprise.
+                    payment_behavior: Some(PaymentBehavior::ErrorIfIncomplete),
+                    ..UpdateSubscription::default()
+                };
+                match self.update_subscription(subscription, &wanted, key.clone()).await {
+                    // Nothing happened yet. Held back, the change is there once the customer has confirmed.
+                    Err(error) if *waits_for_customer && needs_customer(&error) => {
+                        let wanted = UpdateSubscription {
+                            payment_behavior: Some(PaymentBehavior::PendingIfIncomplete),
+                            ..wanted
+                        };
+                        self.update_subscription(subscription, &wanted, derived(&key, "link")).await
+                    }
+                    other => other,
+                }
+            }
+            Request::ScheduleChange { subscription, item, price, quantity } => {
+                self.schedule_change(row, subscription, item, (price, *quantity), &key).await
+            }
+            Request::UndoSchedule { schedule, .. } => self.release(schedule, key).await,
+            Request::PauseSubscription { subscription, how: PauseHow::Collection, resumes_at_s } => {
+                let pause = PauseCollection::Void { resumes_at_s: *resumes_at_s };
+                let wanted = UpdateSubscription { pause: Some(pause), ..UpdateSubscription::default() };
+                self.update_subscription(subscription, &wanted, key).await
+            }
+            Request::PauseSubscription { subscription, how: PauseHow::Subscription, .. } => {
+                self.release_schedule_of(subscription, &key).await?;
+                let paused = self
+                    .stripe()
+                    .send(calls::subscriptions::pause(subscription, key), Priority::Live)
+                    .await?;
+                Ok(told(&paused))
+            }
+            Request::CancelSubscription { subscription, at: CancelAt::PeriodEnd, feedback, comment } => {
+                // It ends with the period, so that what was planned for after it falls away.
+                self.release_schedule_of(subscription, &key).await?;
+                let wanted = UpdateSubscription {
+                    cancel_at_period_end: Some(true),
+                    feedback: feedback.map(super::request::Feedback::as_str),
+                    comment: comment.as_deref(),
+                    ..UpdateSubscription::default()
+                };
+                self.update_subscription(subscription, &wanted, key).await
+            }
+            Request::CancelSubscription { subscription, at: CancelAt::Now, feedback, comment } => {
+                let comment = comment.as_deref().unwrap_or("cancelled through Quittance");
+                let feedback = feedback.map(super::request::Feedback::as_str);
+                self.cancel_now(subscription, comment, feedback).await
+            }
+            Request::ResumeSubscription { subscription } => self.resume(subscription, key).await,
+            Request::CreateCustomer { .. }
+            | Request::CreateCheckout { .. }
+            | Request::ExpireCheckout { .. }
+            | Request::CreatePortal { .. }
+            | Request::CancelDuplicate { .. }
+            | Request::RefundDuplicate { .. } => Ok(Value::Null),
+        }
+    }
+
+    async fn look_at(&self, id: &str) -> Result<ObservedSubscription, StripeError> {
+        self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await
+    }
+
+    async fn update_subscription(
+        &self,
+        id: &str,
+        wanted: &UpdateSubscription<'_>,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let updated =
+            self.stripe().send(calls::subscriptions::update(id, wanted, key), Priority::Live).await?;
+        Ok(told(&updated))
+    }
+
+    /// Takes back the end and ends the pause: whichever stands. What is planned for its plan stays planned.
+    async fn resume(&self, id: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
+        let found = self.look_at(id).await?;
+        let ends = found.cancel_at_period_end || found.cancel_at_s.is_some();
+        let scheduled = managing(found.schedule.as_ref());
+        if ends && let Some(schedule) = &scheduled {
+            // The schedule ends it, and only without it the end can be taken back.
+            self.release(&schedule.id, derived(&key, "release")).await?;
+        }
+        let keeps = scheduled.is_some() && !ends;
+        let mut answer = told(&found);
+        if !keeps || found.pause.is_some() {
+            let wanted = UpdateSubscription {
+                cancel_at_period_end: (!keeps).then_some(false),
+                pause: found.pause.as_ref().map(|_| PauseCollection::End),
+                ..UpdateSubscription::default()
+            };
+            answer = self.update_subscription(id, &wanted, key.clone()).await?;
+        }
+        if found.status == "paused" {
+            let call = calls::subscriptions::resume(id, derived(&key, "unpause"));
+            answer = told(&self.stripe().send(call, Priority::Live).await?);
+        }
+        Ok(answer)
+    }
+
+    /// Lets a subscription go from the schedule that manages it, if one does.
+    async fn release_schedule_of(&self, id: &str, key: &IdempotencyKey) -> Result<(), StripeError> {
+        let found = self.look_at(id).await?;
+        if let Some(schedule) = managing(found.schedule.as_ref()) {
+            self.release(&schedule.id, derived(key, "release")).await?;
+        }
+        Ok(())
+    }
+
+    /// Releases a schedule; one that is over already is what was wanted.
+    async fn release(&self, schedule: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
+        let sent = self.stripe().send(calls::schedules::release(schedule, key), Priority::Live).await;
+        let refused = match sent {
+            Ok(released) => return Ok(json!({ "schedule": released.id, "status": released.status })),
+            Err(error) => error,
+        };
+        if !matches!(refused.kind(), ErrorKind::InvalidRequest { .. }) {
+            return Err(refused);
+        }
+        let found = self.stripe().send(calls::schedules::retrieve(schedule), Priority::Live).await?;
+        if is_over(&found) {
+            Ok(json!({ "schedule": found.id, "status": found.status }))
+        } else {
+            Err(refused)
+        }
+    }
+
+    /// Two phases: the period that runs, as it is; then what is wanted, until the provider lets go. A schedule that
+    /// stands is changed in place, so that no moment is without a plan.
+    async fn schedule_change(
+        &self,
+        row: &CommandRow,
+        id: &str,
+        item: &str,
+        (price, quantity): (&str, i64),
+        key: &IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let found = self.look_at(id).await?;
+        let schedule = match managing(found.schedule.as_ref()) {
+            Some(schedule) => schedule,
+            None => {
+                let call = calls::schedules::from_subscription(id, derived(key, "open"));
+                self.stripe().send(call, Priority::Live).await?
+            }
+        };
+        let period = |of: fn(&quittance_stripe::observe::ObservedItem) -> Option<i64>| {
+            found.items.iter().filter_map(of).min()
+        };
+        let start = schedule.current_start_s.or_else(|| period(|i| i.current_period_start_s));
+        let end = period(|i| i.current_period_end_s).unwrap_or_default();
+        let now: Vec<PhaseItem> = found
+            .items
+            .iter()
+            .map(|i| PhaseItem { price: i.price_id.clone(), quantity: i.quantity })
+            .collect();
+        let then = found.items.iter().map(|i| {
+            if i.id == item {
+                PhaseItem { price: price.to_owned(), quantity: Some(quantity) }
+            } else {
+                PhaseItem { price: i.price_id.clone(), quantity: i.quantity }
+            }
+        });
+        let phases = [
+            Phase {
+                start_s: start.unwrap_or_default(),
+                end_s: end,
+                items: now,
+                trial_end_s: found.trial_end_s.filter(|_| found.status == "trialing"),
+                discounts: found.discounts.clone(),
+            },
+            Phase {
+                start_s: end,
+                end_s: end.saturating_add(LAST_PHASE_S),
+                items: then.collect(),
+                trial_end_s: None,
+                discounts: found.discounts.clone(),
+            },
+        ];
+        let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
+        let call = calls::schedules::set_phases(&schedule.id, &phases, &marks, derived(key, "phases"));
+        let planned = self.stripe().send(call, Priority::Live).await?;
+        Ok(json!({ "id": id, "schedule": planned.id, "at_s": end }))
+    }
+}
+
+/// A call of the same command with another purpose.
+fn derived(key: &IdempotencyKey, purpose: &str) -> IdempotencyKey {
+    IdempotencyKey::new(format!("{}-{purpose}", key.as_str())).unwrap_or_else(|_| key.clone())
+}
+
+fn told(found: &ObservedSubscription) -> Value {
+    json!({ "id": found.id, "status": found.status, "waits": found.pending_update.is_some() })
+}
+
+fn is_over(schedule: &ObservedSchedule) -> bool {
+    !matches!(schedule.status.as_str(), "active" | "not_started")
+}
+
+/// The schedule that manages a subscription now; one that is over only left its name there.
+fn managing(schedule: Option<&Scheduled>) -> Option<ObservedSchedule> {
+    match schedule {
+        Some(Scheduled::Expanded(schedule)) if !is_over(schedule) => Some((**schedule).clone()),
+        Some(Scheduled::Expanded(_) | Scheduled::Id(_)) | None => None,
+    }
+}
+
+/// The bank wants the customer to confirm: no refusal, but nothing that we can do alone.
+fn needs_customer(error: &StripeError) -> bool {
+    const CODES: [&str; 3] = [
+        "subscription_payment_intent_requires_action",
+        "invoice_payment_intent_requires_action",
+        "authentication_required",
+    ];
+    let known = |code: &Option<String>| code.as_deref().is_some_and(|code| CODES.contains(&code));
+    matches!(error.kind(), ErrorKind::Card { code, decline_code } if known(code) || known(decline_code))
+}
+
+pub(crate) fn behavior(proration: Proration) -> ProrationBehavior {
+    match proration {
+        Proration::NextInvoice => ProrationBehavior::CreateProrations,
+        Proration::Now => ProrationBehavior::AlwaysInvoice,
+        Proration::None => ProrationBehavior::None,
+    }
+}

@@ -1,0 +1,213 @@
+//! Quotes: what a change costs, said before it is made, and kept: the change is then made exactly so, or refused.
+
+use quittance_domain::change::{OnAction, When};
+use quittance_domain::time::MINUTE_MS;
+use quittance_domain::{Currency, Money, QuoteId, Timestamp};
+use quittance_store::mirror::SubscriptionRow;
+use quittance_store::quotes::{self, QuoteRow};
+use quittance_stripe::calls;
+use quittance_stripe::calls::invoices::PreviewChange;
+use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
+use quittance_stripe::client::Priority;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::plan::behavior;
+use crate::commands::request::Proration;
+use crate::engine::Engine;
+use crate::problem::{Problem, ProblemCode};
+use crate::subscriptions::{Change, Resolved};
+use crate::sync::digest_of;
+
+/// What a change would cost, and until when that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Pass it to the change, which is then made exactly like this.
+    pub quote: QuoteId,
+    /// When it is made.
+    pub when: When,
+    /// The moment at which it is made, when that is not at once.
+    pub at: Option<Timestamp>,
+    /// Due with the next invoice, or at once when the proration says so.
+    pub due: Money,
+    /// The moment from which it counts.
+    pub proration_date: Timestamp,
+    /// Its lines: text and amount.
+    pub lines: Vec<(String, Money)>,
+    /// What each interval costs from then on, before discounts and tax.
+    pub afterwards: Money,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
+}
+
+/// What a quote was computed from, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Said {
+    change: Wish,
+    item: String,
+    price: String,
+    quantity: i64,
+    when: When,
+    proration: Proration,
+    proration_date: Timestamp,
+    due: Money,
+    lines: Vec<(String, Money)>,
+    /// The provider's state of the subscription.
+    basis: String,
+}
+
+/// What was asked for, so that it can be resolved again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Wish {
+    plan: Option<String>,
+    interval: Option<String>,
+    quantity: Option<i64>,
+}
+
+impl Engine {
+    /// What a change would cost, by the provider's own computation; kept as a quote.
+    ///
+    /// # Errors
+    /// As [`Engine::change_subscription`].
+    pub async fn preview_change(&self, id: &str, change: &Change) -> Result<Preview, Problem> {
+        let wanted = self.resolve(id, change).await?;
+        let now = self.now();
+        let at = change.proration_date.unwrap_or(now);
+        let basis = self.basis(id).await?;
+        let (due, lines) = self.price_change(&wanted, at).await?;
+        let quote = QuoteId::from_random(self.world().random());
+        let expires_at = now.plus_ms(i64::from(self.settings().changes.quote_minutes) * MINUTE_MS);
+        let said = Said {
+            change: Wish {
+                plan: change.plan.clone(),
+                interval: change.interval.clone(),
+                quantity: change.quantity,
+            },
+            item: wanted.item.id.clone(),
+            price: wanted.price.clone(),
+            quantity: wanted.quantity,
+            when: wanted.when,
+            proration: wanted.proration,
+            proration_date: at,
+            due,
+            lines: lines.clone(),
+            basis,
+        };
+        let data = serde_json::to_string(&said).map_err(|error| unreadable(&error))?;
+        let row = QuoteRow {
+            id: quote.clone(),
+            scope: self.scope().to_string(),
+            subscription: id.to_owned(),
+            data,
+            created_at: now,
+            expires_at,
+        };
+        self.db().write("quotes.put", move |tx| quotes::put(tx, &row)).await?;
+        Ok(Preview {
+            quote,
+            when: wanted.when,
+            at: wanted.period_end.filter(|_| wanted.when == When::PeriodEnd),
+            due,
+            proration_date: at,
+            lines,
+            afterwards: wanted.afterwards,
+            expires_at,
+        })
+    }
+
+    /// Makes the change of a quote, exactly as it was said, once. A quote is its own idempotency key.
+    ///
+    /// # Errors
+    /// `not_found`; `quote_stale` when it ran out, or when subscription, price or amount are not what they were;
+    /// else as [`Engine::change_subscription`].
+    pub async fn change_as_quoted(&self, id: &str, quote: &str) -> Result<SubscriptionRow, Problem> {
+        let quote = QuoteId::parse(quote).map_err(|_| Problem::not_found("quote"))?;
+        let key = quote.clone();
+        let row = self.db().read("quotes.get", move |tx| quotes::get(tx, &key)).await?;
+        let scope = self.scope().to_string();
+        let row = row.filter(|row| row.subscription == id && row.scope == scope);
+        let row = row.ok_or_else(|| Problem::not_found("quote"))?;
+        if let Some(command) = self.change_asked_before(Some(quote.as_str())).await? {
+            return self.carry_out(&self.subscription(id).await?, &command).await;
+        }
+        if self.now() >= row.expires_at {
+            return Err(stale("It ran out."));
+        }
+        let said: Said = serde_json::from_str(&row.data).map_err(|error| unreadable(&error))?;
+        let change = Change {
+            plan: said.change.plan.clone(),
+            interval: said.change.interval.clone(),
+            quantity: said.change.quantity,
+            when: Some(said.when),
+            proration: Some(said.proration),
+            proration_date: Some(said.proration_date),
+        };
+        let wanted = self.resolve(id, &change).await?;
+        if (&wanted.item.id, &wanted.price, wanted.quantity) != (&said.item, &said.price, said.quantity) {
+            return Err(stale("The subscription or the price is another one now."));
+        }
+        if self.basis(id).await? != said.basis {
+            return Err(stale("The subscription has changed since."));
+        }
+        if self.price_change(&wanted, said.proration_date).await? != (said.due, said.lines) {
+            return Err(stale("The amount is another one now."));
+        }
+        let links = self.settings().changes.on_action == OnAction::Link;
+        let request = wanted.request(Some(said.proration_date), links);
+        self.command_and_sync(&wanted.row, &request, Some(quote.as_str())).await
+    }
+
+    /// What the provider says of a subscription now, as a digest.
+    async fn basis(&self, id: &str) -> Result<String, Problem> {
+        let found =
+            self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?;
+        Ok(digest_of(&found))
+    }
+
+    async fn price_change(
+        &self,
+        wanted: &Resolved,
+        at: Timestamp,
+    ) -> Result<(Money, Vec<(String, Money)>), Problem> {
+        if wanted.when == When::PeriodEnd {
+            return Ok((Money::new(0, wanted.afterwards.currency), Vec::new()));
+        }
+        let line = ItemChange {
+            id: &wanted.item.id,
+            price: Some(&wanted.price),
+            quantity: Some(wanted.quantity),
+            deleted: false,
+        };
+        let proration: ProrationBehavior = behavior(wanted.proration);
+        let call = calls::invoices::create_preview(&PreviewChange {
+            subscription: &wanted.row.subscription.facts.id,
+            items: std::slice::from_ref(&line),
+            proration_behavior: Some(proration),
+            proration_date_s: Some(at.seconds()),
+        });
+        let preview = self.stripe().send(call, Priority::Live).await?;
+        let currency = Currency::parse(&preview.currency).map_err(|e| Problem::invalid(e.to_string()))?;
+        let lines = preview
+            .lines
+            .iter()
+            .map(|l| (l.description.clone().unwrap_or_default(), Money::new(l.amount, currency)))
+            .collect();
+        Ok((Money::new(preview.amount_due, currency), lines))
+    }
+}
+
+fn stale(why: &str) -> Problem {
+    Problem::new(
+        ProblemCode::QuoteStale,
+        format!("The quote does not hold any more, and nothing was changed. {why}"),
+        "Ask for a new one: POST /v1/subscriptions/{id}/preview.",
+    )
+}
+
+fn unreadable(error: &serde_json::Error) -> Problem {
+    tracing::error!(%error, "a quote cannot be written or read");
+    Problem::new(
+        ProblemCode::Internal,
+        "The quote cannot be read.",
+        "Ask for a new one: POST /v1/subscriptions/{id}/preview.",
+    )
+}
