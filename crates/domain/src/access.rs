@@ -258,6 +258,7 @@ pub(crate) mod tests {
             named_customer: None,
             checkout: None,
             ahead: crate::subscription::Ahead::default(),
+            told: crate::subscription::ToldFacts::default(),
         }
     }
 
@@ -272,6 +273,7 @@ pub(crate) mod tests {
             attempt_count: 1,
             next_attempt_at: None,
             payments: Vec::new(),
+            bill: crate::subscription::Bill::default(),
         };
         let pause = CollectionPause { behavior: "void".into(), resumes_at: None };
         let paused = |status: &str, invoiced: &str| SubscriptionFacts {
@@ -398,6 +400,7 @@ pub(crate) mod tests {
             attempt_count: 1,
             next_attempt_at: None,
             payments: Vec::new(),
+            bill: crate::subscription::Bill::default(),
         });
         let paid = Standing::Granted { until: Some(T0.plus_ms(30 * DAY_MS)) };
         assert_eq!(keep.standing(&cancelled, None, T0), paid);

@@ -20,6 +20,7 @@ pub mod lease;
 pub mod ledger;
 pub mod money;
 pub mod mutant;
+pub mod notices;
 pub mod projection;
 pub mod subscription;
 pub mod time;

@@ -11,8 +11,10 @@ use crate::access::{Access, AccessPolicy, MoneyState, Standing};
 use crate::catalog::Catalog;
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Money;
+use crate::notices::Notice;
 use crate::subscription::{
-    Duplicate, FutureItem, HeldPlan, Planned, Subscription, SubscriptionFacts, SubscriptionStatus,
+    Duplicate, FutureItem, HeldPlan, InvoiceFacts, Planned, Subscription, SubscriptionFacts,
+    SubscriptionStatus,
 };
 use crate::time::{HOUR_MS, Timestamp};
 
@@ -29,6 +31,31 @@ pub struct PaymentFacts {
     pub money: MoneyState,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What went back, refund by refund, where the provider told.
+    #[serde(default)]
+    pub refunds: Vec<RefundFacts>,
+}
+
+/// A refund as observed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundFacts {
+    /// The provider's id.
+    pub id: String,
+    /// The provider's word (`succeeded`, `pending`, `failed` …).
+    pub status: String,
+    /// What goes back.
+    pub amount: Money,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What notices need of a purchase, beyond what access does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SaleFacts {
+    /// What it came to.
+    pub amount: Option<Money>,
+    /// When its checkout was opened.
+    pub created_at: Option<Timestamp>,
 }
 
 /// A one-off purchase as observed: a paid checkout in payment mode.
@@ -50,6 +77,9 @@ pub struct PurchaseFacts {
     pub named_customer: Option<CustomerId>,
     /// Units bought.
     pub quantity: i64,
+    /// What only notices need.
+    #[serde(default)]
+    pub sale: SaleFacts,
 }
 
 /// Our copy of a purchase.
@@ -72,6 +102,8 @@ pub struct Observed {
     pub purchases: Option<Vec<PurchaseFacts>>,
     /// Payments with what came back; `None` when this sync did not look.
     pub payments: Option<Vec<PaymentFacts>>,
+    /// Every invoice that this sync saw, the newest of each subscription too.
+    pub invoices: Vec<InvoiceFacts>,
     /// The provider does not know the customer, or has deleted it.
     pub customer_gone: bool,
     /// Objects that are there but could not be read: their mirror stays as it is.
@@ -129,6 +161,8 @@ pub enum AnomalyKind {
     DuplicateSubscription,
     /// An object without a required field, or with one of the wrong kind.
     UnreadableObject,
+    /// A notice was written down only after a rule's window for it was over.
+    NoticeWindowMissed,
 }
 
 impl AnomalyKind {
@@ -143,6 +177,7 @@ impl AnomalyKind {
             Self::SubscriptionMissing => "subscription_missing",
             Self::DuplicateSubscription => "duplicate_subscription",
             Self::UnreadableObject => "unreadable_object",
+            Self::NoticeWindowMissed => "notice_window_missed",
         }
     }
 }
@@ -166,19 +201,8 @@ pub enum Effect {
         /// What was paid; all that is left of it goes back.
         amount: Money,
     },
-    /// Tell the customer that a payment failed; once per invoice and attempt.
-    PaymentFailed {
-        /// The subscription.
-        subscription: String,
-        /// The invoice.
-        invoice: String,
-        /// Which try failed.
-        attempt: i64,
-        /// What is owed.
-        amount: Money,
-        /// When the provider tries next.
-        next_attempt_at: Option<Timestamp>,
-    },
+    /// Tell the customer something; once per natural key.
+    Notice(Notice),
 }
 
 /// A line of the customer's timeline.
@@ -201,6 +225,8 @@ pub struct Projection {
     pub purchases: Vec<Purchase>,
     /// The mirror's payments, all of them.
     pub payments: Vec<PaymentFacts>,
+    /// The invoices that were seen; they are not kept.
+    pub invoices: Vec<InvoiceFacts>,
     /// Surprises that stand now; those not named any more are resolved.
     pub anomalies: Vec<Anomaly>,
     /// What must follow, once each.
@@ -222,6 +248,7 @@ pub fn project(
 ) -> Projection {
     let mut out = Projection {
         payments: observed.payments.unwrap_or_else(|| stored.payments.clone()),
+        invoices: observed.invoices,
         ..Projection::default()
     };
     for facts in observed.subscriptions {
@@ -241,7 +268,6 @@ pub fn project(
             detail: "the provider's customer belongs to none of ours; link it or name it in metadata".into(),
         });
     }
-    tell_failures(&mut out);
     write_history(stored, now, &mut out);
     out.look_again_at = look_again_at(&out, policy, now);
     out
@@ -536,28 +562,6 @@ fn demand_mending(out: &mut Projection) {
     }
 }
 
-/// A failed renewal is told once per invoice and attempt. A first payment that fails is not: the
-/// buyer sits in front of it.
-fn tell_failures(out: &mut Projection) {
-    for subscription in &out.subscriptions {
-        if subscription.facts.status != SubscriptionStatus::PastDue || subscription.missing {
-            continue;
-        }
-        let Some(invoice) = &subscription.facts.latest_invoice else {
-            continue;
-        };
-        if invoice.status == "open" && invoice.attempt_count > 0 {
-            out.effects.push(Effect::PaymentFailed {
-                subscription: subscription.facts.id.clone(),
-                invoice: invoice.id.clone(),
-                attempt: invoice.attempt_count,
-                amount: invoice.remaining,
-                next_attempt_at: invoice.next_attempt_at,
-            });
-        }
-    }
-}
-
 fn write_history(stored: &Stored, now: Timestamp, out: &mut Projection) {
     let mut lines = Vec::new();
     for new in &out.subscriptions {
@@ -697,6 +701,10 @@ const AFTER_PERIOD_END_MS: i64 = 2 * HOUR_MS;
 
 fn look_again_at(out: &Projection, policy: &AccessPolicy, now: Timestamp) -> Option<Timestamp> {
     let mut times = Vec::new();
+    // One that is over may still give the period that was paid for.
+    times.extend(
+        out.subscriptions.iter().filter(|s| s.facts.status.is_final()).filter_map(|s| s.standing.until()),
+    );
     for subscription in out.subscriptions.iter().filter(|s| !s.facts.status.is_final() && !s.missing) {
         times.extend(subscription.standing.until());
         times.extend(subscription.facts.ends_at());

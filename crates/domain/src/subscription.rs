@@ -151,6 +151,76 @@ pub struct InvoiceFacts {
     pub next_attempt_at: Option<Timestamp>,
     /// What was paid and by which payments.
     pub payments: Vec<InvoicePayment>,
+    /// What only notices need.
+    #[serde(default)]
+    pub bill: Bill,
+}
+
+/// What notices need of an invoice, beyond what access does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Bill {
+    /// The subscription that it bills.
+    pub subscription: Option<String>,
+    /// What it comes to; negative for a credit.
+    pub total: Option<Money>,
+    /// When it was finalized.
+    pub finalized_at: Option<Timestamp>,
+    /// When it was paid.
+    pub paid_at: Option<Timestamp>,
+    /// The payment that is being made for it, if one is.
+    pub payment: Option<String>,
+    /// Its payment waits for the customer: the bank asks who it is.
+    pub needs_customer: bool,
+}
+
+/// A card, as far as a notice may name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Card {
+    /// The provider's id of the payment method.
+    pub id: String,
+    /// Its network, in the provider's word (`visa`).
+    pub brand: Option<String>,
+    /// Its last four digits.
+    pub last4: Option<String>,
+    /// The month in which it expires, from 1.
+    pub exp_month: i64,
+    /// The year of that month.
+    pub exp_year: i64,
+    /// The country that issued it, two letters.
+    pub country: Option<String>,
+}
+
+impl Card {
+    /// The month in which it expires, as `YYYY-MM`.
+    #[must_use]
+    pub fn month(&self) -> String {
+        format!("{:04}-{:02}", self.exp_year, self.exp_month)
+    }
+
+    /// The first moment at which it is no longer valid, in UTC; `None` for a month that does not exist.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        let (year, month) = (i16::try_from(self.exp_year).ok()?, i8::try_from(self.exp_month).ok()?);
+        if !(1..=12).contains(&month) {
+            return None;
+        }
+        let (year, month) =
+            if month == 12 { (year.checked_add(1)?, 1) } else { (year, month.checked_add(1)?) };
+        let first = jiff::civil::Date::new(year, month, 1).ok()?;
+        let at = first.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Timestamp::from_ms(at.timestamp().as_millisecond()))
+    }
+}
+
+/// What notices need of a subscription, beyond what access does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct ToldFacts {
+    /// When its trial began.
+    pub trial_start: Option<Timestamp>,
+    /// When its end was asked for, or came unasked.
+    pub canceled_at: Option<Timestamp>,
+    /// The card that the next renewal is charged to.
+    pub card: Option<Card>,
 }
 
 /// A subscription as observed at the provider.
@@ -185,6 +255,9 @@ pub struct SubscriptionFacts {
     /// What is planned for it, or waits.
     #[serde(default)]
     pub ahead: Ahead,
+    /// What only notices need.
+    #[serde(default)]
+    pub told: ToldFacts,
 }
 
 /// What is planned for a subscription, or waits, as the provider has it.

@@ -21,6 +21,7 @@ pub mod idempotency;
 pub mod inbox;
 pub mod ledger;
 mod memory;
+pub mod notices;
 pub mod operator;
 pub mod portal;
 pub mod problem;

@@ -1,8 +1,11 @@
 //! The operator's choices that the engine works by.
 
+use std::sync::Arc;
+
 use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
+use quittance_domain::notices::{NoticePolicy, RuleTable};
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use secrecy::SecretString;
 
@@ -23,6 +26,10 @@ pub struct Settings {
     pub access: AccessPolicy,
     /// How failures are retried and how long leases last.
     pub retry: RetryPolicy,
+    /// When customers are told.
+    pub notices: NoticePolicy,
+    /// The rules about who must be told what, and when.
+    pub notice_rules: Arc<RuleTable>,
     /// What happens to duplicates.
     pub on_duplicate: OnDuplicate,
     /// Metadata keys that name our customer on the provider's objects.
@@ -64,6 +71,8 @@ impl Default for Settings {
         Self {
             access: AccessPolicy::default(),
             retry: RetryPolicy::default(),
+            notices: NoticePolicy::default(),
+            notice_rules: Arc::new(RuleTable::built_in()),
             on_duplicate: OnDuplicate::CancelAndRefund,
             customer_metadata_keys: vec!["quittance_customer".to_owned()],
             webhook_secrets: Vec::new(),

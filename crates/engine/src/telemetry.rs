@@ -39,6 +39,11 @@ pub fn access_changed(to: &'static str) {
     counter!("quittance_access_changes_total", "to" => to).increment(1);
 }
 
+/// A notice to a customer was written down.
+pub fn notice(kind: &'static str) {
+    counter!("quittance_notices_total", "kind" => kind).increment(1);
+}
+
 /// A sweep found a difference.
 pub fn drift(kind: &'static str) {
     counter!("quittance_drift_total", "kind" => kind).increment(1);

@@ -21,6 +21,7 @@ pub mod meta;
 mod migrate;
 mod migrations;
 pub mod mirror;
+pub mod notices;
 pub mod outbox;
 pub mod overview;
 #[cfg(test)]

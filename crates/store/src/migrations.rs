@@ -10,4 +10,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "ledger", text: include_str!("../migrations/0003_ledger.sql") },
     Migration { version: 4, name: "deliveries", text: include_str!("../migrations/0004_deliveries.sql") },
     Migration { version: 5, name: "changes", text: include_str!("../migrations/0005_changes.sql") },
+    Migration { version: 6, name: "notices", text: include_str!("../migrations/0006_notices.sql") },
 ];

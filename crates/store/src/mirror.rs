@@ -140,6 +140,30 @@ pub fn live_subscriptions(
     rows.iter().map(|row| Ok((row.text("id")?, row.text("aggregate")?))).collect()
 }
 
+static LIVE_WITH_PLAN: &Sql = crate::sql!(
+    "mirror.live_with_plan",
+    "SELECT id, aggregate FROM subscriptions WHERE scope = $1 AND id > $2
+       AND status NOT IN ('canceled', 'incomplete_expired')
+       AND (CAST($3 AS TEXT) IS NULL OR EXISTS (
+         SELECT 1 FROM holdings h WHERE h.aggregate = subscriptions.aggregate AND h.source_id = subscriptions.id AND h.plan = $3))
+     ORDER BY id LIMIT $4"
+);
+
+/// As [`live_subscriptions`], of those that give a plan, where one is named.
+///
+/// # Errors
+/// As the database.
+pub fn live_after(
+    tx: &mut dyn Tx,
+    scope: &str,
+    plan: Option<&str>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, String)>> {
+    let rows = tx.query(LIVE_WITH_PLAN, params![scope, after, plan, limit])?;
+    rows.iter().map(|row| Ok((row.text("id")?, row.text("aggregate")?))).collect()
+}
+
 static PUT_PURCHASE: &Sql = crate::sql!(
     "mirror.put_purchase",
     "INSERT INTO purchases (scope, id, aggregate, customer, data, updated_at) VALUES ($1, $2, $3, $4, $5, $6)

@@ -1,6 +1,5 @@
-//! What must be told: notices to customers and alerts to operators, once per natural key.
+//! What operators must be told: alerts, once per natural key.
 
-use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::{CustomerId, Timestamp};
 
 use crate::db::Tx;
@@ -8,70 +7,6 @@ use crate::error::Result;
 use crate::params;
 use crate::sql::Sql;
 use crate::value::{Row, V};
-
-static PUT_NOTICE: &Sql = crate::sql!(
-    "outbox.put_notice",
-    "INSERT INTO notices (kind, object, occurrence, customer, data, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (kind, object, occurrence) DO NOTHING RETURNING seq"
-);
-static NOTICES: &Sql = crate::sql!(
-    "outbox.notices",
-    "SELECT kind, object, occurrence, data, created_at FROM notices WHERE customer = $1 ORDER BY seq DESC LIMIT $2"
-);
-
-/// Writes a notice down; its number, or `None` when this fact was told before.
-///
-/// # Errors
-/// As the database.
-pub fn put_notice(
-    tx: &mut dyn Tx,
-    kind: &str,
-    object: &str,
-    occurrence: &str,
-    customer: Option<&CustomerId>,
-    data: &str,
-    now: Timestamp,
-) -> Result<Option<i64>> {
-    let customer = customer.map(CustomerId::as_str);
-    let again = mutant::is(Mutant::NaturalKey).then(|| format!("{occurrence} at {}", now.ms()));
-    let occurrence = again.as_deref().unwrap_or(occurrence);
-    let rows = tx.query(PUT_NOTICE, params![kind, object, occurrence, customer, data, now.ms()])?;
-    rows.first().map(|row| row.i64("seq")).transpose()
-}
-
-/// A notice that was written down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoticeRow {
-    /// Its kind.
-    pub kind: String,
-    /// The object it is about.
-    pub object: String,
-    /// Which occurrence.
-    pub occurrence: String,
-    /// What to tell, JSON.
-    pub data: String,
-    /// When it was written down.
-    pub created_at: Timestamp,
-}
-
-/// A customer's notices, newest first.
-///
-/// # Errors
-/// As the database.
-pub fn notices(tx: &mut dyn Tx, customer: &str, limit: i64) -> Result<Vec<NoticeRow>> {
-    tx.query(NOTICES, params![customer, limit])?
-        .iter()
-        .map(|row| {
-            Ok(NoticeRow {
-                kind: row.text("kind")?,
-                object: row.text("object")?,
-                occurrence: row.text("occurrence")?,
-                data: row.text("data")?,
-                created_at: Timestamp::from_ms(row.i64("created_at")?),
-            })
-        })
-        .collect()
-}
 
 /// An alert to operators: an anomaly, a parked aggregate, a duplicate.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,13 @@
 
 use arbitrary::{Result, Unstructured};
 use quittance_domain::access::{Access, AccessPolicy, MoneyState, OnMoneyBack};
+use quittance_domain::notices::{NoticePolicy, RuleTable, Wanted, decide};
 use quittance_domain::projection::{
-    Observed, PaymentFacts, Projection, PurchaseFacts, Stored, Unreadable, project,
+    Observed, PaymentFacts, Projection, PurchaseFacts, RefundFacts, SaleFacts, Stored, Unreadable,
 };
 use quittance_domain::subscription::{
-    Ahead, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts, NextPhase, PendingUpdate,
-    SubscriptionFacts,
+    Ahead, Bill, Card, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts, NextPhase,
+    PendingUpdate, SubscriptionFacts, ToldFacts,
 };
 use quittance_domain::time::DAY_MS;
 use quittance_domain::{
@@ -46,7 +47,7 @@ pub fn projection(input: &[u8]) {
     let mut stored = Stored { customer, ..Stored::default() };
     for _ in 0..3 {
         let Ok((seen, now)) = look(&mut chosen) else { return };
-        let out = project(seen.clone(), &stored, &catalog, &policy, now);
+        let out = decided(seen.clone(), &stored, &catalog, &policy, now);
         sound(&seen, &stored, &out, &policy, &catalog, now);
         let after = Stored {
             customer: stored.customer.clone(),
@@ -59,6 +60,27 @@ pub fn projection(input: &[u8]) {
     }
 }
 
+/// A projection with the notices that are due.
+fn decided(
+    seen: Observed,
+    stored: &Stored,
+    catalog: &Catalog,
+    policy: &AccessPolicy,
+    now: Timestamp,
+) -> Projection {
+    let mut out = quittance_domain::projection::project(seen, stored, catalog, policy, now);
+    let wanted = Wanted {
+        policy: &NoticePolicy::default(),
+        rules: &RuleTable::built_in(),
+        told: &[],
+        announced: &[],
+        looked_at: Some(NOW),
+        now,
+    };
+    decide(stored, &mut out, wanted);
+    out
+}
+
 fn sound(
     seen: &Observed,
     stored: &Stored,
@@ -67,7 +89,7 @@ fn sound(
     catalog: &Catalog,
     now: Timestamp,
 ) {
-    assert_eq!(*out, project(seen.clone(), stored, catalog, policy, now), "the same twice is not the same");
+    assert_eq!(*out, decided(seen.clone(), stored, catalog, policy, now), "the same twice is not the same");
     for old in &stored.subscriptions {
         assert!(out.subscriptions.iter().any(|s| s.facts.id == old.facts.id), "{} is lost", old.facts.id);
     }
@@ -132,7 +154,7 @@ fn again(
     policy: &AccessPolicy,
     now: Timestamp,
 ) {
-    let twice = project(seen.clone(), after, catalog, policy, now);
+    let twice = decided(seen.clone(), after, catalog, policy, now);
     assert_eq!(twice.subscriptions, out.subscriptions);
     assert_eq!(twice.purchases, out.purchases);
     assert_eq!(twice.payments, out.payments);
@@ -171,8 +193,14 @@ fn look(chosen: &mut Unstructured<'_>) -> Result<(Observed, Timestamp)> {
     }
     let purchases = if chosen.arbitrary()? { Some(purchases(chosen)?) } else { None };
     let payments = if chosen.arbitrary()? { Some(payments(chosen)?) } else { None };
-    let seen =
-        Observed { subscriptions, purchases, payments, customer_gone: chosen.ratio(1, 8)?, unreadable };
+    let seen = Observed {
+        subscriptions,
+        purchases,
+        payments,
+        invoices: vec![invoice(chosen)?],
+        customer_gone: chosen.ratio(1, 8)?,
+        unreadable,
+    };
     Ok((seen, NOW.plus_ms(chosen.int_in_range(0..=120)? * DAY_MS)))
 }
 
@@ -206,6 +234,7 @@ fn facts(id: &str, chosen: &mut Unstructured<'_>) -> Result<SubscriptionFacts> {
         named_customer: named(chosen)?,
         checkout: if chosen.arbitrary()? { Some(CheckoutId::from_random([1; 16])) } else { None },
         ahead: ahead(chosen)?,
+        told: ToldFacts { trial_start: time(chosen)?, canceled_at: time(chosen)?, card: card(chosen)? },
     })
 }
 
@@ -255,7 +284,29 @@ fn invoice(chosen: &mut Unstructured<'_>) -> Result<InvoiceFacts> {
         attempt_count: number(chosen)?,
         next_attempt_at: time(chosen)?,
         payments,
+        bill: Bill {
+            subscription: None,
+            total: Some(amount(chosen)?),
+            finalized_at: time(chosen)?,
+            paid_at: time(chosen)?,
+            payment: None,
+            needs_customer: chosen.arbitrary()?,
+        },
     })
+}
+
+fn card(chosen: &mut Unstructured<'_>) -> Result<Option<Card>> {
+    if chosen.arbitrary()? {
+        return Ok(None);
+    }
+    Ok(Some(Card {
+        id: "pm_a".to_owned(),
+        brand: chosen.arbitrary::<bool>()?.then(|| "visa".to_owned()),
+        last4: None,
+        exp_month: chosen.int_in_range(-1..=14)?,
+        exp_year: number(chosen)?,
+        country: None,
+    }))
 }
 
 fn purchases(chosen: &mut Unstructured<'_>) -> Result<Vec<PurchaseFacts>> {
@@ -271,6 +322,7 @@ fn purchases(chosen: &mut Unstructured<'_>) -> Result<Vec<PurchaseFacts>> {
                 checkout: None,
                 named_customer: named(chosen)?,
                 quantity: number(chosen)?,
+                sale: SaleFacts { amount: Some(amount(chosen)?), created_at: time(chosen)? },
             });
         }
     }
@@ -287,6 +339,12 @@ fn payments(chosen: &mut Unstructured<'_>) -> Result<Vec<PaymentFacts>> {
                 refunded: amount(chosen)?,
                 money: *chosen.choose(&[MoneyState::Kept, MoneyState::Refunded, MoneyState::Disputed])?,
                 created_at: NOW,
+                refunds: vec![RefundFacts {
+                    id: format!("re_{id}"),
+                    status: (*chosen.choose(&["succeeded", "failed", "odd"])?).to_owned(),
+                    amount: amount(chosen)?,
+                    created_at: time(chosen)?.unwrap_or(NOW),
+                }],
             });
         }
     }

@@ -10,7 +10,7 @@ use quittance_domain::command::{Command, CommandState, STRAGGLER_MS, is_next, jo
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::lease::{AggregateState, HintTerms, Lease, Priority, RetryPolicy};
 use quittance_domain::projection::{Observed, Stored, project};
-use quittance_domain::subscription::{InvoiceFacts, ItemFacts, SubscriptionFacts};
+use quittance_domain::subscription::{Bill, InvoiceFacts, ItemFacts, SubscriptionFacts, ToldFacts};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use quittance_domain::{
     Access, AccessPolicy, Catalog, Currency, CustomerId, Money, Subscription, SubscriptionStatus, Timestamp,
@@ -297,10 +297,12 @@ impl Renewal {
                 attempt_count: 1,
                 next_attempt_at: None,
                 payments: Vec::new(),
+                bill: Bill::default(),
             }),
             named_customer: None,
             checkout: None,
             ahead: Default::default(),
+            told: ToldFacts::default(),
         }
     }
 

@@ -7,9 +7,10 @@ use quittance_domain::AccessPolicy;
 use quittance_domain::catalog::Interval;
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::delivery::DeliveryState;
+use quittance_domain::notices::NoticeKind;
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
 use quittance_store::inbox::{self, EventRow};
-use quittance_store::{checkouts, deliveries, grants, mirror, outbox};
+use quittance_store::{checkouts, deliveries, grants, mirror, notices};
 
 use super::{Record, Shape, payment_came_back, provider_grants, scope};
 use crate::actors::buyer_id;
@@ -85,9 +86,13 @@ impl Record {
         let tries: BTreeMap<&str, i64> = invoices.map(|i| (i.id.as_str(), i.attempts)).collect();
         for index in 0..sim.plan.buyers {
             let id = buyer_id(index);
-            let Some(notices) = self.read(sim, move |tx| outbox::notices(tx, &id, 10_000)) else { return };
+            let Some(notices) =
+                self.read(sim, move |tx| notices::of_customer(tx, &id, i64::MAX, None, 10_000))
+            else {
+                return;
+            };
             let mut told: BTreeMap<&str, i64> = BTreeMap::new();
-            for notice in notices.iter().filter(|notice| notice.kind == "payment_failed") {
+            for notice in notices.iter().filter(|notice| notice.kind == NoticeKind::PaymentFailed) {
                 *told.entry(&notice.object).or_default() += 1;
             }
             for (invoice, count) in told {

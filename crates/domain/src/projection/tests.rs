@@ -31,6 +31,7 @@ fn paid(id: &str, created: i64, from_checkout: bool) -> SubscriptionFacts {
         attempt_count: 1,
         next_attempt_at: None,
         payments: vec![InvoicePayment { payment: format!("pi_{id}"), amount: yen(1980) }],
+        bill: crate::subscription::Bill::default(),
     });
     sub
 }
@@ -85,6 +86,7 @@ fn of_a_duplicate_only_money_that_we_still_hold_goes_back() {
             refunded: yen(0),
             money,
             created_at: T0,
+            refunds: Vec::new(),
         }];
         let subscriptions = vec![paid("sub_b", 1_000, true), paid("sub_a", 0, true)];
         let observed = Observed { subscriptions, payments: Some(payments), ..Observed::default() };
@@ -195,6 +197,7 @@ fn a21_refunds_and_disputes_end_access_and_a_won_dispute_gives_it_back() {
         refunded: yen(0),
         money,
         created_at: T0,
+        refunds: Vec::new(),
     };
     let with = |money, policy: &AccessPolicy| {
         let observed = Observed {
@@ -215,24 +218,6 @@ fn a21_refunds_and_disputes_end_access_and_a_won_dispute_gives_it_back() {
     };
     assert_eq!(with(MoneyState::Refunded, &kind), Access::Granted);
     assert_eq!(with(MoneyState::Disputed, &kind), Access::Granted);
-}
-
-#[test]
-fn b15_a_failed_renewal_is_told_once_per_invoice_and_attempt() {
-    let mut failing = paid("sub_a", 0, true);
-    failing.status = SubscriptionStatus::PastDue;
-    if let Some(invoice) = failing.latest_invoice.as_mut() {
-        invoice.status = "open".into();
-        invoice.attempt_count = 2;
-        invoice.remaining = yen(1980);
-        invoice.payments.clear();
-    }
-    let out = run(vec![failing.clone()], &linked());
-    assert!(
-        matches!(&out.effects[..], [Effect::PaymentFailed { attempt: 2, invoice, .. }] if invoice == "in_sub_a")
-    );
-    failing.status = SubscriptionStatus::Incomplete;
-    assert!(run(vec![failing], &linked()).effects.is_empty(), "the buyer sits in front of a first payment");
 }
 
 #[test]
@@ -281,6 +266,7 @@ fn one_off_purchases_wait_for_the_money() {
         checkout: None,
         named_customer: None,
         quantity: 1,
+        sale: SaleFacts::default(),
     };
     for (paid, failed, access) in
         [(false, false, Access::Pending), (true, false, Access::Granted), (false, true, Access::Revoked)]
@@ -390,6 +376,7 @@ fn a16_a_purchase_of_an_unlinked_customer_is_named() {
             checkout: None,
             named_customer: None,
             quantity: 1,
+            sale: SaleFacts::default(),
         }]),
         ..Observed::default()
     };

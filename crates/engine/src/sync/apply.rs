@@ -6,6 +6,7 @@ use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
 use quittance_domain::delivery::Channel;
 use quittance_domain::entitlement::SourceKind;
+use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
 use quittance_domain::subscription::Subscription;
 use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp};
@@ -15,7 +16,9 @@ use quittance_store::deliveries::NewDelivery;
 use quittance_store::history::NewLine;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
-use quittance_store::{Tx, checkouts, commands, customers, deliveries, history, ledger, mirror, outbox};
+use quittance_store::{
+    Tx, checkouts, commands, customers, deliveries, history, ledger, mirror, notices as store_notices, outbox,
+};
 use serde_json::json;
 
 use super::fetch::{Context, Fetched};
@@ -37,7 +40,20 @@ struct Input {
     fetched: Fetched,
     policy: quittance_domain::AccessPolicy,
     on_duplicate: OnDuplicate,
+    notices: NoticePolicy,
+    rules: Arc<RuleTable>,
     now: Timestamp,
+}
+
+fn wanted(input: &Input) -> Wanted<'_> {
+    Wanted {
+        policy: &input.notices,
+        rules: &input.rules,
+        told: &input.context.told,
+        announced: &input.context.announced,
+        looked_at: input.context.looked_at,
+        now: input.now,
+    }
 }
 
 /// What a committed apply wants to be followed by.
@@ -46,7 +62,7 @@ struct Applied {
     customer: Option<CustomerId>,
     access: Vec<(String, Access, Option<String>)>,
     completed: Vec<(CheckoutId, String)>,
-    notified: Vec<String>,
+    notified: Vec<(NoticeKind, String)>,
     alerts: Vec<String>,
     commands: bool,
 }
@@ -68,6 +84,8 @@ impl Engine {
             fetched,
             policy: self.settings().access,
             on_duplicate: self.settings().on_duplicate,
+            notices: self.settings().notices.clone(),
+            rules: self.settings().notice_rules.clone(),
             now: self.now(),
         });
         let catalog = self.catalog_handle();
@@ -107,8 +125,11 @@ impl Engine {
         for (checkout, plan) in &applied.completed {
             telemetry::funnel(Funnel::CheckoutCompleted, customer, checkout.as_str(), Some(plan));
         }
-        for invoice in &applied.notified {
-            telemetry::funnel(Funnel::PaymentFailedNotified, customer, invoice, None);
+        for (kind, object) in &applied.notified {
+            telemetry::notice(kind.as_str());
+            if *kind == NoticeKind::PaymentFailed {
+                telemetry::funnel(Funnel::PaymentFailedNotified, customer, object, None);
+            }
         }
         for kind in &applied.alerts {
             telemetry::alert(kind);
@@ -133,6 +154,7 @@ fn apply(
     let mut stored = input.context.stored.clone();
     let newly_linked = link(tx, input, &mut stored.customer)?;
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
+    notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
     write_mirror(tx, input, &projection)?;
@@ -332,25 +354,12 @@ fn write_effects(
 ) -> quittance_store::Result<()> {
     for effect in &projection.effects {
         let request = match effect {
-            Effect::PaymentFailed { subscription, invoice, attempt, amount, next_attempt_at } => {
-                let data = json!({
-                    "subscription": subscription, "amount": amount.minor, "currency": amount.currency,
-                    "next_attempt_at": next_attempt_at.map(|t| t.to_string()),
-                });
-                let occurrence = attempt.to_string();
-                let text = data.to_string();
-                let seq = outbox::put_notice(
-                    tx,
-                    "payment_failed",
-                    invoice,
-                    &occurrence,
-                    customer,
-                    &text,
-                    input.now,
-                )?;
+            Effect::Notice(notice) => {
+                let Some(customer) = customer else { continue };
+                let seq = store_notices::put(tx, notice, customer, &input.claim.key, input.now)?;
                 if let Some(seq) = seq {
-                    applied.notified.push(invoice.clone());
-                    tell(tx, engine, customer, seq, input.now)?;
+                    applied.notified.push((notice.kind, notice.object.clone()));
+                    tell(tx, engine, customer, notice.kind, seq, input.now)?;
                 }
                 continue;
             }
@@ -377,22 +386,27 @@ fn write_effects(
     Ok(())
 }
 
-/// A notice goes to its customer by mail; one that belongs to nobody is kept, and told to nobody.
+/// A notice goes to its customer by mail. Without a courier for it, it is kept, and told to nobody.
 fn tell(
     tx: &mut dyn Tx,
     engine: &Engine,
-    customer: Option<&CustomerId>,
+    customer: &CustomerId,
+    kind: NoticeKind,
     notice: i64,
     now: Timestamp,
 ) -> quittance_store::Result<()> {
-    let Some(customer) = customer.filter(|_| engine.delivers(Channel::Mail)) else { return Ok(()) };
+    if !engine.delivers(Channel::Mail) {
+        return Ok(());
+    }
+    // Whoever writes into a lane holds its customer's row, so that numbers and commits have the same order.
+    customers::lock(tx, customer)?;
     let delivery = NewDelivery {
         channel: Channel::Mail,
         key: format!("notice/{notice}"),
         lane: customer.to_string(),
         destination: "customers".to_owned(),
         customer: Some(customer.clone()),
-        payload: json!({ "notice": notice }).to_string(),
+        payload: json!({ "notice": notice, "kind": kind }).to_string(),
         not_before: None,
     };
     deliveries::put(tx, &delivery, now)?;
@@ -441,6 +455,10 @@ fn mend(anomaly: &Anomaly, input: &Input) -> String {
         AnomalyKind::SubscriptionMissing => "check whether the right account's key is configured".into(),
         AnomalyKind::DuplicateSubscription => {
             "cancel the one that is too many, and refund it if it was charged".into()
+        }
+        AnomalyKind::NoticeWindowMissed => {
+            "the customer is told all the same; see why the worker was late, and `quittance notices show`"
+                .into()
         }
         AnomalyKind::UnreadableObject => "update Quittance; until then its mirror stays as it was".into(),
     }

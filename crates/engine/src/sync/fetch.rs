@@ -4,11 +4,13 @@
 //! only where something calls for it: a failing payment, a refund or dispute, an unexplained checkout.
 
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::notices::{Announcement, Told};
 use quittance_domain::projection::{Observed, Stored, Unreadable};
-use quittance_domain::{CheckoutId, CustomerId};
-use quittance_store::aggregates::Claim;
+use quittance_domain::subscription::{SubscriptionFacts, SubscriptionStatus};
+use quittance_domain::{CheckoutId, CustomerId, Timestamp};
+use quittance_store::aggregates::{self, Claim};
 use quittance_store::checkouts::{self, CheckoutRow};
-use quittance_store::{customers, inbox, mirror};
+use quittance_store::{customers, inbox, mirror, notices};
 use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
@@ -23,6 +25,8 @@ use crate::engine::Engine;
 pub(super) const MOST_PAGES: usize = 20;
 /// Checkouts of one customer that a sync looks at.
 const MOST_CHECKOUTS: i64 = 50;
+/// Notices of one customer that the next decision looks back at.
+const MOST_TOLD: i64 = 200;
 /// Invoices named by events that a sync looks for by name; with more it is one long burst, whose list is short of them anyway.
 const MOST_INVOICES: i64 = 200;
 
@@ -39,6 +43,12 @@ pub(super) struct Context {
     pub checkouts: Vec<CheckoutRow>,
     /// Invoices that the events are about.
     pub invoices: Vec<String>,
+    /// What was told before.
+    pub told: Vec<Told>,
+    /// Announced changes that are still ahead.
+    pub announced: Vec<Announcement>,
+    /// When it was synced before.
+    pub looked_at: Option<Timestamp>,
 }
 
 /// What the provider said.
@@ -76,6 +86,7 @@ impl Engine {
         provider_customer: &str,
     ) -> Result<Context, SyncError> {
         let (claim, scope, id) = (claim.clone(), self.scope().to_string(), provider_customer.to_owned());
+        let now = self.now();
         let context = self
             .db()
             .read("sync.context", move |tx| {
@@ -105,6 +116,9 @@ impl Engine {
                     hints,
                     kinds,
                     checkouts,
+                    told: notices::told(tx, &claim.key, MOST_TOLD)?,
+                    announced: notices::ahead(tx, &scope, now)?,
+                    looked_at: aggregates::get(tx, &claim.key)?.and_then(|row| row.synced_at),
                 })
             })
             .await?;
@@ -127,7 +141,11 @@ impl Engine {
         self.learn_prices(&translate::unknown_prices(&subscriptions, self.prices())).await?;
         for found in &subscriptions {
             match translate::subscription(found, &open_invoices, keys, self.prices()) {
-                Ok(facts) => out.observed.subscriptions.push(facts),
+                Ok(mut facts) => {
+                    self.ask_for_the_customer(context, &mut facts).await?;
+                    out.observed.invoices.extend(facts.latest_invoice.clone());
+                    out.observed.subscriptions.push(facts);
+                }
                 Err(odd) => out.observed.unreadable.push(odd),
             }
             out.digests.push((found.id.clone(), translate::digest_of(found)));
@@ -138,7 +156,7 @@ impl Engine {
         for invoice in &open_invoices {
             out.books.invoice(&self.scope().to_string(), invoice);
         }
-        self.fetch_other_invoices(customer, context, thorough, &mut out.books).await?;
+        self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;
         let money_hinted = context.hinted(&["charge.refund", "charge.dispute", "refund.", "radar."]);
         let money_known = context.stored.payments.iter().any(|p| p.refunded.minor > 0)
@@ -147,6 +165,25 @@ impl Engine {
             out.observed.payments = Some(self.fetch_payments(customer).await?);
         }
         Ok(out)
+    }
+
+    /// Whether a failed renewal waits for the customer. Only an event that says so is reason to ask: without it the
+    /// message is that the payment failed, and leads to the same page.
+    async fn ask_for_the_customer(
+        &self,
+        context: &Context,
+        facts: &mut SubscriptionFacts,
+    ) -> Result<(), SyncError> {
+        let hinted = context.hinted(&["invoice.payment_action_required", "payment_intent.requires_action"]);
+        let failing = facts.status == SubscriptionStatus::PastDue;
+        let Some(invoice) = facts.latest_invoice.as_mut().filter(|i| hinted && failing && i.status == "open")
+        else {
+            return Ok(());
+        };
+        let Some(payment) = invoice.bill.payment.clone() else { return Ok(()) };
+        let intent = self.stripe().send(calls::payments::retrieve_intent(&payment), Priority::Live).await?;
+        invoice.bill.needs_customer = intent.status == "requires_action";
+        Ok(())
     }
 
     async fn fetch_subscriptions(

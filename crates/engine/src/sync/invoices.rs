@@ -4,9 +4,8 @@ use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::observe::ObservedInvoice;
 
-use super::SyncError;
-use super::books::Books;
-use super::fetch::{Context, MOST_PAGES, names_missing};
+use super::fetch::{Context, Fetched, MOST_PAGES, names_missing};
+use super::{SyncError, translate};
 use crate::engine::Engine;
 
 impl Engine {
@@ -17,8 +16,9 @@ impl Engine {
         customer: &str,
         context: &Context,
         thorough: bool,
-        books: &mut Books,
+        out: &mut Fetched,
     ) -> Result<(), SyncError> {
+        let books = &mut out.books;
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
             if !thorough && context.invoices.iter().all(|id| books.has_invoice(id)) {
@@ -36,6 +36,9 @@ impl Engine {
             };
             after = page.last_id.clone();
             for invoice in &page.items {
+                let seen = out.observed.invoices.iter().any(|known| known.id == invoice.id);
+                // What cannot be read is told by the subscription's own reader, or not at all.
+                out.observed.invoices.extend(translate::invoice(invoice).ok().filter(|_| !seen));
                 books.invoice(&self.scope().to_string(), invoice);
             }
             if !page.has_more {

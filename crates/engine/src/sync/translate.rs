@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use quittance_domain::access::MoneyState;
 use quittance_domain::digest::short_hex;
-use quittance_domain::projection::{PaymentFacts, PurchaseFacts, Unreadable};
+use quittance_domain::projection::{PaymentFacts, PurchaseFacts, RefundFacts, SaleFacts, Unreadable};
 use quittance_domain::subscription::{
-    Ahead, Cancellation, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts, NextPhase,
-    PendingUpdate, SubscriptionFacts,
+    Ahead, Bill, Cancellation, Card, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts,
+    NextPhase, PendingUpdate, SubscriptionFacts, ToldFacts,
 };
 use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_stripe::observe::{
-    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedSchedule, ObservedSubscription,
-    PlannedItem, Scheduled,
+    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedRefund, ObservedSchedule,
+    ObservedSubscription, PlannedItem, Scheduled,
 };
 
 use super::prices::PriceBook;
@@ -75,6 +75,27 @@ pub(crate) fn subscription(
         named_customer: named_customer(&observed.metadata, keys),
         checkout: named_checkout(&observed.metadata),
         ahead: ahead(observed, book),
+        told: ToldFacts {
+            trial_start: observed.trial_start_s.map(Timestamp::from_seconds),
+            canceled_at: observed.canceled_at_s.map(Timestamp::from_seconds),
+            card: card(observed),
+        },
+    })
+}
+
+/// The card that renewals are charged to: the subscription's own payment method, or else the customer's.
+fn card(observed: &ObservedSubscription) -> Option<Card> {
+    let found = match &observed.default_payment_method {
+        Some(_) => observed.default_card.as_ref(),
+        None => observed.customer.as_ref()?.default_card.as_ref(),
+    }?;
+    Some(Card {
+        id: found.id.clone(),
+        brand: found.brand.clone(),
+        last4: found.last4.clone(),
+        exp_month: found.exp_month,
+        exp_year: found.exp_year,
+        country: found.country.clone(),
     })
 }
 
@@ -146,7 +167,7 @@ fn failing_since(subscription: &str, open_invoices: &[ObservedInvoice]) -> Optio
         .min()
 }
 
-fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
+pub(super) fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
     let currency = Currency::parse(&found.currency).map_err(|e| e.to_string())?;
     let paid_whole = found.status == "paid";
     let payments = found.payments.iter().flatten().filter_map(|payment| {
@@ -166,6 +187,18 @@ fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
         attempt_count: found.attempt_count,
         next_attempt_at: found.next_payment_attempt_s.map(Timestamp::from_seconds),
         payments: payments.collect(),
+        bill: Bill {
+            subscription: found.subscription.clone(),
+            total: Some(Money::new(found.total, currency)),
+            finalized_at: found.finalized_at_s.map(Timestamp::from_seconds),
+            paid_at: found.paid_at_s.map(Timestamp::from_seconds),
+            payment: found.payments.iter().flatten().find_map(|payment| {
+                let open =
+                    payment.status.as_deref() == Some("open") || payment.status.is_none() && !paid_whole;
+                payment.payment_intent.clone().filter(|_| open)
+            }),
+            needs_customer: false,
+        },
     })
 }
 
@@ -224,6 +257,13 @@ pub(crate) fn purchase(
         named_customer: named_customer(&observed.metadata, keys)
             .or_else(|| observed.client_reference_id.as_deref().and_then(|id| CustomerId::parse(id).ok())),
         quantity,
+        sale: SaleFacts {
+            amount: observed
+                .amount_total
+                .zip(observed.currency.as_deref())
+                .and_then(|(minor, code)| Some(Money::new(minor, Currency::parse(code).ok()?))),
+            created_at: Some(Timestamp::from_seconds(observed.created_s)),
+        },
     })
 }
 
@@ -247,9 +287,19 @@ pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[String]) -> Vec<P
             refunded: Money::new(charge.amount_refunded, currency),
             money,
             created_at: Timestamp::from_seconds(charge.created_s),
+            refunds: charge.refunds.iter().filter_map(refund).collect(),
         });
     }
     payments
+}
+
+fn refund(found: &ObservedRefund) -> Option<RefundFacts> {
+    Some(RefundFacts {
+        id: found.id.clone(),
+        status: found.status.clone()?,
+        amount: Money::new(found.amount, Currency::parse(&found.currency).ok()?),
+        created_at: Timestamp::from_seconds(found.created_s),
+    })
 }
 
 #[cfg(test)]

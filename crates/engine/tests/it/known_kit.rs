@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use quittance_domain::Catalog;
+use quittance_domain::notices::NoticeKind;
 use quittance_engine::api_keys::{Caller, KeyScope};
 use quittance_engine::{Engine, Settings};
 use quittance_sandbox::Delivery;
 use quittance_store::aggregates::AggregateRow;
-use quittance_store::outbox::NoticeRow;
+use quittance_store::notices::NoticeRow;
 use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::{RateLimits, StripeConfig};
 use quittance_stripe::http::{Exchange, HttpRequest, Transport};
@@ -204,9 +205,18 @@ pub async fn failing_subscriber(h: &House, id: &str) -> String {
     subscription
 }
 
+/// What a customer was told about failed payments, newest first.
 pub async fn notices(h: &House, customer: &str) -> Vec<NoticeRow> {
+    told(h, customer, Some(NoticeKind::PaymentFailed)).await
+}
+
+/// What a customer was told, newest first.
+pub async fn told(h: &House, customer: &str, kind: Option<NoticeKind>) -> Vec<NoticeRow> {
     let id = customer.to_owned();
-    h.test.db.read("test.notices", move |tx| quittance_store::outbox::notices(tx, &id, 500)).await.unwrap()
+    let read = move |tx: &mut dyn quittance_store::Tx| {
+        quittance_store::notices::of_customer(tx, &id, i64::MAX, kind, 500)
+    };
+    h.test.db.read("test.notices", read).await.unwrap()
 }
 
 /// The kinds of the alerts that stand.

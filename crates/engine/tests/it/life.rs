@@ -183,10 +183,7 @@ async fn a_failed_renewal_has_one_grace_and_recovery_gives_access_back() {
             let after = h.engine.check("ada", "article:full").await.unwrap();
             assert_eq!((after.allowed, after.access), (false, Some(Access::Revoked)));
             assert!(h.allowed("ada", "article:preview").await);
-            let notices = {
-                let db = h.engine.db().clone();
-                db.read("test.notices", |tx| quittance_store::outbox::notices(tx, "ada", 50)).await.unwrap()
-            };
+            let notices = crate::known_kit::notices(h, "ada").await;
             let mut told: Vec<_> = notices.iter().map(|n| (n.object.clone(), n.occurrence.clone())).collect();
             let count = told.len();
             told.sort();

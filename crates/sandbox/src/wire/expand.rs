@@ -144,7 +144,8 @@ fn walk(within: Within<'_>, value: &mut Value, segments: &[&str], path: &str) ->
     let Some((name, rest)) = segments.split_first() else {
         return Ok(());
     };
-    if value.is_null() {
+    // Of a deleted object only a stub is left, and nothing within it to expand.
+    if value.is_null() || value.get("deleted").and_then(Value::as_bool) == Some(true) {
         return Ok(());
     }
     add_on_demand(within, value, name);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quittance_domain::Catalog;
+use quittance_domain::notices::RuleTable;
 use quittance_engine::Settings;
 use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
 use secrecy::SecretString;
@@ -160,6 +161,19 @@ pub fn catalog(loaded: &Loaded, livemode: bool) -> Result<(Catalog, bool), Failu
     Ok((catalog, demo))
 }
 
+/// The notice rules: those of the file that is named, or the built-in ones.
+///
+/// # Errors
+/// When the file is missing or broken; the text names the rule and the mend.
+fn notice_rules(config: &Config) -> Result<RuleTable, Failure> {
+    let Some(path) = &config.notice_rules else { return Ok(RuleTable::built_in()) };
+    let mend = "Correct it, or remove `notice_rules` to use the built-in rules; `quittance notices rules` prints them.";
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::config(format!("the notice rules {path} cannot be read: {error}"), mend))?;
+    RuleTable::parse(&text)
+        .map_err(|error| Failure::config(format!("the notice rules {path} cannot be used: {error}"), mend))
+}
+
 fn settings(
     config: &Config,
     stripe: &StripeConfig,
@@ -169,6 +183,8 @@ fn settings(
     Ok(Settings {
         access: config.access,
         changes: config.changes,
+        notices: config.notices.clone(),
+        notice_rules: Arc::new(notice_rules(config)?),
         retry: config.retry,
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
@@ -195,7 +211,9 @@ fn out_of_range(key: &str, range: &str) -> Failure {
 fn ranges(config: &Config) -> Result<(), Failure> {
     let whole = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let hours = i64::from(config.access.renewal_slack_hours);
-    let checks: [(&str, i64, i64, i64); 19] = [
+    let notices = &config.notices;
+    let days = |days: u32| i64::from(days);
+    let checks: [(&str, i64, i64, i64); 27] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
@@ -206,6 +224,14 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("access.grace_days", i64::from(config.access.grace_days), 0, 3_650),
         ("access.renewal_slack_hours", hours, 0, 87_600),
         ("changes.quote_minutes", i64::from(config.changes.quote_minutes), 1, 10_080),
+        ("notices.news_days", days(notices.news_days), 0, 365),
+        ("notices.grace_ending_days", days(notices.grace_ending_days), 0, 3_650),
+        ("notices.trial_ending_days", days(notices.trial_ending_days), 0, 730),
+        ("notices.renewal_ahead_days", days(notices.renewal_ahead_days), 0, 365),
+        ("notices.renewal_ahead_from_days", days(notices.renewal_ahead_from_days), 0, 36_500),
+        ("notices.change_ahead_days", days(notices.change_ahead_days), 0, 365),
+        ("notices.card_expiring_days", days(notices.card_expiring_days), 0, 365),
+        ("notices.lead_minutes", days(notices.lead_minutes), 0, 1_440),
         ("sync.concurrency", whole(config.sync.concurrency), 1, 1_024),
         ("retry.base_ms", config.retry.base_ms, 1, 3_600_000),
         ("retry.cap_ms", config.retry.cap_ms, config.retry.base_ms, 86_400_000),

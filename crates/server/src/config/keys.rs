@@ -12,6 +12,7 @@ pub(super) fn all() -> BTreeMap<String, Vec<String>> {
     let full = Config {
         public_url: Some(String::new()),
         app_url: Some(String::new()),
+        notice_rules: Some(String::new()),
         secret: named(),
         stripe: Stripe {
             secret_key: named(),

@@ -40,6 +40,7 @@ pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Loaded,
     let folder = path.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     // A relative catalog lies beside the file that names it.
     config.catalog = folder.join(&config.catalog).display().to_string();
+    config.notice_rules = config.notice_rules.map(|file| folder.join(file).display().to_string());
     from_environment(&mut config, &get);
     Ok(Loaded { config, file: path, catalog_named: catalog_named || get("QUITTANCE_CATALOG").is_some() })
 }

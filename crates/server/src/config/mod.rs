@@ -14,6 +14,7 @@ mod tests;
 use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
+use quittance_domain::notices::NoticePolicy;
 use quittance_engine::settings::OnDuplicate;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,9 @@ pub struct Config {
     pub app_url: Option<String>,
     /// The catalog's file.
     pub catalog: String,
+    /// The file of the notice rules; the built-in ones when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_rules: Option<String>,
     /// Which work this process does.
     pub role: Role,
     /// How log lines look.
@@ -89,6 +93,8 @@ pub struct Config {
     pub access: AccessPolicy,
     /// When changes of subscriptions are made, and how.
     pub changes: ChangePolicy,
+    /// When customers are told.
+    pub notices: NoticePolicy,
     /// Syncing.
     pub sync: Sync,
     /// How failures are retried.
@@ -193,6 +199,7 @@ impl Default for Config {
             public_url: None,
             app_url: None,
             catalog: DEFAULT_CATALOG.to_owned(),
+            notice_rules: None,
             role: Role::default(),
             log: LogFormat::default(),
             secret: None,
@@ -202,6 +209,7 @@ impl Default for Config {
             webhooks: Webhooks::default(),
             access: engine.access,
             changes: ChangePolicy::default(),
+            notices: engine.notices,
             sync: Sync::default(),
             retry: engine.retry,
             sweep: Sweep::default(),

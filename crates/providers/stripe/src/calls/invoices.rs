@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::subscriptions::{ItemChange, ProrationBehavior, items};
 use super::{Call, Paging, Path, Verb};
 use crate::form::Form;
-use crate::observe::{InvoicePreview, ObservedInvoice, ObservedInvoicePayment, Page, ShapeError};
+use crate::observe::{
+    HostedInvoice, InvoicePreview, ObservedInvoice, ObservedInvoicePayment, Page, ShapeError,
+};
 
 /// Which invoices to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,6 +63,13 @@ pub fn pay_page(id: &str) -> Call<Option<String>> {
         Ok(address.filter(|_| open).map(str::to_owned))
     };
     Call::new("invoices.pay_page", Verb::Get, Path::of("/v1/invoices").id(id), Form::new(), read)
+}
+
+/// One invoice with the addresses that its customer is led to.
+#[must_use]
+pub fn hosted(id: &str) -> Call<HostedInvoice> {
+    let path = Path::of("/v1/invoices").id(id);
+    Call::new("invoices.hosted", Verb::Get, path, Form::new(), HostedInvoice::read)
 }
 
 /// Invoices with their payments, newest first.

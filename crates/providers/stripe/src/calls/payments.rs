@@ -62,7 +62,7 @@ pub fn list_intents(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedPay
 /// A customer's charges, newest first, failed ones included.
 #[must_use]
 pub fn list_charges(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCharge>> {
-    let form = paging.add(Form::new().text("customer", customer));
+    let form = paging.add(Form::new().text("customer", customer).list("expand", ["data.refunds"]));
     Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
 }
 

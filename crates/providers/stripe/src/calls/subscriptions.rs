@@ -8,9 +8,15 @@ use crate::observe::{ObservedItem, ObservedSubscription, Page, ShapeError};
 
 /// Expansions of a single subscription that save the calls for its customer, newest invoice and payments.
 pub const EXPAND: &[&str] = &["customer", "latest_invoice", "latest_invoice.payments", "schedule"];
-/// The same for lists.
-pub const EXPAND_LIST: &[&str] =
-    &["data.customer", "data.latest_invoice", "data.latest_invoice.payments", "data.schedule"];
+/// The same for lists, and the card that pays: its own, or else the customer's.
+pub const EXPAND_LIST: &[&str] = &[
+    "data.customer",
+    "data.latest_invoice",
+    "data.latest_invoice.payments",
+    "data.schedule",
+    "data.default_payment_method",
+    "data.customer.invoice_settings.default_payment_method",
+];
 /// What a list needs so that all that may differ can be compared.
 pub const EXPAND_TO_COMPARE: &[&str] = &["data.schedule"];
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::MetadataMap;
+use super::card::ObservedCard;
 use super::read::{Node, ShapeError};
 
 /// The customer that an object belongs to.
@@ -14,17 +15,21 @@ pub struct CustomerRef {
     pub deleted: Option<bool>,
     /// Known only when expanded and not deleted.
     pub metadata: Option<MetadataMap>,
+    /// The card that invoices use, when it was expanded too.
+    pub default_card: Option<ObservedCard>,
 }
 
 impl CustomerRef {
     pub(super) fn read(node: &Node<'_>) -> Result<Option<Self>, ShapeError> {
         let Some(found) = node.expandable("customer")? else { return Ok(None) };
         let Some(customer) = found.expanded else {
-            return Ok(Some(Self { id: found.id, deleted: None, metadata: None }));
+            return Ok(Some(Self { id: found.id, deleted: None, metadata: None, default_card: None }));
         };
         let deleted = customer.opt_flag("deleted")?.unwrap_or(false);
         let metadata = if deleted { None } else { Some(customer.metadata("metadata")?) };
-        Ok(Some(Self { id: found.id, deleted: Some(deleted), metadata }))
+        let settings = customer.child("invoice_settings")?;
+        let default_card = settings.and_then(|s| ObservedCard::expanded(&s, "default_payment_method"));
+        Ok(Some(Self { id: found.id, deleted: Some(deleted), metadata, default_card }))
     }
 }
 

@@ -94,6 +94,69 @@ pub struct ObservedInvoicePayment {
     pub payment: InvoicePaymentRef,
 }
 
+/// An invoice as a customer is led to it, read just before that. Its addresses pay for whoever has them: they are passed on and
+/// never kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostedInvoice {
+    /// `in_...`.
+    pub id: String,
+    /// Stripe's word, unmapped.
+    pub status: String,
+    /// The number printed on it.
+    pub number: Option<String>,
+    /// Lowercase ISO 4217.
+    pub currency: String,
+    /// Minor units.
+    pub total: i64,
+    /// The tax in the total, minor units.
+    pub tax: i64,
+    /// Minor units.
+    pub amount_paid: i64,
+    /// Minor units.
+    pub amount_remaining: i64,
+    /// The first attempt and the automatic ones.
+    pub attempt_count: i64,
+    /// When it is tried again; none means never.
+    pub next_payment_attempt_s: Option<i64>,
+    /// Stripe's page on which it can be paid and seen.
+    pub url: Option<String>,
+    /// The document.
+    pub pdf: Option<String>,
+}
+
+impl std::fmt::Debug for HostedInvoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostedInvoice")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HostedInvoice {
+    /// Reads an invoice with its addresses.
+    ///
+    /// # Errors
+    /// [`ShapeError`] naming the field that is missing or odd.
+    pub fn read(value: &Value) -> Result<Self, ShapeError> {
+        let node = Node::root("invoice", value)?;
+        Ok(Self {
+            id: node.text("id")?,
+            status: node.text("status")?,
+            number: node.opt_text("number")?,
+            currency: node.text("currency")?,
+            total: node.int("total")?,
+            tax: tax(&node)?,
+            amount_paid: node.int("amount_paid")?,
+            amount_remaining: node.int("amount_remaining")?,
+            attempt_count: node.int("attempt_count")?,
+            next_payment_attempt_s: node.opt_int("next_payment_attempt")?,
+            url: node.opt_text("hosted_invoice_url")?,
+            pdf: node.opt_text("invoice_pdf")?,
+        })
+    }
+}
+
 /// What the next invoice would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoicePreview {

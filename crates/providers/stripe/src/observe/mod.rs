@@ -6,6 +6,7 @@
 
 mod account;
 mod balance;
+mod card;
 mod checkout;
 mod customer;
 mod dispute;
@@ -22,11 +23,14 @@ pub use account::{ObservedAccount, ObservedPortalSession, ObservedWebhookEndpoin
 pub use balance::{
     BalanceAmount, BalanceSource, ObservedBalance, ObservedBalanceTransaction, ObservedPayout,
 };
+pub use card::ObservedCard;
 pub use checkout::{CheckoutLine, ObservedCheckout};
 pub use customer::{CustomerRef, ObservedCustomer};
 pub use dispute::ObservedDispute;
 pub use event::ListedEvent;
-pub use invoice::{InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment, PreviewLine};
+pub use invoice::{
+    HostedInvoice, InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment, PreviewLine,
+};
 pub use page::{OddItem, Page};
 pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};
 pub use price::{ObservedPrice, ObservedProduct};

@@ -82,6 +82,8 @@ pub struct ObservedCharge {
     pub created_s: i64,
     /// Why it failed.
     pub failure_code: Option<String>,
+    /// The refunds, when they were expanded; an older one may be missing where there are many.
+    pub refunds: Vec<ObservedRefund>,
     /// Metadata.
     pub metadata: MetadataMap,
 }
@@ -172,6 +174,12 @@ impl ObservedCharge {
             balance_transaction: node.opt_id("balance_transaction")?,
             created_s: node.int("created")?,
             failure_code: node.opt_text("failure_code")?,
+            refunds: node
+                .list("refunds")?
+                .map_or_else(Vec::new, |(list, _)| list)
+                .iter()
+                .map(ObservedRefund::from_node)
+                .collect::<Result<_, _>>()?,
             metadata: node.metadata("metadata")?,
         })
     }
@@ -183,7 +191,10 @@ impl ObservedRefund {
     /// # Errors
     /// [`ShapeError`] naming the field that is missing or odd.
     pub fn read(value: &Value) -> Result<Self, ShapeError> {
-        let node = Node::root("refund", value)?;
+        Self::from_node(&Node::root("refund", value)?)
+    }
+
+    fn from_node(node: &Node<'_>) -> Result<Self, ShapeError> {
         Ok(Self {
             id: node.text("id")?,
             status: node.opt_text("status")?,

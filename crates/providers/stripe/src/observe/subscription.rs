@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::MetadataMap;
+use super::card::ObservedCard;
 use super::customer::CustomerRef;
 use super::invoice::ObservedInvoice;
 use super::read::{Node, ShapeError, ShapeProblem};
@@ -53,6 +54,8 @@ pub struct ObservedSubscription {
     pub latest_invoice: Option<LatestInvoice>,
     /// The payment method of its own.
     pub default_payment_method: Option<String>,
+    /// The card of its own, when it was expanded.
+    pub default_card: Option<ObservedCard>,
     /// Lowercase ISO 4217.
     pub currency: Option<String>,
     /// The schedule that manages it, by id or expanded.
@@ -180,6 +183,7 @@ impl ObservedSubscription {
             metadata: node.metadata("metadata")?,
             latest_invoice: latest_invoice(&node)?,
             default_payment_method: node.opt_id("default_payment_method")?,
+            default_card: ObservedCard::expanded(&node, "default_payment_method"),
             currency: node.opt_text("currency")?,
             schedule: schedule(&node)?,
         })

@@ -1,0 +1,173 @@
+//! Whether a notice is still true, just before it is sent.
+//!
+//! Between the writing down and the sending lie seconds, or the days in which nothing worked: a payment may have been made, a
+//! trial extended, a cancellation taken back. What is no longer so is not sent.
+
+use serde_json::Value;
+
+use super::decide::{is_failing, meets};
+use super::{Announcement, NoticeKind};
+use crate::access::Standing;
+use crate::projection::{PaymentFacts, Purchase};
+use crate::subscription::{Subscription, SubscriptionStatus};
+use crate::time::Timestamp;
+
+/// Whether it is still so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    /// It is.
+    Holds,
+    /// It is not; why, for the log.
+    Over(&'static str),
+}
+
+/// A notice as it was written down.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The object.
+    pub object: &'a str,
+    /// Which occurrence.
+    pub occurrence: &'a str,
+    /// The moment that it is about.
+    pub about: Option<Timestamp>,
+    /// What was known when it was written down.
+    pub data: &'a Value,
+}
+
+/// What is known of the customer now.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The mirror of the customer's subscriptions.
+    pub subscriptions: &'a [Subscription],
+    /// The mirror of their purchases.
+    pub purchases: &'a [Purchase],
+    /// The mirror of their payments.
+    pub payments: &'a [PaymentFacts],
+    /// Announcements that have not been withdrawn.
+    pub announced: &'a [Announcement],
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Whether what the notice says is still so.
+#[must_use]
+pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    if claim.about.is_some_and(|about| about <= known.now) {
+        return Truth::Over("what it was to say beforehand has happened");
+    }
+    match claim.kind {
+        NoticeKind::PaymentFailed | NoticeKind::PaymentActionRequired => failing(claim, known),
+        NoticeKind::PaymentRecovered => recovered(claim, known),
+        NoticeKind::GraceEnding => on(claim, known, |s| match s.standing {
+            Standing::Grace { since, until } => since.to_string() == claim.occurrence && known.now < until,
+            Standing::Pending | Standing::Granted { .. } | Standing::Revoked => false,
+        }),
+        NoticeKind::AccessEnded => ended(claim, known),
+        NoticeKind::TrialEnding => on(claim, known, |s| {
+            s.facts.status == SubscriptionStatus::Trialing
+                && s.facts.trial_end == claim.about
+                && goes_on(s, claim)
+        }),
+        NoticeKind::RenewalAhead => on(claim, known, |s| {
+            let yearly = claim.data.get("yearly").and_then(Value::as_bool).unwrap_or(false);
+            let same = yearly || s.facts.period_end() == claim.about;
+            let active = s.facts.status == SubscriptionStatus::Active && !s.facts.is_paused();
+            active && same && goes_on(s, claim)
+        }),
+        NoticeKind::PriceChanging | NoticeKind::TermsChanging => announced(claim, known),
+        NoticeKind::PlanChanged => on(claim, known, |s| {
+            let said = |key: &str| claim.data.get(key);
+            let (plan, quantity) =
+                (said("plan").and_then(Value::as_str), said("quantity").and_then(Value::as_i64));
+            s.is_live()
+                && s.plan().is_some_and(|p| Some(p.plan.as_str()) == plan && Some(p.quantity) == quantity)
+        }),
+        NoticeKind::SubscriptionCancelled => on(claim, known, |s| {
+            s.facts.told.canceled_at.is_some_and(|at| at.to_string() == claim.occurrence)
+        }),
+        // What was paid was paid.
+        NoticeKind::Receipt => Truth::Holds,
+        NoticeKind::RefundMade => refunded(claim, known),
+        NoticeKind::CardExpiring => {
+            let same = |s: &Subscription| {
+                let card = s.facts.told.card.as_ref();
+                card.is_some_and(|card| card.id == claim.object && card.month() == claim.occurrence)
+            };
+            let pays = |s: &&Subscription| s.is_live() && goes_on(s, claim);
+            holds(known.subscriptions.iter().filter(pays).any(same), "another card pays, or none")
+        }
+    }
+}
+
+fn holds(so: bool, otherwise: &'static str) -> Truth {
+    if so { Truth::Holds } else { Truth::Over(otherwise) }
+}
+
+fn on(claim: Claim<'_>, known: Known<'_>, so: impl Fn(&Subscription) -> bool) -> Truth {
+    match known.subscriptions.iter().find(|s| s.facts.id == claim.object && !s.missing) {
+        Some(found) => holds(so(found), "the subscription has changed since"),
+        None => Truth::Over("the subscription is gone"),
+    }
+}
+
+/// Whether it does not end before what the notice is about.
+fn goes_on(s: &Subscription, claim: Claim<'_>) -> bool {
+    s.facts.ends_at().zip(claim.about).is_none_or(|(end, about)| end > about)
+}
+
+fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let newest = known.subscriptions.iter().find_map(|s| {
+        let invoice = s.facts.latest_invoice.as_ref().filter(|i| i.id == claim.object)?;
+        Some((s, invoice))
+    });
+    let Some((s, invoice)) = newest else { return Truth::Over("a later invoice has taken its place") };
+    if !is_failing(invoice) {
+        return Truth::Over("the invoice is no longer open");
+    }
+    if s.facts.status != SubscriptionStatus::PastDue || s.missing {
+        return Truth::Over("the subscription is no longer past due");
+    }
+    holds(invoice.attempt_count.to_string() == claim.occurrence, "another attempt has been made since")
+}
+
+fn recovered(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let subscription = claim.data.get("subscription").and_then(Value::as_str);
+    match known.subscriptions.iter().find(|s| Some(s.facts.id.as_str()) == subscription) {
+        Some(s) => holds(s.access.allows(), "access has ended since"),
+        None => Truth::Over("the subscription is gone"),
+    }
+}
+
+fn ended(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let purchase = known.purchases.iter().find(|p| p.facts.id == claim.object);
+    if let Some(purchase) = purchase {
+        return holds(!purchase.standing.at(known.now).allows(), "access is back");
+    }
+    let Some(s) = known.subscriptions.iter().find(|s| s.facts.id == claim.object) else {
+        return Truth::Over("the subscription is gone");
+    };
+    let groups: Vec<_> = s.plans.iter().map(|held| &held.group).collect();
+    let served =
+        known.subscriptions.iter().filter(|other| other.standing.at(known.now).allows()).any(|other| {
+            other.facts.id == claim.object || other.plans.iter().any(|h| groups.contains(&&h.group))
+        });
+    holds(!served, "access is back")
+}
+
+fn announced(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let id = claim.data.get("announcement").and_then(Value::as_str);
+    let Some(change) = known.announced.iter().find(|a| Some(a.id.as_str()) == id) else {
+        return Truth::Over("the announcement was withdrawn");
+    };
+    on(claim, known, |s| Some(change.effective_at) == claim.about && meets(change, s))
+}
+
+fn refunded(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let found = known.payments.iter().flat_map(|p| &p.refunds).find(|r| r.id == claim.object);
+    match found {
+        Some(refund) => holds(refund.status == "succeeded", "the refund did not come about"),
+        None => Truth::Holds,
+    }
+}
