@@ -14,6 +14,7 @@ pub mod checkout;
 pub mod command;
 pub mod delivery;
 pub mod digest;
+pub mod drift;
 pub mod entitlement;
 pub mod ids;
 pub mod lease;

@@ -364,7 +364,13 @@ fn planned(items: &[FutureItem], at: Timestamp, catalog: &Catalog) -> Option<Pla
     if first.plan.is_some() { Some(first) } else { Some(all.find(|p| p.plan.is_some()).unwrap_or(first)) }
 }
 
-fn paid_money_came_back(facts: &SubscriptionFacts, payments: &[PaymentFacts], policy: &AccessPolicy) -> bool {
+/// Whether the money that paid for the newest period came back, in a way that ends access.
+#[must_use]
+pub fn paid_money_came_back(
+    facts: &SubscriptionFacts,
+    payments: &[PaymentFacts],
+    policy: &AccessPolicy,
+) -> bool {
     let Some(invoice) = &facts.latest_invoice else {
         return false;
     };

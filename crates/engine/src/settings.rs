@@ -9,6 +9,8 @@ use quittance_domain::notices::{NoticePolicy, RuleTable};
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use secrecy::SecretString;
 
+use crate::schedule::Schedule;
+
 /// What to do with a second live subscription of a plan group that a checkout of ours made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,18 @@ pub enum OnDuplicate {
     CancelAndRefund,
     /// Only raise an alert.
     Alert,
+}
+
+/// Whose e-mail address is the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailTruth {
+    /// Ours: the provider is told.
+    Ours,
+    /// The provider's: we take it over.
+    Provider,
+    /// Nobody compares.
+    Ignore,
 }
 
 /// All choices, with defaults that suit production.
@@ -54,6 +68,10 @@ pub struct Settings {
     pub look_ms: u64,
     /// Time between sweeps, in milliseconds.
     pub sweep_every_ms: i64,
+    /// When sweeps run, instead of after a pause.
+    pub sweep_schedule: Option<Schedule>,
+    /// Whose e-mail address is the right one when a sweep finds two.
+    pub email_truth: EmailTruth,
     /// Customers whose entitlements are kept in memory.
     pub cached_customers: usize,
     /// How long answers to inbound idempotency keys are kept, in milliseconds.
@@ -84,11 +102,23 @@ impl Default for Settings {
             redirect_wait_ms: 3 * SECOND_MS,
             look_ms: 250,
             sweep_every_ms: 10 * MINUTE_MS,
+            sweep_schedule: None,
+            email_truth: EmailTruth::Ours,
             cached_customers: 500_000,
             idempotency_kept_ms: 24 * 60 * MINUTE_MS,
             public_url: "http://127.0.0.1:4242".to_owned(),
             changes: ChangePolicy::default(),
             app_url: None,
         }
+    }
+}
+
+impl Settings {
+    /// When the sweep after one that ended at `now` is due.
+    #[must_use]
+    pub fn next_sweep(&self, now: quittance_domain::Timestamp) -> quittance_domain::Timestamp {
+        self.sweep_schedule
+            .as_ref()
+            .map_or_else(|| now.plus_ms(self.sweep_every_ms.max(1)), |schedule| schedule.next_after(now))
     }
 }

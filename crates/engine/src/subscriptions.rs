@@ -375,6 +375,7 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
             Request::UndoSchedule { .. } => facts.ahead.next_phase.is_none(),
             Request::PauseSubscription { .. } => facts.is_paused(),
             Request::CreateCustomer { .. }
+            | Request::UpdateCustomer { .. }
             | Request::CreateCheckout { .. }
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use quittance_domain::CustomerId;
 use quittance_domain::delivery::Channel;
+use quittance_domain::drift::WrongAccess;
 
 /// Milliseconds as the seconds that metrics are counted in; a clock that went back counts as zero.
 fn seconds(ms: i64) -> f64 {
@@ -47,6 +48,19 @@ pub fn notice(kind: &'static str) {
 /// A sweep found a difference.
 pub fn drift(kind: &'static str) {
     counter!("quittance_drift_total", "kind" => kind).increment(1);
+}
+
+/// A difference is mended; how long access was wrong because of it counts in account-seconds.
+pub fn drift_mended(kind: &'static str, wrong: WrongAccess, wrong_ms: i64) {
+    counter!("quittance_drift_mended_total", "kind" => kind).increment(1);
+    match wrong {
+        WrongAccess::None => {}
+        WrongAccess::TooMuch | WrongAccess::TooLittle => {
+            let seconds = u64::try_from(wrong_ms / 1_000).unwrap_or(0);
+            counter!("quittance_wrong_access_account_seconds_total", "direction" => wrong.as_str())
+                .increment(seconds);
+        }
+    }
 }
 
 /// An anomaly or another alert was raised.

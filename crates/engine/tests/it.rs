@@ -14,6 +14,8 @@ mod calls;
 mod changes;
 #[path = "it/deliveries.rs"]
 mod deliveries;
+#[path = "it/drift.rs"]
+mod drift;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/house.rs"]

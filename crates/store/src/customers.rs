@@ -267,3 +267,30 @@ pub fn linked(tx: &mut dyn Tx, scope: &str, provider_customer: &str) -> Result<O
 pub fn provider_ids(tx: &mut dyn Tx, customer: &CustomerId, scope: &str) -> Result<Vec<String>> {
     tx.query(OF, params![customer.as_str(), scope])?.iter().map(|row| row.text("provider_customer")).collect()
 }
+
+static LINKED_EMAIL: &Sql = crate::sql!(
+    "customers.linked_email",
+    "SELECT c.id, c.email FROM provider_customers p JOIN customers c ON c.id = p.customer
+     WHERE p.scope = $1 AND p.provider_customer = $2"
+);
+
+/// A customer of ours, and its e-mail address.
+pub type LinkedEmail = (CustomerId, Option<String>);
+
+/// For each of the provider's customers ours with its e-mail address, if it is linked.
+///
+/// # Errors
+/// As the database.
+pub fn linked_emails(
+    tx: &mut dyn Tx,
+    scope: &str,
+    provider_customers: &[String],
+) -> Result<Vec<Option<LinkedEmail>>> {
+    let rows: Vec<Vec<crate::V>> = provider_customers.iter().map(|id| params![scope, id].to_vec()).collect();
+    let found = tx.batch(LINKED_EMAIL, &rows)?;
+    let read = |row: &Row| {
+        let id = json::parsed("id", &row.text("id")?, CustomerId::parse)?;
+        Ok((id, row.opt_text("email")?))
+    };
+    found.iter().map(|rows| rows.first().map(read).transpose()).collect()
+}

@@ -392,6 +392,52 @@ pub fn payouts_under_way(tx: &mut dyn Tx, scope: &str, limit: i64) -> Result<Vec
     tx.query(UNDER_WAY, params![scope, limit])?.iter().map(|row| row.text("source")).collect()
 }
 
+static MONEY_IN: &Sql = crate::sql!(
+    "ledger.money_in",
+    "SELECT e.seq, e.payment, e.provider_customer, e.at, p.customer FROM ledger_entries e
+     LEFT JOIN provider_customers p ON p.scope = e.scope AND p.provider_customer = e.provider_customer
+     WHERE e.scope = $1 AND e.seq > $2 AND e.at <= $3 AND e.payment IS NOT NULL AND e.detail IN ('charge', 'payment')
+       AND e.revision = 0
+     ORDER BY e.seq LIMIT $4"
+);
+
+/// A payment in the ledger, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoneyIn {
+    /// The entry's number.
+    pub seq: i64,
+    /// The provider's payment.
+    pub payment: String,
+    /// The provider's customer; none for a guest.
+    pub provider_customer: Option<String>,
+    /// When it moved.
+    pub at: Timestamp,
+    /// Our customer, if the provider's is linked.
+    pub customer: Option<String>,
+}
+
+/// Payments that moved until `until`, after entry `after`, in the order of the books.
+///
+/// # Errors
+/// As the database.
+pub fn money_in(
+    tx: &mut dyn Tx,
+    scope: &str,
+    after: i64,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<MoneyIn>> {
+    let read = |row: &Row| {
+        Ok(MoneyIn {
+            seq: row.i64("seq")?,
+            payment: row.text("payment")?,
+            provider_customer: row.opt_text("provider_customer")?,
+            at: Timestamp::from_ms(row.i64("at")?),
+            customer: row.opt_text("customer")?,
+        })
+    };
+    tx.query(MONEY_IN, params![scope, after, until.ms(), limit])?.iter().map(read).collect()
+}
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod customers;
 pub mod db;
 pub mod deliveries;
+pub mod drifts;
 pub mod error;
 pub mod grants;
 pub mod history;

@@ -11,4 +11,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "deliveries", text: include_str!("../migrations/0004_deliveries.sql") },
     Migration { version: 5, name: "changes", text: include_str!("../migrations/0005_changes.sql") },
     Migration { version: 6, name: "notices", text: include_str!("../migrations/0006_notices.sql") },
+    Migration { version: 7, name: "drift", text: include_str!("../migrations/0007_drift.sql") },
 ];

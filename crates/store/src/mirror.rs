@@ -164,6 +164,33 @@ pub fn live_after(
     rows.iter().map(|row| Ok((row.text("id")?, row.text("aggregate")?))).collect()
 }
 
+static LIVE_PAGE: &Sql = crate::sql!(
+    "mirror.live_page",
+    "SELECT id, scope, aggregate, data FROM subscriptions WHERE scope = $1 AND id > $2
+       AND status NOT IN ('canceled', 'incomplete_expired') ORDER BY id LIMIT $3"
+);
+static SEVERAL_LIVE: &Sql = crate::sql!(
+    "mirror.several_live",
+    "SELECT customer FROM subscriptions WHERE customer > $1 AND status IN ('trialing', 'active', 'past_due', 'unpaid', 'paused')
+     GROUP BY customer HAVING COUNT(*) > 1 ORDER BY customer LIMIT $2"
+);
+
+/// As [`live_subscriptions`], whole.
+///
+/// # Errors
+/// As the database.
+pub fn live_page(tx: &mut dyn Tx, scope: &str, after: &str, limit: i64) -> Result<Vec<SubscriptionRow>> {
+    tx.query(LIVE_PAGE, params![scope, after, limit])?.iter().map(read_subscription).collect()
+}
+
+/// Customers after `after` who have more than one live subscription.
+///
+/// # Errors
+/// As the database.
+pub fn several_live(tx: &mut dyn Tx, after: &str, limit: i64) -> Result<Vec<String>> {
+    tx.query(SEVERAL_LIVE, params![after, limit])?.iter().map(|row| row.text("customer")).collect()
+}
+
 static PUT_PURCHASE: &Sql = crate::sql!(
     "mirror.put_purchase",
     "INSERT INTO purchases (scope, id, aggregate, customer, data, updated_at) VALUES ($1, $2, $3, $4, $5, $6)

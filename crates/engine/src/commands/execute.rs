@@ -63,6 +63,9 @@ impl Engine {
         };
         match request {
             Request::CreateCustomer { customer } => self.create_customer(customer, key).await,
+            Request::UpdateCustomer { customer, provider_customer } => {
+                self.update_customer(customer, provider_customer, key).await
+            }
             Request::CreateCheckout { checkout, provider_customer, price, once, trial_days } => {
                 self.create_session(checkout, provider_customer, price, *once, *trial_days, key).await
             }
@@ -102,6 +105,32 @@ impl Engine {
             // The customer's details changed between two sendings: what the first one made is there.
             Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
                 self.find_customer(customer, 0).await?.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes what we know of a customer over what the provider has. Details that changed between two sendings are the
+    /// next command's.
+    async fn update_customer(
+        &self,
+        customer: &CustomerId,
+        provider_customer: &str,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let id = customer.clone();
+        let row =
+            self.db().read("customers.get", move |tx| customers::get(tx, id.as_str())).await.ok().flatten();
+        let details = CustomerDetails {
+            email: row.as_ref().and_then(|r| r.email.as_deref()),
+            name: row.as_ref().and_then(|r| r.name.as_deref()),
+            locale: row.as_ref().and_then(|r| r.locale.as_deref()),
+        };
+        let call = calls::customers::update(provider_customer, details, &Metadata::new(), key);
+        match self.stripe().send(call, Priority::Live).await {
+            Ok(updated) => Ok(json!({ "id": updated.id })),
+            Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
+                Ok(json!({ "id": provider_customer }))
             }
             Err(error) => Err(error),
         }
@@ -272,7 +301,8 @@ impl Engine {
                 });
                 Ok(ours.map(|refund| json!({ "id": refund.id, "status": refund.status })))
             }
-            Request::ExpireCheckout { .. }
+            Request::UpdateCustomer { .. }
+            | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
             | Request::ChangeSubscription { .. }
             | Request::ScheduleChange { .. }

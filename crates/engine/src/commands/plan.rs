@@ -99,6 +99,7 @@ impl Engine {
             }
             Request::ResumeSubscription { subscription } => self.resume(subscription, key).await,
             Request::CreateCustomer { .. }
+            | Request::UpdateCustomer { .. }
             | Request::CreateCheckout { .. }
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }

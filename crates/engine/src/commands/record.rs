@@ -71,6 +71,7 @@ impl Engine {
                 telemetry::funnel(Funnel::PortalOpened, None, provider_customer, None);
             }
             Request::CreateCustomer { .. }
+            | Request::UpdateCustomer { .. }
             | Request::ExpireCheckout { .. }
             | Request::ChangeSubscription { .. }
             | Request::ScheduleChange { .. }
@@ -89,6 +90,7 @@ const fn thorough(request: &Request) -> bool {
     match request {
         Request::RefundDuplicate { .. } => true,
         Request::CreateCustomer { .. }
+        | Request::UpdateCustomer { .. }
         | Request::CreateCheckout { .. }
         | Request::ExpireCheckout { .. }
         | Request::CreatePortal { .. }
@@ -147,7 +149,8 @@ fn record_effects(
             };
             checkouts::set_state(tx, checkout, state, now)?;
         }
-        Request::CreatePortal { .. }
+        Request::UpdateCustomer { .. }
+        | Request::CreatePortal { .. }
         | Request::ChangeSubscription { .. }
         | Request::ScheduleChange { .. }
         | Request::UndoSchedule { .. }

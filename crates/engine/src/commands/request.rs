@@ -111,6 +111,14 @@ pub enum Request {
         /// Ours.
         customer: CustomerId,
     },
+    /// Tell the provider of ours what we know: its e-mail address, name and language.
+    #[serde(rename = "customer.update")]
+    UpdateCustomer {
+        /// Ours.
+        customer: CustomerId,
+        /// The provider's.
+        provider_customer: String,
+    },
     /// Open a checkout.
     #[serde(rename = "checkout.create")]
     CreateCheckout {
@@ -260,6 +268,7 @@ impl Request {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::CreateCustomer { .. } => "customer.create",
+            Self::UpdateCustomer { .. } => "customer.update",
             Self::CreateCheckout { .. } => "checkout.create",
             Self::ExpireCheckout { .. } => "checkout.expire",
             Self::CreatePortal { .. } => "portal.create",
@@ -279,6 +288,7 @@ impl Request {
     pub fn object(&self) -> String {
         match self {
             Self::CreateCustomer { customer } => format!("customer/{customer}"),
+            Self::UpdateCustomer { provider_customer, .. } => provider_customer.clone(),
             Self::CreateCheckout { checkout, .. } | Self::ExpireCheckout { checkout, .. } => {
                 checkout.to_string()
             }
@@ -299,7 +309,7 @@ impl Request {
     /// Whether nobody asked for it: it follows from what was observed.
     pub(crate) const fn mends(&self) -> bool {
         match self {
-            Self::CancelDuplicate { .. } | Self::RefundDuplicate { .. } => true,
+            Self::UpdateCustomer { .. } | Self::CancelDuplicate { .. } | Self::RefundDuplicate { .. } => true,
             Self::CreateCustomer { .. }
             | Self::CreateCheckout { .. }
             | Self::ExpireCheckout { .. }
@@ -318,6 +328,7 @@ impl Request {
         match self {
             Self::CreateCheckout { .. } | Self::ExpireCheckout { .. } | Self::CreatePortal { .. } => true,
             Self::CreateCustomer { .. }
+            | Self::UpdateCustomer { .. }
             | Self::CancelDuplicate { .. }
             | Self::RefundDuplicate { .. }
             | Self::ChangeSubscription { .. }

@@ -17,7 +17,8 @@ use quittance_store::history::NewLine;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
 use quittance_store::{
-    Tx, checkouts, commands, customers, deliveries, history, ledger, mirror, notices as store_notices, outbox,
+    Tx, checkouts, commands, customers, deliveries, drifts, history, ledger, mirror,
+    notices as store_notices, outbox,
 };
 use serde_json::json;
 
@@ -64,6 +65,7 @@ struct Applied {
     completed: Vec<(CheckoutId, String)>,
     notified: Vec<(NoticeKind, String)>,
     alerts: Vec<String>,
+    mended: Vec<drifts::Ended>,
     commands: bool,
 }
 
@@ -134,6 +136,9 @@ impl Engine {
         for kind in &applied.alerts {
             telemetry::alert(kind);
         }
+        for ended in &applied.mended {
+            telemetry::drift_mended(ended.kind.as_str(), ended.wrong, ended.wrong_ms);
+        }
         if applied.commands {
             self.wake();
         }
@@ -159,6 +164,7 @@ fn apply(
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
     write_mirror(tx, input, &projection)?;
     ledger::record(tx, &input.fetched.books.records(), input.now)?;
+    applied.mended = drifts::synced(tx, &input.claim.key, input.claim.target, input.now)?;
     if let Some(customer) = &stored.customer {
         if newly_linked {
             history::adopt(tx, &input.claim.key, customer)?;

@@ -10,7 +10,7 @@ mod fetch;
 mod invoices;
 mod payment;
 mod prices;
-mod translate;
+pub(crate) mod translate;
 
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::lease::{AfterFailure, after_failure};

@@ -40,7 +40,7 @@ pub(super) async fn engine(common: &Common, opening: Opening, need: Need) -> Res
     let db = serve::open_database(&loaded.config, opening).await?;
     let world = Arc::new(SystemWorld::default());
     follow_sandbox(&loaded.config, &stripe, &world).await;
-    let settings = settings(&loaded.config);
+    let settings = settings(&loaded.config)?;
     let client = serve::client(stripe, &world)?;
     Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world)
         .await
@@ -56,17 +56,19 @@ fn read_catalog(loaded: &Loaded, need: Need, livemode: bool) -> Result<Catalog, 
     }
 }
 
-fn settings(config: &Config) -> Settings {
-    Settings {
+fn settings(config: &Config) -> Result<Settings, Failure> {
+    Ok(Settings {
         access: config.access,
         retry: config.retry,
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
         sweep_every_ms: config.sweep.every_s.saturating_mul(1_000),
+        sweep_schedule: config::sweep_schedule(config)?,
+        email_truth: config.sweep.email,
         cached_customers: 1_000,
         public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
         ..Settings::default()
-    }
+    })
 }
 
 /// How long a sandbox on this machine may take to tell its time.

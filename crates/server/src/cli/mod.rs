@@ -6,6 +6,7 @@ mod beside;
 mod completions;
 mod deliveries;
 mod dev;
+mod drift;
 mod events;
 mod explain;
 mod keys;
@@ -100,6 +101,9 @@ enum Command {
     /// The books: trial balance, entries, export, and whether they agree with the provider
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// What sweeps found to differ from the provider, and what became of it
+    #[command(subcommand)]
+    Drift(drift::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
     /// Play your catalog under every fault we know, in virtual worlds
@@ -193,6 +197,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
+        Command::Drift(command) => quietly(log, drift::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
         Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),

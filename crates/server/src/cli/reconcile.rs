@@ -39,7 +39,7 @@ pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failur
             "Wait for it and try again.",
         ));
     };
-    let drift = report.differing + report.unknown + report.gone + report.missed_events;
+    let drift = report.findings + report.missed_events;
     if common.json {
         out::say_json(&json!({ "dry_run": options.dry_run, "drift": drift, "report": report }));
     } else {
@@ -74,8 +74,12 @@ fn in_words(report: &SweepReport) -> String {
         ("  otherwise in the mirror", report.differing),
         ("  not in the mirror", report.unknown),
         ("  gone at the provider", report.gone),
+        ("  about to be answered", report.under_way),
         ("events listed", report.events),
         ("  that had not reached us", report.missed_events),
+        ("differences of all kinds", report.findings),
+        ("  found for the first time", report.new_findings),
+        ("  that wait for an operator", report.for_operator),
         ("calls to the provider", report.calls),
     ];
     let lines: Vec<String> = rows.iter().map(|(name, count)| format!("{name:<28}{count:>8}")).collect();

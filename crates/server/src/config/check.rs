@@ -7,6 +7,7 @@ use std::sync::Arc;
 use quittance_domain::Catalog;
 use quittance_domain::notices::RuleTable;
 use quittance_engine::Settings;
+use quittance_engine::schedule::Schedule;
 use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
 use secrecy::SecretString;
 
@@ -196,11 +197,25 @@ fn settings(
         sync_concurrency: config.sync.concurrency,
         redirect_wait_ms: config.api.redirect_wait_ms,
         sweep_every_ms: config.sweep.every_s.saturating_mul(1_000),
+        sweep_schedule: sweep_schedule(config)?,
+        email_truth: config.sweep.email,
         cached_customers: config.api.cached_customers,
         idempotency_kept_ms: config.api.idempotency_kept_h.saturating_mul(60 * MINUTE_MS),
         public_url: public_url(config, stripe.livemode)?,
         look_ms: Settings::default().look_ms,
         app_url: app_url(config, stripe.livemode)?,
+    })
+}
+
+/// When sweeps run, if a cron line says so.
+pub(crate) fn sweep_schedule(config: &Config) -> Result<Option<Schedule>, Failure> {
+    let line = config.sweep.schedule.as_deref().filter(|line| !line.is_empty());
+    let read = line.map(|line| Schedule::parse(line, &config.sweep.time_zone)).transpose();
+    read.map_err(|why| {
+        Failure::config(
+            format!("sweep.schedule cannot be: {why}"),
+            "Write minute, hour, day, month and weekday, such as \"*/10 * * * *\", and an IANA time_zone such as \"Asia/Tokyo\".",
+        )
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::{Config, Secret, Stripe};
+use super::{Config, Secret, Stripe, Sweep};
 
 /// Every key by its section; the top level is the empty section.
 pub(super) fn all() -> BTreeMap<String, Vec<String>> {
@@ -22,6 +22,7 @@ pub(super) fn all() -> BTreeMap<String, Vec<String>> {
             calls_per_endpoint_per_second: Some(1),
             ..Stripe::default()
         },
+        sweep: Sweep { schedule: Some(String::new()), ..Sweep::default() },
         ..Config::default()
     };
     let table = Table::try_from(full).unwrap_or_default();

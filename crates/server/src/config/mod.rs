@@ -15,9 +15,10 @@ use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::NoticePolicy;
-use quittance_engine::settings::OnDuplicate;
+use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::sweep_schedule;
 pub use check::{Checked, app_url, catalog, stripe_config};
 pub use load::{Loaded, load};
 pub use secret::Secret;
@@ -174,6 +175,12 @@ pub struct Sync {
 pub struct Sweep {
     /// Seconds between sweeps.
     pub every_s: i64,
+    /// A cron line that says when, instead.
+    pub schedule: Option<String>,
+    /// The time zone of the line, an IANA name.
+    pub time_zone: String,
+    /// Whose e-mail address is the right one.
+    pub email: EmailTruth,
 }
 
 /// The HTTP API.
@@ -265,7 +272,13 @@ impl Default for Sync {
 
 impl Default for Sweep {
     fn default() -> Self {
-        Self { every_s: quittance_engine::Settings::default().sweep_every_ms / 1_000 }
+        let engine = quittance_engine::Settings::default();
+        Self {
+            every_s: engine.sweep_every_ms / 1_000,
+            schedule: None,
+            time_zone: "UTC".to_owned(),
+            email: engine.email_truth,
+        }
     }
 }
 

@@ -207,3 +207,22 @@ fn printed_it_hides_secrets() {
     assert!(!shown.contains("hush"), "{shown}");
     assert!(shown.contains("sk_test_(hidden)") && shown.contains("whsec_(hidden)"));
 }
+
+#[test]
+fn a_cron_line_says_when_sweeps_run_and_a_wrong_one_is_named() {
+    let sweep = |lines: &str| {
+        format!("[sweep]\n{lines}\n[stripe]\nsecret_key = \"sk_test_x\"\nwebhook_secret = \"whsec_x\"")
+    };
+    let checked = |lines: &str| {
+        let loaded = loaded(&sweep(lines), &[]).unwrap();
+        super::sweep_schedule(&loaded.config)
+    };
+    assert!(checked("every_s = 60").unwrap().is_none());
+    let schedule = checked("schedule = \"30 3 * * *\"\ntime_zone = \"Asia/Tokyo\"").unwrap().unwrap();
+    assert_eq!(format!("{schedule:?}"), "30 3 * * * Asia/Tokyo");
+    for lines in ["schedule = \"every night\"", "schedule = \"* * * * *\"\ntime_zone = \"Moon\""] {
+        let failure = checked(lines).unwrap_err();
+        assert!(failure.what.contains("sweep.schedule") && failure.mend.contains("*/10"), "{failure:?}");
+        assert_eq!(failure.exit, Exit::Usage);
+    }
+}

@@ -8,6 +8,7 @@ mod auth;
 mod checkouts;
 mod customers;
 mod deliveries;
+mod drift;
 mod dto;
 mod entitlements;
 mod events;
@@ -55,6 +56,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(grants::routes())
         .merge(events::routes())
         .merge(deliveries::routes())
+        .merge(drift::routes())
         .merge(ledger::routes())
         .merge(operators::routes())
         .merge(operations::routes())

@@ -254,6 +254,12 @@ struct SweepView {
     events: u64,
     /// Those whose webhook never came.
     missed_events: u64,
+    /// Differences of all kinds.
+    findings: u64,
+    /// Those that no sweep had found before.
+    new_findings: u64,
+    /// Those that wait for an operator.
+    for_operator: u64,
     /// Calls to the provider.
     calls: u64,
 }
@@ -287,6 +293,9 @@ async fn run_sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail
                 gone: report.gone,
                 events: report.events,
                 missed_events: report.missed_events,
+                findings: report.findings,
+                new_findings: report.new_findings,
+                for_operator: report.for_operator,
                 calls: report.calls,
             })
         })

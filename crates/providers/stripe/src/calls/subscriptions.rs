@@ -17,8 +17,8 @@ pub const EXPAND_LIST: &[&str] = &[
     "data.default_payment_method",
     "data.customer.invoice_settings.default_payment_method",
 ];
-/// What a list needs so that all that may differ can be compared.
-pub const EXPAND_TO_COMPARE: &[&str] = &["data.schedule"];
+/// What a list needs so that all that may differ can be compared: whose it is, what access depends on, what is planned.
+pub const EXPAND_TO_COMPARE: &[&str] = &["data.customer", "data.latest_invoice", "data.schedule"];
 
 /// Which subscriptions to list. The default is all of them, ended ones included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -17,19 +17,47 @@ pub struct CustomerRef {
     pub metadata: Option<MetadataMap>,
     /// The card that invoices use, when it was expanded too.
     pub default_card: Option<ObservedCard>,
+    /// Known only when expanded, not deleted, and when there is one.
+    pub email: Option<Email>,
+}
+
+/// An e-mail address, to be compared and never to be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// Whether it is this address.
+    #[must_use]
+    pub fn is(&self, address: &str) -> bool {
+        self.0 == address
+    }
+
+    /// The address itself, for whoever stores it as the customer's.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Email {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Email(…)")
+    }
 }
 
 impl CustomerRef {
     pub(super) fn read(node: &Node<'_>) -> Result<Option<Self>, ShapeError> {
         let Some(found) = node.expandable("customer")? else { return Ok(None) };
         let Some(customer) = found.expanded else {
-            return Ok(Some(Self { id: found.id, deleted: None, metadata: None, default_card: None }));
+            let (deleted, metadata, default_card, email) = (None, None, None, None);
+            return Ok(Some(Self { id: found.id, deleted, metadata, default_card, email }));
         };
         let deleted = customer.opt_flag("deleted")?.unwrap_or(false);
         let metadata = if deleted { None } else { Some(customer.metadata("metadata")?) };
         let settings = customer.child("invoice_settings")?;
         let default_card = settings.and_then(|s| ObservedCard::expanded(&s, "default_payment_method"));
-        Ok(Some(Self { id: found.id, deleted: Some(deleted), metadata, default_card }))
+        let email = if deleted { None } else { customer.opt_text("email")?.map(Email) };
+        Ok(Some(Self { id: found.id, deleted: Some(deleted), metadata, default_card, email }))
     }
 }
 

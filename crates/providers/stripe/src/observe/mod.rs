@@ -25,7 +25,7 @@ pub use balance::{
 };
 pub use card::ObservedCard;
 pub use checkout::{CheckoutLine, ObservedCheckout};
-pub use customer::{CustomerRef, ObservedCustomer};
+pub use customer::{CustomerRef, Email, ObservedCustomer};
 pub use dispute::ObservedDispute;
 pub use event::ListedEvent;
 pub use invoice::{

@@ -1,0 +1,130 @@
+//! Drift as operators handle it: look, claim for a customer, ignore.
+
+use quittance_domain::CustomerId;
+use quittance_domain::drift::DriftKind;
+use quittance_store::drifts::{self, DriftRow, Sum};
+
+use crate::api_keys::Caller;
+use crate::engine::Engine;
+use crate::problem::{Problem, ProblemCode};
+use crate::sweep;
+
+impl Engine {
+    /// Findings before `cursor`, newest first; those that are over too when `all`.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn drift(
+        &self,
+        all: bool,
+        kind: Option<DriftKind>,
+        cursor: i64,
+        limit: i64,
+    ) -> Result<Vec<DriftRow>, Problem> {
+        let scope = self.scope().to_string();
+        Ok(self.db().read("drift.list", move |tx| drifts::list(tx, &scope, all, kind, cursor, limit)).await?)
+    }
+
+    /// How many findings there are of each kind and state, and for how long access was wrong.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn drift_sums(&self) -> Result<Vec<Sum>, Problem> {
+        let scope = self.scope().to_string();
+        Ok(self.db().read("drift.sums", move |tx| drifts::sums(tx, &scope, 0)).await?)
+    }
+
+    /// One finding.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn drift_finding(&self, seq: i64) -> Result<DriftRow, Problem> {
+        let row = self.db().read("drift.get", move |tx| drifts::get(tx, seq)).await?;
+        row.ok_or_else(|| Problem::not_found("finding"))
+    }
+
+    /// Gives what belongs to nobody to one of our customers, by linking the provider's customer; the sync that follows
+    /// gives access.
+    ///
+    /// # Errors
+    /// `wrong_state` for a finding that is over or that belongs to somebody; and as [`Engine::link_customer`].
+    pub async fn claim_drift(
+        &self,
+        seq: i64,
+        customer: &CustomerId,
+        caller: &Caller,
+    ) -> Result<DriftRow, Problem> {
+        let row = self.open_finding(seq).await?;
+        let buyer = match row.kind {
+            DriftKind::UnownedPayment => row.theirs.clone().filter(|buyer| buyer != "guest"),
+            DriftKind::UnownedSubscription => self.buyer_of(&row).await?,
+            DriftKind::Status
+            | DriftKind::Content
+            | DriftKind::Unknown
+            | DriftKind::Gone
+            | DriftKind::MissedEvent
+            | DriftKind::Entitlement
+            | DriftKind::Email
+            | DriftKind::Duplicate
+            | DriftKind::UnknownPrice => None,
+        };
+        let Some(buyer) = buyer else {
+            return Err(wrong_state(
+                "Only a subscription or a payment of one of the provider's customers can be claimed.",
+                "Mend it at the provider, or ignore it: quittance drift ignore NUMBER",
+            ));
+        };
+        self.link_customer(customer, &buyer, caller).await?;
+        let now = self.now();
+        self.db()
+            .write("drift.claimed", move |tx| {
+                drifts::claimed(tx, seq, "claimed", now)?;
+                sweep::over(tx, row.kind, &row.object, now)
+            })
+            .await?;
+        self.drift_finding(seq).await
+    }
+
+    async fn buyer_of(&self, row: &DriftRow) -> Result<Option<String>, Problem> {
+        let mirrored = self.subscription(&row.object).await?;
+        let key = quittance_domain::AggregateKey::parse(&mirrored.aggregate);
+        Ok(key.and_then(|key| match key.object {
+            quittance_domain::AggregateObject::Customer(id) => Some(id),
+            quittance_domain::AggregateObject::Checkout(_)
+            | quittance_domain::AggregateObject::Payment(_)
+            | quittance_domain::AggregateObject::Balance
+            | quittance_domain::AggregateObject::Other(_) => None,
+        }))
+    }
+
+    /// Ignores a finding for good: it is seen again and not told again.
+    ///
+    /// # Errors
+    /// `not_found`, `wrong_state` when it is over.
+    pub async fn ignore_drift(&self, seq: i64, by: &str) -> Result<DriftRow, Problem> {
+        let row = self.open_finding(seq).await?;
+        let (now, by) = (self.now(), by.to_owned());
+        self.db()
+            .write("drift.ignore", move |tx| {
+                drifts::ignore(tx, seq, &by, now)?;
+                sweep::over(tx, row.kind, &row.object, now)
+            })
+            .await?;
+        self.drift_finding(seq).await
+    }
+
+    async fn open_finding(&self, seq: i64) -> Result<DriftRow, Problem> {
+        let row = self.drift_finding(seq).await?;
+        if row.state != "open" {
+            return Err(wrong_state(
+                "The finding is over.",
+                "quittance drift list --all shows what became of it.",
+            ));
+        }
+        Ok(row)
+    }
+}
+
+fn wrong_state(what: &str, mend: &str) -> Problem {
+    Problem::new(ProblemCode::WrongState, what.to_owned(), mend.to_owned())
+}

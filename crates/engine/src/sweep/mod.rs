@@ -1,0 +1,564 @@
+//! Layer 3: the sweep. It reads the provider's own list of events, so that a webhook that never came is made good; lists
+//! what the provider has, compares with the mirror, and marks what differs; and looks through our own side.
+//!
+//! It writes nothing around the one door: a difference is kept as a finding, and is just another hint. What a machine
+//! could mend wrongly waits for an operator.
+
+mod compare;
+mod own;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quittance_domain::drift::{Cause, DriftKind, Finding, Mending, WrongAccess};
+use quittance_domain::ids::LeaseToken;
+use quittance_domain::time::MINUTE_MS;
+use quittance_domain::{AggregateKey, Timestamp};
+use quittance_store::aggregates::{self, Hint, Priority as Urgency};
+use quittance_store::inbox::{self, NewEvent};
+use quittance_store::outbox::{self, NewAlert};
+use quittance_store::sweeps::{self, SweepLease, SweepRow};
+use quittance_store::{Tx, commands, customers, drifts, mirror};
+use quittance_stripe::calls::events::ListEvents;
+use quittance_stripe::calls::subscriptions::{EXPAND_TO_COMPARE, ListSubscriptions};
+use quittance_stripe::calls::{self, Call, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::StripeError;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::request::{Request, Which};
+use crate::engine::Engine;
+use crate::problem::Problem;
+use crate::settings::EmailTruth;
+use crate::world::Point;
+use crate::{inbox as inbox_of_engine, telemetry};
+
+const KIND: &str = "provider";
+/// Events are looked for this far before the last run began: clocks differ, and lists lag.
+const OVERLAP_MS: i64 = 10 * MINUTE_MS;
+/// The provider keeps events for 30 days.
+const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
+/// Pages of one run at most; a longer run goes on next time.
+const MOST_PAGES: u32 = 5_000;
+/// Pause after a run that the provider or the database interrupted.
+pub(crate) const AGAIN_MS: i64 = 5 * MINUTE_MS;
+/// Mirrored subscriptions that are looked through at a time.
+const MIRROR_PAGE: i64 = 500;
+/// Findings that one run keeps and tells at most; what differs beyond that is marked and counted all the same.
+const MOST_FINDINGS: u64 = 10_000;
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// Subscriptions that were compared.
+    pub subscriptions: u64,
+    /// Those that the mirror has otherwise.
+    pub differing: u64,
+    /// Those that the mirror does not have.
+    pub unknown: u64,
+    /// Those that the mirror has and the provider no longer lists.
+    pub gone: u64,
+    /// Events that the provider lists.
+    pub events: u64,
+    /// Those that had not reached us.
+    pub missed_events: u64,
+    /// Those that differ because a look is about to answer their webhook: no drift.
+    #[serde(default)]
+    pub under_way: u64,
+    /// Differences that were found, of all kinds.
+    #[serde(default)]
+    pub findings: u64,
+    /// Those that no run had found before.
+    #[serde(default)]
+    pub new_findings: u64,
+    /// Those that wait for an operator.
+    #[serde(default)]
+    pub for_operator: u64,
+    /// Calls to the provider.
+    pub calls: u64,
+}
+
+/// A finding, with what only its mending needs.
+#[derive(Debug, Clone)]
+struct Noticed {
+    finding: Finding,
+    /// The address that the provider has.
+    email: Option<String>,
+}
+
+/// Where an interrupted run goes on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Cursor {
+    after: Option<String>,
+    report: SweepReport,
+    /// The events were read.
+    #[serde(default)]
+    told: bool,
+    /// The subscriptions were compared.
+    seen: bool,
+}
+
+/// A run under way.
+struct Run {
+    lease: SweepLease,
+    /// It changes nothing: not even where an interrupted run goes on, nor when the next one is due.
+    dry: bool,
+    /// The row as it was found.
+    found: SweepRow,
+}
+
+impl Engine {
+    /// Runs the sweep if it is due (or `by_hand`) and no other node runs it; `None` when it is not.
+    /// With `dry_run` it only counts.
+    ///
+    /// # Errors
+    /// What the provider or the database says; the run goes on from its checkpoint next time.
+    pub async fn sweep(&self, by_hand: bool, dry_run: bool) -> Result<Option<SweepReport>, Problem> {
+        let lease = SweepLease {
+            kind: KIND,
+            scope: self.scope().to_string(),
+            token: LeaseToken::from_random(self.world().random()),
+        };
+        let (claim, now) = (lease.clone(), self.now());
+        let until = now.plus_ms(self.settings().retry.lease_ms);
+        let claimed =
+            self.db().write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, until, by_hand)).await?;
+        let Some(found) = claimed else { return Ok(None) };
+        self.world().point(Point::SweepClaimed).await;
+        let run = Run { lease, dry: dry_run, found };
+        let outcome = self.run_sweep(&run).await;
+        if run.dry || outcome.is_err() {
+            let next = if run.dry { run.found.next_at } else { self.now().plus_ms(AGAIN_MS) };
+            let held = run.lease.clone();
+            self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
+        }
+        outcome.map(Some)
+    }
+
+    /// When the next run is due; `None` while the database does not say.
+    pub(crate) async fn sweep_due_at(&self) -> Option<Timestamp> {
+        let (scope, now) = (self.scope().to_string(), self.now());
+        let row = self.db().read("sweep.due", move |tx| sweeps::get(tx, KIND, &scope)).await.ok()?;
+        Some(row.map_or(now, |row| row.next_at))
+    }
+
+    async fn run_sweep(&self, run: &Run) -> Result<SweepReport, Problem> {
+        let row = &run.found;
+        let resumed = row.cursor.as_deref().filter(|_| !run.dry);
+        let began = row.started_at.filter(|_| resumed.is_some()).unwrap_or_else(|| self.now());
+        let mut cursor: Cursor = resumed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        // The events first: they say why something differs.
+        let mut missed = BTreeMap::new();
+        if !cursor.told {
+            let since =
+                row.watermark.map_or(began.plus_ms(-EVENTS_KEPT_MS), |mark| mark.plus_ms(-OVERLAP_MS));
+            missed = self.sweep_events(run, since, &mut cursor).await?;
+            cursor.told = true;
+        }
+        if !cursor.seen {
+            self.sweep_subscriptions(run, &missed, &mut cursor).await?;
+        }
+        self.sweep_own(run, &mut cursor.report).await?;
+        let report = cursor.report;
+        if !run.dry {
+            // What moves the balance has no event of its own everywhere: fees, for one.
+            self.mark_swept(vec![AggregateKey::balance(self.scope().clone()).to_string()]).await?;
+            self.finish_sweep(run, began, &report).await?;
+        }
+        tracing::info!(
+            subscriptions = report.subscriptions,
+            differing = report.differing,
+            unknown = report.unknown,
+            gone = report.gone,
+            missed_events = report.missed_events,
+            findings = report.findings,
+            new_findings = report.new_findings,
+            calls = report.calls,
+            dry_run = run.dry,
+            "sweep done"
+        );
+        self.wake();
+        Ok(report)
+    }
+
+    /// Ends a whole run: what it has not seen any more is over.
+    async fn finish_sweep(&self, run: &Run, began: Timestamp, report: &SweepReport) -> Result<(), Problem> {
+        let (held, scope, now) = (run.lease.clone(), self.scope().to_string(), self.now());
+        let next = self.settings().next_sweep(now);
+        let text = serde_json::to_string(report).unwrap_or_default();
+        self.db()
+            .write("sweep.finish", move |tx| {
+                if sweeps::finish(tx, &held, now, next, Some(began), &text)? {
+                    for ended in drifts::unseen(tx, &scope, began, now)? {
+                        over(tx, ended.kind, &ended.object, now)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Lists behind the limiter's reserve: live traffic goes first, and being held back only means waiting.
+    async fn listed<T>(
+        &self,
+        make: impl Fn() -> Call<T>,
+        report: &mut SweepReport,
+    ) -> Result<T, StripeError> {
+        loop {
+            report.calls += 1;
+            match self.stripe().send(make(), Priority::Sweep).await {
+                Err(error) if error.is_held_back() => {
+                    report.calls -= 1;
+                    self.world().sleep(error.retry_after_ms().unwrap_or(100).clamp(5, 5_000)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn sweep_subscriptions(
+        &self,
+        run: &Run,
+        missed: &BTreeMap<String, (String, Timestamp)>,
+        cursor: &mut Cursor,
+    ) -> Result<(), Problem> {
+        // A run that goes on from a checkpoint has not seen the pages before it: what is gone, the next one tells.
+        let mut listed = cursor.after.is_none().then(BTreeSet::new);
+        for _ in 0..MOST_PAGES {
+            let after = cursor.after.clone();
+            let page = self
+                .listed(
+                    || {
+                        calls::subscriptions::list(&ListSubscriptions {
+                            expand: EXPAND_TO_COMPARE,
+                            paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                            ..Default::default()
+                        })
+                    },
+                    &mut cursor.report,
+                )
+                .await?;
+            let noticed = self.compare(&page.items, missed, &mut cursor.report).await?;
+            self.keep(run, noticed, &mut cursor.report).await?;
+            if let Some(listed) = &mut listed {
+                listed.extend(page.items.iter().map(|s| s.id.clone()));
+                // What cannot be read is there all the same.
+                listed.extend(page.odd.iter().filter_map(|odd| odd.id.clone()));
+                if !page.has_more {
+                    self.find_gone(run, listed, missed, &mut cursor.report).await?;
+                }
+            }
+            cursor.after = page.last_id.clone();
+            cursor.seen = !page.has_more;
+            let still = self.checkpoint(run, cursor).await?;
+            self.world().point(Point::SweepCheckpointed).await;
+            if !still || cursor.seen {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers where the run is and holds on to it; `false` when another node has it now.
+    async fn checkpoint(&self, run: &Run, cursor: &Cursor) -> Result<bool, Problem> {
+        let text = if run.dry { run.found.cursor.clone() } else { serde_json::to_string(cursor).ok() };
+        let (held, until) = (run.lease.clone(), self.now().plus_ms(self.settings().retry.lease_ms));
+        let renewed = self
+            .db()
+            .write("sweep.checkpoint", move |tx| sweeps::checkpoint(tx, &held, text.as_deref(), until));
+        Ok(renewed.await?)
+    }
+
+    /// Finds what we believe to run and the provider no longer lists: it ended, and nobody told us.
+    async fn find_gone(
+        &self,
+        run: &Run,
+        listed: &BTreeSet<String>,
+        missed: &BTreeMap<String, (String, Timestamp)>,
+        report: &mut SweepReport,
+    ) -> Result<(), Problem> {
+        let mut after = String::new();
+        loop {
+            let (scope, from) = (self.scope().to_string(), after.clone());
+            let page = self
+                .db()
+                .read("sweep.live", move |tx| mirror::live_page(tx, &scope, &from, MIRROR_PAGE))
+                .await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after.clone_from(&last.subscription.facts.id);
+            let now = self.now();
+            let gone = page
+                .into_iter()
+                .filter(|row| !listed.contains(&row.subscription.facts.id) && !row.subscription.missing);
+            let findings = gone.map(|row| {
+                let event = missed.get(&row.aggregate);
+                let gives = row.subscription.standing.at(now).allows();
+                Finding {
+                    kind: DriftKind::Gone,
+                    object: row.subscription.facts.id.clone(),
+                    customer: row.subscription.customer.clone(),
+                    ours: Some(row.subscription.facts.status.to_string()),
+                    theirs: None,
+                    cause: event
+                        .map_or(Cause::Unexplained, |(event, _)| Cause::MissedEvent { event: event.clone() }),
+                    wrong: if gives { WrongAccess::TooMuch } else { WrongAccess::None },
+                    since: event.map(|(_, at)| *at),
+                    aggregate: Some(row.aggregate),
+                }
+            });
+            self.keep(run, findings.map(Noticed::from).collect(), report).await?;
+        }
+    }
+
+    /// Keeps findings and marks what a sync mends, in one transaction; a dry run only counts them.
+    async fn keep(&self, run: &Run, noticed: Vec<Noticed>, report: &mut SweepReport) -> Result<(), Problem> {
+        for Noticed { finding, .. } in &noticed {
+            report.findings += 1;
+            match finding.kind {
+                DriftKind::Status | DriftKind::Content => report.differing += 1,
+                DriftKind::Unknown => report.unknown += 1,
+                DriftKind::Gone => report.gone += 1,
+                DriftKind::MissedEvent
+                | DriftKind::Entitlement
+                | DriftKind::Email
+                | DriftKind::UnownedSubscription
+                | DriftKind::UnownedPayment
+                | DriftKind::Duplicate
+                | DriftKind::UnknownPrice => {}
+            }
+            report.for_operator += u64::from(finding.kind.mending() == Mending::Operator);
+            telemetry::drift(finding.kind.as_str());
+        }
+        if noticed.is_empty() || run.dry {
+            return Ok(());
+        }
+        let room = MOST_FINDINGS.saturating_sub(report.findings - noticed.len() as u64);
+        let (scope, now) = (self.scope().to_string(), self.now());
+        let (truth, instance) = (self.settings().email_truth, self.instance().to_owned());
+        let new = self
+            .db()
+            .write("sweep.keep", move |tx| {
+                let mends =
+                    |n: &&Noticed| n.finding.kind.mending() == Mending::Sync && n.finding.aggregate.is_some();
+                let keys: Vec<&str> =
+                    noticed.iter().filter(mends).filter_map(|n| n.finding.aggregate.as_deref()).collect();
+                let hints: Vec<Hint<'_>> = keys.iter().map(|key| hint(key, now)).collect();
+                let marks = aggregates::mark_all(tx, &hints, now)?;
+                let marked: BTreeMap<&str, i64> = keys.into_iter().zip(marks).collect();
+                let mut new = Vec::new();
+                for (n, _) in noticed.iter().zip(0..room) {
+                    let mark = n.finding.aggregate.as_deref().and_then(|key| marked.get(key)).copied();
+                    if let Some(seq) = drifts::put(tx, &scope, &n.finding, mark, now)? {
+                        if let Some(alert) = alert(&n.finding, seq) {
+                            outbox::raise(tx, &alert, now)?;
+                        }
+                        new.push((seq, n.finding.clone()));
+                    }
+                    mend_email(tx, n, truth, &instance, now)?;
+                }
+                Ok(new)
+            })
+            .await?;
+        report.new_findings += new.len() as u64;
+        for (seq, finding) in &new {
+            tracing::warn!(
+                finding = seq,
+                kind = finding.kind.as_str(),
+                object = finding.object,
+                ours = finding.ours,
+                theirs = finding.theirs,
+                cause = finding.cause.as_str(),
+                wrong_access = finding.wrong.as_str(),
+                "drift"
+            );
+        }
+        self.wake();
+        Ok(())
+    }
+
+    async fn mark_swept(&self, mut keys: Vec<String>) -> Result<(), Problem> {
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        self.db()
+            .write("sweep.mark", move |tx| {
+                let hints: Vec<Hint<'_>> = keys.iter().map(|key| hint(key, now)).collect();
+                aggregates::mark_all(tx, &hints, now)
+            })
+            .await?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Reads the provider's events; for each aggregate the oldest that had not reached us.
+    async fn sweep_events(
+        &self,
+        run: &Run,
+        since: Timestamp,
+        cursor: &mut Cursor,
+    ) -> Result<BTreeMap<String, (String, Timestamp)>, Problem> {
+        let mut after: Option<String> = None;
+        let mut all: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
+        for _ in 0..MOST_PAGES {
+            let from = after.clone();
+            let page = self
+                .listed(
+                    || {
+                        calls::events::list(&ListEvents {
+                            created_gte_s: Some(since.seconds()),
+                            paging: Paging { starting_after: from.as_deref(), ..Paging::default() },
+                            ..Default::default()
+                        })
+                    },
+                    &mut cursor.report,
+                )
+                .await?;
+            cursor.report.events += page.items.len() as u64;
+            let now = self.now();
+            let events: Vec<NewEvent> = page
+                .items
+                .iter()
+                .filter_map(|e| {
+                    inbox_of_engine::new_event(e.json.as_bytes(), self.scope(), "sweep", now, now).ok()
+                })
+                .collect();
+            for event in self.store_missed(events, run.dry).await? {
+                cursor.report.missed_events += 1;
+                // The list is newest first: what comes later is older.
+                if (all.len() as u64) < MOST_FINDINGS || all.contains_key(&event.aggregate) {
+                    all.insert(event.aggregate, (event.event_id, event.created_at));
+                }
+            }
+            after = page.last_id.clone();
+            if !page.has_more || !self.checkpoint(run, cursor).await? {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Stores the events that had not reached us, which marks their aggregates.
+    async fn store_missed(&self, events: Vec<NewEvent>, dry_run: bool) -> Result<Vec<NewEvent>, Problem> {
+        let missed = self
+            .db()
+            .write("sweep.store_missed", move |tx| {
+                let mut missed: Vec<NewEvent> = Vec::new();
+                for event in &events {
+                    let ids = [event.event_id.as_str()];
+                    if !inbox::missing(tx, event.provider, &event.account, &ids)?.is_empty() {
+                        missed.push(event.clone());
+                    }
+                }
+                if !dry_run && !missed.is_empty() {
+                    inbox::accept(tx, &missed)?;
+                }
+                Ok(missed)
+            })
+            .await?;
+        for event in &missed {
+            telemetry::drift("missed_event");
+            tracing::warn!(event = event.event_id, kind = event.event_type, "an event had not reached us");
+        }
+        if !missed.is_empty() {
+            self.wake();
+        }
+        Ok(missed)
+    }
+}
+
+fn hint(key: &str, now: Timestamp) -> Hint<'_> {
+    Hint { key, priority: Urgency::Sweep, due: now, unpark: false, thorough: true }
+}
+
+/// What operators should know of a finding: access that is wrong, or something that only they can mend.
+fn alert(finding: &Finding, seq: i64) -> Option<NewAlert> {
+    let sides = format!(
+        "ours: {}; the provider's: {}; cause: {}",
+        finding.ours.as_deref().unwrap_or("nothing"),
+        finding.theirs.as_deref().unwrap_or("nothing"),
+        finding.cause.as_str()
+    );
+    let told = |kind: String, detail: String, mend: String, aggregate: Option<String>| NewAlert {
+        kind,
+        object: finding.object.clone(),
+        customer: finding.customer.clone(),
+        aggregate,
+        detail,
+        mend,
+    };
+    match (finding.kind.mending(), finding.wrong) {
+        (Mending::Operator, _) => Some(told(
+            operator_alert(finding.kind),
+            sides,
+            format!(
+                "Look: quittance drift show {seq}. Then claim it for a customer, mend it at the provider, or ignore it"
+            ),
+            None,
+        )),
+        (Mending::Sync, WrongAccess::None) => None,
+        // Over with the sync that mends it, as every alert of an aggregate that no longer stands.
+        (Mending::Sync, wrong @ (WrongAccess::TooMuch | WrongAccess::TooLittle)) => Some(told(
+            "wrong_access".to_owned(),
+            format!("access is {}; {sides}", wrong.as_str().replace('_', " ")),
+            format!("Nothing to do: it is being mended. Why it happened: quittance drift show {seq}"),
+            finding.aggregate.clone(),
+        )),
+    }
+}
+
+fn operator_alert(kind: DriftKind) -> String {
+    format!("drift_{}", kind.as_str())
+}
+
+/// A finding is over, and so is its alert.
+pub(crate) fn over(
+    tx: &mut dyn Tx,
+    kind: DriftKind,
+    object: &str,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    match kind.mending() {
+        Mending::Operator => outbox::resolve(tx, &operator_alert(kind), object, now),
+        Mending::Sync => outbox::resolve(tx, "wrong_access", object, now),
+    }
+}
+
+/// An address that differs is written to the provider, or taken over from it, as the operator chose.
+fn mend_email(
+    tx: &mut dyn Tx,
+    noticed: &Noticed,
+    truth: EmailTruth,
+    instance: &str,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    let (Some(theirs), Some(customer)) = (&noticed.email, &noticed.finding.customer) else { return Ok(()) };
+    match truth {
+        EmailTruth::Ignore => {}
+        EmailTruth::Provider => {
+            let patch = customers::CustomerPatch {
+                email: customers::Change::Set(theirs.clone()),
+                ..Default::default()
+            };
+            customers::upsert(tx, customer, &patch, now)?;
+        }
+        EmailTruth::Ours => {
+            let request = Request::UpdateCustomer {
+                customer: customer.clone(),
+                provider_customer: noticed.finding.object.clone(),
+            };
+            if let crate::commands::Place::Turn(turn) = crate::commands::place(tx, &request)? {
+                let command = request.command(
+                    instance,
+                    noticed.finding.aggregate.as_deref(),
+                    Some(customer),
+                    Which::Turn(turn),
+                )?;
+                commands::insert(tx, &command, now)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! What a sweep finds in our own books, without asking anybody: access that the policy would not give, subscriptions and
+//! money that belong to nobody, several subscriptions where one is meant.
+
+use quittance_domain::Subscription;
+use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
+use quittance_domain::projection::paid_money_came_back;
+use quittance_domain::subscription::Duplicate;
+use quittance_domain::time::HOUR_MS;
+use quittance_store::mirror::SubscriptionRow;
+use quittance_store::{customers, drifts, ledger, meta, mirror};
+
+use super::{MIRROR_PAGE, Noticed, Run, SweepReport};
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+/// Money younger than this may still find its customer.
+const MONEY_SETTLES_MS: i64 = HOUR_MS;
+/// Open findings about money that are looked at again in one run.
+const MOST_MONEY: i64 = 1_000;
+
+fn finding(kind: DriftKind, row: &SubscriptionRow, cause: Cause) -> Finding {
+    Finding {
+        kind,
+        object: row.subscription.facts.id.clone(),
+        customer: row.subscription.customer.clone(),
+        aggregate: None,
+        ours: None,
+        theirs: Some(row.subscription.facts.status.to_string()),
+        cause,
+        wrong: WrongAccess::None,
+        since: None,
+    }
+}
+
+impl Engine {
+    /// Looks through our own side.
+    pub(super) async fn sweep_own(&self, run: &Run, report: &mut SweepReport) -> Result<(), Problem> {
+        let mut after = String::new();
+        loop {
+            let (scope, from) = (self.scope().to_string(), after.clone());
+            let page = self
+                .db()
+                .read("sweep.live_page", move |tx| mirror::live_page(tx, &scope, &from, MIRROR_PAGE))
+                .await?;
+            let Some(last) = page.last() else { break };
+            after.clone_from(&last.subscription.facts.id);
+            let mut noticed = Vec::new();
+            for row in &page {
+                noticed.extend(self.own_findings(row).await?);
+            }
+            self.keep(run, noticed, report).await?;
+        }
+        self.several_live(run, report).await?;
+        self.money_of_nobody(run, report).await
+    }
+
+    async fn own_findings(&self, row: &SubscriptionRow) -> Result<Vec<Noticed>, Problem> {
+        let mut found = Vec::new();
+        let live = row.subscription.is_live();
+        if live && row.subscription.customer.is_none() {
+            found.push(finding(DriftKind::UnownedSubscription, row, Cause::NotOurs).into());
+        }
+        if live && row.subscription.plans.is_empty() && !row.subscription.facts.items.is_empty() {
+            found.push(finding(DriftKind::UnknownPrice, row, Cause::Unexplained).into());
+        }
+        if let Some(wrong) = self.against_policy(row).await? {
+            found.push(Noticed {
+                finding: Finding {
+                    aggregate: Some(row.aggregate.clone()),
+                    ours: Some(row.subscription.standing.at(self.now()).as_str().to_owned()),
+                    wrong,
+                    ..finding(DriftKind::Entitlement, row, Cause::PolicyChanged)
+                },
+                email: None,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What today's policy makes of a mirrored subscription, when that is not what is stored.
+    async fn against_policy(&self, row: &SubscriptionRow) -> Result<Option<WrongAccess>, Problem> {
+        let (now, policy, held) = (self.now(), &self.settings().access, &row.subscription);
+        let contradicts = held.facts.named_customer.is_some() && held.facts.named_customer != held.customer;
+        if held.missing || contradicts {
+            return Ok(None);
+        }
+        let should = policy.standing(&held.facts, Some(held.standing), now).at(now);
+        let wrong = WrongAccess::between(held.standing.at(now), should);
+        if wrong == WrongAccess::None {
+            return Ok(None);
+        }
+        let key = row.aggregate.clone();
+        let payments =
+            self.db().read("sweep.payments", move |tx| mirror::payments_of_aggregate(tx, &key)).await?;
+        let taken = paid_money_came_back(&held.facts, &payments, policy);
+        Ok((!(taken && wrong == WrongAccess::TooLittle)).then_some(wrong))
+    }
+
+    /// Customers with more than one live subscription of one plan group, which no machine may mend.
+    async fn several_live(&self, run: &Run, report: &mut SweepReport) -> Result<(), Problem> {
+        let mut after = String::new();
+        loop {
+            let from = after.clone();
+            let page = self
+                .db()
+                .read("sweep.several_live", move |tx| mirror::several_live(tx, &from, MIRROR_PAGE))
+                .await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after.clone_from(last);
+            let mut noticed = Vec::new();
+            for customer in page {
+                let rows = self
+                    .db()
+                    .read("sweep.of_customer", move |tx| mirror::subscriptions_of_customer(tx, &customer))
+                    .await?;
+                noticed.extend(too_many(&rows).into_iter().map(Noticed::from));
+            }
+            self.keep(run, noticed, report).await?;
+        }
+    }
+
+    /// Payments in the ledger that belong to none of our customers; those found before are looked at again.
+    async fn money_of_nobody(&self, run: &Run, report: &mut SweepReport) -> Result<(), Problem> {
+        let (scope, name) = (self.scope().to_string(), format!("sweep.money/{}", self.scope()));
+        let until = self.now().plus_ms(-MONEY_SETTLES_MS);
+        loop {
+            let (books, cursor) = (scope.clone(), name.clone());
+            let page = self
+                .db()
+                .read("sweep.money", move |tx| {
+                    let seen = meta::get(tx, &cursor)?.and_then(|seq| seq.parse().ok()).unwrap_or(0);
+                    ledger::money_in(tx, &books, seen, until, MIRROR_PAGE)
+                })
+                .await?;
+            let Some(last) = page.last().map(|money| money.seq) else { break };
+            let nobody = page.into_iter().filter(|money| money.customer.is_none()).map(|money| Finding {
+                kind: DriftKind::UnownedPayment,
+                object: money.payment,
+                customer: None,
+                aggregate: None,
+                ours: None,
+                theirs: Some(money.provider_customer.unwrap_or_else(|| "guest".to_owned())),
+                cause: Cause::NotOurs,
+                wrong: WrongAccess::None,
+                since: Some(money.at),
+            });
+            self.keep(run, nobody.map(Noticed::from).collect(), report).await?;
+            if run.dry {
+                break;
+            }
+            let cursor = name.clone();
+            self.db().write("sweep.money_seen", move |tx| meta::set(tx, &cursor, &last.to_string())).await?;
+        }
+        if run.dry { Ok(()) } else { self.money_found_an_owner().await }
+    }
+
+    /// Ends findings about money whose customer was linked meanwhile, and sees the others again.
+    async fn money_found_an_owner(&self) -> Result<(), Problem> {
+        let (scope, now) = (self.scope().to_string(), self.now());
+        self.db()
+            .write("sweep.money_again", move |tx| {
+                let open =
+                    drifts::list(tx, &scope, false, Some(DriftKind::UnownedPayment), i64::MAX, MOST_MONEY)?;
+                for row in open {
+                    let buyer = row.theirs.as_deref().unwrap_or_default();
+                    if customers::linked(tx, &scope, buyer)?.is_some() {
+                        drifts::claimed(tx, row.seq, "linked", now)?;
+                        super::over(tx, row.kind, &row.object, now)?;
+                    } else {
+                        drifts::see(tx, row.seq, now)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Of a customer's live subscriptions of one plan group, those that are one too many and that nobody is mending.
+fn too_many(rows: &[SubscriptionRow]) -> Vec<Finding> {
+    let live: Vec<&SubscriptionRow> = rows
+        .iter()
+        .filter(|row| row.subscription.is_live())
+        .filter(|row| !matches!(row.subscription.duplicate, Some(Duplicate::Cancel { .. })))
+        .collect();
+    let shares = |one: &Subscription, other: &Subscription| {
+        one.plans.iter().any(|held| other.plans.iter().any(|plan| plan.group == held.group))
+    };
+    let mut found = Vec::new();
+    for (index, row) in live.iter().enumerate() {
+        // The list is newest first: the oldest of a group stays.
+        let older = live.iter().skip(index + 1).find(|other| shares(&row.subscription, &other.subscription));
+        if let Some(older) = older {
+            found.push(Finding {
+                ours: Some(format!("beside {}", older.subscription.facts.id)),
+                ..finding(DriftKind::Duplicate, row, Cause::NotOurs)
+            });
+        }
+    }
+    found
+}
+
+impl From<Finding> for Noticed {
+    fn from(finding: Finding) -> Self {
+        Self { finding, email: None }
+    }
+}
