@@ -77,7 +77,9 @@ pub struct Decision<'a> {
     pub limit: Option<i64>,
 }
 
-fn limit_of(holding: &Holding, limit: &Limit) -> Option<i64> {
+/// The limit that a holding's feature comes to with the units bought; `None` is no limit.
+#[must_use]
+pub fn limit_of(holding: &Holding, limit: &Limit) -> Option<i64> {
     match limit {
         Limit::Unlimited => None,
         Limit::Fixed(most) => Some(*most),
@@ -120,6 +122,60 @@ pub fn features_of(holdings: &[Holding]) -> Vec<&FeatureKey> {
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// One feature that is allowed over a stretch of time, as it can be promised to somebody who will not ask again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise<'a> {
+    /// The feature.
+    pub feature: &'a FeatureKey,
+    /// The most generous limit; `None` is no limit.
+    pub limit: Option<i64>,
+    /// When the yes ends by itself; `None` has no end.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What is allowed now, as it stays until `until`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outlook<'a> {
+    /// Every feature that is allowed, in the order of their keys.
+    pub promises: Vec<Promise<'a>>,
+    /// The access in one word, as [`overall_access`].
+    pub access: Option<Access>,
+    /// The plans of what allows something, in order, once.
+    pub plans: Vec<&'a PlanKey>,
+    /// The first moment at which any of it, a limit too, ends by itself; `None` when nothing does.
+    pub until: Option<Timestamp>,
+}
+
+/// What can be promised from `now` on: nothing in it ends sooner than `least_ms` later. What does is left out as if it had
+/// ended already.
+#[must_use]
+pub fn outlook(holdings: &[Holding], now: Timestamp, least_ms: i64) -> Outlook<'_> {
+    let ends = |moment: Timestamp| {
+        let allowing = holdings.iter().filter(move |h| h.standing.at(moment).allows());
+        allowing.filter_map(|h| h.standing.until()).min()
+    };
+    let (mut moment, least) = (now, now.plus_ms(least_ms));
+    let mut until = ends(moment);
+    // Each turn passes one end, and there is one for each holding at most.
+    while let Some(end) = until.filter(|end| *end < least) {
+        moment = end;
+        until = ends(moment);
+    }
+    let promises = features_of(holdings).into_iter().filter_map(|feature| {
+        let decision = check(holdings, feature.as_str(), moment);
+        decision.allowed.then_some(Promise {
+            feature,
+            limit: decision.limit,
+            expires_at: decision.expires_at,
+        })
+    });
+    let allowing = holdings.iter().filter(|h| h.standing.at(moment).allows());
+    let mut plans: Vec<&PlanKey> = allowing.filter_map(|h| h.plan.as_ref()).collect();
+    plans.sort_unstable();
+    plans.dedup();
+    Outlook { promises: promises.collect(), access: overall_access(holdings, moment), plans, until }
 }
 
 /// The customer's access in one word: the best over what was bought or granted; a customer with
@@ -189,6 +245,34 @@ mod tests {
         );
         let later = check(&held, "team:seats", T0.plus_ms(6 * DAY_MS));
         assert_eq!((later.expires_at, later.limit), (until(9), Some(15)));
+    }
+
+    #[test]
+    fn an_outlook_ends_with_the_first_thing_that_ends_and_promises_nothing_shorter() {
+        let at = |ms: i64| Some(T0.plus_ms(ms));
+        let held = [
+            holding(
+                SourceKind::Subscription,
+                Standing::Granted { until: at(400) },
+                &[("a", Limit::Fixed(9)), ("b", Limit::Unlimited)],
+            ),
+            holding(SourceKind::Grant, Standing::Granted { until: at(5_000) }, &[("a", Limit::Fixed(2))]),
+            holding(SourceKind::FreePlan, Standing::Granted { until: None }, &[("c", Limit::Unlimited)]),
+            holding(SourceKind::Purchase, Standing::Pending, &[("d", Limit::Unlimited)]),
+        ];
+        let names = |outlook: &Outlook| -> Vec<String> {
+            outlook.promises.iter().map(|p| p.feature.to_string()).collect()
+        };
+        let near = outlook(&held, T0, 0);
+        assert_eq!((names(&near), near.until), (vec!["a".into(), "b".into(), "c".into()], at(400)));
+        // The wider limit of `a` is what ends first.
+        assert_eq!((near.promises[0].limit, near.promises[0].expires_at), (Some(9), at(5_000)));
+        let next = outlook(&held, T0, 1_000);
+        assert_eq!((names(&next), next.until), (vec!["a".into(), "c".into()], at(5_000)));
+        assert_eq!(next.promises[0].limit, Some(2));
+        let all = outlook(&held, T0, 9_000);
+        assert_eq!((names(&all), all.until, all.access), (vec!["c".into()], None, Some(Access::Pending)));
+        assert_eq!(outlook(&[], T0, 1_000).promises, []);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub mod money;
 pub mod mutant;
 pub mod notices;
 pub mod projection;
+pub mod replica;
+pub mod signing;
 pub mod subscription;
 pub mod time;
 

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use quittance_domain::replica::catalog_mark;
 use quittance_domain::{Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_store::{Change, Db, StoreError, customers, meta};
 use quittance_stripe::client::StripeClient;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::api_keys::KeyRing;
 use crate::deliveries::Couriers;
 use crate::inbox::Inbox;
 use crate::memory::Memory;
 use crate::settings::Settings;
+use crate::signing_keys::SigningKeys;
 use crate::sync::PriceBook;
 use crate::worker::Wakers;
 use crate::world::World;
@@ -27,15 +29,19 @@ struct Inner {
     stripe: Arc<StripeClient>,
     scope: Scope,
     catalog: Arc<Catalog>,
+    catalog_mark: String,
     settings: Settings,
     world: Arc<dyn World>,
     entitlements: Memory,
     keys: KeyRing,
+    signing: SigningKeys,
     inbox: Inbox,
     prices: PriceBook,
     instance: String,
     wakers: Wakers,
     synced: Notify,
+    /// Counts what was heard of changes, so that whoever follows them looks.
+    moved: watch::Sender<u64>,
     couriers: Couriers,
 }
 
@@ -64,16 +70,19 @@ impl Engine {
             db,
             stripe,
             scope,
+            catalog_mark: catalog_mark(&catalog),
             catalog,
             settings,
             world,
             entitlements,
             keys: KeyRing::default(),
+            signing: SigningKeys::default(),
             inbox,
             prices: PriceBook::default(),
             instance,
             wakers: Wakers::default(),
             synced: Notify::new(),
+            moved: watch::Sender::new(0),
             couriers: Couriers::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -101,6 +110,12 @@ impl Engine {
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.inner.catalog
+    }
+
+    /// A mark of what the catalog gives: another one means that the same holdings may give something else.
+    #[must_use]
+    pub fn catalog_mark(&self) -> &str {
+        &self.inner.catalog_mark
     }
 
     /// The operator's choices.
@@ -133,6 +148,10 @@ impl Engine {
         &self.inner.keys
     }
 
+    pub(crate) fn signing(&self) -> &SigningKeys {
+        &self.inner.signing
+    }
+
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.inner.inbox
     }
@@ -160,6 +179,10 @@ impl Engine {
         &self.inner.couriers
     }
 
+    pub(crate) fn moved(&self) -> watch::Receiver<u64> {
+        self.inner.moved.subscribe()
+    }
+
     pub(crate) fn synced(&self) -> &Notify {
         &self.inner.synced
     }
@@ -176,12 +199,20 @@ impl Engine {
         loop {
             match changes.recv().await {
                 Ok(Change::Payload(payload)) => match customers::Touched::parse(&payload) {
-                    Some(touched) => self.inner.entitlements.outdate(touched.customer, touched.version),
-                    None => self.inner.keys.forget_all(),
+                    Some(touched) => {
+                        self.inner.entitlements.outdate(touched.customer, touched.version);
+                        self.inner.moved.send_modify(|heard| *heard = heard.wrapping_add(1));
+                    }
+                    None => {
+                        self.inner.keys.forget_all();
+                        self.inner.signing.forget();
+                    }
                 },
                 Ok(Change::Resync) | Err(broadcast::error::RecvError::Lagged(_)) => {
                     self.inner.entitlements.forget_all();
                     self.inner.keys.forget_all();
+                    self.inner.signing.forget();
+                    self.inner.moved.send_modify(|heard| *heard = heard.wrapping_add(1));
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }

@@ -1,8 +1,8 @@
 //! Layer 1: the buyer comes back. The redirect grants nothing: it marks the aggregate dirty, waits a
 //! moment for the sync, and tells where the checkout stands.
 
-use quittance_domain::AggregateKey;
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::{AggregateKey, CustomerId};
 use quittance_store::aggregates::{self, Hint, Priority};
 use quittance_store::checkouts::CheckoutRow;
 
@@ -21,6 +21,17 @@ pub struct Returned {
     /// Whether that is what the provider said since we were last told to look. While it is not, a checkout
     /// that is stored as open may be paid already.
     pub looked: bool,
+}
+
+/// A look at the provider that somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// The provider's customer.
+    pub provider_customer: String,
+    /// Its aggregate.
+    pub key: String,
+    /// The look is done when the aggregate's `done` has reached this.
+    pub mark: i64,
 }
 
 impl Engine {
@@ -42,28 +53,37 @@ impl Engine {
             CheckoutState::Complete | CheckoutState::Expired => return Ok(Returned { row, looked: true }),
             CheckoutState::Creating | CheckoutState::Open | CheckoutState::Processing => {}
         }
-        let Some(provider_customer) = self.known_provider_customer(&row.wish.customer).await? else {
+        let Some(look) = self.look_for(&row.wish.customer, false).await? else {
             return Ok(Returned { row, looked: true });
         };
+        let looked = self.wait_for(&look.key, look.mark, wait_ms).await?;
+        Ok(Returned { row: self.checkout_row(session).await?, looked })
+    }
+
+    /// Has a customer's truth looked at, at the provider and before others, because somebody waits; `thorough`ly also at what
+    /// seldom changes. `None` for a customer that has nothing there.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn look_for(
+        &self,
+        customer: &CustomerId,
+        thorough: bool,
+    ) -> Result<Option<Look>, Problem> {
+        let Some(provider_customer) = self.known_provider_customer(customer).await? else { return Ok(None) };
         let key = AggregateKey::customer(self.scope().clone(), &provider_customer).to_string();
         let (marked, now) = (key.clone(), self.now());
         let mark = self
             .db()
             .write("redirect.mark", move |tx| {
-                let hint = Hint {
-                    key: &marked,
-                    priority: Priority::Waiting,
-                    due: now,
-                    unpark: false,
-                    thorough: false,
-                };
+                let hint =
+                    Hint { key: &marked, priority: Priority::Waiting, due: now, unpark: false, thorough };
                 aggregates::mark(tx, &hint, now)
             })
             .await?;
         self.world().point(Point::ReturnMarked).await;
         self.wake();
-        let looked = self.wait_for(&key, mark, wait_ms).await?;
-        Ok(Returned { row: self.checkout_row(session).await?, looked })
+        Ok(Some(Look { provider_customer, key, mark }))
     }
 
     /// Where a checkout stands as far as we know, without looking at the provider again: for a page that asks

@@ -6,6 +6,7 @@ use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::{NoticePolicy, RuleTable};
+use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use secrecy::SecretString;
 
@@ -82,6 +83,25 @@ pub struct Settings {
     pub changes: ChangePolicy,
     /// The app's own address, to which our pages and the provider's portal lead back.
     pub app_url: Option<String>,
+    /// The root key, under which secrets are stored.
+    pub root_key: Option<SecretString>,
+    /// Entitlement tokens.
+    pub tokens: TokenSettings,
+}
+
+/// The choices about entitlement tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// How long a token lasts at most, in milliseconds; what it grants may end it sooner.
+    pub lifetime_ms: i64,
+    /// When the keys that sign change.
+    pub rotation: RotationPolicy,
+}
+
+impl Default for TokenSettings {
+    fn default() -> Self {
+        Self { lifetime_ms: 5 * MINUTE_MS, rotation: RotationPolicy::default() }
+    }
 }
 
 impl Default for Settings {
@@ -109,6 +129,8 @@ impl Default for Settings {
             public_url: "http://127.0.0.1:4242".to_owned(),
             changes: ChangePolicy::default(),
             app_url: None,
+            root_key: None,
+            tokens: TokenSettings::default(),
         }
     }
 }

@@ -159,6 +159,9 @@ impl Engine {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
                 rest_ms = sweep::AGAIN_MS;
             }
+            if let Err(problem) = self.number_changes().await {
+                tracing::warn!(%problem, "changes not numbered; whoever follows them does it");
+            }
             if let Err(problem) = self.backlog().await {
                 tracing::warn!(%problem, "backlog not counted");
             }
@@ -175,6 +178,9 @@ impl Engine {
                 if let Err(error) = self.db().write("quotes.prune", move |tx| quotes::prune(tx, before)).await
                 {
                     tracing::warn!(%error, "old quotes not dropped");
+                }
+                if let Err(problem) = self.tend_signing_keys().await {
+                    tracing::warn!(%problem, "signing keys not looked after");
                 }
             }
             let due = self.sweep_due_at().await.map(|at| at.max(self.now().plus_ms(rest_ms)));

@@ -18,6 +18,10 @@ mod deliveries;
 mod drift;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/feed.rs"]
+mod feed;
+#[path = "it/freshness.rs"]
+mod freshness;
 #[path = "it/house.rs"]
 mod house;
 #[path = "it/known_a.rs"]
@@ -48,3 +52,5 @@ mod orders;
 mod permutations;
 #[path = "it/races.rs"]
 mod races;
+#[path = "it/tokens.rs"]
+mod tokens;

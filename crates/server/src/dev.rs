@@ -102,7 +102,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: SITE.to_owned(),
-        secret: Some(Secret::new(folder::random_hex(32)?)),
+        secret: checked.config.secret.clone(),
         metrics: Some(telemetry::start_metrics()?),
         dev: Some(DevInfo {
             sandbox_url: sandbox_url.clone(),
@@ -111,6 +111,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         }),
         provider_origins: vec![sandbox_url.clone()],
         body_limit: checked.config.api.body_limit,
+        streams: checked.config.api.streams,
         ready: serve::readiness(&ready),
     });
     let announcement = Announcement {
@@ -177,7 +178,9 @@ fn checked(url: &str, sandbox_url: &str, folder: &Folder, catalog: Catalog, secr
     config.stripe.api_base = sandbox_url.to_owned();
     config.sweep.every_s = SWEEP_EVERY_S;
     config.shutdown_s = 5;
+    config.secret = Some(Secret::new(folder.root_key().to_owned()));
     let settings = Settings {
+        root_key: config.secret.as_ref().map(Secret::to_secret),
         webhook_secrets: vec![SecretString::from(secret.to_owned())],
         sweep_every_ms: SWEEP_EVERY_S * 1_000,
         public_url: url.to_owned(),

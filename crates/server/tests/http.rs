@@ -34,7 +34,11 @@ mod page_link;
 mod pages;
 #[path = "http/problems.rs"]
 mod problems;
+#[path = "http/stream.rs"]
+mod stream;
 #[path = "http/tampering.rs"]
 mod tampering;
+#[path = "http/tokens.rs"]
+mod tokens;
 #[path = "http/webhooks.rs"]
 mod webhooks;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::db::Tx;
 use crate::error::Result;
+use crate::feed;
 use crate::sql::Sql;
 use crate::value::Row;
 use crate::{json, params};
@@ -141,7 +142,13 @@ pub fn upsert(
             patch.metadata.changes()
         ],
     )?;
-    rows.first().map_or_else(|| Err(crate::StoreError::Aborted("no customer came back".into())), read)
+    let row =
+        rows.first().map_or_else(|| Err(crate::StoreError::Aborted("no customer came back".into())), read)?;
+    // A new one has the free plan. One that is as young as this write may be told of once too often.
+    if row.created_at == now {
+        feed::changed(tx, id.as_str())?;
+    }
+    Ok(row)
 }
 
 /// One customer.
@@ -168,6 +175,7 @@ pub fn lock(tx: &mut dyn Tx, id: &CustomerId) -> Result<bool> {
 pub fn touch(tx: &mut dyn Tx, id: &CustomerId) -> Result<i64> {
     let Some(row) = tx.query_opt(BUMP, params![id.as_str()])? else { return Ok(0) };
     let version = row.i64("version")?;
+    feed::changed(tx, id.as_str())?;
     tx.notify(&format!("customer:{version}:{id}"))?;
     Ok(version)
 }

@@ -13,6 +13,7 @@ pub mod db;
 pub mod deliveries;
 pub mod drifts;
 pub mod error;
+pub mod feed;
 pub mod grants;
 pub mod history;
 pub mod inbox;
@@ -28,6 +29,7 @@ pub mod overview;
 #[cfg(test)]
 mod protocol_tests;
 pub mod quotes;
+pub mod signing_keys;
 pub mod sql;
 #[cfg(test)]
 mod statements_tests;

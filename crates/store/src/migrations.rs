@@ -12,4 +12,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "changes", text: include_str!("../migrations/0005_changes.sql") },
     Migration { version: 6, name: "notices", text: include_str!("../migrations/0006_notices.sql") },
     Migration { version: 7, name: "drift", text: include_str!("../migrations/0007_drift.sql") },
+    Migration { version: 8, name: "signing_keys", text: include_str!("../migrations/0008_signing_keys.sql") },
+    Migration { version: 9, name: "feed", text: include_str!("../migrations/0009_feed.sql") },
 ];

@@ -146,6 +146,7 @@ impl House {
             dev: None,
             provider_origins: Vec::new(),
             body_limit: 64 * 1024,
+            streams: 4,
             ready: Arc::new(|| true),
             secret: None,
         });

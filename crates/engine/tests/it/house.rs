@@ -288,6 +288,17 @@ impl House {
             .await
     }
 
+    /// Another engine that sells something else.
+    pub async fn engine_of(&self, catalog: Catalog) -> Engine {
+        Self::engine_on(&self.test, self.engine.settings().clone(), catalog, &self.world, &self.transport)
+            .await
+    }
+
+    /// Another engine with other settings.
+    pub async fn engine_with(&self, settings: Settings) -> Engine {
+        Self::engine_on(&self.test, settings, catalog(), &self.world, &self.transport).await
+    }
+
     async fn engine_on(
         test: &TestDb,
         mut settings: Settings,

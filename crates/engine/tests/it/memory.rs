@@ -83,7 +83,7 @@ async fn an_answer_is_right_from_the_very_commit_on() {
 }
 
 /// Tries for some seconds of real time; the last try decides.
-async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..400 {
         if holds().await {
             return;

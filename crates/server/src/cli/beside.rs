@@ -67,6 +67,8 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         email_truth: config.sweep.email,
         cached_customers: 1_000,
         public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
+        root_key: config.secret.as_ref().map(config::Secret::to_secret),
+        tokens: config::tokens(config),
         ..Settings::default()
     })
 }

@@ -19,6 +19,7 @@ mod reconcile;
 mod sandbox;
 mod sandbox_data;
 mod serve;
+mod signing_keys;
 mod simulate;
 
 use std::future::Future;
@@ -98,6 +99,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The keys that sign entitlement tokens
+    #[command(subcommand)]
+    SigningKeys(signing_keys::Command),
     /// The books: trial balance, entries, export, and whether they agree with the provider
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -196,6 +200,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Parked(command) => quietly(log, parked::run(&command, &common)),
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
+        Command::SigningKeys(command) => quietly(log, signing_keys::run(&command, &common)),
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
         Command::Drift(command) => quietly(log, drift::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),

@@ -127,6 +127,7 @@ async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> 
         dev: None,
         provider_origins: serve::provider_origins(&checked.stripe),
         body_limit: checked.config.api.body_limit,
+        streams: checked.config.api.streams,
         ready: serve::readiness(&ready),
     });
     announce(&checked, listener.local_addr().unwrap_or(checked.listen));

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use quittance_domain::Catalog;
 use quittance_domain::notices::RuleTable;
+use quittance_domain::signing::RotationPolicy;
+use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_engine::Settings;
 use quittance_engine::schedule::Schedule;
+use quittance_engine::settings::TokenSettings;
 use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
 use secrecy::SecretString;
 
@@ -204,6 +207,8 @@ fn settings(
         public_url: public_url(config, stripe.livemode)?,
         look_ms: Settings::default().look_ms,
         app_url: app_url(config, stripe.livemode)?,
+        root_key: config.secret.as_ref().map(super::Secret::to_secret),
+        tokens: tokens(config),
     })
 }
 
@@ -219,6 +224,18 @@ pub(crate) fn sweep_schedule(config: &Config) -> Result<Option<Schedule>, Failur
     })
 }
 
+/// The choices about entitlement tokens.
+#[must_use]
+pub fn tokens(config: &Config) -> TokenSettings {
+    TokenSettings {
+        lifetime_ms: config.tokens.lifetime_s.saturating_mul(SECOND_MS),
+        rotation: RotationPolicy {
+            rotate_every_ms: config.tokens.rotate_days.saturating_mul(DAY_MS),
+            publish_ahead_ms: config.tokens.publish_ahead_h.saturating_mul(HOUR_MS),
+        },
+    }
+}
+
 fn out_of_range(key: &str, range: &str) -> Failure {
     Failure::config(format!("{key} is out of range"), format!("Set {key} in quittance.toml to {range}."))
 }
@@ -228,7 +245,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
     let hours = i64::from(config.access.renewal_slack_hours);
     let notices = &config.notices;
     let days = |days: u32| i64::from(days);
-    let checks: [(&str, i64, i64, i64); 27] = [
+    let checks: [(&str, i64, i64, i64); 31] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
@@ -236,6 +253,9 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("webhooks.settle_ms", config.webhooks.settle_ms, 0, 60_000),
         ("webhooks.spacing_ms", config.webhooks.spacing_ms, 0, 60_000),
         ("webhooks.queue", whole(config.webhooks.queue), 1, 1_000_000),
+        ("tokens.lifetime_s", config.tokens.lifetime_s, 30, 3_600),
+        ("tokens.rotate_days", config.tokens.rotate_days, 1, 3_650),
+        ("tokens.publish_ahead_h", config.tokens.publish_ahead_h, 1, config.tokens.rotate_days * 12),
         ("access.grace_days", i64::from(config.access.grace_days), 0, 3_650),
         ("access.renewal_slack_hours", hours, 0, 87_600),
         ("changes.quote_minutes", i64::from(config.changes.quote_minutes), 1, 10_080),
@@ -255,6 +275,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("sweep.every_s", config.sweep.every_s, 10, 604_800),
         ("api.body_limit", whole(config.api.body_limit), 16_384, 67_108_864),
         ("api.redirect_wait_ms", config.api.redirect_wait_ms, 0, 30_000),
+        ("api.streams", whole(config.api.streams), 0, 10_000),
         ("api.idempotency_kept_h", config.api.idempotency_kept_h, 1, 8_760),
     ];
     for (key, value, least, most) in checks {

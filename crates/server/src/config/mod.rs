@@ -15,11 +15,12 @@ use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::NoticePolicy;
+use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::sweep_schedule;
-pub use check::{Checked, app_url, catalog, stripe_config};
+pub use check::{Checked, app_url, catalog, stripe_config, tokens};
 pub use load::{Loaded, load};
 pub use secret::Secret;
 
@@ -79,7 +80,7 @@ pub struct Config {
     pub role: Role,
     /// How log lines look.
     pub log: LogFormat,
-    /// The root key, which signs links to pages.
+    /// The root key, which signs links to pages and encrypts stored secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     /// How long requests that are under way may take when the process is asked to stop, in seconds.
@@ -90,6 +91,8 @@ pub struct Config {
     pub stripe: Stripe,
     /// Incoming webhooks.
     pub webhooks: Webhooks,
+    /// Entitlement tokens.
+    pub tokens: Tokens,
     /// What each status does to access.
     pub access: AccessPolicy,
     /// When changes of subscriptions are made, and how.
@@ -159,6 +162,18 @@ pub struct Webhooks {
     pub queue: usize,
 }
 
+/// Entitlement tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// How long a token lasts at most, in seconds.
+    pub lifetime_s: i64,
+    /// How long a key signs, in days.
+    pub rotate_days: i64,
+    /// How long a key is published before it signs, in hours.
+    pub publish_ahead_h: i64,
+}
+
 /// Syncing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -195,6 +210,8 @@ pub struct Api {
     pub idempotency_kept_h: i64,
     /// Customers whose entitlements are kept in memory.
     pub cached_customers: usize,
+    /// Streams of changes that may be open at the same time.
+    pub streams: usize,
 }
 
 impl Default for Config {
@@ -214,6 +231,7 @@ impl Default for Config {
             database: Database::default(),
             stripe: Stripe::default(),
             webhooks: Webhooks::default(),
+            tokens: Tokens::default(),
             access: engine.access,
             changes: ChangePolicy::default(),
             notices: engine.notices,
@@ -263,6 +281,17 @@ impl Default for Webhooks {
     }
 }
 
+impl Default for Tokens {
+    fn default() -> Self {
+        let engine = quittance_engine::settings::TokenSettings::default();
+        Self {
+            lifetime_s: engine.lifetime_ms / SECOND_MS,
+            rotate_days: engine.rotation.rotate_every_ms / DAY_MS,
+            publish_ahead_h: engine.rotation.publish_ahead_ms / HOUR_MS,
+        }
+    }
+}
+
 impl Default for Sync {
     fn default() -> Self {
         let engine = quittance_engine::Settings::default();
@@ -290,6 +319,7 @@ impl Default for Api {
             redirect_wait_ms: engine.redirect_wait_ms,
             idempotency_kept_h: engine.idempotency_kept_ms / 3_600_000,
             cached_customers: engine.cached_customers,
+            streams: 64,
         }
     }
 }

@@ -23,7 +23,11 @@ pub(super) struct Folder {
     /// What was kept of the sandbox last time.
     before: Option<Arc<Value>>,
     fresh_secret: String,
+    root_key: String,
 }
+
+/// The root key's file: the same as before, because stored secrets are encrypted under it.
+const ROOT_KEY: &str = "root-key";
 
 impl Folder {
     /// Opens a folder that is kept, or makes a temporary one.
@@ -43,7 +47,17 @@ impl Folder {
         only_for_us(&path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
         let before = read_kept(&path)?;
-        Ok(Self { path, kept: kept.is_some(), before, fresh_secret: format!("whsec_{}", random_hex(24)?) })
+        let root_key = match std::fs::read_to_string(path.join(ROOT_KEY)) {
+            Ok(key) => key,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = random_hex(32)?;
+                std::fs::write(path.join(ROOT_KEY), &key).map_err(failed)?;
+                key
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let fresh_secret = format!("whsec_{}", random_hex(24)?);
+        Ok(Self { path, kept: kept.is_some(), before, fresh_secret, root_key })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -66,6 +80,11 @@ impl Folder {
     pub(super) fn webhook_secret(&self) -> String {
         let kept = self.before.as_ref().and_then(|kept| kept.get("webhook_secret")).and_then(Value::as_str);
         kept.map_or_else(|| self.fresh_secret.clone(), str::to_owned)
+    }
+
+    /// The root key.
+    pub(super) fn root_key(&self) -> &str {
+        &self.root_key
     }
 
     /// Lets the sandbox go on from where it was, at the addresses of today.
@@ -91,13 +110,14 @@ impl Folder {
     pub(super) fn write_config(&self, config: &Config, secret: &str) -> Result<(), Failure> {
         let text = format!(
             "# Written by `quittance dev` for commands beside it: quittance --config {} events list\n\
-             site = {}\nlisten = {}\npublic_url = {}\n\n\
+             site = {}\nlisten = {}\npublic_url = {}\nsecret = {}\n\n\
              [database]\nurl = {}\n\n\
              [stripe]\nsecret_key = \"{SANDBOX_KEY}\"\nwebhook_secret = {}\napi_base = {}\n",
             self.config_path().display(),
             quoted(&config.site),
             quoted(&config.listen),
             quoted(config.public_url.as_deref().unwrap_or_default()),
+            quoted(&self.root_key),
             quoted(&config.database.url),
             quoted(secret),
             quoted(&config.stripe.api_base),
@@ -201,7 +221,7 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {
+fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0_u8; bytes];
     getrandom::fill(&mut random).map_err(|error| {
         Failure::problem(

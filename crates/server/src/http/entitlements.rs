@@ -14,14 +14,16 @@ use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::Problem;
 use quittance_engine::api_keys::KeyScope;
 use quittance_engine::entitlements::Held;
+use quittance_engine::freshness::Freshness;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Auth, Read, authorize};
+use super::customers::customer_id;
 use super::dto::{SourceView, Time};
-use super::extract::{InBody, InPath};
+use super::extract::{InBody, InPath, InQuery};
 use super::problem::{self, Fail, ProblemDocument};
 use super::reply::Json;
 use super::state::AppState;
@@ -54,6 +56,36 @@ pub struct Entitlement<'a> {
     pub remaining: Option<i64>,
     /// Where it comes from.
     pub source: Option<SourceView<'a>>,
+    /// Only after `after`: true while the answer may still lack what that names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<bool>,
+    /// Only while pending: what to send as `after` next time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "mark_7_cus_SaBc")]
+    pub after: Option<String>,
+}
+
+/// What the answer must include.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AfterQuery {
+    /// Read your payment: answer only when what this names is included. A checkout (`chk_…`, `cs_…`), an event of the
+    /// provider (`evt_…`), or the `after` of an earlier answer. Without it the answer says what we know now.
+    #[param(example = "cs_test_a1B2c3")]
+    after: Option<String>,
+    /// How long to wait for it, in milliseconds; default: `api.redirect_wait_ms`. When it was too short the answer has
+    /// `pending: true`.
+    #[param(minimum = 0, maximum = 30000)]
+    wait_ms: Option<i64>,
+}
+
+impl AfterQuery {
+    /// Waits for what is named.
+    async fn wait(&self, app: &AppState, customer: &str) -> Result<Option<Freshness>, Problem> {
+        let Some(after) = &self.after else { return Ok(None) };
+        let customer = customer_id(customer)?;
+        Ok(Some(app.engine.catch_up(&customer, after, self.wait_ms).await?))
+    }
 }
 
 impl<'a> Entitlement<'a> {
@@ -71,6 +103,8 @@ impl<'a> Entitlement<'a> {
             used: None,
             remaining: decision.limit,
             source: decision.holding.map(|h| SourceView::from(&h.source)),
+            pending: None,
+            after: None,
         }
     }
 }
@@ -88,12 +122,13 @@ pub fn routes() -> OpenApiRouter<AppState> {
 /// May this customer use this feature?
 ///
 /// An unknown customer or feature is a no, not an error. Answered from memory; right immediately after the change
-/// that altered it.
+/// that altered it. For somebody who has just paid, send the checkout's id as `after`: the answer then waits for the provider.
 #[utoipa::path(
     get, path = "/v1/customers/{id}/entitlements/{feature}", tag = "Entitlements", security(("api_key" = ["read"])),
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"),
-           ("feature" = String, Path, description = "A feature of the catalog.", example = "article:full")),
-    responses((status = 200, description = "The answer", body = Entitlement))
+           ("feature" = String, Path, description = "A feature of the catalog.", example = "article:full"), AfterQuery),
+    responses((status = 200, description = "The answer", body = Entitlement),
+              (status = 404, description = "`after` names nothing of this customer", body = ProblemDocument))
 )]
 async fn check_entitlement(State(app): State<AppState>, request: Request) -> Response {
     // The whole request, because the extractor of headers would copy them.
@@ -110,8 +145,21 @@ async fn answer_one(app: &AppState, mut parts: Parts) -> Result<Response, Proble
     let params = RawPathParams::from_request_parts(&mut parts, app)
         .await
         .map_err(|_| Problem::invalid("The path is not UTF-8."))?;
+    let after = match parts.uri.query() {
+        None | Some("") => AfterQuery::default(),
+        Some(_) => InQuery::<AfterQuery>::from_request_parts(&mut parts, app).await.map_err(|fail| fail.0)?.0,
+    };
     let mut values = params.iter().map(|(_, value)| value);
     let (customer, feature) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
+    if let Some(fresh) = after.wait(app, customer).await? {
+        let held = held_of(app, customer).await?;
+        let answer = Entitlement {
+            pending: Some(fresh.is_pending()),
+            after: fresh.mark().map(str::to_owned),
+            ..Entitlement::decide(held.as_deref().map_or(&[], |held| &held.holdings), feature, app.now())
+        };
+        return Ok(Json(answer).into_response());
+    }
     let (now, ask) = (app.now(), |holdings: &[Holding], now| {
         serde_json::to_vec(&Entitlement::decide(holdings, feature, now))
     });
@@ -142,6 +190,12 @@ struct EntitlementList<'a> {
     access: Option<&'static str>,
     /// One entry for each feature, in the order of their keys.
     data: Vec<Entitlement<'a>>,
+    /// Only after `after`: true while the answer may still lack what that names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<bool>,
+    /// Only while pending: what to send as `after` next time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
 }
 
 /// All features of a customer
@@ -149,14 +203,17 @@ struct EntitlementList<'a> {
 /// Those that ended are listed too, with `allowed: false`. Empty for an unknown customer.
 #[utoipa::path(
     get, path = "/v1/customers/{id}/entitlements", tag = "Entitlements", security(("api_key" = ["read"])),
-    params(("id" = String, Path, description = "Your id of the customer.", example = "user_42")),
-    responses((status = 200, description = "The entitlements", body = EntitlementList))
+    params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), AfterQuery),
+    responses((status = 200, description = "The entitlements", body = EntitlementList),
+              (status = 404, description = "`after` names nothing of this customer", body = ProblemDocument))
 )]
 async fn list_entitlements(
     State(app): State<AppState>,
     _: Auth<Read>,
     InPath(id): InPath<String>,
+    InQuery(after): InQuery<AfterQuery>,
 ) -> Result<Response, Fail> {
+    let fresh = after.wait(&app, &id).await?;
     let held = held_of(&app, &id).await?;
     let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
     let now = app.now();
@@ -164,6 +221,8 @@ async fn list_entitlements(
         customer: &id,
         access: entitlement::overall_access(holdings, now).map(|access| access.as_str()),
         data: every(holdings, now),
+        pending: fresh.as_ref().map(Freshness::is_pending),
+        after: fresh.as_ref().and_then(Freshness::mark).map(str::to_owned),
     };
     Ok(Json(list).into_response())
 }

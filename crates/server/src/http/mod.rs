@@ -26,8 +26,10 @@ mod plans;
 pub mod problem;
 mod reply;
 mod state;
+mod stream;
 mod subscription_view;
 mod subscriptions;
+mod tokens;
 mod web;
 mod webhooks;
 
@@ -47,6 +49,8 @@ fn fast() -> OpenApiRouter<AppState> {
 /// The other calls.
 fn calls() -> OpenApiRouter<AppState> {
     entitlements::routes()
+        .merge(tokens::routes())
+        .merge(stream::routes())
         .merge(customers::routes())
         .merge(history::routes())
         .merge(page_link::routes())

@@ -221,7 +221,9 @@ pub async fn documents(State(app): State<AppState>, request: Request, next: Next
     let (method, route) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let mut response = next.run(request).await;
     let Some(Fail(problem)) = response.extensions_mut().remove::<Fail>() else {
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // What may be kept says so itself.
+        let kept = response.headers_mut().entry(header::CACHE_CONTROL);
+        kept.or_insert(HeaderValue::from_static("no-store"));
         return response;
     };
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use quittance_domain::Timestamp;
 use quittance_engine::Engine;
+use tokio::sync::Semaphore;
 
 use super::guard::RefusalLog;
 use crate::config::Secret;
@@ -30,6 +31,8 @@ pub struct AppConfig {
     pub provider_origins: Vec<String>,
     /// The longest body that is read, in bytes.
     pub body_limit: usize,
+    /// Streams of changes that may be open at the same time.
+    pub streams: usize,
     /// Whether new work is welcome; false while shutting down.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -65,6 +68,8 @@ pub struct Inner {
     pub body_limit: usize,
     /// Whether new work is welcome.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Room for streams of changes.
+    pub streams: Arc<Semaphore>,
     /// The content security policy of all pages.
     pub csp: HeaderValue,
     /// Refused webhooks, told a few times a minute.
@@ -94,6 +99,7 @@ impl AppState {
             metrics: config.metrics,
             dev: config.dev,
             body_limit: config.body_limit,
+            streams: Arc::new(Semaphore::new(config.streams)),
             ready: config.ready,
             csp,
             refusals: RefusalLog::default(),

@@ -12,6 +12,7 @@ use crate::house::{House, on_each};
 /// The contract, as far as it is built.
 const CONTRACT: &[&str] = &[
     "DELETE /v1/customers/{id}/grants/{grant}",
+    "GET /.well-known/jwks.json",
     "GET /healthz",
     "GET /metrics",
     "GET /openapi.json",
@@ -29,6 +30,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/drift",
     "GET /v1/drift/summary",
     "GET /v1/drift/{id}",
+    "GET /v1/entitlements/stream",
     "GET /v1/events",
     "GET /v1/events/{id}",
     "GET /v1/ledger/accounts",
@@ -38,6 +40,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/plans",
     "GET /v1/subscriptions/{id}",
     "POST /v1/checkouts",
+    "POST /v1/customers/{id}/entitlement-token",
     "POST /v1/customers/{id}/grants",
     "POST /v1/customers/{id}/links",
     "POST /v1/customers/{id}/page-link",
@@ -111,8 +114,9 @@ fn the_document_is_3_1_and_whole() {
 fn every_change_takes_an_idempotency_key() {
     for (name, operation) in operations() {
         let changes = !name.starts_with("GET") && name.contains(" /v1/");
-        let only_asks =
-            ["/preview", "/entitlements/check", "/page-link"].iter().any(|end| name.ends_with(end));
+        let only_asks = ["/preview", "/entitlements/check", "/entitlement-token", "/page-link"]
+            .iter()
+            .any(|end| name.ends_with(end));
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let takes = parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key");
         assert_eq!(takes, changes && !only_asks, "{name}");
