@@ -111,6 +111,14 @@ own_id!(
     ApiKeyId, "key_", "API key id"
 );
 own_id!(
+    /// A change that the app is told of.
+    AppEventId, "aev_", "app event id"
+);
+own_id!(
+    /// An address of the app that is told of changes.
+    WebhookEndpointId, "whe_", "webhook endpoint id"
+);
+own_id!(
     /// The token of one lease: the fence of engine.md section 3.
     LeaseToken, "lea_", "lease token"
 );

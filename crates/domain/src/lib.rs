@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod aggregate;
+pub mod app_event;
 pub mod catalog;
 pub mod change;
 pub mod checkout;
@@ -31,7 +32,9 @@ pub mod time;
 pub use access::{Access, AccessPolicy, Standing};
 pub use aggregate::{AggregateKey, AggregateObject, Mode, Provider, Scope};
 pub use catalog::Catalog;
-pub use ids::{CheckoutId, CommandId, CustomerId, FeatureKey, GrantId, PlanKey, QuoteId};
+pub use ids::{
+    AppEventId, CheckoutId, CommandId, CustomerId, FeatureKey, GrantId, PlanKey, QuoteId, WebhookEndpointId,
+};
 pub use money::{Currency, Money};
 pub use subscription::{Subscription, SubscriptionStatus};
 pub use time::Timestamp;

@@ -191,7 +191,7 @@ impl Engine {
                     Some(before) => {
                         // What the old customer held through this one is nobody's until the next sync.
                         mirror::replace_holdings(tx, &key, before, &[])?;
-                        engine.touch(tx, before)?;
+                        engine.touch(tx, before, now)?;
                     }
                     None => {
                         history::adopt(tx, &key, &id)?;
@@ -200,7 +200,7 @@ impl Engine {
                 let hint =
                     Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
                 aggregates::mark(tx, &hint, now)?;
-                engine.touch(tx, &id)?;
+                engine.touch(tx, &id, now)?;
                 Ok(Some(before))
             })
             .await?;

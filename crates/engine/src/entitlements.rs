@@ -120,11 +120,17 @@ fn from_grant(grant: GrantRow, catalog: &Catalog) -> Option<Holding> {
 impl Engine {
     /// Counts a change of what a customer holds, inside the transaction that makes it. Memory is outdated
     /// before the commit can be seen: whoever sees the change, and asks then, is answered from the database
-    /// until the new state is loaded. A transaction that fails leaves memory slower, never wrong.
-    pub(crate) fn touch(&self, tx: &mut dyn Tx, customer: &CustomerId) -> quittance_store::Result<()> {
+    /// until the new state is loaded. A transaction that fails leaves memory slower, never wrong. The app is told of
+    /// the difference, so this comes after everything that changes it.
+    pub(crate) fn touch(
+        &self,
+        tx: &mut dyn Tx,
+        customer: &CustomerId,
+        now: Timestamp,
+    ) -> quittance_store::Result<()> {
         let version = customers::touch(tx, customer)?;
         self.entitlements().outdate(customer.as_str(), version);
-        Ok(())
+        self.tell_standing(tx, customer, now)
     }
 
     /// What a customer holds: from memory, or loaded; `None` for a customer that we do not know.

@@ -95,7 +95,7 @@ impl Engine {
                             now,
                         ),
                     )?;
-                    engine.touch(tx, &grant.customer)?;
+                    engine.touch(tx, &grant.customer, now)?;
                 }
                 // A repetition after a crash answers with what the first one gave, as it is now.
                 find(tx, &grant.customer, grant.id.as_str())
@@ -121,7 +121,7 @@ impl Engine {
                     return Ok(find(tx, &owner, &grant)?.is_some());
                 }
                 history::insert(tx, &line(&owner, &grant, "grant.revoked", "", &by, now))?;
-                engine.touch(tx, &owner)?;
+                engine.touch(tx, &owner, now)?;
                 Ok(true)
             })
             .await?;

@@ -9,6 +9,8 @@
 //! ([`world::World`] brings them).
 
 pub mod api_keys;
+pub mod app_events;
+pub mod app_webhooks;
 pub mod checkout;
 pub mod commands;
 pub mod customers;

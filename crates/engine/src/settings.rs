@@ -10,6 +10,7 @@ use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use secrecy::SecretString;
 
+use crate::app_webhooks::AppWebhooks;
 use crate::schedule::Schedule;
 
 /// What to do with a second live subscription of a plan group that a checkout of ours made.
@@ -87,6 +88,8 @@ pub struct Settings {
     pub root_key: Option<SecretString>,
     /// Entitlement tokens.
     pub tokens: TokenSettings,
+    /// Webhooks to the app.
+    pub app_webhooks: AppWebhooks,
 }
 
 /// The choices about entitlement tokens.
@@ -131,6 +134,7 @@ impl Default for Settings {
             app_url: None,
             root_key: None,
             tokens: TokenSettings::default(),
+            app_webhooks: AppWebhooks::default(),
         }
     }
 }

@@ -104,7 +104,7 @@ fn broken() -> Problem {
 fn no_root_key() -> Problem {
     Problem::new(
         ProblemCode::NotConfigured,
-        "The keys that sign tokens are stored under the root key, and this server has none.",
+        "Secrets are stored under the root key, and this server has none.",
         "Operators: set QUITTANCE_SECRET (secret) to the output of `openssl rand -hex 32`, the same on all nodes.",
     )
 }
@@ -118,7 +118,7 @@ fn other_root_key() -> Problem {
 }
 
 impl Engine {
-    fn vault(&self) -> Result<Vault, Problem> {
+    pub(crate) fn vault(&self) -> Result<Vault, Problem> {
         let root = self.settings().root_key.as_ref().ok_or_else(no_root_key)?;
         Vault::new(root).map_err(|_| broken())
     }

@@ -1,4 +1,4 @@
-//! The worker: claims what is due, syncs it, carries out commands, wakes timers, sweeps.
+//! The worker: claims what is due, syncs it, carries out commands, wakes timers, tells the app, sweeps.
 //!
 //! It holds no state of its own: killed at any point, the next one goes on from the database.
 
@@ -6,9 +6,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::{Either, join3, select};
+use futures_util::future::{Either, join4, select};
 use quittance_domain::Timestamp;
-use quittance_store::{aggregates, api_requests, commands, quotes};
+use quittance_store::{aggregates, api_requests, app_events, commands, quotes};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Engine;
@@ -49,7 +49,8 @@ impl Engine {
     /// Works until `shutdown` resolves; syncs that run then are finished first.
     pub async fn work_until(self, shutdown: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(self.settings().sync_concurrency.max(1)));
-        let others = pin!(join3(self.command_loop(), self.delivery_loop(), self.upkeep_loop()));
+        let others =
+            pin!(join4(self.command_loop(), self.delivery_loop(), self.upkeep_loop(), self.tell_loop()));
         // The others never end by themselves; they are dropped with the syncs' end.
         let _ended = select(pin!(self.sync_loop(&slots, shutdown)), others).await;
         // All slots back: every sync that was running has ended.
@@ -148,6 +149,22 @@ impl Engine {
         }
     }
 
+    /// Tells the app of what ends by itself, when it ends.
+    async fn tell_loop(&self) {
+        loop {
+            match self.tell_due().await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(problem) => {
+                    tracing::error!(%problem, "the app could not be told of what ended");
+                    self.world().sleep(TROUBLE_MS).await;
+                }
+            }
+            let due = self.db().read("app_told.next", app_events::next_due).await.ok().flatten();
+            self.idle(due, self.settings().look_ms.saturating_mul(4), None).await;
+        }
+    }
+
     /// What is done now and then: the sweep, counting the backlog, dropping old answers.
     async fn upkeep_loop(&self) {
         let mut prune_at = self.now();
@@ -182,6 +199,12 @@ impl Engine {
                 if let Err(problem) = self.tend_signing_keys().await {
                     tracing::warn!(%problem, "signing keys not looked after");
                 }
+                let before = now.plus_ms(-self.settings().app_webhooks.kept_ms);
+                if let Err(error) =
+                    self.db().write("app_events.prune", move |tx| app_events::prune(tx, before)).await
+                {
+                    tracing::warn!(%error, "old events of the app not dropped");
+                }
             }
             let due = self.sweep_due_at().await.map(|at| at.max(self.now().plus_ms(rest_ms)));
             self.idle(due, self.settings().look_ms.saturating_mul(4), None).await;
@@ -197,9 +220,10 @@ impl Engine {
         let mut done = 0;
         loop {
             let commands = self.perform_due(COMMANDS).await?;
+            let told = self.tell_due().await?;
             let claims = self.claim(COMMANDS).await?;
             let delivered = self.deliver_due().await?;
-            if claims.is_empty() && commands == 0 && delivered == 0 {
+            if claims.is_empty() && commands == 0 && delivered == 0 && told == 0 {
                 return Ok(done);
             }
             for claim in claims {

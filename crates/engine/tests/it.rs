@@ -8,6 +8,12 @@
     reason = "tests stop at the first surprise"
 )]
 
+#[path = "it/app_events.rs"]
+mod app_events;
+#[path = "it/app_kit.rs"]
+mod app_kit;
+#[path = "it/app_webhooks.rs"]
+mod app_webhooks;
 #[path = "it/calls.rs"]
 mod calls;
 #[path = "it/changes.rs"]

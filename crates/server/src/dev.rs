@@ -88,7 +88,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         }
     });
 
-    let mut checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret);
+    let mut checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret)?;
     checked.config.app_url = wish.app_url;
     checked.settings.app_url = config::app_url(&checked.config, false)?;
     let db = serve::open_database(&checked.config, Opening::Server { migrate: true }).await?;
@@ -171,7 +171,13 @@ pub fn demo_catalog() -> Result<Catalog, Failure> {
 }
 
 /// The configuration of production with what a developer needs instead.
-fn checked(url: &str, sandbox_url: &str, folder: &Folder, catalog: Catalog, secret: &str) -> Checked {
+fn checked(
+    url: &str,
+    sandbox_url: &str,
+    folder: &Folder,
+    catalog: Catalog,
+    secret: &str,
+) -> Result<Checked, Failure> {
     let mut config = Config { site: SITE.to_owned(), public_url: Some(url.to_owned()), ..Config::default() };
     config.listen = url.trim_start_matches("http://").to_owned();
     config.database.url = folder.database_url();
@@ -179,8 +185,12 @@ fn checked(url: &str, sandbox_url: &str, folder: &Folder, catalog: Catalog, secr
     config.sweep.every_s = SWEEP_EVERY_S;
     config.shutdown_s = 5;
     config.secret = Some(Secret::new(folder.root_key().to_owned()));
+    // The developer's app listens on this machine.
+    config.app_webhooks.allow = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
+    let app_webhooks = config::app_webhooks(&config, false)?;
     let settings = Settings {
         root_key: config.secret.as_ref().map(Secret::to_secret),
+        app_webhooks,
         webhook_secrets: vec![SecretString::from(secret.to_owned())],
         sweep_every_ms: SWEEP_EVERY_S * 1_000,
         public_url: url.to_owned(),
@@ -190,7 +200,7 @@ fn checked(url: &str, sandbox_url: &str, folder: &Folder, catalog: Catalog, secr
     let stripe =
         StripeConfig { api_base: sandbox_url.to_owned(), limits: limits(), ..StripeConfig::new(key, false) };
     let listen = local(0);
-    Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true }
+    Ok(Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true })
 }
 
 /// A webhook that was dropped is made good within this many seconds.

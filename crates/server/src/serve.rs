@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use quittance_domain::delivery::Channel;
 use quittance_engine::Engine;
+use quittance_engine::app_webhooks::WebhookCourier;
 use quittance_engine::world::SystemWorld;
 use quittance_store::{Access, Db, Options};
 use quittance_stripe::client::StripeClient;
@@ -22,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Checked, Config, Role};
 use crate::failure::{self, Failure};
+use crate::outbound::HttpsSender;
 use crate::{connections, telemetry};
 
 /// How a database is opened.
@@ -152,9 +155,11 @@ pub async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failur
 pub async fn engine(db: Db, checked: &Checked, world: Arc<SystemWorld>) -> Result<Engine, Failure> {
     let client = client(checked.stripe.clone(), &world)?;
     let url = &checked.config.database.url;
-    Engine::open(db, Arc::new(client), checked.catalog.clone(), checked.settings.clone(), world)
+    let sender = HttpsSender::new(&checked.settings.app_webhooks.reach)?;
+    let engine = Engine::open(db, Arc::new(client), checked.catalog.clone(), checked.settings.clone(), world)
         .await
-        .map_err(|error| failure::of_store(url, &error))
+        .map_err(|error| failure::of_store(url, &error))?;
+    Ok(engine.with_courier(Channel::Webhook, Arc::new(WebhookCourier::new(Arc::new(sender)))))
 }
 
 /// The parts of a running process.

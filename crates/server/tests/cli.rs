@@ -27,3 +27,5 @@ mod ledger;
 mod sandbox_data;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/webhooks.rs"]
+mod webhooks;

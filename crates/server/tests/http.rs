@@ -12,10 +12,16 @@
 #[allow(dead_code, missing_docs, reason = "shared with the engine's tests, which use all of it")]
 mod house;
 
+#[path = "../../engine/tests/it/app_kit.rs"]
+#[allow(dead_code, missing_docs, reason = "shared with the engine's tests, which use all of it")]
+mod app_kit;
+
 #[path = "http/access.rs"]
 mod access;
 #[path = "http/api.rs"]
 mod api;
+#[path = "http/app_webhooks.rs"]
+mod app_webhooks;
 #[path = "http/changes.rs"]
 mod changes;
 #[path = "http/client.rs"]

@@ -6,6 +6,7 @@
 pub mod aggregates;
 pub mod api_keys;
 pub mod api_requests;
+pub mod app_events;
 pub mod checkouts;
 pub mod commands;
 pub mod customers;
@@ -39,6 +40,7 @@ pub mod testing;
 #[cfg(test)]
 mod transitions_tests;
 pub mod value;
+pub mod webhook_endpoints;
 
 pub use db::{Access, Change, Db, MigrationReport, Options, SchemaState, Stats, Tx};
 pub use error::{ConstraintKind, Result, StoreError};

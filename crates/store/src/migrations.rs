@@ -14,4 +14,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 7, name: "drift", text: include_str!("../migrations/0007_drift.sql") },
     Migration { version: 8, name: "signing_keys", text: include_str!("../migrations/0008_signing_keys.sql") },
     Migration { version: 9, name: "feed", text: include_str!("../migrations/0009_feed.sql") },
+    Migration {
+        version: 10,
+        name: "app_webhooks",
+        text: include_str!("../migrations/0010_app_webhooks.sql"),
+    },
 ];

@@ -9,7 +9,7 @@ use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
 use quittance_domain::subscription::Subscription;
-use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp};
+use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp, app_event};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::customers::{CustomerPatch, LinkedBy};
 use quittance_store::deliveries::NewDelivery;
@@ -174,10 +174,15 @@ fn apply(
             projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
         if newly_linked || !same {
             mirror::replace_holdings(tx, &input.claim.key, customer, &holdings_of(&projection))?;
-            engine.touch(tx, customer)?;
+            engine.touch(tx, customer, input.now)?;
         }
     }
     write_history(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
+    if let Some(customer) = &stored.customer {
+        let turn = format!("{}#{}", input.claim.key, input.claim.target);
+        let facts = app_event::facts(&stored, &projection, &turn, input.now);
+        engine.tell_all(tx, customer, &facts, input.now)?;
+    }
     write_effects(tx, input, stored.customer.as_ref(), &projection, &mut applied, engine)?;
     write_alerts(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
     aggregates::set_look_at(tx, &input.claim.key, projection.look_again_at)?;

@@ -40,7 +40,7 @@ pub(super) async fn engine(common: &Common, opening: Opening, need: Need) -> Res
     let db = serve::open_database(&loaded.config, opening).await?;
     let world = Arc::new(SystemWorld::default());
     follow_sandbox(&loaded.config, &stripe, &world).await;
-    let settings = settings(&loaded.config)?;
+    let settings = settings(&loaded.config, stripe.livemode)?;
     let client = serve::client(stripe, &world)?;
     Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world)
         .await
@@ -56,7 +56,7 @@ fn read_catalog(loaded: &Loaded, need: Need, livemode: bool) -> Result<Catalog, 
     }
 }
 
-fn settings(config: &Config) -> Result<Settings, Failure> {
+fn settings(config: &Config, livemode: bool) -> Result<Settings, Failure> {
     Ok(Settings {
         access: config.access,
         retry: config.retry,
@@ -69,6 +69,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
         root_key: config.secret.as_ref().map(config::Secret::to_secret),
         tokens: config::tokens(config),
+        app_webhooks: config::app_webhooks(config, livemode)?,
         ..Settings::default()
     })
 }

@@ -21,6 +21,7 @@ mod sandbox_data;
 mod serve;
 mod signing_keys;
 mod simulate;
+mod webhooks;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -108,6 +109,9 @@ enum Command {
     /// What sweeps found to differ from the provider, and what became of it
     #[command(subcommand)]
     Drift(drift::Command),
+    /// Where your app is told of changes, and what it was told
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
     /// Play your catalog under every fault we know, in virtual worlds
@@ -203,6 +207,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::SigningKeys(command) => quietly(log, signing_keys::run(&command, &common)),
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
         Command::Drift(command) => quietly(log, drift::run(&command, &common)),
+        Command::Webhooks(command) => quietly(log, webhooks::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
         Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),

@@ -9,6 +9,8 @@ use quittance_domain::notices::RuleTable;
 use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_engine::Settings;
+use quittance_engine::app_webhooks::AppWebhooks;
+use quittance_engine::app_webhooks::reach::Reach;
 use quittance_engine::schedule::Schedule;
 use quittance_engine::settings::TokenSettings;
 use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
@@ -209,6 +211,27 @@ fn settings(
         app_url: app_url(config, stripe.livemode)?,
         root_key: config.secret.as_ref().map(super::Secret::to_secret),
         tokens: tokens(config),
+        app_webhooks: app_webhooks(config, stripe.livemode)?,
+    })
+}
+
+/// The choices about webhooks to the app; `http://` is for test mode only.
+///
+/// # Errors
+/// Names `app_webhooks.allow`.
+pub fn app_webhooks(config: &Config, livemode: bool) -> Result<AppWebhooks, Failure> {
+    let allow = config.app_webhooks.allow.iter().map(|text| text.parse()).collect::<Result<_, String>>();
+    let allow = allow.map_err(|why| {
+        Failure::config(
+            format!("app_webhooks.allow cannot be used: {why}"),
+            "Name addresses or networks in quittance.toml, such as [\"10.1.2.3\", \"10.2.0.0/16\"], or remove it.",
+        )
+    })?;
+    Ok(AppWebhooks {
+        reach: Reach { allow, plain_http: !livemode },
+        timeout_ms: config.app_webhooks.timeout_s.saturating_mul(1_000),
+        disable_after_ms: config.app_webhooks.disable_after_days.saturating_mul(DAY_MS),
+        kept_ms: config.app_webhooks.keep_days.saturating_mul(DAY_MS),
     })
 }
 
@@ -245,7 +268,8 @@ fn ranges(config: &Config) -> Result<(), Failure> {
     let hours = i64::from(config.access.renewal_slack_hours);
     let notices = &config.notices;
     let days = |days: u32| i64::from(days);
-    let checks: [(&str, i64, i64, i64); 31] = [
+    let timeout_s = i64::try_from(config.app_webhooks.timeout_s).unwrap_or(i64::MAX);
+    let checks: [(&str, i64, i64, i64); 34] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
@@ -256,6 +280,9 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("tokens.lifetime_s", config.tokens.lifetime_s, 30, 3_600),
         ("tokens.rotate_days", config.tokens.rotate_days, 1, 3_650),
         ("tokens.publish_ahead_h", config.tokens.publish_ahead_h, 1, config.tokens.rotate_days * 12),
+        ("app_webhooks.timeout_s", timeout_s, 1, 30),
+        ("app_webhooks.disable_after_days", config.app_webhooks.disable_after_days, 1, 365),
+        ("app_webhooks.keep_days", config.app_webhooks.keep_days, 7, 3_650),
         ("access.grace_days", i64::from(config.access.grace_days), 0, 3_650),
         ("access.renewal_slack_hours", hours, 0, 87_600),
         ("changes.quote_minutes", i64::from(config.changes.quote_minutes), 1, 10_080),

@@ -20,7 +20,7 @@ use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::sweep_schedule;
-pub use check::{Checked, app_url, catalog, stripe_config, tokens};
+pub use check::{Checked, app_url, app_webhooks, catalog, stripe_config, tokens};
 pub use load::{Loaded, load};
 pub use secret::Secret;
 
@@ -93,6 +93,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Entitlement tokens.
     pub tokens: Tokens,
+    /// Webhooks to the app.
+    pub app_webhooks: AppWebhooks,
     /// What each status does to access.
     pub access: AccessPolicy,
     /// When changes of subscriptions are made, and how.
@@ -174,6 +176,20 @@ pub struct Tokens {
     pub publish_ahead_h: i64,
 }
 
+/// Webhooks to the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppWebhooks {
+    /// Addresses and networks that may be reached although they are not of the public internet.
+    pub allow: Vec<String>,
+    /// How long an endpoint may take to answer, in seconds.
+    pub timeout_s: u64,
+    /// Days of nothing but failures after which an endpoint is switched off.
+    pub disable_after_days: i64,
+    /// How long events are kept, in days.
+    pub keep_days: i64,
+}
+
 /// Syncing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -232,6 +248,7 @@ impl Default for Config {
             stripe: Stripe::default(),
             webhooks: Webhooks::default(),
             tokens: Tokens::default(),
+            app_webhooks: AppWebhooks::default(),
             access: engine.access,
             changes: ChangePolicy::default(),
             notices: engine.notices,
@@ -288,6 +305,18 @@ impl Default for Tokens {
             lifetime_s: engine.lifetime_ms / SECOND_MS,
             rotate_days: engine.rotation.rotate_every_ms / DAY_MS,
             publish_ahead_h: engine.rotation.publish_ahead_ms / HOUR_MS,
+        }
+    }
+}
+
+impl Default for AppWebhooks {
+    fn default() -> Self {
+        let engine = quittance_engine::app_webhooks::AppWebhooks::default();
+        Self {
+            allow: Vec::new(),
+            timeout_s: engine.timeout_ms / 1_000,
+            disable_after_days: engine.disable_after_ms / DAY_MS,
+            keep_days: engine.kept_ms / DAY_MS,
         }
     }
 }

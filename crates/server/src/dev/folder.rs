@@ -111,6 +111,7 @@ impl Folder {
         let text = format!(
             "# Written by `quittance dev` for commands beside it: quittance --config {} events list\n\
              site = {}\nlisten = {}\npublic_url = {}\nsecret = {}\n\n\
+             [app_webhooks]\nallow = {}\n\n\
              [database]\nurl = {}\n\n\
              [stripe]\nsecret_key = \"{SANDBOX_KEY}\"\nwebhook_secret = {}\napi_base = {}\n",
             self.config_path().display(),
@@ -118,6 +119,7 @@ impl Folder {
             quoted(&config.listen),
             quoted(config.public_url.as_deref().unwrap_or_default()),
             quoted(&self.root_key),
+            toml::Value::from(config.app_webhooks.allow.clone()),
             quoted(&config.database.url),
             quoted(secret),
             quoted(&config.stripe.api_base),

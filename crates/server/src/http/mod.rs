@@ -4,6 +4,7 @@
 //! problem documents (RFC 9457) for programs and pages for people. The routes that must be fast (one
 //! entitlement, a webhook) carry no layers.
 
+mod app_events;
 mod auth;
 mod checkouts;
 mod customers;
@@ -31,6 +32,8 @@ mod subscription_view;
 mod subscriptions;
 mod tokens;
 mod web;
+mod webhook_deliveries;
+mod webhook_endpoints;
 mod webhooks;
 
 use axum::Router;
@@ -61,6 +64,9 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(events::routes())
         .merge(deliveries::routes())
         .merge(drift::routes())
+        .merge(webhook_endpoints::routes())
+        .merge(webhook_deliveries::routes())
+        .merge(app_events::routes())
         .merge(ledger::routes())
         .merge(operators::routes())
         .merge(operations::routes())

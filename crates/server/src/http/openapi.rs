@@ -25,7 +25,7 @@ key gets 422. Answers that invite to try again are not kept, so the same key can
 Errors are problem documents (RFC 9457) with a stable `code`, a `mend` that says what to do, and `money_moved`, which says \
 whether money moved because of the request.";
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("Entitlements", "May this customer use this feature?"),
     ("Customers", "Your users, teams or accounts."),
     ("Checkouts", "From a wish to an address where the buyer pays."),
@@ -34,6 +34,7 @@ const TAGS: [(&str, &str); 10] = [
     ("Grants", "What operators give by hand, and links to the provider's customers."),
     ("Ledger", "What is owed, what was paid, what it cost: double entry, per currency."),
     ("Operations", "The inbox, parked work, alerts, sweeps."),
+    ("App webhooks", "Your app is told of changes: signed, in order, again until it has them."),
     ("Webhooks", "For providers."),
     ("Health", "For machines that watch."),
 ];

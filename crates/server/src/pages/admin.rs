@@ -25,6 +25,10 @@ pub struct AdminView {
     pub events: Vec<EventRow>,
     /// Checkouts that are open or processing, newest first.
     pub checkouts: Vec<CheckoutRow>,
+    /// Where the app is told of changes.
+    pub endpoints: Vec<EndpointRow>,
+    /// Messages to the app that were given up, newest first.
+    pub given_up: Vec<GivenUpRow>,
 }
 
 /// Counts.
@@ -87,6 +91,36 @@ pub struct AlertRow {
     pub detail: String,
 }
 
+/// An address where the app is told of changes.
+#[derive(Clone, Debug)]
+pub struct EndpointRow {
+    /// Our id.
+    pub id: String,
+    /// Where it listens.
+    pub url: String,
+    /// The types that it wants; empty for all.
+    pub types: String,
+    /// Why it is off.
+    pub off: Option<String>,
+    /// Since when every attempt has failed.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// A message to the app that was given up.
+#[derive(Clone, Debug)]
+pub struct GivenUpRow {
+    /// The event.
+    pub event: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// When it was given up.
+    pub at: Option<Timestamp>,
+    /// Attempts made.
+    pub attempts: u64,
+    /// The last error.
+    pub error: String,
+}
+
 /// An event.
 #[derive(Clone, Debug)]
 pub struct EventRow {
@@ -131,6 +165,8 @@ pub fn admin_page(view: &AdminView) -> Markup {
         (alerts(view))
         (events(view))
         (checkouts(view))
+        (endpoints(view))
+        (given_up(view))
     };
     page(&view.frame, Audience::Operator, "Overview", "admin", None, &body)
 }
@@ -293,4 +329,60 @@ fn checkouts(view: &AdminView) -> Markup {
     };
     let heads = [Words("Checkout"), Words("Customer"), Words("For"), Words("State"), Words("Expires")];
     listing("checkouts", "Open checkouts", &empty, &heads, (!view.checkouts.is_empty()).then_some(&rows))
+}
+
+fn endpoints(view: &AdminView) -> Markup {
+    let empty = html! { p { "Your app is told nowhere. Make an endpoint: " code { "quittance webhooks create --url https://…" } ", or look on: " code { "quittance webhooks tail" } "." } };
+    let rows = html! {
+        @for row in &view.endpoints {
+            tr {
+                td { (row.url) br; code { (row.id) } }
+                td { (if row.types.is_empty() { "all" } else { &row.types }) }
+                td {
+                    @match (&row.off, row.failing_since) {
+                        (Some(why), _) => {
+                            (status(Tone::Bad, "off")) " " (why)
+                            (copyable(Locale::En, &format!("quittance webhooks enable {}", row.id)))
+                        }
+                        (None, Some(since)) => { (status(Tone::Warn, "failing")) " since " (when(&view.frame, since)) }
+                        (None, None) => { (status(Tone::Good, "on")) }
+                    }
+                }
+            }
+        }
+    };
+    let heads = [Words("Endpoint"), Words("Types"), Words("State")];
+    listing(
+        "endpoints",
+        "Webhooks to your app",
+        &empty,
+        &heads,
+        (!view.endpoints.is_empty()).then_some(&rows),
+    )
+}
+
+fn given_up(view: &AdminView) -> Markup {
+    let rows = html! {
+        @for row in &view.given_up {
+            tr {
+                td { code { (row.event) } }
+                td { code { (row.endpoint) } }
+                td class="money" { (row.attempts) }
+                td { @if let Some(at) = row.at { (when(&view.frame, at)) } }
+                td {
+                    (row.error)
+                    (copyable(Locale::En, &format!("quittance webhooks replay --endpoint {} --event {}", row.endpoint, row.event)))
+                }
+            }
+        }
+    };
+    let heads = [
+        Words("Event"),
+        Words("Endpoint"),
+        Number("Attempts"),
+        Words("Given up"),
+        Words("Last error, and how to send it again"),
+    ];
+    let empty = html! { p { "Every message that was sent to your app has arrived, or is still tried." } };
+    listing("given-up", "Given up", &empty, &heads, (!view.given_up.is_empty()).then_some(&rows))
 }

@@ -24,7 +24,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{AdminView, AlertRow, AnomalyRow, CheckoutRow, EventRow, InboxCounts, ParkedRow, admin_page};
+pub use admin::{
+    AdminView, AlertRow, AnomalyRow, CheckoutRow, EndpointRow, EventRow, GivenUpRow, InboxCounts, ParkedRow,
+    admin_page,
+};
 pub use assets::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp};
 pub use billing::{
     BillingEntitlement, BillingNotice, BillingSubscription, BillingView, NextStep, Purchase, billing_page,

@@ -1,5 +1,7 @@
 //! Nothing that must stay secret is in a log line, in a metric or in the database, however much is logged.
 
+use serde_json::json;
+
 use crate::house::{Client, dev, eventually, quittance, run};
 
 const CARD: &str = "4242424242424242";
@@ -39,6 +41,13 @@ fn a_purchase_leaves_no_card_address_name_or_key_behind() {
     .unwrap();
     api.send("POST", "/webhooks/stripe", "application/json", &format!("{{\"email\":\"{EMAIL}\"}}")).unwrap();
     Client::new(&product.field("url"), "qk_planted_wrong_key").send("GET", "/v1/plans", "", "").unwrap();
+    // The secret of an endpoint of the app is in one answer, and nowhere else.
+    let endpoint = json!({ "url": "http://127.0.0.1:9/hooks", "description": "nobody listens" });
+    let made = api.json("POST", "/v1/webhook-endpoints", &endpoint);
+    let endpoint_secret = made["secret"].as_str().unwrap().trim_start_matches("whsec_").to_owned();
+    let path = format!("/v1/webhook-endpoints/{}/rotate-secret", made["id"].as_str().unwrap());
+    let rotated = api.json("POST", &path, &json!({}));
+    let rotated_secret = rotated["secret"].as_str().unwrap().trim_start_matches("whsec_").to_owned();
     let metrics = api.send("GET", "/metrics", "", "").unwrap().1;
     let (secret, config) = (product.field("webhook_secret"), product.field("config"));
     let events = run(&mut quittance(folder.path(), &["--config", &config, "events", "list", "--json"])).1;
@@ -66,6 +75,8 @@ fn a_purchase_leaves_no_card_address_name_or_key_behind() {
         "sk_test_sandbox",
         "qk_planted_wrong_key",
         "planted.person",
+        &endpoint_secret,
+        &rotated_secret,
     ];
     planted.extend(cvc.iter().map(String::as_str));
     for (place, text) in places {

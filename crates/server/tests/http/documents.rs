@@ -12,12 +12,15 @@ use crate::house::{House, on_each};
 /// The contract, as far as it is built.
 const CONTRACT: &[&str] = &[
     "DELETE /v1/customers/{id}/grants/{grant}",
+    "DELETE /v1/webhook-endpoints/{id}",
     "GET /.well-known/jwks.json",
     "GET /healthz",
     "GET /metrics",
     "GET /openapi.json",
     "GET /readyz",
     "GET /v1/alerts",
+    "GET /v1/app-events",
+    "GET /v1/app-events/{id}",
     "GET /v1/checkouts/{id}",
     "GET /v1/customers/{id}",
     "GET /v1/customers/{id}/entitlements",
@@ -39,6 +42,10 @@ const CONTRACT: &[&str] = &[
     "GET /v1/parked",
     "GET /v1/plans",
     "GET /v1/subscriptions/{id}",
+    "GET /v1/webhook-endpoints",
+    "GET /v1/webhook-endpoints/{id}",
+    "GET /v1/webhook-endpoints/{id}/deliveries",
+    "GET /v1/webhook-endpoints/{id}/deliveries/{delivery}",
     "POST /v1/checkouts",
     "POST /v1/customers/{id}/entitlement-token",
     "POST /v1/customers/{id}/grants",
@@ -58,8 +65,13 @@ const CONTRACT: &[&str] = &[
     "POST /v1/subscriptions/{id}/resume",
     "POST /v1/subscriptions/{id}/undo",
     "POST /v1/sweeps",
+    "POST /v1/webhook-endpoints",
+    "POST /v1/webhook-endpoints/{id}/ping",
+    "POST /v1/webhook-endpoints/{id}/replay",
+    "POST /v1/webhook-endpoints/{id}/rotate-secret",
     "POST /webhooks/stripe",
     "PUT /v1/customers/{id}",
+    "PUT /v1/webhook-endpoints/{id}",
 ];
 
 fn operations() -> Vec<(String, &'static Value)> {

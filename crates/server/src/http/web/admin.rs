@@ -4,10 +4,12 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
+use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_domain::projection::AnomalyKind;
 use quittance_engine::api_keys::KeyScope;
 use quittance_engine::{Problem, ProblemCode};
-use quittance_store::{checkouts, outbox, overview};
+use quittance_store::deliveries::{DeliveryRow, Filter};
+use quittance_store::{checkouts, outbox, overview, webhook_endpoints};
 
 use super::frame::frame;
 use super::problem::page;
@@ -15,7 +17,8 @@ use crate::http::auth::{authorize, authorize_key};
 use crate::http::problem::Fail;
 use crate::http::state::AppState;
 use crate::pages::{
-    AdminView, AlertRow, AnomalyRow, CheckoutRow, EventRow, InboxCounts, ParkedRow, admin_page,
+    AdminView, AlertRow, AnomalyRow, CheckoutRow, EndpointRow, EventRow, GivenUpRow, InboxCounts, ParkedRow,
+    admin_page,
 };
 use quittance_domain::checkout::CheckoutState;
 
@@ -81,6 +84,13 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             })
             .collect(),
         checkouts: recent.into_iter().filter(|row| unfinished(row.state)).map(checkout_row).collect(),
+        endpoints: engine.endpoints().await?.into_iter().map(endpoint_row).collect(),
+        given_up: engine
+            .deliveries(given_up(), i64::MAX, ROWS)
+            .await?
+            .into_iter()
+            .map(given_up_row)
+            .collect(),
     };
     Ok(admin_page(&view).into_response())
 }
@@ -188,6 +198,31 @@ fn checkout_row(row: checkouts::CheckoutRow) -> CheckoutRow {
         what: format!("{}, {}, {}", row.wish.plan, row.wish.interval, row.wish.currency.code()),
         state: row.state,
         expires_at: row.expires_at,
+    }
+}
+
+fn endpoint_row(row: webhook_endpoints::EndpointRow) -> EndpointRow {
+    let types: Vec<&str> = row.types.iter().map(|kind| kind.as_str()).collect();
+    EndpointRow {
+        id: row.id.to_string(),
+        url: row.url,
+        types: types.join(", "),
+        off: row.disabled_why,
+        failing_since: row.failing_since,
+    }
+}
+
+fn given_up() -> Filter {
+    Filter { channel: Some(Channel::Webhook), state: Some(DeliveryState::Failed), ..Filter::default() }
+}
+
+fn given_up_row(row: DeliveryRow) -> GivenUpRow {
+    GivenUpRow {
+        event: row.key.split(':').next().unwrap_or_default().to_owned(),
+        endpoint: row.destination,
+        at: row.finished_at,
+        attempts: u64::try_from(row.attempts).unwrap_or(0),
+        error: row.last_error.unwrap_or_default(),
     }
 }
 

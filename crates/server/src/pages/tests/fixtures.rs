@@ -269,6 +269,29 @@ pub(super) fn admin(text: &str) -> AdminView {
             state: CheckoutState::Open,
             expires_at: Some(in_days(1)),
         }],
+        endpoints: vec![
+            EndpointRow {
+                id: "whe_01HXYZ".to_owned(),
+                url: "https://app.example.com/hooks".to_owned(),
+                types: String::new(),
+                off: None,
+                failing_since: Some(in_days(-1)),
+            },
+            EndpointRow {
+                id: "whe_02HXYZ".to_owned(),
+                url: "https://old.example.com/hooks".to_owned(),
+                types: "payment.failed".to_owned(),
+                off: Some(text.to_owned()),
+                failing_since: None,
+            },
+        ],
+        given_up: vec![GivenUpRow {
+            event: "aev_01HXYZ".to_owned(),
+            endpoint: "whe_02HXYZ".to_owned(),
+            at: Some(in_days(-1)),
+            attempts: 10,
+            error: text.to_owned(),
+        }],
     }
 }
 
@@ -344,6 +367,8 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         alerts: vec![],
         events: vec![],
         checkouts: vec![],
+        endpoints: vec![],
+        given_up: vec![],
         ..admin("")
     };
     let document = openapi();
