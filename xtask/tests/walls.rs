@@ -17,6 +17,7 @@ use serde_json::Value;
 const DOMAIN: &str = "quittance-domain";
 const STORE: &str = "quittance-store";
 const STRIPE: &str = "quittance-stripe";
+const MAIL: &str = "quittance-mail";
 const ENGINE: &str = "quittance-engine";
 const SANDBOX: &str = "quittance-sandbox";
 const SERVER: &str = "quittance-server";
@@ -166,6 +167,17 @@ fn engine_knows_neither_server_nor_sandbox() {
     let graph = Graph::load();
     assert_eq!(graph.ours(ENGINE, &SHIPPED), set(&[DOMAIN, STORE, STRIPE]));
     assert!(!graph.ours(ENGINE, &ALL).contains(SERVER));
+}
+
+/// Mail is a courier of the engine's: it knows its channel, and no page and no sandbox.
+#[test]
+fn mail_knows_the_engine_and_only_the_server_knows_mail() {
+    let graph = Graph::load();
+    assert_eq!(graph.ours(MAIL, &SHIPPED), set(&[DOMAIN, STORE, STRIPE, ENGINE]));
+    for name in graph.members.iter().filter(|name| ![MAIL, SERVER, "quittance-fuzz"].contains(&name.as_str()))
+    {
+        assert!(!graph.reaches(name, &SHIPPED).contains(MAIL), "{name} reaches mail");
+    }
 }
 
 /// What a model checks must be what ships, and nothing that ships may know the checker.

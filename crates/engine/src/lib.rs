@@ -24,6 +24,7 @@ pub mod freshness;
 pub mod grants;
 pub mod idempotency;
 pub mod inbox;
+pub mod invoice_page;
 pub mod ledger;
 mod memory;
 pub mod notices;

@@ -20,6 +20,7 @@ pub mod history;
 pub mod inbox;
 mod json;
 pub mod ledger;
+pub mod mails;
 pub mod meta;
 mod migrate;
 mod migrations;

@@ -19,4 +19,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "app_webhooks",
         text: include_str!("../migrations/0010_app_webhooks.sql"),
     },
+    Migration { version: 11, name: "mail", text: include_str!("../migrations/0011_mail.sql") },
 ];

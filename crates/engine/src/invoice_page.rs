@@ -1,0 +1,35 @@
+//! The provider's page of an invoice, for a customer who is led there right now.
+//!
+//! Whoever has its address can pay and see the invoice: it is passed on and kept nowhere.
+
+use quittance_stripe::calls;
+use quittance_stripe::client::Priority;
+
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+/// What an invoice has for its customer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InvoicePage {
+    /// It waits to be paid.
+    pub owed: bool,
+    /// Where it can be paid and seen; `None` for a draft.
+    pub url: Option<String>,
+}
+
+impl std::fmt::Debug for InvoicePage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InvoicePage").field("owed", &self.owed).field("url", &self.url.is_some()).finish()
+    }
+}
+
+impl Engine {
+    /// Asks the provider for the page of an invoice.
+    ///
+    /// # Errors
+    /// What the provider says.
+    pub async fn invoice_page(&self, invoice: &str) -> Result<InvoicePage, Problem> {
+        let found = self.stripe().send(calls::invoices::hosted(invoice), Priority::Live).await?;
+        Ok(InvoicePage { owed: found.status == "open" && found.amount_remaining > 0, url: found.url })
+    }
+}

@@ -1,0 +1,178 @@
+//! What a mail can say: typed facts, and the variables that templates see.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use quittance_domain::{Money, Timestamp};
+
+use crate::format::{self, Language};
+use crate::settings::MailSettings;
+
+/// What is known about a notice when its mail is written. What is not known is `None`, and templates leave it out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The customer's name.
+    pub name: Option<String>,
+    /// The zone of the customer's dates, an IANA name.
+    pub zone: Option<String>,
+    /// The plan, in the reader's language; before a change the old one.
+    pub plan: Option<String>,
+    /// The plan after a change.
+    pub new_plan: Option<String>,
+    /// The amount that the notice is about; before a change the old price.
+    pub amount: Option<Money>,
+    /// The price after a change.
+    pub new_amount: Option<Money>,
+    /// How often it is charged: `day`, `week`, `month` or `year`.
+    pub interval: Option<String>,
+    /// When what the notice is about happens or happened.
+    pub at: Option<Timestamp>,
+    /// When the provider tries to take the payment again.
+    pub next_try: Option<Timestamp>,
+    /// Until when the customer can use what was bought.
+    pub access_until: Option<Timestamp>,
+    /// The payment method as its holder knows it: `Visa 4242`.
+    pub card: Option<String>,
+    /// When the card expires, as printed on it: `11/2027`.
+    pub card_expires: Option<String>,
+    /// Why a payment failed, a word of [`reason`].
+    pub reason: Option<String>,
+    /// The number of the invoice or receipt.
+    pub number: Option<String>,
+    /// Where things can be done and read.
+    pub urls: Urls,
+}
+
+/// Addresses for this reader.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Urls {
+    /// Pays what is open.
+    pub pay: Option<String>,
+    /// Changes the payment method.
+    pub card: Option<String>,
+    /// Cancels the subscription.
+    pub cancel: Option<String>,
+    /// Shows what the customer has.
+    pub billing: Option<String>,
+    /// The new terms, where these are what is told.
+    pub terms: Option<String>,
+    /// The invoice or receipt.
+    pub document: Option<String>,
+    /// Chooses which mails to get; only in mails that can be declined.
+    pub preferences: Option<String>,
+}
+
+/// Every variable of templates, and what it holds. Each may be absent, except `site`.
+pub const VARIABLES: [(&str, &str); 26] = [
+    ("site", "what is sold, as customers know it (`site`)"),
+    ("name", "the customer's name"),
+    ("plan", "the plan; before a change the old one"),
+    ("new_plan", "the plan after a change"),
+    ("amount", "the amount; before a change the old price"),
+    ("new_amount", "the price after a change"),
+    ("interval", "how often it is charged: every month"),
+    ("date", "the day on which it happens or happened"),
+    ("time", "the same with the time of day and its zone"),
+    ("next_try", "the day of the next try to take the payment"),
+    ("access_until", "until when what was bought can be used"),
+    ("card", "the payment method: Visa 4242"),
+    ("card_expires", "when the card expires: 11/2027"),
+    ("reason", "why a payment failed, in plain words"),
+    ("number", "the number of the invoice or receipt"),
+    ("pay_url", "pays what is open, with one click"),
+    ("card_url", "changes the payment method"),
+    ("cancel_url", "cancels the subscription"),
+    ("billing_url", "shows what the customer has"),
+    ("document_url", "the invoice or receipt"),
+    ("preferences_url", "chooses which mails to get; only in mails that can be declined"),
+    ("terms_url", "the terms (`mail.terms_url`)"),
+    ("support", "where customers get help (`mail.support`)"),
+    ("support_url", "the same as an address that opens it"),
+    ("company", "who does business (`mail.company`)"),
+    ("address", "its postal address (`mail.address`)"),
+];
+
+impl Facts {
+    /// The variables for a reader. All of [`VARIABLES`] are there; those that are not known hold nothing.
+    #[must_use]
+    pub fn variables(&self, settings: &MailSettings, language: Language) -> BTreeMap<&'static str, Value> {
+        let named = self.zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
+        let zone = named.unwrap_or_else(|| settings.zone.clone());
+        let money = |amount: Option<Money>| amount.map(|amount| format::money(language, amount));
+        let day = |at: Option<Timestamp>| at.map(|at| format::date(language, &zone, at));
+        let all: [(&'static str, Option<String>); 26] = [
+            ("site", Some(settings.site.clone())),
+            ("name", self.name.clone().filter(|name| !name.trim().is_empty())),
+            ("plan", self.plan.clone()),
+            ("new_plan", self.new_plan.clone()),
+            ("amount", money(self.amount)),
+            ("new_amount", money(self.new_amount)),
+            (
+                "interval",
+                self.interval.as_deref().and_then(|word| format::interval(language, word)).map(str::to_owned),
+            ),
+            ("date", day(self.at)),
+            ("time", self.at.map(|at| format::time(language, &zone, at))),
+            ("next_try", day(self.next_try)),
+            ("access_until", self.access_until.map(|at| format::time(language, &zone, at))),
+            ("card", self.card.clone()),
+            ("card_expires", self.card_expires.clone()),
+            ("reason", self.reason.as_deref().and_then(|word| reason(language, word)).map(str::to_owned)),
+            ("number", self.number.clone()),
+            ("pay_url", self.urls.pay.clone()),
+            ("card_url", self.urls.card.clone()),
+            ("cancel_url", self.urls.cancel.clone()),
+            ("billing_url", self.urls.billing.clone()),
+            ("document_url", self.urls.document.clone()),
+            ("preferences_url", self.urls.preferences.clone()),
+            ("terms_url", self.urls.terms.clone().or_else(|| settings.terms_url.clone())),
+            ("support", settings.support.clone()),
+            ("support_url", settings.support.as_deref().and_then(support_url)),
+            ("company", settings.company.clone()),
+            ("address", settings.address.clone()),
+        ];
+        all.into_iter()
+            .map(|(name, value)| (name, value.map_or_else(|| Value::from(()), Value::from)))
+            .collect()
+    }
+}
+
+/// A page as it is, a mail address as `mailto:`, nothing for a telephone number.
+fn support_url(support: &str) -> Option<String> {
+    if support.starts_with("https://") || support.starts_with("http://") {
+        return Some(support.to_owned());
+    }
+    support.contains('@').then(|| format!("mailto:{support}"))
+}
+
+/// Why a payment failed, in words that help and blame nobody; nothing for what says nothing to a customer. The words are
+/// the provider's decline codes.
+#[must_use]
+pub fn reason(language: Language, word: &str) -> Option<&'static str> {
+    let (en, ja) = match word {
+        "expired_card" => ("The card has expired.", "カードの有効期限が切れています。"),
+        "insufficient_funds" => {
+            ("There were not enough funds on the card.", "カードの残高または利用可能額が不足しています。")
+        }
+        "card_velocity_exceeded" | "withdrawal_count_limit_exceeded" => {
+            ("The card's limit was reached.", "カードの利用限度額に達しています。")
+        }
+        "incorrect_cvc"
+        | "invalid_cvc"
+        | "incorrect_number"
+        | "invalid_number"
+        | "invalid_expiry_month"
+        | "invalid_expiry_year" => {
+            ("The card's details were not accepted.", "カード情報が正しくない可能性があります。")
+        }
+        "authentication_required" => {
+            ("Your bank asks you to confirm the payment.", "カード会社による本人確認が必要です。")
+        }
+        "processing_error" | "issuer_not_available" | "reenter_transaction" | "try_again_later" => {
+            ("Your bank could not be reached.", "カード会社に接続できませんでした。")
+        }
+        // A bank's suspicion is not for a mail: whoever reads it may not be the holder.
+        _ => return None,
+    };
+    Some(language.choose(en, ja))
+}
