@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::config::{self, Checked, Config, DEMO_CATALOG, Role, Secret};
+use crate::config::{self, Checked, CheckedMail, Config, DEMO_CATALOG, Outlet, Role, Secret};
 use crate::failure::Failure;
 use crate::http::{self, AppConfig, DevInfo};
 use crate::serve::{self, Opening, Parts, until};
@@ -102,6 +102,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: SITE.to_owned(),
+        mail: checked.mail.writer.clone(),
         secret: checked.config.secret.clone(),
         metrics: Some(telemetry::start_metrics()?),
         dev: Some(DevInfo {
@@ -188,6 +189,10 @@ fn checked(
     // The developer's app listens on this machine.
     config.app_webhooks.allow = vec!["127.0.0.0/8".to_owned(), "::1".to_owned()];
     let app_webhooks = config::app_webhooks(&config, false)?;
+    config.mail.url = std::env::var("SMTP_URL").ok().filter(|url| !url.is_empty()).map(Secret::new);
+    config.mail.from = Some(format!("{SITE} <billing@example.com>"));
+    config.mail.support = Some("help@example.com".to_owned());
+    config.mail.company = Some("Atelier (a demo)".to_owned());
     let settings = Settings {
         root_key: config.secret.as_ref().map(Secret::to_secret),
         app_webhooks,
@@ -200,7 +205,13 @@ fn checked(
     let stripe =
         StripeConfig { api_base: sandbox_url.to_owned(), limits: limits(), ..StripeConfig::new(key, false) };
     let listen = local(0);
-    Ok(Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true })
+    let mail = config::mail(&config, url)?;
+    let outlet = match mail.outlet {
+        Outlet::None => Outlet::Capture,
+        configured @ (Outlet::Smtp(_) | Outlet::Capture) => configured,
+    };
+    let mail = CheckedMail { outlet, ..mail };
+    Ok(Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true, mail })
 }
 
 /// A webhook that was dropped is made good within this many seconds.

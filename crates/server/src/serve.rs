@@ -14,6 +14,7 @@ use quittance_domain::delivery::Channel;
 use quittance_engine::Engine;
 use quittance_engine::app_webhooks::WebhookCourier;
 use quittance_engine::world::SystemWorld;
+use quittance_mail::{MailCourier, MailLinks, Post};
 use quittance_store::{Access, Db, Options};
 use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::StripeConfig;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::{Checked, Config, Role};
+use crate::config::{self, Checked, Config, Outlet, Role};
 use crate::failure::{self, Failure};
 use crate::outbound::HttpsSender;
 use crate::{connections, telemetry};
@@ -159,7 +160,23 @@ pub async fn engine(db: Db, checked: &Checked, world: Arc<SystemWorld>) -> Resul
     let engine = Engine::open(db, Arc::new(client), checked.catalog.clone(), checked.settings.clone(), world)
         .await
         .map_err(|error| failure::of_store(url, &error))?;
-    Ok(engine.with_courier(Channel::Webhook, Arc::new(WebhookCourier::new(Arc::new(sender)))))
+    let engine = engine.with_courier(Channel::Webhook, Arc::new(WebhookCourier::new(Arc::new(sender))));
+    Ok(match courier(checked, &engine) {
+        Some(courier) => engine.with_courier(Channel::Mail, Arc::new(courier)),
+        None => engine,
+    })
+}
+
+/// Who carries mail, where it goes anywhere.
+fn courier(checked: &Checked, engine: &Engine) -> Option<MailCourier> {
+    let post = match &checked.mail.outlet {
+        Outlet::None => return None,
+        Outlet::Smtp(server) => Post::Smtp(server.open()),
+        Outlet::Capture => Post::Capture,
+    };
+    let root = checked.config.secret.as_ref().map(config::Secret::to_secret);
+    let links = root.map(|root| MailLinks::new(root, engine.scope()));
+    Some(MailCourier::new(checked.mail.writer.clone(), links, post))
 }
 
 /// The parts of a running process.

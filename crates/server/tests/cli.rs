@@ -23,6 +23,8 @@ mod disk;
 mod house;
 #[path = "cli/ledger.rs"]
 mod ledger;
+#[path = "cli/mail.rs"]
+mod mail;
 #[path = "cli/sandbox_data.rs"]
 mod sandbox_data;
 #[path = "cli/secrets.rs"]

@@ -34,6 +34,8 @@ mod documents;
 mod idempotency;
 #[path = "http/ledger.rs"]
 mod ledger;
+#[path = "http/mail.rs"]
+mod mail;
 #[path = "http/page_link.rs"]
 mod page_link;
 #[path = "http/pages.rs"]

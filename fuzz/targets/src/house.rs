@@ -10,6 +10,7 @@ use quittance_engine::world::{Point, Waiting};
 use quittance_engine::{Engine, Settings, World};
 use quittance_sandbox::{Sandbox, SandboxConfig, WebhookTarget};
 use quittance_server::catalog_seed;
+use quittance_server::config;
 use quittance_server::http::{self, AppConfig};
 use quittance_store::{Db, Options};
 use quittance_stripe::client::StripeClient;
@@ -142,6 +143,7 @@ impl House {
         let router = http::router(AppConfig {
             engine: engine.clone(),
             site: "Atelier".to_owned(),
+            mail: config::mail(&config::Config::default(), "http://127.0.0.1:4242").expect("no mail").writer,
             metrics: None,
             dev: None,
             provider_origins: Vec::new(),

@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod keys;
 mod ledger;
+mod mail;
 mod migrate;
 mod openapi;
 pub mod out;
@@ -97,6 +98,9 @@ enum Command {
     Parked(parked::Command),
     /// Why a customer may or may not use a feature
     Explain(explain::Options),
+    /// Mail to customers: previews, templates, a test, and what was sent
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// API keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -203,6 +207,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Deliveries(command) => quietly(log, deliveries::run(command, &common)),
         Command::Parked(command) => quietly(log, parked::run(&command, &common)),
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
+        Command::Mail(command) => quietly(log, mail::run(&command, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
         Command::SigningKeys(command) => quietly(log, signing_keys::run(&command, &common)),
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),

@@ -122,6 +122,7 @@ async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> 
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: checked.config.site.clone(),
+        mail: checked.mail.writer.clone(),
         secret: checked.config.secret.clone(),
         metrics: Some(telemetry::start_metrics()?),
         dev: None,
@@ -159,6 +160,9 @@ fn announce(checked: &Checked, listen: SocketAddr) {
         tracing::info!(
             "QUITTANCE_SECRET (secret) is not set: your app cannot link customers to /pricing and /billing"
         );
+    }
+    if matches!(checked.mail.outlet, crate::config::Outlet::None) {
+        tracing::warn!("mail.url (SMTP_URL) is not set: customers are told nothing by mail");
     }
     let database = crate::failure::without_password(&checked.config.database.url);
     let mode = if checked.stripe.livemode { "live" } else { "test" };

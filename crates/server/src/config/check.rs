@@ -16,7 +16,7 @@ use quittance_engine::settings::TokenSettings;
 use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
 use secrecy::SecretString;
 
-use super::{Config, DEMO_CATALOG, Loaded};
+use super::{CheckedMail, Config, DEMO_CATALOG, Loaded};
 use crate::failure::Failure;
 
 const MINUTE_MS: i64 = 60_000;
@@ -36,6 +36,8 @@ pub struct Checked {
     pub catalog: Arc<Catalog>,
     /// The demo catalog stands in for a missing one.
     pub demo_catalog: bool,
+    /// Mail to customers.
+    pub mail: CheckedMail,
 }
 
 impl Loaded {
@@ -51,6 +53,7 @@ impl Loaded {
         let listen = listen(&self.config)?;
         database(&self.config)?;
         root_key(&self.config)?;
+        let mail = super::mail(&self.config, &settings.public_url)?;
         Ok(Checked {
             config: self.config,
             listen,
@@ -58,6 +61,7 @@ impl Loaded {
             stripe,
             catalog: Arc::new(catalog),
             demo_catalog,
+            mail,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::{Config, Secret, Stripe, Sweep};
+use super::{Config, Mail, Secret, Stripe, Sweep};
 
 /// Every key by its section; the top level is the empty section.
 pub(super) fn all() -> BTreeMap<String, Vec<String>> {
@@ -23,6 +23,7 @@ pub(super) fn all() -> BTreeMap<String, Vec<String>> {
             ..Stripe::default()
         },
         sweep: Sweep { schedule: Some(String::new()), ..Sweep::default() },
+        mail: Mail::full(),
         ..Config::default()
     };
     let table = Table::try_from(full).unwrap_or_default();

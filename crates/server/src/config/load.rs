@@ -38,9 +38,12 @@ pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Result<Loaded,
         table.get("catalog").is_some_and(|value| value.as_str() != Some(super::DEFAULT_CATALOG));
     let mut config = parse(table, path.as_deref())?;
     let folder = path.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
-    // A relative catalog lies beside the file that names it.
+    // What is relative lies beside the file that names it.
     config.catalog = folder.join(&config.catalog).display().to_string();
     config.notice_rules = config.notice_rules.map(|file| folder.join(file).display().to_string());
+    for file in [&mut config.mail.templates, &mut config.mail.ca_file].into_iter().flatten() {
+        *file = folder.join(&*file).display().to_string();
+    }
     from_environment(&mut config, &get);
     Ok(Loaded { config, file: path, catalog_named: catalog_named || get("QUITTANCE_CATALOG").is_some() })
 }
@@ -93,10 +96,11 @@ fn from_environment(config: &mut Config, get: &dyn Fn(&str) -> Option<String>) {
             *setting = value;
         }
     }
-    let secrets: [(&str, &mut Option<Secret>); 3] = [
+    let secrets: [(&str, &mut Option<Secret>); 4] = [
         ("QUITTANCE_SECRET", &mut config.secret),
         ("STRIPE_SECRET_KEY", &mut config.stripe.secret_key),
         ("STRIPE_WEBHOOK_SECRET", &mut config.stripe.webhook_secret),
+        ("SMTP_URL", &mut config.mail.url),
     ];
     for (name, setting) in secrets {
         if let Some(value) = get(name) {

@@ -7,6 +7,7 @@
 mod check;
 mod keys;
 mod load;
+mod mail;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use check::sweep_schedule;
 pub use check::{Checked, app_url, app_webhooks, catalog, stripe_config, tokens};
 pub use load::{Loaded, load};
+pub use mail::{CheckedMail, Mail, Outlet, mail, server as mail_server, templates as mail_templates};
 pub use secret::Secret;
 
 /// The name of the file that is read when `QUITTANCE_CONFIG` names none.
@@ -109,6 +111,8 @@ pub struct Config {
     pub sweep: Sweep,
     /// The HTTP API.
     pub api: Api,
+    /// Mail to customers.
+    pub mail: Mail,
 }
 
 /// The database.
@@ -256,6 +260,7 @@ impl Default for Config {
             retry: engine.retry,
             sweep: Sweep::default(),
             api: Api::default(),
+            mail: Mail::default(),
         }
     }
 }

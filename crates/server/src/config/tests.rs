@@ -195,6 +195,50 @@ fn the_apps_address_is_a_web_address() {
     }
 }
 
+const SMTP: (&str, &str) = ("SMTP_URL", "smtps://user:hush@mail.example.com");
+const ROOT: (&str, &str) = ("QUITTANCE_SECRET", "0123456789abcdef0123456789abcdef");
+const FROM: &str = "[mail]\nfrom = \"Atelier <billing@example.com>\"\n";
+
+#[test]
+fn mail_is_checked_before_the_start() {
+    let checked = loaded(FROM, &[GOOD[0], GOOD[1], SMTP, ROOT]).unwrap().check().unwrap();
+    assert!(matches!(checked.mail.outlet, Outlet::Smtp(_)));
+    assert!(!format!("{:?}", checked.mail).contains("hush"));
+    let none = loaded("", &GOOD).unwrap().check().unwrap();
+    assert!(matches!(none.mail.outlet, Outlet::None));
+    let cases: [Case; 9] = [
+        ("", &[GOOD[0], GOOD[1], SMTP, ROOT], "mail.from", "billing@example.com"),
+        (FROM, &[GOOD[0], GOOD[1], SMTP], "QUITTANCE_SECRET", "openssl"),
+        (FROM, &[GOOD[0], GOOD[1], ROOT, ("SMTP_URL", "mail.example.com")], "SMTP_URL", "smtps://"),
+        ("[mail]\nfrom = \"Atelier\"", &GOOD, "mail.from", "billing@example.com"),
+        ("[mail]\nreply_to = \"x\"", &GOOD, "mail.reply_to", "billing@example.com"),
+        ("[mail]\nzone = \"Tokyo\"", &GOOD, "mail.zone", "Asia/Tokyo"),
+        ("[mail]\noff = [\"newsletter\"]", &GOOD, "newsletter", "value"),
+        ("[mail]\nlocale = \"fr\"", &GOOD, "fr", "value"),
+        ("[mail]\ntemplates = \"nowhere\"", &GOOD, "templates", "mail.templates"),
+    ];
+    for (text, environment, what, mend) in cases {
+        let said = refusal(text, environment);
+        assert!(said.contains(what) && said.contains(mend), "{text:?}: {said}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+/// A broken template stops the start, with file, line and mend.
+#[test]
+fn a_broken_template_is_named() {
+    let (folder, path) = file("[mail]\ntemplates = \"mine\"");
+    let mine = folder.path().join("mine");
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("receipt.ja.md"), "subject: 領収書\n\n{{ amont }}\n").unwrap();
+    let get = |name: &str| GOOD.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let failure = load(Some(&path), &get).unwrap().check().unwrap_err();
+    for word in ["receipt.ja.md", "line 3", "`amont` is no variable"] {
+        assert!(failure.what.contains(word), "{failure:?}");
+    }
+    assert!(failure.mend.contains("amount"), "{failure:?}");
+}
+
 #[test]
 fn printed_it_hides_secrets() {
     let environment = [

@@ -19,6 +19,7 @@ mod guard;
 mod history;
 mod idempotency;
 mod ledger;
+mod notice_preferences;
 mod openapi;
 mod operations;
 mod operators;
@@ -56,6 +57,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(stream::routes())
         .merge(customers::routes())
         .merge(history::routes())
+        .merge(notice_preferences::routes())
         .merge(page_link::routes())
         .merge(checkouts::routes())
         .merge(subscriptions::routes())

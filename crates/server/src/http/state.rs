@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use quittance_domain::Timestamp;
 use quittance_engine::Engine;
+use quittance_mail::{MailLinks, Writer};
 use tokio::sync::Semaphore;
 
 use super::guard::RefusalLog;
@@ -21,6 +22,8 @@ pub struct AppConfig {
     pub engine: Engine,
     /// What is sold here, as customers know it.
     pub site: String,
+    /// Writes letters, for previews.
+    pub mail: Writer,
     /// The root key; without it there are no links to pages.
     pub secret: Option<Secret>,
     /// Renders the metrics; `None` leaves `/metrics` out.
@@ -60,6 +63,10 @@ pub struct Inner {
     pub site: String,
     /// Makes and reads links to pages, where there is a root key.
     pub links: Option<PageLinks>,
+    /// Reads the links of mails, where there is a root key.
+    pub mail_links: Option<MailLinks>,
+    /// Writes letters, for previews.
+    pub mail: Writer,
     /// The metrics.
     pub metrics: Option<RenderMetrics>,
     /// Development.
@@ -91,9 +98,13 @@ impl AppState {
         // The policy is ASCII by construction; should it not be, everything is forbidden.
         let csp = HeaderValue::from_str(&csp(&origins))
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
+        let root = config.secret.as_ref().map(Secret::to_secret);
+        let mail_links = root.map(|root| MailLinks::new(root, config.engine.scope()));
         let links = config.secret.map(|root| PageLinks::new(root, config.engine.scope()));
         Self(Arc::new(Inner {
             links,
+            mail_links,
+            mail: config.mail,
             engine: config.engine,
             site: config.site,
             metrics: config.metrics,

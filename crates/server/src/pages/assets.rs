@@ -25,7 +25,7 @@ pub const SCRIPT_PATH: &str = text(&SCRIPT_NAME);
 pub fn csp(form_action_origins: &[&str]) -> String {
     let mut policy = String::from(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
-         base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+         frame-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
     );
     for origin in form_action_origins.iter().filter_map(|url| origin_of(url)) {
         policy.push(' ');

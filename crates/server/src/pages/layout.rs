@@ -146,10 +146,13 @@ fn site_head(frame: &Frame, audience: Audience) -> Markup {
             [
                 Some((frame.plans_url.as_str(), t(locale, Text::NavPlans))),
                 frame.billing_url.as_deref().map(|url| (url, t(locale, Text::NavBilling))),
+                None,
             ],
             frame.other_language.as_ref(),
         ),
-        Audience::Operator => ([Some(("/admin", "Overview")), Some(("/docs", "API"))], None),
+        Audience::Operator => {
+            ([Some(("/admin", "Overview")), Some(("/admin/mail", "Mail")), Some(("/docs", "API"))], None)
+        }
     };
     let (other, other_name) = locale.other();
     html! {

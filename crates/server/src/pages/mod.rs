@@ -17,6 +17,7 @@ mod docs;
 mod docs_schema;
 mod format;
 mod layout;
+mod mail;
 mod pricing;
 mod problem;
 mod text;
@@ -36,6 +37,10 @@ pub use checkout_return::{ActiveView, ReturnState, ReturnView, return_page};
 pub use docs::{DocsView, docs_page};
 pub use format::{format_date, format_money, format_timestamp};
 pub use layout::{DemoBand, Frame, Locale};
+pub use mail::{
+    CapturedRow, MailKindRow, MailLinkState, MailView, MailsView, PreferencesView, language_of,
+    mail_link_page, mail_page, mails_page, preferences_page,
+};
 pub use pricing::{
     Choice, FeatureLine, Included, PlanCard, PlanOffer, PriceTag, PricingNotice, PricingView, pricing_page,
 };

@@ -182,6 +182,20 @@ texts! {
     NoticeBackFromPortal: "Changes that you made show here within a few seconds.", "変更した内容は、数秒でこのページに反映されます。";
     NoticePortalFailed: "The payment provider's page could not be opened. Nothing was changed or charged. Please try again in a minute.", "決済会社のページを開けませんでした。変更も請求も行われていません。少し待ってからもう一度お試しください。";
 
+    // Mails.
+    MailTitle: "Which mails you get", "お受け取りになるメール";
+    MailChoose: "You can choose these", "お選びいただけるメール";
+    MailSave: "Save", "保存する";
+    MailSaved: "Saved.", "保存しました。";
+    MailAlways: "You always get these", "必ずお届けするメール";
+    MailAlwaysWhy: "They are about your contract and your money, or the law asks for them.", "ご契約やお支払いに関わるもの、法令などで求められるものです。";
+    MailLinkUnknown: "This link is not complete", "リンクが正しくありません";
+    MailLinkUnknownBody: "Copy the whole link from the mail, or sign in to {site}. Nothing was charged or changed.", "メールのリンク全体をコピーするか、{site}にログインしてください。請求や変更は行われていません。";
+    MailLinkOver: "This link has run out", "リンクの有効期限が切れました";
+    MailLinkOverBody: "Sign in to {site} to go on. Nothing was charged or changed.", "お手続きは{site}にログインして行ってください。請求や変更は行われていません。";
+    MailLinkSettled: "There is nothing to pay", "お支払いは必要ありません";
+    MailLinkSettledBody: "This invoice is settled: it was paid, or is no longer asked for.", "この請求はすでにお支払い済みか、取り消されています。";
+
     // Errors.
     ProblemNotFound: "This page does not exist", "ページが見つかりません";
     AdviceNotFound: "Check the address, or go on from the plans.", "アドレスを確認するか、プランのページからお進みください。";

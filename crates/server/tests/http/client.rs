@@ -27,6 +27,10 @@ pub fn config(engine: &Engine, dev: bool) -> AppConfig {
     AppConfig {
         engine: engine.clone(),
         site: "Atelier".to_owned(),
+        mail: quittance_mail::Writer::new(
+            quittance_mail::Templates::built_in().unwrap(),
+            quittance_mail::samples::settings(),
+        ),
         secret: Some(quittance_server::config::Secret::new(ROOT.to_owned())),
         metrics: Some(Arc::new(|| "quittance_up 1\n".to_owned())),
         dev: dev.then(|| DevInfo {

@@ -29,15 +29,8 @@ const MOST: i64 = 10_000;
 
 /// `GET /admin`
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
-    if let Err(problem) = may_look(&app, &headers).await {
-        let mut response = page(&app, &problem, &axum::http::Method::GET, "/admin", &headers, &uri);
-        if problem.code == ProblemCode::Unauthenticated {
-            let ask = HeaderValue::from_static(
-                "Basic realm=\"Quittance: an admin API key as password\", charset=\"UTF-8\"",
-            );
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
-        }
-        return Ok(response);
+    if let Err(refusal) = admit(&app, &headers, &uri).await {
+        return Ok(*refusal);
     }
     let engine = &app.engine;
     let (backlog, parked) = (engine.backlog().await?, engine.parked(ROWS).await?);
@@ -93,6 +86,19 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             .collect(),
     };
     Ok(admin_page(&view).into_response())
+}
+
+/// Lets operators in; the answer to everybody else, for which a browser asks for a key.
+pub(super) async fn admit(app: &AppState, headers: &HeaderMap, uri: &Uri) -> Result<(), Box<Response>> {
+    let Err(problem) = may_look(app, headers).await else { return Ok(()) };
+    let mut response = page(app, &problem, &axum::http::Method::GET, "/admin", headers, uri);
+    if problem.code == ProblemCode::Unauthenticated {
+        let ask = HeaderValue::from_static(
+            "Basic realm=\"Quittance: an admin API key as password\", charset=\"UTF-8\"",
+        );
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
+    }
+    Err(Box::new(response))
 }
 
 async fn may_look(app: &AppState, headers: &HeaderMap) -> Result<(), Problem> {

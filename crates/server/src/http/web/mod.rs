@@ -9,6 +9,8 @@ mod billing;
 mod cards;
 mod docs;
 mod frame;
+mod mail_links;
+mod mails;
 mod pricing;
 pub mod problem;
 mod returned;
@@ -37,6 +39,13 @@ pub fn routes() -> Router<AppState> {
         .route("/billing", get(billing::show))
         .route("/billing/portal", post(billing::portal))
         .route("/admin", get(admin::show))
+        .route("/admin/mail", get(mails::all))
+        .route("/admin/mail/kept/{seq}", get(mails::kept))
+        .route("/admin/mail/kept/{seq}/html", get(mails::kept_html))
+        .route("/admin/mail/{kind}/{language}", get(mails::preview))
+        .route("/admin/mail/{kind}/{language}/html", get(mails::preview_html))
+        .route("/mail/open/{token}", get(mail_links::open))
+        .route("/mail/preferences/{token}", get(mail_links::choices).post(mail_links::choose))
         .route("/docs", get(docs::show))
         .route(STYLE_PATH, get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route(SCRIPT_PATH, get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -56,6 +65,16 @@ pub async fn headers(State(app): State<AppState>, request: Request, next: Next) 
     response
 }
 
+/// Marks a mail's own HTML: it has its styles in its elements, runs nothing, fetches nothing, and stands only in frames of
+/// our pages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Framed;
+
+impl Framed {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'; \
+                          frame-ancestors 'self'";
+}
+
 /// Content security policy, no sniffing, no framing, no foreign referrers, no caches.
 pub fn protect(app: &AppState, response: &mut Response) {
     let fixed: [(HeaderName, &str); 5] = [
@@ -65,10 +84,15 @@ pub fn protect(app: &AppState, response: &mut Response) {
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
+    let framed = response.extensions().get::<Framed>().is_some();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, app.csp.clone());
+    let policy = if framed { HeaderValue::from_static(Framed::POLICY) } else { app.csp.clone() };
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if framed {
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

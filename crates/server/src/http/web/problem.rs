@@ -51,7 +51,7 @@ pub fn page(
 ) -> Response {
     let id = documents::request_id(app);
     documents::log(problem, method, route, &id);
-    let of_operators = route == "/admin";
+    let of_operators = route == "/admin" || route.starts_with("/admin/");
     let operator = app.tells_operators() || of_operators;
     let view = ProblemView {
         frame: frame(app, uri, headers),
