@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod crash;
 mod openapi;
+mod prove;
 mod simulator;
 mod stages;
 mod suite;
@@ -35,7 +36,7 @@ enum Task {
     /// Measure the product beside a bare handler and print the figures with the aims; minutes, on a quiet machine.
     Bench(bench::BenchArguments),
     /// Play very many simulated worlds and write their figures into docs/proof.md; hours.
-    Prove(simulator::ProveArguments),
+    Prove(prove::ProveArguments),
     /// Kill the product under load, again and again, and see that nothing is lost and nothing happens twice.
     #[command(disable_help_flag = true)]
     Crash(crash::CrashArguments),
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => suite::run(&arguments),
         Task::Postgres(arguments) => suite::beside_postgres(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
-        Task::Prove(arguments) => simulator::prove(&arguments),
+        Task::Prove(arguments) => prove::prove(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
     });
     match outcome {
