@@ -8,7 +8,7 @@ use quittance_engine::grants::NewGrant;
 use quittance_store::customers::CustomerPatch;
 use serde_json::{Value, json};
 
-use crate::app_kit::{accesses, of_kind, told};
+use crate::app_kit::{accesses, of_kind, on_each_keyed, told};
 use crate::house::{DAY, House, Trouble, customer, on_each};
 use crate::known_kit::{bought_with, break_card, newest_invoice, operator, use_card};
 
@@ -264,7 +264,7 @@ async fn refunds_and_disputes_are_told_with_their_money() {
 #[tokio::test]
 async fn the_documentation_shows_events_as_they_are() {
     let text = include_str!("../../../../docs/app-webhooks.md");
-    on_each(|h| {
+    on_each_keyed(|h| {
         Box::pin(async move {
             let app = crate::app_kit::app_of(h);
             let (endpoint, _) = crate::app_kit::endpoint(h, "https://a.example.com/", &[]).await;

@@ -8,13 +8,14 @@ use base64::Engine as _;
 use hmac::{Hmac, KeyInit, Mac};
 use quittance_domain::Timestamp;
 use quittance_domain::delivery::Channel;
+use quittance_engine::Settings;
 use quittance_engine::app_webhooks::send::{Answered, Message, SendError, Sender, Sending};
 use quittance_engine::app_webhooks::{NewEndpoint, WebhookCourier};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::house::House;
+use crate::house::{House, catalog};
 
 /// What an endpoint does with the next message.
 #[derive(Clone, Debug)]
@@ -141,6 +142,19 @@ struct Post(Arc<App>);
 impl Sender for Post {
     fn post<'a>(&'a self, message: &'a Message) -> Sending<'a> {
         Box::pin(self.0.take(message))
+    }
+}
+
+/// Runs a story in a fresh house with a root key on each database.
+pub async fn on_each_keyed<F>(story: F)
+where
+    F: for<'a> Fn(&'a House) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + 'a>>,
+{
+    for test in quittance_store::testing::databases().await {
+        eprintln!("on {}", test.db.dialect().name());
+        let root_key = Some("a root key of thirty-two characters".to_owned().into());
+        let settings = Settings { root_key, ..Settings::default() };
+        story(&House::with(test, settings, catalog()).await).await;
     }
 }
 

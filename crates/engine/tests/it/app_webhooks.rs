@@ -9,8 +9,8 @@ use quittance_engine::world::Point;
 use quittance_store::customers::CustomerPatch;
 use quittance_store::deliveries::{DeliveryRow, Filter};
 
-use crate::app_kit::{App, Does, app_of, endpoint, tell, told};
-use crate::house::{House, customer, on_each};
+use crate::app_kit::{App, Does, app_of, endpoint, on_each_keyed as on_each, tell, told};
+use crate::house::{House, customer};
 use crate::known_kit::operator;
 
 const A: &str = "https://a.example.com/hooks";

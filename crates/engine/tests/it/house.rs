@@ -308,7 +308,6 @@ impl House {
     ) -> Engine {
         test.db.migrate().await.unwrap();
         settings.webhook_secrets = vec![SECRET.to_owned().into()];
-        settings.root_key = Some("a root key of thirty-two characters".to_owned().into());
         let mut config = StripeConfig::new("sk_test_house".to_owned().into(), false);
         config.limits = RateLimits {
             per_second: 100_000,

@@ -3,9 +3,9 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::app_kit::{Does, app_of};
+use crate::app_kit::{Does, app_of, on_each_keyed as on_each};
 use crate::client::{App, READ, WRITE};
-use crate::house::{House, on_each};
+use crate::house::House;
 
 const URL: &str = "https://app.example.com/hooks";
 
@@ -158,6 +158,19 @@ async fn what_was_missed_is_replayed_with_the_same_ids() {
             let pinged = app.post(&format!("{path}/ping")).send().await.ok();
             h.settle().await;
             assert_eq!(listener.got(URL).last().unwrap().id, pinged["event"].as_str().unwrap());
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_root_key_no_secret_can_be_stored() {
+    crate::house::on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            let answer = app.post("/v1/webhook-endpoints").json(&json!({ "url": URL })).send().await;
+            let problem = answer.problem(501, "not_configured");
+            assert!(problem["mend"].as_str().unwrap().contains("QUITTANCE_SECRET"), "{problem}");
         })
     })
     .await;
