@@ -16,6 +16,7 @@ pub mod command;
 pub mod delivery;
 pub mod digest;
 pub mod drift;
+pub mod dunning;
 pub mod entitlement;
 pub mod ids;
 pub mod lease;

@@ -163,6 +163,8 @@ pub enum AnomalyKind {
     UnreadableObject,
     /// A notice was written down only after a rule's window for it was over.
     NoticeWindowMissed,
+    /// The provider retries a payment although the policy says that we do.
+    ProviderRetries,
 }
 
 impl AnomalyKind {
@@ -178,6 +180,7 @@ impl AnomalyKind {
             Self::DuplicateSubscription => "duplicate_subscription",
             Self::UnreadableObject => "unreadable_object",
             Self::NoticeWindowMissed => "notice_window_missed",
+            Self::ProviderRetries => "provider_retries",
         }
     }
 }
@@ -309,7 +312,8 @@ fn project_subscription(
     let before = previous.map(|p| p.standing);
     let contradicts =
         matches!((&facts.named_customer, &stored.customer), (Some(named), Some(linked)) if named != linked);
-    let mut standing = policy.standing(&facts, before, now);
+    let mut standing =
+        policy.standing_of(&facts, plans.first().map(|held: &HeldPlan| &held.plan), before, now);
     if let SubscriptionStatus::Unknown(raw) = &facts.status {
         note(AnomalyKind::UnknownStatus, format!("status `{raw}` is not known; access stays as it was"));
     }
@@ -546,7 +550,7 @@ fn demand_mending(out: &mut Projection) {
                 // What a dispute holds is not ours to give; should it be won, the payment is kept again.
                 let kept_money = |payment: &str| {
                     let known = out.payments.iter().find(|p| p.id == payment);
-                    known.is_none_or(|p| p.money == MoneyState::Kept)
+                    known.is_none_or(|p| p.money.is_ours())
                 };
                 for payment in paid.filter(|p| *refund && p.amount.minor > 0 && kept_money(&p.payment)) {
                     out.effects.push(Effect::RefundDuplicate {

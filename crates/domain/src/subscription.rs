@@ -154,6 +154,61 @@ pub struct InvoiceFacts {
     /// What only notices need.
     #[serde(default)]
     pub bill: Bill,
+    /// When it became due: finalized, or for one that is sent its due date.
+    #[serde(default)]
+    pub due_at: Option<Timestamp>,
+    /// When it was paid.
+    #[serde(default)]
+    pub paid_at: Option<Timestamp>,
+    /// Where the provider lets its customer pay it, while it can be paid.
+    #[serde(default)]
+    pub pay_link: Option<PayLink>,
+    /// How the payment stands that is to pay it, where somebody has looked.
+    #[serde(default)]
+    pub attempt: Option<AttemptFacts>,
+}
+
+/// The address of the provider's page on which an invoice can be paid. Whoever has it sees the invoice, so it is shown in
+/// no log.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PayLink(pub String);
+
+impl fmt::Debug for PayLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PayLink(…)")
+    }
+}
+
+/// Where the payment of an invoice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// It was refused, or nothing was there to charge.
+    NeedsMethod,
+    /// The customer's bank wants the customer to confirm it.
+    NeedsCustomer,
+    /// It is under way.
+    Processing,
+    /// Anything else.
+    Other,
+}
+
+/// The payment that is to pay an open invoice, in the provider's words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AttemptFacts {
+    /// The provider's payment.
+    pub payment: String,
+    /// Where it stands.
+    pub state: AttemptState,
+    /// Why the last try failed, for example `card_declined`.
+    pub code: Option<String>,
+    /// The bank's reason, for example `insufficient_funds`.
+    pub decline_code: Option<String>,
+    /// What the bank advises, for example `do_not_try_again`.
+    pub advice: Option<String>,
+    /// The payment method that was tried last.
+    pub method: Option<String>,
 }
 
 /// What notices need of an invoice, beyond what access does.
@@ -258,6 +313,9 @@ pub struct SubscriptionFacts {
     /// What only notices need.
     #[serde(default)]
     pub told: ToldFacts,
+    /// The payment method that it is charged to.
+    #[serde(default)]
+    pub method: Option<String>,
 }
 
 /// What is planned for a subscription, or waits, as the provider has it.

@@ -16,6 +16,7 @@ pub mod commands;
 pub mod customers;
 pub mod deliveries;
 pub mod drift;
+pub mod dunning;
 pub mod engine;
 pub mod entitlements;
 pub mod explain;

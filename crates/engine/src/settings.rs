@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
+use quittance_domain::dunning::DunningPolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::{NoticePolicy, RuleTable};
 use quittance_domain::signing::RotationPolicy;
@@ -40,6 +41,8 @@ pub enum EmailTruth {
 pub struct Settings {
     /// What each status does to access.
     pub access: AccessPolicy,
+    /// How failing payments are dealt with.
+    pub dunning: DunningPolicy,
     /// How failures are retried and how long leases last.
     pub retry: RetryPolicy,
     /// When customers are told.
@@ -111,6 +114,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             access: AccessPolicy::default(),
+            dunning: DunningPolicy::default(),
             retry: RetryPolicy::default(),
             notices: NoticePolicy::default(),
             notice_rules: Arc::new(RuleTable::built_in()),

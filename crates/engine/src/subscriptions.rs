@@ -380,7 +380,9 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
             | Request::CancelDuplicate { .. }
-            | Request::RefundDuplicate { .. } => true,
+            | Request::RefundDuplicate { .. }
+            | Request::PayInvoice { .. }
+            | Request::GiveUpInvoice { .. } => true,
         }
 }
 

@@ -8,6 +8,7 @@ use metrics::{counter, gauge, histogram};
 use quittance_domain::CustomerId;
 use quittance_domain::delivery::Channel;
 use quittance_domain::drift::WrongAccess;
+use quittance_domain::dunning::Case;
 
 /// Milliseconds as the seconds that metrics are counted in; a clock that went back counts as zero.
 fn seconds(ms: i64) -> f64 {
@@ -76,6 +77,20 @@ pub fn command(kind: &str, outcome: &'static str) {
 /// A delivery was tried: `outcome` is `delivered`, `suppressed`, `retry` or `failed`.
 pub fn delivery(channel: Channel, outcome: &'static str) {
     counter!("quittance_deliveries_total", "channel" => channel.as_str(), "outcome" => outcome).increment(1);
+}
+
+/// A payment came to be at risk, or is so no more: `outcome` says which, and `recovery` what brought the money.
+pub fn dunning(case: &Case) {
+    let recovery = case.recovery.map_or("", |recovery| recovery.as_str());
+    let labels = [
+        ("outcome", case.outcome.as_str().to_owned()),
+        ("cause", case.cause.as_str().to_owned()),
+        ("recovery", recovery.to_owned()),
+        ("currency", case.amount.currency.code().to_owned()),
+    ];
+    counter!("quittance_dunning_cases_total", &labels).increment(1);
+    counter!("quittance_dunning_minor_units_total", &labels)
+        .increment(u64::try_from(case.amount.minor).unwrap_or(0));
 }
 
 /// What is waiting.

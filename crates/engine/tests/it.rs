@@ -22,6 +22,8 @@ mod changes;
 mod deliveries;
 #[path = "it/drift.rs"]
 mod drift;
+#[path = "it/dunning.rs"]
+mod dunning;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/feed.rs"]

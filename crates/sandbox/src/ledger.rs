@@ -164,6 +164,8 @@ pub struct LedgerInvoice {
     pub attempts: i64,
     /// When it became due, in unix seconds.
     pub finalized_at: Option<i64>,
+    /// When it was paid, in unix seconds.
+    pub paid_at: Option<i64>,
 }
 
 impl Ledger {
@@ -236,6 +238,7 @@ impl CustomerLedger {
                     created: invoice.created,
                     attempts: invoice.attempt_count,
                     finalized_at: invoice.transitions.finalized,
+                    paid_at: invoice.transitions.paid,
                 })
                 .collect(),
             sessions: world

@@ -19,6 +19,8 @@ mod crash;
 mod dev;
 #[path = "cli/disk.rs"]
 mod disk;
+#[path = "cli/dunning.rs"]
+mod dunning;
 #[path = "cli/house.rs"]
 mod house;
 #[path = "cli/ledger.rs"]

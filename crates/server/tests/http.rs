@@ -30,6 +30,8 @@ mod client;
 mod deliveries;
 #[path = "http/documents.rs"]
 mod documents;
+#[path = "http/dunning.rs"]
+mod dunning;
 #[path = "http/idempotency.rs"]
 mod idempotency;
 #[path = "http/ledger.rs"]

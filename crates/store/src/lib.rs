@@ -13,6 +13,7 @@ pub mod customers;
 pub mod db;
 pub mod deliveries;
 pub mod drifts;
+pub mod dunning;
 pub mod error;
 pub mod feed;
 pub mod grants;

@@ -20,4 +20,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0010_app_webhooks.sql"),
     },
     Migration { version: 11, name: "mail", text: include_str!("../migrations/0011_mail.sql") },
+    Migration { version: 12, name: "dunning", text: include_str!("../migrations/0012_dunning.sql") },
 ];

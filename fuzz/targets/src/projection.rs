@@ -3,7 +3,7 @@
 //! Input: bytes that choose an observation, what was stored before, and the time.
 
 use arbitrary::{Result, Unstructured};
-use quittance_domain::access::{Access, AccessPolicy, MoneyState, OnMoneyBack};
+use quittance_domain::access::{Access, AccessPolicy, MoneyPolicy, MoneyState, OnLatePayment, OnMoneyBack};
 use quittance_domain::notices::{NoticePolicy, RuleTable, Wanted, decide};
 use quittance_domain::projection::{
     Observed, PaymentFacts, Projection, PurchaseFacts, RefundFacts, SaleFacts, Stored, Unreadable,
@@ -132,7 +132,9 @@ fn carried(seen: &Observed, new: &Subscription) -> bool {
 fn may_grant(facts: &SubscriptionFacts, policy: &AccessPolicy) -> bool {
     match facts.status {
         SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue => true,
-        SubscriptionStatus::Canceled => policy.canceled_keeps_paid_period,
+        SubscriptionStatus::Canceled => {
+            policy.canceled_keeps_paid_period || policy.money.late_payment == OnLatePayment::Grant
+        }
         SubscriptionStatus::Incomplete
         | SubscriptionStatus::IncompleteExpired
         | SubscriptionStatus::Unpaid
@@ -170,8 +172,15 @@ fn policy(chosen: &mut Unstructured<'_>) -> Result<AccessPolicy> {
         grace_days: *chosen.choose(&[0, 7, 3_650])?,
         renewal_slack_hours: *chosen.choose(&[0, 72, 87_600])?,
         canceled_keeps_paid_period: chosen.arbitrary()?,
-        on_refund: back(chosen.arbitrary()?),
-        on_dispute: back(chosen.arbitrary()?),
+        money: MoneyPolicy {
+            refund_full: back(chosen.arbitrary()?),
+            refund_partial: back(chosen.arbitrary()?),
+            dispute_opened: back(chosen.arbitrary()?),
+            dispute_lost: back(chosen.arbitrary()?),
+            dispute_won: back(chosen.arbitrary()?),
+            late_payment: *chosen.choose(&[OnLatePayment::Grant, OnLatePayment::Ignore])?,
+        },
+        ..AccessPolicy::default()
     })
 }
 
@@ -235,6 +244,7 @@ fn facts(id: &str, chosen: &mut Unstructured<'_>) -> Result<SubscriptionFacts> {
         checkout: if chosen.arbitrary()? { Some(CheckoutId::from_random([1; 16])) } else { None },
         ahead: ahead(chosen)?,
         told: ToldFacts { trial_start: time(chosen)?, canceled_at: time(chosen)?, card: card(chosen)? },
+        method: None,
     })
 }
 
@@ -292,6 +302,10 @@ fn invoice(chosen: &mut Unstructured<'_>) -> Result<InvoiceFacts> {
             payment: None,
             needs_customer: chosen.arbitrary()?,
         },
+        due_at: time(chosen)?,
+        paid_at: time(chosen)?,
+        pay_link: None,
+        attempt: None,
     })
 }
 
@@ -337,7 +351,14 @@ fn payments(chosen: &mut Unstructured<'_>) -> Result<Vec<PaymentFacts>> {
                 id: id.to_owned(),
                 amount: amount(chosen)?,
                 refunded: amount(chosen)?,
-                money: *chosen.choose(&[MoneyState::Kept, MoneyState::Refunded, MoneyState::Disputed])?,
+                money: *chosen.choose(&[
+                    MoneyState::Kept,
+                    MoneyState::PartlyRefunded,
+                    MoneyState::Refunded,
+                    MoneyState::Disputed,
+                    MoneyState::DisputeLost,
+                    MoneyState::DisputeWon,
+                ])?,
                 created_at: NOW,
                 refunds: vec![RefundFacts {
                     id: format!("re_{id}"),

@@ -298,11 +298,16 @@ impl Renewal {
                 next_attempt_at: None,
                 payments: Vec::new(),
                 bill: Bill::default(),
+                due_at: truth.failing.map(at),
+                paid_at: None,
+                pay_link: None,
+                attempt: None,
             }),
             named_customer: None,
             checkout: None,
             ahead: Default::default(),
             told: ToldFacts::default(),
+            method: None,
         }
     }
 

@@ -10,7 +10,7 @@ mod end;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
-use quittance_domain::access::{OnMoneyBack, Standing};
+use quittance_domain::access::{MoneyState, OnLatePayment, Standing};
 use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
@@ -152,8 +152,8 @@ fn payment_came_back(customer: &CustomerLedger, charge: &str, policy: &AccessPol
     let Some(found) = customer.charges.iter().find(|c| c.id == charge) else { return false };
     let disputed = customer.disputes.iter().any(|d| d.charge == charge && stands(&d.status));
     let refunded = found.amount > 0 && found.amount_refunded >= found.amount;
-    disputed && policy.on_dispute == OnMoneyBack::Revoke
-        || !disputed && refunded && policy.on_refund == OnMoneyBack::Revoke
+    disputed && policy.money_ends_access(MoneyState::Disputed)
+        || !disputed && refunded && policy.money_ends_access(MoneyState::Refunded)
 }
 
 /// Whether a dispute holds the money: open or lost, and no mere inquiry.
@@ -183,12 +183,12 @@ fn provider_grants(
         },
         "past_due" => failing_since(&customer.invoices, &found.id)
             .is_some_and(|since| now_s < since + i64::from(policy.grace_days) * 86_400),
-        "canceled" if policy.canceled_keeps_paid_period => {
-            let paid = customer
-                .invoices
-                .iter()
-                .any(|i| Some(&i.id) == found.latest_invoice.as_ref() && i.status == "paid");
-            paid && now_s < found.current_period_end
+        "canceled" => {
+            let newest = customer.invoices.iter().find(|i| Some(&i.id) == found.latest_invoice.as_ref());
+            let paid = newest.filter(|i| i.status == "paid");
+            let late = policy.money.late_payment == OnLatePayment::Grant
+                && paid.is_some_and(|i| i.paid_at > found.ended_at && found.ended_at.is_some());
+            paid.is_some() && (policy.canceled_keeps_paid_period || late) && now_s < found.current_period_end
         }
         _ => false,
     }

@@ -531,9 +531,9 @@ fn money_back(new: &Subscription, all: &Projection) -> Option<&'static str> {
 
 fn word(money: MoneyState) -> Option<&'static str> {
     match money {
-        MoneyState::Kept => None,
+        MoneyState::Kept | MoneyState::PartlyRefunded | MoneyState::DisputeWon => None,
         MoneyState::Refunded => Some("refunded"),
-        MoneyState::Disputed => Some("disputed"),
+        MoneyState::Disputed | MoneyState::DisputeLost => Some("disputed"),
     }
 }
 

@@ -318,6 +318,10 @@ fn invoice(status: &str, attempts: i64, since: Timestamp) -> InvoiceFacts {
         attempt_count: attempts,
         next_attempt_at: None,
         payments: Vec::new(),
+        due_at: Some(since),
+        paid_at: (status == "paid").then_some(since),
+        pay_link: None,
+        attempt: None,
         bill: Bill {
             total: Some(yen(1_980)),
             finalized_at: Some(since),

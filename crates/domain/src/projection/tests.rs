@@ -32,6 +32,10 @@ fn paid(id: &str, created: i64, from_checkout: bool) -> SubscriptionFacts {
         next_attempt_at: None,
         payments: vec![InvoicePayment { payment: format!("pi_{id}"), amount: yen(1980) }],
         bill: crate::subscription::Bill::default(),
+        due_at: None,
+        paid_at: None,
+        pay_link: None,
+        attempt: None,
     });
     sub
 }
@@ -212,8 +216,11 @@ fn a21_refunds_and_disputes_end_access_and_a_won_dispute_gives_it_back() {
     assert_eq!(with(MoneyState::Refunded, &strict), Access::Revoked);
     assert_eq!(with(MoneyState::Disputed, &strict), Access::Revoked);
     let kind = AccessPolicy {
-        on_refund: crate::access::OnMoneyBack::Keep,
-        on_dispute: crate::access::OnMoneyBack::Keep,
+        money: crate::access::MoneyPolicy {
+            refund_full: crate::access::OnMoneyBack::Keep,
+            dispute_opened: crate::access::OnMoneyBack::Keep,
+            ..crate::access::MoneyPolicy::default()
+        },
         ..strict
     };
     assert_eq!(with(MoneyState::Refunded, &kind), Access::Granted);

@@ -83,6 +83,10 @@ impl Engine {
                 self.cancel_now(subscription, &format!("second subscription beside {kept}"), None).await
             }
             Request::RefundDuplicate { payment, .. } => self.refund_rest(row, payment, key).await,
+            Request::PayInvoice { invoice, .. } => self.try_invoice(invoice, key).await,
+            Request::GiveUpInvoice { subscription, invoice, how } => {
+                self.give_up(subscription, invoice, *how, key).await
+            }
         }
     }
 
@@ -310,7 +314,10 @@ impl Engine {
             | Request::PauseSubscription { .. }
             | Request::CancelSubscription { .. }
             | Request::ResumeSubscription { .. }
-            | Request::CancelDuplicate { .. } => Ok(None),
+            | Request::CancelDuplicate { .. }
+            // Both look themselves before they do anything.
+            | Request::PayInvoice { .. }
+            | Request::GiveUpInvoice { .. } => Ok(None),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! time shares one command, and commands on one object go one after the other. What is decided here is decided
 //! by `quittance_domain::command`.
 
+mod collect;
 mod execute;
 pub(crate) mod plan;
 mod record;
@@ -248,7 +249,9 @@ impl Engine {
         let refusal = Problem::from(error.clone());
         let body = serde_json::json!({ "code": refusal.code.as_str(), "detail": refusal.detail, "mend": refusal.mend });
         let (command, lease) = (row.clone(), token.clone());
-        let mends = serde_json::from_str(&row.request).is_ok_and(|request: Request| request.mends());
+        let request: Option<Request> = serde_json::from_str(&row.request).ok();
+        let mends = request.as_ref().is_some_and(Request::mends);
+        let ordinary = request.as_ref().is_some_and(Request::may_be_refused);
         self.db()
             .write("commands.record_trouble", move |tx| match next {
                 AfterTrouble::Fail => {
@@ -257,7 +260,11 @@ impl Engine {
                     if mends {
                         outbox::raise(tx, &refused_alert(&command, &text), now)?;
                     }
-                    commands::finish(tx, &command.id, &lease, &outcome, now)
+                    let held = commands::finish(tx, &command.id, &lease, &outcome, now)?;
+                    if let Some(key) = command.aggregate.as_deref().filter(|_| ordinary && held) {
+                        record::look_again(tx, key, false, now)?;
+                    }
+                    Ok(held)
                 }
                 AfterTrouble::RetryAt(next) => commands::retry(tx, &command.id, &lease, next, &text),
                 AfterTrouble::Park => {

@@ -104,7 +104,9 @@ impl Engine {
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
             | Request::CancelDuplicate { .. }
-            | Request::RefundDuplicate { .. } => Ok(Value::Null),
+            | Request::RefundDuplicate { .. }
+            | Request::PayInvoice { .. }
+            | Request::GiveUpInvoice { .. } => Ok(Value::Null),
         }
     }
 

@@ -40,14 +40,7 @@ impl Engine {
                     outbox::resolve(tx, MENDING_REFUSED, &row_.object, now)?;
                 }
                 if let Some(key) = &row_.aggregate {
-                    let hint = Hint {
-                        key,
-                        priority: Priority::Waiting,
-                        due: now,
-                        unpark: false,
-                        thorough: thorough(&request_),
-                    };
-                    aggregates::mark(tx, &hint, now)?;
+                    look_again(tx, key, thorough(&request_), now)?;
                 }
                 Ok(true)
             })
@@ -80,9 +73,22 @@ impl Engine {
             | Request::CancelSubscription { .. }
             | Request::ResumeSubscription { .. }
             | Request::CancelDuplicate { .. }
-            | Request::RefundDuplicate { .. } => {}
+            | Request::RefundDuplicate { .. }
+            | Request::PayInvoice { .. }
+            | Request::GiveUpInvoice { .. } => {}
         }
     }
+}
+
+/// Has the aggregate of a command looked at at once.
+pub(super) fn look_again(
+    tx: &mut dyn Tx,
+    key: &str,
+    thorough: bool,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    let hint = Hint { key, priority: Priority::Waiting, due: now, unpark: false, thorough };
+    aggregates::mark(tx, &hint, now).map(drop)
 }
 
 /// A refund shows in the payments, which only a thorough sync looks at.
@@ -100,7 +106,9 @@ const fn thorough(request: &Request) -> bool {
         | Request::PauseSubscription { .. }
         | Request::CancelSubscription { .. }
         | Request::ResumeSubscription { .. }
-        | Request::CancelDuplicate { .. } => false,
+        | Request::CancelDuplicate { .. }
+        | Request::PayInvoice { .. }
+        | Request::GiveUpInvoice { .. } => false,
     }
 }
 
@@ -158,7 +166,9 @@ fn record_effects(
         | Request::CancelSubscription { .. }
         | Request::ResumeSubscription { .. }
         | Request::CancelDuplicate { .. }
-        | Request::RefundDuplicate { .. } => {}
+        | Request::RefundDuplicate { .. }
+        | Request::PayInvoice { .. }
+        | Request::GiveUpInvoice { .. } => {}
     }
     Ok(())
 }

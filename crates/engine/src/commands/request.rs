@@ -4,6 +4,7 @@
 
 use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
+use quittance_domain::dunning::OnExhaustion;
 use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
 use quittance_store::StoreError;
 use quittance_store::commands::{CommandRow, NewCommand};
@@ -240,6 +241,31 @@ pub enum Request {
         /// How much was paid; what is left of it goes back.
         amount: Money,
     },
+    /// Try a payment that failed.
+    #[serde(rename = "invoice.pay")]
+    PayInvoice {
+        /// Whose it is.
+        subscription: String,
+        /// The invoice.
+        invoice: String,
+        /// Which try of ours.
+        number: i64,
+    },
+    /// End what a payment was for that failed too often.
+    #[serde(rename = "invoice.give_up")]
+    GiveUpInvoice {
+        /// Whose it is.
+        subscription: String,
+        /// The invoice.
+        invoice: String,
+        /// What happens.
+        how: OnExhaustion,
+    },
+}
+
+/// The object of the tries at an invoice: one goes after the other.
+pub(crate) fn invoice_object(invoice: &str) -> String {
+    format!("invoice/{invoice}")
 }
 
 /// Which of several equal wishes a command is.
@@ -280,6 +306,8 @@ impl Request {
             Self::ResumeSubscription { .. } => "subscription.resume",
             Self::CancelDuplicate { .. } => "duplicate.cancel",
             Self::RefundDuplicate { .. } => "duplicate.refund",
+            Self::PayInvoice { .. } => "invoice.pay",
+            Self::GiveUpInvoice { .. } => "invoice.give_up",
         }
     }
 
@@ -303,14 +331,19 @@ impl Request {
             | Self::ResumeSubscription { subscription } => subscription.clone(),
             Self::CancelDuplicate { subscription, .. } => format!("duplicate/{subscription}"),
             Self::RefundDuplicate { payment, .. } => format!("duplicate/{payment}"),
+            Self::PayInvoice { invoice, .. } | Self::GiveUpInvoice { invoice, .. } => invoice_object(invoice),
         }
     }
 
     /// Whether nobody asked for it: it follows from what was observed.
     pub(crate) const fn mends(&self) -> bool {
         match self {
-            Self::UpdateCustomer { .. } | Self::CancelDuplicate { .. } | Self::RefundDuplicate { .. } => true,
+            Self::UpdateCustomer { .. }
+            | Self::CancelDuplicate { .. }
+            | Self::RefundDuplicate { .. }
+            | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
+            | Self::PayInvoice { .. }
             | Self::CreateCheckout { .. }
             | Self::ExpireCheckout { .. }
             | Self::CreatePortal { .. }
@@ -323,10 +356,35 @@ impl Request {
         }
     }
 
+    /// Whether a refusal is an ordinary end, after which the aggregate is looked at as after a success.
+    pub(crate) const fn may_be_refused(&self) -> bool {
+        match self {
+            Self::PayInvoice { .. } => true,
+            Self::CreateCustomer { .. }
+            | Self::UpdateCustomer { .. }
+            | Self::CreateCheckout { .. }
+            | Self::ExpireCheckout { .. }
+            | Self::CreatePortal { .. }
+            | Self::ChangeSubscription { .. }
+            | Self::ScheduleChange { .. }
+            | Self::UndoSchedule { .. }
+            | Self::PauseSubscription { .. }
+            | Self::CancelSubscription { .. }
+            | Self::ResumeSubscription { .. }
+            | Self::CancelDuplicate { .. }
+            | Self::RefundDuplicate { .. }
+            | Self::GiveUpInvoice { .. } => false,
+        }
+    }
+
     /// Whether the same wish, once granted, is the same for ever: then turns do not count.
     const fn happens_once(&self) -> bool {
         match self {
-            Self::CreateCheckout { .. } | Self::ExpireCheckout { .. } | Self::CreatePortal { .. } => true,
+            Self::CreateCheckout { .. }
+            | Self::ExpireCheckout { .. }
+            | Self::CreatePortal { .. }
+            | Self::PayInvoice { .. }
+            | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
             | Self::CancelDuplicate { .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
 use quittance_domain::delivery::Channel;
+use quittance_domain::dunning::{Case, DunningPolicy};
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
@@ -23,7 +24,7 @@ use quittance_store::{
 use serde_json::json;
 
 use super::fetch::{Context, Fetched};
-use super::{SyncEnd, SyncError};
+use super::{SyncEnd, SyncError, dunning};
 use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::settings::OnDuplicate;
@@ -40,6 +41,7 @@ struct Input {
     context: Context,
     fetched: Fetched,
     policy: quittance_domain::AccessPolicy,
+    dunning: DunningPolicy,
     on_duplicate: OnDuplicate,
     notices: NoticePolicy,
     rules: Arc<RuleTable>,
@@ -66,6 +68,8 @@ struct Applied {
     notified: Vec<(NoticeKind, String)>,
     alerts: Vec<String>,
     mended: Vec<drifts::Ended>,
+    /// Failing payments that are new or changed their outcome.
+    cases: Vec<Case>,
     commands: bool,
 }
 
@@ -84,7 +88,8 @@ impl Engine {
             provider_customer: provider_customer.to_owned(),
             context,
             fetched,
-            policy: self.settings().access,
+            policy: self.settings().access.clone(),
+            dunning: self.settings().dunning.clone(),
             on_duplicate: self.settings().on_duplicate,
             notices: self.settings().notices.clone(),
             rules: self.settings().notice_rules.clone(),
@@ -139,6 +144,9 @@ impl Engine {
         for ended in &applied.mended {
             telemetry::drift_mended(ended.kind.as_str(), ended.wrong, ended.wrong_ms);
         }
+        for case in &applied.cases {
+            telemetry::dunning(case);
+        }
         if applied.commands {
             self.wake();
         }
@@ -161,6 +169,15 @@ fn apply(
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
     notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
+    let followed = dunning::look(
+        tx,
+        &input.context.cases,
+        &input.fetched.invoices,
+        stored.customer.as_ref(),
+        &input.dunning,
+        &mut projection,
+        input.now,
+    )?;
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
     write_mirror(tx, input, &projection)?;
     ledger::record(tx, &input.fetched.books.records(), input.now)?;
@@ -185,6 +202,14 @@ fn apply(
     }
     write_effects(tx, input, stored.customer.as_ref(), &projection, &mut applied, engine)?;
     write_alerts(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
+    let place = dunning::Place {
+        scope: &input.scope,
+        aggregate: &input.claim.key,
+        instance: &input.instance,
+        customer: stored.customer.as_ref(),
+    };
+    applied.commands |= dunning::write(tx, &place, &followed, input.now)?;
+    applied.cases = dunning::news(&input.context.cases, followed.cases);
     aggregates::set_look_at(tx, &input.claim.key, projection.look_again_at)?;
     Ok(Some(applied))
 }
@@ -472,5 +497,8 @@ fn mend(anomaly: &Anomaly, input: &Input) -> String {
                 .into()
         }
         AnomalyKind::UnreadableObject => "update Quittance; until then its mirror stays as it was".into(),
+        AnomalyKind::ProviderRetries => {
+            "switch its retries off (Stripe: Billing, Revenue recovery, Retries), and let it leave subscriptions past due; or set [dunning] retries = \"provider\"".into()
+        }
     }
 }

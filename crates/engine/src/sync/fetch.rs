@@ -4,13 +4,14 @@
 //! only where something calls for it: a failing payment, a refund or dispute, an unexplained checkout.
 
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::dunning::Case;
 use quittance_domain::notices::{Announcement, Told};
 use quittance_domain::projection::{Observed, Stored, Unreadable};
-use quittance_domain::subscription::{SubscriptionFacts, SubscriptionStatus};
+use quittance_domain::subscription::{AttemptState, InvoiceFacts, SubscriptionStatus};
 use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::checkouts::{self, CheckoutRow};
-use quittance_store::{customers, inbox, mirror, notices};
+use quittance_store::{customers, dunning as cases, inbox, mirror, notices};
 use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
@@ -18,7 +19,7 @@ use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{LatestInvoice, ObservedCheckout, ObservedSubscription, Page};
 
 use super::books::Books;
-use super::{SyncError, translate};
+use super::{SyncError, dunning, translate};
 use crate::engine::Engine;
 
 /// Pages of one list that a sync follows at most: 100 objects each.
@@ -49,6 +50,8 @@ pub(super) struct Context {
     pub announced: Vec<Announcement>,
     /// When it was synced before.
     pub looked_at: Option<Timestamp>,
+    /// Payments that failed, and what became of them so far.
+    pub cases: Vec<Case>,
 }
 
 /// What the provider said.
@@ -64,6 +67,8 @@ pub(super) struct Fetched {
     pub checkouts: Vec<(CheckoutId, CheckoutState)>,
     /// What the ledger should say of this customer's invoices and one-off sales.
     pub books: Books,
+    /// Invoices beside the newest of each subscription that failing payments are about.
+    pub invoices: Vec<InvoiceFacts>,
 }
 
 impl Context {
@@ -113,6 +118,7 @@ impl Engine {
                     } else {
                         Vec::new()
                     },
+                    cases: cases::of_aggregate(tx, &claim.key)?,
                     hints,
                     kinds,
                     checkouts,
@@ -135,14 +141,22 @@ impl Engine {
         let mut out = Fetched::default();
         let subscriptions = self.fetch_subscriptions(customer, &mut out.observed.unreadable).await?;
         self.fetch_customer(customer, context, &subscriptions, thorough, &mut out).await?;
-        let failing = subscriptions.iter().any(|s| s.status == "past_due");
+        let failing = subscriptions.iter().any(|s| dunning::fails(&s.status));
         let open_invoices = if failing { self.fetch_open_invoices(customer).await? } else { Vec::new() };
+        let attempts = self.fetch_attempts(&subscriptions).await?;
+        let others = self.fetch_cases_invoices(context, &subscriptions, &open_invoices).await?;
+        out.invoices =
+            dunning::invoices(&open_invoices).into_iter().chain(dunning::invoices(&others)).collect();
         let keys = &self.settings().customer_metadata_keys;
         self.learn_prices(&translate::unknown_prices(&subscriptions, self.prices())).await?;
         for found in &subscriptions {
             match translate::subscription(found, &open_invoices, keys, self.prices()) {
                 Ok(mut facts) => {
-                    self.ask_for_the_customer(context, &mut facts).await?;
+                    let attempt = attempts.iter().find(|(id, _)| *id == facts.id).map(|(_, a)| a.clone());
+                    if let Some(invoice) = &mut facts.latest_invoice {
+                        invoice.attempt = attempt;
+                    }
+                    ask_for_the_customer(context, &mut facts);
                     out.observed.invoices.extend(facts.latest_invoice.clone());
                     out.observed.subscriptions.push(facts);
                 }
@@ -153,7 +167,7 @@ impl Engine {
                 out.books.invoice(&self.scope().to_string(), invoice);
             }
         }
-        for invoice in &open_invoices {
+        for invoice in open_invoices.iter().chain(&others) {
             out.books.invoice(&self.scope().to_string(), invoice);
         }
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
@@ -165,25 +179,6 @@ impl Engine {
             out.observed.payments = Some(self.fetch_payments(customer).await?);
         }
         Ok(out)
-    }
-
-    /// Whether a failed renewal waits for the customer. Only an event that says so is reason to ask: without it the
-    /// message is that the payment failed, and leads to the same page.
-    async fn ask_for_the_customer(
-        &self,
-        context: &Context,
-        facts: &mut SubscriptionFacts,
-    ) -> Result<(), SyncError> {
-        let hinted = context.hinted(&["invoice.payment_action_required", "payment_intent.requires_action"]);
-        let failing = facts.status == SubscriptionStatus::PastDue;
-        let Some(invoice) = facts.latest_invoice.as_mut().filter(|i| hinted && failing && i.status == "open")
-        else {
-            return Ok(());
-        };
-        let Some(payment) = invoice.bill.payment.clone() else { return Ok(()) };
-        let intent = self.stripe().send(calls::payments::retrieve_intent(&payment), Priority::Live).await?;
-        invoice.bill.needs_customer = intent.status == "requires_action";
-        Ok(())
     }
 
     async fn fetch_subscriptions(
@@ -401,4 +396,15 @@ pub(super) fn names_missing(error: &StripeError) -> bool {
 fn note_odd<T>(page: &Page<T>, unreadable: &mut Vec<Unreadable>) {
     unreadable
         .extend(page.odd.iter().map(|odd| Unreadable { id: odd.id.clone(), detail: odd.error.to_string() }));
+}
+
+/// Whether a failed renewal waits for the customer. Only an event that says so is reason to tell: without it the
+/// message is that the payment failed, and leads to the same page.
+fn ask_for_the_customer(context: &Context, facts: &mut quittance_domain::subscription::SubscriptionFacts) {
+    let hinted = context.hinted(&["invoice.payment_action_required", "payment_intent.requires_action"]);
+    let failing = facts.status == SubscriptionStatus::PastDue;
+    if let Some(invoice) = facts.latest_invoice.as_mut().filter(|i| hinted && failing && i.status == "open") {
+        let waits = invoice.attempt.as_ref().is_some_and(|a| a.state == AttemptState::NeedsCustomer);
+        invoice.bill.needs_customer = waits;
+    }
 }

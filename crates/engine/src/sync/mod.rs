@@ -6,6 +6,7 @@
 pub mod apply;
 mod balance;
 mod books;
+mod dunning;
 mod fetch;
 mod invoices;
 mod payment;

@@ -7,7 +7,7 @@ use quittance_domain::digest::short_hex;
 use quittance_domain::projection::{PaymentFacts, PurchaseFacts, RefundFacts, SaleFacts, Unreadable};
 use quittance_domain::subscription::{
     Ahead, Bill, Cancellation, Card, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts,
-    NextPhase, PendingUpdate, SubscriptionFacts, ToldFacts,
+    NextPhase, PayLink, PendingUpdate, SubscriptionFacts, ToldFacts,
 };
 use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_stripe::observe::{
@@ -75,6 +75,9 @@ pub(crate) fn subscription(
         named_customer: named_customer(&observed.metadata, keys),
         checkout: named_checkout(&observed.metadata),
         ahead: ahead(observed, book),
+        method: observed.default_payment_method.clone().or_else(|| {
+            observed.customer.as_ref().and_then(|customer| customer.default_payment_method.clone())
+        }),
         told: ToldFacts {
             trial_start: observed.trial_start_s.map(Timestamp::from_seconds),
             canceled_at: observed.canceled_at_s.map(Timestamp::from_seconds),
@@ -157,19 +160,25 @@ pub(crate) fn unknown_prices(observed: &[ObservedSubscription], book: &PriceBook
     unknown
 }
 
-/// When the oldest invoice that is still open became due: the provider's own record of the failure. One that is
-/// charged is due at once; one that is sent says when.
+/// When the oldest invoice that is still open became due: the provider's own record of the failure.
 fn failing_since(subscription: &str, open_invoices: &[ObservedInvoice]) -> Option<Timestamp> {
     open_invoices
         .iter()
         .filter(|i| i.status == "open" && i.subscription.as_deref() == Some(subscription))
-        .map(|i| Timestamp::from_seconds(i.due_date_s.or(i.finalized_at_s).unwrap_or(i.created_s)))
+        .map(due_at)
         .min()
 }
 
-pub(super) fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
+/// When an invoice became due. One that is charged is due at once; one that is sent says when.
+fn due_at(invoice: &ObservedInvoice) -> Timestamp {
+    Timestamp::from_seconds(invoice.due_date_s.or(invoice.finalized_at_s).unwrap_or(invoice.created_s))
+}
+
+/// Translates an invoice; how its payment stands is for somebody else to look up.
+pub(crate) fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
     let currency = Currency::parse(&found.currency).map_err(|e| e.to_string())?;
     let paid_whole = found.status == "paid";
+    let payable = matches!(found.status.as_str(), "open" | "uncollectible");
     let payments = found.payments.iter().flatten().filter_map(|payment| {
         let id = payment.payment_intent.clone()?;
         // The older shape has one payment and no amount of its own.
@@ -199,6 +208,10 @@ pub(super) fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
             }),
             needs_customer: false,
         },
+        due_at: Some(due_at(found)),
+        paid_at: found.paid_at_s.map(Timestamp::from_seconds),
+        pay_link: found.hosted_url.as_ref().filter(|_| payable).map(|url| PayLink(url.0.clone())),
+        attempt: None,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::wire::error::{ApiError, ApiResult};
 
 impl World {
     /// The method that the invoice is charged to when nobody names one.
-    fn method_for(&self, invoice: &Invoice) -> Option<String> {
+    pub(crate) fn method_for(&self, invoice: &Invoice) -> Option<String> {
         invoice
             .default_payment_method
             .clone()
@@ -54,8 +54,12 @@ impl World {
             self.schedule_or_give_up(id, true);
             return;
         }
+        // An automatic try counts, whatever becomes of it; the first one is counted by what follows.
+        let retry = i64::from(invoice.attempt_count > 0);
+        self.invoices.edit(id, |invoice| invoice.attempt_count += retry);
         let attempt = self.try_invoice(id, method.clone(), Presence::OffSession).ok().flatten();
         if !attempt.is_some_and(Attempt::went_through) {
+            self.invoices.edit(id, |invoice| invoice.attempt_count -= retry);
             // Whoever must authenticate is not there at the next try either.
             let hopeless = method.filter(|_| attempt == Some(Attempt::RequiresAction));
             self.invoices.edit(id, |invoice| invoice.hopeless_method = hopeless);

@@ -163,6 +163,12 @@ texts! {
     SecureFail: "Fail authentication", "認証を失敗させる";
     SecureNote: "This page stands in for your bank's own. Nothing is charged until you confirm.", "カード会社の認証画面の代わりです。確認が終わるまで、請求は発生しません。";
 
+    // The page of an invoice.
+    InvoiceNumber: "Invoice {number}", "請求書番号 {number}";
+    InvoiceDue: "Due now", "お支払い金額";
+    PayWithSaved: "Pay with the card ending in {last4}", "登録済みのカード（下4桁 {last4}）で支払う";
+    PayWithOther: "Or pay with another card", "別のカードで支払う";
+
     // What is asked beside the payment.
     Phone: "Telephone", "電話番号";
     Optional: "optional", "任意";

@@ -320,6 +320,13 @@ pub(super) fn three_d_secure(sandbox: &Sandbox, request: &HttpRequest, id: &str)
     })
 }
 
+/// Whether a payment waits for its owner to prove who they are.
+pub(super) fn bank_waits(world: &World, intent: &str) -> bool {
+    use crate::model::payment::IntentStatus::RequiresAction;
+    let found = world.payment_intents.get(intent);
+    found.is_some_and(|intent| intent.status == RequiresAction && intent.voucher.is_none())
+}
+
 fn bank_view(world: &World, request: &HttpRequest, id: &str) -> Option<ThreeDSecureView> {
     use crate::model::payment::IntentStatus::RequiresAction;
     let payment = world
@@ -374,27 +381,4 @@ fn after_bank(world: &World, id: &str, authenticated: bool, succeeded: bool) -> 
             return_url.or(invoice).unwrap_or_else(|| "/".to_owned())
         }
     }
-}
-
-/// `/i/{invoice}`: leads to the bank's step where it waits, and else says how the invoice stands.
-pub(super) fn invoice(sandbox: &Sandbox, request: &HttpRequest, id: &str) -> HttpResponse {
-    sandbox.read(|world| {
-        let Some(invoice) = world.invoices.get(id) else {
-            return problem(world, request, 404, "There is no such invoice.");
-        };
-        if let Some(intent) = invoice.payment_intent.as_ref().filter(|intent| bank_view(world, request, intent).is_some()) {
-            return redirect(&format!("/3ds/{intent}"));
-        }
-        if invoice.is_payable() {
-            return problem(world, request, 409, "This invoice is open: pay it with POST /v1/invoices/{id}/pay, or change the card in the portal. No money moved.");
-        }
-        let view = OutcomeView {
-            frame: frame(world, request, locale(request, None)),
-            merchant: world.merchant.clone(),
-            outcome: SessionOutcome::AlreadyComplete { paid: (invoice.amount_paid > 0).then(|| money(invoice.amount_paid, &invoice.currency)) },
-            session_id: invoice.id.clone(),
-            continue_url: None,
-        };
-        html(200, pages::outcome_page(&view), &[])
-    })
 }

@@ -6,6 +6,7 @@ mod buying;
 mod control_calls;
 mod details;
 mod frame;
+mod invoice;
 mod managing;
 mod onboarding;
 mod operating;
@@ -40,7 +41,7 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
         ("GET", ["r", token]) => buying::recover(sandbox, request, token),
         (_, ["3ds", id]) => buying::three_d_secure(sandbox, request, id),
         (_, ["pending", id]) => pending::pending(sandbox, request, id),
-        ("GET", ["i", id]) => buying::invoice(sandbox, request, id),
+        (_, ["i", id]) => invoice::invoice(sandbox, request, id),
         (_, ["p", "session", token, rest @ ..]) => managing::portal(sandbox, request, token, rest),
         (_, ["connect", "onboarding", token]) => onboarding::onboarding(sandbox, request, token),
         ("GET", ["connect", "express", id]) => onboarding::express(sandbox, request, id),

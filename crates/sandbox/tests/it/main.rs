@@ -24,6 +24,7 @@ mod disputes;
 mod errors;
 mod extras;
 mod faults;
+mod hosted_invoice;
 mod invoices;
 mod items;
 mod listen;

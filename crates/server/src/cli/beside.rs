@@ -58,7 +58,8 @@ fn read_catalog(loaded: &Loaded, need: Need, livemode: bool) -> Result<Catalog, 
 
 fn settings(config: &Config, livemode: bool) -> Result<Settings, Failure> {
     Ok(Settings {
-        access: config.access,
+        access: config.access.clone(),
+        dunning: config.dunning.clone(),
         retry: config.retry,
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),

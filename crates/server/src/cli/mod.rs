@@ -7,6 +7,7 @@ mod completions;
 mod deliveries;
 mod dev;
 mod drift;
+mod dunning;
 mod events;
 mod explain;
 mod keys;
@@ -107,6 +108,9 @@ enum Command {
     /// The keys that sign entitlement tokens
     #[command(subcommand)]
     SigningKeys(signing_keys::Command),
+    /// Failing payments: what is at risk, recovered and lost
+    #[command(subcommand)]
+    Dunning(dunning::Command),
     /// The books: trial balance, entries, export, and whether they agree with the provider
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -210,6 +214,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Mail(command) => quietly(log, mail::run(&command, &common)),
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
         Command::SigningKeys(command) => quietly(log, signing_keys::run(&command, &common)),
+        Command::Dunning(command) => quietly(log, dunning::run(&command, &common)),
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
         Command::Drift(command) => quietly(log, drift::run(&command, &common)),
         Command::Webhooks(command) => quietly(log, webhooks::run(&command, &common)),

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use quittance_domain::Catalog;
+use quittance_domain::access::PolicyError;
 use quittance_domain::notices::RuleTable;
 use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
+use quittance_domain::{AccessPolicy, Catalog};
 use quittance_engine::Settings;
 use quittance_engine::app_webhooks::AppWebhooks;
 use quittance_engine::app_webhooks::reach::Reach;
@@ -49,6 +50,7 @@ impl Loaded {
         let stripe = stripe_config(&self.config)?;
         let secrets = webhook_secrets(&self.config)?;
         let (catalog, demo_catalog) = catalog(&self, stripe.livemode)?;
+        policies(&self.config, &catalog)?;
         let settings = settings(&self.config, &stripe, secrets)?;
         let listen = listen(&self.config)?;
         database(&self.config)?;
@@ -191,10 +193,11 @@ fn settings(
 ) -> Result<Settings, Failure> {
     ranges(config)?;
     Ok(Settings {
-        access: config.access,
+        access: config.access.clone(),
         changes: config.changes,
         notices: config.notices.clone(),
         notice_rules: Arc::new(notice_rules(config)?),
+        dunning: config.dunning.clone(),
         retry: config.retry,
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
@@ -261,6 +264,46 @@ pub fn tokens(config: &Config) -> TokenSettings {
             publish_ahead_ms: config.tokens.publish_ahead_h.saturating_mul(HOUR_MS),
         },
     }
+}
+
+/// The policies: what they say must make sense, and name plans and zones that exist.
+///
+/// # Errors
+/// Names the setting and what may stand there.
+pub fn policies(config: &Config, catalog: &Catalog) -> Result<(), Failure> {
+    access_policy(&config.access, catalog)?;
+    config.dunning.check().map_err(|error| of_policy("dunning", &error))?;
+    if jiff::tz::TimeZone::get(&config.dunning.time_zone).is_err() {
+        return Err(out_of_range(
+            "dunning.time_zone",
+            "an IANA name of a time zone, such as Asia/Tokyo or Europe/Berlin",
+        ));
+    }
+    Ok(())
+}
+
+/// The access table, beside the catalog that it names plans of.
+///
+/// # Errors
+/// Names the setting and what may stand there.
+pub fn access_policy(policy: &AccessPolicy, catalog: &Catalog) -> Result<(), Failure> {
+    policy.check().map_err(|error| of_policy("access", &error))?;
+    if let Some(stray) = policy.plan.keys().find(|key| catalog.plan(key.as_str()).is_none()) {
+        let known: Vec<&str> = catalog.plans().iter().map(|plan| plan.key.as_str()).collect();
+        return Err(Failure::config(
+            format!("access.plan.{stray} is about a plan that the catalog does not have"),
+            format!("Name one of {}, or remove it.", known.join(", ")),
+        ));
+    }
+    Ok(())
+}
+
+fn of_policy(section: &str, error: &PolicyError) -> Failure {
+    let PolicyError { key, value, why, allowed } = error;
+    Failure::config(
+        format!("{section}.{key} cannot be {value}: {why}"),
+        format!("Set {section}.{key} in quittance.toml to {allowed}."),
+    )
 }
 
 fn out_of_range(key: &str, range: &str) -> Failure {

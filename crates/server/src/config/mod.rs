@@ -14,6 +14,7 @@ mod tests;
 
 use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
+use quittance_domain::dunning::DunningPolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::NoticePolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
@@ -103,6 +104,8 @@ pub struct Config {
     pub changes: ChangePolicy,
     /// When customers are told.
     pub notices: NoticePolicy,
+    /// Failing payments.
+    pub dunning: DunningPolicy,
     /// Syncing.
     pub sync: Sync,
     /// How failures are retried.
@@ -256,6 +259,7 @@ impl Default for Config {
             access: engine.access,
             changes: ChangePolicy::default(),
             notices: engine.notices,
+            dunning: engine.dunning,
             sync: Sync::default(),
             retry: engine.retry,
             sweep: Sweep::default(),

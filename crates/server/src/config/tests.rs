@@ -47,6 +47,10 @@ fn the_reference_file_is_the_defaults_and_names_every_setting() {
         let line = line.trim_start_matches("# ");
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name.to_owned();
+            // A table within a section is a key of it.
+            if let Some((outer, inner)) = name.split_once('.') {
+                named.push((outer.to_owned(), inner.to_owned()));
+            }
         } else if let Some((key, _)) = line.split_once(" = ") {
             named.push((section.clone(), key.to_owned()));
         }
@@ -116,14 +120,19 @@ type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str
 
 #[test]
 fn what_cannot_be_is_named_with_its_mend() {
-    let cases: [Case; 16] = [
+    let cases: [Case; 21] = [
         ("[stripe]\nsecert_key = \"x\"", &[], "stripe.secert_key", "secret_key"),
         ("grace_days = 3", &[], "grace_days", "grace_days in [access]"),
         ("[strip]\nx = 1", &[], "[strip]", "stripe"),
         ("sit = \"x\"", &[], "`sit`", "site"),
         ("listen = ", &[], "TOML", "line"),
         ("[access]\ngrace_days = -1", &[], "grace_days", "value"),
-        ("[access]\non_refund = \"maybe\"", &[], "on_refund", "value"),
+        ("[access.money]\nrefund_full = \"maybe\"", &[], "refund_full", "value"),
+        ("[access.status]\nactive = \"revoked\"", &GOOD, "access.status.active", "granted"),
+        ("[access.status]\nhibernating = \"granted\"", &[], "hibernating", "past_due"),
+        ("[access]\nplan = { gold = { grace_days = 1 } }", &GOOD, "access.plan.gold", "pro"),
+        ("[dunning]\nschedule_days = [3, 1]", &GOOD, "dunning.schedule_days", "growing"),
+        ("[dunning]\ntime_zone = \"Mars\"", &GOOD, "dunning.time_zone", "Asia/Tokyo"),
         ("[webhooks]\ntolerance_s = 0", &GOOD, "webhooks.tolerance_s", "1 to 86400"),
         ("[retry]\ncap_ms = 1", &GOOD, "retry.cap_ms", "500"),
         ("listen = \"nowhere\"", &GOOD, "QUITTANCE_LISTEN", "address:port"),

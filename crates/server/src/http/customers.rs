@@ -157,7 +157,11 @@ async fn get_customer(
     let details = CustomerDetails {
         customer: view.customer.into(),
         access: entitlement::overall_access(holdings, now).map(|access| access.as_str()),
-        subscriptions: view.subscriptions.iter().map(|row| SubscriptionView::of(row, now)).collect(),
+        subscriptions: view
+            .subscriptions
+            .iter()
+            .map(|row| SubscriptionView::of(row, now).with_page(&app, row))
+            .collect(),
         purchases: view.purchases.iter().map(|purchase| PurchaseView::of(purchase, now)).collect(),
         entitlements: every(holdings, now),
     };

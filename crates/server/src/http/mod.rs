@@ -11,6 +11,7 @@ mod customers;
 mod deliveries;
 mod drift;
 mod dto;
+mod dunning;
 mod entitlements;
 mod events;
 mod extract;
@@ -43,6 +44,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use dunning::{CaseView, ChurnView};
 pub use state::{AppConfig, AppState, DevInfo, RenderMetrics};
 
 /// The routes without layers.
@@ -70,6 +72,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(webhook_deliveries::routes())
         .merge(app_events::routes())
         .merge(ledger::routes())
+        .merge(dunning::routes())
         .merge(operators::routes())
         .merge(operations::routes())
 }

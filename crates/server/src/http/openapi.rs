@@ -25,13 +25,14 @@ key gets 422. Answers that invite to try again are not kept, so the same key can
 Errors are problem documents (RFC 9457) with a stable `code`, a `mend` that says what to do, and `money_moved`, which says \
 whether money moved because of the request.";
 
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("Entitlements", "May this customer use this feature?"),
     ("Customers", "Your users, teams or accounts."),
     ("Checkouts", "From a wish to an address where the buyer pays."),
     ("Subscriptions", "Change, cancel, resume."),
     ("Plans", "What can be bought."),
     ("Grants", "What operators give by hand, and links to the provider's customers."),
+    ("Payments", "Money in and back: failing payments, refunds, disputes."),
     ("Ledger", "What is owed, what was paid, what it cost: double entry, per currency."),
     ("Operations", "The inbox, parked work, alerts, sweeps."),
     ("App webhooks", "Your app is told of changes: signed, in order, again until it has them."),

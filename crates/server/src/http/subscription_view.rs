@@ -1,5 +1,6 @@
 //! How a subscription and a purchase are shown.
 
+use quittance_domain::dunning::PaymentIssue;
 use quittance_domain::projection::Purchase;
 use quittance_domain::subscription::{Duplicate, Planned, Subscription};
 use quittance_domain::{Scope, Timestamp};
@@ -8,6 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::dto::{Amount, Time};
+use super::state::AppState;
+use super::web::address;
+use crate::page_links::LIFE_MS;
 
 /// A subscription, as the provider reported it last, and what it does to access.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +57,8 @@ pub struct SubscriptionView {
     pub trial_end: Option<Time>,
     /// Until when access lasts although a payment failed; null when none did.
     pub grace_until: Option<Time>,
+    /// What is wrong with its payment; null when nothing is.
+    pub payment_issue: Option<PaymentIssueView>,
     /// The subscription that was kept when this one turned out to be one too many.
     pub duplicate_of: Option<String>,
     /// What it becomes at a known moment, whoever planned it; null when nothing is planned.
@@ -128,6 +134,7 @@ impl SubscriptionView {
             ended_at: facts.ended_at.map(Time),
             trial_end: facts.trial_end.map(Time),
             grace_until: grace_until.flatten().map(Time),
+            payment_issue: PaymentIssueView::of(subscription),
             duplicate_of: subscription.duplicate.as_ref().map(|duplicate| match duplicate {
                 Duplicate::Cancel { kept, .. } | Duplicate::AskOperator { kept } => kept.clone(),
             }),
@@ -139,6 +146,68 @@ impl SubscriptionView {
             cancel_feedback: facts.ahead.cancellation.as_ref().and_then(|why| why.feedback.clone()),
             created_at: Time(facts.created_at),
         }
+    }
+}
+
+/// An open invoice that keeps a subscription from being in order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PaymentIssueView {
+    /// `action_required` (the bank wants the customer to confirm), `declined`, `no_method`, `processing` or `due`.
+    #[schema(example = "declined")]
+    pub kind: &'static str,
+    /// The invoice.
+    #[schema(example = "in_1SaBcDeF")]
+    pub invoice: String,
+    /// What is owed.
+    pub amount: Amount,
+    /// The provider's count of tries so far.
+    #[schema(example = 2)]
+    pub attempts: i64,
+    /// When the provider tries next; null when it will not.
+    pub next_attempt_at: Option<Time>,
+    /// The bank's reason, in the provider's standard words.
+    #[schema(example = "insufficient_funds")]
+    pub decline_code: Option<String>,
+    /// `insufficient_funds`, `expired_card`, `authentication`, `hard_decline`, `no_method` or `other`.
+    #[schema(example = "insufficient_funds")]
+    pub cause: &'static str,
+    /// Where the customer pays or confirms. Give it to nobody else. Null where neither the provider has a page nor the server a
+    /// root key for its own.
+    #[schema(example = "https://invoice.stripe.com/i/acct_1/test_1")]
+    pub action_url: Option<String>,
+}
+
+impl PaymentIssueView {
+    fn of(subscription: &Subscription) -> Option<Self> {
+        let issue = PaymentIssue::of(subscription)?;
+        let invoice = subscription.facts.latest_invoice.as_ref();
+        Some(Self {
+            kind: issue.kind.as_str(),
+            invoice: issue.invoice,
+            amount: issue.amount.into(),
+            attempts: issue.attempts,
+            next_attempt_at: issue.next_attempt_at.map(Time),
+            decline_code: issue.decline_code,
+            cause: issue.cause.as_str(),
+            action_url: invoice.and_then(|invoice| invoice.pay_link.as_ref()).map(|link| link.0.clone()),
+        })
+    }
+}
+
+impl SubscriptionView {
+    /// With a page of ours, which leads on, where the provider's is not known.
+    #[must_use]
+    pub fn with_page(mut self, app: &AppState, row: &SubscriptionRow) -> Self {
+        if let (Some(issue), Some(customer)) = (&mut self.payment_issue, &row.subscription.customer)
+            && issue.action_url.is_none()
+        {
+            let link = app.links.as_ref().and_then(|links| links.sign(customer, app.now().plus_ms(LIFE_MS)));
+            issue.action_url = link.map(|link| {
+                let path = address("/billing/pay", &[("link", &link), ("invoice", &issue.invoice)]);
+                format!("{}{path}", app.engine.settings().public_url)
+            });
+        }
+        self
     }
 }
 

@@ -287,7 +287,7 @@ async fn get_subscription(
     InPath(ObjectId(id)): InPath<ObjectId>,
 ) -> Result<Response, Fail> {
     let row = app.engine.subscription(&id).await?;
-    Ok(Json(SubscriptionView::of(&row, app.now())).into_response())
+    Ok(Json(SubscriptionView::of(&row, app.now()).with_page(&app, &row)).into_response())
 }
 
 /// What would a change cost?

@@ -23,6 +23,8 @@ pub struct AdminView {
     pub alerts: Vec<AlertRow>,
     /// Recent events, newest first.
     pub events: Vec<EventRow>,
+    /// Failing payments by month and cause, the newest month first.
+    pub churn: Vec<ChurnRow>,
     /// Checkouts that are open or processing, newest first.
     pub checkouts: Vec<CheckoutRow>,
     /// Where the app is told of changes.
@@ -138,6 +140,23 @@ pub struct EventRow {
     pub processed: bool,
 }
 
+/// What came to be at risk in a month for one cause, as amounts with counts.
+#[derive(Clone, Debug)]
+pub struct ChurnRow {
+    /// The month.
+    pub month: String,
+    /// The cause.
+    pub cause: String,
+    /// Everything.
+    pub at_risk: String,
+    /// Undecided.
+    pub open: String,
+    /// Paid in the end.
+    pub recovered: String,
+    /// Lost.
+    pub lost: String,
+}
+
 /// A checkout.
 #[derive(Clone, Debug)]
 pub struct CheckoutRow {
@@ -163,6 +182,7 @@ pub fn admin_page(view: &AdminView) -> Markup {
         (parked(view))
         (anomalies(view))
         (alerts(view))
+        (churn(view))
         (events(view))
         (checkouts(view))
         (endpoints(view))
@@ -290,6 +310,31 @@ fn alerts(view: &AdminView) -> Markup {
         &heads,
         (!view.alerts.is_empty()).then_some(&rows),
     )
+}
+
+fn churn(view: &AdminView) -> Markup {
+    let empty = html! { p { "No renewal has failed in these months. The whole report: " code { "quittance dunning report" } "." } };
+    let rows = html! {
+        @for row in &view.churn {
+            tr {
+                td { (row.month) }
+                td { code { (row.cause) } }
+                td class="money" { (row.at_risk) }
+                td class="money" { (row.open) }
+                td class="money" { (row.recovered) }
+                td class="money" { (row.lost) }
+            }
+        }
+    };
+    let heads = [
+        Words("Failed in"),
+        Words("Cause"),
+        Number("At risk"),
+        Number("Undecided"),
+        Number("Recovered"),
+        Number("Lost"),
+    ];
+    listing("churn", "Failing payments", &empty, &heads, (!view.churn.is_empty()).then_some(&rows))
 }
 
 fn events(view: &AdminView) -> Markup {

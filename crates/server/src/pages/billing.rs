@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 use quittance_domain::catalog::Interval;
+use quittance_domain::dunning::IssueKind;
 use quittance_domain::{Access, Money, Timestamp};
 
 use super::format::{format_date, format_money, price_per, relative};
-use super::layout::{Audience, Frame, Tone, link_out, message, page, status};
+use super::layout::{Audience, Frame, Tone, join, link_out, message, page, status};
 use super::text::{Text, access_word, say, t};
 
 /// The billing page.
@@ -39,6 +40,8 @@ pub enum BillingNotice {
     BackFromPortal,
     /// The portal could not be opened.
     PortalFailed,
+    /// The customer followed a link to pay something that is paid.
+    NothingToPay,
 }
 
 /// A subscription.
@@ -54,6 +57,21 @@ pub struct BillingSubscription {
     pub quantity: i64,
     /// What happens next.
     pub next: NextStep,
+    /// What is wrong with its payment.
+    pub issue: Option<BillingIssue>,
+}
+
+/// An open invoice, and the way to pay it.
+#[derive(Clone, Debug)]
+pub struct BillingIssue {
+    /// What can be done.
+    pub kind: IssueKind,
+    /// What is owed.
+    pub amount: Money,
+    /// When it is tried again by itself.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Leads on to the page on which it is paid.
+    pub pay_url: String,
 }
 
 /// What happens next with a subscription.
@@ -147,6 +165,7 @@ fn notice_message(frame: &Frame, notice: &BillingNotice) -> Markup {
     let (tone, text) = match notice {
         BillingNotice::BackFromPortal => (Tone::Quiet, Text::NoticeBackFromPortal),
         BillingNotice::PortalFailed => (Tone::Bad, Text::NoticePortalFailed),
+        BillingNotice::NothingToPay => (Tone::Good, Text::NoticeNothingToPay),
     };
     message(tone, None, &html! { p { (t(frame.locale, text)) } })
 }
@@ -154,7 +173,9 @@ fn notice_message(frame: &Frame, notice: &BillingNotice) -> Markup {
 fn plans(view: &BillingView) -> Markup {
     let locale = view.frame.locale;
     html! {
-        @for subscription in &view.subscriptions { (subscription_block(&view.frame, subscription)) }
+        @for (index, subscription) in view.subscriptions.iter().enumerate() {
+            (subscription_block(&view.frame, subscription, first_to_pay(view) == Some(index)))
+        }
         @if view.subscriptions.is_empty() {
             @match &view.free_plan {
                 Some(name) => p { (say(locale, Text::OnFreePlan, &[("plan", name)])) },
@@ -167,7 +188,13 @@ fn plans(view: &BillingView) -> Markup {
     }
 }
 
-fn subscription_block(frame: &Frame, subscription: &BillingSubscription) -> Markup {
+/// The first subscription that can be paid with one click: that is what the page is for.
+fn first_to_pay(view: &BillingView) -> Option<usize> {
+    let payable = |issue: &BillingIssue| issue.kind != IssueKind::Processing;
+    view.subscriptions.iter().position(|subscription| subscription.issue.as_ref().is_some_and(payable))
+}
+
+fn subscription_block(frame: &Frame, subscription: &BillingSubscription, main: bool) -> Markup {
     let locale = frame.locale;
     let tone = access_tone(subscription.access);
     html! {
@@ -182,6 +209,7 @@ fn subscription_block(frame: &Frame, subscription: &BillingSubscription) -> Mark
             @if let Some((amount, interval)) = subscription.price {
                 p class="price" { (price_per(locale, amount, interval)) }
             }
+            @if let Some(issue) = &subscription.issue { (issue_block(frame, issue, main)) }
             @if let NextStep::Grace { .. } = subscription.next {
                 (message(Tone::Warn, Some(t(locale, Text::GraceTitle)), &html! { p { (next_sentence(frame, subscription.next)) } }))
             } @else {
@@ -189,6 +217,36 @@ fn subscription_block(frame: &Frame, subscription: &BillingSubscription) -> Mark
             }
         }
     }
+}
+
+/// What went wrong, and the one click to pay it.
+fn issue_block(frame: &Frame, issue: &BillingIssue, main: bool) -> Markup {
+    let locale = frame.locale;
+    let amount = format_money(locale, issue.amount);
+    let sentence = match issue.kind {
+        IssueKind::ActionRequired => Text::IssueAction,
+        IssueKind::Declined => Text::IssueDeclined,
+        IssueKind::NoMethod => Text::IssueNoMethod,
+        IssueKind::Processing => Text::IssueProcessing,
+        IssueKind::Due => Text::IssueDue,
+    };
+    let words = match issue.kind {
+        IssueKind::ActionRequired => Some(Text::ConfirmPayment),
+        IssueKind::Declined | IssueKind::NoMethod | IssueKind::Due => Some(Text::PayAmount),
+        IssueKind::Processing => None,
+    };
+    let sentence = say(locale, sentence, &[("amount", &amount)]);
+    let again = issue.next_attempt_at.map(|at| {
+        let day = format_date(locale, &frame.zone, at);
+        say(locale, Text::IssueNextTry, &[("date", &day), ("relative", &relative(locale, frame.now, at))])
+    });
+    let body = html! {
+        p { (join(locale, &[&sentence, &again.unwrap_or_default()])) }
+        @if let Some(words) = words {
+            p { a class=(if main { "main-action" } else { "second-action" }) href=(issue.pay_url) { (say(locale, words, &[("amount", &amount)])) } }
+        }
+    };
+    message(Tone::Bad, Some(t(locale, Text::IssueTitle)), &body)
 }
 
 /// The colour that goes with an access word.
@@ -242,7 +300,9 @@ fn portal_form(view: &BillingView) -> Markup {
         @if let Some(action) = &view.portal_action {
             form class="manage" method="post" action=(action) data-once=(t(locale, Text::Working)) {
                 @for (name, value) in &view.hidden { input type="hidden" name=(name) value=(value); }
-                button class="main-action" { (t(locale, words)) }
+                button class=(if first_to_pay(view).is_some() { "second-action" } else { "main-action" }) {
+                    (t(locale, words))
+                }
                 p class="hint" { (t(locale, Text::ManageHint)) }
             }
         }

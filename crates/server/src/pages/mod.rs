@@ -26,12 +26,13 @@ mod text;
 mod tests;
 
 pub use admin::{
-    AdminView, AlertRow, AnomalyRow, CheckoutRow, EndpointRow, EventRow, GivenUpRow, InboxCounts, ParkedRow,
-    admin_page,
+    AdminView, AlertRow, AnomalyRow, CheckoutRow, ChurnRow, EndpointRow, EventRow, GivenUpRow, InboxCounts,
+    ParkedRow, admin_page,
 };
 pub use assets::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp};
 pub use billing::{
-    BillingEntitlement, BillingNotice, BillingSubscription, BillingView, NextStep, Purchase, billing_page,
+    BillingEntitlement, BillingIssue, BillingNotice, BillingSubscription, BillingView, NextStep, Purchase,
+    billing_page,
 };
 pub use checkout_return::{ActiveView, ReturnState, ReturnView, return_page};
 pub use docs::{DocsView, docs_page};

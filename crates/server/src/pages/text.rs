@@ -166,6 +166,16 @@ texts! {
     NextOverSince: "This plan ended on {date}. Nothing more is charged.", "このプランは{date}に終了しました。今後の請求はありません。";
     NextUnpaid: "This plan stopped because a payment failed. Pay it to go on.", "お支払いができなかったため停止しています。お支払いいただくと再開します。";
     NextUnpaidSince: "This plan stopped on {date} because a payment failed. Pay it to go on.", "お支払いができなかったため、{date}に停止しました。お支払いいただくと再開します。";
+    IssueTitle: "Please pay this", "お支払いをお願いします";
+    IssueDeclined: "{amount} could not be charged to your card.", "{amount}をカードに請求できませんでした。";
+    IssueAction: "Your bank wants you to confirm the payment of {amount}.", "{amount}のお支払いには、カード会社の本人認証が必要です。";
+    IssueNoMethod: "{amount} is due, and there is no card to charge.", "{amount}のお支払いが必要ですが、カードが登録されていません。";
+    IssueProcessing: "The payment of {amount} is under way. You need not do anything.", "{amount}のお支払いを処理しています。お客様の操作は必要ありません。";
+    IssueDue: "{amount} is due.", "{amount}のお支払い期限です。";
+    IssueNextTry: "We try again on {date}, {relative}.", "{date}（{relative}）にもう一度お支払いを試みます。";
+    PayAmount: "Pay {amount} now", "{amount}を支払う";
+    ConfirmPayment: "Confirm the payment", "本人認証に進む";
+    NoticeNothingToPay: "There is nothing to pay any more. Thank you.", "お支払いは完了しています。ありがとうございます。";
     Manage: "Manage plan and card", "プランとカードを管理する";
     PayNow: "Pay or change the card", "支払う・カードを変更する";
     ManageHint: "Opens our payment provider's page: card, plan, cancelling and invoices.", "決済会社のページが開きます。カード、プラン、解約、請求書を管理できます。";

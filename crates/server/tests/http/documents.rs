@@ -33,6 +33,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/drift",
     "GET /v1/drift/summary",
     "GET /v1/drift/{id}",
+    "GET /v1/dunning",
     "GET /v1/entitlements/stream",
     "GET /v1/events",
     "GET /v1/events/{id}",

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::subscriptions::{ItemChange, ProrationBehavior, items};
-use super::{Call, Paging, Path, Verb};
+use super::{Call, IdempotencyKey, Paging, Path, Verb};
 use crate::form::Form;
 use crate::observe::{
     HostedInvoice, InvoicePreview, ObservedInvoice, ObservedInvoicePayment, Page, ShapeError,
@@ -82,6 +82,22 @@ pub fn list(wanted: &ListInvoices<'_>) -> Call<Page<ObservedInvoice>> {
         .int_if("created[gte]", wanted.created_gte_s)
         .list("expand", ["data.payments"]);
     Call::new("invoices.list", Verb::Get, Path::of("/v1/invoices"), wanted.paging.add(form), page)
+}
+
+/// Charges an open invoice to the payment method that its subscription or customer has, while the customer is away.
+#[must_use]
+pub fn pay(id: &str, key: IdempotencyKey) -> Call<ObservedInvoice> {
+    let form = Form::new().flag("off_session", true).list("expand", ["payments"]);
+    let path = Path::of("/v1/invoices").id(id).then("/pay");
+    Call::new("invoices.pay", Verb::Post(key), path, form, ObservedInvoice::read)
+}
+
+/// Gives an open invoice up.
+#[must_use]
+pub fn mark_uncollectible(id: &str, key: IdempotencyKey) -> Call<ObservedInvoice> {
+    let form = Form::new().list("expand", ["payments"]);
+    let path = Path::of("/v1/invoices").id(id).then("/mark_uncollectible");
+    Call::new("invoices.mark_uncollectible", Verb::Post(key), path, form, ObservedInvoice::read)
 }
 
 /// What the next invoice would be, after the given change. It changes nothing and so needs no key.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod balance;
 pub mod checkout;
+pub mod credit_notes;
 pub mod customers;
 pub mod disputes;
 pub mod events;

@@ -170,6 +170,8 @@ fn invoice_calls() -> Vec<Wire> {
     vec![
         wire(invoices::retrieve("in_1")),
         wire(invoices::list(&list)),
+        wire(invoices::pay("in_1", key())),
+        wire(invoices::mark_uncollectible("in_1", key())),
         wire(invoices::create_preview(&preview)),
         wire(invoices::list_payments(invoices::PaymentOf::Invoice("in_1"), Paging::default())),
         wire(invoices::list_payments(invoices::PaymentOf::PaymentIntent("pi_1"), Paging::default())),
@@ -221,6 +223,8 @@ fn other_calls() -> Vec<Wire> {
         wire(payments::list_charges("cus_1", Paging::default())),
         wire(payments::refund(intent, Some(980), reason, &metadata, key())),
         wire(payments::list_refunds(payments::Paid::Charge("ch_1"), Paging::default())),
+        wire(credit_notes::create("in_1", 980, &metadata, key())),
+        wire(credit_notes::list("in_1", Paging::default())),
         wire(events::list(&events)),
         wire(events::retrieve("evt_1")),
         wire(prices::list(&prices)),

@@ -15,6 +15,8 @@ pub struct CustomerRef {
     pub deleted: Option<bool>,
     /// Known only when expanded and not deleted.
     pub metadata: Option<MetadataMap>,
+    /// The payment method that invoices use; known only when expanded.
+    pub default_payment_method: Option<String>,
     /// The card that invoices use, when it was expanded too.
     pub default_card: Option<ObservedCard>,
     /// Known only when expanded, not deleted, and when there is one.
@@ -50,15 +52,36 @@ impl CustomerRef {
         let Some(found) = node.expandable("customer")? else { return Ok(None) };
         let Some(customer) = found.expanded else {
             let (deleted, metadata, default_card, email) = (None, None, None, None);
-            return Ok(Some(Self { id: found.id, deleted, metadata, default_card, email }));
+            let default_payment_method = None;
+            return Ok(Some(Self {
+                id: found.id,
+                deleted,
+                metadata,
+                default_payment_method,
+                default_card,
+                email,
+            }));
         };
         let deleted = customer.opt_flag("deleted")?.unwrap_or(false);
         let metadata = if deleted { None } else { Some(customer.metadata("metadata")?) };
         let settings = customer.child("invoice_settings")?;
         let default_card = settings.and_then(|s| ObservedCard::expanded(&s, "default_payment_method"));
+        let default_payment_method = default_payment_method(&customer)?;
         let email = if deleted { None } else { customer.opt_text("email")?.map(Email) };
-        Ok(Some(Self { id: found.id, deleted: Some(deleted), metadata, default_card, email }))
+        Ok(Some(Self {
+            id: found.id,
+            deleted: Some(deleted),
+            metadata,
+            default_payment_method,
+            default_card,
+            email,
+        }))
     }
+}
+
+fn default_payment_method(customer: &Node<'_>) -> Result<Option<String>, ShapeError> {
+    let settings = customer.child("invoice_settings")?;
+    Ok(settings.map(|s| s.opt_id("default_payment_method")).transpose()?.flatten())
 }
 
 /// A customer, or the stub that remains of a deleted one.
@@ -89,9 +112,7 @@ impl ObservedCustomer {
         let node = Node::root("customer", value)?;
         let id = node.text("id")?;
         let deleted = node.opt_flag("deleted")?.unwrap_or(false);
-        let settings = node.child("invoice_settings")?;
-        let default_payment_method =
-            settings.map(|s| s.opt_id("default_payment_method")).transpose()?.flatten();
+        let default_payment_method = default_payment_method(&node)?;
         Ok(Self {
             id,
             deleted,

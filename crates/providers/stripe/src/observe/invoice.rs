@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::MetadataMap;
 use super::read::{Node, ShapeError};
 
-/// An invoice as Stripe has it. Hosted addresses and everything about the person are not read.
+/// An invoice as Stripe has it. Everything about the person is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedInvoice {
     /// `in_...`.
@@ -54,12 +54,24 @@ pub struct ObservedInvoice {
     pub marked_uncollectible_at_s: Option<i64>,
     /// When it is due, for sent invoices.
     pub due_date_s: Option<i64>,
+    /// Stripe's page on which it can be paid; none for a draft.
+    pub hosted_url: Option<HostedUrl>,
     /// Why it was made.
     pub billing_reason: Option<String>,
     /// The payments; none when Stripe did not tell (the newer shape needs `expand[]=payments`).
     pub payments: Option<Vec<InvoicePaymentRef>>,
     /// False when Stripe left payments out: list the invoice's payments.
     pub payments_complete: bool,
+}
+
+/// The address of a page that shows an invoice to whoever has it, and so stands in no log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostedUrl(pub String);
+
+impl std::fmt::Debug for HostedUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HostedUrl(…)")
+    }
 }
 
 /// A payment towards an invoice.
@@ -238,6 +250,7 @@ impl ObservedInvoice {
             voided_at_s: time("voided_at")?,
             marked_uncollectible_at_s: time("marked_uncollectible_at")?,
             due_date_s: node.opt_int("due_date")?,
+            hosted_url: node.opt_text("hosted_invoice_url")?.map(HostedUrl),
             billing_reason: node.opt_text("billing_reason")?,
             payments,
             payments_complete,

@@ -8,6 +8,7 @@ mod account;
 mod balance;
 mod card;
 mod checkout;
+mod credit_note;
 mod customer;
 mod dispute;
 mod event;
@@ -25,11 +26,13 @@ pub use balance::{
 };
 pub use card::ObservedCard;
 pub use checkout::{CheckoutLine, ObservedCheckout};
+pub use credit_note::ObservedCreditNote;
 pub use customer::{CustomerRef, Email, ObservedCustomer};
 pub use dispute::ObservedDispute;
 pub use event::ListedEvent;
 pub use invoice::{
-    HostedInvoice, InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment, PreviewLine,
+    HostedInvoice, HostedUrl, InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment,
+    PreviewLine,
 };
 pub use page::{OddItem, Page};
 pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};

@@ -47,6 +47,10 @@ pub struct PaymentFailure {
     pub code: Option<String>,
     /// For example `insufficient_funds`.
     pub decline_code: Option<String>,
+    /// For example `do_not_try_again`.
+    pub advice_code: Option<String>,
+    /// `pm_...` that was tried.
+    pub payment_method: Option<String>,
 }
 
 /// A charge as Stripe has it.
@@ -129,6 +133,8 @@ impl ObservedPaymentIntent {
             Some(error) => Some(PaymentFailure {
                 code: error.opt_text("code")?,
                 decline_code: error.opt_text("decline_code")?,
+                advice_code: error.opt_text("advice_code")?,
+                payment_method: error.opt_id("payment_method")?,
             }),
         };
         Ok(Self {

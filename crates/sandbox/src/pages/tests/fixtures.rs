@@ -419,6 +419,17 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         intent_id: "pi_1SaBcDeF".to_owned(),
         action: "/c/pay/cs_test_1/authenticate".to_owned(),
     };
+    let owed = InvoicePayView {
+        frame: frame(locale),
+        merchant: "Atelier".to_owned(),
+        number: Some("SB-0002".to_owned()),
+        lines: vec![("Pro".to_owned(), yen(1980))],
+        due: yen(1980),
+        saved: Some("3184".to_owned()),
+        form: CardForm::default(),
+        invoice_id: "in_1SaBcDeF".to_owned(),
+        action: "/i/in_1SaBcDeF".to_owned(),
+    };
     let store = Awaited::Store {
         confirmation: "12345678901".to_owned(),
         code: "123456".to_owned(),
@@ -437,6 +448,7 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         ("checkout", checkout_page(&checkout(locale, "Atelier"))),
         ("checkout-trial", checkout_page(&trial(locale))),
         ("checkout-declined", checkout_page(&declined(locale))),
+        ("invoice", invoice_page(&owed)),
         ("secure", three_d_secure_page(&secure)),
         ("pending", pending_page(&pending(locale, Awaited::Bank))),
         ("transfer", pending_page(&pending(locale, Awaited::Transfer("1234567".to_owned())))),

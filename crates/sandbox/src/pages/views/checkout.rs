@@ -181,6 +181,29 @@ pub struct CheckoutView {
     pub cancel_url: Option<String>,
 }
 
+/// The hosted page of an open invoice.
+#[derive(Clone, Debug)]
+pub struct InvoicePayView {
+    /// The frame.
+    pub frame: Frame,
+    /// Seller as the customer knows it.
+    pub merchant: String,
+    /// The invoice's number.
+    pub number: Option<String>,
+    /// What it is for, and what each costs.
+    pub lines: Vec<(String, Money)>,
+    /// What is owed.
+    pub due: Money,
+    /// The last digits of the card on file.
+    pub saved: Option<String>,
+    /// The card form's state.
+    pub form: CardForm,
+    /// `in_…`, shown small for developers.
+    pub invoice_id: String,
+    /// Where the forms post to.
+    pub action: String,
+}
+
 /// The 3-D Secure step. Posted field: `outcome` = `success` | `failure`.
 #[derive(Clone, Debug)]
 pub struct ThreeDSecureView {

@@ -4,7 +4,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
+use quittance_domain::Money;
 use quittance_domain::delivery::{Channel, DeliveryState};
+use quittance_domain::dunning::Outcome;
 use quittance_domain::projection::AnomalyKind;
 use quittance_engine::api_keys::KeyScope;
 use quittance_engine::{Problem, ProblemCode};
@@ -17,13 +19,15 @@ use crate::http::auth::{authorize, authorize_key};
 use crate::http::problem::Fail;
 use crate::http::state::AppState;
 use crate::pages::{
-    AdminView, AlertRow, AnomalyRow, CheckoutRow, EndpointRow, EventRow, GivenUpRow, InboxCounts, ParkedRow,
-    admin_page,
+    AdminView, AlertRow, AnomalyRow, CheckoutRow, ChurnRow, EndpointRow, EventRow, GivenUpRow, InboxCounts,
+    ParkedRow, admin_page,
 };
 use quittance_domain::checkout::CheckoutState;
 
 /// Rows of each table.
 const ROWS: i64 = 50;
+/// Months of failing payments.
+const MONTHS: i32 = 3;
 /// How far anything is counted: the page must open quickly, however much is stored.
 const MOST: i64 = 10_000;
 
@@ -76,6 +80,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
                 processed: event.processed,
             })
             .collect(),
+        churn: churn_rows(&engine.dunning_report(MONTHS).await?),
         checkouts: recent.into_iter().filter(|row| unfinished(row.state)).map(checkout_row).collect(),
         endpoints: engine.endpoints().await?.into_iter().map(endpoint_row).collect(),
         given_up: engine
@@ -147,7 +152,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What the sync meets at the provider and cannot explain; everything else is about work of ours.
-const ANOMALIES: [AnomalyKind; 7] = [
+const ANOMALIES: [AnomalyKind; 8] = [
     AnomalyKind::UnknownPrice,
     AnomalyKind::UnknownStatus,
     AnomalyKind::UnlinkedCustomer,
@@ -155,6 +160,7 @@ const ANOMALIES: [AnomalyKind; 7] = [
     AnomalyKind::SubscriptionMissing,
     AnomalyKind::DuplicateSubscription,
     AnomalyKind::UnreadableObject,
+    AnomalyKind::ProviderRetries,
 ];
 
 fn is_anomaly(kind: &str) -> bool {
@@ -188,6 +194,27 @@ fn parked_rows(parked: quittance_engine::operator::Parked) -> Vec<ParkedRow> {
     let mut rows: Vec<ParkedRow> = aggregates.chain(commands).collect();
     rows.sort_by_key(|row| row.parked_at);
     rows
+}
+
+fn churn_rows(report: &[quittance_engine::dunning::MonthOfCases]) -> Vec<ChurnRow> {
+    let row = |month: &str, line: &quittance_engine::dunning::Line| {
+        let shown = |tally: quittance_engine::dunning::Tally| match tally.count {
+            0 => String::new(),
+            count => format!("{} ({count})", Money::new(tally.amount, line.currency)),
+        };
+        ChurnRow {
+            month: month.to_owned(),
+            cause: line.cause.as_str().to_owned(),
+            at_risk: shown(line.at_risk()),
+            open: shown(line.of(Outcome::Open)),
+            recovered: shown(line.of(Outcome::Recovered)),
+            lost: shown(line.of(Outcome::Lost)),
+        }
+    };
+    report
+        .iter()
+        .flat_map(|month| month.lines().iter().map(|line| row(&month.month, line)).collect::<Vec<_>>())
+        .collect()
 }
 
 const fn unfinished(state: CheckoutState) -> bool {

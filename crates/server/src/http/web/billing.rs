@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use quittance_domain::Catalog;
 use quittance_domain::catalog::Interval;
+use quittance_domain::dunning::PaymentIssue;
 use quittance_domain::projection::Purchase;
 use quittance_domain::subscription::{Subscription, SubscriptionStatus};
 use quittance_domain::{Access, Timestamp};
@@ -14,14 +15,14 @@ use quittance_engine::{Problem, ProblemCode};
 use serde::Deserialize;
 
 use super::frame::{address, frame, query_of, words};
-use super::visitor::{of_address, stranger, visitor};
+use super::visitor::{Visitor, of_address, stranger, visitor};
 use crate::http::entitlements::{Entitlement, every};
 use crate::http::guard::own_form;
 use crate::http::problem::Fail;
 use crate::http::state::AppState;
 use crate::http::subscription_view::main_item;
 use crate::pages::{
-    BillingEntitlement, BillingNotice, BillingSubscription, BillingView, Locale, NextStep,
+    BillingEntitlement, BillingIssue, BillingNotice, BillingSubscription, BillingView, Locale, NextStep,
     Purchase as PurchaseLine, billing_page,
 };
 
@@ -43,7 +44,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     if let Some(view) = &view {
         let mut rows: Vec<&Subscription> = view.subscriptions.iter().map(|row| &row.subscription).collect();
         rows.sort_by_key(|subscription| !subscription.is_live());
-        subscriptions = rows.into_iter().map(|s| block(&app, s, locale, now)).collect();
+        subscriptions = rows.into_iter().map(|s| block(&app, &visitor, s, locale, now)).collect();
         for purchase in &view.purchases {
             purchases.push(bought(&app, purchase, locale, now).await?);
         }
@@ -66,6 +67,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         notice: match notice.as_deref() {
             Some("portal") => Some(BillingNotice::BackFromPortal),
             Some("failed") => Some(BillingNotice::PortalFailed),
+            Some("paid") => Some(BillingNotice::NothingToPay),
             Some(_) | None => None,
         },
         subscriptions,
@@ -96,7 +98,13 @@ fn in_catalogs_order<'a>(mut all: Vec<Entitlement<'a>>, catalog: &Catalog) -> Ve
     all
 }
 
-fn block(app: &AppState, subscription: &Subscription, locale: Locale, now: Timestamp) -> BillingSubscription {
+fn block(
+    app: &AppState,
+    visitor: &Visitor,
+    subscription: &Subscription,
+    locale: Locale,
+    now: Timestamp,
+) -> BillingSubscription {
     let plan = subscription.plan().and_then(|held| app.engine.catalog().plan(held.plan.as_str()));
     let item = main_item(subscription);
     let name = plan.map(|plan| words(locale, &plan.name));
@@ -108,6 +116,15 @@ fn block(app: &AppState, subscription: &Subscription, locale: Locale, now: Times
         price,
         quantity: item.map_or(1, |item| item.quantity),
         next: next(subscription, now),
+        issue: PaymentIssue::of(subscription).map(|issue| BillingIssue {
+            kind: issue.kind,
+            amount: issue.amount,
+            next_attempt_at: issue.next_attempt_at,
+            pay_url: address(
+                "/billing/pay",
+                &[visitor.pair(), ("invoice", &issue.invoice), ("lang", locale.tag())],
+            ),
+        }),
     }
 }
 

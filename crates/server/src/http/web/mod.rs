@@ -11,6 +11,7 @@ mod docs;
 mod frame;
 mod mail_links;
 mod mails;
+mod pay;
 mod pricing;
 pub mod problem;
 mod returned;
@@ -38,6 +39,7 @@ pub fn routes() -> Router<AppState> {
         .route("/checkout/return/status", get(returned::status))
         .route("/billing", get(billing::show))
         .route("/billing/portal", post(billing::portal))
+        .route("/billing/pay", get(pay::pay))
         .route("/admin", get(admin::show))
         .route("/admin/mail", get(mails::all))
         .route("/admin/mail/kept/{seq}", get(mails::kept))

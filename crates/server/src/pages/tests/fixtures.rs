@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use maud::Markup;
 use quittance_domain::catalog::Interval;
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::dunning::IssueKind;
 use quittance_domain::time::DAY_MS;
 use quittance_domain::{Access, Currency, Money, Timestamp};
 use serde_json::{Value, json};
@@ -170,6 +171,7 @@ pub(super) fn billing(locale: Locale, name: &str) -> BillingView {
         price: Some((yen(1980), Interval::Month)),
         quantity: 1,
         next,
+        issue: None,
     };
     let can = |name: &str, limit, used, expires_at| BillingEntitlement {
         name: name.to_owned(),
@@ -214,6 +216,14 @@ fn troubled(locale: Locale) -> BillingView {
         at(NextStep::Over { since: Some(in_days(-5)), unpaid: true }, Access::Revoked, "Archive"),
         at(NextStep::Ends { at: in_days(20) }, Access::Granted, "Gallery"),
     ];
+    let issue = |kind| BillingIssue {
+        kind,
+        amount: yen(1980),
+        next_attempt_at: (kind == IssueKind::Declined).then(|| in_days(2)),
+        pay_url: "/billing/pay?customer=user_42&invoice=in_1SaBcDeF".to_owned(),
+    };
+    view.subscriptions[0].issue = Some(issue(IssueKind::Declined));
+    view.subscriptions[2].issue = Some(issue(IssueKind::ActionRequired));
     view.subscriptions[1].quantity = 3;
     view.purchases[0].refunded = true;
     view.notice = Some(BillingNotice::BackFromPortal);
@@ -262,6 +272,14 @@ pub(super) fn admin(text: &str) -> AdminView {
                 processed: i > 1,
             })
             .collect(),
+        churn: vec![ChurnRow {
+            month: "2026-11".to_owned(),
+            cause: text.to_owned(),
+            at_risk: "3,960 JPY (2)".to_owned(),
+            open: String::new(),
+            recovered: "1,980 JPY (1)".to_owned(),
+            lost: "1,980 JPY (1)".to_owned(),
+        }],
         checkouts: vec![CheckoutRow {
             id: "co_01HXYZ".to_owned(),
             customer: "user_42".to_owned(),
@@ -366,6 +384,7 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
         anomalies: vec![],
         alerts: vec![],
         events: vec![],
+        churn: vec![],
         checkouts: vec![],
         endpoints: vec![],
         given_up: vec![],
