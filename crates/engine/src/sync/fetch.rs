@@ -3,6 +3,7 @@
 //! Normally one call: all its subscriptions with customer, newest invoice and payments expanded. More
 //! only where something calls for it: a failing payment, a refund or dispute, an unexplained checkout.
 
+use quittance_domain::access::MoneyState;
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::dunning::Case;
 use quittance_domain::notices::{Announcement, Told};
@@ -368,10 +369,16 @@ impl Engine {
         for payment in charges.iter().filter(|c| c.disputed).filter_map(|c| c.payment_intent.clone()) {
             let call = calls::disputes::list(&payment, Paging::default());
             let disputes = self.stripe().send(call, Priority::Live).await?;
-            // A dispute that cannot be read counts as standing: the money is not safe.
-            if disputes.items.iter().any(|d| d.stands()) || !disputes.odd.is_empty() {
-                disputed.push(payment);
-            }
+            let stands = |d: &&quittance_stripe::observe::ObservedDispute| d.stands();
+            let state = if disputes.items.iter().filter(stands).any(|d| d.status == "lost") {
+                Some(MoneyState::DisputeLost)
+            } else if disputes.items.iter().any(|d| d.stands()) || !disputes.odd.is_empty() {
+                // A dispute that cannot be read counts as standing: the money is not safe.
+                Some(MoneyState::Disputed)
+            } else {
+                disputes.items.iter().any(|d| d.status == "won").then_some(MoneyState::DisputeWon)
+            };
+            disputed.extend(state.map(|state| (payment, state)));
         }
         Ok(translate::payments(&charges, &disputed))
     }

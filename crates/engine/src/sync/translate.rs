@@ -280,19 +280,21 @@ pub(crate) fn purchase(
     })
 }
 
-/// Translates the charges of a customer into payments. `disputed` names the payments with a standing dispute.
-pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[String]) -> Vec<PaymentFacts> {
+/// Translates the charges of a customer into payments. `disputed` says what became of the disputed ones.
+/// A standing or lost dispute outweighs a refund; a won one does not.
+pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[(String, MoneyState)]) -> Vec<PaymentFacts> {
     let mut payments: Vec<PaymentFacts> = Vec::new();
     for charge in charges.iter().filter(|c| c.status == "succeeded") {
         let (Some(id), Ok(currency)) = (&charge.payment_intent, Currency::parse(&charge.currency)) else {
             continue;
         };
-        let money = if disputed.contains(id) {
-            MoneyState::Disputed
-        } else if charge.refunded {
-            MoneyState::Refunded
-        } else {
-            MoneyState::Kept
+        let dispute = disputed.iter().find(|(payment, _)| payment == id).map(|(_, state)| *state);
+        let money = match dispute {
+            Some(standing) if !standing.is_ours() => standing,
+            Some(_) | None if charge.refunded => MoneyState::Refunded,
+            Some(won) => won,
+            None if charge.amount_refunded > 0 => MoneyState::PartlyRefunded,
+            None => MoneyState::Kept,
         };
         payments.push(PaymentFacts {
             id: id.clone(),
