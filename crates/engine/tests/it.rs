@@ -54,6 +54,8 @@ mod life;
 mod light;
 #[path = "it/memory.rs"]
 mod memory;
+#[path = "it/notices.rs"]
+mod notices;
 #[path = "it/orders.rs"]
 mod orders;
 #[path = "it/permutations.rs"]

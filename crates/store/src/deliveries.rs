@@ -118,6 +118,12 @@ static GET: &Sql = crate::sql!(
        finished_at
      FROM deliveries WHERE seq = $1"
 );
+static BY_KEY: &Sql = crate::sql!(
+    "deliveries.by_key",
+    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, next_attempt_at, last_error, created_at,
+       finished_at
+     FROM deliveries WHERE channel = $1 AND key = $2"
+);
 static FINISH: &Sql = crate::sql!(
     "deliveries.finish",
     "UPDATE deliveries SET state = $3, last_error = $4, finished_at = $5, lease_token = NULL, lease_until = NULL
@@ -181,6 +187,14 @@ pub fn put(tx: &mut dyn Tx, new: &NewDelivery, now: Timestamp) -> Result<bool> {
         now.ms()
     ];
     Ok(tx.exec(PUT, values)? == 1)
+}
+
+/// The delivery of a fact on a channel.
+///
+/// # Errors
+/// As the database.
+pub fn by_key(tx: &mut dyn Tx, channel: Channel, key: &str) -> Result<Option<DeliveryRow>> {
+    tx.query(BY_KEY, params![channel.as_str(), key])?.first().map(read).transpose()
 }
 
 /// Those of a channel that may be sent now: the first of their lane, and no more than `most` of one destination, so

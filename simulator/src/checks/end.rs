@@ -10,6 +10,7 @@ use quittance_domain::delivery::DeliveryState;
 use quittance_domain::notices::NoticeKind;
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
 use quittance_store::inbox::{self, EventRow};
+use quittance_store::notices::NoticeRow;
 use quittance_store::{checkouts, deliveries, grants, mirror, notices};
 
 use super::{Record, Shape, payment_came_back, provider_grants, scope};
@@ -101,6 +102,32 @@ impl Record {
                     let detail = format!("{invoice} was tried {most} times and told {count} times");
                     self.violation("I2", detail);
                 }
+            }
+            self.told_once(&notices, ledger);
+        }
+    }
+
+    /// What can be so only once is told once, and nothing is told that never was.
+    fn told_once(&mut self, notices: &[NoticeRow], ledger: &Ledger) {
+        let mut told: BTreeMap<(NoticeKind, &str), i64> = BTreeMap::new();
+        for notice in notices {
+            let object = notice.object.as_str();
+            let mut of = ledger.customers.iter();
+            let was = match notice.kind {
+                NoticeKind::Receipt | NoticeKind::PaymentRecovered => of.any(|c| {
+                    let paid = c.invoices.iter().any(|i| i.id == object && i.status == "paid");
+                    paid || c.sessions.iter().any(|s| s.id == object && s.payment_status == "paid")
+                }),
+                NoticeKind::RefundMade => of.any(|c| c.refunds.iter().any(|r| r.id == object)),
+                // Their natural key has the attempt, the moment or the change in it.
+                _ => continue,
+            };
+            let count = told.entry((notice.kind, object)).or_default();
+            *count += 1;
+            if *count > 1 || !was {
+                let detail =
+                    format!("{} of {object}: told {count} times, and was so: {was}", notice.kind.as_str());
+                self.violation("I2", detail);
             }
         }
     }

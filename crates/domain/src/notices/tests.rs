@@ -691,3 +691,41 @@ fn kinds_have_one_word_each_and_find_back() {
     }
     assert_eq!(NoticeKind::parse("spam"), None);
 }
+
+#[test]
+fn the_documentation_has_the_rules_of_the_table() {
+    let page = include_str!("../../../../docs/notices.md");
+    let table = RuleTable::built_in();
+    for rule in &table.rules {
+        let mut who = Vec::new();
+        who.extend(rule.network.clone());
+        who.extend(rule.country.clone());
+        who.extend(rule.trial_days.map(|days| format!("trials of {days} days and more")));
+        who.extend(rule.period_days.map(|days| format!("periods of {days} days and more")));
+        who.extend(rule.yearly.then(|| "once a year".to_owned()));
+        let mut kinds: Vec<String> = rule.notices.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+        kinds.sort();
+        let days = match rule.window.earliest {
+            Some(earliest) => format!("{} to {earliest}", rule.window.latest),
+            None => format!("{} or more", rule.window.latest),
+        };
+        let line = format!(
+            "| `{}` | {} | {} | {} | {days} | {} |",
+            rule.id,
+            rule.version,
+            kinds.join(", "),
+            who.join(", "),
+            rule.source
+        );
+        assert!(page.lines().any(|found| found == line), "docs/notices.md lacks: {line}");
+    }
+    let listed =
+        page.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 5).count();
+    assert_eq!(listed, table.rules.len(), "docs/notices.md names rules that are not there");
+    for point in table.checklists.iter().flat_map(|list| &list.points) {
+        assert!(page.contains(&format!("- {}", point.en)), "docs/notices.md lacks: {}", point.en);
+    }
+    for kind in NoticeKind::ALL {
+        assert!(page.contains(&format!("`{}`", kind.as_str())), "docs/notices.md lacks {}", kind.as_str());
+    }
+}

@@ -5,6 +5,7 @@ use quittance_domain::notices::{Announcement, NoticeKind};
 use quittance_domain::{PlanKey, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority};
 use quittance_store::history::{self, NewLine};
+use quittance_store::notices::AnnouncementRow;
 use quittance_store::{mirror, notices};
 use serde_json::json;
 
@@ -40,7 +41,7 @@ impl Engine {
     /// # Errors
     /// `invalid_request` for a kind that is not announced, a plan that does not exist or a day that is past;
     /// `wrong_state` when the id stands for another announcement.
-    pub async fn announce(&self, new: &NewAnnouncement, by: &str) -> Result<(Announcement, u64), Problem> {
+    pub async fn announce(&self, new: &NewAnnouncement, by: &str) -> Result<(AnnouncementRow, u64), Problem> {
         let announcement = self.checked(new)?;
         let (scope, now, by) = (self.scope().to_string(), self.now(), by.to_owned());
         let wanted = announcement.clone();
@@ -69,7 +70,7 @@ impl Engine {
         match stored {
             Some(row) if row.withdrawn_at.is_none() && same(&row.announcement) => {
                 let marked = self.mark_met(&row.announcement).await?;
-                Ok((row.announcement, marked))
+                Ok((row, marked))
             }
             Some(_) | None => Err(Problem::new(
                 ProblemCode::WrongState,
@@ -79,13 +80,19 @@ impl Engine {
         }
     }
 
-    /// Takes an announcement back: who was not told yet will not be.
+    /// Takes an announcement back: who was not told yet will not be. One that was taken back already stays so.
     ///
     /// # Errors
     /// `not_found`.
     pub async fn withdraw_announcement(&self, id: &str) -> Result<(), Problem> {
         let (id, now) = (id.to_owned(), self.now());
-        let found = self.db().write("notices.withdraw", move |tx| notices::withdraw(tx, &id, now)).await?;
+        let found = self
+            .db()
+            .write("notices.withdraw", move |tx| {
+                notices::withdraw(tx, &id, now)?;
+                Ok(notices::announcement(tx, &id)?.is_some())
+            })
+            .await?;
         if found { Ok(()) } else { Err(Problem::not_found("announcement")) }
     }
 
@@ -93,7 +100,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn announcements(&self) -> Result<Vec<notices::AnnouncementRow>, Problem> {
+    pub async fn announcements(&self) -> Result<Vec<AnnouncementRow>, Problem> {
         let scope = self.scope().to_string();
         let read =
             move |tx: &mut dyn quittance_store::Tx| notices::announcements(tx, &scope, notices::MOST_AHEAD);

@@ -5,6 +5,7 @@
 //! price. Refuses to know how a message looks and which way it goes.
 
 mod announce;
+mod proof;
 
 use quittance_domain::notices::truth::{self, Claim, Known, Truth};
 use quittance_domain::notices::{Fit, NoticeKind};
@@ -21,6 +22,8 @@ use quittance_stripe::observe::{HostedInvoice, InvoicePreview};
 use serde_json::{Map, Value, json};
 
 pub use announce::NewAnnouncement;
+pub use proof::Proof;
+pub(crate) use proof::delivery_key;
 
 use crate::engine::Engine;
 use crate::problem::Problem;

@@ -438,7 +438,7 @@ fn tell(
     customers::lock(tx, customer)?;
     let delivery = NewDelivery {
         channel: Channel::Mail,
-        key: format!("notice/{notice}"),
+        key: crate::notices::delivery_key(notice),
         lane: customer.to_string(),
         destination: "customers".to_owned(),
         customer: Some(customer.clone()),

@@ -14,6 +14,7 @@ mod keys;
 mod ledger;
 mod mail;
 mod migrate;
+mod notices;
 mod openapi;
 pub mod out;
 mod parked;
@@ -94,6 +95,9 @@ enum Command {
     /// Mails and webhooks: what left, what waits, what was given up
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// What customers were told, and the proof of it
+    #[command(subcommand)]
+    Notices(notices::Command),
     /// Dead letters: what could not be done and waits for you
     #[command(subcommand)]
     Parked(parked::Command),
@@ -209,6 +213,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => quietly(log, migrate::run(&common)),
         Command::Events(command) => quietly(log, events::run(&command, &common)),
         Command::Deliveries(command) => quietly(log, deliveries::run(command, &common)),
+        Command::Notices(command) => quietly(log, notices::run(command, &common)),
         Command::Parked(command) => quietly(log, parked::run(&command, &common)),
         Command::Explain(options) => quietly(log, explain::run(&options, &common)),
         Command::Mail(command) => quietly(log, mail::run(&command, &common)),

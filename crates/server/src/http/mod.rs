@@ -21,6 +21,7 @@ mod history;
 mod idempotency;
 mod ledger;
 mod notice_preferences;
+mod notices;
 mod openapi;
 mod operations;
 mod operators;
@@ -45,6 +46,7 @@ use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use dunning::{CaseView, ChurnView};
+pub use notices::NoticeView;
 pub use state::{AppConfig, AppState, DevInfo, RenderMetrics};
 
 /// The routes without layers.
@@ -73,6 +75,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(app_events::routes())
         .merge(ledger::routes())
         .merge(dunning::routes())
+        .merge(notices::routes())
         .merge(operators::routes())
         .merge(operations::routes())
 }

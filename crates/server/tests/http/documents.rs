@@ -11,6 +11,7 @@ use crate::house::{House, on_each};
 
 /// The contract, as far as it is built.
 const CONTRACT: &[&str] = &[
+    "DELETE /v1/announcements/{id}",
     "DELETE /v1/customers/{id}/grants/{grant}",
     "DELETE /v1/webhook-endpoints/{id}",
     "GET /.well-known/jwks.json",
@@ -19,6 +20,7 @@ const CONTRACT: &[&str] = &[
     "GET /openapi.json",
     "GET /readyz",
     "GET /v1/alerts",
+    "GET /v1/announcements",
     "GET /v1/app-events",
     "GET /v1/app-events/{id}",
     "GET /v1/checkouts/{id}",
@@ -27,6 +29,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/customers/{id}/entitlements/{feature}",
     "GET /v1/customers/{id}/explain",
     "GET /v1/customers/{id}/grants",
+    "GET /v1/customers/{id}/notices",
     "GET /v1/customers/{id}/timeline",
     "GET /v1/deliveries",
     "GET /v1/deliveries/{id}",
@@ -40,6 +43,8 @@ const CONTRACT: &[&str] = &[
     "GET /v1/ledger/accounts",
     "GET /v1/ledger/entries",
     "GET /v1/ledger/trial-balance",
+    "GET /v1/notices",
+    "GET /v1/notices/{id}",
     "GET /v1/parked",
     "GET /v1/plans",
     "GET /v1/subscriptions/{id}",
@@ -47,6 +52,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/webhook-endpoints/{id}",
     "GET /v1/webhook-endpoints/{id}/deliveries",
     "GET /v1/webhook-endpoints/{id}/deliveries/{delivery}",
+    "POST /v1/announcements",
     "POST /v1/checkouts",
     "POST /v1/customers/{id}/entitlement-token",
     "POST /v1/customers/{id}/grants",
