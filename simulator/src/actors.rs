@@ -109,6 +109,7 @@ impl Buyer {
             quantity: Some(1),
             currency: Some(currency.to_owned()),
             promotion_code: None,
+            channel: None,
             success_url: None,
             cancel_url: None,
             idempotency: None,

@@ -3,13 +3,18 @@
 //! Read strictly: an unknown field, two plans for one price, a missing name or a price that cannot
 //! be charged is an error that names the place. Prices live here and nowhere else.
 
+mod offers;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::sha256_hex;
 use crate::ids::{FeatureKey, PlanGroup, PlanKey};
 use crate::money::{Currency, Money, MoneyError};
+use crate::offer::{Channel, Promotion};
+use crate::past::{KnownPrice, Past, PastPlan};
 
 /// Most plans that a catalog may have.
 const MAX_PLANS: usize = 500;
@@ -141,6 +146,42 @@ pub struct Price {
     pub lookup_key: String,
 }
 
+/// Whether a price includes tax.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaxBehavior {
+    /// The price is what is paid.
+    Inclusive,
+    /// Tax comes on top.
+    Exclusive,
+    /// Left to the provider's own setting.
+    #[default]
+    Unspecified,
+}
+
+impl TaxBehavior {
+    /// The word used in API and catalog.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inclusive => "inclusive",
+            Self::Exclusive => "exclusive",
+            Self::Unspecified => "unspecified",
+        }
+    }
+}
+
+/// What those who hold a plan get when its features change in a later catalog.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holders {
+    /// The features as they are now.
+    #[default]
+    Newest,
+    /// The features as they were when it was bought.
+    Bought,
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -160,6 +201,12 @@ pub struct Plan {
     pub features: Arc<FeatureSet>,
     /// Its prices.
     pub prices: Vec<Price>,
+    /// The provider's product, when named explicitly.
+    pub product: Option<String>,
+    /// Whether its prices include tax.
+    pub tax: TaxBehavior,
+    /// Which features its holders have.
+    pub holders: Holders,
 }
 
 impl Plan {
@@ -175,8 +222,13 @@ impl Plan {
 pub struct Catalog {
     features: Vec<Feature>,
     plans: Vec<Plan>,
+    promotions: Vec<Promotion>,
+    channels: Vec<Channel>,
     by_key: HashMap<PlanKey, usize>,
     by_price: HashMap<String, usize>,
+    text: String,
+    version: String,
+    past: Past,
 }
 
 #[derive(Deserialize)]
@@ -186,6 +238,10 @@ struct File {
     feature: Vec<FileFeature>,
     #[serde(default)]
     plan: Vec<FilePlan>,
+    #[serde(default)]
+    promotion: Vec<offers::FilePromotion>,
+    #[serde(default)]
+    channel: Vec<offers::FileChannel>,
 }
 
 #[derive(Deserialize)]
@@ -213,6 +269,12 @@ struct FilePlan {
     features: BTreeMap<FeatureKey, FileLimit>,
     #[serde(default)]
     price: Vec<FilePrice>,
+    #[serde(default)]
+    product: Option<String>,
+    #[serde(default)]
+    tax: TaxBehavior,
+    #[serde(default)]
+    holders: Holders,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -247,7 +309,11 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] naming the first thing that is wrong and how to mend it.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let file: File = toml::from_str(text).map_err(|e| CatalogError::Syntax(e.to_string()))?;
+        let syntax = |e: &dyn std::fmt::Display| CatalogError::Syntax(e.to_string());
+        let file: File = toml::from_str(text).map_err(|e| syntax(&e))?;
+        // Without comments and spacing, so that only what matters makes another version.
+        let table: toml::Table = toml::from_str(text).map_err(|e| syntax(&e))?;
+        let canonical = toml::to_string(&table).map_err(|e| syntax(&e))?;
         if file.plan.len() > MAX_PLANS {
             return rule(format!("has {} plans; the most is {MAX_PLANS}", file.plan.len()));
         }
@@ -262,7 +328,110 @@ impl Catalog {
         for plan in &file.plan {
             plans.push(read_plan(plan, &file, &features)?);
         }
-        index(features, plans)
+        let promotions = offers::promotions(&file.promotion, &plans)?;
+        let channels = offers::channels(&file.channel, &plans)?;
+        let version = sha256_hex(canonical.as_bytes());
+        index(Self {
+            features,
+            plans,
+            promotions,
+            channels,
+            by_key: HashMap::new(),
+            by_price: HashMap::new(),
+            text: canonical,
+            version,
+            past: Past::default(),
+        })
+    }
+
+    /// The same catalog, knowing what was sold before it.
+    #[must_use]
+    pub fn with_past(self, past: Past) -> Self {
+        Self { past, ..self }
+    }
+
+    /// The catalog's text without comments and spacing, which [`Catalog::parse`] reads back.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The digest of [`Catalog::text`]: another content is another version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What was sold before.
+    #[must_use]
+    pub const fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// All promotions in the file's order.
+    #[must_use]
+    pub fn promotions(&self) -> &[Promotion] {
+        &self.promotions
+    }
+
+    /// A promotion by the code that buyers type, in either case, or else by its key.
+    #[must_use]
+    pub fn promotion(&self, word: &str) -> Option<&Promotion> {
+        let by_code = |p: &&Promotion| p.code.as_deref().is_some_and(|code| code.eq_ignore_ascii_case(word));
+        self.promotions
+            .iter()
+            .find(by_code)
+            .or_else(|| self.promotions.iter().find(|p| p.key.as_str() == word))
+    }
+
+    /// All channels in the file's order.
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    /// A channel by its key.
+    #[must_use]
+    pub fn channel(&self, key: &str) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.key.as_str() == key)
+    }
+
+    /// Every price with its plan: the list's, then the channels'.
+    pub fn prices(&self) -> impl Iterator<Item = (&Plan, &Price)> {
+        let listed = self.plans.iter().flat_map(|plan| plan.prices.iter().map(move |price| (plan, price)));
+        let own = self.channels.iter().flat_map(|channel| &channel.prices);
+        listed.chain(own.filter_map(|(plan, price)| Some((self.plan(plan.as_str())?, price))))
+    }
+
+    /// What a plan gives to whoever holds it: by the plan's own rule the features of now, or those of the version that
+    /// was bought. A plan that left the catalog gives what it gave. `None` for one that never was.
+    #[must_use]
+    pub fn features_of(&self, plan: &str, bought: Option<&str>) -> Option<(PlanKey, Arc<FeatureSet>)> {
+        let past = |found: &PastPlan| (found.key.clone(), found.features.clone());
+        match self.plan(plan) {
+            Some(now) if now.holders == Holders::Bought && bought.is_some_and(|v| v != self.version) => {
+                let then = self.past.plan(plan, bought).map(past);
+                then.or_else(|| Some((now.key.clone(), now.features.clone())))
+            }
+            Some(now) => Some((now.key.clone(), now.features.clone())),
+            None => self.past.plan(plan, bought).map(past),
+        }
+    }
+
+    /// The plan and group that one of the provider's prices means: by this catalog, or else by what it meant before.
+    #[must_use]
+    pub fn meaning(
+        &self,
+        price_id: &str,
+        lookup_key: Option<&str>,
+        known: &[KnownPrice],
+    ) -> Option<(PlanKey, PlanGroup)> {
+        if let Some(plan) = self.plan_of_price(price_id, lookup_key) {
+            return Some((plan.key.clone(), plan.group.clone()));
+        }
+        let before = known.iter().find(|known| known.price == price_id)?;
+        let group = self.plan(before.plan.as_str()).map_or(&before.group, |plan| &plan.group);
+        Some((before.plan.clone(), group.clone()))
     }
 
     /// All plans in the file's order.
@@ -354,6 +523,9 @@ fn read_plan(plan: &FilePlan, file: &File, features: &[Feature]) -> Result<Plan,
         trial_days: plan.trial_days,
         features: Arc::new(all.into_iter().collect()),
         prices: read_prices(plan)?,
+        product: plan.product.clone().filter(|id| !id.is_empty()),
+        tax: plan.tax,
+        holders: plan.holders,
     })
 }
 
@@ -371,12 +543,7 @@ fn read_prices(plan: &FilePlan) -> Result<Vec<Price>, CatalogError> {
     for price in &plan.price {
         let currency = Currency::parse(&price.currency)
             .map_err(|e: MoneyError| CatalogError::Rule(format!("plan `{}`: {e}", plan.key)))?;
-        if price.amount <= 0 || price.amount > 99_999_999_999 {
-            return rule(format!(
-                "plan `{}`: amount {} is not a price in minor units (1 to 99999999999)",
-                plan.key, price.amount
-            ));
-        }
+        let price = read_price(plan.key.as_str(), price, currency, "")?;
         if prices.iter().any(|p| p.interval == price.interval && p.amount.currency == currency) {
             return rule(format!(
                 "plan `{}` has two prices for {} in {currency}; keep one",
@@ -384,47 +551,67 @@ fn read_prices(plan: &FilePlan) -> Result<Vec<Price>, CatalogError> {
                 price.interval.as_str()
             ));
         }
-        let lookup_key = price
-            .lookup_key
-            .clone()
-            .filter(|key| !key.is_empty())
-            .unwrap_or_else(|| format!("{}_{}_{}", plan.key, price.interval.as_str(), currency.code()));
-        prices.push(Price {
-            interval: price.interval,
-            amount: Money::new(price.amount, currency),
-            stripe: price.stripe.clone().filter(|id| !id.is_empty()),
-            lookup_key,
-        });
+        prices.push(price);
     }
     Ok(prices)
 }
 
-fn index(features: Vec<Feature>, plans: Vec<Plan>) -> Result<Catalog, CatalogError> {
+/// Reads a price; `suffix` sets a channel's lookup keys apart from the list's.
+fn read_price(
+    plan: &str,
+    price: &FilePrice,
+    currency: Currency,
+    suffix: &str,
+) -> Result<Price, CatalogError> {
+    if price.amount <= 0 || price.amount > 99_999_999_999 {
+        return rule(format!(
+            "plan `{plan}`: amount {} is not a price in minor units (1 to 99999999999)",
+            price.amount
+        ));
+    }
+    let named = price.lookup_key.clone().filter(|key| !key.is_empty());
+    let usual = || format!("{plan}_{}_{}{suffix}", price.interval.as_str(), currency.code());
+    Ok(Price {
+        interval: price.interval,
+        amount: Money::new(price.amount, currency),
+        stripe: price.stripe.clone().filter(|id| !id.is_empty()),
+        lookup_key: named.unwrap_or_else(usual),
+    })
+}
+
+fn index(mut catalog: Catalog) -> Result<Catalog, CatalogError> {
     let mut by_key = HashMap::new();
     let mut by_price: HashMap<String, usize> = HashMap::new();
-    for (i, plan) in plans.iter().enumerate() {
+    for (i, plan) in catalog.plans.iter().enumerate() {
         if by_key.insert(plan.key.clone(), i).is_some() {
             return rule(format!("plan `{}` is declared twice; rename one", plan.key));
         }
-        for price in &plan.prices {
-            for name in price.stripe.iter().chain([&price.lookup_key]) {
-                if let Some(other) = by_price.insert(name.clone(), i).and_then(|o| plans.get(o)) {
-                    return rule(format!(
-                        "price `{name}` belongs to plan `{}` and to plan `{}`; a price means one plan",
-                        other.key, plan.key
-                    ));
-                }
+    }
+    let own = catalog.channels.iter().flat_map(|channel| &channel.prices);
+    let own = own.filter_map(|(plan, price)| Some((*by_key.get(plan)?, price)));
+    let listed =
+        catalog.plans.iter().enumerate().flat_map(|(i, plan)| plan.prices.iter().map(move |p| (i, p)));
+    for (i, price) in listed.chain(own) {
+        for name in price.stripe.iter().chain([&price.lookup_key]) {
+            let earlier = by_price.insert(name.clone(), i).and_then(|o| catalog.plans.get(o));
+            if let Some((other, plan)) = earlier.zip(catalog.plans.get(i)) {
+                return rule(format!(
+                    "price `{name}` belongs to plan `{}` and to plan `{}`; a price means one plan",
+                    other.key, plan.key
+                ));
             }
         }
     }
-    let mut free = plans.iter().filter(|p| p.free);
+    let mut free = catalog.plans.iter().filter(|p| p.free);
     if let (Some(one), Some(other)) = (free.next(), free.next()) {
         return rule(format!(
             "plans `{}` and `{}` are free; keep one, every known customer has it",
             one.key, other.key
         ));
     }
-    Ok(Catalog { features, plans, by_key, by_price })
+    catalog.by_key = by_key;
+    catalog.by_price = by_price;
+    Ok(catalog)
 }
 
 #[cfg(test)]
@@ -502,6 +689,52 @@ pub(crate) mod tests {
         let unnamed = Catalog::parse(&unnamed).unwrap();
         assert!(unnamed.plan_of_price("price_x", Some("")).is_none());
         assert!(unnamed.plan_of_price("price_x", Some("pro_month_jpy")).is_some());
+    }
+
+    #[test]
+    fn the_reference_of_the_file_is_what_is_read() {
+        let page = include_str!("../../../docs/catalog.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let catalog = Catalog::parse(example).unwrap();
+        let pro = catalog.plan("pro").unwrap();
+        assert_eq!((pro.holders, pro.tax, pro.trial_days), (Holders::Bought, TaxBehavior::Inclusive, 14));
+        assert_eq!(catalog.promotion("welcome20").unwrap().max_redemptions, Some(100));
+        assert_eq!(
+            catalog.channel("agency_north").unwrap().prices[0].1.lookup_key,
+            "pro_month_jpy_agency_north"
+        );
+        for field in [
+            "key",
+            "group",
+            "name",
+            "description",
+            "free",
+            "trial_days",
+            "includes",
+            "features",
+            "price",
+            "product",
+            "tax",
+            "holders",
+            "interval",
+            "currency",
+            "amount",
+            "stripe",
+            "lookup_key",
+            "code",
+            "off",
+            "lasts",
+            "from",
+            "until",
+            "plans",
+            "currencies",
+            "first_purchase",
+            "max_redemptions",
+            "public",
+            "plan",
+        ] {
+            assert!(page.contains(&format!("{field} = ")), "docs/catalog.md does not name {field}");
+        }
     }
 
     #[test]

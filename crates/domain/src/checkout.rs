@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::short_hex;
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Currency;
+use crate::offer::{Promotion, Reduction, coupon_of_channel, coupon_of_own, coupon_of_promotion};
+use crate::pricing::{Applied, PriceSource, Priced};
 use crate::time::Timestamp;
 
 /// Where a checkout stands.
@@ -45,6 +47,92 @@ impl CheckoutState {
     }
 }
 
+/// What a checkout comes to, computed when it was asked for: the provider must charge exactly this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deal {
+    /// The lookup key of the provider's price.
+    pub lookup_key: String,
+    /// The provider's price, when the catalog names it.
+    pub stripe: Option<String>,
+    /// Per unit, in minor units.
+    pub unit: i64,
+    /// Where the price comes from.
+    pub source: PriceSource,
+    /// What a period costs while the reduction lasts, in minor units, before tax that comes on top.
+    pub total: i64,
+    /// What is due at once.
+    pub due_now: i64,
+    /// Days of trial.
+    pub trial_days: u32,
+    /// Whose reduction holds.
+    pub applied: Option<Applied>,
+    /// The provider's object that carries the reduction.
+    pub discount: Option<DealDiscount>,
+    /// The catalog's version.
+    pub version: String,
+}
+
+/// What carries a reduction at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DealDiscount {
+    /// A promotion code, by the provider's id.
+    Code(String),
+    /// The promotion code that buyers type, which must lead to this coupon.
+    Typed {
+        /// What they type.
+        code: String,
+        /// The coupon that the catalog derives.
+        coupon: String,
+    },
+    /// A coupon that `catalog push` made.
+    Coupon(String),
+    /// A coupon for one customer's own terms, made when it is needed.
+    Own {
+        /// Its id, derived from the reduction.
+        coupon: String,
+        /// What it takes off.
+        reduction: Reduction,
+    },
+}
+
+impl Deal {
+    /// From a price, and for a promotion that has been found, the promotion.
+    #[must_use]
+    pub fn of(priced: &Priced, promotion: Option<&Promotion>) -> Self {
+        let discount =
+            priced.applied.as_ref().zip(priced.reduction.as_ref()).and_then(|(applied, reduction)| {
+                Some(match applied {
+                    Applied::Own => {
+                        DealDiscount::Own { coupon: coupon_of_own(reduction), reduction: reduction.clone() }
+                    }
+                    Applied::Channel(key) => DealDiscount::Coupon(coupon_of_channel(key, reduction)),
+                    Applied::Promotion(_) => {
+                        let promotion = promotion?;
+                        let coupon = coupon_of_promotion(promotion);
+                        match (&promotion.provider_code, &promotion.code) {
+                            (Some(id), _) => DealDiscount::Code(id.clone()),
+                            (None, Some(code)) => DealDiscount::Typed { code: code.clone(), coupon },
+                            (None, None) => DealDiscount::Coupon(coupon),
+                        }
+                    }
+                })
+            });
+        Self {
+            lookup_key: priced.price.lookup_key.clone(),
+            stripe: priced.price.stripe.clone(),
+            unit: priced.price.amount.minor,
+            source: priced.source,
+            total: priced.total.minor,
+            due_now: priced.due_now.minor,
+            trial_days: priced.trial_days,
+            applied: priced.applied.clone(),
+            discount,
+            version: priced.version.clone(),
+        }
+    }
+}
+
 /// What a buyer asked for. Prices are not in it: they come from the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckoutWish {
@@ -60,8 +148,14 @@ pub struct CheckoutWish {
     pub currency: Currency,
     /// Units, at least 1.
     pub quantity: i64,
-    /// A promotion code's id at the provider.
+    /// A promotion: its code or key in the catalog, or the provider's id of a promotion code.
     pub promotion_code: Option<String>,
+    /// The channel that the buyer came by.
+    #[serde(default)]
+    pub channel: Option<String>,
+    /// What it comes to; `None` in checkouts of earlier releases.
+    #[serde(default)]
+    pub deal: Option<Deal>,
     /// Where the buyer returns to after paying.
     pub success_url: String,
     /// Where the buyer returns to without paying.
@@ -72,6 +166,8 @@ impl CheckoutWish {
     /// A fingerprint: two wishes with the same one are the same wish.
     #[must_use]
     pub fn fingerprint(&self) -> String {
+        // A wish at another price is another wish.
+        let total = self.deal.as_ref().map(|deal| format!("{} {}", deal.lookup_key, deal.total));
         short_hex(&[
             self.customer.as_str(),
             self.plan.as_str(),
@@ -81,6 +177,8 @@ impl CheckoutWish {
             self.promotion_code.as_deref().unwrap_or(""),
             &self.success_url,
             &self.cancel_url,
+            self.channel.as_deref().unwrap_or(""),
+            total.as_deref().unwrap_or(""),
         ])
     }
 }
@@ -147,6 +245,8 @@ mod tests {
             currency: Currency::parse("jpy").unwrap(),
             quantity,
             promotion_code: None,
+            channel: None,
+            deal: None,
             success_url: "http://localhost/ok".into(),
             cancel_url: "http://localhost/no".into(),
         }

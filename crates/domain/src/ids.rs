@@ -209,6 +209,16 @@ name_id!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
 );
 name_id!(
+    /// A promotion's key in the catalog, for example `welcome`.
+    PromotionKey, "promotion key", 64,
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
+);
+name_id!(
+    /// The key of a way to the customer in the catalog, for example an agency.
+    ChannelKey, "channel key", 64,
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
+);
+name_id!(
     /// A feature's key in the catalog, for example `article:full`.
     FeatureKey, "feature key", 80,
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | ':' | '.')

@@ -24,10 +24,15 @@ pub mod ledger;
 pub mod money;
 pub mod mutant;
 pub mod notices;
+pub mod offer;
+pub mod past;
+pub mod pricing;
 pub mod projection;
 pub mod replica;
+pub mod shop;
 pub mod signing;
 pub mod subscription;
+pub mod terms;
 pub mod time;
 
 pub use access::{Access, AccessPolicy, Standing};

@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Money;
 use crate::notices::Notice;
+use crate::past::KnownPrice;
 use crate::subscription::{
     Duplicate, FutureItem, HeldPlan, InvoiceFacts, Planned, Subscription, SubscriptionFacts,
     SubscriptionStatus,
@@ -130,6 +131,8 @@ pub struct Stored {
     pub purchases: Vec<Purchase>,
     /// The mirror of its payments.
     pub payments: Vec<PaymentFacts>,
+    /// What prices that the catalog does not name meant before.
+    pub known_prices: Vec<KnownPrice>,
 }
 
 /// A permanent surprise: recorded, alerted, shown; the rest still syncs.
@@ -290,11 +293,19 @@ fn project_subscription(
     };
     let mut plans = Vec::new();
     for item in &facts.items {
-        let known = catalog.plan_of_price(&item.price, item.lookup_key.as_deref()).map(|plan| HeldPlan {
-            item: item.id.clone(),
-            plan: plan.key.clone(),
-            group: plan.group.clone(),
-            quantity: item.quantity,
+        let before = previous.and_then(|p| p.plans.iter().find(|held| held.item == item.id));
+        let meaning = catalog.meaning(&item.price, item.lookup_key.as_deref(), &stored.known_prices);
+        let known = meaning.map(|(plan, group)| {
+            let bought = || {
+                let at = if previous.is_none() { facts.created_at } else { now };
+                catalog.past().version_at(at).map(str::to_owned)
+            };
+            // What was bought stays what it was until another plan is bought.
+            let version = match before {
+                Some(held) if held.plan == plan => held.version.clone(),
+                Some(_) | None => bought(),
+            };
+            HeldPlan { item: item.id.clone(), plan, group, quantity: item.quantity, version }
         });
         // An unknown price keeps the plan that the line gave before: a rotated price must not cut
         // off a paying customer, nor give anything new. What is over needs none.
@@ -305,7 +316,7 @@ fn project_subscription(
                     format!("price {} is not in the catalog; add its id or lookup key to a plan", item.price),
                 );
             }
-            previous.and_then(|p| p.plans.iter().find(|held| held.item == item.id)).cloned()
+            before.cloned()
         });
         plans.extend(held);
     }

@@ -429,6 +429,9 @@ pub struct HeldPlan {
     pub group: PlanGroup,
     /// Units bought.
     pub quantity: i64,
+    /// The catalog's version under which it was bought, where that is known.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 /// Why a subscription is set aside although the provider keeps it.

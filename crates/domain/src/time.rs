@@ -27,6 +27,12 @@ impl Timestamp {
         Self(ms)
     }
 
+    /// Reads RFC 3339 (`2026-12-01T00:00:00Z`), the form in which files and requests write times.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|at| Self(at.as_millisecond()))
+    }
+
     /// From whole seconds since the Unix epoch, as Stripe writes times; saturates at the ends.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {

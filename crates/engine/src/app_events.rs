@@ -181,7 +181,7 @@ impl Engine {
         customer: &CustomerId,
         now: Timestamp,
     ) -> quittance_store::Result<()> {
-        let Some(held) = load(tx, customer.as_str(), self.catalog())? else {
+        let Some((held, _)) = load(tx, customer.as_str(), self.catalog(), now)? else {
             // Whoever is not there is not looked at again.
             if let Some(told) = app_events::told(tx, customer)?.filter(|told| told.look_at.is_some()) {
                 app_events::remember(tx, customer, &Told { look_at: None, ..told })?;

@@ -1,19 +1,20 @@
 //! Checkouts: from a wish to an address where the buyer pays, at most one open per plan group.
 
 use quittance_domain::catalog::{Interval, Plan, Price};
-use quittance_domain::checkout::{CheckoutDecision, CheckoutState, CheckoutWish, decide};
-use quittance_domain::{CheckoutId, Currency, CustomerId};
+use quittance_domain::checkout::{CheckoutDecision, CheckoutState, CheckoutWish, Deal, decide};
+use quittance_domain::offer::Promotion;
+use quittance_domain::pricing::{PriceSource, Priced};
+use quittance_domain::{CheckoutId, CustomerId, Money};
 use quittance_store::checkouts::{self, CheckoutRow};
 use quittance_store::customers::{self, CustomerPatch};
 use quittance_store::{Tx, mirror};
 
 use crate::commands::request::Request;
 use crate::engine::Engine;
-use crate::problem::{Money, Problem, ProblemCode};
+use crate::pricing::PriceAsk;
+use crate::problem::{self, Problem, ProblemCode};
 use crate::world::Point;
 
-/// Most units that one checkout may buy.
-const MAX_QUANTITY: i64 = 100_000;
 /// How often a wish is decided again when others are at the same customer.
 const ROUNDS: usize = 8;
 
@@ -30,8 +31,10 @@ pub struct NewCheckout {
     pub quantity: Option<i64>,
     /// ISO 4217; default: the plan's first price.
     pub currency: Option<String>,
-    /// The provider's id of a promotion code.
+    /// A promotion: its code or key in the catalog, or the provider's id of a promotion code.
     pub promotion_code: Option<String>,
+    /// The channel that the buyer came by, an agency's key.
+    pub channel: Option<String>,
     /// Where the buyer returns to after paying; default: our own return page.
     pub success_url: Option<String>,
     /// Where the buyer returns to without paying; default: our pricing page.
@@ -53,8 +56,8 @@ impl Engine {
     /// # Errors
     /// `unknown_price`, `already_subscribed`, `checkout_in_progress`, and what the provider says.
     pub async fn open_checkout(&self, new: &NewCheckout) -> Result<CheckoutRow, Problem> {
-        let (plan, price) = self.find_price(new)?;
-        let wish = self.wish(new, plan, price)?;
+        let (priced, promotion) = self.priced(&new.price_ask()).await?;
+        let wish = self.wish(new, &priced, promotion.as_ref())?;
         let (id, now) = (wish.customer.clone(), self.now());
         self.db()
             .write("checkout.customer", move |tx| customers::upsert(tx, &id, &CustomerPatch::default(), now))
@@ -67,13 +70,12 @@ impl Engine {
             match self.decide_checkout(&wish, id).await? {
                 Step::Answer(row) if row.state == CheckoutState::Processing => return Err(in_progress()),
                 Step::Answer(row) if row.state == CheckoutState::Creating => {
-                    let opened = self.create_session_for(&row, plan, price).await?;
-                    return Ok(opened);
+                    return self.create_session_for(&row).await;
                 }
                 Step::Answer(row) => return Ok(*row),
                 Step::Open(id) => {
                     let row = self.checkout_row(id.as_str()).await?;
-                    return self.create_session_for(&row, plan, price).await;
+                    return self.create_session_for(&row).await;
                 }
                 // Whoever closes one decides again: otherwise many wishes could leave none open.
                 Step::Close(row) if round + 1 < ROUNDS => self.close_checkout(&row).await?,
@@ -84,36 +86,12 @@ impl Engine {
         Err(in_progress())
     }
 
-    fn find_price(&self, new: &NewCheckout) -> Result<(&Plan, &Price), Problem> {
-        let unknown = |what: String| {
-            Problem::new(ProblemCode::UnknownPrice, what, "GET /v1/plans lists what can be bought.")
-        };
-        let plan = self.catalog().plan(&new.plan).ok_or_else(|| unknown("There is no such plan.".into()))?;
-        if plan.free {
-            return Err(unknown(format!("The plan `{}` is free: every known customer has it.", plan.key)));
-        }
-        let interval = match &new.interval {
-            None => plan.prices.first().map(|p| p.interval),
-            Some(word) => Interval::parse(word),
-        };
-        let currency = match &new.currency {
-            None => plan.prices.iter().find(|p| Some(p.interval) == interval).map(|p| p.amount.currency),
-            Some(code) => Some(Currency::parse(code).map_err(|e| unknown(e.to_string()))?),
-        };
-        let price = interval.zip(currency).and_then(|(interval, currency)| plan.price(interval, currency));
-        let price =
-            price.ok_or_else(|| unknown(format!("The plan `{}` is not sold like that.", plan.key)))?;
-        Ok((plan, price))
-    }
-
-    fn wish(&self, new: &NewCheckout, plan: &Plan, price: &Price) -> Result<CheckoutWish, Problem> {
-        let quantity = new.quantity.unwrap_or(1);
-        if !(1..=MAX_QUANTITY).contains(&quantity) {
-            return Err(Problem::invalid(format!("`quantity` must be between 1 and {MAX_QUANTITY}.")));
-        }
-        if price.amount.checked_mul(quantity).is_err() {
-            return Err(Problem::invalid("`quantity` makes the amount too large."));
-        }
+    fn wish(
+        &self,
+        new: &NewCheckout,
+        priced: &Priced,
+        promotion: Option<&Promotion>,
+    ) -> Result<CheckoutWish, Problem> {
         let public = &self.settings().public_url;
         let success = new
             .success_url
@@ -123,21 +101,17 @@ impl Engine {
         for (field, url) in [("success_url", &success), ("cancel_url", &cancel)] {
             check_url(field, url)?;
         }
-        if new
-            .promotion_code
-            .as_ref()
-            .is_some_and(|c| c.len() > 100 || !c.bytes().all(|b| b.is_ascii_graphic()))
-        {
-            return Err(Problem::invalid("`promotion_code` must be the provider's id of a promotion code."));
-        }
+        let group = self.catalog().plan(priced.plan.as_str()).map(|plan| plan.group.clone());
         Ok(CheckoutWish {
             customer: new.customer.clone(),
-            plan: plan.key.clone(),
-            group: plan.group.clone(),
-            interval: price.interval.as_str().to_owned(),
-            currency: price.amount.currency,
-            quantity,
+            plan: priced.plan.clone(),
+            group: group.ok_or_else(|| Problem::not_found("plan"))?,
+            interval: priced.interval.as_str().to_owned(),
+            currency: priced.currency,
+            quantity: priced.quantity,
             promotion_code: new.promotion_code.clone(),
+            channel: new.channel.clone(),
+            deal: Some(Deal::of(priced, promotion)),
             success_url: success,
             cancel_url: cancel,
         })
@@ -175,25 +149,42 @@ impl Engine {
         Ok(step)
     }
 
-    async fn create_session_for(
-        &self,
-        row: &CheckoutRow,
-        plan: &Plan,
-        price: &Price,
-    ) -> Result<CheckoutRow, Problem> {
+    async fn create_session_for(&self, row: &CheckoutRow) -> Result<CheckoutRow, Problem> {
         let customer = &row.wish.customer;
+        let gone = || {
+            Problem::new(
+                ProblemCode::UnknownPrice,
+                "What this checkout is for is not sold any more.",
+                "GET /v1/plans lists what can be bought.",
+            )
+        };
+        let plan = self.catalog().plan(row.wish.plan.as_str()).ok_or_else(gone)?;
+        let (price, deal) = charged(row, plan).ok_or_else(gone)?;
         let provider_customer = self.provider_customer(customer).await?;
-        let price_id = self.price_id(price).await?;
+        let source = deal.map_or(PriceSource::List, |deal| deal.source);
+        let price_id = self.deal_price_id(plan, &price, source).await?;
+        let discount = match deal {
+            Some(deal) => self.discount_id(deal).await?,
+            None => None,
+        };
         let request = Request::CreateCheckout {
             checkout: row.id.clone(),
             provider_customer,
             price: price_id,
             once: price.interval == Interval::Once,
-            trial_days: plan.trial_days,
+            trial_days: deal.map_or(plan.trial_days, |deal| deal.trial_days),
+            discount,
+            most: deal.map(|deal| deal.due_now),
         };
         let command = self.want(&request, None, Some(customer)).await?;
         match self.perform(&command).await {
-            Ok(_) => self.checkout_row(row.id.as_str()).await,
+            Ok(answer) => match answer.get("asked").and_then(serde_json::Value::as_i64) {
+                None => self.checkout_row(row.id.as_str()).await,
+                Some(asked) => {
+                    self.prices().forget(&price.lookup_key);
+                    Err(mismatch(asked, deal.map_or(0, |deal| deal.due_now)))
+                }
+            },
             Err(problem) => {
                 if matches!(problem.code, ProblemCode::ProviderRefused | ProblemCode::PaymentDeclined) {
                     // Refused for good: nothing was opened, so the next wish must not meet this one.
@@ -210,10 +201,8 @@ impl Engine {
         let Some(session) = &row.session else {
             // Written down but never opened, or its answer was lost: open it first to learn its session.
             let plan = self.catalog().plan(row.wish.plan.as_str());
-            let interval = Interval::parse(&row.wish.interval);
-            let price = plan.zip(interval).and_then(|(p, i)| p.price(i, row.wish.currency));
-            return match plan.zip(price) {
-                Some((plan, price)) => self.create_session_for(row, plan, price).await.map(|_| ()),
+            return match plan.and_then(|plan| charged(row, plan)) {
+                Some(_) => self.create_session_for(row).await.map(|_| ()),
                 None => self.set_checkout_state(&row.id, CheckoutState::Expired).await,
             };
         };
@@ -246,6 +235,48 @@ impl Engine {
     }
 }
 
+impl NewCheckout {
+    /// The question whose answer is what this checkout comes to.
+    fn price_ask(&self) -> PriceAsk {
+        PriceAsk {
+            customer: Some(self.customer.clone()),
+            plan: self.plan.clone(),
+            interval: self.interval.clone(),
+            currency: self.currency.clone(),
+            quantity: self.quantity,
+            promotion_code: self.promotion_code.clone(),
+            channel: self.channel.clone(),
+        }
+    }
+}
+
+/// The price that a checkout was written down with; of earlier releases' checkouts the list's.
+fn charged<'a>(row: &'a CheckoutRow, plan: &Plan) -> Option<(Price, Option<&'a Deal>)> {
+    let interval = Interval::parse(&row.wish.interval)?;
+    match &row.wish.deal {
+        Some(deal) => {
+            let price = Price {
+                interval,
+                amount: Money::new(deal.unit, row.wish.currency),
+                stripe: deal.stripe.clone(),
+                lookup_key: deal.lookup_key.clone(),
+            };
+            Some((price, Some(deal)))
+        }
+        None => plan.price(interval, row.wish.currency).map(|price| (price.clone(), None)),
+    }
+}
+
+fn mismatch(asked: i64, most: i64) -> Problem {
+    Problem::new(
+        ProblemCode::PriceMismatch,
+        format!(
+            "The provider would ask for {asked} in minor units where the price is {most}; its page was closed."
+        ),
+        "Operators: run `quittance catalog check`, and look for discounts and taxes that the provider adds by itself.",
+    )
+}
+
 fn live_in_group(tx: &mut dyn Tx, wish: &CheckoutWish) -> quittance_store::Result<Option<String>> {
     let rows = mirror::subscriptions_of_customer(tx, wish.customer.as_str())?;
     let live = rows.into_iter().find(|row| {
@@ -271,7 +302,7 @@ fn in_progress() -> Problem {
         "An earlier checkout of this customer is paid or being paid.",
         "Wait for it: GET /v1/customers/{id} shows the subscription as soon as the provider confirms it.",
     )
-    .money(Money::Unknown)
+    .money(problem::Money::Unknown)
     .retry_after(5)
 }
 

@@ -9,6 +9,7 @@ use quittance_stripe::client::StripeClient;
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::api_keys::KeyRing;
+use crate::catalog_versions;
 use crate::deliveries::Couriers;
 use crate::inbox::Inbox;
 use crate::memory::Memory;
@@ -64,6 +65,9 @@ impl Engine {
             account: stripe.account().unwrap_or(Scope::OWN_ACCOUNT).to_owned(),
             ..Scope::own(Provider::Stripe, Mode::from_livemode(stripe.livemode()))
         };
+        let now = catalog.clone();
+        let past = db.read("engine.past", move |tx| catalog_versions::past(tx, &now)).await?;
+        let catalog = Arc::new(Catalog::clone(&catalog).with_past(past));
         let entitlements = Memory::new(settings.cached_customers);
         let inbox = Inbox::start(db.clone(), world.clone(), settings.inbox_queue);
         let inner = Inner {

@@ -13,7 +13,7 @@ use quittance_domain::entitlement::{self, Holding, Source, SourceKind};
 use quittance_domain::{Access, Catalog, CustomerId, PlanKey, Timestamp};
 use quittance_store::grants::{Gift, GrantRow};
 use quittance_store::mirror::HoldingRow;
-use quittance_store::{Tx, customers, grants, mirror};
+use quittance_store::{Tx, customers, grants, mirror, terms};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -54,17 +54,29 @@ pub fn answer(holdings: &[Holding], feature: &str, now: Timestamp) -> Answer {
     }
 }
 
-/// Everything a customer holds, from the rows of one snapshot.
+/// Everything a customer holds at a moment, from the rows of one snapshot; and whether it stays so until something is
+/// written, which it does not while terms of its own are still to begin.
 ///
 /// # Errors
 /// As the database.
-pub fn load(tx: &mut dyn Tx, customer: &str, catalog: &Catalog) -> quittance_store::Result<Option<Held>> {
+pub fn load(
+    tx: &mut dyn Tx,
+    customer: &str,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> quittance_store::Result<Option<(Held, bool)>> {
     let Some(row) = customers::get(tx, customer)? else { return Ok(None) };
     let mut holdings: Holdings =
         mirror::holdings(tx, customer)?.into_iter().map(|held| from_mirror(held, catalog)).collect();
     holdings.extend(
         grants::of_customer(tx, customer)?.into_iter().filter_map(|grant| from_grant(grant, catalog)),
     );
+    let own = terms::get(tx, customer)?.map(|row| row.terms);
+    let kept = own.as_ref().is_none_or(|terms| terms.window.has_begun(now));
+    if let Some(terms) = own.filter(|terms| terms.window.has_begun(now)) {
+        let beside: Vec<Holding> = holdings.iter().filter_map(|holding| terms.beside(holding)).collect();
+        holdings.extend(beside);
+    }
     if let Some(free) = catalog.free_plan() {
         holdings.push(Holding {
             source: Source { kind: SourceKind::FreePlan, id: free.key.clone().into() },
@@ -74,20 +86,20 @@ pub fn load(tx: &mut dyn Tx, customer: &str, catalog: &Catalog) -> quittance_sto
             features: free.features.clone(),
         });
     }
-    Ok(Some(Held::new(customer, row.version, holdings)))
+    Ok(Some((Held::new(customer, row.version, holdings), kept)))
 }
 
-/// A plan's name and features, shared with the catalog. One that left the catalog gives nothing; the sync has raised the
-/// unknown price.
-fn plan_of(catalog: &Catalog, plan: PlanKey) -> (Option<PlanKey>, Arc<FeatureSet>) {
-    match catalog.plan(plan.as_str()) {
-        Some(known) => (Some(known.key.clone()), known.features.clone()),
+/// A plan's name and features, shared with the catalog: by the plan's own rule those of now, or those that were bought.
+/// One that left the catalog gives what it gave; one that never was gives nothing.
+fn plan_of(catalog: &Catalog, plan: PlanKey, bought: Option<&str>) -> (Option<PlanKey>, Arc<FeatureSet>) {
+    match catalog.features_of(plan.as_str(), bought) {
+        Some((key, features)) => (Some(key), features),
         None => (Some(plan), Arc::default()),
     }
 }
 
 fn from_mirror(held: HoldingRow, catalog: &Catalog) -> Holding {
-    let (plan, features) = plan_of(catalog, held.plan);
+    let (plan, features) = plan_of(catalog, held.plan, held.version.as_deref());
     Holding {
         source: Source { kind: held.kind, id: held.source.into() },
         plan,
@@ -102,7 +114,7 @@ fn from_grant(grant: GrantRow, catalog: &Catalog) -> Option<Holding> {
         return None;
     }
     let (plan, features) = match grant.gift {
-        Gift::Plan(plan) => plan_of(catalog, plan),
+        Gift::Plan(plan) => plan_of(catalog, plan, None),
         Gift::Feature(feature, limit) => {
             let limit = limit.map_or(Limit::Unlimited, Limit::Fixed);
             (None, Arc::new([(feature, limit)].into_iter().collect()))
@@ -156,13 +168,15 @@ impl Engine {
     /// # Errors
     /// When the database cannot be used; old answers are forgotten then.
     pub async fn reload(&self, customer: &str) -> Result<Option<Arc<Held>>, Problem> {
-        let (id, catalog) = (customer.to_owned(), self.catalog_handle());
+        let (id, catalog, now) = (customer.to_owned(), self.catalog_handle(), self.now());
         let epoch = self.entitlements().epoch();
-        let loaded = self.db().read("entitlements.load", move |tx| load(tx, &id, &catalog)).await;
+        let loaded = self.db().read("entitlements.load", move |tx| load(tx, &id, &catalog, now)).await;
         match loaded {
-            Ok(Some(held)) => {
+            Ok(Some((held, kept))) => {
                 let held = Arc::new(held);
-                self.entitlements().keep(held.clone(), epoch);
+                if kept {
+                    self.entitlements().keep(held.clone(), epoch);
+                }
                 Ok(Some(held))
             }
             Ok(None) => Ok(None),

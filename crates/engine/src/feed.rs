@@ -8,6 +8,7 @@
 use std::pin::pin;
 
 use futures_util::future::select;
+use quittance_domain::Timestamp;
 use quittance_domain::access::Standing;
 use quittance_domain::digest::short_hex;
 use quittance_domain::entitlement::{Holding, limit_of};
@@ -188,7 +189,7 @@ impl Reader {
         after: String,
         messages: &mut Vec<Message>,
     ) -> Result<(), Problem> {
-        let catalog = self.engine.catalog_handle();
+        let (catalog, now) = (self.engine.catalog_handle(), self.engine.now());
         let states = self
             .engine
             .db()
@@ -196,7 +197,7 @@ impl Reader {
                 let customers = feed::customers(tx, &after, PAGE)?;
                 customers
                     .into_iter()
-                    .map(|customer| state_of(tx, customer, &catalog))
+                    .map(|customer| state_of(tx, customer, &catalog, now))
                     .collect::<quittance_store::Result<Vec<_>>>()
             })
             .await?;
@@ -214,13 +215,13 @@ impl Reader {
 
     async fn changes(&mut self, position: i64, messages: &mut Vec<Message>) -> Result<(), Problem> {
         self.engine.number_changes().await?;
-        let catalog = self.engine.catalog_handle();
+        let (catalog, now) = (self.engine.catalog_handle(), self.engine.now());
         let states = self
             .engine
             .db()
             .read("feed.changes", move |tx| {
                 let changed = feed::after(tx, position, PAGE)?;
-                let load = |(customer, at)| Ok((state_of(tx, customer, &catalog)?, at));
+                let load = |(customer, at)| Ok((state_of(tx, customer, &catalog, now)?, at));
                 changed.into_iter().map(load).collect::<quittance_store::Result<Vec<_>>>()
             })
             .await?;
@@ -242,7 +243,8 @@ fn state_of(
     tx: &mut dyn Tx,
     customer: String,
     catalog: &quittance_domain::Catalog,
+    now: Timestamp,
 ) -> quittance_store::Result<Option<CustomerState>> {
-    let held = entitlements::load(tx, &customer, catalog)?;
-    Ok(held.map(|held| CustomerState::of(customer, &held)))
+    let held = entitlements::load(tx, &customer, catalog, now)?;
+    Ok(held.map(|(held, _)| CustomerState::of(customer, &held)))
 }

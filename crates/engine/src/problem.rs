@@ -47,6 +47,10 @@ codes! {
     NotFound = "not_found",
     /// There is no such plan, interval or currency in the catalog.
     UnknownPrice = "unknown_price",
+    /// The promotion, its code or its channel does not hold for this purchase.
+    PromotionRefused = "promotion_refused",
+    /// The provider would charge more than the catalog's price; nothing was opened.
+    PriceMismatch = "price_mismatch",
     /// The customer has a live subscription of this plan group.
     AlreadySubscribed = "already_subscribed",
     /// An earlier checkout is paid or being paid.

@@ -7,6 +7,7 @@ use quittance_domain::change::ChangePolicy;
 use quittance_domain::dunning::DunningPolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::{NoticePolicy, RuleTable};
+use quittance_domain::shop::PortalPolicy;
 use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use secrecy::SecretString;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub notices: NoticePolicy,
     /// The rules about who must be told what, and when.
     pub notice_rules: Arc<RuleTable>,
+    /// What the provider's portal lets customers do.
+    pub portal: PortalPolicy,
     /// What happens to duplicates.
     pub on_duplicate: OnDuplicate,
     /// Metadata keys that name our customer on the provider's objects.
@@ -118,6 +121,7 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             notices: NoticePolicy::default(),
             notice_rules: Arc::new(RuleTable::built_in()),
+            portal: PortalPolicy::default(),
             on_duplicate: OnDuplicate::CancelAndRefund,
             customer_metadata_keys: vec!["quittance_customer".to_owned()],
             webhook_secrets: Vec::new(),

@@ -166,6 +166,19 @@ impl Engine {
         Ok(Resolved { item, price, quantity, proration, when, afterwards, period_end, row })
     }
 
+    /// The line, the provider's price and the quantity of a change.
+    ///
+    /// # Errors
+    /// As [`Engine::change_subscription`].
+    pub(crate) async fn change_target(
+        &self,
+        id: &str,
+        change: &Change,
+    ) -> Result<(String, String, i64), Problem> {
+        let wanted = self.resolve(id, change).await?;
+        Ok((wanted.item.id, wanted.price, wanted.quantity))
+    }
+
     /// Changes plan, interval or quantity, now or with the period's end. A change whose payment fails changes nothing;
     /// one whose payment needs the customer waits for it ([`Engine::pay_page`]). `asked` is the seed of the caller's
     /// idempotency key.

@@ -60,7 +60,11 @@ mod notices;
 mod orders;
 #[path = "it/permutations.rs"]
 mod permutations;
+#[path = "it/pricing.rs"]
+mod pricing;
 #[path = "it/races.rs"]
 mod races;
+#[path = "it/shop.rs"]
+mod shop;
 #[path = "it/tokens.rs"]
 mod tokens;

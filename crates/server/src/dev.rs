@@ -8,8 +8,8 @@ mod folder;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quittance_domain::{Catalog, CustomerId};
@@ -80,13 +80,9 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         ..SandboxConfig::default()
     });
     folder.restore(&sandbox)?;
-    catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
-    let again = catalog.clone();
-    sandbox.on_reset(move |sandbox| {
-        if let Err(failure) = catalog_seed::seed(sandbox, SANDBOX_KEY, &again) {
-            tracing::error!(reason = failure.what, "the catalog is not in the sandbox after its reset");
-        }
-    });
+    let found = catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+    let learner: Arc<OnceLock<Engine>> = Arc::default();
+    seed_again(&sandbox, catalog.clone(), Arc::clone(&learner));
 
     let mut checked = checked(&url, &sandbox_url, &folder, catalog, &target.secret)?;
     checked.config.app_url = wish.app_url;
@@ -96,6 +92,9 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     follow_clock(&sandbox, &world);
     let engine = serve::engine(db, &checked, world).await?;
     prepare(&engine, &wish.api_key).await?;
+    engine.learn_pushed(&found).await?;
+    // Set once, here.
+    let _ = learner.set(engine.clone());
     folder.write_config(&checked.config, &target.secret)?;
 
     let ready = Arc::new(AtomicBool::new(true));
@@ -226,6 +225,27 @@ pub fn limits() -> RateLimits {
         breaker_open_ms: 500,
         ..RateLimits::for_mode(false)
     }
+}
+
+/// After a reset the sandbox sells the same again, under other ids, which the engine learns.
+fn seed_again(sandbox: &Arc<Sandbox>, catalog: Catalog, learner: Arc<OnceLock<Engine>>) {
+    let weak = Arc::downgrade(sandbox);
+    sandbox.on_reset(move |_| {
+        let Some(sandbox) = weak.upgrade() else { return };
+        match catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog) {
+            Ok(found) => {
+                let Some(engine) = learner.get().cloned() else { return };
+                tokio::spawn(async move {
+                    if let Err(problem) = engine.learn_pushed(&found).await {
+                        tracing::error!(%problem, "the sandbox's new prices are not known");
+                    }
+                });
+            }
+            Err(failure) => {
+                tracing::error!(reason = failure.what, "the catalog is not in the sandbox after its reset");
+            }
+        }
+    });
 }
 
 fn follow_clock(sandbox: &Arc<Sandbox>, world: &Arc<SystemWorld>) {

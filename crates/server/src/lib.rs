@@ -11,6 +11,7 @@ pub mod demo;
 pub mod dev;
 pub mod failure;
 pub mod http;
+pub mod in_process;
 pub mod outbound;
 pub mod page_links;
 pub mod pages;

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use quittance_domain::delivery::Channel;
-use quittance_engine::Engine;
 use quittance_engine::app_webhooks::WebhookCourier;
 use quittance_engine::world::SystemWorld;
+use quittance_engine::{Engine, catalog_versions};
 use quittance_mail::{MailCourier, MailLinks, Post};
 use quittance_store::{Access, Db, Options};
 use quittance_stripe::client::StripeClient;
@@ -154,8 +154,13 @@ pub async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failur
 /// # Errors
 /// When the database cannot be used.
 pub async fn engine(db: Db, checked: &Checked, world: Arc<SystemWorld>) -> Result<Engine, Failure> {
+    use quittance_engine::World;
     let client = client(checked.stripe.clone(), &world)?;
     let url = &checked.config.database.url;
+    let in_force = catalog_versions::put_in_force(&db, &checked.catalog, world.now()).await;
+    if in_force.map_err(|error| failure::of_store(url, &error))? {
+        tracing::info!(version = checked.catalog.version(), "another catalog is in force");
+    }
     let sender = HttpsSender::new(&checked.settings.app_webhooks.reach)?;
     let engine = Engine::open(db, Arc::new(client), checked.catalog.clone(), checked.settings.clone(), world)
         .await

@@ -7,6 +7,7 @@ pub mod aggregates;
 pub mod api_keys;
 pub mod api_requests;
 pub mod app_events;
+pub mod catalogs;
 pub mod checkouts;
 pub mod commands;
 pub mod customers;
@@ -37,6 +38,7 @@ pub mod sql;
 #[cfg(test)]
 mod statements_tests;
 pub mod sweeps;
+pub mod terms;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

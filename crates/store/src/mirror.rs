@@ -288,17 +288,19 @@ pub struct HoldingRow {
     pub quantity: i64,
     /// What it does to access.
     pub standing: Standing,
+    /// The catalog's version under which it was bought, where that is known.
+    pub version: Option<String>,
 }
 
 static DROP_HOLDINGS: &Sql = crate::sql!("mirror.drop_holdings", "DELETE FROM holdings WHERE aggregate = $1");
 static PUT_HOLDING: &Sql = crate::sql!(
     "mirror.put_holding",
-    "INSERT INTO holdings (aggregate, source_type, source_id, line, customer, plan, quantity, standing)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+    "INSERT INTO holdings (aggregate, source_type, source_id, line, customer, plan, quantity, standing, catalog_version)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 );
 static HOLDINGS: &Sql = crate::sql!(
     "mirror.holdings",
-    "SELECT source_type, source_id, line, plan, quantity, standing FROM holdings WHERE customer = $1
+    "SELECT source_type, source_id, line, plan, quantity, standing, catalog_version FROM holdings WHERE customer = $1
      ORDER BY source_type, source_id, line"
 );
 
@@ -324,7 +326,8 @@ pub fn replace_holdings(
                 customer.as_str(),
                 held.plan.as_str(),
                 held.quantity,
-                json::write(&held.standing)?
+                json::write(&held.standing)?,
+                held.version.as_deref()
             ],
         )?;
     }
@@ -351,5 +354,6 @@ fn read_holding(row: &Row) -> Result<HoldingRow> {
         plan: json::parsed("plan", &row.text("plan")?, PlanKey::parse)?,
         quantity: row.i64("quantity")?,
         standing: json::read(row, "standing")?,
+        version: row.opt_text("catalog_version")?,
     })
 }

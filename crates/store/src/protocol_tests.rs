@@ -296,6 +296,8 @@ async fn a_checkout_that_is_over_never_stands_in_the_way_of_its_successor() {
             currency: Currency::parse("jpy").unwrap(),
             quantity: 1,
             promotion_code: None,
+            channel: None,
+            deal: None,
             success_url: "http://localhost/ok".into(),
             cancel_url: "http://localhost/no".into(),
         };

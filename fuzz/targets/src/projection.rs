@@ -54,6 +54,7 @@ pub fn projection(input: &[u8]) {
             subscriptions: out.subscriptions.clone(),
             purchases: out.purchases.clone(),
             payments: out.payments.clone(),
+            ..Stored::default()
         };
         again(&seen, &after, &out, &catalog, &policy, now);
         stored = after;

@@ -445,8 +445,8 @@ impl Record {
                 let (key, catalog) = (id.clone(), sim.catalog.clone());
                 let Some(held) = engine.ask_memory(&id, <[_]>::to_vec) else { continue };
                 let loaded =
-                    self.read(sim, move |tx| quittance_engine::entitlements::load(tx, &key, &catalog));
-                let Some(Some(stored)) = loaded else { continue };
+                    self.read(sim, move |tx| quittance_engine::entitlements::load(tx, &key, &catalog, now));
+                let Some(Some((stored, _))) = loaded else { continue };
                 for feature in &self.features.clone() {
                     let said = quittance_engine::entitlements::answer(&held, feature, now);
                     let true_now = quittance_engine::entitlements::answer(&stored.holdings, feature, now);

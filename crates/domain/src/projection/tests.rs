@@ -51,6 +51,7 @@ fn after(projection: &Projection) -> Stored {
         subscriptions: projection.subscriptions.clone(),
         purchases: projection.purchases.clone(),
         payments: projection.payments.clone(),
+        ..Stored::default()
     }
 }
 

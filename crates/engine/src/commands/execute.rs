@@ -17,7 +17,7 @@ use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::ObservedCheckout;
 use serde_json::{Value, json};
 
-use super::request::{PortalStart, Request};
+use super::request::{Discounted, PortalStart, Request};
 use crate::engine::Engine;
 
 /// The metadata key under which we name our customer at the provider.
@@ -66,12 +66,37 @@ impl Engine {
             Request::UpdateCustomer { customer, provider_customer } => {
                 self.update_customer(customer, provider_customer, key).await
             }
-            Request::CreateCheckout { checkout, provider_customer, price, once, trial_days } => {
-                self.create_session(checkout, provider_customer, price, *once, *trial_days, key).await
+            Request::CreateCheckout {
+                checkout,
+                provider_customer,
+                price,
+                once,
+                trial_days,
+                discount,
+                most,
+            } => {
+                let sale = Sale {
+                    provider_customer,
+                    price,
+                    once: *once,
+                    trial_days: *trial_days,
+                    discount: discount.as_ref(),
+                    most: *most,
+                };
+                self.create_session(checkout, &sale, key).await
             }
             Request::ExpireCheckout { session, .. } => self.expire_session(session, key).await,
-            Request::CreatePortal { provider_customer, return_url, start, .. } => {
-                self.create_portal(provider_customer, return_url, start, key).await
+            Request::CreatePortal { provider_customer, return_url, start, configuration, .. } => {
+                let wanted = CreatePortal {
+                    customer: provider_customer,
+                    return_url: Some(return_url),
+                    configuration: configuration.as_deref(),
+                    locale: None,
+                    flow: flow(start),
+                    // Whoever came for one thing goes back where they came from when it is done.
+                    after_url: Some(return_url),
+                };
+                self.create_portal(&wanted, key).await
             }
             Request::ChangeSubscription { .. }
             | Request::ScheduleChange { .. }
@@ -164,10 +189,7 @@ impl Engine {
     async fn create_session(
         &self,
         checkout: &CheckoutId,
-        provider_customer: &str,
-        price: &str,
-        once: bool,
-        trial_days: u32,
+        sale: &Sale<'_>,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
         let id = checkout.clone();
@@ -183,27 +205,47 @@ impl Engine {
             ("quittance_checkout", checkout.as_str()),
             ("quittance_plan", row.wish.plan.as_str()),
         ]);
-        let mode = if once {
+        let mode = if sale.once {
             CheckoutMode::Payment { metadata: &marks }
         } else {
-            let trial = (trial_days > 0).then_some(i64::from(trial_days));
+            let trial = (sale.trial_days > 0).then_some(i64::from(sale.trial_days));
             CheckoutMode::Subscription { metadata: &marks, trial_period_days: trial }
         };
         let wanted = CreateCheckout {
             mode,
-            customer: provider_customer,
-            lines: &[(price, Some(row.wish.quantity))],
+            customer: sale.provider_customer,
+            lines: &[(sale.price, Some(row.wish.quantity))],
             success_url: &row.wish.success_url,
             cancel_url: Some(&row.wish.cancel_url),
             client_reference_id: Some(customer),
             metadata: &marks,
-            discount: row.wish.promotion_code.as_deref().map_or(Discount::None, Discount::PromotionCode),
+            discount: match (sale.discount, sale.most, row.wish.promotion_code.as_deref()) {
+                (Some(Discounted::Code(code)), _, _) => Discount::PromotionCode(code),
+                (Some(Discounted::Coupon(coupon)), _, _) => Discount::Coupon(coupon),
+                // Written down by an earlier release, whose codes were the provider's ids.
+                (None, None, Some(code)) => Discount::PromotionCode(code),
+                (None, _, _) => Discount::None,
+            },
             locale: None,
             expires_at_s: None,
             automatic_tax: false,
         };
+        let expiring = IdempotencyKey::new(format!("{}-close", key.as_str()));
         let session = self.stripe().send(calls::checkout::create(&wanted, key), Priority::Live).await?;
-        Ok(session_json(&session))
+        match (asks_more(&session, sale.most), expiring) {
+            (Some(asked), Ok(key)) => {
+                // Nobody may be charged more than the price: it is closed before anybody has its address.
+                tracing::error!(
+                    checkout = checkout.as_str(),
+                    asked,
+                    most = sale.most,
+                    "the provider asks more"
+                );
+                self.expire_session(&session.id, key).await?;
+                Ok(json!({ "id": session.id, "status": "expired", "asked": asked }))
+            }
+            (Some(_) | None, _) => Ok(session_json(&session)),
+        }
     }
 
     /// Closes a session; one that is closed already, or paid, is told apart by its status.
@@ -220,19 +262,10 @@ impl Engine {
 
     async fn create_portal(
         &self,
-        customer: &str,
-        return_url: &str,
-        start: &PortalStart,
+        wanted: &CreatePortal<'_>,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let flow = match start {
-            PortalStart::Home => PortalFlow::Home,
-            PortalStart::PaymentMethod => PortalFlow::PaymentMethodUpdate,
-            PortalStart::Cancel(subscription) => PortalFlow::SubscriptionCancel(subscription),
-            PortalStart::Change(subscription) => PortalFlow::SubscriptionUpdate(subscription),
-        };
-        let wanted = CreatePortal { customer, return_url: Some(return_url), flow, ..CreatePortal::default() };
-        let session = self.stripe().send(calls::portal::create(&wanted, key), Priority::Live).await?;
+        let session = self.stripe().send(calls::portal::create(wanted, key), Priority::Live).await?;
         Ok(json!({ "url": session.url }))
     }
 
@@ -320,6 +353,34 @@ impl Engine {
             | Request::GiveUpInvoice { .. } => Ok(None),
         }
     }
+}
+
+fn flow(start: &PortalStart) -> PortalFlow<'_> {
+    match start {
+        PortalStart::Home => PortalFlow::Home,
+        PortalStart::PaymentMethod => PortalFlow::PaymentMethodUpdate,
+        PortalStart::Cancel(subscription) => PortalFlow::SubscriptionCancel(subscription),
+        PortalStart::Change(subscription) => PortalFlow::SubscriptionUpdate(subscription),
+        PortalStart::ChangeTo { subscription, item, price, quantity } => {
+            PortalFlow::SubscriptionUpdateConfirm { subscription, item, price, quantity: Some(*quantity) }
+        }
+    }
+}
+
+/// What a session asks for at once where that is more than it may; tax on top is the provider's to add.
+fn asks_more(session: &ObservedCheckout, most: Option<i64>) -> Option<i64> {
+    let (asked, most) = (session.amount_total?, most?);
+    (asked.saturating_sub(session.amount_tax) > most).then_some(asked)
+}
+
+/// What a session sells.
+struct Sale<'a> {
+    provider_customer: &'a str,
+    price: &'a str,
+    once: bool,
+    trial_days: u32,
+    discount: Option<&'a Discounted>,
+    most: Option<i64>,
 }
 
 fn session_json(session: &ObservedCheckout) -> Value {

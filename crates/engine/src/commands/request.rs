@@ -88,6 +88,16 @@ pub enum Proration {
     None,
 }
 
+/// What carries a reduction at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Discounted {
+    /// A promotion code.
+    Code(String),
+    /// A coupon.
+    Coupon(String),
+}
+
 /// Where the portal opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +110,17 @@ pub enum PortalStart {
     Cancel(String),
     /// Changing this subscription.
     Change(String),
+    /// Confirming one change of this subscription.
+    ChangeTo {
+        /// Which one.
+        subscription: String,
+        /// Its line.
+        item: String,
+        /// The provider's price.
+        price: String,
+        /// Units.
+        quantity: i64,
+    },
 }
 
 /// A change that we ask a provider to make.
@@ -133,6 +154,13 @@ pub enum Request {
         once: bool,
         /// Days of trial.
         trial_days: u32,
+        /// What carries the reduction at the provider.
+        #[serde(default)]
+        discount: Option<Discounted>,
+        /// What the provider may ask for at once, in minor units and before tax on top; `None` in requests of earlier
+        /// releases.
+        #[serde(default)]
+        most: Option<i64>,
     },
     /// Close a checkout, so that nobody can pay it any more.
     #[serde(rename = "checkout.expire")]
@@ -153,6 +181,9 @@ pub enum Request {
         start: PortalStart,
         /// Which minute it was asked for: portal addresses are short-lived.
         minute: i64,
+        /// The portal configuration; `None` is the account's default.
+        #[serde(default)]
+        configuration: Option<String>,
     },
     /// Change plan, interval or quantity.
     #[serde(rename = "subscription.change")]

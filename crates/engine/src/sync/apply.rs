@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use quittance_domain::catalog::Price;
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
 use quittance_domain::delivery::Channel;
 use quittance_domain::dunning::{Case, DunningPolicy};
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
-use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, project};
+use quittance_domain::past::KnownPrice;
+use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, Purchase, Stored, project};
 use quittance_domain::subscription::Subscription;
 use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp, app_event};
 use quittance_store::aggregates::{self, Claim};
@@ -18,12 +20,13 @@ use quittance_store::history::NewLine;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
 use quittance_store::{
-    Tx, checkouts, commands, customers, deliveries, drifts, history, ledger, mirror,
+    Tx, catalogs, checkouts, commands, customers, deliveries, drifts, history, ledger, mirror,
     notices as store_notices, outbox,
 };
 use serde_json::json;
 
 use super::fetch::{Context, Fetched};
+use super::prices::known_price;
 use super::{SyncEnd, SyncError, dunning};
 use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
@@ -166,6 +169,7 @@ fn apply(
     }
     let mut stored = input.context.stored.clone();
     let newly_linked = link(tx, input, &mut stored.customer)?;
+    stored.known_prices = prices_of_before(tx, input, catalog)?;
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
     notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
@@ -180,6 +184,7 @@ fn apply(
     )?;
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
     write_mirror(tx, input, &projection)?;
+    remember_prices(tx, input, catalog, &stored)?;
     ledger::record(tx, &input.fetched.books.records(), input.now)?;
     applied.mended = drifts::synced(tx, &input.claim.key, input.claim.target, input.now)?;
     if let Some(customer) = &stored.customer {
@@ -190,7 +195,12 @@ fn apply(
         let same =
             projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
         if newly_linked || !same {
-            mirror::replace_holdings(tx, &input.claim.key, customer, &holdings_of(&projection))?;
+            mirror::replace_holdings(
+                tx,
+                &input.claim.key,
+                customer,
+                &holdings_of(input, catalog, &projection),
+            )?;
             engine.touch(tx, customer, input.now)?;
         }
     }
@@ -286,7 +296,51 @@ fn write_mirror(tx: &mut dyn Tx, input: &Input, projection: &Projection) -> quit
     Ok(())
 }
 
-fn holdings_of(projection: &Projection) -> Vec<HoldingRow> {
+/// What prices that the catalog does not name meant before.
+fn prices_of_before(
+    tx: &mut dyn Tx,
+    input: &Input,
+    catalog: &quittance_domain::Catalog,
+) -> quittance_store::Result<Vec<KnownPrice>> {
+    let mut known = Vec::new();
+    for item in input.fetched.observed.subscriptions.iter().flat_map(|s| &s.items) {
+        if catalog.plan_of_price(&item.price, item.lookup_key.as_deref()).is_none() {
+            known.extend(catalogs::known(tx, &input.scope, &item.price)?);
+        }
+    }
+    Ok(known)
+}
+
+/// Remembers what the prices of new lines mean, for the day on which their lookup keys move to other prices.
+fn remember_prices(
+    tx: &mut dyn Tx,
+    input: &Input,
+    catalog: &quittance_domain::Catalog,
+    stored: &Stored,
+) -> quittance_store::Result<()> {
+    let seen = |price: &str| {
+        stored.subscriptions.iter().any(|s| s.facts.items.iter().any(|item| item.price == price))
+    };
+    for subscription in &input.fetched.observed.subscriptions {
+        for item in subscription.items.iter().filter(|item| !seen(&item.price)) {
+            let named = |price: &Price| {
+                price.stripe.as_deref() == Some(item.price.as_str())
+                    || Some(price.lookup_key.as_str()) == item.lookup_key.as_deref()
+            };
+            if let Some((plan, price)) = catalog.prices().find(|(_, price)| named(price)) {
+                let known = known_price(&item.price, plan, price);
+                catalogs::know(tx, &input.scope, &known, input.now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn holdings_of(
+    input: &Input,
+    catalog: &quittance_domain::Catalog,
+    projection: &Projection,
+) -> Vec<HoldingRow> {
     let subscriptions = projection.subscriptions.iter().filter(|s| s.customer.is_some()).flat_map(|s| {
         s.plans.iter().map(|held| HoldingRow {
             kind: SourceKind::Subscription,
@@ -295,8 +349,13 @@ fn holdings_of(projection: &Projection) -> Vec<HoldingRow> {
             plan: held.plan.clone(),
             quantity: held.quantity,
             standing: s.standing,
+            version: held.version.clone(),
         })
     });
+    let bought_at = |purchase: &Purchase| {
+        let ours = input.context.checkouts.iter().find(|c| Some(&c.id) == purchase.facts.checkout.as_ref());
+        ours.map(|checkout| checkout.created_at)
+    };
     let purchases = projection.purchases.iter().filter(|p| p.customer.is_some()).filter_map(|p| {
         Some(HoldingRow {
             kind: SourceKind::Purchase,
@@ -305,6 +364,7 @@ fn holdings_of(projection: &Projection) -> Vec<HoldingRow> {
             plan: p.facts.plan.clone()?,
             quantity: p.facts.quantity,
             standing: p.standing,
+            version: bought_at(p).and_then(|at| catalog.past().version_at(at)).map(str::to_owned),
         })
     });
     subscriptions.chain(purchases).collect()

@@ -113,6 +113,8 @@ impl Engine {
                         subscriptions: mirror::subscriptions_of_aggregate(tx, &claim.key)?,
                         purchases: mirror::purchases_of_aggregate(tx, &claim.key)?,
                         payments: mirror::payments_of_aggregate(tx, &claim.key)?,
+                        // Asked for behind the fence, where it is known which prices are met.
+                        known_prices: Vec::new(),
                     },
                     invoices: if kinds.iter().any(|kind| kind.starts_with("invoice.")) {
                         inbox::invoices_between(tx, &claim.key, claim.done, claim.target, MOST_INVOICES)?
@@ -395,7 +397,7 @@ fn state_of(session: &ObservedCheckout) -> Option<CheckoutState> {
 }
 
 /// The provider does not know the customer that a list is about.
-pub(super) fn names_missing(error: &StripeError) -> bool {
+pub(crate) fn names_missing(error: &StripeError) -> bool {
     matches!(error.kind(), ErrorKind::NotFound { .. })
         || matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "resource_missing")
 }

@@ -21,7 +21,9 @@ use quittance_store::outbox::{self, NewAlert};
 use quittance_stripe::error::StripeError;
 
 pub(crate) use books::movement;
+pub(crate) use fetch::names_missing;
 pub use prices::PriceBook;
+pub(crate) use prices::known_price;
 pub use translate::digest_of;
 
 use crate::engine::Engine;

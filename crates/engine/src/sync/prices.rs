@@ -1,9 +1,10 @@
 //! The provider's price ids behind the catalog's lookup keys, and the account that they belong to.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError, RwLock};
 
-use quittance_domain::catalog::Price;
+use quittance_domain::catalog::{Plan, Price};
+use quittance_domain::past::KnownPrice;
 use quittance_store::meta;
 use quittance_stripe::calls::prices::ListPrices;
 use quittance_stripe::calls::{self, Paging};
@@ -23,6 +24,8 @@ pub struct PriceBook {
     by_lookup_key: RwLock<HashMap<String, String>>,
     /// Prices by their id, with the lookup key of those that have one.
     by_id: RwLock<HashMap<String, Option<String>>>,
+    /// Coupons that are there, and prices that the database knows.
+    seen: Mutex<HashSet<String>>,
     account_checked: std::sync::atomic::AtomicBool,
 }
 
@@ -56,9 +59,43 @@ impl PriceBook {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)
     }
 
+    /// Whether a coupon is known to be at the provider.
+    pub(crate) fn has_coupon(&self, id: &str) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Remembers that a coupon is at the provider.
+    pub(crate) fn learn_coupon(&self, id: &str) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+    }
+
+    /// Whether the database has yet to be told what a price means; asked once for each price and process.
+    pub(crate) fn note_known(&self, id: &str) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned())
+    }
+
+    /// Forgets everything about prices and coupons: the shop was changed.
+    pub(crate) fn forget_all(&self) {
+        self.by_lookup_key.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets a price that the provider refused: its lookup key may have moved to another one.
     pub(crate) fn forget(&self, lookup_key: &str) {
         self.by_lookup_key.write().unwrap_or_else(PoisonError::into_inner).remove(lookup_key);
+    }
+}
+
+/// What one of the provider's prices means, as it is remembered.
+pub(crate) fn known_price(id: &str, plan: &Plan, price: &Price) -> KnownPrice {
+    KnownPrice {
+        price: id.to_owned(),
+        lookup_key: price.lookup_key.clone(),
+        plan: plan.key.clone(),
+        group: plan.group.clone(),
+        interval: price.interval,
+        amount: price.amount,
     }
 }
 

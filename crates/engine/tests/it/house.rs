@@ -127,6 +127,11 @@ impl SandboxTransport {
         self.trouble.lock().unwrap().clear();
     }
 
+    /// Makes the next answers whose target contains `part` something else.
+    pub fn trouble(&self, part: &str, trouble: Trouble, times: usize) {
+        self.trouble.lock().unwrap().push((part.to_owned(), trouble, times));
+    }
+
     fn draw(&self, target: &str) -> Option<Trouble> {
         let mut all = self.trouble.lock().unwrap();
         let found = all.iter_mut().find(|(part, _, left)| *left > 0 && target.contains(part.as_str()))?;
@@ -213,6 +218,7 @@ pub fn pro(id: &str) -> NewCheckout {
         quantity: None,
         currency: Some("jpy".into()),
         promotion_code: None,
+        channel: None,
         success_url: None,
         cancel_url: None,
         idempotency: None,
@@ -297,6 +303,14 @@ impl House {
     /// Another engine with other settings.
     pub async fn engine_with(&self, settings: Settings) -> Engine {
         Self::engine_on(&self.test, settings, catalog(), &self.world, &self.transport).await
+    }
+
+    /// The same house after a restart with another catalog.
+    pub async fn engine_in_force(&self, catalog: Catalog) -> Engine {
+        let now = self.engine.now();
+        quittance_engine::catalog_versions::put_in_force(&self.test.db, &catalog, now).await.unwrap();
+        let settings = self.engine.settings().clone();
+        Self::engine_on(&self.test, settings, catalog, &self.world, &self.transport).await
     }
 
     async fn engine_on(

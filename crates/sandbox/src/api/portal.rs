@@ -106,6 +106,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         allowed_updates: Vec::new(),
         update_ends_trial: true,
         update_restarts: false,
+        update_later: Vec::new(),
         products: Vec::new(),
     };
     read(world, params, &mut configuration)?;
@@ -217,6 +218,15 @@ fn read_update(
     }
     if let Some(words) = update.texts("default_allowed_updates")? {
         configuration.allowed_updates = words;
+    }
+    if update.has("schedule_at_period_end") {
+        let conditions = update.sub("schedule_at_period_end").list("conditions");
+        let kinds = ["decreasing_item_amount", "shortening_interval"];
+        let read = |condition: &Params<'_>| match condition.one_of("type", &kinds)? {
+            Field::Set(kind) => Ok(kind.to_owned()),
+            Field::Absent | Field::Unset => condition.required("type"),
+        };
+        configuration.update_later = conditions.iter().map(read).collect::<ApiResult<_>>()?;
     }
     if update.has("products") {
         configuration.products.clear();

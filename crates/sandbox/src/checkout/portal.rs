@@ -1,10 +1,11 @@
 //! What a customer may do in the portal, as far as the configuration of the session allows it.
 
+use crate::billing::calendar::boundary;
 use crate::billing::cancel::CancelNow;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::portal_flow::Task;
-use crate::model::product::Price;
+use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
 use crate::model::terms::TermsChange;
 use crate::payments::attempt::Presence;
@@ -43,6 +44,7 @@ impl World {
             allowed_updates: vec!["price".to_owned()],
             update_ends_trial: false,
             update_restarts: false,
+            update_later: Vec::new(),
             products: Vec::new(),
         };
         self.portal_configurations.put(configuration);
@@ -211,12 +213,62 @@ impl World {
         self.portal_apply(&subscription, &configuration, items)
     }
 
+    /// Whether the configuration lets a change wait for the end of the period.
+    fn waits(
+        &self,
+        subscription: &Subscription,
+        configuration: &PortalConfiguration,
+        change: &ItemChange,
+    ) -> bool {
+        let old = subscription.items.iter().find(|item| Some(&item.id) == change.id.as_ref());
+        let Some(old) = old else { return false };
+        let price = |id: &str| self.prices.get(id);
+        let (before, after) = (price(&old.price), price(change.price.as_ref().unwrap_or(&old.price)));
+        let (Some(before), Some(after)) = (before, after) else { return false };
+        let currency = &subscription.currency;
+        let quantity = change.quantity.unwrap_or(old.quantity);
+        configuration.update_later.iter().any(|condition| match condition.as_str() {
+            "decreasing_item_amount" => {
+                after.total(currency, quantity) < before.total(currency, old.quantity)
+            }
+            _ => after.recurring.map(Recurring::days) < before.recurring.map(Recurring::days),
+        })
+    }
+
+    /// Puts a change off to the end of the period: a schedule takes the subscription over.
+    fn change_later(&mut self, subscription: &Subscription, change: &ItemChange) -> ApiResult<()> {
+        self.check_unscheduled(subscription, "subscription")?;
+        let id = self.schedule_from(&subscription.id)?;
+        let mut schedule = need(&self.schedules, &id, "schedule")?;
+        let Some(mut next) = schedule.phases.last().cloned() else { return Ok(()) };
+        next.start = next.end;
+        next.proration = Proration::None;
+        next.trial_end = None;
+        for (item, phased) in subscription.items.iter().zip(&mut next.items) {
+            if Some(&item.id) == change.id.as_ref() {
+                phased.price = change.price.clone().unwrap_or_else(|| phased.price.clone());
+                phased.quantity = change.quantity.or(phased.quantity);
+            }
+        }
+        let first = next.items.first().and_then(|item| self.prices.get(&item.price));
+        if let Some(recurring) = first.and_then(|price| price.recurring) {
+            next.end = boundary(next.start, recurring, 1);
+        }
+        schedule.phases.push(next);
+        self.update_schedule(schedule, Proration::None)
+    }
+
     fn portal_apply(
         &mut self,
         subscription: &Subscription,
         configuration: &PortalConfiguration,
         items: Vec<ItemChange>,
     ) -> ApiResult<()> {
+        if let [change] = items.as_slice()
+            && self.waits(subscription, configuration, change)
+        {
+            return self.change_later(subscription, change);
+        }
         let proration = match configuration.update_proration.as_str() {
             "none" => Proration::None,
             "always_invoice" => Proration::Invoice,

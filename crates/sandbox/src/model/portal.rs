@@ -50,6 +50,9 @@ pub(crate) struct PortalConfiguration {
     pub(crate) update_ends_trial: bool,
     /// A change starts a new period now.
     pub(crate) update_restarts: bool,
+    /// Changes that wait for the end of the period: `decreasing_item_amount`, `shortening_interval`.
+    #[serde(default)]
+    pub(crate) update_later: Vec<String>,
     /// What a customer may change to; empty means every active recurring price.
     pub(crate) products: Vec<PortalProduct>,
 }
@@ -119,6 +122,9 @@ impl PortalConfiguration {
                     "enabled": self.subscription_update, "default_allowed_updates": self.allowed_updates,
                     "proration_behavior": self.update_proration, "products": products,
                     "trial_update_behavior": if self.update_ends_trial { "end_trial" } else { "continue_trial" },
+                    "schedule_at_period_end": {
+                        "conditions": self.update_later.iter().map(|word| json!({ "type": word })).collect::<Vec<Value>>(),
+                    },
                     "billing_cycle_anchor": self.update_restarts.then_some("now"),
                 },
             },

@@ -80,6 +80,19 @@ pub(crate) struct Recurring {
     pub(crate) trial_days: Option<i64>,
 }
 
+impl Recurring {
+    /// About how many days a period has, to tell a shorter one from a longer one.
+    pub(crate) const fn days(self) -> i64 {
+        let days = match self.interval {
+            Interval::Day => 1,
+            Interval::Week => 7,
+            Interval::Month => 30,
+            Interval::Year => 365,
+        };
+        days * self.count
+    }
+}
+
 /// What a price costs in another currency.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CurrencyOption {

@@ -61,6 +61,7 @@ fn settings(config: &Config, livemode: bool) -> Result<Settings, Failure> {
         access: config.access.clone(),
         dunning: config.dunning.clone(),
         retry: config.retry,
+        portal: config::portal_policy(config),
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
         sweep_every_ms: config.sweep.every_s.saturating_mul(1_000),

@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 1 found a problem, 2 usage (command line or configuration).
 
 mod beside;
+mod catalog;
 mod completions;
 mod deliveries;
 mod dev;
@@ -24,6 +25,7 @@ mod sandbox_data;
 mod serve;
 mod signing_keys;
 mod simulate;
+mod terms;
 mod webhooks;
 
 use std::future::Future;
@@ -124,6 +126,12 @@ enum Command {
     /// Where your app is told of changes, and what it was told
     #[command(subcommand)]
     Webhooks(webhooks::Command),
+    /// What you sell: check the file, compare it with the provider, bring it there
+    #[command(subcommand)]
+    Catalog(catalog::Command),
+    /// What was negotiated with single customers
+    #[command(subcommand)]
+    Terms(terms::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
     /// Play your catalog under every fault we know, in virtual worlds
@@ -223,6 +231,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
         Command::Drift(command) => quietly(log, drift::run(&command, &common)),
         Command::Webhooks(command) => quietly(log, webhooks::run(&command, &common)),
+        Command::Catalog(command) => quietly(log, catalog::run(&command, &common)),
+        Command::Terms(command) => quietly(log, terms::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
         Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),

@@ -88,8 +88,10 @@ pub(super) async fn run(options: Options, common: &Common) -> Result<(), Failure
         if !resumed {
             catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
         }
-        sandbox.on_reset(move |sandbox| {
-            if let Err(failure) = catalog_seed::seed(sandbox, SANDBOX_KEY, &catalog) {
+        let weak = Arc::downgrade(&sandbox);
+        sandbox.on_reset(move |_| {
+            let Some(sandbox) = weak.upgrade() else { return };
+            if let Err(failure) = catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog) {
                 tracing::error!(reason = failure.what, "the catalog is not in the sandbox after its reset");
             }
         });

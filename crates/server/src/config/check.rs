@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quittance_domain::access::PolicyError;
+use quittance_domain::change::When;
 use quittance_domain::notices::RuleTable;
+use quittance_domain::shop::PortalPolicy;
 use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_domain::{AccessPolicy, Catalog};
@@ -199,6 +201,7 @@ fn settings(
         notice_rules: Arc::new(notice_rules(config)?),
         dunning: config.dunning.clone(),
         retry: config.retry,
+        portal: portal_policy(config),
         on_duplicate: config.sync.on_duplicate,
         customer_metadata_keys: config.stripe.customer_metadata_keys.clone(),
         webhook_secrets,
@@ -357,8 +360,52 @@ fn ranges(config: &Config) -> Result<(), Failure> {
             return Err(out_of_range(key, &format!("a number from {least} to {most}; it is {value}")));
         }
     }
+    portal(&config.portal)?;
     if config.stripe.customer_metadata_keys.iter().any(String::is_empty) {
         return Err(out_of_range("stripe.customer_metadata_keys", "names that are not empty"));
+    }
+    Ok(())
+}
+
+/// The portal's settings, with what [changes] says of changes that wait: a change has the same result there as here.
+pub fn portal_policy(config: &Config) -> PortalPolicy {
+    let waits = |when: When| when == When::PeriodEnd;
+    let changes = &config.changes;
+    let conditions = [
+        ("decreasing_item_amount", waits(changes.downgrade) || waits(changes.fewer_units)),
+        ("shortening_interval", waits(changes.shorter_interval)),
+    ];
+    let at_period_end =
+        conditions.into_iter().filter(|(_, on)| *on).map(|(word, _)| word.to_owned()).collect();
+    PortalPolicy { at_period_end, ..config.portal.clone() }
+}
+
+/// The words that the provider's portal knows.
+fn portal(policy: &PortalPolicy) -> Result<(), Failure> {
+    let reasons = [
+        "too_expensive",
+        "missing_features",
+        "switched_service",
+        "unused",
+        "customer_service",
+        "too_complex",
+        "low_quality",
+        "other",
+    ];
+    let proration = std::slice::from_ref(&policy.proration);
+    let lists: [(&str, &[String], &[&str]); 3] = [
+        ("portal.cancel_reasons", &policy.cancel_reasons, &reasons),
+        (
+            "portal.customer_update",
+            &policy.customer_update,
+            &["email", "name", "phone", "address", "shipping"],
+        ),
+        ("portal.proration", proration, &["always_invoice", "create_prorations", "none"]),
+    ];
+    for (key, words, known) in lists {
+        if words.iter().any(|word| !known.contains(&word.as_str())) {
+            return Err(out_of_range(key, &format!("any of {}", known.join(", "))));
+        }
     }
     Ok(())
 }

@@ -17,12 +17,13 @@ use quittance_domain::change::ChangePolicy;
 use quittance_domain::dunning::DunningPolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::NoticePolicy;
+use quittance_domain::shop::PortalPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::sweep_schedule;
-pub use check::{Checked, app_url, app_webhooks, catalog, stripe_config, tokens};
+pub use check::{Checked, app_url, app_webhooks, catalog, portal_policy, stripe_config, tokens};
 pub use load::{Loaded, load};
 pub use mail::{CheckedMail, Mail, Outlet, mail, server as mail_server, templates as mail_templates};
 pub use secret::Secret;
@@ -108,6 +109,8 @@ pub struct Config {
     pub dunning: DunningPolicy,
     /// Syncing.
     pub sync: Sync,
+    /// What the provider's portal lets customers do.
+    pub portal: PortalPolicy,
     /// How failures are retried.
     pub retry: RetryPolicy,
     /// Reconciliation.
@@ -261,6 +264,7 @@ impl Default for Config {
             notices: engine.notices,
             dunning: engine.dunning,
             sync: Sync::default(),
+            portal: engine.portal,
             retry: engine.retry,
             sweep: Sweep::default(),
             api: Api::default(),

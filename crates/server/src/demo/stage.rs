@@ -17,9 +17,10 @@ use quittance_stripe::config::{RateLimits, StripeConfig};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::world::{DemoWorld, InProcess};
+use super::world::DemoWorld;
 use crate::dev::{SANDBOX_KEY, demo_catalog, limits};
 use crate::failure::{Failure, of_store};
+use crate::in_process::InProcess;
 use crate::{catalog_seed, telemetry};
 
 /// 2026-01-31T12:00:00Z: the end of a long month, so that the month after is short.
@@ -99,7 +100,7 @@ impl Stage {
             start_time: Some(START),
             ..SandboxConfig::default()
         });
-        catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
+        let found = catalog_seed::seed(&sandbox, SANDBOX_KEY, &catalog)?;
         // The events of making the catalog are no part of the story.
         discard(&sandbox);
         let world = Arc::new(DemoWorld::new(sandbox.clone()));
@@ -124,6 +125,7 @@ impl Stage {
         let engine = Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world.clone())
             .await
             .map_err(|error| of_store(url, &error))?;
+        engine.learn_pushed(&found).await?;
         let random = fastrand::Rng::with_seed(seed);
         Ok(Self {
             engine,
@@ -221,6 +223,7 @@ impl Stage {
             quantity: None,
             currency: Some("jpy".to_owned()),
             promotion_code: None,
+            channel: None,
             success_url: None,
             cancel_url: None,
             idempotency: None,

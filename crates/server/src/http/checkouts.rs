@@ -44,9 +44,12 @@ struct CheckoutInput {
     /// ISO 4217; default: the first in which the plan is sold.
     #[schema(example = "jpy", pattern = "^[A-Za-z]{3}$")]
     currency: Option<String>,
-    /// The provider's id of a promotion code.
-    #[schema(example = "promo_1SaBcD")]
+    /// A promotion: the code that buyers type, its key in the catalog, or the provider's id of a promotion code.
+    #[schema(example = "WELCOME20", max_length = 100)]
     promotion_code: Option<String>,
+    /// The channel that the buyer came by: an agency's key in the catalog.
+    #[schema(example = "agency_north", max_length = 64)]
+    channel: Option<String>,
     /// The provider; only `stripe` today.
     #[schema(example = "stripe", pattern = "^stripe$")]
     provider: Option<String>,
@@ -155,6 +158,7 @@ async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Respons
                 quantity: input.quantity,
                 currency: input.currency,
                 promotion_code: input.promotion_code,
+                channel: input.channel,
                 success_url: input.success_url,
                 cancel_url: input.cancel_url,
                 idempotency: context.seed,

@@ -189,10 +189,17 @@ struct PortalInput {
     /// Where the customer returns to; default: your app (`app_url`), else our billing page.
     #[schema(example = "https://app.example/account")]
     return_url: Option<String>,
-    /// Where it opens; default: the overview.
-    start: Option<PortalPage>,
-    /// The subscription to cancel or change; only with those starts.
+    /// Where it opens; default: the overview. When the customer is done there, they return.
+    #[serde(alias = "start")]
+    flow: Option<PortalPage>,
+    /// The subscription to cancel or change; only with those flows.
     subscription: Option<String>,
+    /// The plan to change to, of the subscription's own group: then the customer only confirms. Only with `change`.
+    #[schema(example = "studio")]
+    plan: Option<String>,
+    /// `day`, `week`, `month` or `year`; default: as it is now. Only with `change`.
+    #[schema(example = "year", pattern = "^(day|week|month|year)$")]
+    interval: Option<String>,
 }
 
 /// An open portal.
@@ -219,15 +226,25 @@ async fn open_portal(
     change
         .run(move |context, input| async move {
             let id = customer_id(&id)?;
-            let start = match (input.start.unwrap_or(PortalPage::Home), input.subscription) {
+            let to = input.plan.is_some() || input.interval.is_some();
+            if to && input.flow != Some(PortalPage::Change) {
+                return Err(Problem::invalid(
+                    "`plan` and `interval` go with `flow` of `change`, and only with it.",
+                ));
+            }
+            let start = match (input.flow.unwrap_or(PortalPage::Home), input.subscription) {
                 (PortalPage::Home, None) => PortalStart::Home,
                 (PortalPage::PaymentMethod, None) => PortalStart::PaymentMethod,
                 (PortalPage::Cancel, Some(subscription)) => PortalStart::Cancel(subscription),
+                (PortalPage::Change, Some(subscription)) if to => {
+                    let (plan, interval) = (input.plan.as_deref(), input.interval.as_deref());
+                    context.engine.portal_change(&id, &subscription, plan, interval).await?
+                }
                 (PortalPage::Change, Some(subscription)) => PortalStart::Change(subscription),
                 (PortalPage::Home | PortalPage::PaymentMethod, Some(_))
                 | (PortalPage::Cancel | PortalPage::Change, None) => {
                     return Err(Problem::invalid(
-                        "`subscription` goes with `start` of `cancel` or `change`, and only with these.",
+                        "`subscription` goes with `flow` of `cancel` or `change`, and only with these.",
                     ));
                 }
             };

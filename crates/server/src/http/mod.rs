@@ -27,12 +27,14 @@ mod operations;
 mod operators;
 mod page_link;
 mod plans;
+mod price;
 pub mod problem;
 mod reply;
 mod state;
 mod stream;
 mod subscription_view;
 mod subscriptions;
+mod terms;
 mod tokens;
 mod web;
 mod webhook_deliveries;
@@ -48,6 +50,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use dunning::{CaseView, ChurnView};
 pub use notices::NoticeView;
 pub use state::{AppConfig, AppState, DevInfo, RenderMetrics};
+pub use terms::terms_from_json;
 
 /// The routes without layers.
 fn fast() -> OpenApiRouter<AppState> {
@@ -66,6 +69,8 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(checkouts::routes())
         .merge(subscriptions::routes())
         .merge(plans::routes())
+        .merge(price::routes())
+        .merge(terms::routes())
         .merge(grants::routes())
         .merge(events::routes())
         .merge(deliveries::routes())

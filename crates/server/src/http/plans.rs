@@ -2,14 +2,17 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use quittance_domain::Catalog;
 use quittance_domain::catalog::{Limit, Plan, Text};
+use quittance_domain::offer::Promotion;
+use quittance_domain::{Catalog, Currency, PlanKey};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Auth, Read};
+use super::dto::Time;
+use super::price::ReductionView;
 use super::reply::Json;
 use super::state::AppState;
 
@@ -52,6 +55,9 @@ struct PlanView<'a> {
     free: bool,
     /// Days before the first charge.
     trial_days: u32,
+    /// Whether its prices include tax: `inclusive`, `exclusive` or `unspecified` (the provider's setting).
+    #[schema(example = "unspecified")]
+    tax_behavior: &'static str,
     /// What it gives.
     features: Vec<FeatureView<'a>>,
     /// What it costs.
@@ -87,11 +93,38 @@ struct PriceView<'a> {
     currency: &'a str,
 }
 
+/// A promotion that everybody may know of.
+#[derive(Debug, Serialize, ToSchema)]
+struct PromotionView<'a> {
+    /// Its key.
+    #[schema(example = "welcome")]
+    key: &'a str,
+    /// What buyers type; null when only the app names it.
+    #[schema(example = "WELCOME20")]
+    code: Option<&'a str>,
+    /// Its name.
+    name: Words<'a>,
+    /// What it takes off.
+    reduction: ReductionView,
+    /// The plans that it is for; all when empty.
+    plans: Vec<&'a str>,
+    /// The currencies that it is for; all when empty.
+    currencies: Vec<&'a str>,
+    /// Whether it is for a first purchase.
+    first_purchase: bool,
+    /// Until when; null for ever.
+    until: Option<Time>,
+}
+
 /// The catalog.
 #[derive(Debug, Serialize, ToSchema)]
 struct Plans<'a> {
     /// All plans, in the catalog's order.
     data: Vec<PlanView<'a>>,
+    /// The public promotions that hold now.
+    promotions: Vec<PromotionView<'a>>,
+    /// The catalog's version: another content is another version.
+    version: &'a str,
 }
 
 fn view<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanView<'a> {
@@ -110,6 +143,7 @@ fn view<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanView<'a> {
         description: plan.description.as_ref().map(Words::from),
         free: plan.free,
         trial_days: plan.trial_days,
+        tax_behavior: plan.tax.as_str(),
         features: catalog.features().iter().filter_map(feature).collect(),
         prices: plan
             .prices
@@ -123,7 +157,20 @@ fn view<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanView<'a> {
     }
 }
 
-/// All plans with features and prices
+fn promotion_view(promotion: &Promotion) -> PromotionView<'_> {
+    PromotionView {
+        key: promotion.key.as_str(),
+        code: promotion.code.as_deref(),
+        name: (&promotion.name).into(),
+        reduction: (&promotion.reduction).into(),
+        plans: promotion.plans.iter().map(PlanKey::as_str).collect(),
+        currencies: promotion.currencies.iter().map(Currency::code).collect(),
+        first_purchase: promotion.first_purchase,
+        until: promotion.window.until.map(Time),
+    }
+}
+
+/// All plans with features, prices and public promotions
 ///
 /// The whole catalog in one answer, as a pricing page needs it.
 #[utoipa::path(
@@ -132,6 +179,12 @@ fn view<'a>(catalog: &'a Catalog, plan: &'a Plan) -> PlanView<'a> {
 )]
 async fn list_plans(State(app): State<AppState>, _: Auth<Read>) -> Response {
     let catalog = app.engine.catalog();
-    let plans = Plans { data: catalog.plans().iter().map(|plan| view(catalog, plan)).collect() };
+    let now = app.now();
+    let public = catalog.promotions().iter().filter(|p| p.public && p.window.holds(now));
+    let plans = Plans {
+        data: catalog.plans().iter().map(|plan| view(catalog, plan)).collect(),
+        promotions: public.map(promotion_view).collect(),
+        version: catalog.version(),
+    };
     Json(plans).into_response()
 }

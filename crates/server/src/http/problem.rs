@@ -88,6 +88,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         // Refused for good: sending it again changes nothing, as a 5xx would suggest.
         ProblemCode::InvalidRequest
         | ProblemCode::UnknownPrice
+        | ProblemCode::PromotionRefused
         | ProblemCode::IdempotencyMismatch
         | ProblemCode::ProviderRefused => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -95,6 +96,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::ProviderUnavailable | ProblemCode::Overloaded | ProblemCode::DatabaseUnavailable => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ProblemCode::PriceMismatch => StatusCode::BAD_GATEWAY,
         ProblemCode::OutcomePending => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -109,6 +111,8 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::Forbidden => "The API key may not do this",
         ProblemCode::NotFound => "Not found",
         ProblemCode::UnknownPrice => "Not in the catalog",
+        ProblemCode::PromotionRefused => "The promotion does not hold for this",
+        ProblemCode::PriceMismatch => "The provider would charge more",
         ProblemCode::AlreadySubscribed => "Already subscribed",
         ProblemCode::CheckoutInProgress => "An earlier checkout is being paid",
         ProblemCode::WrongState => "The subscription's state does not allow this",

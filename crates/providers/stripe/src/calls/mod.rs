@@ -11,6 +11,7 @@ pub mod customers;
 pub mod disputes;
 pub mod events;
 pub mod invoices;
+pub mod offers;
 pub mod payments;
 pub mod portal;
 pub mod prices;

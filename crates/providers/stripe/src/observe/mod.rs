@@ -13,8 +13,10 @@ mod customer;
 mod dispute;
 mod event;
 mod invoice;
+mod offer;
 mod page;
 mod payment;
+mod portal;
 mod price;
 mod read;
 mod schedule;
@@ -34,8 +36,10 @@ pub use invoice::{
     HostedInvoice, HostedUrl, InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment,
     PreviewLine,
 };
+pub use offer::{ObservedCoupon, ObservedPromotionCode};
 pub use page::{OddItem, Page};
 pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};
+pub use portal::{ObservedPortalConfiguration, ObservedPortalUpdate};
 pub use price::{ObservedPrice, ObservedProduct};
 pub use read::{ShapeError, ShapeProblem};
 pub use schedule::{ObservedPhase, ObservedSchedule, PlannedItem};

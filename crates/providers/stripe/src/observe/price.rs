@@ -45,6 +45,8 @@ pub struct ObservedProduct {
     pub id: String,
     /// The name that customers see.
     pub name: String,
+    /// One line about it.
+    pub description: Option<String>,
     /// Whether it can still be bought.
     pub active: bool,
     /// Live or test.
@@ -91,6 +93,7 @@ impl ObservedProduct {
         Ok(Self {
             id: node.text("id")?,
             name: node.text("name")?,
+            description: node.opt_text("description")?,
             active: node.flag("active")?,
             livemode: node.flag("livemode")?,
             metadata: node.metadata("metadata")?,

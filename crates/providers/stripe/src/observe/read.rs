@@ -105,6 +105,19 @@ impl<'v> Node<'v> {
         }
     }
 
+    /// A number as it is written, or a decimal in text: read on exactly, never as a float.
+    pub(super) fn opt_number_text(&self, field: &str) -> Result<Option<String>, ShapeError> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                let text = number.to_string();
+                Ok(Some(text.strip_suffix(".0").map_or(text.clone(), str::to_owned)))
+            }
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.error(field, ShapeProblem::NotA("a number"))),
+        }
+    }
+
     pub(super) fn int(&self, field: &str) -> Result<i64, ShapeError> {
         self.opt_int(field)?.ok_or_else(|| self.error(field, ShapeProblem::Missing))
     }
@@ -134,6 +147,15 @@ impl<'v> Node<'v> {
         let Some(list) = self.child(field)? else { return Ok(None) };
         let more = list.opt_flag("has_more")?.unwrap_or(false);
         Ok(Some((list.array("data")?.ok_or_else(|| list.error("data", ShapeProblem::Missing))?, more)))
+    }
+
+    /// A list of texts; none is empty.
+    pub(super) fn texts(&self, field: &str) -> Result<Vec<String>, ShapeError> {
+        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
+        let elements = value.as_array().ok_or_else(|| self.error(field, ShapeProblem::NotA("a list")))?;
+        let text = |element: &Value| element.as_str().map(str::to_owned);
+        let texts = elements.iter().map(text).collect::<Option<Vec<String>>>();
+        texts.ok_or_else(|| self.error(field, ShapeProblem::NotA("a list of texts")))
     }
 
     pub(super) fn array(&self, field: &str) -> Result<Option<Vec<Node<'v>>>, ShapeError> {

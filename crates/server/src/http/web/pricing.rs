@@ -149,6 +149,7 @@ pub async fn buy(
         quantity: None,
         currency: Some(form.currency),
         promotion_code: None,
+        channel: None,
         success_url: Some(format!("{public}/checkout/return?lang={lang}&session_id={{CHECKOUT_SESSION_ID}}")),
         cancel_url: Some(format!("{public}{}", address("/pricing", &cancel))),
         customer: customer.clone(),

@@ -17,6 +17,7 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         ProblemCode::InvalidRequest
         | ProblemCode::InvalidJson
         | ProblemCode::UnknownPrice
+        | ProblemCode::PromotionRefused
         | ProblemCode::MethodNotAllowed
         | ProblemCode::UnsupportedMediaType
         | ProblemCode::TooLarge
@@ -35,7 +36,9 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         ProblemCode::ProviderRefused | ProblemCode::ProviderUnavailable | ProblemCode::OutcomePending => {
             pages::Problem::ProviderUnavailable
         }
-        ProblemCode::Internal | ProblemCode::NotConfigured => pages::Problem::Internal,
+        ProblemCode::Internal | ProblemCode::NotConfigured | ProblemCode::PriceMismatch => {
+            pages::Problem::Internal
+        }
     }
 }
 
