@@ -112,6 +112,7 @@ impl Buyer {
             channel: None,
             success_url: None,
             cancel_url: None,
+            starts_after: None,
             idempotency: None,
         })
     }

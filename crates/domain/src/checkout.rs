@@ -160,6 +160,15 @@ pub struct CheckoutWish {
     pub success_url: String,
     /// Where the buyer returns to without paying.
     pub cancel_url: String,
+    /// Days of trial; `None` in what was written before it was decided here: then the plan's.
+    #[serde(default)]
+    pub trial_days: Option<u32>,
+    /// The plan has a trial, and the buyer had one.
+    #[serde(default)]
+    pub trial_refused: bool,
+    /// The subscription at whose end it begins, and when that is.
+    #[serde(default)]
+    pub starts_after: Option<(String, Timestamp)>,
 }
 
 impl CheckoutWish {
@@ -168,7 +177,12 @@ impl CheckoutWish {
     pub fn fingerprint(&self) -> String {
         // A wish at another price is another wish.
         let total = self.deal.as_ref().map(|deal| format!("{} {}", deal.lookup_key, deal.total));
-        short_hex(&[
+        let starts = self.starts_after.as_ref().map(|(after, at)| format!("{after}@{}", at.seconds()));
+        let mut extra: Vec<&str> = starts.iter().map(String::as_str).collect();
+        if self.trial_refused {
+            extra.push("no trial");
+        }
+        let own = [
             self.customer.as_str(),
             self.plan.as_str(),
             &self.interval,
@@ -179,7 +193,8 @@ impl CheckoutWish {
             &self.cancel_url,
             self.channel.as_deref().unwrap_or(""),
             total.as_deref().unwrap_or(""),
-        ])
+        ];
+        short_hex(&[&own[..], &extra[..]].concat())
     }
 }
 
@@ -249,6 +264,9 @@ mod tests {
             deal: None,
             success_url: "http://localhost/ok".into(),
             cancel_url: "http://localhost/no".into(),
+            trial_days: None,
+            trial_refused: false,
+            starts_after: None,
         }
     }
 

@@ -34,6 +34,7 @@ pub mod signing;
 pub mod subscription;
 pub mod terms;
 pub mod time;
+pub mod trial;
 
 pub use access::{Access, AccessPolicy, Standing};
 pub use aggregate::{AggregateKey, AggregateObject, Mode, Provider, Scope};

@@ -495,6 +495,7 @@ fn settle_duplicates(stored: &Stored, now: Timestamp, out: &mut Projection) {
             .enumerate()
             .filter(|(_, s)| s.is_live() && s.plans.iter().any(|p| p.group == group))
             .filter(|(_, s)| !matches!(s.duplicate, Some(Duplicate::Cancel { .. })))
+            .filter(|(_, s)| !out.subscriptions.iter().any(|other| other.is_live() && s.follows(other)))
             .map(|(i, _)| i)
             .collect();
         live.sort_by_key(|i| {

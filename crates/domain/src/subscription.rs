@@ -331,6 +331,9 @@ pub struct Ahead {
     pub pending: Option<PendingUpdate>,
     /// Why it ends or ended, in the provider's words.
     pub cancellation: Option<Cancellation>,
+    /// The subscription at whose end it begins; until then it waits as a trial does, and nothing is charged.
+    #[serde(default)]
+    pub starts_after: Option<String>,
 }
 
 /// A pause of collection: the status and the periods go on, and nobody pays for them.
@@ -496,6 +499,13 @@ impl Subscription {
     #[must_use]
     pub fn plan(&self) -> Option<&HeldPlan> {
         self.plans.first()
+    }
+
+    /// Whether it begins when this other one ends, which is planned: then the two are no duplicates.
+    #[must_use]
+    pub fn follows(&self, other: &Self) -> bool {
+        self.facts.ahead.starts_after.as_deref() == Some(other.facts.id.as_str())
+            && (!other.is_live() || other.facts.ends_at().is_some())
     }
 
     /// Whether it occupies its plan groups.

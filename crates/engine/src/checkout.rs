@@ -4,12 +4,13 @@ use quittance_domain::catalog::{Interval, Plan, Price};
 use quittance_domain::checkout::{CheckoutDecision, CheckoutState, CheckoutWish, Deal, decide};
 use quittance_domain::offer::Promotion;
 use quittance_domain::pricing::{PriceSource, Priced};
-use quittance_domain::{CheckoutId, CustomerId, Money};
+use quittance_domain::trial::{Bridge, bridge};
+use quittance_domain::{CheckoutId, CustomerId, Money, Timestamp};
 use quittance_store::checkouts::{self, CheckoutRow};
 use quittance_store::customers::{self, CustomerPatch};
 use quittance_store::{Tx, mirror};
 
-use crate::commands::request::Request;
+use crate::commands::request::{Request, Start};
 use crate::engine::Engine;
 use crate::pricing::PriceAsk;
 use crate::problem::{self, Problem, ProblemCode};
@@ -39,6 +40,9 @@ pub struct NewCheckout {
     pub success_url: Option<String>,
     /// Where the buyer returns to without paying; default: our pricing page.
     pub cancel_url: Option<String>,
+    /// A subscription of the customer that is set to end: this one begins then, to the second, and nothing is charged
+    /// before.
+    pub starts_after: Option<String>,
     /// Makes the id, so that a repeated request finds what the first one made.
     pub idempotency: Option<String>,
 }
@@ -57,7 +61,8 @@ impl Engine {
     /// `unknown_price`, `already_subscribed`, `checkout_in_progress`, and what the provider says.
     pub async fn open_checkout(&self, new: &NewCheckout) -> Result<CheckoutRow, Problem> {
         let (priced, promotion) = self.priced(&new.price_ask()).await?;
-        let wish = self.wish(new, &priced, promotion.as_ref())?;
+        let mut wish = self.wish(new, &priced, promotion.as_ref())?;
+        self.begin_when(new, priced.trial_days, &mut wish).await?;
         let (id, now) = (wish.customer.clone(), self.now());
         self.db()
             .write("checkout.customer", move |tx| customers::upsert(tx, &id, &CustomerPatch::default(), now))
@@ -114,7 +119,61 @@ impl Engine {
             deal: Some(Deal::of(priced, promotion)),
             success_url: success,
             cancel_url: cancel,
+            trial_days: None,
+            trial_refused: false,
+            starts_after: None,
         })
+    }
+
+    /// Decides when a wish begins to cost: with the purchase, after a trial if the customer had none, or when another
+    /// subscription ends.
+    async fn begin_when(
+        &self,
+        new: &NewCheckout,
+        offered_days: u32,
+        wish: &mut CheckoutWish,
+    ) -> Result<(), Problem> {
+        if let Some(subscription) = &new.starts_after {
+            let at = self.end_of(subscription, &new.customer).await?;
+            wish.starts_after = Some((subscription.clone(), at));
+            wish.trial_days = Some(0);
+            if let Some(deal) = &mut wish.deal {
+                (deal.trial_days, deal.due_now) = (0, 0);
+            }
+            return Ok(());
+        }
+        let (days, refused) = self.trial_of(&new.customer, offered_days).await?;
+        (wish.trial_days, wish.trial_refused) = (Some(days), refused);
+        if let Some(deal) = wish.deal.as_mut().filter(|_| refused) {
+            (deal.trial_days, deal.due_now) = (0, deal.total);
+        }
+        Ok(())
+    }
+
+    /// When a subscription of the customer ends, which must be planned, and far enough ahead for a checkout.
+    async fn end_of(&self, subscription: &str, customer: &CustomerId) -> Result<Timestamp, Problem> {
+        let row = self.subscription(subscription).await?;
+        if row.subscription.customer.as_ref() != Some(customer) {
+            return Err(Problem::not_found("subscription"));
+        }
+        let ends = row.subscription.facts.ends_at().filter(|_| row.subscription.is_live());
+        let Some(at) = ends else {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                format!("The subscription {subscription} is not set to end, so nothing can begin then."),
+                "Cancel it with its period first, or change it instead: POST /v1/subscriptions/{id}/change.",
+            ));
+        };
+        if bridge(self.now().seconds(), at.seconds()).is_none() {
+            let wait = u32::try_from(at.seconds() - self.now().seconds()).unwrap_or(0).max(1);
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                format!("The subscription {subscription} ends in less than half an hour, and a checkout is open longer."),
+                "Open the checkout once it has ended.",
+            )
+            .retry_after(wait));
+        }
+        Ok(at)
     }
 
     async fn decide_checkout(&self, wish: &CheckoutWish, id: CheckoutId) -> Result<Step, Problem> {
@@ -175,6 +234,7 @@ impl Engine {
             trial_days: deal.map_or(plan.trial_days, |deal| deal.trial_days),
             discount,
             most: deal.map(|deal| deal.due_now),
+            starts: row.wish.starts_after.as_ref().map(|(after, at)| start_of(row, after, *at)),
         };
         let command = self.want(&request, None, Some(customer)).await?;
         match self.perform(&command).await {
@@ -280,9 +340,27 @@ fn mismatch(asked: i64, most: i64) -> Problem {
 fn live_in_group(tx: &mut dyn Tx, wish: &CheckoutWish) -> quittance_store::Result<Option<String>> {
     let rows = mirror::subscriptions_of_customer(tx, wish.customer.as_str())?;
     let live = rows.into_iter().find(|row| {
-        row.subscription.is_live() && row.subscription.plans.iter().any(|held| held.group == wish.group)
+        let follows = wish.starts_after.as_ref().is_some_and(|(after, _)| {
+            *after == row.subscription.facts.id && row.subscription.facts.ends_at().is_some()
+        });
+        !follows
+            && row.subscription.is_live()
+            && row.subscription.plans.iter().any(|held| held.group == wish.group)
     });
     Ok(live.map(|row| row.subscription.facts.id))
+}
+
+/// How a checkout that begins later is opened; it follows from what is written down, so that it is opened the same
+/// way again.
+fn start_of(row: &CheckoutRow, after: &str, at: Timestamp) -> Start {
+    const DAY_S: i64 = 86_400;
+    let (opened_s, at_s) = (row.created_at.seconds(), at.seconds());
+    Start {
+        after: after.to_owned(),
+        at_s,
+        by: bridge(opened_s, at_s).unwrap_or(Bridge::Anchor),
+        closes_s: at_s.min(opened_s + DAY_S - 60),
+    }
 }
 
 /// Where somebody may be sent back to: a web address that the provider can take.

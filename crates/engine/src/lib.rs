@@ -46,6 +46,7 @@ pub mod sync;
 pub mod telemetry;
 pub mod terms;
 pub mod tokens;
+mod trials;
 pub mod vault;
 pub mod worker;
 pub mod world;

@@ -10,6 +10,7 @@ use quittance_domain::notices::{NoticePolicy, RuleTable};
 use quittance_domain::shop::PortalPolicy;
 use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{MINUTE_MS, SECOND_MS};
+use quittance_domain::trial::TrialPolicy;
 use secrecy::SecretString;
 
 use crate::app_webhooks::AppWebhooks;
@@ -88,6 +89,11 @@ pub struct Settings {
     pub public_url: String,
     /// When changes of subscriptions are made, and how.
     pub changes: ChangePolicy,
+    /// Who gets a trial.
+    pub trials: TrialPolicy,
+    /// The key under which trials are remembered; the installation's root key. Without one they are remembered under a
+    /// key of the database.
+    pub trial_secret: Option<SecretString>,
     /// The app's own address, to which our pages and the provider's portal lead back.
     pub app_url: Option<String>,
     /// The root key, under which secrets are stored.
@@ -139,6 +145,8 @@ impl Default for Settings {
             idempotency_kept_ms: 24 * 60 * MINUTE_MS,
             public_url: "http://127.0.0.1:4242".to_owned(),
             changes: ChangePolicy::default(),
+            trials: TrialPolicy::default(),
+            trial_secret: None,
             app_url: None,
             root_key: None,
             tokens: TokenSettings::default(),

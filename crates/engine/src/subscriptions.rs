@@ -393,6 +393,7 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
             | Request::CancelDuplicate { .. }
+            | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => true,

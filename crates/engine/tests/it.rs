@@ -68,3 +68,5 @@ mod races;
 mod shop;
 #[path = "it/tokens.rs"]
 mod tokens;
+#[path = "it/trials.rs"]
+mod trials;

@@ -43,6 +43,7 @@ pub mod terms;
 pub mod testing;
 #[cfg(test)]
 mod transitions_tests;
+pub mod trials;
 pub mod value;
 pub mod webhook_endpoints;
 

@@ -300,6 +300,9 @@ async fn a_checkout_that_is_over_never_stands_in_the_way_of_its_successor() {
             deal: None,
             success_url: "http://localhost/ok".into(),
             cancel_url: "http://localhost/no".into(),
+            trial_days: None,
+            trial_refused: false,
+            starts_after: None,
         };
         let (first, second) = (CheckoutId::from_random([1; 16]), CheckoutId::from_random([2; 16]));
         tx(&db, move |tx| {

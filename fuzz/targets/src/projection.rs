@@ -264,7 +264,7 @@ fn ahead(chosen: &mut Unstructured<'_>) -> Result<Ahead> {
         None => None,
     };
     let schedule = next_phase.as_ref().map(|_| "sub_sched_a".to_owned());
-    Ok(Ahead { pause, schedule, next_phase, pending, cancellation: None })
+    Ok(Ahead { pause, schedule, next_phase, pending, cancellation: None, starts_after: None })
 }
 
 fn future(chosen: &mut Unstructured<'_>) -> Result<Vec<FutureItem>> {

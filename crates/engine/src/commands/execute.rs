@@ -2,10 +2,11 @@
 //! the first key is worthless, and the provider is asked what became of it instead.
 
 use quittance_domain::mutant::{self, Mutant};
+use quittance_domain::trial::Bridge;
 use quittance_domain::{CheckoutId, CustomerId};
 use quittance_store::commands::CommandRow;
 use quittance_store::{checkouts, customers};
-use quittance_stripe::calls::checkout::{CheckoutMode, CreateCheckout, Discount};
+use quittance_stripe::calls::checkout::{Begins, CheckoutMode, CreateCheckout, Discount};
 use quittance_stripe::calls::customers::CustomerDetails;
 use quittance_stripe::calls::payments::{Paid, RefundReason};
 use quittance_stripe::calls::portal::{CreatePortal, PortalFlow};
@@ -17,8 +18,9 @@ use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::ObservedCheckout;
 use serde_json::{Value, json};
 
-use super::request::{Discounted, PortalStart, Request};
+use super::request::{Discounted, PortalStart, Request, Start};
 use crate::engine::Engine;
+use crate::trials::STARTS_AFTER_KEY;
 
 /// The metadata key under which we name our customer at the provider.
 pub(crate) const CUSTOMER_KEY: &str = "quittance_customer";
@@ -74,6 +76,7 @@ impl Engine {
                 trial_days,
                 discount,
                 most,
+                starts,
             } => {
                 let sale = Sale {
                     provider_customer,
@@ -82,6 +85,7 @@ impl Engine {
                     trial_days: *trial_days,
                     discount: discount.as_ref(),
                     most: *most,
+                    starts: starts.as_ref(),
                 };
                 self.create_session(checkout, &sale, key).await
             }
@@ -107,6 +111,7 @@ impl Engine {
             Request::CancelDuplicate { subscription, kept } => {
                 self.cancel_now(subscription, &format!("second subscription beside {kept}"), None).await
             }
+            Request::EndTrial { subscription, charges } => self.end_trial(subscription, *charges, key).await,
             Request::RefundDuplicate { payment, .. } => self.refund_rest(row, payment, key).await,
             Request::PayInvoice { invoice, .. } => self.try_invoice(invoice, key).await,
             Request::GiveUpInvoice { subscription, invoice, how } => {
@@ -200,16 +205,23 @@ impl Engine {
             return Ok(Value::Null);
         };
         let customer = row.wish.customer.as_str();
-        let marks = metadata(&[
+        let mut named = vec![
             (CUSTOMER_KEY, customer),
             ("quittance_checkout", checkout.as_str()),
             ("quittance_plan", row.wish.plan.as_str()),
-        ]);
+        ];
+        named.extend(sale.starts.map(|start| (STARTS_AFTER_KEY, start.after.as_str())));
+        let marks = metadata(&named);
+        let days = (sale.trial_days > 0).then_some(i64::from(sale.trial_days));
+        let begins = match sale.starts {
+            Some(Start { by: Bridge::Trial, at_s, .. }) => Begins::AfterTrialUntil(*at_s),
+            Some(Start { by: Bridge::Anchor, at_s, .. }) => Begins::FreeUntil(*at_s),
+            None => days.map_or(Begins::Now, Begins::AfterTrialDays),
+        };
         let mode = if sale.once {
             CheckoutMode::Payment { metadata: &marks }
         } else {
-            let trial = (sale.trial_days > 0).then_some(i64::from(sale.trial_days));
-            CheckoutMode::Subscription { metadata: &marks, trial_period_days: trial }
+            CheckoutMode::Subscription { metadata: &marks, begins }
         };
         let wanted = CreateCheckout {
             mode,
@@ -227,7 +239,7 @@ impl Engine {
                 (None, _, _) => Discount::None,
             },
             locale: None,
-            expires_at_s: None,
+            expires_at_s: sale.starts.map(|start| start.closes_s),
             automatic_tax: false,
         };
         let expiring = IdempotencyKey::new(format!("{}-close", key.as_str()));
@@ -347,6 +359,7 @@ impl Engine {
             | Request::PauseSubscription { .. }
             | Request::CancelSubscription { .. }
             | Request::ResumeSubscription { .. }
+            | Request::EndTrial { .. }
             | Request::CancelDuplicate { .. }
             // Both look themselves before they do anything.
             | Request::PayInvoice { .. }
@@ -381,6 +394,7 @@ struct Sale<'a> {
     trial_days: u32,
     discount: Option<&'a Discounted>,
     most: Option<i64>,
+    starts: Option<&'a Start>,
 }
 
 fn session_json(session: &ObservedCheckout) -> Value {

@@ -104,9 +104,29 @@ impl Engine {
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
             | Request::CancelDuplicate { .. }
+            | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => Ok(Value::Null),
+        }
+    }
+
+    /// Ends a trial that still runs; one that is over already is left alone.
+    pub(super) async fn end_trial(
+        &self,
+        id: &str,
+        charges: bool,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let found = self.look_at(id).await?;
+        if found.status != "trialing" {
+            return Ok(told(&found));
+        }
+        if charges {
+            let wanted = UpdateSubscription { ends_trial: true, ..UpdateSubscription::default() };
+            self.update_subscription(id, &wanted, key).await
+        } else {
+            self.cancel_now(id, "a second trial", None).await
         }
     }
 

@@ -73,6 +73,7 @@ impl Engine {
             | Request::CancelSubscription { .. }
             | Request::ResumeSubscription { .. }
             | Request::CancelDuplicate { .. }
+            | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => {}
@@ -106,6 +107,7 @@ const fn thorough(request: &Request) -> bool {
         | Request::PauseSubscription { .. }
         | Request::CancelSubscription { .. }
         | Request::ResumeSubscription { .. }
+        | Request::EndTrial { .. }
         | Request::CancelDuplicate { .. }
         | Request::PayInvoice { .. }
         | Request::GiveUpInvoice { .. } => false,
@@ -166,6 +168,7 @@ fn record_effects(
         | Request::CancelSubscription { .. }
         | Request::ResumeSubscription { .. }
         | Request::CancelDuplicate { .. }
+        | Request::EndTrial { .. }
         | Request::RefundDuplicate { .. }
         | Request::PayInvoice { .. }
         | Request::GiveUpInvoice { .. } => {}

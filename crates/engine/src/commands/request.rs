@@ -5,6 +5,7 @@
 use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
 use quittance_domain::dunning::OnExhaustion;
+use quittance_domain::trial::Bridge;
 use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
 use quittance_store::StoreError;
 use quittance_store::commands::{CommandRow, NewCommand};
@@ -98,6 +99,19 @@ pub enum Discounted {
     Coupon(String),
 }
 
+/// When a subscription that is bought now begins: when another one ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The subscription that ends.
+    pub after: String,
+    /// When, Unix seconds.
+    pub at_s: i64,
+    /// How the time until then is bridged.
+    pub by: Bridge,
+    /// When the checkout closes, Unix seconds: before the start.
+    pub closes_s: i64,
+}
+
 /// Where the portal opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,6 +175,9 @@ pub enum Request {
         /// releases.
         #[serde(default)]
         most: Option<i64>,
+        /// When it begins, if that is later than now.
+        #[serde(default)]
+        starts: Option<Start>,
     },
     /// Close a checkout, so that nobody can pay it any more.
     #[serde(rename = "checkout.expire")]
@@ -262,6 +279,14 @@ pub enum Request {
         /// Which one stays.
         kept: String,
     },
+    /// End a trial that is a second one.
+    #[serde(rename = "trial.end")]
+    EndTrial {
+        /// Whose.
+        subscription: String,
+        /// Whether it goes on and is charged, instead of being cancelled.
+        charges: bool,
+    },
     /// Give back what a duplicate charged.
     #[serde(rename = "duplicate.refund")]
     RefundDuplicate {
@@ -336,6 +361,7 @@ impl Request {
             Self::CancelSubscription { .. } => "subscription.cancel",
             Self::ResumeSubscription { .. } => "subscription.resume",
             Self::CancelDuplicate { .. } => "duplicate.cancel",
+            Self::EndTrial { .. } => "trial.end",
             Self::RefundDuplicate { .. } => "duplicate.refund",
             Self::PayInvoice { .. } => "invoice.pay",
             Self::GiveUpInvoice { .. } => "invoice.give_up",
@@ -361,6 +387,7 @@ impl Request {
             | Self::CancelSubscription { subscription, .. }
             | Self::ResumeSubscription { subscription } => subscription.clone(),
             Self::CancelDuplicate { subscription, .. } => format!("duplicate/{subscription}"),
+            Self::EndTrial { subscription, .. } => format!("trial/{subscription}"),
             Self::RefundDuplicate { payment, .. } => format!("duplicate/{payment}"),
             Self::PayInvoice { invoice, .. } | Self::GiveUpInvoice { invoice, .. } => invoice_object(invoice),
         }
@@ -372,6 +399,7 @@ impl Request {
             Self::UpdateCustomer { .. }
             | Self::CancelDuplicate { .. }
             | Self::RefundDuplicate { .. }
+            | Self::EndTrial { .. }
             | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
             | Self::PayInvoice { .. }
@@ -403,6 +431,7 @@ impl Request {
             | Self::CancelSubscription { .. }
             | Self::ResumeSubscription { .. }
             | Self::CancelDuplicate { .. }
+            | Self::EndTrial { .. }
             | Self::RefundDuplicate { .. }
             | Self::GiveUpInvoice { .. } => false,
         }
@@ -419,6 +448,7 @@ impl Request {
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
             | Self::CancelDuplicate { .. }
+            | Self::EndTrial { .. }
             | Self::RefundDuplicate { .. }
             | Self::ChangeSubscription { .. }
             | Self::ScheduleChange { .. }

@@ -32,6 +32,7 @@ use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::settings::OnDuplicate;
 use crate::telemetry::{self, Funnel};
+use crate::trials::Place;
 use crate::world::Point;
 
 /// Everything that one apply needs, fixed before the transaction, so that the transaction can be run again.
@@ -220,6 +221,14 @@ fn apply(
     };
     applied.commands |= dunning::write(tx, &place, &followed, input.now)?;
     applied.cases = dunning::news(&input.context.cases, followed.cases);
+    let trials = Place {
+        scope: &input.scope,
+        aggregate: &input.claim.key,
+        customer: stored.customer.as_ref(),
+        cause: &cause(input),
+        now: input.now,
+    };
+    applied.commands |= engine.judge_trials(tx, &input.fetched.trials, &trials)?;
     aggregates::set_look_at(tx, &input.claim.key, projection.look_again_at)?;
     Ok(Some(applied))
 }
@@ -256,10 +265,12 @@ fn duplicates_elsewhere(
     for other in elsewhere.iter().filter(|row| row.aggregate != input.claim.key && row.subscription.is_live())
     {
         let groups: Vec<_> = other.subscription.plans.iter().map(|held| &held.group).collect();
-        let here = projection
-            .subscriptions
-            .iter()
-            .find(|s| s.is_live() && s.plans.iter().any(|held| groups.contains(&&held.group)));
+        let here = projection.subscriptions.iter().find(|s| {
+            s.is_live()
+                && s.plans.iter().any(|held| groups.contains(&&held.group))
+                && !s.follows(&other.subscription)
+                && !other.subscription.follows(s)
+        });
         if let Some(here) = here {
             projection.anomalies.push(Anomaly {
                 kind: AnomalyKind::DuplicateSubscription,

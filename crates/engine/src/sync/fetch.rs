@@ -22,6 +22,7 @@ use quittance_stripe::observe::{LatestInvoice, ObservedCheckout, ObservedSubscri
 use super::books::Books;
 use super::{SyncError, dunning, translate};
 use crate::engine::Engine;
+use crate::trials::BegunTrial;
 
 /// Pages of one list that a sync follows at most: 100 objects each.
 pub(super) const MOST_PAGES: usize = 20;
@@ -70,6 +71,8 @@ pub(super) struct Fetched {
     pub books: Books,
     /// Invoices beside the newest of each subscription that failing payments are about.
     pub invoices: Vec<InvoiceFacts>,
+    /// Trials that have begun and that the registry has not seen.
+    pub trials: Vec<BegunTrial>,
 }
 
 impl Context {
@@ -173,6 +176,7 @@ impl Engine {
         for invoice in open_invoices.iter().chain(&others) {
             out.books.invoice(&self.scope().to_string(), invoice);
         }
+        out.trials = self.begun_trials(&subscriptions).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;
         let money_hinted = context.hinted(&["charge.refund", "charge.dispute", "refund.", "radar."]);

@@ -16,6 +16,7 @@ use quittance_stripe::observe::{
 };
 
 use super::prices::PriceBook;
+use crate::trials::STARTS_AFTER_KEY;
 
 /// The metadata key under which our checkouts name themselves.
 pub(crate) const CHECKOUT_KEY: &str = "quittance_checkout";
@@ -139,6 +140,7 @@ fn ahead(observed: &ObservedSubscription, book: &PriceBook) -> Ahead {
             },
         ),
         cancellation: (reason.is_some() || feedback.is_some()).then_some(Cancellation { reason, feedback }),
+        starts_after: observed.metadata.get(STARTS_AFTER_KEY).cloned(),
     }
 }
 

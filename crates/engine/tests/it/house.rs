@@ -221,6 +221,7 @@ pub fn pro(id: &str) -> NewCheckout {
         channel: None,
         success_url: None,
         cancel_url: None,
+        starts_after: None,
         idempotency: None,
     }
 }

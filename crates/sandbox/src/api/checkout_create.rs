@@ -144,6 +144,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
             description: None,
             trial_days: None,
             trial_end: None,
+            anchor: None,
             missing_card: MissingCard::CreateInvoice,
         },
         payment_data: PaymentData::default(),
@@ -219,6 +220,21 @@ fn read_buyer(world: &World, params: &Params<'_>, session: &mut CheckoutSession)
     Ok(())
 }
 
+/// Reads when the first whole period begins. Only a free time before it is played, not one in proportion.
+fn read_anchor(data: &Params<'_>, now: i64) -> ApiResult<Option<i64>> {
+    let behavior = data.one_of("proration_behavior", &["create_prorations", "none"])?;
+    let Some(anchor) = data.int("billing_cycle_anchor")?.value() else { return Ok(None) };
+    let param = data.full("billing_cycle_anchor");
+    if anchor <= now {
+        return Err(ApiError::rule("billing_cycle_anchor must be in the future.").param(&param));
+    }
+    if behavior != Field::Set("none") {
+        let message = "With billing_cycle_anchor the sandbox plays proration_behavior=none.";
+        return Err(ApiError::invalid("parameter_not_in_sandbox", &param, message));
+    }
+    Ok(Some(anchor))
+}
+
 fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) -> ApiResult<()> {
     let subscription = params.sub("subscription_data");
     let payment = params.sub("payment_intent_data");
@@ -243,6 +259,13 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
     if session.subscription_data.trial_end.is_some_and(|end| end < world.now + 2 * DAY) {
         return Err(ApiError::rule("The `trial_end` date has to be at least 2 days in the future.")
             .param("subscription_data[trial_end]"));
+    }
+    session.subscription_data.anchor = read_anchor(&subscription, world.now)?;
+    if session.subscription_data.anchor.is_some()
+        && (session.subscription_data.trial_days.is_some() || session.subscription_data.trial_end.is_some())
+    {
+        let message = "You can not set both `billing_cycle_anchor` and a trial.";
+        return Err(ApiError::rule(message).param("subscription_data[billing_cycle_anchor]"));
     }
     session.subscription_data.missing_card = read_missing_card(&subscription)?;
     payment.metadata_into(&mut session.payment_data.metadata)?;

@@ -371,7 +371,7 @@ impl World {
             metadata: data.metadata,
             description: data.description,
             trial_end,
-            anchor: None,
+            anchor: data.anchor,
             prorate_first: false,
             collection: Collection::ChargeAutomatically,
             days_until_due: None,

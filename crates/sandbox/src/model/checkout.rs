@@ -87,6 +87,9 @@ pub(crate) struct SubscriptionData {
     pub(crate) description: Option<String>,
     pub(crate) trial_days: Option<i64>,
     pub(crate) trial_end: Option<i64>,
+    /// When the first whole period begins; until then nothing is charged.
+    #[serde(default)]
+    pub(crate) anchor: Option<i64>,
     pub(crate) missing_card: MissingCard,
 }
 
@@ -219,9 +222,10 @@ impl CheckoutSession {
         self.lines.iter().map(SessionLine::total).sum()
     }
 
-    /// Whether a free trial comes first.
+    /// Whether time comes first that is free: a trial, or what is left until the billing cycle begins.
     pub(crate) fn has_trial(&self) -> bool {
-        self.subscription_data.trial_days.is_some() || self.subscription_data.trial_end.is_some()
+        let data = &self.subscription_data;
+        data.trial_days.is_some() || data.trial_end.is_some() || data.anchor.is_some()
     }
 
     /// What is paid when the trial ends.

@@ -200,6 +200,8 @@ fn settings(
         notices: config.notices.clone(),
         notice_rules: Arc::new(notice_rules(config)?),
         dunning: config.dunning.clone(),
+        trials: config.trials,
+        trial_secret: config.secret.as_ref().map(super::Secret::to_secret),
         retry: config.retry,
         portal: portal_policy(config),
         on_duplicate: config.sync.on_duplicate,

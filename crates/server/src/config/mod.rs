@@ -19,6 +19,7 @@ use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::NoticePolicy;
 use quittance_domain::shop::PortalPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
+use quittance_domain::trial::TrialPolicy;
 use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,8 @@ pub struct Config {
     pub notices: NoticePolicy,
     /// Failing payments.
     pub dunning: DunningPolicy,
+    /// Who gets a trial.
+    pub trials: TrialPolicy,
     /// Syncing.
     pub sync: Sync,
     /// What the provider's portal lets customers do.
@@ -263,6 +266,7 @@ impl Default for Config {
             changes: ChangePolicy::default(),
             notices: engine.notices,
             dunning: engine.dunning,
+            trials: TrialPolicy::default(),
             sync: Sync::default(),
             portal: engine.portal,
             retry: engine.retry,

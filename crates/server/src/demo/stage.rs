@@ -226,6 +226,7 @@ impl Stage {
             channel: None,
             success_url: None,
             cancel_url: None,
+            starts_after: None,
             idempotency: None,
         };
         Ok(self.engine.open_checkout(&wish).await?)

@@ -60,6 +60,10 @@ struct CheckoutInput {
     /// Where the buyer returns to without paying; default: our pricing page.
     #[schema(example = "https://app.example/plans")]
     cancel_url: Option<String>,
+    /// A subscription of this customer that is set to end: what is bought begins then, to the second, and is charged
+    /// then. Not earlier than half an hour ahead.
+    #[schema(example = "sub_1SaBcDeF")]
+    starts_after: Option<String>,
 }
 
 /// A checkout.
@@ -96,6 +100,14 @@ pub struct CheckoutView {
     /// Units.
     #[schema(example = 1)]
     quantity: i64,
+    /// Days of trial.
+    #[schema(example = 14)]
+    trial_days: u32,
+    /// The plan has a trial, and this buyer had one: it is charged at once.
+    #[schema(example = false)]
+    trial_refused: bool,
+    /// When what is bought begins and is charged, when that is not with the purchase.
+    starts_at: Option<Time>,
     /// When the provider closes it.
     expires_at: Option<Time>,
     /// When it was asked for.
@@ -126,6 +138,9 @@ impl From<CheckoutRow> for CheckoutView {
             interval: row.wish.interval,
             currency: row.wish.currency.code().to_owned(),
             quantity: row.wish.quantity,
+            trial_days: row.wish.trial_days.unwrap_or(0),
+            trial_refused: row.wish.trial_refused,
+            starts_at: row.wish.starts_after.map(|(_, at)| Time(at)),
             expires_at: row.expires_at.map(Time),
             created_at: Time(row.created_at),
         }
@@ -161,6 +176,7 @@ async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Respons
                 channel: input.channel,
                 success_url: input.success_url,
                 cancel_url: input.cancel_url,
+                starts_after: input.starts_after,
                 idempotency: context.seed,
             };
             Reply::ok(&CheckoutView::from(context.engine.open_checkout(&new).await?))

@@ -5,6 +5,7 @@ use quittance_domain::catalog::Interval;
 use quittance_domain::dunning::IssueKind;
 use quittance_domain::{Access, Money, Timestamp};
 
+use super::billing_change::{Actions, AheadLine, actions, ahead};
 use super::format::{format_date, format_money, price_per, relative};
 use super::layout::{Audience, Frame, Tone, join, link_out, message, page, status};
 use super::text::{Text, access_word, say, t};
@@ -42,6 +43,14 @@ pub enum BillingNotice {
     PortalFailed,
     /// The customer followed a link to pay something that is paid.
     NothingToPay,
+    /// A change was made, or planned.
+    Changed,
+    /// The payment of a change was declined.
+    Declined,
+    /// A quote did not hold any more.
+    Stale,
+    /// A change takes longer, or the subscription's state does not allow it.
+    Pending,
 }
 
 /// A subscription.
@@ -59,6 +68,10 @@ pub struct BillingSubscription {
     pub next: NextStep,
     /// What is wrong with its payment.
     pub issue: Option<BillingIssue>,
+    /// What is planned, or waits.
+    pub ahead: Vec<AheadLine>,
+    /// What the customer can do with it here; `None` once it is over.
+    pub actions: Option<Actions>,
 }
 
 /// An open invoice, and the way to pay it.
@@ -166,6 +179,10 @@ fn notice_message(frame: &Frame, notice: &BillingNotice) -> Markup {
         BillingNotice::BackFromPortal => (Tone::Quiet, Text::NoticeBackFromPortal),
         BillingNotice::PortalFailed => (Tone::Bad, Text::NoticePortalFailed),
         BillingNotice::NothingToPay => (Tone::Good, Text::NoticeNothingToPay),
+        BillingNotice::Changed => (Tone::Good, Text::NoticeChanged),
+        BillingNotice::Declined => (Tone::Bad, Text::NoticeDeclined),
+        BillingNotice::Stale => (Tone::Warn, Text::NoticeStale),
+        BillingNotice::Pending => (Tone::Warn, Text::NoticePending),
     };
     message(tone, None, &html! { p { (t(frame.locale, text)) } })
 }
@@ -174,7 +191,7 @@ fn plans(view: &BillingView) -> Markup {
     let locale = view.frame.locale;
     html! {
         @for (index, subscription) in view.subscriptions.iter().enumerate() {
-            (subscription_block(&view.frame, subscription, first_to_pay(view) == Some(index)))
+            (subscription_block(view, subscription, first_to_pay(view) == Some(index)))
         }
         @if view.subscriptions.is_empty() {
             @match &view.free_plan {
@@ -194,7 +211,8 @@ fn first_to_pay(view: &BillingView) -> Option<usize> {
     view.subscriptions.iter().position(|subscription| subscription.issue.as_ref().is_some_and(payable))
 }
 
-fn subscription_block(frame: &Frame, subscription: &BillingSubscription, main: bool) -> Markup {
+fn subscription_block(view: &BillingView, subscription: &BillingSubscription, main: bool) -> Markup {
+    let frame = &view.frame;
     let locale = frame.locale;
     let tone = access_tone(subscription.access);
     html! {
@@ -215,6 +233,8 @@ fn subscription_block(frame: &Frame, subscription: &BillingSubscription, main: b
             } @else {
                 p { (next_sentence(frame, subscription.next)) }
             }
+            (ahead(frame, &subscription.ahead))
+            @if let Some(able) = &subscription.actions { (actions(frame, able, &view.hidden)) }
         }
     }
 }

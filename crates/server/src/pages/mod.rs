@@ -12,6 +12,7 @@
 mod admin;
 mod assets;
 mod billing;
+mod billing_change;
 mod checkout_return;
 mod docs;
 mod docs_schema;
@@ -34,6 +35,7 @@ pub use billing::{
     BillingEntitlement, BillingIssue, BillingNotice, BillingSubscription, BillingView, NextStep, Purchase,
     billing_page,
 };
+pub use billing_change::{Actions, AheadLine, ConfirmView, PlanChoice, confirm_page};
 pub use checkout_return::{ActiveView, ReturnState, ReturnView, return_page};
 pub use docs::{DocsView, docs_page};
 pub use format::{format_date, format_money, format_timestamp};

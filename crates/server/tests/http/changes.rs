@@ -96,3 +96,89 @@ async fn a_subscription_is_paused_resumed_and_cancelled_with_a_reason() {
     })
     .await;
 }
+
+/// The value of a hidden field of a page.
+fn field(page: &str, name: &str) -> String {
+    let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// The customer's own page: nothing is changed before they have seen what it costs.
+#[tokio::test]
+async fn the_billing_page_previews_changes_undoes_cancels_and_resumes() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::dev(h).await;
+            let id = h.subscriber("ada").await;
+            h.sandbox.advance_time(10 * DAY);
+            h.settle().await;
+            let page = |lang: &'static str| {
+                let app = &app;
+                async move {
+                    let call = app.get(&format!("/billing?customer=ada&lang={lang}")).key(None);
+                    call.send().await.text()
+                }
+            };
+            let form = |path: &str, more: &str| {
+                let body = format!("customer=ada&lang=en&subscription={id}{more}");
+                app.post(path).key(None).form(&body)
+            };
+            let plan = || async {
+                h.engine.subscription(&id).await.unwrap().subscription.plan().unwrap().plan.to_string()
+            };
+            let first = page("en").await;
+            assert!(first.contains("See the cost") && first.contains("studio|month"), "{first}");
+            assert!(page("ja").await.contains("金額を確認する"));
+            let shown = form("/billing/preview", "&to=studio%7Cmonth&quantity=1").send().await.text();
+            assert!(shown.contains("It starts at once. You pay ¥"), "{shown}");
+            assert_eq!(plan().await, "pro", "a look changes nothing");
+            let quote = format!("&quote={}", field(&shown, "quote"));
+            let done = worked(h, form("/billing/change", &quote)).await;
+            assert_eq!(
+                (done.status.as_u16(), done.header("location")),
+                (303, "/billing?notice=changed&customer=ada&lang=en")
+            );
+            h.settle().await;
+            assert_eq!(plan().await, "studio");
+
+            let later = form("/billing/preview", "&to=pro%7Cyear&quantity=1").send().await.text();
+            assert!(later.contains("You pay nothing now"), "{later}");
+            let quote = format!("&quote={}", field(&later, "quote"));
+            worked(h, form("/billing/change", &quote)).await;
+            h.settle().await;
+            let planned = page("en").await;
+            assert!(planned.contains("Changes to Pro on ") && planned.contains("/billing/undo"), "{planned}");
+            worked(h, form("/billing/undo", "")).await;
+            h.settle().await;
+            assert!(!page("en").await.contains("Changes to Pro on "));
+            let again = worked(h, form("/billing/undo", "")).await;
+            assert!(again.header("location").contains("notice=pending"));
+
+            worked(h, form("/billing/cancel", "&reason=unused")).await;
+            h.settle().await;
+            let cancelled = page("en").await;
+            assert!(cancelled.contains("Ends on ") && !cancelled.contains("/billing/cancel"), "{cancelled}");
+            let why =
+                h.engine.subscription(&id).await.unwrap().subscription.facts.ahead.cancellation.unwrap();
+            assert_eq!(why.feedback.as_deref(), Some("unused"));
+            worked(h, form("/billing/resume", "")).await;
+            h.settle().await;
+            assert!(page("en").await.contains("Renews on "));
+
+            // Another customer's subscription is not there, and another site's form is refused.
+            for path in ["preview", "change", "undo", "cancel", "resume"] {
+                let body = format!("customer=eve&subscription={id}&to=pro%7Cmonth&quote=qt_x");
+                let theirs = app.post(&format!("/billing/{path}")).key(None).form(&body).send().await;
+                assert_eq!(theirs.status.as_u16(), 404, "{path}");
+                let foreign = form(&format!("/billing/{path}"), "")
+                    .header("origin", "https://evil.example")
+                    .send()
+                    .await;
+                assert_eq!(foreign.status.as_u16(), 403, "{path}");
+            }
+            h.settle().await;
+            assert_eq!(h.engine.subscription(&id).await.unwrap().subscription.facts.ends_at(), None);
+        })
+    })
+    .await;
+}

@@ -13,14 +13,27 @@ pub enum CheckoutMode<'a> {
     Subscription {
         /// Copied to the subscription.
         metadata: &'a Metadata,
-        /// At least one day; none is no trial.
-        trial_period_days: Option<i64>,
+        /// When it begins to cost.
+        begins: Begins,
     },
     /// A one-off purchase.
     Payment {
         /// Copied to the payment intent.
         metadata: &'a Metadata,
     },
+}
+
+/// When a subscription begins to cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// With the purchase.
+    Now,
+    /// After so many days of trial, at least one.
+    AfterTrialDays(i64),
+    /// After a trial that ends at this moment (Unix seconds), at least 48 hours ahead.
+    AfterTrialUntil(i64),
+    /// It runs at once, and its first period begins, and is charged, at this moment (Unix seconds).
+    FreeUntil(i64),
 }
 
 /// Discounts: Stripe takes either a code field for the buyer or fixed discounts, never both.
@@ -68,10 +81,18 @@ pub struct CreateCheckout<'a> {
 #[must_use]
 pub fn create(wanted: &CreateCheckout<'_>, key: IdempotencyKey) -> Call<ObservedCheckout> {
     let mut form = match wanted.mode {
-        CheckoutMode::Subscription { metadata, trial_period_days } => Form::new()
-            .text("mode", "subscription")
-            .metadata("subscription_data[metadata]", metadata)
-            .int_if("subscription_data[trial_period_days]", trial_period_days),
+        CheckoutMode::Subscription { metadata, begins } => {
+            let form =
+                Form::new().text("mode", "subscription").metadata("subscription_data[metadata]", metadata);
+            match begins {
+                Begins::Now => form,
+                Begins::AfterTrialDays(days) => form.int("subscription_data[trial_period_days]", days),
+                Begins::AfterTrialUntil(at) => form.int("subscription_data[trial_end]", at),
+                Begins::FreeUntil(at) => form
+                    .int("subscription_data[billing_cycle_anchor]", at)
+                    .text("subscription_data[proration_behavior]", "none"),
+            }
+        }
         CheckoutMode::Payment { metadata } => {
             Form::new().text("mode", "payment").metadata("payment_intent_data[metadata]", metadata)
         }

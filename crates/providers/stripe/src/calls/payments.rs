@@ -45,6 +45,17 @@ impl Paid<'_> {
     }
 }
 
+/// The fingerprint of a card, which is the same for the same card wherever it is entered; none for other methods.
+#[must_use]
+pub fn card_fingerprint(method: &str) -> Call<Option<String>> {
+    let read = |value: &Value| {
+        let fingerprint = value.get("card").and_then(|card| card.get("fingerprint"));
+        Ok(fingerprint.and_then(Value::as_str).map(str::to_owned))
+    };
+    let path = Path::of("/v1/payment_methods").id(method);
+    Call::new("payment_methods.retrieve", Verb::Get, path, Form::new(), read)
+}
+
 /// One payment intent.
 #[must_use]
 pub fn retrieve_intent(id: &str) -> Call<ObservedPaymentIntent> {

@@ -41,7 +41,10 @@ fn metadata() -> Metadata {
 fn checkouts() -> Vec<Wire> {
     let (metadata, none) = (metadata(), Metadata::new());
     let base = checkout::CreateCheckout {
-        mode: checkout::CheckoutMode::Subscription { metadata: &metadata, trial_period_days: Some(14) },
+        mode: checkout::CheckoutMode::Subscription {
+            metadata: &metadata,
+            begins: checkout::Begins::AfterTrialDays(14),
+        },
         customer: "cus_1",
         lines: &[("price_1", Some(2)), ("price_metered", None)],
         success_url: "https://app/r?s={CHECKOUT_SESSION_ID}",
@@ -143,6 +146,21 @@ fn subscription_calls() -> Vec<Wire> {
         )),
         wire(subscriptions::cancel("sub_1", CancelSubscription::default())),
         wire(subscriptions::cancel("sub_1", cancel)),
+        wire(schedules::from_subscription("sub_1", key())),
+        wire(schedules::set_phases(
+            "sub_sched_1",
+            &[schedules::Phase {
+                start_s: 1,
+                end_s: 2,
+                items: vec![schedules::PhaseItem { price: "price_1".into(), quantity: Some(3) }],
+                trial_end_s: Some(2),
+                discounts: vec!["di_1".into()],
+            }],
+            &metadata,
+            key(),
+        )),
+        wire(schedules::release("sub_sched_1", key())),
+        wire(schedules::retrieve("sub_sched_1")),
         wire(subscriptions::pause("sub_1", key())),
         wire(subscriptions::resume("sub_1", key())),
         wire(subscriptions::update(

@@ -12,8 +12,10 @@ use quittance_domain::subscription::{Subscription, SubscriptionStatus};
 use quittance_domain::{Access, Timestamp};
 use quittance_engine::commands::request::PortalStart;
 use quittance_engine::{Problem, ProblemCode};
+use quittance_store::mirror::SubscriptionRow;
 use serde::Deserialize;
 
+use super::billing_change::{actions_of, ahead_of};
 use super::frame::{address, frame, query_of, words};
 use super::visitor::{Visitor, of_address, stranger, visitor};
 use crate::http::entitlements::{Entitlement, every};
@@ -42,9 +44,13 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
     let mut subscriptions = Vec::new();
     let mut purchases = Vec::new();
     if let Some(view) = &view {
-        let mut rows: Vec<&Subscription> = view.subscriptions.iter().map(|row| &row.subscription).collect();
-        rows.sort_by_key(|subscription| !subscription.is_live());
-        subscriptions = rows.into_iter().map(|s| block(&app, &visitor, s, locale, now)).collect();
+        let mut rows: Vec<&SubscriptionRow> = view.subscriptions.iter().collect();
+        rows.sort_by_key(|row| !row.subscription.is_live());
+        for row in rows {
+            let mut shown = block(&app, &visitor, &row.subscription, locale, now);
+            shown.ahead = ahead_of(&app.engine, row, locale).await;
+            subscriptions.push(shown);
+        }
         for purchase in &view.purchases {
             purchases.push(bought(&app, purchase, locale, now).await?);
         }
@@ -68,6 +74,10 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             Some("portal") => Some(BillingNotice::BackFromPortal),
             Some("failed") => Some(BillingNotice::PortalFailed),
             Some("paid") => Some(BillingNotice::NothingToPay),
+            Some("changed") => Some(BillingNotice::Changed),
+            Some("declined") => Some(BillingNotice::Declined),
+            Some("stale") => Some(BillingNotice::Stale),
+            Some("pending") => Some(BillingNotice::Pending),
             Some(_) | None => None,
         },
         subscriptions,
@@ -125,6 +135,8 @@ fn block(
                 &[visitor.pair(), ("invoice", &issue.invoice), ("lang", locale.tag())],
             ),
         }),
+        ahead: Vec::new(),
+        actions: actions_of(&app.engine, subscription, locale),
     }
 }
 
@@ -150,6 +162,9 @@ fn next(subscription: &Subscription, now: Timestamp) -> NextStep {
             since => NextStep::Over { since, unpaid: true },
         },
         (SubscriptionStatus::Trialing | SubscriptionStatus::Active, Some(at)) => NextStep::Ends { at },
+        (SubscriptionStatus::Trialing | SubscriptionStatus::Active, None) if facts.is_paused() => {
+            NextStep::Paused
+        }
         (SubscriptionStatus::Trialing, None) => match facts.trial_end {
             Some(at) => NextStep::TrialEnds { at },
             None => renews(),

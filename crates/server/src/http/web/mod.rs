@@ -6,6 +6,7 @@
 
 mod admin;
 mod billing;
+mod billing_change;
 mod cards;
 mod docs;
 mod frame;
@@ -40,6 +41,11 @@ pub fn routes() -> Router<AppState> {
         .route("/billing", get(billing::show))
         .route("/billing/portal", post(billing::portal))
         .route("/billing/pay", get(pay::pay))
+        .route("/billing/preview", post(billing_change::preview))
+        .route("/billing/change", post(billing_change::change))
+        .route("/billing/undo", post(billing_change::undo))
+        .route("/billing/cancel", post(billing_change::cancel))
+        .route("/billing/resume", post(billing_change::resume))
         .route("/admin", get(admin::show))
         .route("/admin/mail", get(mails::all))
         .route("/admin/mail/kept/{seq}", get(mails::kept))

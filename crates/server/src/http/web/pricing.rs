@@ -153,6 +153,7 @@ pub async fn buy(
         success_url: Some(format!("{public}/checkout/return?lang={lang}&session_id={{CHECKOUT_SESSION_ID}}")),
         cancel_url: Some(format!("{public}{}", address("/pricing", &cancel))),
         customer: customer.clone(),
+        starts_after: None,
         idempotency: None,
     };
     match app.engine.open_checkout(&new).await {

@@ -172,6 +172,20 @@ pub(super) fn billing(locale: Locale, name: &str) -> BillingView {
         quantity: 1,
         next,
         issue: None,
+        ahead: vec![AheadLine::Planned { what: "Free".to_owned(), at: in_days(12) }],
+        actions: Some(Actions {
+            subscription: format!("sub_{plan}"),
+            choices: vec![PlanChoice {
+                value: "pro|month".to_owned(),
+                name: plan.to_owned(),
+                price: (yen(1980), Interval::Month),
+                current: true,
+            }],
+            quantity: 1,
+            undo: true,
+            cancel: Some(Some(in_days(12))),
+            resume: true,
+        }),
     };
     let can = |name: &str, limit, used, expires_at| BillingEntitlement {
         name: name.to_owned(),

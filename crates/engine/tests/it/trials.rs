@@ -1,0 +1,250 @@
+//! Trials: one for each customer, card and e-mail; and subscriptions that begin when another one ends.
+
+use quittance_domain::trial::{OnSecondTrial, TrialPolicy};
+use quittance_domain::{Catalog, Timestamp};
+use quittance_engine::checkout::NewCheckout;
+use quittance_engine::commands::request::CancelAt;
+use quittance_engine::{ProblemCode, Settings};
+use quittance_store::customers::CustomerPatch;
+use quittance_store::testing::{TestDb, databases};
+use quittance_store::{commands, history, outbox};
+
+use crate::house::{DAY, House, customer, on_each, pro};
+
+/// The demo catalog, with a trial of two weeks on every plan that renews.
+fn with_trials() -> Catalog {
+    let text = include_str!("../../../../catalog.toml");
+    let text = text.replace("key = \"pro\"\n", "key = \"pro\"\ntrial_days = 14\n");
+    Catalog::parse(&text.replace("key = \"studio\"\n", "key = \"studio\"\ntrial_days = 14\n")).unwrap()
+}
+
+async fn house(test: TestDb, trials: TrialPolicy) -> House {
+    let settings = Settings {
+        trials,
+        trial_secret: Some("a root key of thirty-two letters".to_owned().into()),
+        ..Settings::default()
+    };
+    House::with(test, settings, with_trials()).await
+}
+
+async fn named(h: &House, id: &str, email: &str) {
+    let patch = CustomerPatch {
+        email: quittance_store::customers::Change::Set(email.to_owned()),
+        ..CustomerPatch::default()
+    };
+    h.engine.put_customer(&customer(id), patch).await.unwrap();
+}
+
+async fn buy(h: &House, id: &str, card: &str) -> String {
+    let row = h.open(&pro(id)).await;
+    h.pay(row.session.as_deref().unwrap(), card);
+    h.settle().await;
+    h.engine.customer(id).await.unwrap().subscriptions[0].subscription.facts.id.clone()
+}
+
+async fn status(h: &House, id: &str) -> String {
+    h.settle().await;
+    h.engine.subscription(id).await.unwrap().subscription.facts.status.as_str().to_owned()
+}
+
+fn charged(h: &House) -> i64 {
+    h.sandbox.ledger().customers.iter().flat_map(|c| &c.charges).filter(|c| c.paid).map(|c| c.amount).sum()
+}
+
+#[tokio::test]
+async fn b4_a_second_checkout_opens_without_a_trial_and_says_so() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        named(&h, "ada", "a.d.a@gmail.com").await;
+        let first = buy(&h, "ada", "pm_card_visa").await;
+        assert_eq!((status(&h, &first).await.as_str(), charged(&h)), ("trialing", 0));
+        h.engine.cancel_subscription(&first, CancelAt::Now, None).await.unwrap();
+        h.settle().await;
+        let again = h.open(&pro("ada")).await;
+        assert_eq!((again.wish.trial_days, again.wish.trial_refused), (Some(0), true));
+        h.pay(again.session.as_deref().unwrap(), "pm_card_visa");
+        h.settle().await;
+        assert_eq!(charged(&h), 1_980, "charged at once");
+        // Another account, the same mailbox.
+        named(&h, "eve", "ADA+again@googlemail.com").await;
+        assert!(h.open(&pro("eve")).await.wish.trial_refused);
+        named(&h, "bob", "bob@example.com").await;
+        let bob = h.open(&pro("bob")).await;
+        assert_eq!((bob.wish.trial_days, bob.wish.trial_refused), (Some(14), false));
+        // An open checkout with a trial is no way around: it is closed when the mailbox turns out to be known.
+        named(&h, "bob", "ada+bob@gmail.com").await;
+        let other = h.open(&pro("bob")).await;
+        assert!(other.wish.trial_refused && other.id != bob.id);
+    }
+}
+
+#[tokio::test]
+async fn b4_a_card_that_had_a_trial_is_found_when_it_is_attached_and_charged_once() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        buy(&h, "ada", "pm_card_visa").await;
+        assert_eq!(charged(&h), 0);
+        let second = buy(&h, "bob", "pm_card_visa").await;
+        assert_eq!(status(&h, &second).await, "active", "its trial ended");
+        assert_eq!(charged(&h), 1_980);
+        let third = buy(&h, "eve", "pm_card_mastercard").await;
+        assert_eq!(status(&h, &third).await, "trialing", "another card");
+        h.live(3).await;
+        assert_eq!(charged(&h), 1_980, "once");
+        let lines = h
+            .engine
+            .db()
+            .read("test.history", |tx| history::of_customer(tx, "bob", i64::MAX, 100))
+            .await
+            .unwrap();
+        assert_eq!(lines.iter().filter(|l| l.kind == "trial.second_found").count(), 1);
+        let kept = h
+            .engine
+            .db()
+            .read("test.commands", move |tx| commands::asked(tx, &format!("trial/{second}")))
+            .await;
+        assert_eq!(kept.unwrap().count, 1);
+    }
+}
+
+/// Two tabs, two accounts, one mailbox: both checkouts were open before either trial had begun.
+#[tokio::test]
+async fn b4_two_checkouts_at_the_same_time_are_one_trial() {
+    for (on_second, ends_as, paid) in [
+        (OnSecondTrial::Charge, "active", 1_980),
+        (OnSecondTrial::Cancel, "canceled", 0),
+        (OnSecondTrial::Alert, "trialing", 0),
+    ] {
+        for test in databases().await {
+            let h = house(test, TrialPolicy { on_second, ..TrialPolicy::default() }).await;
+            named(&h, "ada", "ada@gmail.com").await;
+            named(&h, "bob", "a.da+2@gmail.com").await;
+            let (first, second) = (h.open(&pro("ada")).await, h.open(&pro("bob")).await);
+            assert!(!first.wish.trial_refused && !second.wish.trial_refused);
+            h.pay(first.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            h.pay(second.session.as_deref().unwrap(), "pm_card_mastercard");
+            h.settle().await;
+            let of = |id: &'static str| {
+                let h = &h;
+                async move { h.engine.customer(id).await.unwrap().subscriptions[0].subscription.facts.id.clone() }
+            };
+            assert_eq!(status(&h, &of("ada").await).await, "trialing");
+            assert_eq!(status(&h, &of("bob").await).await, ends_as, "{on_second:?}");
+            h.live(2).await;
+            assert_eq!(charged(&h), paid);
+            let alerts = h
+                .engine
+                .db()
+                .read("test.alerts", |tx| outbox::alerts(tx, true, i64::MAX, 100))
+                .await
+                .unwrap();
+            let told = alerts.iter().filter(|a| a.kind == "second_trial").count();
+            assert_eq!(told, usize::from(on_second == OnSecondTrial::Alert));
+        }
+    }
+}
+
+#[tokio::test]
+async fn b4_each_key_can_be_switched_off_and_nothing_readable_is_kept() {
+    for test in databases().await {
+        let off = TrialPolicy { once_per_card: false, once_per_email: false, ..TrialPolicy::default() };
+        let h = house(test, off).await;
+        named(&h, "ada", "ada@gmail.com").await;
+        named(&h, "bob", "ada@gmail.com").await;
+        buy(&h, "ada", "pm_card_visa").await;
+        let second = buy(&h, "bob", "pm_card_visa").await;
+        assert_eq!(status(&h, &second).await, "trialing");
+        assert_eq!(charged(&h), 0);
+    }
+}
+
+async fn ending(h: &House, before_end: i64) -> (String, i64) {
+    let id = h.subscriber("ada").await;
+    h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
+    h.settle().await;
+    let end = h.engine.subscription(&id).await.unwrap().subscription.facts.ends_at().unwrap().seconds();
+    h.sandbox.advance_time(end - before_end - h.engine.now().seconds());
+    h.settle().await;
+    (id, end)
+}
+
+/// 20 days, two days and less than two days before the end: nothing is charged a second early or late.
+#[tokio::test]
+async fn c30_a_subscription_begins_when_the_term_ends_to_the_second() {
+    on_each(|h| {
+        Box::pin(async move {
+            let free = h.open(&NewCheckout { starts_after: None, ..pro("nobody") }).await;
+            assert_eq!(free.wish.starts_after, None);
+        })
+    })
+    .await;
+    for before in [20 * DAY + 1_234, 2 * DAY - 17, 3_600 + 59] {
+        for test in databases().await {
+            let h = House::build(test).await;
+            let (old, end) = ending(&h, before).await;
+            let wish = NewCheckout { plan: "studio".into(), starts_after: Some(old.clone()), ..pro("ada") };
+            let row = h.open(&wish).await;
+            assert_eq!(row.wish.starts_after, Some((old.clone(), Timestamp::from_seconds(end))));
+            assert!(row.expires_at.unwrap().seconds() <= end, "it closes before");
+            assert_eq!(h.open(&wish).await.id, row.id, "the same wish");
+            let paid = charged(&h);
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            assert_eq!(charged(&h), paid, "{before}");
+            let both = h.engine.customer("ada").await.unwrap().subscriptions;
+            let new = both.iter().find(|s| s.subscription.facts.id != old).unwrap().subscription.clone();
+            assert!(both.iter().all(|s| s.subscription.duplicate.is_none() && s.subscription.is_live()));
+            assert_eq!(new.facts.period_end().unwrap().seconds(), end, "{before}");
+            h.sandbox.advance_time(end - 1 - h.engine.now().seconds());
+            assert!(h.allowed("ada", "article:full").await);
+            assert_eq!(charged(&h), paid, "not a second early");
+            h.sandbox.advance_time(2);
+            assert!(h.allowed("ada", "article:full").await, "no gap");
+            h.sandbox.advance_time(3 * 3_600);
+            h.settle().await;
+            let after = h.engine.subscription(&new.facts.id).await.unwrap().subscription;
+            assert_eq!(after.facts.period_start().unwrap().seconds(), end);
+            assert_eq!(charged(&h) - paid, 9_800);
+            assert_eq!(status(&h, &old).await, "canceled");
+        }
+    }
+}
+
+#[tokio::test]
+async fn c30_what_does_not_end_or_ends_too_soon_or_is_somebody_elses_starts_nothing() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            let wish = |who: &str| NewCheckout { starts_after: Some(id.clone()), ..pro(who) };
+            let running = h.engine.open_checkout(&wish("ada")).await.unwrap_err();
+            assert_eq!(running.code, ProblemCode::WrongState, "it does not end");
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
+            h.settle().await;
+            let other = h.engine.open_checkout(&wish("eve")).await.unwrap_err();
+            assert_eq!(other.code, ProblemCode::NotFound);
+            let row = h.open(&wish("ada")).await;
+            // The old one goes on after all: then the new one is one too many, and nothing was charged for it.
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let paid = charged(h);
+            h.engine.resume_subscription(&id, None).await.unwrap();
+            h.settle().await;
+            let all = h.engine.customer("ada").await.unwrap().subscriptions;
+            let live: Vec<_> = all
+                .iter()
+                .filter(|s| s.subscription.is_live())
+                .map(|s| s.subscription.facts.id.clone())
+                .collect();
+            assert_eq!((live, charged(h)), (vec![id.clone()], paid));
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
+            h.settle().await;
+            let end = h.engine.subscription(&id).await.unwrap().subscription.facts.ends_at().unwrap();
+            h.sandbox.advance_time(end.seconds() - 600 - h.engine.now().seconds());
+            let soon = h.engine.open_checkout(&wish("ada")).await.unwrap_err();
+            assert_eq!(soon.code, ProblemCode::WrongState);
+            assert!(soon.retry_after_s.is_some_and(|s| (1..=600).contains(&s)), "{soon:?}");
+        })
+    })
+    .await;
+}
