@@ -59,8 +59,8 @@ mod tests {
             ("*/10 * * * *", "UTC", "2026-02-28T23:55:00Z", "2026-03-01T00:00:00Z"),
             ("*/10 * * * *", "UTC", "2026-03-01T00:00:00Z", "2026-03-01T00:10:00Z"),
             ("30 3 * * *", "Asia/Tokyo", "2026-11-26T00:00:00Z", "2026-11-26T18:30:00Z"),
-            // Half past two does not exist on that night.
-            ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-29T01:30:00Z"),
+            // Half past two does not exist on the night of the 29th: the next one that does.
+            ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-30T00:30:00Z"),
             ("0 0 29 2 *", "UTC", "2026-03-01T00:00:00Z", "2028-02-29T00:00:00Z"),
         ] {
             let schedule = Schedule::parse(line, zone).unwrap();

@@ -224,7 +224,7 @@ mod tests {
         for yes in ["127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "fd12::1", "10.1.2.3", "8.8.8.8"] {
             assert!(reach.allows(ip(yes)), "{yes}");
         }
-        for no in ["10.1.2.4", "126.255.255.255", "::1", "fe80::1", "169.254.169.254"] {
+        for no in ["10.1.2.4", "10.1.2.2", "172.16.0.1", "::1", "fe80::1", "169.254.169.254"] {
             assert!(!reach.allows(ip(no)), "{no}");
         }
         let everything: Network = "0.0.0.0/0".parse().unwrap();
