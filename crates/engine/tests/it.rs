@@ -52,6 +52,8 @@ mod ledger;
 mod life;
 #[path = "it/light.rs"]
 mod light;
+#[path = "it/lives.rs"]
+mod lives;
 #[path = "it/memory.rs"]
 mod memory;
 #[path = "it/notices.rs"]

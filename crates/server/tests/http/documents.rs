@@ -13,6 +13,7 @@ use crate::house::{House, on_each};
 const CONTRACT: &[&str] = &[
     "DELETE /v1/announcements/{id}",
     "DELETE /v1/customers/{id}/grants/{grant}",
+    "DELETE /v1/customers/{id}/terms",
     "DELETE /v1/webhook-endpoints/{id}",
     "GET /.well-known/jwks.json",
     "GET /healthz",
@@ -29,7 +30,9 @@ const CONTRACT: &[&str] = &[
     "GET /v1/customers/{id}/entitlements/{feature}",
     "GET /v1/customers/{id}/explain",
     "GET /v1/customers/{id}/grants",
+    "GET /v1/customers/{id}/notice-preferences",
     "GET /v1/customers/{id}/notices",
+    "GET /v1/customers/{id}/terms",
     "GET /v1/customers/{id}/timeline",
     "GET /v1/deliveries",
     "GET /v1/deliveries/{id}",
@@ -65,6 +68,7 @@ const CONTRACT: &[&str] = &[
     "POST /v1/entitlements/check",
     "POST /v1/events/{id}/replay",
     "POST /v1/parked/retry",
+    "POST /v1/price",
     "POST /v1/subscriptions/{id}/cancel",
     "POST /v1/subscriptions/{id}/change",
     "POST /v1/subscriptions/{id}/pause",
@@ -78,6 +82,8 @@ const CONTRACT: &[&str] = &[
     "POST /v1/webhook-endpoints/{id}/rotate-secret",
     "POST /webhooks/stripe",
     "PUT /v1/customers/{id}",
+    "PUT /v1/customers/{id}/notice-preferences",
+    "PUT /v1/customers/{id}/terms",
     "PUT /v1/webhook-endpoints/{id}",
 ];
 
@@ -133,7 +139,7 @@ fn the_document_is_3_1_and_whole() {
 fn every_change_takes_an_idempotency_key() {
     for (name, operation) in operations() {
         let changes = !name.starts_with("GET") && name.contains(" /v1/");
-        let only_asks = ["/preview", "/entitlements/check", "/entitlement-token", "/page-link"]
+        let only_asks = ["/preview", "/entitlements/check", "/entitlement-token", "/page-link", "/v1/price"]
             .iter()
             .any(|end| name.ends_with(end));
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();

@@ -163,7 +163,7 @@ async fn one_click_declines_one_kind_and_the_page_chooses() {
             let saved = app.post(&link).key(None).form(form).send().await;
             assert!(saved.text().contains("Saved."), "{}", saved.text());
             assert!(wanted("card_expiring").await && !wanted("payment_recovered").await);
-            assert_eq!(app.post(&link).key(None).form("x=1").send().await.status, 400);
+            assert_eq!(app.post(&link).key(None).form("x=1").send().await.status, 422);
             // What cannot be declined stays, whatever a link says.
             let fixed = path(h, "ada", &Target::Preferences(Kind::Receipt));
             assert_eq!(
@@ -199,10 +199,10 @@ async fn an_app_sets_what_its_customer_gets() {
             );
             assert_eq!(one("receipt"), json!({ "kind": "receipt", "wanted": true, "optional": false }));
             let refused = put("ada", json!({ "preferences": { "receipt": false } })).await;
-            assert!(refused.problem(400, "invalid_request")["detail"].as_str().unwrap().contains("receipt"));
+            assert!(refused.problem(422, "invalid_request")["detail"].as_str().unwrap().contains("receipt"));
             put("ada", json!({ "preferences": { "newsletter": true } }))
                 .await
-                .problem(400, "invalid_request");
+                .problem(422, "invalid_request");
             put("nobody", json!({ "preferences": {} })).await.problem(404, "not_found");
             app.get("/v1/customers/nobody/notice-preferences").send().await.problem(404, "not_found");
         })
