@@ -1,3 +1,5 @@
+//! The price function as tables and properties: never negative, total, and a trace that sums up.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What must be at the provider, compared with what is there, as tables.
+
 use super::*;
 use crate::access::tests::T0;
 use crate::catalog::tests::SMALL;
