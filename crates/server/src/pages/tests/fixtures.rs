@@ -218,11 +218,10 @@ pub(super) fn billing(locale: Locale, name: &str) -> BillingView {
 
 fn troubled(locale: Locale) -> BillingView {
     let mut view = billing(locale, "Pro");
-    let at = |next, access, plan: &str| BillingSubscription {
-        plan: plan.to_owned(),
-        access,
-        next,
-        ..view.subscriptions[0].clone()
+    let at = |next, access, plan: &str| {
+        let block = view.subscriptions[0].clone();
+        let actions = block.actions.map(|one| Actions { subscription: format!("sub_{plan}"), ..one });
+        BillingSubscription { plan: plan.to_owned(), access, next, actions, ..block }
     };
     view.subscriptions = vec![
         at(NextStep::Grace { until: in_days(3), owed: Some(yen(1980)) }, Access::Grace, "Pro"),
