@@ -373,7 +373,6 @@ async fn access_that_todays_policy_would_not_give_is_found() {
     .await;
 }
 
-/// A crash between two pages: the next run goes on, and finds the rest.
 #[tokio::test]
 async fn two_live_subscriptions_of_one_group_wait_for_an_operator() {
     on_each(|h| {
