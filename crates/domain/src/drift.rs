@@ -42,8 +42,6 @@ drift_kinds! {
     Unknown = "unknown" by Sync;
     /// The provider no longer lists a subscription that we believe to run.
     Gone = "gone" by Sync;
-    /// An event had not reached us.
-    MissedEvent = "missed_event" by Sync;
     /// The mirror gives access that today's policy would not give, or the other way round.
     Entitlement = "entitlement" by Sync;
     /// The provider's customer has another e-mail address than ours.

@@ -62,7 +62,6 @@ impl Engine {
             | DriftKind::Content
             | DriftKind::Unknown
             | DriftKind::Gone
-            | DriftKind::MissedEvent
             | DriftKind::Entitlement
             | DriftKind::Email
             | DriftKind::Duplicate

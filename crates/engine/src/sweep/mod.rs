@@ -318,8 +318,7 @@ impl Engine {
                 DriftKind::Status | DriftKind::Content => report.differing += 1,
                 DriftKind::Unknown => report.unknown += 1,
                 DriftKind::Gone => report.gone += 1,
-                DriftKind::MissedEvent
-                | DriftKind::Entitlement
+                DriftKind::Entitlement
                 | DriftKind::Email
                 | DriftKind::UnownedSubscription
                 | DriftKind::UnownedPayment
