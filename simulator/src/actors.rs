@@ -244,6 +244,9 @@ impl Buyer {
 
     /// Before the webhook, after it, or never.
     async fn come_back(&mut self, session: String) {
+        if self.sim.plan.silent {
+            return;
+        }
         let wait = match self.chance.below(4) {
             0 => return,
             1 => 0,
@@ -356,6 +359,9 @@ impl Buyer {
     }
 
     async fn look(&mut self) {
+        if self.sim.plan.silent {
+            return;
+        }
         let Some(session) = self.chance.pick(&self.tabs).cloned() else { return };
         let done = self.sim.call(self.chance.draw(), move |engine| async move {
             engine.checkout_seen(&session).await.map(drop)

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::checks::Figures;
 use crate::faults::{Counts, Fault};
-use crate::run::{Outcome, play};
+use crate::plan::Plan;
+use crate::run::{Outcome, play_plan};
 use crate::sim::{Coverage, Violation};
 
 /// Failures that are kept in full.
@@ -25,10 +26,23 @@ pub struct Order {
     pub seeds: u64,
     /// Threads.
     pub threads: usize,
+    /// Whether to switch webhooks off in every world.
+    pub silent: bool,
     /// Whether to play each seed twice and compare the traces.
     pub twice: bool,
     /// Whether to stop at the first failure.
     pub stop: bool,
+}
+
+impl Order {
+    /// Plays one of its seeds. Only the first `most_faults` faults strike.
+    ///
+    /// # Errors
+    /// As [`play_plan`].
+    pub fn play(&self, seed: u64, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outcome, String> {
+        let plan = Plan::of(seed);
+        play_plan(if self.silent { plan.silenced() } else { plan }, catalog, most_faults)
+    }
 }
 
 /// A seed that broke an invariant.
@@ -153,9 +167,9 @@ impl Summary {
 
 /// Plays a seed, twice where that is asked for: a trace that differs breaks the promise of determinism.
 fn examine(order: &Order, catalog: &Arc<Catalog>, seed: u64) -> Result<Outcome, String> {
-    let mut outcome = play(seed, catalog, u64::MAX)?;
+    let mut outcome = order.play(seed, catalog, u64::MAX)?;
     if order.twice {
-        let again = play(seed, catalog, u64::MAX)?;
+        let again = order.play(seed, catalog, u64::MAX)?;
         if outcome.violation.is_none() && outcome.trace != again.trace {
             let differs = outcome.trace.lines().zip(again.trace.lines()).find(|(one, other)| one != other);
             let detail = format!("two runs of one seed differ, first at {differs:?}");
@@ -166,18 +180,23 @@ fn examine(order: &Order, catalog: &Arc<Catalog>, seed: u64) -> Result<Outcome, 
 }
 
 /// The fewest faults, counted from the first, with which a seed still breaks an invariant.
-fn shrink(outcome: &Outcome, violation: &Violation, catalog: &Arc<Catalog>) -> Result<Failure, String> {
+fn shrink(
+    order: &Order,
+    outcome: &Outcome,
+    violation: &Violation,
+    catalog: &Arc<Catalog>,
+) -> Result<Failure, String> {
     let seed = outcome.plan.seed;
     let (mut holds, mut breaks) = (0, outcome.faults.sum());
     let mut small = outcome.clone();
     // A run without any fault first: then the fault is in nobody but us.
-    let without = play(seed, catalog, 0)?;
+    let without = order.play(seed, catalog, 0)?;
     if without.violation.is_some() {
         (breaks, small) = (0, without);
     }
     while breaks > holds + 1 {
         let middle = holds.midpoint(breaks);
-        let tried = play(seed, catalog, middle)?;
+        let tried = order.play(seed, catalog, middle)?;
         if tried.violation.is_some() {
             (breaks, small) = (middle, tried);
         } else {
@@ -219,7 +238,7 @@ pub fn play_all(
                 halted.store(order.stop, Ordering::Relaxed);
                 drop(sum);
                 if kept < MOST_FAILURES {
-                    let failure = shrink(&outcome, violation, catalog)?;
+                    let failure = shrink(order, &outcome, violation, catalog)?;
                     summary.lock().unwrap_or_else(PoisonError::into_inner).failures.push(failure);
                 }
             } else {

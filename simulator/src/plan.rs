@@ -43,6 +43,8 @@ pub struct Plan {
     pub buyers: usize,
     /// Which version the endpoint's webhooks have.
     pub api_version: Option<&'static str>,
+    /// No webhooks at all, and no buyer comes back: only the sweep tells what happens at the provider.
+    pub silent: bool,
     /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
     pub on_exhaustion: &'static str,
     /// The operator's choices.
@@ -54,6 +56,13 @@ pub struct Plan {
     /// A point at which tasks now and then stand longer than a lease lasts, while their node goes on.
     pub stalls_at: Option<Point>,
 }
+
+/// How far a node's clock is off at most, in milliseconds.
+pub const MOST_SKEW_MS: i64 = 120 * SECOND_MS;
+/// How many worlds in a thousand are silent.
+const SILENT_PER_MILLE: u32 = 80;
+/// The longest pause between the sweeps of a silent world, in milliseconds.
+const SILENT_SWEEP_MS: i64 = DAY_MS;
 
 /// Where a stall lets a lease run out under the one who holds it.
 const STALLS: [Point; 4] =
@@ -71,15 +80,14 @@ impl Plan {
             _ => 3,
         };
         let skewed = chance.per_mille(400);
-        let skew =
-            |chance: &mut Chance| if skewed { chance.between(-120 * SECOND_MS, 120 * SECOND_MS) } else { 0 };
+        let skew = |chance: &mut Chance| if skewed { chance.between(-MOST_SKEW_MS, MOST_SKEW_MS) } else { 0 };
         let days = match chance.below(10) {
             0..=4 => chance.between(2, 20),
             5..=8 => chance.between(30, 75),
             _ => chance.between(100, 400),
         };
         let settings = Self::settings(&mut chance, days);
-        Self {
+        let plan = Self {
             seed,
             start_ms: start_s * SECOND_MS,
             length_ms: days * DAY_MS,
@@ -92,7 +100,18 @@ impl Plan {
             rates: Rates::draw(&mut chance),
             favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
             stalls_at: Self::stall(seed),
-        }
+            silent: false,
+        };
+        // Drawn apart, as stalls are.
+        if Chance::new(seed, "silence").per_mille(SILENT_PER_MILLE) { plan.silenced() } else { plan }
+    }
+
+    /// The same world with its webhooks switched off.
+    #[must_use]
+    pub fn silenced(mut self) -> Self {
+        self.silent = true;
+        self.settings.sweep_every_ms = self.settings.sweep_every_ms.min(SILENT_SWEEP_MS);
+        self
     }
 
     /// Drawn apart, so that the other worlds stay what they were before there were stalls.
@@ -126,14 +145,17 @@ impl fmt::Display for Plan {
         let hours = |ms: i64| ms / HOUR_MS;
         writeln!(
             out,
-            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), webhooks of {}, then {}",
+            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}",
             self.seed,
             self.length_ms / DAY_MS,
             moment(self.start_ms),
             self.nodes,
             self.skews_ms,
             self.buyers,
-            self.api_version.unwrap_or("the account's version"),
+            match (self.silent, self.api_version) {
+                (true, _) => "no webhooks".to_owned(),
+                (false, version) => format!("webhooks of {}", version.unwrap_or("the account's version")),
+            },
             self.on_exhaustion,
         )?;
         writeln!(

@@ -68,8 +68,16 @@ fn template() -> Result<Disk, String> {
 /// # Errors
 /// When the world cannot be made; a broken invariant is no error but an [`Outcome`].
 pub fn play(seed: u64, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outcome, String> {
+    play_plan(Plan::of(seed), catalog, most_faults)
+}
+
+/// Plays a plan. Only its first `most_faults` faults strike.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_plan(plan: Plan, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outcome, String> {
     let mount = template()?.copy().mount()?;
-    let sim = Sim::new(Plan::of(seed), Arc::clone(catalog), mount, most_faults)?;
+    let sim = Sim::new(plan, Arc::clone(catalog), mount, most_faults)?;
     for node in 0..sim.plan.nodes {
         sim.start(node);
     }

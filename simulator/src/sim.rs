@@ -84,6 +84,7 @@ pub struct Sim {
     resync: broadcast::Sender<Change>,
     unreachable_until: AtomicI64,
     provider_changed: AtomicBool,
+    provider_changed_ms: AtomicI64,
     closed: AtomicBool,
 }
 
@@ -137,6 +138,7 @@ impl Sim {
             resync: broadcast::channel(16).0,
             unreachable_until: AtomicI64::new(i64::MIN),
             provider_changed: AtomicBool::new(true),
+            provider_changed_ms: AtomicI64::new(plan.start_ms),
             closed: AtomicBool::new(false),
             plan,
             catalog,
@@ -216,11 +218,18 @@ impl Sim {
     /// Notes that the provider may have changed, for the checkers.
     pub fn provider_has_changed(&self) {
         self.provider_changed.store(true, Ordering::Relaxed);
+        self.provider_changed_ms.store(self.scheduler.now_ms(), Ordering::Relaxed);
     }
 
     /// Whether the provider may have changed since the last call.
     pub fn take_provider_changed(&self) -> bool {
         self.provider_changed.swap(false, Ordering::Relaxed)
+    }
+
+    /// When the provider may have changed last, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn provider_changed_ms(&self) -> i64 {
+        self.provider_changed_ms.load(Ordering::Relaxed)
     }
 
     /// Until when the provider cannot be reached.
@@ -488,7 +497,8 @@ impl Sim {
     }
 }
 
-/// Puts the catalog's prices and an endpoint into the provider; the endpoint's signing secret.
+/// Puts the catalog's prices and, unless the world is silent, an endpoint into the provider; the endpoint's signing
+/// secret.
 fn prepare(sandbox: &Sandbox, catalog: &Catalog, plan: &Plan) -> Result<String, String> {
     let post = |path: &str, form: &str| {
         let answer = sandbox.handle(HttpRequest::new("POST", path, SECRET_KEY, form));
@@ -514,9 +524,6 @@ fn prepare(sandbox: &Sandbox, catalog: &Catalog, plan: &Plan) -> Result<String, 
             post("/v1/prices", &form)?;
         }
     }
-    let version = plan.api_version.map_or_else(String::new, |version| format!("&api_version={version}"));
-    let form = format!("url={ENDPOINT_URL}&enabled_events[0]=*{version}");
-    let endpoint = post("/v1/webhook_endpoints", &form)?;
     let settings = serde_json::json!({ "on_exhaustion": plan.on_exhaustion });
     let mut request = HttpRequest::new("PUT", "/_sandbox/settings", SECRET_KEY, "");
     request.body = settings.to_string().into_bytes();
@@ -525,7 +532,12 @@ fn prepare(sandbox: &Sandbox, catalog: &Catalog, plan: &Plan) -> Result<String, 
     if set.status != 200 {
         return Err(format!("the provider's settings are refused: {}", set.value()));
     }
-    Ok(text(&endpoint, "secret"))
+    if plan.silent {
+        return Ok("whsec_of_no_endpoint".to_owned());
+    }
+    let version = plan.api_version.map_or_else(String::new, |version| format!("&api_version={version}"));
+    let form = format!("url={ENDPOINT_URL}&enabled_events[0]=*{version}");
+    Ok(text(&post("/v1/webhook_endpoints", &form)?, "secret"))
 }
 
 /// A node's world: the simulated clock with the node's error, its own chance, and points where it may die.

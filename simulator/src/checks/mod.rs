@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use quittance_domain::access::{MoneyState, OnLatePayment, Standing};
 use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
-use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
+use quittance_domain::time::{DAY_MS, HOUR_MS};
 use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
 use quittance_store::inbox::Accepted;
@@ -22,6 +22,7 @@ use quittance_store::{Db, Tx, aggregates, commands, customers, deliveries, mirro
 
 use crate::actors::buyer_id;
 use crate::gifts::Gift;
+use crate::plan::MOST_SKEW_MS;
 use crate::sim::{Sim, Violation, database_options};
 
 /// What a run did.
@@ -94,6 +95,9 @@ pub struct Record {
     remembered_writes: u64,
     first: Option<Violation>,
 }
+
+/// The kind under which the sweep keeps how far it is.
+const SWEEP: &str = "provider";
 
 fn scope() -> String {
     Scope::own(Provider::Stripe, Mode::Test).to_string()
@@ -398,7 +402,7 @@ impl Record {
         let policy = &sim.plan.settings.access;
         let facts = &subscription.facts;
         let slack = i64::from(policy.renewal_slack_hours) * HOUR_MS;
-        let latest_clock = sim.scheduler.now_ms() + 120 * SECOND_MS;
+        let latest_clock = sim.scheduler.now_ms() + MOST_SKEW_MS;
         let wrong = match (facts.status.as_str(), subscription.standing) {
             (_, Standing::Revoked | Standing::Pending) => None,
             ("trialing" | "active", Standing::Granted { until: Some(until) }) => {
@@ -461,8 +465,24 @@ impl Record {
         }
     }
 
+    /// Whether a sweep that began after the provider's last change has ended. Where webhooks tell, it need not.
+    fn is_swept(&mut self, sim: &Sim) -> bool {
+        let changed = sim.provider_changed_ms();
+        let read = |tx: &mut dyn Tx| quittance_store::sweeps::get(tx, SWEEP, &scope());
+        // Its beginning is by the clock of a node.
+        !sim.plan.silent
+            || self
+                .read(sim, read)
+                .flatten()
+                .and_then(|row| row.watermark)
+                .is_some_and(|began| began.ms() > changed + MOST_SKEW_MS)
+    }
+
     /// Whether anything is left to do.
     pub fn is_at_rest(&mut self, sim: &Sim) -> bool {
+        if !self.is_swept(sim) {
+            return false;
+        }
         let read = self.read(sim, |tx| {
             let pending = deliveries::Filter { state: Some(DeliveryState::Pending), ..Default::default() };
             Ok((

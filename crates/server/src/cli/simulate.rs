@@ -27,6 +27,7 @@ and no database of yours is touched.
 Examples:
   quittance simulate --seeds 1000                     the demo catalog
   quittance simulate --seeds 1000 --catalog mine.toml your own
+  quittance simulate --seeds 1000 --no-webhooks       nothing but the sweep
   quittance simulate --first 4711 --seeds 1 --timeline everything that happens in one world
 
 Exit codes: 0 every invariant held, 1 one broke (its seed is printed), 2 usage.")]
@@ -43,6 +44,9 @@ pub(super) struct Options {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Switch webhooks off in every world: what the sweep finds has to be enough
+    #[arg(long)]
+    no_webhooks: bool,
     /// Play each seed twice and compare the traces, byte for byte
     #[arg(long)]
     twice: bool,
@@ -61,6 +65,7 @@ pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
         first: options.first,
         seeds: options.seeds,
         threads: options.threads.unwrap_or_else(cores),
+        silent: options.no_webhooks,
         twice: options.twice,
         stop: options.stop,
     };
@@ -128,7 +133,7 @@ fn read_catalog(options: &Options) -> Result<Catalog, Failure> {
 fn timelines(order: &Order, catalog: &Arc<Catalog>) -> Result<(), Failure> {
     let mut broken = 0;
     for seed in order.first..order.first.saturating_add(order.seeds) {
-        let outcome = quittance_simulator::run::play(seed, catalog, u64::MAX).map_err(impossible)?;
+        let outcome = order.play(seed, catalog, u64::MAX).map_err(impossible)?;
         out::say(&format!("{}{}", outcome.plan, outcome.trace));
         if let Some(violation) = &outcome.violation {
             broken += 1;
