@@ -57,6 +57,23 @@ struct Running {
 struct Node {
     lives: u64,
     up: Option<Running>,
+    /// What a life that ended between two transactions had open, for the next one: opening the database takes longer
+    /// than most lives, and finds the same bytes as long as the disk has lost nothing.
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    life: u64,
+    db: Db,
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Between two uses of the disk.
+    Between,
+    /// While it used the disk, or with the disk.
+    WithDisk,
 }
 
 /// A simulated world.
@@ -317,7 +334,14 @@ impl Sim {
     }
 
     async fn open(self: &Arc<Self>, node: usize, life: u64) -> Result<Running, String> {
-        let db = Db::open(&self.mount.url(), database_options()).await.map_err(|e| e.to_string())?;
+        let kept = lock(&self.nodes).get_mut(node).and_then(|slot| slot.kept.take());
+        let db = match kept {
+            Some(kept) => {
+                self.mount.disk.hand_over(process_of(node, kept.life), process_of(node, life));
+                kept.db
+            }
+            None => Db::open(&self.mount.url(), database_options()).await.map_err(|e| e.to_string())?,
+        };
         let world = Arc::new(NodeWorld {
             sim: Arc::clone(self),
             node,
@@ -376,13 +400,17 @@ impl Sim {
     }
 
     /// Ends a node's present life: its tasks, its memory and its hold on the disk.
-    pub fn crash(self: &Arc<Self>, node: usize, life: u64, why: &str) {
+    fn crash(self: &Arc<Self>, node: usize, life: u64, end: End, why: &str) {
         let running = {
             let mut nodes = lock(&self.nodes);
             let Some(slot) = nodes.get_mut(node) else { return };
             match slot.up.take_if(|up| up.life == life) {
                 Some(running) => running,
-                None => return,
+                None => {
+                    // It died of something else in the step in which the disk failed it.
+                    let _closed = slot.kept.take_if(|kept| kept.life == life && end == End::WithDisk);
+                    return;
+                }
             }
         };
         self.tell(&format!("node {node}"), format_args!("dies: {why}"));
@@ -391,7 +419,11 @@ impl Sim {
         self.mount.disk.cut_off(process);
         disk::act_as(process);
         drop(self.scheduler.end(owner));
+        let kept = if end == End::Between { running.db.pass_on().map(|db| Kept { life, db }) } else { None };
         drop(running);
+        if let Some(slot) = lock(&self.nodes).get_mut(node) {
+            slot.kept = kept;
+        }
         disk::act_as(AUDITOR);
         self.let_go(node, life);
         self.start_later(node, 5 * 60 * SECOND_MS);
@@ -407,7 +439,11 @@ impl Sim {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         for node in 0..self.plan.nodes {
-            let running = lock(&self.nodes).get_mut(node).and_then(|slot| slot.up.take());
+            let (running, kept) = match lock(&self.nodes).get_mut(node) {
+                Some(slot) => (slot.up.take(), slot.kept.take()),
+                None => (None, None),
+            };
+            drop(kept);
             if let Some(running) = running {
                 drop(self.scheduler.end(Owner::Node { node, life: running.life }));
             }
@@ -419,13 +455,18 @@ impl Sim {
     /// Carries out deaths that were decided during the last step.
     pub fn bury(self: &Arc<Self>) {
         for (node, life, why) in std::mem::take(&mut *lock(&self.doomed)) {
-            self.crash(node, life, why);
+            self.crash(node, life, End::Between, why);
         }
         for casualty in self.mount.disk.take_casualties() {
             match casualty {
                 Casualty::Process(process) => {
                     let (node, life) = ((process - 1) % 16, (process - 1) / 16);
-                    self.crash(usize::try_from(node).unwrap_or(0), life, "killed while writing");
+                    self.crash(
+                        usize::try_from(node).unwrap_or(0),
+                        life,
+                        End::WithDisk,
+                        "killed while writing",
+                    );
                 }
                 Casualty::Power => self.lose_power(),
             }
@@ -435,8 +476,10 @@ impl Sim {
     fn lose_power(self: &Arc<Self>) {
         self.tell("disk", format_args!("power is lost"));
         for (node, life) in self.lives() {
-            self.crash(node, life, "power is lost");
+            self.crash(node, life, End::WithDisk, "power is lost");
         }
+        let kept: Vec<Kept> = lock(&self.nodes).iter_mut().filter_map(|slot| slot.kept.take()).collect();
+        drop(kept);
         self.record().close();
         let mut faults = self.faults();
         self.mount.disk.power_returns(faults.chance());
@@ -458,7 +501,7 @@ impl Sim {
     /// Kills a node that is up, if there is one.
     pub fn kill_some(self: &Arc<Self>, draw: i64) {
         if let Some((node, life)) = self.some_life(draw) {
-            self.crash(node, life, "killed");
+            self.crash(node, life, End::Between, "killed");
         }
     }
 

@@ -6,6 +6,7 @@ use quittance_simulator::chance::Chance;
 use quittance_simulator::disk::{AUDITOR, Disk, Mount, Trouble, act_as};
 use quittance_simulator::sim::database_options;
 use quittance_store::{Db, StoreError, meta};
+use tokio::sync::broadcast::error::TryRecvError;
 
 fn open(mount: &Mount) -> Db {
     Db::open(&mount.url(), database_options()).now_or_never().unwrap().unwrap()
@@ -78,4 +79,28 @@ fn trouble_is_told_as_what_it_is() {
     assert!(put(&db, "b").is_err());
     put(&db, "b").unwrap();
     act_as(AUDITOR);
+}
+
+#[test]
+fn what_one_life_had_open_serves_the_next_and_the_dead_one_nothing() {
+    let (mount, first) = fresh();
+    put(&first, "kept").unwrap();
+    act_as(7);
+    let db = open(&mount);
+    act_as(AUDITOR);
+    let mut changes = db.changes();
+    mount.disk.cut_off(7);
+    assert!(put(&db, "lost").is_err());
+    let next = db.pass_on().unwrap();
+    assert!(put(&db, "lost").is_err(), "the old handle is answered no more");
+    assert!(db.pass_on().is_none(), "it has nothing left to pass on");
+    drop(db);
+    assert_eq!(changes.try_recv(), Err(TryRecvError::Closed), "nobody listens to the old one");
+    assert!(put(&next, "lost").is_err(), "it is still the dead one's");
+    mount.disk.hand_over(7, 8);
+    assert!(stands(&next, "kept") && !stands(&next, "lost"));
+    put(&next, "next").unwrap();
+    assert!(stands(&first, "next"));
+    mount.disk.cut_off(8);
+    assert!(put(&next, "more").is_err());
 }

@@ -16,7 +16,7 @@
 //! (`CAST($1 AS TEXT) IS NULL`), no data-modifying `WITH`, a `LIMIT` inside an `UPDATE` in a `WITH … AS MATERIALIZED`, no `SELECT *`, names for checks, `{BINARY}` where text order matters.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The two databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,13 +81,23 @@ pub struct Sql {
     pub text: &'static str,
     sqlite: OnceLock<Cow<'static, str>>,
     postgres: OnceLock<Cow<'static, str>>,
+    shape: OnceLock<Shape>,
+}
+
+/// What SQLite says of a statement whenever it is prepared: its text alone decides it, as no statement asks for `*`.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// For each of SQLite's parameters the index of ours: it numbers `$2` as 1 when that is met first.
+    pub(crate) places: Vec<usize>,
+    /// The names of the columns.
+    pub(crate) names: Arc<[String]>,
 }
 
 impl Sql {
     #[doc(hidden)]
     #[must_use]
     pub const fn registered(name: &'static str, text: &'static str) -> Self {
-        Self { name, text, sqlite: OnceLock::new(), postgres: OnceLock::new() }
+        Self { name, text, sqlite: OnceLock::new(), postgres: OnceLock::new(), shape: OnceLock::new() }
     }
 
     /// The text as the database gets it.
@@ -97,6 +107,15 @@ impl Sql {
             Dialect::Postgres => &self.postgres,
         };
         cell.get_or_init(|| dialect.expand(self.text))
+    }
+
+    /// Its shape on SQLite, asked for when it is prepared for the first time.
+    pub(crate) fn shape<E>(&self, ask: impl FnOnce() -> Result<Shape, E>) -> Result<&Shape, E> {
+        if let Some(shape) = self.shape.get() {
+            return Ok(shape);
+        }
+        let asked = ask()?;
+        Ok(self.shape.get_or_init(|| asked))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use quittance_domain::ledger::{Account, Kind};
+use quittance_store::Tx;
 use quittance_store::ledger::{self, EntryRow};
 use serde_json::Value;
 
@@ -57,21 +58,30 @@ fn posted(row: &EntryRow, account: Account) -> BTreeMap<String, i64> {
     sums
 }
 
+impl Books {
+    /// The number of the last entry that was seen.
+    pub(super) fn last(&self) -> i64 {
+        self.seen.keys().next_back().copied().unwrap_or(0)
+    }
+}
+
+/// Entries after a number.
+pub(super) fn after(tx: &mut dyn Tx, last: i64) -> quittance_store::Result<Vec<EntryRow>> {
+    ledger::after(tx, &scope(), last, PAGE)
+}
+
 impl Record {
     /// After a commit: what is new balances, and stands for something that nothing else stands for.
-    pub(super) fn books_changed(&mut self, sim: &Sim) {
-        loop {
-            let last = self.books.seen.keys().next_back().copied().unwrap_or(0);
-            let read = self.read(sim, move |tx| ledger::after(tx, &scope(), last, PAGE));
-            let rows = read.unwrap_or_default();
-            if rows.is_empty() {
-                return;
-            }
+    pub(super) fn books_changed(&mut self, sim: &Sim, first: Vec<EntryRow>) {
+        let mut rows = first;
+        while !rows.is_empty() {
             for row in rows {
                 self.entry_balances(&row);
                 self.books.seen.insert(row.seq, row);
             }
             self.one_stands();
+            let last = self.books.last();
+            rows = self.read(sim, move |tx| after(tx, last)).unwrap_or_default();
         }
     }
 

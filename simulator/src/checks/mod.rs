@@ -15,6 +15,7 @@ use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS};
 use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
+use quittance_engine::entitlements;
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
 use quittance_store::inbox::Accepted;
 use quittance_store::mirror::SubscriptionRow;
@@ -358,6 +359,7 @@ impl Record {
         self.seen_writes = writes;
         let ids: Vec<String> = (0..sim.plan.buyers).map(buyer_id).collect();
         let known = self.customer_versions.clone();
+        let booked = self.books.last();
         let read = self.read(sim, move |tx| {
             let mut changed = Vec::new();
             for id in &ids {
@@ -366,10 +368,11 @@ impl Record {
                     changed.push((id.clone(), version, mirror::subscriptions_of_customer(tx, id)?));
                 }
             }
-            Ok(changed)
+            Ok((changed, books::after(tx, booked)?))
         });
-        self.books_changed(sim);
-        for (id, version, rows) in read.into_iter().flatten() {
+        let Some((changed, entries)) = read else { return };
+        self.books_changed(sim, entries);
+        for (id, version, rows) in changed {
             self.customer_versions.insert(id, version);
             for row in &rows {
                 self.mirrored_row(sim, row);
@@ -437,6 +440,7 @@ impl Record {
             return;
         }
         self.remembered_writes = writes;
+        let mut held = Vec::new();
         for (node, engine, paused) in sim.engines() {
             if paused {
                 // It has yet to hear of what the others did: looked at when it goes on.
@@ -446,20 +450,33 @@ impl Record {
             let now = sim.now_of(node);
             for index in 0..sim.plan.buyers {
                 let id = buyer_id(index);
-                let (key, catalog) = (id.clone(), sim.catalog.clone());
-                let Some(held) = engine.ask_memory(&id, <[_]>::to_vec) else { continue };
-                let loaded =
-                    self.read(sim, move |tx| quittance_engine::entitlements::load(tx, &key, &catalog, now));
-                let Some(Some((stored, _))) = loaded else { continue };
-                for feature in &self.features.clone() {
-                    let said = quittance_engine::entitlements::answer(&held, feature, now);
-                    let true_now = quittance_engine::entitlements::answer(&stored.holdings, feature, now);
-                    if said != true_now {
-                        let detail = format!(
-                            "node {node} answers {id} {feature}: {said:?}, the database {true_now:?}"
-                        );
-                        self.violation("I5", detail);
-                    }
+                if let Some(holdings) = engine.ask_memory(&id, <[_]>::to_vec) {
+                    held.push((node, id, now, holdings));
+                }
+            }
+        }
+        if held.is_empty() {
+            return;
+        }
+        let catalog = sim.catalog.clone();
+        let asked: Vec<_> = held.iter().map(|(_, id, now, _)| (id.clone(), *now)).collect();
+        let loaded = self.read(sim, move |tx| {
+            asked.iter().map(|(id, now)| entitlements::load(tx, id, &catalog, *now)).collect()
+        });
+        let loaded: Vec<_> = loaded.unwrap_or_default();
+        for ((node, id, now, holdings), stored) in held.iter().zip(loaded) {
+            // The same holdings give the same answers.
+            let Some((stored, _)) = stored.filter(|(stored, _)| stored.holdings.as_slice() != holdings)
+            else {
+                continue;
+            };
+            for feature in &self.features.clone() {
+                let said = entitlements::answer(holdings, feature, *now);
+                let true_now = entitlements::answer(&stored.holdings, feature, *now);
+                if said != true_now {
+                    let detail =
+                        format!("node {node} answers {id} {feature}: {said:?}, the database {true_now:?}");
+                    self.violation("I5", detail);
                 }
             }
         }

@@ -163,7 +163,8 @@ struct Locked {
 struct State {
     files: BTreeMap<String, File>,
     shared: BTreeMap<String, Shared>,
-    next_handle: u64,
+    /// Whose each file is that was opened, by its handle.
+    owners: Vec<Process>,
     trap: Option<Trap>,
     dead: Vec<Process>,
     casualties: Vec<Casualty>,
@@ -259,6 +260,12 @@ impl Disk {
         self.state().dead.push(process);
     }
 
+    /// What one process had open is another's from now on.
+    pub fn hand_over(&self, from: Process, to: Process) {
+        let mut state = self.state();
+        state.owners.iter_mut().filter(|owner| **owner == from).for_each(|owner| *owner = to);
+    }
+
     /// Who died on this disk since the last call.
     #[must_use]
     pub fn take_casualties(&self) -> Vec<Casualty> {
@@ -285,6 +292,17 @@ impl Disk {
 }
 
 impl State {
+    /// Names a file that is opened.
+    fn opened(&mut self, process: Process) -> u64 {
+        self.owners.push(process);
+        self.owners.len() as u64 - 1
+    }
+
+    fn owner(&self, handle: u64) -> Process {
+        let index = usize::try_from(handle).unwrap_or(usize::MAX);
+        self.owners.get(index).copied().unwrap_or(AUDITOR)
+    }
+
     /// Whether this process can use the disk at all.
     fn admit(&self, process: Process) -> Answer<()> {
         if self.power_lost || self.dead.contains(&process) { Err(ffi::SQLITE_IOERR) } else { Ok(()) }

@@ -17,7 +17,6 @@ struct Handle {
     disk: Disk,
     name: String,
     id: u64,
-    process: Process,
 }
 
 /// The part that SQLite allocates for us: its own head first (c3ref/file.html).
@@ -110,8 +109,10 @@ unsafe fn handle<'a>(file: *mut ffi::sqlite3_file) -> &'a Handle {
 }
 
 impl Handle {
-    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.disk.state())
+    fn with<T>(&self, f: impl FnOnce(&mut State, Process) -> T) -> T {
+        let mut state = self.disk.state();
+        let process = state.owner(self.id);
+        f(&mut state, process)
     }
 }
 
@@ -140,8 +141,7 @@ unsafe extern "C" fn open(
             Err(ffi::SQLITE_CANTOPEN)
         } else {
             state.files.entry(name.clone()).or_insert_with(File::default);
-            state.next_handle += 1;
-            Ok(state.next_handle)
+            Ok(state.opened(process))
         }
     };
     // SAFETY: SQLite allocated `szOsFile` bytes at `file`; `out_flags` is null or writable.
@@ -151,7 +151,7 @@ unsafe extern "C" fn open(
         match opened {
             Err(code) => code,
             Ok(id) => {
-                (*place).handle = Box::into_raw(Box::new(Handle { disk, name, id, process }));
+                (*place).handle = Box::into_raw(Box::new(Handle { disk, name, id }));
                 (*place).head.pMethods = &METHODS;
                 if !out_flags.is_null() {
                     *out_flags = flags;
@@ -165,7 +165,7 @@ unsafe extern "C" fn open(
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: opened by `open`, and closed once.
     let handle = unsafe { Box::from_raw((*file.cast::<Opened>()).handle) };
-    handle.with(|state| state.unlock(&handle.name, handle.id, ffi::SQLITE_LOCK_NONE));
+    handle.with(|state, _| state.unlock(&handle.name, handle.id, ffi::SQLITE_LOCK_NONE));
     ffi::SQLITE_OK
 }
 
@@ -181,8 +181,8 @@ unsafe extern "C" fn read(
         (handle(file), std::slice::from_raw_parts_mut(buffer.cast::<u8>(), amount))
     };
     let at = usize::try_from(offset).unwrap_or(usize::MAX);
-    handle.with(|state| {
-        if let Err(code) = state.admit(handle.process) {
+    handle.with(|state, process| {
+        if let Err(code) = state.admit(process) {
             return code;
         }
         let data = state.files.get(&handle.name).map_or(&[][..], |file| &file.data);
@@ -207,27 +207,27 @@ unsafe extern "C" fn write(
         (handle(file), std::slice::from_raw_parts(buffer.cast::<u8>(), amount))
     };
     let Ok(at) = usize::try_from(offset) else { return ffi::SQLITE_IOERR_WRITE };
-    code(handle.with(|state| state.write(handle.process, &handle.name, at, bytes)))
+    code(handle.with(|state, process| state.write(process, &handle.name, at, bytes)))
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
     // SAFETY: an open file.
     let handle = unsafe { handle(file) };
     let Ok(size) = usize::try_from(size) else { return ffi::SQLITE_IOERR_TRUNCATE };
-    code(handle.with(|state| state.resize(handle.process, &handle.name, size)))
+    code(handle.with(|state, process| state.resize(process, &handle.name, size)))
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // SAFETY: an open file.
     let handle = unsafe { handle(file) };
-    code(handle.with(|state| state.flush(handle.process, &handle.name)))
+    code(handle.with(|state, process| state.flush(process, &handle.name)))
 }
 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
     // SAFETY: an open file, and a place for the size.
     unsafe {
         let handle = handle(file);
-        let length = handle.with(|state| state.files.get(&handle.name).map_or(0, |file| file.data.len()));
+        let length = handle.with(|state, _| state.files.get(&handle.name).map_or(0, |file| file.data.len()));
         *size = ffi::sqlite3_int64::try_from(length).unwrap_or(0);
     }
     ffi::SQLITE_OK
@@ -236,13 +236,13 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sql
 unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: an open file.
     let handle = unsafe { handle(file) };
-    code(handle.with(|state| state.lock(handle.process, &handle.name, handle.id, level)))
+    code(handle.with(|state, process| state.lock(process, &handle.name, handle.id, level)))
 }
 
 unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: an open file.
     let handle = unsafe { handle(file) };
-    handle.with(|state| state.unlock(&handle.name, handle.id, level));
+    handle.with(|state, _| state.unlock(&handle.name, handle.id, level));
     ffi::SQLITE_OK
 }
 
@@ -250,7 +250,7 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
     // SAFETY: an open file, and a place for the answer.
     unsafe {
         let handle = handle(file);
-        *out = handle.with(|state| {
+        *out = handle.with(|state, _| {
             let file = state.files.get(&handle.name);
             let reserved = |file: &File| file.locks.values().any(|level| *level >= ffi::SQLITE_LOCK_RESERVED);
             c_int::from(file.is_some_and(reserved))
@@ -286,8 +286,8 @@ unsafe extern "C" fn shm_map(
         let (Ok(index), Ok(size)) = (usize::try_from(region), usize::try_from(size)) else {
             return ffi::SQLITE_IOERR_SHMMAP;
         };
-        handle.with(|state| {
-            if let Err(code) = state.admit(handle.process) {
+        handle.with(|state, process| {
+            if let Err(code) = state.admit(process) {
                 return code;
             }
             let regions = &mut state.shared.entry(handle.name.clone()).or_default().regions;
@@ -317,11 +317,11 @@ unsafe extern "C" fn shm_lock(
     let handle = unsafe { handle(file) };
     let slots = slots(offset, count);
     if flags & ffi::SQLITE_SHM_UNLOCK != 0 {
-        handle.with(|state| state.unlock_shared(&handle.name, handle.id, slots));
+        handle.with(|state, _| state.unlock_shared(&handle.name, handle.id, slots));
         return ffi::SQLITE_OK;
     }
     let exclusive = flags & ffi::SQLITE_SHM_EXCLUSIVE != 0;
-    code(handle.with(|state| state.lock_shared(handle.process, &handle.name, handle.id, slots, exclusive)))
+    code(handle.with(|state, process| state.lock_shared(process, &handle.name, handle.id, slots, exclusive)))
 }
 
 unsafe extern "C" fn shm_barrier(_: *mut ffi::sqlite3_file) {}
@@ -329,7 +329,7 @@ unsafe extern "C" fn shm_barrier(_: *mut ffi::sqlite3_file) {}
 unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, remove: c_int) -> c_int {
     // SAFETY: an open file.
     let handle = unsafe { handle(file) };
-    handle.with(|state| {
+    handle.with(|state, _| {
         state.unlock_shared(&handle.name, handle.id, 0..8);
         if remove != 0 {
             state.shared.remove(&handle.name);

@@ -130,6 +130,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { counters: Arc::default(), changes: broadcast::channel(CHANGES_KEPT).0 })
+    }
+
     fn publish(&self, change: Change) {
         // Nobody may be listening, which is fine.
         let _listeners = self.changes.send(change);
@@ -143,8 +147,7 @@ impl Db {
     /// [`StoreError::Config`] for an address that makes no sense, [`StoreError::Locked`] when exclusive access was asked for and another
     /// server has it, [`StoreError::Unavailable`] when the file or the server cannot be reached.
     pub async fn open(url: &str, options: Options) -> Result<Self> {
-        let shared =
-            Arc::new(Shared { counters: Arc::default(), changes: broadcast::channel(CHANGES_KEPT).0 });
+        let shared = Shared::new();
         let engine = if url.starts_with("sqlite:") {
             Engine::Sqlite(Sqlite::open(url, &options, &shared)?)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -155,6 +158,17 @@ impl Db {
         let db = Self { inner: Arc::new(Inner { engine, shared }) };
         db.read("open", |tx| tx.query_one(sql!("db.answers", "SELECT 1 AS one"), &[]).map(drop)).await?;
         Ok(db)
+    }
+
+    /// Another handle on the same open database, for whoever comes after the holders of this one: they are answered no
+    /// more, and nobody listens yet. For simulations, in which a restart need not read the schema again: `None` unless
+    /// this was opened with [`Options::inline`], without [`Options::exclusive`], and is between two transactions.
+    #[must_use]
+    pub fn pass_on(&self) -> Option<Self> {
+        let Engine::Sqlite(sqlite) = &self.inner.engine else { return None };
+        let shared = Shared::new();
+        let engine = Engine::Sqlite(sqlite.pass_on(&shared)?);
+        Some(Self { inner: Arc::new(Inner { engine, shared }) })
     }
 
     /// Runs `f` in a transaction that may write, and answers when the commit is durable.

@@ -92,6 +92,14 @@ impl Sqlite {
         Ok((vec![thread], Writer::new(connection, Some(checkpoints), Arc::clone(shared))))
     }
 
+    /// Takes the connection away from a database that runs in its callers, and opens another handle on it.
+    pub(super) fn pass_on(&self, shared: &Arc<Shared>) -> Option<Self> {
+        let Mode::Inline { writer, _lock: None } = &self.mode else { return None };
+        let taken = writer.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let writer = Mutex::new(Some(Box::new(taken.passed_on(Arc::clone(shared))?)));
+        Some(Self { mode: Mode::Inline { writer, _lock: None }, threads: Mutex::default() })
+    }
+
     /// Gives the job to whoever does it and waits.
     pub(super) async fn run<T: Send + 'static>(&self, job: Box<dyn Job>, answer: Answer<T>) -> Result<T> {
         match &self.mode {

@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 use super::errors::translate;
 use crate::db::tx::{Script, Tx, check_payload};
 use crate::error::{Result, StoreError};
-use crate::sql::{Dialect, Sql};
+use crate::sql::{Dialect, Shape, Sql};
 use crate::value::{Row, V};
 
 /// Statements go to `connection`, which has a transaction open.
@@ -91,9 +91,7 @@ impl Tx for SqliteTx<'_> {
 struct Ready<'c, 's> {
     statement: &'s Sql,
     prepared: CachedStatement<'c>,
-    /// For each of SQLite's parameters the index of ours: it numbers `$2` as 1 when that is met first.
-    places: Vec<usize>,
-    names: Arc<[String]>,
+    shape: &'s Shape,
 }
 
 impl<'c, 's> Ready<'c, 's> {
@@ -105,23 +103,17 @@ impl<'c, 's> Ready<'c, 's> {
             let reason = format!("{} writes, and this transaction may only read", statement.name);
             return Err(StoreError::ReadOnly { reason });
         }
-        let place =
-            |index| prepared.parameter_name(index)?.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1);
-        let places = (1..=prepared.parameter_count()).map(place).collect::<Option<_>>().ok_or_else(|| {
-            let message = "a placeholder is not one of $1, $2, …".to_owned();
-            StoreError::Sql { statement: statement.name.to_owned(), message }
-        })?;
-        let names = prepared.column_names().into_iter().map(str::to_owned).collect();
-        Ok(Self { statement, prepared, places, names })
+        let shape = statement.shape(|| shape_of(statement, &prepared))?;
+        Ok(Self { statement, prepared, shape })
     }
 
     fn bind(&mut self, params: &[V]) -> Result<()> {
         let failure =
             |message: String| StoreError::Sql { statement: self.statement.name.to_owned(), message };
-        if self.places.len() != params.len() {
-            return Err(failure(format!("has {} parameters, got {}", self.places.len(), params.len())));
+        if self.shape.places.len() != params.len() {
+            return Err(failure(format!("has {} parameters, got {}", self.shape.places.len(), params.len())));
         }
-        for (index, place) in (1..).zip(&self.places) {
+        for (index, place) in (1..).zip(&self.shape.places) {
             let missing = || failure(format!("placeholder {index} is not one of $1..${}", params.len()));
             let value = params.get(*place).ok_or_else(missing)?;
             if let V::T(text) = value {
@@ -135,7 +127,7 @@ impl<'c, 's> Ready<'c, 's> {
     }
 
     fn exec(&mut self, params: &[V]) -> Result<u64> {
-        if !self.names.is_empty() {
+        if !self.shape.names.is_empty() {
             return Ok(self.rows(params)?.len() as u64);
         }
         self.bind(params)?;
@@ -148,15 +140,26 @@ impl<'c, 's> Ready<'c, 's> {
         let mut found = Vec::new();
         let mut cursor = self.prepared.raw_query();
         while let Some(row) = cursor.next().map_err(|error| translate(self.statement.name, &error))? {
-            let mut values = Vec::with_capacity(self.names.len());
-            for (index, name) in self.names.iter().enumerate() {
+            let mut values = Vec::with_capacity(self.shape.names.len());
+            for (index, name) in self.shape.names.iter().enumerate() {
                 let value = row.get_ref(index).map_err(|error| translate(self.statement.name, &error))?;
                 values.push(read(name, value)?);
             }
-            found.push(Row::new(Arc::clone(&self.names), values));
+            found.push(Row::new(Arc::clone(&self.shape.names), values));
         }
         Ok(found)
     }
+}
+
+fn shape_of(statement: &Sql, prepared: &CachedStatement<'_>) -> Result<Shape> {
+    let place =
+        |index| prepared.parameter_name(index)?.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1);
+    let places = (1..=prepared.parameter_count()).map(place).collect::<Option<_>>().ok_or_else(|| {
+        let message = "a placeholder is not one of $1, $2, …".to_owned();
+        StoreError::Sql { statement: statement.name.to_owned(), message }
+    })?;
+    let names = prepared.column_names().into_iter().map(str::to_owned).collect();
+    Ok(Shape { places, names })
 }
 
 fn read(column: &str, value: ValueRef<'_>) -> Result<V> {

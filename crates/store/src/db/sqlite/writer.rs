@@ -49,6 +49,11 @@ impl Writer {
         &self.shared
     }
 
+    /// The same connection for another handle, whose listeners are others; `None` in the middle of a transaction.
+    pub(super) fn passed_on(self, shared: Arc<Shared>) -> Option<Self> {
+        self.connection.is_autocommit().then_some(Self { shared, ..self })
+    }
+
     /// Runs the jobs in one commit and answers them. A group that SQLite rolled back runs again without the job that caused it.
     pub(super) fn group(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         while !jobs.is_empty() {

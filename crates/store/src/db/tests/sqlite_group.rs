@@ -160,3 +160,18 @@ async fn an_inline_database_waits_for_no_other_thread() {
     write(&db, 1).now_or_never().expect("ready at once").expect("committed");
     assert_eq!(ids(&db).now_or_never(), Some(vec![1]));
 }
+
+#[tokio::test]
+async fn only_a_database_that_runs_in_its_callers_is_passed_on() {
+    let threads = sqlite().await;
+    assert!(threads.db.pass_on().is_none());
+    let exclusive = sqlite_with(Options { inline: true, exclusive: true, ..options() }).await;
+    assert!(exclusive.db.pass_on().is_none(), "its lock is not to be lost");
+    let test = sqlite_with(Options { inline: true, ..options() }).await;
+    tables(&test.db).await;
+    write(&test.db, 1).await.expect("committed");
+    let next = test.db.pass_on().expect("passed on");
+    write(&test.db, 2).await.expect_err("it is answered no more");
+    write(&next, 3).await.expect("committed");
+    assert_eq!(ids(&next).await, [1, 3]);
+}
