@@ -28,6 +28,7 @@ pub mod offer;
 pub mod past;
 pub mod pricing;
 pub mod projection;
+pub mod refund;
 pub mod replica;
 pub mod shop;
 pub mod signing;

@@ -13,6 +13,7 @@ use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Money;
 use crate::notices::Notice;
 use crate::past::KnownPrice;
+use crate::refund;
 use crate::subscription::{
     Duplicate, FutureItem, HeldPlan, InvoiceFacts, Planned, Subscription, SubscriptionFacts,
     SubscriptionStatus,
@@ -168,6 +169,8 @@ pub enum AnomalyKind {
     NoticeWindowMissed,
     /// The provider retries a payment although the policy says that we do.
     ProviderRetries,
+    /// A refund came back, and the customer still has not got the money.
+    RefundFailed,
 }
 
 impl AnomalyKind {
@@ -184,6 +187,7 @@ impl AnomalyKind {
             Self::UnreadableObject => "unreadable_object",
             Self::NoticeWindowMissed => "notice_window_missed",
             Self::ProviderRetries => "provider_retries",
+            Self::RefundFailed => "refund_failed",
         }
     }
 }
@@ -252,11 +256,11 @@ pub fn project(
     policy: &AccessPolicy,
     now: Timestamp,
 ) -> Projection {
-    let mut out = Projection {
-        payments: observed.payments.unwrap_or_else(|| stored.payments.clone()),
-        invoices: observed.invoices,
-        ..Projection::default()
+    let payments = match observed.payments {
+        Some(all) => all,
+        None => with_new_payments(stored, &observed.invoices, observed.purchases.as_deref()),
     };
+    let mut out = Projection { payments, invoices: observed.invoices, ..Projection::default() };
     for facts in observed.subscriptions {
         let previous = stored.subscriptions.iter().find(|s| s.facts.id == facts.id);
         let subscription = project_subscription(facts, previous, stored, catalog, policy, now, &mut out);
@@ -265,6 +269,7 @@ pub fn project(
     keep_unseen(stored, observed.customer_gone, &observed.unreadable, &mut out);
     project_purchases(observed.purchases, stored, policy, now, &mut out);
     settle_duplicates(stored, now, &mut out);
+    find_failed_refunds(&mut out);
     if stored.customer.is_none() && !(out.subscriptions.is_empty() && out.purchases.is_empty()) {
         let subscription = out.subscriptions.first().map(|s| s.facts.id.clone());
         let object = subscription.or_else(|| out.purchases.first().map(|p| p.facts.id.clone()));
@@ -277,6 +282,42 @@ pub fn project(
     write_history(stored, now, &mut out);
     out.look_again_at = look_again_at(&out, policy, now);
     out
+}
+
+/// The payments that are known, with those that invoices and purchases tell of and that nobody has looked at: nothing of them
+/// came back, or an event would have had them looked at.
+fn with_new_payments(
+    stored: &Stored,
+    invoices: &[InvoiceFacts],
+    purchases: Option<&[PurchaseFacts]>,
+) -> Vec<PaymentFacts> {
+    let mut all = stored.payments.clone();
+    let mut add = |id: &str, amount: Money, at: Option<Timestamp>| {
+        let Some(created_at) = at.filter(|_| amount.minor > 0 && !all.iter().any(|p| p.id == id)) else {
+            return;
+        };
+        let refunded = Money::new(0, amount.currency);
+        let money = MoneyState::Kept;
+        all.push(PaymentFacts {
+            id: id.to_owned(),
+            amount,
+            refunded,
+            money,
+            created_at,
+            refunds: Vec::new(),
+        });
+    };
+    for invoice in invoices {
+        for paid in &invoice.payments {
+            add(&paid.payment, paid.amount, invoice.paid_at);
+        }
+    }
+    for purchase in purchases.unwrap_or_default().iter().filter(|purchase| purchase.paid) {
+        if let (Some(payment), Some(amount)) = (&purchase.payment, purchase.sale.amount) {
+            add(payment, amount, purchase.sale.created_at);
+        }
+    }
+    all
 }
 
 fn project_subscription(
@@ -393,6 +434,22 @@ pub fn paid_money_came_back(
         .payments
         .iter()
         .any(|paid| payments.iter().any(|p| p.id == paid.payment && policy.money_ends_access(p.money)))
+}
+
+/// A refund that failed is money that the customer believes to have got; it is over once as much went back after it.
+fn find_failed_refunds(out: &mut Projection) {
+    for payment in &out.payments {
+        for refund in refund::owed_again(&payment.refunds) {
+            out.anomalies.push(Anomaly {
+                kind: AnomalyKind::RefundFailed,
+                object: refund.id.clone(),
+                detail: format!(
+                    "the refund of {} of {} came back; the money is with us again, and the customer has not got it",
+                    refund.amount, payment.id
+                ),
+            });
+        }
+    }
 }
 
 fn keep_unseen(stored: &Stored, customer_gone: bool, unreadable: &[Unreadable], out: &mut Projection) {

@@ -36,6 +36,7 @@ pub mod pricing;
 pub mod problem;
 pub mod quotes;
 pub mod redirect;
+pub mod refunds;
 pub mod schedule;
 pub mod settings;
 pub mod shop;

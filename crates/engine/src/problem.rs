@@ -59,6 +59,8 @@ codes! {
     WrongState = "wrong_state",
     /// The quote ran out, or what it was computed from has changed.
     QuoteStale = "quote_stale",
+    /// The amount cannot be given back.
+    RefundRefused = "refund_refused",
     /// The customer has nothing at the provider yet.
     NoProviderCustomer = "no_provider_customer",
     /// The idempotency key was used with another request.

@@ -395,6 +395,7 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
             | Request::CancelDuplicate { .. }
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
+            | Request::Refund { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => true,
         }

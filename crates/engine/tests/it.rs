@@ -66,6 +66,8 @@ mod permutations;
 mod pricing;
 #[path = "it/races.rs"]
 mod races;
+#[path = "it/refunds.rs"]
+mod refunds;
 #[path = "it/shop.rs"]
 mod shop;
 #[path = "it/tokens.rs"]

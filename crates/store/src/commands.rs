@@ -161,6 +161,21 @@ pub fn next_due(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
     Ok(tx.query_one(NEXT_DUE, params![])?.opt_i64("due")?.map(Timestamp::from_ms))
 }
 
+static OF_OBJECT: &Sql = crate::sql!(
+    "commands.of_object",
+    "SELECT id, idempotency_key, kind, object, aggregate, customer, request, state, result, attempts, first_sent_at, next_attempt_at,
+       lease_until, last_error, parked_at, created_at
+     FROM commands WHERE object = $1 ORDER BY created_at, id LIMIT 1000"
+);
+
+/// All commands on an object, oldest first.
+///
+/// # Errors
+/// As the database.
+pub fn of_object(tx: &mut dyn Tx, object: &str) -> Result<Vec<CommandRow>> {
+    tx.query(OF_OBJECT, params![object])?.iter().map(read).collect()
+}
+
 static COUNT: &Sql = crate::sql!("commands.count", "SELECT COUNT(*) AS n FROM commands WHERE object = $1");
 static NEWEST: &Sql = crate::sql!(
     "commands.newest",

@@ -273,6 +273,76 @@ pub fn payments_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<Pay
     tx.query(PAYMENTS_OF_AGGREGATE, params![aggregate])?.iter().map(|row| json::read(row, "data")).collect()
 }
 
+/// A mirrored payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentRow {
+    /// Whose it is.
+    pub customer: Option<String>,
+    /// The aggregate that it belongs to.
+    pub aggregate: String,
+    /// What the provider said last.
+    pub facts: PaymentFacts,
+}
+
+static PAYMENT: &Sql = crate::sql!(
+    "mirror.payment",
+    "SELECT customer, aggregate, data FROM payments WHERE scope = $1 AND id = $2"
+);
+static PAYMENT_TIME: &Sql =
+    crate::sql!("mirror.payment_time", "SELECT created_at FROM payments WHERE scope = $1 AND id = $2");
+static PAYMENTS: &Sql = crate::sql!(
+    "mirror.payments",
+    "SELECT customer, aggregate, data FROM payments WHERE scope = $1 AND (created_at < $2 OR (created_at = $2 AND id < $3))
+     ORDER BY created_at DESC, id DESC LIMIT $4"
+);
+static PAYMENTS_OF_CUSTOMER: &Sql = crate::sql!(
+    "mirror.payments_of_customer",
+    "SELECT customer, aggregate, data FROM payments
+     WHERE customer = $5 AND scope = $1 AND (created_at < $2 OR (created_at = $2 AND id < $3))
+     ORDER BY created_at DESC, id DESC LIMIT $4"
+);
+
+fn read_payment(row: &Row) -> Result<PaymentRow> {
+    Ok(PaymentRow {
+        customer: row.opt_text("customer")?,
+        aggregate: row.text("aggregate")?,
+        facts: json::read(row, "data")?,
+    })
+}
+
+/// One payment by the provider's id.
+///
+/// # Errors
+/// As the database.
+pub fn payment(tx: &mut dyn Tx, scope: &str, id: &str) -> Result<Option<PaymentRow>> {
+    tx.query(PAYMENT, params![scope, id])?.first().map(read_payment).transpose()
+}
+
+/// Payments before the payment `before`, newest first; of one customer where one is named.
+///
+/// # Errors
+/// As the database.
+pub fn payments(
+    tx: &mut dyn Tx,
+    scope: &str,
+    customer: Option<&str>,
+    before: Option<&str>,
+    limit: i64,
+) -> Result<Vec<PaymentRow>> {
+    let (id, at) = match before {
+        None => ("", i64::MAX),
+        Some(id) => match tx.query(PAYMENT_TIME, params![scope, id])?.first() {
+            Some(row) => (id, row.i64("created_at")?),
+            None => return Ok(Vec::new()),
+        },
+    };
+    let rows = match customer {
+        Some(customer) => tx.query(PAYMENTS_OF_CUSTOMER, params![scope, at, id, limit, customer])?,
+        None => tx.query(PAYMENTS, params![scope, at, id, limit])?,
+    };
+    rows.iter().map(read_payment).collect()
+}
+
 /// Something that a customer holds, as stored: the plan by name, without the catalog's features.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldingRow {

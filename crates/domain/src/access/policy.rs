@@ -82,6 +82,19 @@ pub enum MoneyState {
 }
 
 impl MoneyState {
+    /// The word used in database, API and command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::PartlyRefunded => "partly_refunded",
+            Self::Refunded => "refunded",
+            Self::Disputed => "disputed",
+            Self::DisputeLost => "dispute_lost",
+            Self::DisputeWon => "dispute_won",
+        }
+    }
+
     /// Whether some of the money is still ours to give back.
     #[must_use]
     pub const fn is_ours(self) -> bool {

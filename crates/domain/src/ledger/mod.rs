@@ -238,6 +238,8 @@ kinds! {
     Purchase = "purchase";
     /// A payout that has arrived.
     PayoutArrival = "payout_arrival";
+    /// Money that went back outside of the provider, without a document of its.
+    RefundOutside = "refund_outside";
 }
 
 /// What an entry stands for. Under one key at most one entry stands at a time.

@@ -4,7 +4,7 @@
 //! does not matter in which state it is seen first.
 
 use super::{Account, Entry, Key, Kind, LedgerError, Record, line, negated};
-use crate::{Currency, Timestamp};
+use crate::{Currency, Money, Timestamp};
 
 /// Where an invoice stands, in the provider's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,32 @@ pub fn invoice(scope: &str, sale: &InvoiceSale) -> Result<Vec<Record>, LedgerErr
         sale.record(scope, Kind::Invoice, made, "invoice finalized", stands),
         sale.record(scope, Kind::WriteOff, sale.changed_at, "invoice uncollectible", given_up),
     ])
+}
+
+/// The record of money that went back outside of the provider: from the bank, by the command that noted it.
+///
+/// # Errors
+/// [`LedgerError::TooLarge`].
+pub fn refund_outside(
+    scope: &str,
+    command: &str,
+    payment: &str,
+    amount: Money,
+    at: Timestamp,
+) -> Result<Record, LedgerError> {
+    let entry = Entry::new([
+        line(Account::Refunds, amount.minor, amount.currency),
+        line(Account::Bank, negated(amount.minor)?, amount.currency),
+    ])?;
+    Ok(Record {
+        key: Key { scope: scope.to_owned(), kind: Kind::RefundOutside, object: command.to_owned() },
+        at,
+        detail: "refund outside of the provider".to_owned(),
+        source: Some(command.to_owned()),
+        payment: Some(payment.to_owned()),
+        provider_customer: None,
+        entry: Some(entry),
+    })
 }
 
 /// A one-off sale without an invoice; amounts in minor units.

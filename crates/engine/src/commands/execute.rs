@@ -18,6 +18,7 @@ use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::ObservedCheckout;
 use serde_json::{Value, json};
 
+use super::refund::GiveBack;
 use super::request::{Discounted, PortalStart, Request, Start};
 use crate::engine::Engine;
 use crate::trials::STARTS_AFTER_KEY;
@@ -113,6 +114,16 @@ impl Engine {
             }
             Request::EndTrial { subscription, charges } => self.end_trial(subscription, *charges, key).await,
             Request::RefundDuplicate { payment, .. } => self.refund_rest(row, payment, key).await,
+            Request::Refund { payment, amount, reason, invoice, out_of_band } => {
+                let wish = GiveBack {
+                    payment,
+                    minor: amount.minor,
+                    reason: *reason,
+                    invoice: invoice.as_deref(),
+                    out_of_band: *out_of_band,
+                };
+                self.give_back(row, &wish, key).await
+            }
             Request::PayInvoice { invoice, .. } => self.try_invoice(invoice, key).await,
             Request::GiveUpInvoice { subscription, invoice, how } => {
                 self.give_up(subscription, invoice, *how, key).await
@@ -341,14 +352,9 @@ impl Engine {
                 };
                 Ok(page.items.iter().find(ours).map(session_json))
             }
-            Request::RefundDuplicate { payment, .. } => {
-                let call = calls::payments::list_refunds(Paid::PaymentIntent(payment), Paging::default());
-                let page = self.stripe().send(call, Priority::Live).await?;
-                let ours = page.items.iter().find(|r| {
-                    r.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
-                        && !matches!(r.status.as_deref(), Some("failed" | "canceled"))
-                });
-                Ok(ours.map(|refund| json!({ "id": refund.id, "status": refund.status })))
+            Request::RefundDuplicate { payment, .. } => self.given_back_before(row, payment, None).await,
+            Request::Refund { payment, invoice, .. } => {
+                self.given_back_before(row, payment, invoice.as_deref()).await
             }
             Request::UpdateCustomer { .. }
             | Request::ExpireCheckout { .. }

@@ -9,6 +9,7 @@ mod collect;
 mod execute;
 pub(crate) mod plan;
 mod record;
+mod refund;
 pub mod request;
 
 use quittance_domain::command::{AfterTrouble, Sending, Verdict, after_trouble, joins, later_key, sending};

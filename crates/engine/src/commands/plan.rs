@@ -106,6 +106,7 @@ impl Engine {
             | Request::CancelDuplicate { .. }
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
+            | Request::Refund { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => Ok(Value::Null),
         }

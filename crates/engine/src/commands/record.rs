@@ -2,11 +2,12 @@
 
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::ids::LeaseToken;
+use quittance_domain::ledger::sale;
 use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority};
 use quittance_store::commands::{self, CommandRow, Outcome};
 use quittance_store::customers::{self, LinkedBy};
-use quittance_store::{Tx, checkouts, outbox};
+use quittance_store::{Tx, checkouts, ledger, outbox};
 use serde_json::Value;
 
 use super::MENDING_REFUSED;
@@ -34,7 +35,7 @@ impl Engine {
                 if !commands::finish(tx, &row_.id, &token_, &outcome, now)? {
                     return Ok(false);
                 }
-                record_effects(tx, &request_, &answer_, &scope, now)?;
+                record_effects(tx, &row_, &request_, &answer_, &scope, now)?;
                 outbox::resolve(tx, "command_parked", row_.id.as_str(), now)?;
                 if request_.mends() {
                     outbox::resolve(tx, MENDING_REFUSED, &row_.object, now)?;
@@ -75,6 +76,7 @@ impl Engine {
             | Request::CancelDuplicate { .. }
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
+            | Request::Refund { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => {}
         }
@@ -95,7 +97,7 @@ pub(super) fn look_again(
 /// A refund shows in the payments, which only a thorough sync looks at.
 const fn thorough(request: &Request) -> bool {
     match request {
-        Request::RefundDuplicate { .. } => true,
+        Request::RefundDuplicate { .. } | Request::Refund { .. } => true,
         Request::CreateCustomer { .. }
         | Request::UpdateCustomer { .. }
         | Request::CreateCheckout { .. }
@@ -116,6 +118,7 @@ const fn thorough(request: &Request) -> bool {
 
 fn record_effects(
     tx: &mut dyn Tx,
+    row: &CommandRow,
     request: &Request,
     answer: &Value,
     scope: &quittance_domain::Scope,
@@ -159,7 +162,14 @@ fn record_effects(
             };
             checkouts::set_state(tx, checkout, state, now)?;
         }
-        Request::UpdateCustomer { .. }
+        // What the provider knows of, its credit note will tell.
+        Request::Refund { payment, amount, invoice: None, out_of_band: true, .. } => {
+            let record = sale::refund_outside(&scope.to_string(), row.id.as_str(), payment, *amount, now)
+                .map_err(|error| quittance_store::StoreError::Aborted(error.to_string()))?;
+            ledger::record(tx, &[record], now)?;
+        }
+        Request::Refund { .. }
+        | Request::UpdateCustomer { .. }
         | Request::CreatePortal { .. }
         | Request::ChangeSubscription { .. }
         | Request::ScheduleChange { .. }

@@ -5,6 +5,7 @@
 use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
 use quittance_domain::dunning::OnExhaustion;
+use quittance_domain::refund::RefundReason;
 use quittance_domain::trial::Bridge;
 use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
 use quittance_store::StoreError;
@@ -297,6 +298,20 @@ pub enum Request {
         /// How much was paid; what is left of it goes back.
         amount: Money,
     },
+    /// Give money back, because somebody asked for it.
+    #[serde(rename = "refund.create")]
+    Refund {
+        /// The payment.
+        payment: String,
+        /// How much.
+        amount: Money,
+        /// Why.
+        reason: RefundReason,
+        /// The invoice that was paid: its credit note makes the refund, so that both agree.
+        invoice: Option<String>,
+        /// Whether the money went back outside of the provider, so that only the credit note is wanted.
+        out_of_band: bool,
+    },
     /// Try a payment that failed.
     #[serde(rename = "invoice.pay")]
     PayInvoice {
@@ -322,6 +337,16 @@ pub enum Request {
 /// The object of the tries at an invoice: one goes after the other.
 pub(crate) fn invoice_object(invoice: &str) -> String {
     format!("invoice/{invoice}")
+}
+
+/// The object of the refunds of a payment that somebody asked for: one goes after the other.
+pub(crate) fn refund_object(payment: &str) -> String {
+    format!("refund/{payment}")
+}
+
+/// The object of what mends a duplicate: of its subscription, or of its payment.
+pub(crate) fn duplicate_object(id: &str) -> String {
+    format!("duplicate/{id}")
 }
 
 /// Which of several equal wishes a command is.
@@ -363,6 +388,7 @@ impl Request {
             Self::CancelDuplicate { .. } => "duplicate.cancel",
             Self::EndTrial { .. } => "trial.end",
             Self::RefundDuplicate { .. } => "duplicate.refund",
+            Self::Refund { .. } => "refund.create",
             Self::PayInvoice { .. } => "invoice.pay",
             Self::GiveUpInvoice { .. } => "invoice.give_up",
         }
@@ -386,9 +412,10 @@ impl Request {
             | Self::PauseSubscription { subscription, .. }
             | Self::CancelSubscription { subscription, .. }
             | Self::ResumeSubscription { subscription } => subscription.clone(),
-            Self::CancelDuplicate { subscription, .. } => format!("duplicate/{subscription}"),
+            Self::CancelDuplicate { subscription, .. } => duplicate_object(subscription),
             Self::EndTrial { subscription, .. } => format!("trial/{subscription}"),
-            Self::RefundDuplicate { payment, .. } => format!("duplicate/{payment}"),
+            Self::RefundDuplicate { payment, .. } => duplicate_object(payment),
+            Self::Refund { payment, .. } => refund_object(payment),
             Self::PayInvoice { invoice, .. } | Self::GiveUpInvoice { invoice, .. } => invoice_object(invoice),
         }
     }
@@ -402,6 +429,7 @@ impl Request {
             | Self::EndTrial { .. }
             | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
+            | Self::Refund { .. }
             | Self::PayInvoice { .. }
             | Self::CreateCheckout { .. }
             | Self::ExpireCheckout { .. }
@@ -418,7 +446,7 @@ impl Request {
     /// Whether a refusal is an ordinary end, after which the aggregate is looked at as after a success.
     pub(crate) const fn may_be_refused(&self) -> bool {
         match self {
-            Self::PayInvoice { .. } => true,
+            Self::Refund { .. } | Self::PayInvoice { .. } => true,
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
             | Self::CreateCheckout { .. }
@@ -450,6 +478,7 @@ impl Request {
             | Self::CancelDuplicate { .. }
             | Self::EndTrial { .. }
             | Self::RefundDuplicate { .. }
+            | Self::Refund { .. }
             | Self::ChangeSubscription { .. }
             | Self::ScheduleChange { .. }
             | Self::UndoSchedule { .. }

@@ -30,6 +30,7 @@ use super::prices::known_price;
 use super::{SyncEnd, SyncError, dunning};
 use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
+use crate::refunds;
 use crate::settings::OnDuplicate;
 use crate::telemetry::{self, Funnel};
 use crate::trials::Place;
@@ -174,6 +175,8 @@ fn apply(
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
     notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
+    refunds::forget_made_up_for(tx, &mut projection)?;
+    refunds::resolve_mended(tx, &projection, input.now)?;
     let followed = dunning::look(
         tx,
         &input.context.cases,
@@ -184,7 +187,7 @@ fn apply(
         input.now,
     )?;
     let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
-    write_mirror(tx, input, &projection)?;
+    write_mirror(tx, input, stored.customer.as_ref(), &projection)?;
     remember_prices(tx, input, catalog, &stored)?;
     ledger::record(tx, &input.fetched.books.records(), input.now)?;
     applied.mended = drifts::synced(tx, &input.claim.key, input.claim.target, input.now)?;
@@ -285,7 +288,12 @@ fn duplicates_elsewhere(
     Ok(())
 }
 
-fn write_mirror(tx: &mut dyn Tx, input: &Input, projection: &Projection) -> quittance_store::Result<()> {
+fn write_mirror(
+    tx: &mut dyn Tx,
+    input: &Input,
+    customer: Option<&CustomerId>,
+    projection: &Projection,
+) -> quittance_store::Result<()> {
     let (scope, key, now) = (&input.scope, &input.claim.key, input.now);
     for subscription in &projection.subscriptions {
         let digest = input
@@ -301,7 +309,6 @@ fn write_mirror(tx: &mut dyn Tx, input: &Input, projection: &Projection) -> quit
         mirror::put_purchase(tx, scope, key, purchase, now)?;
     }
     for payment in projection.payments.iter().filter(|p| !known.payments.contains(p)) {
-        let customer = projection.subscriptions.iter().find_map(|s| s.customer.as_ref());
         mirror::put_payment(tx, scope, key, customer, payment, now)?;
     }
     Ok(())
@@ -568,6 +575,10 @@ fn mend(anomaly: &Anomaly, input: &Input) -> String {
                 .into()
         }
         AnomalyKind::UnreadableObject => "update Quittance; until then its mirror stays as it was".into(),
+        AnomalyKind::RefundFailed => {
+            "tell the customer, and give it back another way: quittance refund PAYMENT, or by bank transfer and with --out-of-band"
+                .into()
+        }
         AnomalyKind::ProviderRetries => {
             "switch its retries off (Stripe: Billing, Revenue recovery, Retries), and let it leave subscriptions past due; or set [dunning] retries = \"provider\"".into()
         }

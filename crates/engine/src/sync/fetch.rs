@@ -13,11 +13,14 @@ use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::checkouts::{self, CheckoutRow};
 use quittance_store::{customers, dunning as cases, inbox, mirror, notices};
+use quittance_stripe::calls::payments::Paid;
 use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
-use quittance_stripe::observe::{LatestInvoice, ObservedCheckout, ObservedSubscription, Page};
+use quittance_stripe::observe::{
+    LatestInvoice, ObservedCheckout, ObservedRefund, ObservedSubscription, Page,
+};
 
 use super::books::Books;
 use super::{SyncError, dunning, translate};
@@ -348,7 +351,7 @@ impl Engine {
         Some(plan.key.clone())
     }
 
-    async fn fetch_payments(
+    pub(crate) async fn fetch_payments(
         &self,
         customer: &str,
     ) -> Result<Vec<quittance_domain::projection::PaymentFacts>, SyncError> {
@@ -366,7 +369,12 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             };
             after = page.last_id.clone();
-            charges.extend(page.items);
+            for mut charge in page.items {
+                if !charge.refunds_complete {
+                    charge.refunds = self.fetch_refunds(&charge.id).await?;
+                }
+                charges.push(charge);
+            }
             if !page.has_more {
                 break;
             }
@@ -387,6 +395,25 @@ impl Engine {
             disputed.extend(state.map(|state| (payment, state)));
         }
         Ok(translate::payments(&charges, &disputed))
+    }
+}
+
+impl Engine {
+    /// All refunds of a charge, of which its list named only the newest.
+    async fn fetch_refunds(&self, charge: &str) -> Result<Vec<ObservedRefund>, SyncError> {
+        let mut all = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let call = calls::payments::list_refunds(Paid::Charge(charge), paging);
+            let page = self.stripe().send(call, Priority::Live).await?;
+            after = page.last_id.clone();
+            all.extend(page.items);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(all)
     }
 }
 

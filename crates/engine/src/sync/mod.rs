@@ -194,6 +194,19 @@ impl Engine {
     }
 }
 
+/// A look at the provider that failed, for a caller who waits for it.
+pub(crate) fn as_problem(error: SyncError) -> Problem {
+    match error {
+        SyncError::Provider(error) => error.into(),
+        SyncError::Store(error) => error.into(),
+        SyncError::WrongAccount(what) => Problem::new(
+            crate::problem::ProblemCode::NotConfigured,
+            what,
+            "Configure the key of the account that is mirrored here.",
+        ),
+    }
+}
+
 /// The kind of alert that a parked aggregate raises.
 pub(crate) const PARKED_ALERT: &str = "parked";
 

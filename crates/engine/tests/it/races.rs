@@ -315,7 +315,7 @@ async fn e8_a_refund_that_stays_refused_is_told_and_not_tried_for_ever() {
     on_each(|h| {
         Box::pin(async move {
             h.trouble("POST /v1/refunds", Trouble::Status(400), usize::MAX);
-            paid_twice(h).await;
+            let (customer, _) = paid_twice(h).await;
             for _ in 0..8 {
                 h.settle().await;
                 h.engine.sweep(true, false).await.unwrap();
@@ -326,6 +326,12 @@ async fn e8_a_refund_that_stays_refused_is_told_and_not_tried_for_ever() {
                 |tx: &mut dyn quittance_store::Tx| quittance_store::commands::of_customer(tx, "ada", 100);
             let commands = h.engine.db().read("test", read).await.unwrap();
             assert_eq!(commands.iter().filter(|c| c.kind == "duplicate.refund").count(), 3);
+            // A person gives it back, and the alert is over.
+            let newest = h.sandbox.ledger().customer(&customer).unwrap().charges.last().unwrap().clone();
+            h.provider("POST", "/v1/refunds", &format!("payment_intent={}", newest.payment_intent));
+            h.settle().await;
+            let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+            assert!(alerts.iter().all(|a| a.kind != "mending_refused"), "{alerts:?}");
         })
     })
     .await;

@@ -20,6 +20,7 @@ mod openapi;
 pub mod out;
 mod parked;
 mod reconcile;
+mod refund;
 mod sandbox;
 mod sandbox_data;
 mod serve;
@@ -117,6 +118,8 @@ enum Command {
     /// Failing payments: what is at risk, recovered and lost
     #[command(subcommand)]
     Dunning(dunning::Command),
+    /// Give money back, of a payment or an invoice
+    Refund(refund::Options),
     /// The books: trial balance, entries, export, and whether they agree with the provider
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -228,6 +231,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys(command) => quietly(log, keys::run(&command, &common)),
         Command::SigningKeys(command) => quietly(log, signing_keys::run(&command, &common)),
         Command::Dunning(command) => quietly(log, dunning::run(&command, &common)),
+        Command::Refund(options) => quietly(log, refund::run(&options, &common)),
         Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
         Command::Drift(command) => quietly(log, drift::run(&command, &common)),
         Command::Webhooks(command) => quietly(log, webhooks::run(&command, &common)),

@@ -29,6 +29,7 @@ mod page_link;
 mod plans;
 mod price;
 pub mod problem;
+mod refunds;
 mod reply;
 mod state;
 mod stream;
@@ -49,6 +50,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use dunning::{CaseView, ChurnView};
 pub use notices::NoticeView;
+pub use refunds::RefundView;
 pub use state::{AppConfig, AppState, DevInfo, RenderMetrics};
 pub use terms::terms_from_json;
 
@@ -79,6 +81,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(webhook_deliveries::routes())
         .merge(app_events::routes())
         .merge(ledger::routes())
+        .merge(refunds::routes())
         .merge(dunning::routes())
         .merge(notices::routes())
         .merge(operators::routes())

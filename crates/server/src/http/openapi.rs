@@ -33,6 +33,7 @@ const TAGS: [(&str, &str); 12] = [
     ("Plans", "What can be bought."),
     ("Grants", "What operators give by hand, and links to the provider's customers."),
     ("Payments", "Money in and back: failing payments, refunds, disputes."),
+    ("Money", "Payments, refunds and disputes."),
     ("Ledger", "What is owed, what was paid, what it cost: double entry, per currency."),
     ("Operations", "The inbox, parked work, alerts, sweeps."),
     ("App webhooks", "Your app is told of changes: signed, in order, again until it has them."),

@@ -89,6 +89,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::InvalidRequest
         | ProblemCode::UnknownPrice
         | ProblemCode::PromotionRefused
+        | ProblemCode::RefundRefused
         | ProblemCode::IdempotencyMismatch
         | ProblemCode::ProviderRefused => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -112,6 +113,7 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::NotFound => "Not found",
         ProblemCode::UnknownPrice => "Not in the catalog",
         ProblemCode::PromotionRefused => "The promotion does not hold for this",
+        ProblemCode::RefundRefused => "This cannot be given back",
         ProblemCode::PriceMismatch => "The provider would charge more",
         ProblemCode::AlreadySubscribed => "Already subscribed",
         ProblemCode::CheckoutInProgress => "An earlier checkout is being paid",

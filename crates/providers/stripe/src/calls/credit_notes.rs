@@ -6,18 +6,52 @@ use super::{Call, IdempotencyKey, Paging, Path, Verb};
 use crate::form::{Form, Metadata};
 use crate::observe::{ObservedCreditNote, Page, ShapeError};
 
-/// Takes `amount` (minor units, taxes included) of a paid invoice back and refunds it, in one step.
+/// How the money of a credit note goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenBack {
+    /// The note refunds the invoice's payment.
+    Refund,
+    /// It went back outside of Stripe.
+    OutOfBand,
+}
+
+/// Why, in Stripe's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreditNoteReason {
+    /// Paid twice.
+    Duplicate,
+    /// Not paid by the owner of the card.
+    Fraudulent,
+}
+
+impl CreditNoteReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Fraudulent => "fraudulent",
+        }
+    }
+}
+
+/// Takes `amount` (minor units, taxes included) of a paid invoice back and gives it back, in one step.
 #[must_use]
 pub fn create(
     invoice: &str,
     amount: i64,
+    how: GivenBack,
+    reason: Option<CreditNoteReason>,
     metadata: &Metadata,
     key: IdempotencyKey,
 ) -> Call<ObservedCreditNote> {
+    let part = match how {
+        GivenBack::Refund => "refund_amount",
+        GivenBack::OutOfBand => "out_of_band_amount",
+    };
     let form = Form::new()
         .text("invoice", invoice)
         .int("amount", amount)
-        .int("refund_amount", amount)
+        .int(part, amount)
+        .text_if("reason", reason.map(CreditNoteReason::as_str))
         .metadata("metadata", metadata);
     let path = Path::of("/v1/credit_notes");
     Call::new("credit_notes.create", Verb::Post(key), path, form, ObservedCreditNote::read)

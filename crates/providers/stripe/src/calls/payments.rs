@@ -94,6 +94,13 @@ pub fn refund(
     Call::new("refunds.create", Verb::Post(key), Path::of("/v1/refunds"), form, ObservedRefund::read)
 }
 
+/// One refund.
+#[must_use]
+pub fn retrieve_refund(id: &str) -> Call<ObservedRefund> {
+    let path = Path::of("/v1/refunds").id(id);
+    Call::new("refunds.retrieve", Verb::Get, path, Form::new(), ObservedRefund::read)
+}
+
 /// The refunds of a payment, newest first.
 #[must_use]
 pub fn list_refunds(paid: Paid<'_>, paging: Paging<'_>) -> Call<Page<ObservedRefund>> {

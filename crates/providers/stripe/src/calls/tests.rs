@@ -279,7 +279,7 @@ fn other_calls() -> Vec<Wire> {
         wire(payments::list_charges("cus_1", Paging::default())),
         wire(payments::refund(intent, Some(980), reason, &metadata, key())),
         wire(payments::list_refunds(payments::Paid::Charge("ch_1"), Paging::default())),
-        wire(credit_notes::create("in_1", 980, &metadata, key())),
+        wire(credit_notes::create("in_1", 980, credit_notes::GivenBack::Refund, None, &metadata, key())),
         wire(credit_notes::list("in_1", Paging::default())),
         wire(events::list(&events)),
         wire(events::retrieve("evt_1")),

@@ -86,8 +86,10 @@ pub struct ObservedCharge {
     pub created_s: i64,
     /// Why it failed.
     pub failure_code: Option<String>,
-    /// The refunds, when they were expanded; an older one may be missing where there are many.
+    /// The refunds, when they were expanded.
     pub refunds: Vec<ObservedRefund>,
+    /// False when Stripe left refunds out: list those of the charge.
+    pub refunds_complete: bool,
     /// Metadata.
     pub metadata: MetadataMap,
 }
@@ -164,6 +166,7 @@ impl ObservedCharge {
     /// [`ShapeError`] naming the field that is missing or odd.
     pub fn read(value: &Value) -> Result<Self, ShapeError> {
         let node = Node::root("charge", value)?;
+        let (refunds, more) = node.list("refunds")?.unwrap_or_default();
         Ok(Self {
             id: node.text("id")?,
             status: node.text("status")?,
@@ -180,12 +183,8 @@ impl ObservedCharge {
             balance_transaction: node.opt_id("balance_transaction")?,
             created_s: node.int("created")?,
             failure_code: node.opt_text("failure_code")?,
-            refunds: node
-                .list("refunds")?
-                .map_or_else(Vec::new, |(list, _)| list)
-                .iter()
-                .map(ObservedRefund::from_node)
-                .collect::<Result<_, _>>()?,
+            refunds: refunds.iter().map(ObservedRefund::from_node).collect::<Result<_, _>>()?,
+            refunds_complete: !more,
             metadata: node.metadata("metadata")?,
         })
     }

@@ -18,6 +18,7 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         | ProblemCode::InvalidJson
         | ProblemCode::UnknownPrice
         | ProblemCode::PromotionRefused
+        | ProblemCode::RefundRefused
         | ProblemCode::MethodNotAllowed
         | ProblemCode::UnsupportedMediaType
         | ProblemCode::TooLarge

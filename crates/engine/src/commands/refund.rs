@@ -1,0 +1,99 @@
+//! Giving money back: by the invoice's credit note where there is an invoice, else by a plain refund. One call each, so that
+//! money and document cannot part.
+
+use quittance_domain::refund::RefundReason as Why;
+use quittance_store::commands::CommandRow;
+use quittance_stripe::calls::credit_notes::{CreditNoteReason, GivenBack};
+use quittance_stripe::calls::payments::{Paid, RefundReason};
+use quittance_stripe::calls::{self, IdempotencyKey, Paging};
+use quittance_stripe::client::Priority;
+use quittance_stripe::error::StripeError;
+use quittance_stripe::observe::{ObservedCreditNote, ObservedRefund};
+use serde_json::{Value, json};
+
+use super::execute::{COMMAND_KEY, metadata};
+use crate::engine::Engine;
+
+/// What goes back.
+pub(super) struct GiveBack<'a> {
+    pub(super) payment: &'a str,
+    pub(super) minor: i64,
+    pub(super) reason: Why,
+    pub(super) invoice: Option<&'a str>,
+    pub(super) out_of_band: bool,
+}
+
+impl Engine {
+    pub(super) async fn give_back(
+        &self,
+        row: &CommandRow,
+        wish: &GiveBack<'_>,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
+        if wish.out_of_band && wish.invoice.is_none() {
+            // The provider need not know; our books do.
+            return Ok(json!({ "status": "succeeded" }));
+        }
+        let Some(invoice) = wish.invoice else {
+            let reason = match wish.reason {
+                Why::RequestedByCustomer => RefundReason::RequestedByCustomer,
+                Why::Duplicate => RefundReason::Duplicate,
+                Why::Fraudulent => RefundReason::Fraudulent,
+            };
+            let paid = Paid::PaymentIntent(wish.payment);
+            let call = calls::payments::refund(paid, Some(wish.minor), Some(reason), &marks, key);
+            let made = self.stripe().send(call, Priority::Live).await?;
+            return Ok(json!({ "id": made.id, "status": made.status }));
+        };
+        let reason = match wish.reason {
+            Why::RequestedByCustomer => None,
+            Why::Duplicate => Some(CreditNoteReason::Duplicate),
+            Why::Fraudulent => Some(CreditNoteReason::Fraudulent),
+        };
+        let how = if wish.out_of_band { GivenBack::OutOfBand } else { GivenBack::Refund };
+        let call = calls::credit_notes::create(invoice, wish.minor, how, reason, &marks, key);
+        let note = self.stripe().send(call, Priority::Live).await?;
+        Ok(self.told_by_note(&note).await)
+    }
+
+    /// What an earlier sending of a command gave back; `None` when it gave back nothing.
+    pub(super) async fn given_back_before(
+        &self,
+        row: &CommandRow,
+        payment: &str,
+        invoice: Option<&str>,
+    ) -> Result<Option<Value>, StripeError> {
+        if let Some(invoice) = invoice {
+            let call = calls::credit_notes::list(invoice, Paging::default());
+            let page = self.stripe().send(call, Priority::Live).await?;
+            let ours = |note: &&ObservedCreditNote| {
+                note.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
+            };
+            return Ok(match page.items.iter().find(ours) {
+                Some(note) => Some(self.told_by_note(note).await),
+                None => None,
+            });
+        }
+        let call = calls::payments::list_refunds(Paid::PaymentIntent(payment), Paging::default());
+        let page = self.stripe().send(call, Priority::Live).await?;
+        let ours = |refund: &&ObservedRefund| {
+            refund.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
+                && !matches!(refund.status.as_deref(), Some("failed" | "canceled"))
+        };
+        Ok(page.items.iter().find(ours).map(|refund| json!({ "id": refund.id, "status": refund.status })))
+    }
+
+    /// A credit note names its refund, but not where that stands. What cannot be asked now, the sync will tell.
+    async fn told_by_note(&self, note: &ObservedCreditNote) -> Value {
+        let refund = note.refunds.first();
+        let status = match refund {
+            Some(id) => {
+                let found = self.stripe().send(calls::payments::retrieve_refund(id), Priority::Live).await;
+                found.ok().and_then(|refund| refund.status)
+            }
+            None => None,
+        };
+        json!({ "id": refund, "status": status, "credit_note": note.id })
+    }
+}
