@@ -27,6 +27,8 @@ mod house;
 mod ledger;
 #[path = "cli/mail.rs"]
 mod mail;
+#[path = "cli/refund.rs"]
+mod refund;
 #[path = "cli/sandbox_data.rs"]
 mod sandbox_data;
 #[path = "cli/secrets.rs"]

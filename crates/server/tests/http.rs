@@ -44,6 +44,8 @@ mod page_link;
 mod pages;
 #[path = "http/problems.rs"]
 mod problems;
+#[path = "http/refunds.rs"]
+mod refunds;
 #[path = "http/stream.rs"]
 mod stream;
 #[path = "http/tampering.rs"]

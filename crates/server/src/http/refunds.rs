@@ -268,7 +268,7 @@ async fn create_refund(mutation: Mutation<Admin, RefundInput>) -> Result<Respons
         .run(|context, input| async move {
             let new = input.read()?;
             let made = context.engine.refund(&new, &context.caller, context.seed.as_deref()).await?;
-            Ok(Reply::ok(&RefundView::from(made)))
+            Reply::ok(&RefundView::from(made))
         })
         .await
 }
