@@ -322,7 +322,7 @@ mod tests {
             owed_again(refunds).into_iter().map(|refund| refund.id.clone()).collect()
         };
         let failed = refund("a", "failed", 500, 5);
-        assert_eq!(owed(&[failed.clone()]), ["a"]);
+        assert_eq!(owed(std::slice::from_ref(&failed)), ["a"]);
         assert_eq!(owed(&[failed.clone(), refund("b", "succeeded", 500, 4)]), ["a"], "it was before");
         assert_eq!(owed(&[failed.clone(), refund("b", "succeeded", 499, 6)]), ["a"], "it was less");
         assert!(owed(&[failed.clone(), refund("b", "pending", 500, 6)]).is_empty());
