@@ -60,6 +60,12 @@ kinds! {
     /// The customer's bank has taken a payment back.
     DisputeCreated = "dispute.created",
         "The customer's bank has taken a payment back; answer it at the provider.";
+    /// Something that operators should look at.
+    AlertRaised = "alert.raised",
+        "Something that operators should look at, with what mends it; only for endpoints that ask for it by name.";
+    /// It is over.
+    AlertResolved = "alert.resolved",
+        "An alert that was told is over; only for endpoints that ask for it by name.";
     /// A test message that an operator asked for.
     Ping = "webhook.ping",
         "A test message to one endpoint, sent by `quittance webhooks ping`; it is about no customer.";
@@ -76,6 +82,21 @@ impl AppEventType {
     #[must_use]
     pub fn can_be_chosen(self) -> bool {
         self != Self::Ping
+    }
+
+    /// Whether an endpoint that names no types is told of it: what is for operators, the app need not understand.
+    #[must_use]
+    pub const fn by_default(self) -> bool {
+        match self {
+            Self::CustomerAccessChanged
+            | Self::EntitlementsUpdated
+            | Self::PaymentFailed
+            | Self::PaymentRecovered
+            | Self::SubscriptionChanged
+            | Self::RefundCreated
+            | Self::DisputeCreated => true,
+            Self::AlertRaised | Self::AlertResolved | Self::Ping => false,
+        }
     }
 }
 

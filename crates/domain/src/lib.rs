@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod aggregate;
+pub mod alert;
 pub mod app_event;
 pub mod catalog;
 pub mod change;

@@ -125,6 +125,20 @@ impl Engine {
         fact: &AppFact,
         now: Timestamp,
     ) -> quittance_store::Result<bool> {
+        self.tell_endpoints(tx, Some(customer), fact, now)
+    }
+
+    /// As [`Engine::tell_app`]; without a customer, of what is about none or only names one.
+    ///
+    /// # Errors
+    /// As the database.
+    pub(crate) fn tell_endpoints(
+        &self,
+        tx: &mut dyn Tx,
+        customer: Option<&CustomerId>,
+        fact: &AppFact,
+        now: Timestamp,
+    ) -> quittance_store::Result<bool> {
         let natural_key = format!("{}:{}", fact.kind.as_str(), fact.key);
         let id = AppEventId::derived(&["app_event", self.instance(), &natural_key]);
         let mut data = json!({ "customer": customer });
@@ -136,7 +150,7 @@ impl Engine {
             id,
             natural_key,
             kind: fact.kind,
-            customer: Some(customer.clone()),
+            customer: customer.cloned(),
             at: now,
         };
         if !app_events::put(tx, &event)? {

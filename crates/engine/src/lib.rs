@@ -8,6 +8,7 @@
 //! Refuses to know: HTTP routes, pages, command lines, and where time and chance come from
 //! ([`world::World`] brings them).
 
+pub mod alerts;
 pub mod api_keys;
 pub mod app_events;
 pub mod app_webhooks;

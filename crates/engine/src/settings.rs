@@ -13,6 +13,7 @@ use quittance_domain::time::{MINUTE_MS, SECOND_MS};
 use quittance_domain::trial::TrialPolicy;
 use secrecy::SecretString;
 
+use crate::alerts::AlertSettings;
 use crate::app_webhooks::AppWebhooks;
 use crate::schedule::Schedule;
 
@@ -102,6 +103,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// Webhooks to the app.
     pub app_webhooks: AppWebhooks,
+    /// How operators are told of alerts.
+    pub alerts: AlertSettings,
 }
 
 /// The choices about entitlement tokens.
@@ -151,6 +154,7 @@ impl Default for Settings {
             root_key: None,
             tokens: TokenSettings::default(),
             app_webhooks: AppWebhooks::default(),
+            alerts: AlertSettings::default(),
         }
     }
 }

@@ -149,18 +149,24 @@ impl Engine {
         }
     }
 
-    /// Tells the app of what ends by itself, when it ends.
+    /// Tells the app of what ends by itself, when it ends, and operators of alerts.
     async fn tell_loop(&self) {
         loop {
-            match self.tell_due().await {
+            let told = match self.tell_due().await {
+                Ok(told) => self.announce_alerts().await.map(|alerts| told + alerts),
+                Err(problem) => Err(problem),
+            };
+            match told {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(problem) => {
-                    tracing::error!(%problem, "the app could not be told of what ended");
+                    tracing::error!(%problem, "what ended, or an alert, could not be told");
                     self.world().sleep(TROUBLE_MS).await;
                 }
             }
-            let due = self.db().read("app_told.next", app_events::next_due).await.ok().flatten();
+            let ends = self.db().read("app_told.next", app_events::next_due).await.ok().flatten();
+            let alerts = self.next_alert_due().await.ok().flatten();
+            let due = ends.into_iter().chain(alerts).min();
             self.idle(due, self.settings().look_ms.saturating_mul(4), None).await;
         }
     }
@@ -220,7 +226,7 @@ impl Engine {
         let mut done = 0;
         loop {
             let commands = self.perform_due(COMMANDS).await?;
-            let told = self.tell_due().await?;
+            let told = self.tell_due().await? + self.announce_alerts().await?;
             let claims = self.claim(COMMANDS).await?;
             let delivered = self.deliver_due().await?;
             if claims.is_empty() && commands == 0 && delivered == 0 && told == 0 {

@@ -8,6 +8,8 @@
     reason = "tests stop at the first surprise"
 )]
 
+#[path = "it/alerts.rs"]
+mod alerts;
 #[path = "it/app_events.rs"]
 mod app_events;
 #[path = "it/app_kit.rs"]

@@ -3,6 +3,7 @@
 //! It may be asked to send the same notice again, when a process died between sending and recording. The message then has
 //! the same id, so that mailboxes take it for the same; and what is on record as sent is not sent again.
 
+use lettre::Message;
 use quittance_domain::digest;
 use quittance_engine::customers::CustomerView;
 use quittance_engine::deliveries::{Carried, Courier, Outcome};
@@ -17,15 +18,19 @@ use crate::kind::Kind;
 use crate::letter::{Letter, Writer};
 use crate::links::{MailLinks, Target};
 use crate::message::{self, Cover};
+use crate::operators;
 use crate::post::{Post, Trouble};
 use crate::settings::Keep;
 use crate::told::{self, Ready, Told};
 
 /// What a delivery of this channel carries.
 #[derive(Debug, Deserialize)]
-struct Payload {
-    /// The notice's number.
-    notice: i64,
+#[serde(untagged)]
+enum Payload {
+    /// A notice to a customer, by its number.
+    Notice { notice: i64 },
+    /// Alerts to operators, by their numbers.
+    Alerts { alerts: Vec<i64>, to: String },
 }
 
 /// Carries notices by mail.
@@ -44,10 +49,55 @@ impl MailCourier {
     }
 
     async fn carry(&self, engine: &Engine, parcel: &DeliveryRow) -> Result<Outcome, Problem> {
-        let Ok(payload) = serde_json::from_str::<Payload>(&parcel.payload) else {
-            return Ok(Outcome::Failed { error: "this is no notice that can be mailed".to_owned() });
+        match serde_json::from_str::<Payload>(&parcel.payload) {
+            Ok(Payload::Notice { notice }) => self.tell(engine, parcel, notice).await,
+            Ok(Payload::Alerts { alerts, to }) => self.alert(engine, parcel, &alerts, &to).await,
+            Err(_) => Ok(Outcome::Failed { error: "this is nothing that can be mailed".to_owned() }),
+        }
+    }
+
+    /// Tells operators of alerts, as they are now.
+    async fn alert(
+        &self,
+        engine: &Engine,
+        parcel: &DeliveryRow,
+        alerts: &[i64],
+        to: &str,
+    ) -> Result<Outcome, Problem> {
+        let settings = self.writer.settings();
+        let mut rows = Vec::with_capacity(alerts.len());
+        for seq in alerts {
+            rows.push(engine.alert(*seq).await?);
+        }
+        let Some(content) = operators::content(&rows, settings) else {
+            return Ok(suppressed("all of them are over"));
         };
-        let notice = engine.notice(payload.notice).await?;
+        let id = message::message_id(settings, &engine.scope().to_string(), &parcel.key);
+        let cover = Cover { to, name: None, message_id: &id, unsubscribe: None };
+        let message = match message::build(content, settings, cover, engine.now()) {
+            Ok(message) => message,
+            Err(error) => return Ok(Outcome::Failed { error: error.to_string() }),
+        };
+        self.post(message).await
+    }
+
+    /// Sends a message, if there is a mail server.
+    async fn post(&self, message: Message) -> Result<Outcome, Problem> {
+        Ok(match &self.post {
+            Post::Capture => {
+                Outcome::Delivered { detail: "captured: no mail server is configured".to_owned() }
+            }
+            Post::Smtp(smtp) => match smtp.send(message).await {
+                Ok(detail) => Outcome::Delivered { detail },
+                Err(Trouble::Never(error)) => Outcome::Failed { error },
+                Err(Trouble::Later(error)) => Outcome::Retry { error, retry_after_ms: None },
+            },
+        })
+    }
+
+    /// Tells a customer of a notice, if it is still so.
+    async fn tell(&self, engine: &Engine, parcel: &DeliveryRow, notice: i64) -> Result<Outcome, Problem> {
+        let notice = engine.notice(notice).await?;
         let kind = Kind::from(notice.kind);
         if self.writer.settings().off.contains(&kind) {
             return Ok(suppressed("mails of this kind are switched off (mail.off)"));
@@ -120,19 +170,16 @@ impl MailCourier {
             Ok(message) => message,
             Err(error) => return Ok(Outcome::Failed { error: error.to_string() }),
         };
-        let detail = match &self.post {
-            Post::Capture => "captured: no mail server is configured".to_owned(),
-            Post::Smtp(smtp) => match smtp.send(message).await {
-                Ok(said) => said,
-                Err(Trouble::Never(error)) => return Ok(Outcome::Failed { error }),
-                Err(Trouble::Later(error)) => return Ok(Outcome::Retry { error, retry_after_ms: None }),
-            },
-        };
+        let outcome = self.post(message).await?;
+        match &outcome {
+            Outcome::Delivered { .. } => {}
+            Outcome::Suppressed { .. } | Outcome::Retry { .. } | Outcome::Failed { .. } => return Ok(outcome),
+        }
         let captured = matches!(self.post, Post::Capture).then_some(&letter);
         let mail = self.record(parcel, told, view, address, id, &kept, captured);
         let at = engine.now();
         engine.db().write("mails.put", move |tx| mails::put(tx, &mail, at)).await?;
-        Ok(Outcome::Delivered { detail })
+        Ok(outcome)
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is one part of what is on record")]

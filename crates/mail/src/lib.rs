@@ -14,6 +14,7 @@ pub mod letter;
 pub mod links;
 mod markdown;
 pub mod message;
+pub mod operators;
 pub mod post;
 pub mod preferences;
 pub mod samples;

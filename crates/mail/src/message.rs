@@ -7,9 +7,34 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use quittance_domain::{Timestamp, digest};
 
+use crate::format::Language;
 use crate::letter::Letter;
 use crate::markdown::one_line;
 use crate::settings::MailSettings;
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Its language.
+    pub language: Language,
+    /// The subject, on one line.
+    pub subject: String,
+    /// The text form.
+    pub text: String,
+    /// The HTML form: a whole document.
+    pub html: String,
+}
+
+impl From<&Letter> for Content {
+    fn from(letter: &Letter) -> Self {
+        Self {
+            language: letter.language,
+            subject: letter.subject.clone(),
+            text: letter.text.clone(),
+            html: letter.html.clone(),
+        }
+    }
+}
 
 /// Where a message goes and what tells it from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,16 +85,23 @@ pub fn is_mailbox(text: &str) -> bool {
     text.parse::<Mailbox>().is_ok() && !text.chars().any(char::is_control)
 }
 
+/// Whether a text is a plain address that mail can go to.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}
+
 /// Makes a message.
 ///
 /// # Errors
 /// When an address is none.
 pub fn build(
-    letter: &Letter,
+    content: impl Into<Content>,
     settings: &MailSettings,
     cover: Cover<'_>,
     now: Timestamp,
 ) -> Result<Message, MessageError> {
+    let content = content.into();
     let address = cover.to.parse().map_err(|_| MessageError::Recipient)?;
     let name = cover.name.map(one_line).filter(|name| !name.is_empty());
     let from: Mailbox = settings.from.parse().map_err(|_| MessageError::Setting("mail.from"))?;
@@ -79,7 +111,7 @@ pub fn build(
         .from(from)
         .to(Mailbox::new(name, address))
         .date(at)
-        .subject(letter.subject.clone());
+        .subject(content.subject);
     if let Some(reply_to) = &settings.reply_to {
         builder = builder.reply_to(reply_to.parse().map_err(|_| MessageError::Setting("mail.reply_to"))?);
     }
@@ -87,13 +119,13 @@ pub fn build(
     let boundary: String = cover.message_id.chars().take_while(char::is_ascii_alphanumeric).collect();
     let body = MultiPart::alternative()
         .boundary(format!("=_{boundary}"))
-        .singlepart(SinglePart::plain(letter.text.clone()))
-        .singlepart(SinglePart::html(letter.html.clone()));
+        .singlepart(SinglePart::plain(content.text))
+        .singlepart(SinglePart::html(content.html));
     let mut message = builder.multipart(body).map_err(|error| MessageError::Other(error.to_string()))?;
     // Nobody's holiday reply is wanted (RFC 3834).
     let mut headers = vec![
         ("Auto-Submitted", "auto-generated".to_owned()),
-        ("Content-Language", letter.language.tag().to_owned()),
+        ("Content-Language", content.language.tag().to_owned()),
     ];
     if let Some(url) = cover.unsubscribe {
         headers.push(("List-Unsubscribe", format!("<{url}>")));
@@ -109,7 +141,6 @@ pub fn build(
 mod tests {
     use super::*;
     use crate::facts::Facts;
-    use crate::format::Language;
     use crate::kind::Kind;
     use crate::letter::Writer;
     use crate::samples;

@@ -21,7 +21,7 @@ pub struct NewAppEvent {
     pub natural_key: String,
     /// Its kind.
     pub kind: AppEventType,
-    /// Whom it is about; `None` only for a test message.
+    /// Whom it is about; `None` for a test message and for alerts.
     pub customer: Option<CustomerId>,
     /// When it became so.
     pub at: Timestamp,

@@ -29,6 +29,8 @@ pub struct AlertRow {
     pub last_seen_at: Timestamp,
     /// When it was over.
     pub resolved_at: Option<Timestamp>,
+    /// When operators were told last that it stands.
+    pub announced_at: Option<Timestamp>,
 }
 
 /// An alert to raise.
@@ -50,16 +52,18 @@ pub struct NewAlert {
 
 static RAISE: &Sql = crate::sql!(
     "outbox.raise",
-    "INSERT INTO alerts (kind, object, customer, aggregate, detail, mend, created_at, last_seen_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+    "INSERT INTO alerts (kind, object, customer, aggregate, detail, mend, created_at, last_seen_at, untold)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $7, TRUE)
      ON CONFLICT (kind, object) DO UPDATE SET
+       untold = alerts.untold OR alerts.resolved_at IS NOT NULL,
        created_at = CASE WHEN alerts.resolved_at IS NULL THEN alerts.created_at ELSE $7 END,
        customer = $3, aggregate = $4, detail = $5, mend = $6, last_seen_at = $7, resolved_at = NULL
      RETURNING created_at"
 );
 static RESOLVE: &Sql = crate::sql!(
     "outbox.resolve",
-    "UPDATE alerts SET resolved_at = $3 WHERE kind = $1 AND object = $2 AND resolved_at IS NULL"
+    "UPDATE alerts SET resolved_at = $3, untold = (announced_at IS NOT NULL AND announced_at >= created_at)
+     WHERE kind = $1 AND object = $2 AND resolved_at IS NULL"
 );
 static OPEN_OF_AGGREGATE: &Sql = crate::sql!(
     "outbox.open_of_aggregate",
@@ -67,8 +71,23 @@ static OPEN_OF_AGGREGATE: &Sql = crate::sql!(
 );
 static ALERTS: &Sql = crate::sql!(
     "outbox.alerts",
-    "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at FROM alerts
+    "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM alerts
      WHERE seq < $2 AND (resolved_at IS NULL OR $1) ORDER BY seq DESC LIMIT $3"
+);
+
+static UNTOLD: &Sql = crate::sql!(
+    "outbox.untold",
+    "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM alerts
+     WHERE untold ORDER BY seq LIMIT $1"
+);
+static TOLD: &Sql = crate::sql!("outbox.told", "UPDATE alerts SET untold = FALSE, announced_at = $2
+     WHERE seq = $1 AND untold AND created_at = $3 AND (resolved_at IS NULL) = $4");
+static LAST_TOLD: &Sql =
+    crate::sql!("outbox.last_told", "SELECT MAX(announced_at) AS at FROM alerts WHERE announced_at IS NOT NULL");
+static BY_SEQ: &Sql = crate::sql!(
+    "outbox.by_seq",
+    "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM alerts
+     WHERE seq = $1"
 );
 
 /// Raises an alert; `true` when it is new (or was over and is back), `false` when it stands already.
@@ -132,6 +151,40 @@ pub fn alerts(tx: &mut dyn Tx, all: bool, cursor: i64, limit: i64) -> Result<Vec
     tx.query(ALERTS, params![all, cursor, limit])?.iter().map(read_alert).collect()
 }
 
+/// Alerts that began or ended and were not told, oldest first.
+///
+/// # Errors
+/// As the database.
+pub fn untold(tx: &mut dyn Tx, limit: i64) -> Result<Vec<AlertRow>> {
+    tx.query(UNTOLD, params![limit])?.iter().map(read_alert).collect()
+}
+
+/// Records that an alert was told as it stands in `alert`: `standing_at` is when, if it was told that it stands. `false`
+/// when somebody else has told it, or it has changed since it was read.
+///
+/// # Errors
+/// As the database.
+pub fn told(tx: &mut dyn Tx, alert: &AlertRow, standing_at: Option<Timestamp>) -> Result<bool> {
+    let at = standing_at.or(alert.announced_at).map(Timestamp::ms);
+    Ok(tx.exec(TOLD, params![alert.seq, at, alert.created_at.ms(), alert.resolved_at.is_none()])? == 1)
+}
+
+/// When an alert was told last.
+///
+/// # Errors
+/// As the database.
+pub fn last_told(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
+    Ok(tx.query_one(LAST_TOLD, params![])?.opt_i64("at")?.map(Timestamp::from_ms))
+}
+
+/// One alert by its number.
+///
+/// # Errors
+/// As the database.
+pub fn alert(tx: &mut dyn Tx, seq: i64) -> Result<Option<AlertRow>> {
+    tx.query(BY_SEQ, params![seq])?.first().map(read_alert).transpose()
+}
+
 fn read_alert(row: &Row) -> Result<AlertRow> {
     Ok(AlertRow {
         seq: row.i64("seq")?,
@@ -143,5 +196,6 @@ fn read_alert(row: &Row) -> Result<AlertRow> {
         created_at: Timestamp::from_ms(row.i64("created_at")?),
         last_seen_at: Timestamp::from_ms(row.i64("last_seen_at")?),
         resolved_at: row.opt_i64("resolved_at")?.map(Timestamp::from_ms),
+        announced_at: row.opt_i64("announced_at")?.map(Timestamp::from_ms),
     })
 }

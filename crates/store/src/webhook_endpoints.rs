@@ -44,7 +44,8 @@ impl EndpointRow {
     /// Whether it is to be told of such a change.
     #[must_use]
     pub fn wants(&self, kind: AppEventType) -> bool {
-        self.disabled_at.is_none() && (self.types.is_empty() || self.types.contains(&kind))
+        let chosen = if self.types.is_empty() { kind.by_default() } else { self.types.contains(&kind) };
+        self.disabled_at.is_none() && chosen
     }
 }
 

@@ -280,8 +280,31 @@ async fn the_documentation_shows_events_as_they_are() {
             h.settle().await;
             bought_with(h, "eve", "pm_card_createDispute").await;
             h.engine.ping_endpoint(&endpoint).await.unwrap();
-            h.settle().await;
-            let sent: Vec<Value> = app.got("https://a.example.com/").iter().map(|got| got.value()).collect();
+            let operators = "https://operators.example.com/";
+            crate::app_kit::endpoint(h, operators, &["alert.raised", "alert.resolved"]).await;
+            for over in [false, true] {
+                let now = h.engine.now();
+                let alert = quittance_store::outbox::NewAlert {
+                    kind: "parked".into(),
+                    object: "stripe/self/test/customer/cus_1".into(),
+                    customer: None,
+                    aggregate: None,
+                    detail: "it could not be synced".into(),
+                    mend: "quittance parked retry".into(),
+                };
+                let put = move |tx: &mut dyn quittance_store::Tx| {
+                    if over {
+                        quittance_store::outbox::resolve(tx, &alert.kind, &alert.object, now)
+                    } else {
+                        quittance_store::outbox::raise(tx, &alert, now).map(drop)
+                    }
+                };
+                h.test.db.write("test.alert", put).await.unwrap();
+                h.pass_ms(400_000);
+                h.settle().await;
+            }
+            let sent = app.got("https://a.example.com/").into_iter().chain(app.got(operators));
+            let sent: Vec<Value> = sent.map(|got| got.value()).collect();
             for kind in AppEventType::ALL {
                 let heading = format!("### `{}`\n", kind.as_str());
                 let (_, section) = text.split_once(&heading).unwrap_or_else(|| panic!("no {heading}"));

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quittance_domain::access::PolicyError;
+use quittance_domain::alert::AlertPolicy;
 use quittance_domain::change::When;
 use quittance_domain::notices::RuleTable;
 use quittance_domain::shop::PortalPolicy;
@@ -12,6 +13,7 @@ use quittance_domain::signing::RotationPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_domain::{AccessPolicy, Catalog};
 use quittance_engine::Settings;
+use quittance_engine::alerts::AlertSettings;
 use quittance_engine::app_webhooks::AppWebhooks;
 use quittance_engine::app_webhooks::reach::Reach;
 use quittance_engine::schedule::Schedule;
@@ -23,6 +25,8 @@ use super::{CheckedMail, Config, DEMO_CATALOG, Loaded};
 use crate::failure::Failure;
 
 const MINUTE_MS: i64 = 60_000;
+/// Addresses that mails about alerts may go to.
+const MOST_OPERATORS: usize = 20;
 
 /// A configuration that a server can start with.
 #[derive(Debug)]
@@ -224,6 +228,7 @@ fn settings(
         root_key: config.secret.as_ref().map(super::Secret::to_secret),
         tokens: tokens(config),
         app_webhooks: app_webhooks(config, stripe.livemode)?,
+        alerts: alerts(config)?,
     })
 }
 
@@ -245,6 +250,32 @@ pub fn app_webhooks(config: &Config, livemode: bool) -> Result<AppWebhooks, Fail
         disable_after_ms: config.app_webhooks.disable_after_days.saturating_mul(DAY_MS),
         kept_ms: config.app_webhooks.keep_days.saturating_mul(DAY_MS),
     })
+}
+
+/// How operators are told of alerts.
+///
+/// # Errors
+/// Names `alerts.mail`.
+fn alerts(config: &Config) -> Result<AlertSettings, Failure> {
+    let alerts = &config.alerts;
+    if let Some(place) = alerts.mail.iter().position(|address| !quittance_mail::message::is_address(address)) {
+        return Err(Failure::config(
+            format!("alerts.mail: entry {} is no mail address", place + 1),
+            "Name plain addresses such as [\"ops@example.com\"].",
+        ));
+    }
+    if alerts.mail.len() > MOST_OPERATORS {
+        return Err(out_of_range("alerts.mail", &format!("at most {MOST_OPERATORS} addresses")));
+    }
+    if !alerts.mail.is_empty() && config.mail.url.as_ref().is_none_or(|url| url.expose().is_empty()) {
+        return Err(Failure::config(
+            "alerts.mail names addresses, and no mail server is configured",
+            "Set SMTP_URL (mail.url), or remove alerts.mail; webhooks tell of alerts too (docs/operating.md).",
+        ));
+    }
+    let policy =
+        AlertPolicy { gather_s: alerts.gather_s, pause_s: alerts.pause_s, quiet_s: alerts.quiet_s };
+    Ok(AlertSettings { policy, mail: alerts.mail.clone() })
 }
 
 /// When sweeps run, if a cron line says so.
@@ -321,7 +352,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
     let notices = &config.notices;
     let days = |days: u32| i64::from(days);
     let timeout_s = i64::try_from(config.app_webhooks.timeout_s).unwrap_or(i64::MAX);
-    let checks: [(&str, i64, i64, i64); 34] = [
+    let checks: [(&str, i64, i64, i64); 37] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
@@ -352,6 +383,9 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("retry.max_attempts", i64::from(config.retry.max_attempts), 1, 1_000),
         ("retry.lease_ms", config.retry.lease_ms, 1_000, 3_600_000),
         ("sweep.every_s", config.sweep.every_s, 10, 604_800),
+        ("alerts.gather_s", config.alerts.gather_s, 0, 3_600),
+        ("alerts.pause_s", config.alerts.pause_s, 0, 86_400),
+        ("alerts.quiet_s", config.alerts.quiet_s, 0, 604_800),
         ("api.body_limit", whole(config.api.body_limit), 16_384, 67_108_864),
         ("api.redirect_wait_ms", config.api.redirect_wait_ms, 0, 30_000),
         ("api.streams", whole(config.api.streams), 0, 10_000),

@@ -13,6 +13,7 @@ mod secret;
 mod tests;
 
 use quittance_domain::AccessPolicy;
+use quittance_domain::alert::AlertPolicy;
 use quittance_domain::change::ChangePolicy;
 use quittance_domain::dunning::DunningPolicy;
 use quittance_domain::lease::RetryPolicy;
@@ -122,6 +123,8 @@ pub struct Config {
     pub api: Api,
     /// Mail to customers.
     pub mail: Mail,
+    /// Telling operators of alerts.
+    pub alerts: Alerts,
 }
 
 /// The database.
@@ -227,6 +230,20 @@ pub struct Sweep {
     pub email: EmailTruth,
 }
 
+/// Telling operators of alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// The addresses that mails about alerts go to.
+    pub mail: Vec<String>,
+    /// How long the first one waits for others, in seconds.
+    pub gather_s: i64,
+    /// The least time between two messages, in seconds.
+    pub pause_s: i64,
+    /// The least time between two tellings of one that ends and comes back, in seconds.
+    pub quiet_s: i64,
+}
+
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -273,6 +290,7 @@ impl Default for Config {
             sweep: Sweep::default(),
             api: Api::default(),
             mail: Mail::default(),
+            alerts: Alerts::default(),
         }
     }
 }
@@ -354,6 +372,13 @@ impl Default for Sweep {
             time_zone: "UTC".to_owned(),
             email: engine.email_truth,
         }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        let AlertPolicy { gather_s, pause_s, quiet_s } = AlertPolicy::default();
+        Self { mail: Vec::new(), gather_s, pause_s, quiet_s }
     }
 }
 

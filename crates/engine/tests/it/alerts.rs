@@ -1,0 +1,161 @@
+//! Alerts leave: soon, several as one message, once, by mail and to the endpoints that ask for them.
+
+use std::sync::{Arc, Mutex};
+
+use quittance_domain::alert::AlertPolicy;
+use quittance_domain::delivery::Channel;
+use quittance_engine::alerts::AlertSettings;
+use quittance_engine::deliveries::{Carried, Courier, Outcome};
+use quittance_engine::{Engine, Settings};
+use quittance_store::deliveries::DeliveryRow;
+use quittance_store::outbox::{self, NewAlert};
+use serde_json::Value;
+
+use crate::app_kit::{app_of, endpoint};
+use crate::house::{House, catalog};
+
+/// A postbox for the operators.
+#[derive(Default)]
+struct Postbox(Mutex<Vec<Value>>);
+
+impl Courier for Postbox {
+    fn deliver<'a>(&'a self, _engine: &'a Engine, parcel: &'a DeliveryRow) -> Carried<'a> {
+        Box::pin(async move {
+            self.0.lock().unwrap().push(serde_json::from_str(&parcel.payload).unwrap());
+            Outcome::Delivered { detail: "taken".into() }
+        })
+    }
+}
+
+impl Postbox {
+    /// How many alerts each mail had, and to whom it went.
+    fn mails(&self) -> Vec<(usize, String)> {
+        let of = |mail: &Value| {
+            (mail["alerts"].as_array().unwrap().len(), mail["to"].as_str().unwrap().to_owned())
+        };
+        self.0.lock().unwrap().iter().map(of).collect()
+    }
+}
+
+const POLICY: AlertPolicy = AlertPolicy { gather_s: 10, pause_s: 300, quiet_s: 3_600 };
+
+async fn on_each_watched<F>(story: F)
+where
+    F: for<'a> Fn(&'a House, &'a Postbox) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + 'a>>,
+{
+    for test in quittance_store::testing::databases().await {
+        eprintln!("on {}", test.db.dialect().name());
+        let settings = Settings {
+            root_key: Some("a root key of thirty-two characters".to_owned().into()),
+            alerts: AlertSettings { policy: POLICY, mail: vec!["ops@example.com".to_owned()] },
+            ..Settings::default()
+        };
+        let house = House::with(test, settings, catalog()).await;
+        let postbox = Arc::new(Postbox::default());
+        let _same = house.engine.clone().with_courier(Channel::Mail, postbox.clone());
+        story(&house, &postbox).await;
+    }
+}
+
+async fn raise(h: &House, object: &str) -> bool {
+    let alert = NewAlert {
+        kind: "unknown_price".into(),
+        object: object.into(),
+        customer: None,
+        aggregate: None,
+        detail: "its price is in no plan".into(),
+        mend: "add it to the catalog".into(),
+    };
+    let now = h.engine.now();
+    h.test.db.write("test.raise", move |tx| outbox::raise(tx, &alert, now)).await.unwrap()
+}
+
+async fn resolve(h: &House, object: &'static str) {
+    let now = h.engine.now();
+    h.test
+        .db
+        .write("test.resolve", move |tx| outbox::resolve(tx, "unknown_price", object, now))
+        .await
+        .unwrap();
+}
+
+async fn after(h: &House, seconds: i64) {
+    h.pass_ms(seconds * 1_000);
+    h.engine.drain().await.unwrap();
+}
+
+#[tokio::test]
+async fn several_are_one_message_and_each_is_told_once() {
+    on_each_watched(|h, postbox| {
+        Box::pin(async move {
+            let app = app_of(h);
+            endpoint(h, "https://all.example.com/", &[]).await;
+            endpoint(h, "https://ops.example.com/", &["alert.raised", "alert.resolved"]).await;
+            assert!(raise(h, "sub_1").await);
+            after(h, 5).await;
+            assert!(raise(h, "sub_2").await && !raise(h, "sub_1").await);
+            assert!(postbox.mails().is_empty(), "the first waits for others");
+            after(h, 5).await;
+            assert_eq!(postbox.mails(), [(2, "ops@example.com".to_owned())]);
+            let told = app.got("https://ops.example.com/");
+            assert_eq!(app.kinds("https://ops.example.com/"), ["alert.raised"; 2]);
+            assert_eq!(told[0].value()["data"]["object"], "sub_1");
+            assert_eq!(told[0].value()["data"]["mend"], "add it to the catalog");
+            assert!(app.got("https://all.example.com/").is_empty(), "only those that ask by name");
+            raise(h, "sub_1").await;
+            after(h, 10_000).await;
+            assert_eq!(postbox.mails().len(), 1, "it stands, and was told");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_message_waits_for_the_pause_and_nodes_do_not_tell_twice() {
+    on_each_watched(|h, postbox| {
+        Box::pin(async move {
+            let app = app_of(h);
+            endpoint(h, "https://ops.example.com/", &["alert.raised"]).await;
+            raise(h, "sub_1").await;
+            after(h, 10).await;
+            raise(h, "sub_2").await;
+            after(h, 299).await;
+            assert_eq!(postbox.mails().len(), 1, "the pause is not over");
+            h.pass_ms(1_000);
+            let other = h.another_engine().await;
+            let (one, two) = tokio::join!(h.engine.announce_alerts(), other.announce_alerts());
+            assert_eq!(one.unwrap() + two.unwrap(), 1);
+            h.engine.drain().await.unwrap();
+            assert_eq!(app.kinds("https://ops.example.com/").len(), 2);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_is_told_where_the_beginning_was_and_what_comes_back_is_quiet_first() {
+    on_each_watched(|h, postbox| {
+        Box::pin(async move {
+            let app = app_of(h);
+            endpoint(h, "https://ops.example.com/", &["alert.raised", "alert.resolved"]).await;
+            raise(h, "sub_1").await;
+            resolve(h, "sub_1").await;
+            after(h, 400).await;
+            assert!(app.got("https://ops.example.com/").is_empty(), "it was over before it was told");
+            raise(h, "sub_1").await;
+            after(h, 10).await;
+            resolve(h, "sub_1").await;
+            after(h, 400).await;
+            assert_eq!(app.kinds("https://ops.example.com/"), ["alert.raised", "alert.resolved"]);
+            assert!(app.got("https://ops.example.com/")[1].value()["data"]["ended_at"].is_string());
+            raise(h, "sub_1").await;
+            after(h, 400).await;
+            assert_eq!(app.kinds("https://ops.example.com/").len(), 2, "told an hour ago at most");
+            after(h, 3_600).await;
+            let kinds = app.kinds("https://ops.example.com/");
+            assert_eq!(kinds, ["alert.raised", "alert.resolved", "alert.raised"]);
+            assert_eq!(postbox.mails().len(), 2, "ends alone send no mail");
+        })
+    })
+    .await;
+}
