@@ -5,11 +5,11 @@
 //!
 //! Refuses to know: what alerts are about.
 
+use quittance_domain::Timestamp;
 use quittance_domain::alert::{AlertPolicy, Turn, due};
 use quittance_domain::app_event::{AppEventType, AppFact};
 use quittance_domain::delivery::Channel;
 use quittance_domain::digest::short_hex;
-use quittance_domain::Timestamp;
 use quittance_store::deliveries::{self, NewDelivery};
 use quittance_store::outbox::{self, AlertRow};
 use serde_json::json;

@@ -12,6 +12,7 @@ pub mod alerts;
 pub mod api_keys;
 pub mod app_events;
 pub mod app_webhooks;
+pub mod audit;
 pub mod catalog_versions;
 pub mod checkout;
 pub mod commands;

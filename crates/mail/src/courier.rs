@@ -173,7 +173,9 @@ impl MailCourier {
         let outcome = self.post(message).await?;
         match &outcome {
             Outcome::Delivered { .. } => {}
-            Outcome::Suppressed { .. } | Outcome::Retry { .. } | Outcome::Failed { .. } => return Ok(outcome),
+            Outcome::Suppressed { .. } | Outcome::Retry { .. } | Outcome::Failed { .. } => {
+                return Ok(outcome);
+            }
         }
         let captured = matches!(self.post, Post::Capture).then_some(&letter);
         let mail = self.record(parcel, told, view, address, id, &kept, captured);

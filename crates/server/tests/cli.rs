@@ -9,6 +9,8 @@
     reason = "tests stop at the first surprise, and wait in real time for another process"
 )]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
 #[path = "cli/commands.rs"]

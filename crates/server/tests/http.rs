@@ -22,6 +22,8 @@ mod access;
 mod api;
 #[path = "http/app_webhooks.rs"]
 mod app_webhooks;
+#[path = "http/audit.rs"]
+mod audit;
 #[path = "http/changes.rs"]
 mod changes;
 #[path = "http/client.rs"]

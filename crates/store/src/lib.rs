@@ -7,6 +7,7 @@ pub mod aggregates;
 pub mod api_keys;
 pub mod api_requests;
 pub mod app_events;
+pub mod audit;
 pub mod catalogs;
 pub mod checkouts;
 pub mod commands;

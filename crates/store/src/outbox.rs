@@ -80,10 +80,15 @@ static UNTOLD: &Sql = crate::sql!(
     "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM alerts
      WHERE untold ORDER BY seq LIMIT $1"
 );
-static TOLD: &Sql = crate::sql!("outbox.told", "UPDATE alerts SET untold = FALSE, announced_at = $2
-     WHERE seq = $1 AND untold AND created_at = $3 AND (resolved_at IS NULL) = $4");
-static LAST_TOLD: &Sql =
-    crate::sql!("outbox.last_told", "SELECT MAX(announced_at) AS at FROM alerts WHERE announced_at IS NOT NULL");
+static TOLD: &Sql = crate::sql!(
+    "outbox.told",
+    "UPDATE alerts SET untold = FALSE, announced_at = $2
+     WHERE seq = $1 AND untold AND created_at = $3 AND (resolved_at IS NULL) = $4"
+);
+static LAST_TOLD: &Sql = crate::sql!(
+    "outbox.last_told",
+    "SELECT MAX(announced_at) AS at FROM alerts WHERE announced_at IS NOT NULL"
+);
 static BY_SEQ: &Sql = crate::sql!(
     "outbox.by_seq",
     "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM alerts

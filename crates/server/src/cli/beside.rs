@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quittance_domain::Catalog;
+use quittance_engine::audit::{NewAct, Way};
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings, World};
 use quittance_stripe::config::StripeConfig;
@@ -42,9 +43,30 @@ pub(super) async fn engine(common: &Common, opening: Opening, need: Need) -> Res
     follow_sandbox(&loaded.config, &stripe, &world).await;
     let settings = settings(&loaded.config, stripe.livemode)?;
     let client = serve::client(stripe, &world)?;
-    Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world)
+    let engine = Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world)
         .await
-        .map_err(|error| failure::of_store(&loaded.config.database.url, &error))
+        .map_err(|error| failure::of_store(&loaded.config.database.url, &error))?;
+    let act = record(common, &engine).await?;
+    // A command opens one engine; of a second one nothing would have to be recorded again.
+    let _filled = common.opened.engine.set((engine.clone(), act));
+    Ok(engine)
+}
+
+/// Writes down what the command is about to change, before it can; the act's number.
+async fn record(common: &Common, engine: &Engine) -> Result<Option<i64>, Failure> {
+    let Some(act) = common.opened.act.as_ref().filter(|_| common.opened.engine.get().is_none()) else {
+        return Ok(None);
+    };
+    // Who is at the keyboard, as far as the system says: behind sudo it is whoever called it.
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let new = NewAct {
+        actor: user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned()),
+        way: Way::Console,
+        action: act.action.to_owned(),
+        target: act.target.clone(),
+        input: None,
+    };
+    Ok(Some(engine.begin_act(new).await?))
 }
 
 fn read_catalog(loaded: &Loaded, need: Need, livemode: bool) -> Result<Catalog, Failure> {

@@ -50,7 +50,7 @@ Examples:
 pub(super) struct PushOptions {
     /// Only say what would be done
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Also do what is dangerous, having read what happens
     #[arg(long)]
     yes: bool,

@@ -69,7 +69,6 @@ async fn create(name: &str, scopes: &[String], common: &Common) -> Result<(), Fa
             engine.settings().public_url
         ));
     }
-    engine.db().clone().close().await;
     Ok(())
 }
 
@@ -118,6 +117,5 @@ async fn revoke(id: &str, common: &Common) -> Result<(), Failure> {
     } else {
         out::say(&format!("{parsed} is revoked. Running servers refuse it within a second."));
     }
-    engine.db().clone().close().await;
     Ok(())
 }

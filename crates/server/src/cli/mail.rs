@@ -351,7 +351,6 @@ async fn list(
             rows.collect(),
         ));
     }
-    engine.db().clone().close().await;
     Ok(())
 }
 

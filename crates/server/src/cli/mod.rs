@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 fine, 1 found a problem, 2 usage (command line or configuration).
 
+mod act;
+mod audit;
 mod beside;
 mod catalog;
 mod completions;
@@ -32,6 +34,7 @@ mod webhooks;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -76,6 +79,16 @@ pub struct Common {
     /// How log lines on the error stream look; RUST_LOG says which
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub log: Option<LogFormat>,
+    /// What the command changes, and the engine that it opened.
+    #[arg(skip)]
+    opened: Opened,
+}
+
+/// A command beside a server: what it changes, and the engine by which it does, with the number of the act in the audit log.
+#[derive(Debug, Default)]
+struct Opened {
+    act: Option<act::Act>,
+    engine: OnceLock<(quittance_engine::Engine, Option<i64>)>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,6 +148,9 @@ enum Command {
     /// What was negotiated with single customers
     #[command(subcommand)]
     Terms(terms::Command),
+    /// What operators did
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
     /// Play your catalog under every fault we know, in virtual worlds
@@ -204,7 +220,9 @@ const SERVER: &str = "info";
 const DEVELOPER: &str = "warn,quittance_engine=info,quittance_engine::sweep=error";
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let Cli { common, command } = cli;
+    let Cli { mut common, command } = cli;
+    common.opened.act = act::of(&command);
+    let common = common;
     let log = common.log.unwrap_or_default();
     match command {
         Command::Dev(options) => {
@@ -221,32 +239,47 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             telemetry::start_logs(log, QUIET);
             on_one_core(demo::run(&options, common.json))
         }
-        Command::Migrate => quietly(log, migrate::run(&common)),
-        Command::Events(command) => quietly(log, events::run(&command, &common)),
-        Command::Deliveries(command) => quietly(log, deliveries::run(command, &common)),
-        Command::Notices(command) => quietly(log, notices::run(command, &common)),
-        Command::Parked(command) => quietly(log, parked::run(&command, &common)),
-        Command::Explain(options) => quietly(log, explain::run(&options, &common)),
-        Command::Mail(command) => quietly(log, mail::run(&command, &common)),
-        Command::Keys(command) => quietly(log, keys::run(&command, &common)),
-        Command::SigningKeys(command) => quietly(log, signing_keys::run(&command, &common)),
-        Command::Dunning(command) => quietly(log, dunning::run(&command, &common)),
-        Command::Refund(options) => quietly(log, refund::run(&options, &common)),
-        Command::Ledger(command) => quietly(log, ledger::run(&command, &common)),
-        Command::Drift(command) => quietly(log, drift::run(&command, &common)),
-        Command::Webhooks(command) => quietly(log, webhooks::run(&command, &common)),
-        Command::Catalog(command) => quietly(log, catalog::run(&command, &common)),
-        Command::Terms(command) => quietly(log, terms::run(&command, &common)),
-        Command::Reconcile(options) => quietly(log, reconcile::run(&options, &common)),
+        Command::Migrate => quietly(log, &common, migrate::run(&common)),
+        Command::Events(command) => quietly(log, &common, events::run(&command, &common)),
+        Command::Deliveries(command) => quietly(log, &common, deliveries::run(command, &common)),
+        Command::Notices(command) => quietly(log, &common, notices::run(command, &common)),
+        Command::Parked(command) => quietly(log, &common, parked::run(&command, &common)),
+        Command::Explain(options) => quietly(log, &common, explain::run(&options, &common)),
+        Command::Mail(command) => quietly(log, &common, mail::run(&command, &common)),
+        Command::Keys(command) => quietly(log, &common, keys::run(&command, &common)),
+        Command::SigningKeys(command) => quietly(log, &common, signing_keys::run(&command, &common)),
+        Command::Dunning(command) => quietly(log, &common, dunning::run(&command, &common)),
+        Command::Ledger(command) => quietly(log, &common, ledger::run(&command, &common)),
+        Command::Drift(command) => quietly(log, &common, drift::run(&command, &common)),
+        Command::Webhooks(command) => quietly(log, &common, webhooks::run(&command, &common)),
+        Command::Catalog(command) => quietly(log, &common, catalog::run(&command, &common)),
+        Command::Terms(command) => quietly(log, &common, terms::run(&command, &common)),
+        Command::Audit(command) => quietly(log, &common, audit::run(&command, &common)),
+        Command::Reconcile(options) => quietly(log, &common, reconcile::run(&options, &common)),
+        Command::Refund(options) => quietly(log, &common, refund::run(&options, &common)),
         Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),
         Command::Completions(options) => completions::run(&options),
     }
 }
 
-fn quietly(log: LogFormat, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Runs a command beside a server, records how it ended where it changes something, and closes the database.
+fn quietly(
+    log: LogFormat,
+    common: &Common,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
     telemetry::start_logs(log, QUIET);
-    on_one_core(work)
+    on_one_core(async {
+        let ended = work.await;
+        if let Some((engine, act)) = common.opened.engine.get() {
+            if let Some(act) = act {
+                engine.end_act(*act, ended.as_ref().err().map(|failure| failure.code.to_owned())).await;
+            }
+            engine.db().clone().close().await;
+        }
+        ended
+    })
 }
 
 fn on_one_core(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ Examples:
 pub(super) struct Options {
     /// Only count what differs
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failure> {

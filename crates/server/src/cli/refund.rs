@@ -28,7 +28,7 @@ Examples:
 Amounts are in minor units: 500 is 500 JPY, and 5.00 USD.")]
 pub(super) struct Options {
     /// A payment (pi_…) or an invoice (in_…)
-    of: String,
+    pub(super) of: String,
     /// How much, in minor units [default: all that is left]
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     amount: Option<i64>,
@@ -46,7 +46,7 @@ pub(super) struct Options {
     out_of_band: bool,
     /// Tell what would happen, and move nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,

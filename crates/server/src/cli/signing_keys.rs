@@ -55,7 +55,6 @@ async fn list(common: &Common) -> Result<(), Failure> {
         });
         out::say(&out::table(&["kid", "state", "published", "signs from", "withdrawn"], rows.collect()));
     }
-    engine.db().clone().close().await;
     Ok(())
 }
 
@@ -76,6 +75,5 @@ async fn rotate(withdraw: bool, common: &Common) -> Result<(), Failure> {
     } else {
         out::say(&format!("{} is published, and signs from {} on.", key.kid, out::time(key.signs_from)));
     }
-    engine.db().clone().close().await;
     Ok(())
 }

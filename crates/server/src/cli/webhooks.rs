@@ -121,7 +121,7 @@ pub(super) struct Deliveries {
 pub(super) struct Again {
     /// The endpoint, whe_…
     #[arg(long)]
-    endpoint: String,
+    pub(super) endpoint: String,
     /// One event, aev_…
     #[arg(long, conflicts_with = "since")]
     event: Option<String>,
@@ -133,7 +133,7 @@ pub(super) struct Again {
 pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failure> {
     let engine = beside::engine(common, Opening::Beside, Need::Database).await?;
     let json = common.json;
-    let ended = match command {
+    match command {
         Command::List => list(&engine, json).await,
         Command::Create(new) => create(&engine, new, json).await,
         Command::Enable { id } => switch(&engine, id, true, json).await,
@@ -146,9 +146,7 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
         Command::Tail { last, customer, once } => {
             sent::tail(&engine, *last, customer.as_deref(), *once, json).await
         }
-    };
-    engine.db().clone().close().await;
-    ended
+    }
 }
 
 fn types(row: &EndpointRow) -> String {

@@ -258,7 +258,8 @@ pub fn app_webhooks(config: &Config, livemode: bool) -> Result<AppWebhooks, Fail
 /// Names `alerts.mail`.
 fn alerts(config: &Config) -> Result<AlertSettings, Failure> {
     let alerts = &config.alerts;
-    if let Some(place) = alerts.mail.iter().position(|address| !quittance_mail::message::is_address(address)) {
+    if let Some(place) = alerts.mail.iter().position(|address| !quittance_mail::message::is_address(address))
+    {
         return Err(Failure::config(
             format!("alerts.mail: entry {} is no mail address", place + 1),
             "Name plain addresses such as [\"ops@example.com\"].",
@@ -273,8 +274,7 @@ fn alerts(config: &Config) -> Result<AlertSettings, Failure> {
             "Set SMTP_URL (mail.url), or remove alerts.mail; webhooks tell of alerts too (docs/operating.md).",
         ));
     }
-    let policy =
-        AlertPolicy { gather_s: alerts.gather_s, pause_s: alerts.pause_s, quiet_s: alerts.quiet_s };
+    let policy = AlertPolicy { gather_s: alerts.gather_s, pause_s: alerts.pause_s, quiet_s: alerts.quiet_s };
     Ok(AlertSettings { policy, mail: alerts.mail.clone() })
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use quittance_engine::api_keys::Caller;
+use quittance_engine::api_keys::{Caller, KeyScope};
+use quittance_engine::audit::{self, NewAct, Way};
 use quittance_engine::idempotency::{Answer, Ended};
 use quittance_engine::{Engine, Problem};
 use serde::de::DeserializeOwned;
@@ -30,6 +31,8 @@ pub struct Mutation<S, T> {
 /// What is known of the request besides its fields.
 struct Order {
     app: AppState,
+    /// What the audit log says of it; only of what operators do.
+    act: Option<NewAct>,
     request: quittance_engine::idempotency::Request,
     method: Method,
     route: String,
@@ -56,8 +59,16 @@ impl<S: Wanted, T: DeserializeOwned> FromRequest<AppState> for Mutation<S, T> {
         let (headers, body) = read_body(request, app).await?;
         let input = parse(&headers, &body)?;
         let key = key_of(&headers)?;
+        let act = (S::SCOPE == KeyScope::Admin).then(|| NewAct {
+            actor: caller.key.to_string(),
+            way: Way::Api,
+            action: format!("{method} {route}"),
+            target: path.clone(),
+            // What is no JSON was refused already, or is empty.
+            input: audit::kept(&serde_json::from_slice(&body).unwrap_or_default()),
+        });
         let request = quittance_engine::idempotency::Request::new(caller, key, method.as_str(), &path, &body);
-        let order = Order { app: app.clone(), request, method, route };
+        let order = Order { app: app.clone(), act, request, method, route };
         Ok(Self { input, order, scope: std::marker::PhantomData })
     }
 }
@@ -87,8 +98,19 @@ impl<S, T: Send + 'static> Mutation<S, T> {
         let Self { input, order, .. } = self;
         let task = tokio::spawn(async move {
             let (engine, caller) = (order.app.engine.clone(), order.request.caller.clone());
+            let act = order.act.clone();
             let work = |seed| async move {
-                let reply = change(Context { engine, caller, seed }, input).await?;
+                let act = match act {
+                    Some(act) => Some(engine.begin_act(act).await?),
+                    None => None,
+                };
+                let ended = change(Context { engine: engine.clone(), caller, seed }, input).await;
+                if let Some(act) = act {
+                    engine
+                        .end_act(act, ended.as_ref().err().map(|problem| problem.code.as_str().to_owned()))
+                        .await;
+                }
+                let reply = ended?;
                 Ok(Answer { status: reply.status.as_u16(), body: reply.body })
             };
             let id = problem::request_id(&order.app);

@@ -5,6 +5,7 @@
 //! entitlement, a webhook) carry no layers.
 
 mod app_events;
+mod audit;
 mod auth;
 mod checkouts;
 mod customers;
@@ -80,6 +81,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(webhook_endpoints::routes())
         .merge(webhook_deliveries::routes())
         .merge(app_events::routes())
+        .merge(audit::routes())
         .merge(ledger::routes())
         .merge(refunds::routes())
         .merge(dunning::routes())

@@ -24,6 +24,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/announcements",
     "GET /v1/app-events",
     "GET /v1/app-events/{id}",
+    "GET /v1/audit",
     "GET /v1/checkouts/{id}",
     "GET /v1/customers/{id}",
     "GET /v1/customers/{id}/entitlements",
