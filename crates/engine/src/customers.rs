@@ -63,11 +63,19 @@ impl Engine {
     /// Creates a customer or changes the fields that are named.
     ///
     /// # Errors
-    /// `invalid_request` for a field that cannot be.
+    /// `invalid_request` for a field that cannot be, `wrong_state` for a customer that was erased.
     pub async fn put_customer(&self, id: &CustomerId, patch: CustomerPatch) -> Result<CustomerRow, Problem> {
         check_patch(&patch)?;
         let (id, now) = (id.clone(), self.now());
-        Ok(self.db().write("customers.put", move |tx| customers::upsert(tx, &id, &patch, now)).await?)
+        let row = self.db().write("customers.put", move |tx| customers::upsert(tx, &id, &patch, now)).await?;
+        if row.erased_at.is_some() {
+            return Err(Problem::new(
+                ProblemCode::WrongState,
+                "The customer was erased; nothing personal is kept of it any more.",
+                "Use a new id for a person who comes back.",
+            ));
+        }
+        Ok(row)
     }
 
     /// A customer with what it has.

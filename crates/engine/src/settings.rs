@@ -15,6 +15,7 @@ use secrecy::SecretString;
 
 use crate::alerts::AlertSettings;
 use crate::app_webhooks::AppWebhooks;
+use crate::retention::RetentionSettings;
 use crate::schedule::Schedule;
 
 /// What to do with a second live subscription of a plan group that a checkout of ours made.
@@ -105,6 +106,8 @@ pub struct Settings {
     pub app_webhooks: AppWebhooks,
     /// How operators are told of alerts.
     pub alerts: AlertSettings,
+    /// What is kept how long.
+    pub retention: RetentionSettings,
 }
 
 /// The choices about entitlement tokens.
@@ -155,6 +158,7 @@ impl Default for Settings {
             tokens: TokenSettings::default(),
             app_webhooks: AppWebhooks::default(),
             alerts: AlertSettings::default(),
+            retention: RetentionSettings::default(),
         }
     }
 }

@@ -8,17 +8,15 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, join4, select};
 use quittance_domain::Timestamp;
-use quittance_store::{aggregates, api_requests, app_events, commands, quotes};
+use quittance_store::{aggregates, app_events, commands};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sweep;
 
-/// How often old answers to idempotency keys are dropped, in milliseconds.
-const PRUNE_EVERY_MS: i64 = 10 * 60 * 1_000;
-/// How long a quote that ran out is kept, so that it is told from one that never was; in milliseconds.
-const QUOTES_KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How often what is old is forgotten, in milliseconds.
+const FORGET_EVERY_MS: i64 = 10 * 60 * 1_000;
 /// How often at most upkeep is done, in milliseconds.
 const UPKEEP_MS: i64 = 1_000;
 /// Pause after the database could not be used, in milliseconds.
@@ -171,9 +169,9 @@ impl Engine {
         }
     }
 
-    /// What is done now and then: the sweep, counting the backlog, dropping old answers.
+    /// What is done now and then: the sweep, counting the backlog, forgetting what is old.
     async fn upkeep_loop(&self) {
-        let mut prune_at = self.now();
+        let mut forget_at = self.now();
         loop {
             let mut rest_ms = UPKEEP_MS;
             if self.sweep_due_at().await.is_some_and(|at| at <= self.now())
@@ -189,27 +187,13 @@ impl Engine {
                 tracing::warn!(%problem, "backlog not counted");
             }
             let now = self.now();
-            if now >= prune_at {
-                prune_at = now.plus_ms(PRUNE_EVERY_MS);
-                let before = now.plus_ms(-self.settings().idempotency_kept_ms);
-                if let Err(error) =
-                    self.db().write("api_requests.prune", move |tx| api_requests::prune(tx, before)).await
-                {
-                    tracing::warn!(%error, "old answers not dropped");
-                }
-                let before = now.plus_ms(-QUOTES_KEPT_MS);
-                if let Err(error) = self.db().write("quotes.prune", move |tx| quotes::prune(tx, before)).await
-                {
-                    tracing::warn!(%error, "old quotes not dropped");
+            if now >= forget_at {
+                forget_at = now.plus_ms(FORGET_EVERY_MS);
+                if let Err(problem) = self.forget_old().await {
+                    tracing::warn!(%problem, "what is old was not forgotten");
                 }
                 if let Err(problem) = self.tend_signing_keys().await {
                     tracing::warn!(%problem, "signing keys not looked after");
-                }
-                let before = now.plus_ms(-self.settings().app_webhooks.kept_ms);
-                if let Err(error) =
-                    self.db().write("app_events.prune", move |tx| app_events::prune(tx, before)).await
-                {
-                    tracing::warn!(%error, "old events of the app not dropped");
                 }
             }
             let due = self.sweep_due_at().await.map(|at| at.max(self.now().plus_ms(rest_ms)));

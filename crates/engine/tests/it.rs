@@ -26,6 +26,8 @@ mod deliveries;
 mod drift;
 #[path = "it/dunning.rs"]
 mod dunning;
+#[path = "it/erasure.rs"]
+mod erasure;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/feed.rs"]

@@ -148,8 +148,8 @@ mod tests {
     use super::*;
     use crate::testing::on_each_database;
 
-    static CHANGE: &Sql = crate::sql!("test.audit_change", "UPDATE audit SET actor = 'nobody'");
-    static REMOVE: &Sql = crate::sql!("test.audit_remove", "DELETE FROM audit_ends");
+    static CHANGE: Sql = Sql::registered("test.audit_change", "UPDATE audit SET actor = 'nobody'");
+    static REMOVE: Sql = Sql::registered("test.audit_remove", "DELETE FROM audit_ends");
 
     #[tokio::test]
     async fn what_was_done_stays_as_it_was_written() {
@@ -179,7 +179,7 @@ mod tests {
                 let refused = ActState::Refused { at: at(5), problem: "not_found".into() };
                 assert_eq!(states, [&ActState::Begun, &refused, &ActState::Done { at: at(4) }]);
                 assert_eq!(rows[0].act, act("3"));
-                for statement in [CHANGE, REMOVE] {
+                for statement in [&CHANGE, &REMOVE] {
                     let refusal =
                         db.write("test", move |tx| tx.exec(statement, params![])).await.unwrap_err();
                     assert!(refusal.to_string().contains("append-only"), "{refusal}");

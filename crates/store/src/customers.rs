@@ -31,6 +31,8 @@ pub struct CustomerRow {
     pub updated_at: Timestamp,
     /// Grows with every change of what it holds.
     pub version: i64,
+    /// When its personal data was removed; nothing personal is written about it again.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// What a caller does with one field. Read from JSON, null clears; a field that is not there is the default.
@@ -86,16 +88,16 @@ static UPSERT: &Sql = crate::sql!(
     "INSERT INTO customers (id, email, name, locale, metadata, created_at, updated_at, version)
      VALUES ($1, $2, $3, $4, COALESCE(CAST($5 AS TEXT), '{}'), $6, $6, 1)
      ON CONFLICT (id) DO UPDATE SET
-       email = CASE WHEN $7 THEN $2 ELSE customers.email END,
-       name = CASE WHEN $8 THEN $3 ELSE customers.name END,
-       locale = CASE WHEN $9 THEN $4 ELSE customers.locale END,
-       metadata = CASE WHEN $10 THEN COALESCE(CAST($5 AS TEXT), '{}') ELSE customers.metadata END,
+       email = CASE WHEN $7 AND customers.erased_at IS NULL THEN $2 ELSE customers.email END,
+       name = CASE WHEN $8 AND customers.erased_at IS NULL THEN $3 ELSE customers.name END,
+       locale = CASE WHEN $9 AND customers.erased_at IS NULL THEN $4 ELSE customers.locale END,
+       metadata = CASE WHEN $10 AND customers.erased_at IS NULL THEN COALESCE(CAST($5 AS TEXT), '{}') ELSE customers.metadata END,
        updated_at = $6
-     RETURNING id, email, name, locale, metadata, created_at, updated_at, version"
+     RETURNING id, email, name, locale, metadata, created_at, updated_at, version, erased_at"
 );
 static GET: &Sql = crate::sql!(
     "customers.get",
-    "SELECT id, email, name, locale, metadata, created_at, updated_at, version FROM customers WHERE id = $1"
+    "SELECT id, email, name, locale, metadata, created_at, updated_at, version, erased_at FROM customers WHERE id = $1"
 );
 static LOCK: &Sql = crate::sql!("customers.lock", "SELECT version FROM customers WHERE id = $1 {FOR_UPDATE}");
 static BUMP: &Sql = crate::sql!(
@@ -113,10 +115,11 @@ fn read(row: &Row) -> Result<CustomerRow> {
         created_at: Timestamp::from_ms(row.i64("created_at")?),
         updated_at: Timestamp::from_ms(row.i64("updated_at")?),
         version: row.i64("version")?,
+        erased_at: row.opt_i64("erased_at")?.map(Timestamp::from_ms),
     })
 }
 
-/// Creates a customer, or changes what the patch names.
+/// Creates a customer, or changes what the patch names; of one that was erased nothing is changed.
 ///
 /// # Errors
 /// As the database.
@@ -279,7 +282,7 @@ pub fn provider_ids(tx: &mut dyn Tx, customer: &CustomerId, scope: &str) -> Resu
 static LINKED_EMAIL: &Sql = crate::sql!(
     "customers.linked_email",
     "SELECT c.id, c.email FROM provider_customers p JOIN customers c ON c.id = p.customer
-     WHERE p.scope = $1 AND p.provider_customer = $2"
+     WHERE p.scope = $1 AND p.provider_customer = $2 AND c.erased_at IS NULL"
 );
 
 /// A customer of ours, and its e-mail address.

@@ -16,7 +16,8 @@ pub mod db;
 pub mod deliveries;
 pub mod drifts;
 pub mod dunning;
-pub mod error;
+pub mod erasure;
+mod error;
 pub mod feed;
 pub mod grants;
 pub mod history;
@@ -34,6 +35,7 @@ pub mod overview;
 #[cfg(test)]
 mod protocol_tests;
 pub mod quotes;
+pub mod retention;
 pub mod signing_keys;
 pub mod sql;
 #[cfg(test)]

@@ -24,4 +24,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 13, name: "catalogs", text: include_str!("../migrations/0013_catalogs.sql") },
     Migration { version: 14, name: "alerts_told", text: include_str!("../migrations/0014_alerts_told.sql") },
     Migration { version: 15, name: "audit", text: include_str!("../migrations/0015_audit.sql") },
+    Migration { version: 16, name: "erasure", text: include_str!("../migrations/0016_erasure.sql") },
 ];

@@ -1,7 +1,8 @@
 //! What a command changes, for the audit log: every command says here whether it changes something, and what.
 
 use super::{
-    Command, catalog, deliveries, drift, events, keys, mail, notices, parked, signing_keys, terms, webhooks,
+    Command, catalog, customers, deliveries, drift, events, keys, mail, notices, parked, signing_keys, terms,
+    webhooks,
 };
 
 /// An act of the command line.
@@ -103,6 +104,9 @@ pub(super) fn of(command: &Command) -> Option<Act> {
         },
         Command::Refund(options) if options.dry_run => None,
         Command::Refund(options) => act("refund", &options.of),
+        Command::Customers(command) => match command {
+            customers::Command::Erase { customer, yes: _ } => act("customers erase", customer),
+        },
         Command::Reconcile(options) => act("reconcile", if options.dry_run { "dry run" } else { "" }),
     }
 }

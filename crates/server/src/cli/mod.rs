@@ -7,6 +7,7 @@ mod audit;
 mod beside;
 mod catalog;
 mod completions;
+mod customers;
 mod deliveries;
 mod dev;
 mod drift;
@@ -148,6 +149,9 @@ enum Command {
     /// What was negotiated with single customers
     #[command(subcommand)]
     Terms(terms::Command),
+    /// Customers: erase what is personal
+    #[command(subcommand)]
+    Customers(customers::Command),
     /// What operators did
     #[command(subcommand)]
     Audit(audit::Command),
@@ -254,6 +258,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Webhooks(command) => quietly(log, &common, webhooks::run(&command, &common)),
         Command::Catalog(command) => quietly(log, &common, catalog::run(&command, &common)),
         Command::Terms(command) => quietly(log, &common, terms::run(&command, &common)),
+        Command::Customers(command) => quietly(log, &common, customers::run(&command, &common)),
         Command::Audit(command) => quietly(log, &common, audit::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, &common, reconcile::run(&options, &common)),
         Command::Refund(options) => quietly(log, &common, refund::run(&options, &common)),

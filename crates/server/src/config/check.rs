@@ -16,12 +16,13 @@ use quittance_engine::Settings;
 use quittance_engine::alerts::AlertSettings;
 use quittance_engine::app_webhooks::AppWebhooks;
 use quittance_engine::app_webhooks::reach::Reach;
+use quittance_engine::retention::RetentionSettings;
 use quittance_engine::schedule::Schedule;
 use quittance_engine::settings::TokenSettings;
 use quittance_stripe::config::{ConfigError, RateLimits, StripeConfig};
 use secrecy::SecretString;
 
-use super::{CheckedMail, Config, DEMO_CATALOG, Loaded};
+use super::{CheckedMail, Config, DEMO_CATALOG, Loaded, Retention};
 use crate::failure::Failure;
 
 const MINUTE_MS: i64 = 60_000;
@@ -229,6 +230,7 @@ fn settings(
         tokens: tokens(config),
         app_webhooks: app_webhooks(config, stripe.livemode)?,
         alerts: alerts(config)?,
+        retention: retention(&config.retention),
     })
 }
 
@@ -250,6 +252,11 @@ pub fn app_webhooks(config: &Config, livemode: bool) -> Result<AppWebhooks, Fail
         disable_after_ms: config.app_webhooks.disable_after_days.saturating_mul(DAY_MS),
         kept_ms: config.app_webhooks.keep_days.saturating_mul(DAY_MS),
     })
+}
+
+fn retention(config: &Retention) -> RetentionSettings {
+    let Retention { events_days, deliveries_days, mails_days, drifts_days } = *config;
+    RetentionSettings { events_days, deliveries_days, mails_days, drifts_days }
 }
 
 /// How operators are told of alerts.
@@ -352,7 +359,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
     let notices = &config.notices;
     let days = |days: u32| i64::from(days);
     let timeout_s = i64::try_from(config.app_webhooks.timeout_s).unwrap_or(i64::MAX);
-    let checks: [(&str, i64, i64, i64); 37] = [
+    let checks: [(&str, i64, i64, i64); 41] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),
@@ -386,6 +393,12 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("alerts.gather_s", config.alerts.gather_s, 0, 3_600),
         ("alerts.pause_s", config.alerts.pause_s, 0, 86_400),
         ("alerts.quiet_s", config.alerts.quiet_s, 0, 604_800),
+        // The provider lists events for 30 days: one that is listed must still be known.
+        ("retention.events_days", config.retention.events_days, 45, 36_500),
+        ("retention.deliveries_days", config.retention.deliveries_days, 7, 36_500),
+        // Cardholders may dispute for 540 days at most networks.
+        ("retention.mails_days", config.retention.mails_days, 540, 36_500),
+        ("retention.drifts_days", config.retention.drifts_days, 7, 36_500),
         ("api.body_limit", whole(config.api.body_limit), 16_384, 67_108_864),
         ("api.redirect_wait_ms", config.api.redirect_wait_ms, 0, 30_000),
         ("api.streams", whole(config.api.streams), 0, 10_000),

@@ -21,6 +21,7 @@ use quittance_domain::notices::NoticePolicy;
 use quittance_domain::shop::PortalPolicy;
 use quittance_domain::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use quittance_domain::trial::TrialPolicy;
+use quittance_engine::retention::RetentionSettings;
 use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,8 @@ pub struct Config {
     pub mail: Mail,
     /// Telling operators of alerts.
     pub alerts: Alerts,
+    /// What is kept how long.
+    pub retention: Retention,
 }
 
 /// The database.
@@ -244,6 +247,20 @@ pub struct Alerts {
     pub quiet_s: i64,
 }
 
+/// What is kept how long, in days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// What the provider sent.
+    pub events_days: i64,
+    /// Records of mails and webhooks that left.
+    pub deliveries_days: i64,
+    /// What was sent by mail.
+    pub mails_days: i64,
+    /// Findings of sweeps that are mended.
+    pub drifts_days: i64,
+}
+
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -291,6 +308,7 @@ impl Default for Config {
             api: Api::default(),
             mail: Mail::default(),
             alerts: Alerts::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -379,6 +397,14 @@ impl Default for Alerts {
     fn default() -> Self {
         let AlertPolicy { gather_s, pause_s, quiet_s } = AlertPolicy::default();
         Self { mail: Vec::new(), gather_s, pause_s, quiet_s }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let RetentionSettings { events_days, deliveries_days, mails_days, drifts_days } =
+            RetentionSettings::default();
+        Self { events_days, deliveries_days, mails_days, drifts_days }
     }
 }
 

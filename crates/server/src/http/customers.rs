@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Auth, Read, Write};
+use super::auth::{Admin, Auth, Read, Write};
 use super::dto::{IdempotencyHeader, Time};
 use super::entitlements::{Entitlement, every};
 use super::extract::InPath;
@@ -26,7 +26,9 @@ use super::subscription_view::{PurchaseView, SubscriptionView};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(get_customer, put_customer)).routes(routes!(open_portal))
+    OpenApiRouter::default()
+        .routes(routes!(get_customer, put_customer, erase_customer))
+        .routes(routes!(open_portal))
 }
 
 /// What you tell of a customer. A field that is left out stays as it is; null clears it.
@@ -69,6 +71,8 @@ struct Customer {
     created_at: Time,
     /// When it was changed last.
     updated_at: Time,
+    /// When its personal data was removed.
+    erased_at: Option<Time>,
 }
 
 impl From<CustomerRow> for Customer {
@@ -81,6 +85,7 @@ impl From<CustomerRow> for Customer {
             metadata: row.metadata,
             created_at: Time(row.created_at),
             updated_at: Time(row.updated_at),
+            erased_at: row.erased_at.map(Time),
         }
     }
 }
@@ -125,6 +130,54 @@ async fn put_customer(
                 metadata: input.metadata,
             };
             Reply::ok(&Customer::from(context.engine.put_customer(&id, patch).await?))
+        })
+        .await
+}
+
+/// What was erased.
+#[derive(Debug, Serialize, ToSchema)]
+struct ErasedView {
+    /// Your id of the customer.
+    #[schema(example = "user_42")]
+    customer: String,
+    /// When.
+    erased_at: Time,
+    /// Mails whose address and text went.
+    mails: u64,
+    /// Events whose payload went.
+    events: u64,
+}
+
+/// Nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+/// Erase what is personal about a customer
+///
+/// Address, name, language, notes, the texts of mails and what the provider's events said go; the id, subscriptions, payments, the
+/// books and that something was told stay. It cannot be taken back. What the provider keeps is erased there.
+#[utoipa::path(
+    delete, path = "/v1/customers/{id}", tag = "Customers", security(("api_key" = ["admin"])),
+    params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), IdempotencyHeader),
+    responses((status = 200, description = "It is erased", body = ErasedView),
+              (status = 404, description = "There is no such customer", body = ProblemDocument),
+              (status = 409, description = "A subscription is live, a checkout can be paid, or a command is not done", body = ProblemDocument))
+)]
+async fn erase_customer(
+    InPath(id): InPath<String>,
+    change: Mutation<Admin, Empty>,
+) -> Result<Response, Fail> {
+    change
+        .run(move |context, _| async move {
+            let id = customer_id(&id)?;
+            let (erased, at) = context.engine.erase_customer(&id, context.caller.key.as_str()).await?;
+            Reply::ok(&ErasedView {
+                customer: id.to_string(),
+                erased_at: Time(at),
+                mails: erased.mails,
+                events: erased.events,
+            })
         })
         .await
 }

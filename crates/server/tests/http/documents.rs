@@ -12,6 +12,7 @@ use crate::house::{House, on_each};
 /// The contract, as far as it is built.
 const CONTRACT: &[&str] = &[
     "DELETE /v1/announcements/{id}",
+    "DELETE /v1/customers/{id}",
     "DELETE /v1/customers/{id}/grants/{grant}",
     "DELETE /v1/customers/{id}/terms",
     "DELETE /v1/webhook-endpoints/{id}",

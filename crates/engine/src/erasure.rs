@@ -1,0 +1,75 @@
+//! Erasing a customer on its own or the operator's wish.
+//!
+//! What is personal goes, in one transaction: address, name, language, notes, the texts of mails and what the provider's events
+//! said. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are what was
+//! sold, and must be kept. Refuses to know: what the provider keeps.
+
+use quittance_domain::{AggregateKey, CustomerId, Timestamp};
+pub use quittance_store::erasure::Erased;
+use quittance_store::history::{self, NewLine};
+use quittance_store::{customers, erasure, mirror};
+use serde_json::json;
+
+use crate::engine::Engine;
+use crate::problem::{Problem, ProblemCode};
+
+/// Why a customer cannot be erased now.
+enum Obstacle {
+    Unknown,
+    Live(String),
+    UnderWay,
+}
+
+impl Engine {
+    /// Removes what is personal about a customer; `by` says who wishes it. Again, it removes what came since.
+    ///
+    /// # Errors
+    /// `not_found`; `wrong_state` while a subscription is live, a checkout can be paid or a command is not done.
+    pub async fn erase_customer(&self, id: &CustomerId, by: &str) -> Result<(Erased, Timestamp), Problem> {
+        let (key, scope, now, by) = (id.clone(), self.scope().clone(), self.now(), by.to_owned());
+        let erased = self
+            .db()
+            .write("customers.erase", move |tx| {
+                if !customers::lock(tx, &key)? {
+                    return Ok(Err(Obstacle::Unknown));
+                }
+                let held = mirror::subscriptions_of_customer(tx, key.as_str())?;
+                if let Some(live) = held.into_iter().find(|row| row.subscription.is_live()) {
+                    return Ok(Err(Obstacle::Live(live.subscription.facts.id.to_string())));
+                }
+                if erasure::unfinished(tx, &key)? {
+                    return Ok(Err(Obstacle::UnderWay));
+                }
+                let known = customers::provider_ids(tx, &key, &scope.to_string())?;
+                let aggregates: Vec<String> =
+                    known.iter().map(|id| AggregateKey::customer(scope.clone(), id).to_string()).collect();
+                let erased = erasure::erase(tx, &key, &aggregates, now)?;
+                let line = NewLine {
+                    customer: Some(key.clone()),
+                    aggregate: None,
+                    at: now,
+                    kind: "customer.erased".into(),
+                    object: key.to_string(),
+                    data: json!({ "mails": erased.mails, "events": erased.events }).to_string(),
+                    cause: json!({ "by": by }).to_string(),
+                };
+                history::insert(tx, &line)?;
+                Ok(Ok(erased))
+            })
+            .await?;
+        let refused = |detail: String, mend: &str| Err(Problem::new(ProblemCode::WrongState, detail, mend));
+        match erased {
+            Ok(erased) => Ok((erased, now)),
+            Err(Obstacle::Unknown) => Err(Problem::not_found("customer")),
+            Err(Obstacle::Live(subscription)) => refused(
+                format!("The customer has a live subscription, {subscription}; nothing was erased."),
+                "Cancel it at once (POST /v1/subscriptions/{id}/cancel), then erase the customer.",
+            ),
+            Err(Obstacle::UnderWay) => refused(
+                "A checkout of the customer can still be paid, or a command is not done; nothing was erased."
+                    .to_owned(),
+                "Try again when it has ended: checkouts run out within a day, `quittance parked list` shows commands that are stuck.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Erasing a customer: nothing personal is left, nothing brings it back, and what was sold stays on record.
+
+use quittance_engine::ProblemCode;
+use quittance_engine::Settings;
+use quittance_engine::settings::EmailTruth;
+use quittance_store::customers::{Change, CustomerPatch};
+use quittance_store::mails::{self, NewMail};
+use quittance_store::{Sql, params};
+
+use crate::house::{House, catalog, customer};
+
+static EVERYTHING: Sql = Sql::registered(
+    "test.erasure_everything",
+    "SELECT COALESCE(email, '') AS text FROM customers
+     UNION ALL SELECT COALESCE(name, '') FROM customers
+     UNION ALL SELECT metadata FROM customers
+     UNION ALL SELECT payload FROM events
+     UNION ALL SELECT address || COALESCE(subject, '') || COALESCE(text, '') || COALESCE(html, '') FROM mails
+     UNION ALL SELECT payload FROM deliveries
+     UNION ALL SELECT data || cause FROM history
+     UNION ALL SELECT data FROM notices
+     UNION ALL SELECT body FROM app_events
+     UNION ALL SELECT data FROM subscriptions
+     UNION ALL SELECT request FROM commands",
+);
+
+const PERSONAL: [&str; 3] = ["ada.lovelace@example.com", "Lovelace", "likes tea"];
+
+async fn traces(h: &House) -> Vec<String> {
+    let rows = h.test.db.read("test.scan", |tx| tx.query(&EVERYTHING, params![])).await.unwrap();
+    let texts = rows.iter().map(|row| row.text("text").unwrap());
+    texts.filter(|text| PERSONAL.iter().any(|word| text.contains(word))).collect()
+}
+
+fn about() -> CustomerPatch {
+    CustomerPatch {
+        email: Change::Set(PERSONAL[0].to_owned()),
+        name: Change::Set("Ada Lovelace".to_owned()),
+        metadata: Change::Set([("note".to_owned(), PERSONAL[2].to_owned())].into()),
+        ..CustomerPatch::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_personal_goes_for_good_and_what_was_sold_stays() {
+    for test in quittance_store::testing::databases().await {
+        eprintln!("on {}", test.db.dialect().name());
+        let settings = Settings { email_truth: EmailTruth::Provider, ..Settings::default() };
+        let h = House::with(test, settings, catalog()).await;
+        let ada = customer("ada");
+        h.engine.put_customer(&ada, about()).await.unwrap();
+        let subscription = h.subscriber("ada").await;
+        let mail = NewMail {
+            message_id: "1@example.com".into(),
+            delivery: None,
+            customer: Some(ada.clone()),
+            kind: "receipt".into(),
+            language: "en".into(),
+            template: "v1".into(),
+            rules: None,
+            address: PERSONAL[0].into(),
+            subject: Some("Dear Ms Lovelace".into()),
+            text: Some("Dear Ms Lovelace".into()),
+            html: None,
+            sha256: "0".repeat(64),
+            captured: true,
+        };
+        let at = h.engine.now();
+        h.test.db.write("test.mail", move |tx| mails::put(tx, &mail, at)).await.unwrap();
+        assert!(!traces(&h).await.is_empty());
+
+        let live = h.engine.erase_customer(&ada, "a test").await.unwrap_err();
+        assert_eq!(live.code, ProblemCode::WrongState);
+        assert!(live.detail.contains(&subscription), "{live:?}");
+        let unknown = h.engine.erase_customer(&customer("nobody"), "a test").await.unwrap_err();
+        assert_eq!(unknown.code, ProblemCode::NotFound);
+
+        h.provider("DELETE", &format!("/v1/subscriptions/{subscription}"), "");
+        h.settle().await;
+        let (erased, _) = h.engine.erase_customer(&ada, "a test").await.unwrap();
+        assert!(erased.mails == 1 && erased.events > 0, "{erased:?}");
+        assert_eq!(traces(&h).await, Vec::<String>::new());
+
+        // Nothing brings it back: not the app, not a sweep that takes over the provider's addresses.
+        let again = h.engine.put_customer(&ada, about()).await.unwrap_err();
+        assert_eq!(again.code, ProblemCode::WrongState);
+        let linked = h.engine.known_provider_customer(&ada).await.unwrap().unwrap();
+        h.provider("POST", &format!("/v1/customers/{linked}"), &format!("email={}", PERSONAL[0]));
+        h.drop_webhooks();
+        h.engine.sweep(true, false).await.unwrap();
+        h.settle().await;
+        let view = h.engine.customer("ada").await.unwrap();
+        assert_eq!((view.customer.email, view.customer.name), (None, None));
+        assert_eq!(view.subscriptions.len(), 1, "what was sold is still on record");
+        assert!(view.customer.erased_at.is_some());
+    }
+}

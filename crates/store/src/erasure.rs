@@ -1,0 +1,64 @@
+//! Erasing a customer: personal data goes, the books and the proof that something was told stay.
+
+use quittance_domain::{CustomerId, Timestamp};
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::params;
+use crate::sql::Sql;
+
+static CUSTOMER: &Sql = crate::sql!(
+    "erasure.customer",
+    "UPDATE customers SET email = NULL, name = NULL, locale = NULL, metadata = '{}', updated_at = $2, erased_at = $2
+     WHERE id = $1 AND erased_at IS NULL"
+);
+static MAILS: &Sql = crate::sql!(
+    "erasure.mails",
+    "UPDATE mails SET address = 'erased', subject = NULL, text = NULL, html = NULL WHERE customer = $1"
+);
+static EVENTS: &Sql = crate::sql!("erasure.events", "UPDATE events SET payload = '{}' WHERE aggregate = $1");
+static CHECKOUTS: &Sql =
+    crate::sql!("erasure.checkouts", "UPDATE checkouts SET url = NULL WHERE customer = $1");
+static UNFINISHED: &Sql = crate::sql!(
+    "erasure.unfinished",
+    "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending')
+       + (SELECT COUNT(*) FROM checkouts WHERE customer = $1 AND state IN ('creating', 'open', 'processing')) AS n"
+);
+
+/// What was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// Mails whose address and text went.
+    pub mails: u64,
+    /// Events whose payload went.
+    pub events: u64,
+}
+
+/// Whether something about a customer is still under way: a command that is not done, a checkout that may be paid.
+///
+/// # Errors
+/// As the database.
+pub fn unfinished(tx: &mut dyn Tx, customer: &CustomerId) -> Result<bool> {
+    Ok(tx.query_one(UNFINISHED, params![customer.as_str()])?.i64("n")? > 0)
+}
+
+/// Removes what is personal about a customer. `aggregates` are the keys of all that the provider told of it. Erasing again
+/// removes what came since.
+///
+/// # Errors
+/// As the database.
+pub fn erase(
+    tx: &mut dyn Tx,
+    customer: &CustomerId,
+    aggregates: &[String],
+    now: Timestamp,
+) -> Result<Erased> {
+    tx.exec(CUSTOMER, params![customer.as_str(), now.ms()])?;
+    tx.exec(CHECKOUTS, params![customer.as_str()])?;
+    let mails = tx.exec(MAILS, params![customer.as_str()])?;
+    let mut events = 0;
+    for key in aggregates {
+        events += tx.exec(EVENTS, params![key])?;
+    }
+    Ok(Erased { mails, events })
+}
