@@ -120,8 +120,8 @@ mod tests {
     use crate::deliveries::{self, NewDelivery};
     use crate::testing::on_each_database;
 
-    static OVER: &Sql =
-        crate::sql!("test.retention_over", "UPDATE deliveries SET state = 'delivered' WHERE seq % 2 = 0");
+    static OVER: Sql =
+        Sql::registered("test.retention_over", "UPDATE deliveries SET state = 'delivered' WHERE seq % 2 = 0");
     static COUNT: Sql = Sql::registered("test.retention_count", "SELECT COUNT(*) AS n FROM deliveries");
 
     #[tokio::test]

@@ -21,6 +21,7 @@ pub(super) enum Command {
     /// Remove what is personal about a customer; the books stay. It cannot be taken back
     Erase {
         /// Your id of the customer
+        #[arg(value_parser = CustomerId::parse)]
         customer: CustomerId,
         /// Without it, nothing is done
         #[arg(long)]
