@@ -465,10 +465,10 @@ impl Catalog {
     #[must_use]
     pub fn price_of(&self, price_id: &str, lookup_key: Option<&str>) -> Option<(&Plan, &Price)> {
         let plan = self.plan_of_price(price_id, lookup_key)?;
-        let named = plan.prices.iter().find(|price| price.stripe.as_deref() == Some(price_id));
-        let price =
-            named.or_else(|| plan.prices.iter().find(|p| Some(p.lookup_key.as_str()) == lookup_key))?;
-        Some((plan, price))
+        let all = || self.prices().filter(|(of, _)| of.key == plan.key);
+        all()
+            .find(|(_, price)| price.stripe.as_deref() == Some(price_id))
+            .or_else(|| all().find(|(_, price)| Some(price.lookup_key.as_str()) == lookup_key))
     }
 
     /// The free plan, if there is one.

@@ -110,10 +110,12 @@ impl AggregateState {
     }
 
     /// Whether a worker may claim it now. One that was synced after `rested` is claimed only for somebody who
-    /// waits, so that the rest of a burst is one look.
+    /// waits, so that the rest of a burst is one look. One that was synced after now was so by a clock that has been set
+    /// back since, and does not rest until that time comes again.
     #[must_use]
     pub fn claimable(&self, now: Timestamp, rested: Timestamp) -> bool {
-        let rests = self.synced_at.is_some_and(|at| at > rested) && self.priority < Priority::Waiting;
+        let rests =
+            self.synced_at.is_some_and(|at| at > rested && at <= now) && self.priority < Priority::Waiting;
         self.dirty()
             && !rests
             && self.parked_at.is_none()

@@ -171,6 +171,8 @@ pub enum AnomalyKind {
     ProviderRetries,
     /// A refund came back, and the customer still has not got the money.
     RefundFailed,
+    /// A payment arrived after its subscription had ended, and the policy gives nothing for it.
+    LatePayment,
 }
 
 impl AnomalyKind {
@@ -188,6 +190,7 @@ impl AnomalyKind {
             Self::NoticeWindowMissed => "notice_window_missed",
             Self::ProviderRetries => "provider_retries",
             Self::RefundFailed => "refund_failed",
+            Self::LatePayment => "late_payment",
         }
     }
 }
@@ -384,6 +387,19 @@ fn project_subscription(
         let own = previous.filter(|p| p.customer == stored.customer);
         standing = standing.not_beyond(own.map(|p| p.standing), now);
     }
+    if let Some(invoice) = policy.paid_for_nothing(&facts)
+        && previous.is_none_or(|p| p.duplicate.is_none())
+        && invoice.payments.iter().all(|paid| is_ours(&paid.payment, &out.payments))
+    {
+        out.anomalies.push(Anomaly {
+            kind: AnomalyKind::LatePayment,
+            object: invoice.id.clone(),
+            detail: format!(
+                "it was paid after {} had ended, and by [access.money] late_payment = \"ignore\" it gives nothing: the customer has paid for nothing",
+                facts.id
+            ),
+        });
+    }
     if paid_money_came_back(&facts, &out.payments, policy) {
         standing = Standing::Revoked;
     }
@@ -394,23 +410,32 @@ fn project_subscription(
         access: standing.at(now),
         duplicate: previous.and_then(|p| p.duplicate.clone()),
         missing: false,
-        scheduled: facts.ahead.next_phase.as_ref().and_then(|next| planned(&next.items, next.at, catalog)),
+        scheduled: facts
+            .ahead
+            .next_phase
+            .as_ref()
+            .and_then(|next| planned(&next.items, next.at, catalog, stored)),
         pending: facts
             .ahead
             .pending
             .as_ref()
-            .and_then(|waiting| planned(&waiting.items, waiting.expires_at, catalog)),
+            .and_then(|waiting| planned(&waiting.items, waiting.expires_at, catalog, stored)),
         facts,
     }
 }
 
 /// What a subscription is to become, in the catalog's terms: by its first line that the catalog knows, else its first.
-fn planned(items: &[FutureItem], at: Timestamp, catalog: &Catalog) -> Option<Planned> {
+fn planned(items: &[FutureItem], at: Timestamp, catalog: &Catalog, stored: &Stored) -> Option<Planned> {
     let of = |item: &FutureItem| {
-        let known = catalog.price_of(&item.price, item.lookup_key.as_deref());
+        let listed = catalog.price_of(&item.price, item.lookup_key.as_deref());
+        let listed = listed.map(|(plan, price)| (plan.key.clone(), price.interval));
+        let known = listed.or_else(|| {
+            let before = stored.known_prices.iter().find(|known| known.price == item.price)?;
+            Some((before.plan.clone(), before.interval))
+        });
         Planned {
-            plan: known.map(|(plan, _)| plan.key.clone()),
-            interval: known.map(|(_, price)| price.interval.as_str().to_owned()),
+            plan: known.as_ref().map(|(plan, _)| plan.clone()),
+            interval: known.map(|(_, interval)| interval.as_str().to_owned()),
             quantity: item.quantity,
             at,
         }
@@ -418,6 +443,11 @@ fn planned(items: &[FutureItem], at: Timestamp, catalog: &Catalog) -> Option<Pla
     let mut all = items.iter().map(of);
     let first = all.next()?;
     if first.plan.is_some() { Some(first) } else { Some(all.find(|p| p.plan.is_some()).unwrap_or(first)) }
+}
+
+/// Whether the money of a payment is still ours; one that nobody has looked at is.
+fn is_ours(id: &str, payments: &[PaymentFacts]) -> bool {
+    payments.iter().find(|payment| payment.id == id).is_none_or(|payment| payment.money.is_ours())
 }
 
 /// Whether the money that paid for the newest period came back, in a way that ends access.

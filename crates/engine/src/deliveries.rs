@@ -22,8 +22,8 @@ use crate::telemetry;
 use crate::world::Point;
 
 /// Deliveries of a channel that are under way at the same time, in one process.
-const AT_ONCE: i64 = 16;
-/// How many of them may go to one destination, so that a slow one leaves room.
+pub(crate) const AT_ONCE: usize = 64;
+/// How many of them may go to one destination, over all processes, so that a slow one leaves room.
 const OF_ONE_DESTINATION: i64 = 8;
 /// Most characters of what the other side said that are kept.
 const MOST_DETAIL: usize = 500;
@@ -67,6 +67,21 @@ pub trait Courier: Send + Sync + 'static {
     fn deliver<'a>(&'a self, engine: &'a Engine, parcel: &'a DeliveryRow) -> Carried<'a>;
 }
 
+/// A delivery that this process sends.
+pub(crate) struct Claimed {
+    row: DeliveryRow,
+    token: LeaseToken,
+    began: Timestamp,
+    courier: Arc<dyn Courier>,
+}
+
+impl Claimed {
+    /// Its number.
+    pub(crate) const fn seq(&self) -> i64 {
+        self.row.seq
+    }
+}
+
 /// The couriers of a process.
 #[derive(Default)]
 pub(crate) struct Couriers([OnceLock<Arc<dyn Courier>>; Channel::ALL.len()]);
@@ -104,37 +119,56 @@ impl Engine {
     pub async fn deliver_due(&self) -> Result<usize, Problem> {
         let mut tried = 0;
         for channel in Channel::ALL {
-            if let Some(courier) = self.couriers().slot(channel).get() {
-                tried += self.deliver_channel(channel, courier).await?;
-            }
+            tried += self.deliver_channel(channel).await?;
         }
         Ok(tried)
     }
 
-    async fn deliver_channel(&self, channel: Channel, courier: &Arc<dyn Courier>) -> Result<usize, Problem> {
-        let now = self.now();
+    async fn deliver_channel(&self, channel: Channel) -> Result<usize, Problem> {
+        let claimed = self.claim_deliveries(channel, AT_ONCE).await?;
+        let count = claimed.len();
+        for ended in join_all(claimed.into_iter().map(|claim| self.carry_delivery(claim))).await {
+            ended?;
+        }
+        Ok(count)
+    }
+
+    /// Takes what is due on a channel, `most` of them; nothing where nobody carries it.
+    pub(crate) async fn claim_deliveries(
+        &self,
+        channel: Channel,
+        most: usize,
+    ) -> Result<Vec<Claimed>, Problem> {
+        let Some(courier) = self.couriers().slot(channel).get().cloned() else { return Ok(Vec::new()) };
+        let (now, most) = (self.now(), i64::try_from(most).unwrap_or(1));
+        // Most looks find nothing: they write nothing, too.
         let due = self
             .db()
-            .read("deliveries.due", move |tx| deliveries::due(tx, channel, now, OF_ONE_DESTINATION, AT_ONCE))
+            .read("deliveries.due", move |tx| deliveries::due(tx, channel, now, OF_ONE_DESTINATION, most))
             .await?;
-        let tries = join_all(due.into_iter().map(|seq| self.deliver_one(seq, courier))).await;
-        let mut tried = 0;
-        for one in tries {
-            tried += usize::from(one?);
+        if due.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(tried)
+        let (token, began) = (LeaseToken::from_random(self.world().random()), self.now());
+        let (lease, until) = (token.clone(), began.plus_ms(self.settings().retry.lease_ms));
+        let rows = self
+            .db()
+            .write("deliveries.claim", move |tx| {
+                let mut rows = Vec::with_capacity(due.len());
+                for seq in &due {
+                    // Somebody else may have taken it since.
+                    rows.extend(deliveries::claim(tx, *seq, &lease, began, until)?);
+                }
+                Ok(rows)
+            })
+            .await?;
+        let claimed = |row| Claimed { row, token: token.clone(), began, courier: courier.clone() };
+        Ok(rows.into_iter().map(claimed).collect())
     }
 
-    /// Tries one; `false` when somebody else does.
-    async fn deliver_one(&self, seq: i64, courier: &Arc<dyn Courier>) -> Result<bool, Problem> {
-        let (token, began) = (LeaseToken::from_random(self.world().random()), self.now());
-        let lease = token.clone();
-        let until = began.plus_ms(self.settings().retry.lease_ms);
-        let claimed = self
-            .db()
-            .write("deliveries.claim", move |tx| deliveries::claim(tx, seq, &lease, began, until))
-            .await?;
-        let Some(row) = claimed else { return Ok(false) };
+    /// Carries what was claimed, and records how it went.
+    pub(crate) async fn carry_delivery(&self, claim: Claimed) -> Result<(), Problem> {
+        let Claimed { row, token, began, courier } = claim;
         self.world().point(Point::DeliveryClaimed).await;
         let limit = u64::try_from(self.settings().retry.lease_ms / 2).unwrap_or(1).max(1);
         let outcome = match select(courier.deliver(self, &row), pin!(self.world().limit(limit))).await {
@@ -144,8 +178,7 @@ impl Engine {
             }
         };
         self.world().point(Point::DeliverySent).await;
-        self.record_delivery(row, token, outcome, began).await?;
-        Ok(true)
+        self.record_delivery(row, token, outcome, began).await
     }
 
     async fn record_delivery(
@@ -205,20 +238,12 @@ impl Engine {
         Ok(())
     }
 
-    /// When the next delivery of any channel is due here.
-    pub(crate) async fn next_delivery_due(&self) -> Option<Timestamp> {
-        let channels: Vec<Channel> =
-            Channel::ALL.into_iter().filter(|channel| self.delivers(*channel)).collect();
-        if channels.is_empty() {
+    /// When the next delivery of a channel is due here.
+    pub(crate) async fn next_delivery_due(&self, channel: Channel) -> Option<Timestamp> {
+        if !self.delivers(channel) {
             return None;
         }
-        let due = self.db().read("deliveries.next_due", move |tx| {
-            let mut due = Vec::new();
-            for channel in &channels {
-                due.extend(deliveries::next_due(tx, *channel)?);
-            }
-            Ok(due.into_iter().min())
-        });
+        let due = self.db().read("deliveries.next_due", move |tx| deliveries::next_due(tx, channel));
         due.await.ok().flatten()
     }
 

@@ -173,7 +173,8 @@ impl Engine {
         }
         let line = ItemChange {
             id: &wanted.item.id,
-            price: Some(&wanted.price),
+            // A price that stays is not named: it may be sold no longer.
+            price: (wanted.price != wanted.item.price).then_some(wanted.price.as_str()),
             quantity: Some(wanted.quantity),
             deleted: false,
         };

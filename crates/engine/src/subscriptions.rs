@@ -1,11 +1,14 @@
 //! Changing subscriptions: change, undo, cancel, pause, resume. Each reaches our mirror as any change does,
 //! by looking at the provider again.
 
-use quittance_domain::catalog::Interval;
+use quittance_domain::catalog::{Interval, Plan};
 use quittance_domain::change::{OnAction, PauseHow, Terms, When, direction};
-use quittance_domain::subscription::{ItemFacts, SubscriptionStatus};
+use quittance_domain::pricing::{self, Asked, PriceError, PriceSource, Priced};
+use quittance_domain::subscription::{ItemFacts, Subscription, SubscriptionStatus};
+use quittance_domain::terms::CustomerTerms;
 use quittance_domain::{CommandId, Currency, Money, Timestamp};
 use quittance_store::mirror::{self, SubscriptionRow};
+use quittance_store::{Tx, checkouts, terms};
 use quittance_stripe::calls;
 use quittance_stripe::client::Priority;
 
@@ -50,6 +53,39 @@ impl From<CancelAt> for Ending {
     }
 }
 
+/// Who changes, as far as prices depend on it.
+struct Buyer {
+    /// The customer's own terms.
+    terms: Option<CustomerTerms>,
+    /// The channel that the subscription was bought by.
+    channel: Option<String>,
+}
+
+impl Buyer {
+    /// What a plan costs them now. A channel that is over has no prices any more.
+    fn price(
+        &self,
+        engine: &Engine,
+        plan: &Plan,
+        (interval, currency, quantity): (Interval, Currency, i64),
+    ) -> Result<Priced, PriceError> {
+        let at = engine.now();
+        let channel = self.channel.as_deref().and_then(|key| engine.catalog().channel(key));
+        let asked = Asked {
+            plan: plan.key.as_str(),
+            interval: Some(interval),
+            currency: Some(currency),
+            quantity,
+            promotion: None,
+            channel: channel.filter(|channel| channel.window.holds(at)).map(|channel| channel.key.as_str()),
+            terms: self.terms.as_ref(),
+            bought_before: true,
+            at,
+        };
+        pricing::price(engine.catalog(), &asked)
+    }
+}
+
 /// A change resolved against catalog and mirror.
 pub(crate) struct Resolved {
     pub(crate) row: SubscriptionRow,
@@ -58,6 +94,8 @@ pub(crate) struct Resolved {
     pub(crate) quantity: i64,
     pub(crate) proration: Proration,
     pub(crate) when: When,
+    /// Whether the price is another one that is not the list's.
+    pub(crate) off_list: bool,
     /// What it costs from then on, for each interval: before discounts and tax.
     pub(crate) afterwards: Money,
     /// The end of the period that runs.
@@ -87,6 +125,7 @@ impl Resolved {
             }
             When::PeriodEnd => Request::ScheduleChange { subscription, item, price, quantity },
             When::Now => Request::ChangeSubscription {
+                keeps_price: self.item.price == price,
                 subscription,
                 item,
                 price,
@@ -138,44 +177,83 @@ impl Engine {
             .currency
             .or(item.unit_price.map(|price| price.currency))
             .ok_or_else(|| wrong_state(&row, "has no currency"))?;
-        let price = plan
-            .price(interval, currency)
-            .ok_or_else(|| unknown("The plan is not sold like that in this currency."))?;
         let quantity = change.quantity.unwrap_or(item.quantity);
-        if !(1..=100_000).contains(&quantity) || price.amount.checked_mul(quantity).is_err() {
-            return Err(Problem::invalid("`quantity` must be between 1 and 100000."));
+        let too_many = || Problem::invalid("`quantity` must be between 1 and 100000.");
+        if !(1..=pricing::MAX_QUANTITY).contains(&quantity) {
+            return Err(too_many());
         }
+        let buyer = self.priced_for(&row.subscription).await?;
+        let at_price = |interval| buyer.price(self, plan, (interval, currency, quantity));
+        let held_interval = item.interval.as_deref().and_then(Interval::parse);
+        // What was bought stays what it was: other units of the same cost what the first ones cost.
+        let kept = item.unit_price.filter(|_| held.plan == plan.key && held_interval == Some(interval));
+        let priced = match kept {
+            Some(_) => None,
+            None => Some(at_price(interval).map_err(|error| match error {
+                PriceError::Quantity | PriceError::TooLarge => too_many(),
+                PriceError::UnknownPlan
+                | PriceError::Free(_)
+                | PriceError::NotSold(_)
+                | PriceError::UnknownChannel
+                | PriceError::Promotion(_) => unknown("The plan is not sold like that in this currency."),
+            })?),
+        };
+        let unit = kept.or(priced.as_ref().map(|priced| priced.price.amount));
+        let unit = unit.ok_or_else(|| unknown("The plan is not sold like that in this currency."))?;
+        let afterwards = unit.checked_mul(quantity).map_err(|_| too_many())?;
         let from = Terms {
             plan: &held.plan,
-            interval: item.interval.as_deref().and_then(Interval::parse).unwrap_or(interval),
-            unit: item.unit_price.unwrap_or(price.amount),
+            interval: held_interval.unwrap_or(interval),
+            unit: item.unit_price.unwrap_or(unit),
             quantity: item.quantity,
         };
-        let to = Terms { plan: &plan.key, interval, unit: price.amount, quantity };
-        let alike = plan.price(from.interval, currency).map(|price| price.amount);
+        let to = Terms { plan: &plan.key, interval, unit, quantity };
+        let alike = at_price(from.interval).ok().map(|priced| priced.price.amount);
         let direction = direction(&from, &to, alike);
         let when = change.when.unwrap_or_else(|| self.settings().changes.when(direction, &facts.status));
         check_state(&row, when)?;
-        let afterwards = price
-            .amount
-            .checked_mul(quantity)
-            .map_err(|_| Problem::invalid("`quantity` must be between 1 and 100000."))?;
-        let price = self.price_id(price).await?;
+        let off_list = priced.as_ref().is_some_and(|priced| priced.source != PriceSource::List);
+        let price = match priced {
+            Some(priced) => self.deal_price_id(plan, &priced.price, priced.source).await?,
+            None => item.price.clone(),
+        };
         let proration = change.proration.unwrap_or(Proration::Now);
         let period_end = facts.period_end();
-        Ok(Resolved { item, price, quantity, proration, when, afterwards, period_end, row })
+        Ok(Resolved { item, price, quantity, proration, when, off_list, afterwards, period_end, row })
     }
 
-    /// The line, the provider's price and the quantity of a change.
+    /// What makes the prices of a subscription's customer other than the list's.
+    async fn priced_for(&self, subscription: &Subscription) -> Result<Buyer, Problem> {
+        let customer = subscription.customer.clone();
+        let checkout = subscription.facts.checkout.clone();
+        let read = move |tx: &mut dyn Tx| {
+            let terms = match &customer {
+                Some(customer) => terms::get(tx, customer.as_str())?.map(|row| row.terms),
+                None => None,
+            };
+            let bought = match &checkout {
+                Some(id) => checkouts::get(tx, id.as_str())?,
+                None => None,
+            };
+            Ok(Buyer { terms, channel: bought.and_then(|row| row.wish.channel) })
+        };
+        Ok(self.db().read("subscriptions.buyer", read).await?)
+    }
+
+    /// The line, the provider's price and the quantity of a change that the portal is to confirm.
     ///
     /// # Errors
-    /// As [`Engine::change_subscription`].
+    /// As [`Engine::change_subscription`]; `wrong_state` at a price that the portal does not offer.
     pub(crate) async fn change_target(
         &self,
         id: &str,
         change: &Change,
     ) -> Result<(String, String, i64), Problem> {
         let wanted = self.resolve(id, change).await?;
+        if wanted.off_list {
+            let why = "is sold to this customer at a price that the portal does not offer; change it here instead: POST /v1/subscriptions/{id}/change";
+            return Err(wrong_state(&wanted.row, why));
+        }
         Ok((wanted.item.id, wanted.price, wanted.quantity))
     }
 

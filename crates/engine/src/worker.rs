@@ -6,11 +6,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::{Either, join4, select};
+use futures_util::future::{Either, join, join4, select};
 use quittance_domain::Timestamp;
+use quittance_domain::delivery::Channel;
 use quittance_store::{aggregates, app_events, commands};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::deliveries::AT_ONCE;
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sweep;
@@ -31,15 +33,25 @@ pub(crate) struct Wakers {
     syncs: Notify,
     /// A command may have been written down.
     commands: Notify,
-    /// A delivery may have been written down.
-    deliveries: Notify,
+    /// A mail may have been written down, or one that was under way has ended.
+    mails: Notify,
+    /// As `mails`, of webhooks.
+    webhooks: Notify,
 }
 
 impl Wakers {
     pub(crate) fn wake(&self) {
         self.syncs.notify_one();
         self.commands.notify_one();
-        self.deliveries.notify_one();
+        self.mails.notify_one();
+        self.webhooks.notify_one();
+    }
+
+    const fn deliveries(&self, channel: Channel) -> &Notify {
+        match channel {
+            Channel::Mail => &self.mails,
+            Channel::Webhook => &self.webhooks,
+        }
     }
 }
 
@@ -47,8 +59,8 @@ impl Engine {
     /// Works until `shutdown` resolves; syncs that run then are finished first.
     pub async fn work_until(self, shutdown: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(self.settings().sync_concurrency.max(1)));
-        let others =
-            pin!(join4(self.command_loop(), self.delivery_loop(), self.upkeep_loop(), self.tell_loop()));
+        let deliveries = join(self.delivery_loop(Channel::Mail), self.delivery_loop(Channel::Webhook));
+        let others = pin!(join4(self.command_loop(), deliveries, self.upkeep_loop(), self.tell_loop()));
         // The others never end by themselves; they are dropped with the syncs' end.
         let _ended = select(pin!(self.sync_loop(&slots, shutdown)), others).await;
         // All slots back: every sync that was running has ended.
@@ -132,9 +144,13 @@ impl Engine {
         }
     }
 
-    async fn delivery_loop(&self) {
+    /// Delivers on one channel. Each delivery is a task of its own, so that one that is slow holds nothing but its place.
+    async fn delivery_loop(&self, channel: Channel) {
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
         loop {
-            match self.deliver_due().await {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let looked_at = self.now();
+            match self.dispatch_deliveries(channel, &slots, slot).await {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(problem) => {
@@ -142,9 +158,37 @@ impl Engine {
                     self.world().sleep(TROUBLE_MS).await;
                 }
             }
-            let due = self.next_delivery_due().await;
-            self.idle(due, self.settings().look_ms, Some(&self.wakers().deliveries)).await;
+            // What was due and is left waits for a place, which wakes us when it is free.
+            let due = self.next_delivery_due(channel).await.filter(|at| *at > looked_at);
+            self.idle(due, self.settings().look_ms, Some(self.wakers().deliveries(channel))).await;
         }
+    }
+
+    /// Claims as many deliveries as there are free places, and sends each in a task of its own.
+    async fn dispatch_deliveries(
+        &self,
+        channel: Channel,
+        slots: &Arc<Semaphore>,
+        first: OwnedSemaphorePermit,
+    ) -> Result<usize, Problem> {
+        let mut permits = vec![first];
+        while let Ok(more) = slots.clone().try_acquire_owned() {
+            permits.push(more);
+        }
+        let claimed = self.claim_deliveries(channel, permits.len()).await?;
+        let count = claimed.len();
+        for (claim, permit) in claimed.into_iter().zip(permits) {
+            let engine = self.clone();
+            self.world().spawn(Box::pin(async move {
+                let delivery = claim.seq();
+                if let Err(problem) = engine.carry_delivery(claim).await {
+                    tracing::error!(delivery, %problem, "the end of a delivery was not recorded; its lease runs out");
+                }
+                drop(permit);
+                engine.wakers().deliveries(channel).notify_one();
+            }));
+        }
+        Ok(count)
     }
 
     /// Tells the app of what ends by itself, when it ends, and operators of alerts.

@@ -50,6 +50,8 @@ mod known_b;
 mod known_e;
 #[path = "it/known_kit.rs"]
 mod known_kit;
+#[path = "it/leaps.rs"]
+mod leaps;
 #[path = "it/ledger.rs"]
 mod ledger;
 #[path = "it/life.rs"]
@@ -66,6 +68,10 @@ mod notices;
 mod orders;
 #[path = "it/permutations.rs"]
 mod permutations;
+#[path = "it/portal_parity.rs"]
+mod portal_parity;
+#[path = "it/priced_changes.rs"]
+mod priced_changes;
 #[path = "it/pricing.rs"]
 mod pricing;
 #[path = "it/races.rs"]
@@ -74,6 +80,8 @@ mod races;
 mod refunds;
 #[path = "it/shop.rs"]
 mod shop;
+#[path = "it/taken.rs"]
+mod taken;
 #[path = "it/tokens.rs"]
 mod tokens;
 #[path = "it/trials.rs"]

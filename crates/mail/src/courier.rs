@@ -10,16 +10,18 @@ use quittance_engine::deliveries::{Carried, Courier, Outcome};
 use quittance_engine::{Engine, Problem, ProblemCode};
 use quittance_store::deliveries::DeliveryRow;
 use quittance_store::mails::{self, NewMail};
+use quittance_store::outbox::{self, NewAlert};
 use serde::Deserialize;
 
 use crate::compose;
+use crate::facts::Facts;
 use crate::format::Language;
-use crate::kind::Kind;
 use crate::letter::{Letter, Writer};
 use crate::links::{MailLinks, Target};
 use crate::message::{self, Cover};
 use crate::operators;
 use crate::post::{Post, Trouble};
+use crate::said;
 use crate::settings::Keep;
 use crate::told::{self, Ready, Told};
 
@@ -98,7 +100,7 @@ impl MailCourier {
     /// Tells a customer of a notice, if it is still so.
     async fn tell(&self, engine: &Engine, parcel: &DeliveryRow, notice: i64) -> Result<Outcome, Problem> {
         let notice = engine.notice(notice).await?;
-        let kind = Kind::from(notice.kind);
+        let kind = notice.kind;
         if self.writer.settings().off.contains(&kind) {
             return Ok(suppressed("mails of this kind are switched off (mail.off)"));
         }
@@ -149,11 +151,12 @@ impl MailCourier {
             self.links.as_ref()?;
             Some(format!("{}{}", settings.public_url, target.path("(link)")))
         };
-        let write = |link: &dyn Fn(&Target) -> Option<String>| {
-            let facts = compose::facts(told, view, engine.catalog(), language, link);
-            self.writer.write(told.kind, language, &facts)
+        let facts = |link: &dyn Fn(&Target) -> Option<String>| {
+            compose::facts(told, view, engine.catalog(), language, link)
         };
-        let (letter, kept) = match (write(&signed), write(&blank)) {
+        let known = facts(&signed);
+        let write = |facts: &Facts| self.writer.write(told.kind, language, facts);
+        let (letter, kept) = match (write(&known), write(&facts(&blank))) {
             (Ok(letter), Ok(kept)) => (letter, kept),
             (Err(error), _) | (_, Err(error)) => {
                 return Ok(Outcome::Failed { error: format!("the template cannot be used: {error}") });
@@ -179,8 +182,22 @@ impl MailCourier {
         }
         let captured = matches!(self.post, Post::Capture).then_some(&letter);
         let mail = self.record(parcel, told, view, address, id, &kept, captured);
+        let items = told.must_say.iter().map(String::as_str);
+        let missing = said::missing(items, &letter, &known.variables(settings, language));
+        let (lacks, complete) = (lacks(&letter, &missing), missing.is_empty());
+        let asked = !told.must_say.is_empty();
         let at = engine.now();
-        engine.db().write("mails.put", move |tx| mails::put(tx, &mail, at)).await?;
+        engine
+            .db()
+            .write("mails.put", move |tx| {
+                mails::put(tx, &mail, at)?;
+                match (complete, asked) {
+                    (false, _) => outbox::raise(tx, &lacks, at).map(drop),
+                    (true, true) => outbox::resolve(tx, INCOMPLETE, &lacks.object, at).map(drop),
+                    (true, false) => Ok(()),
+                }
+            })
+            .await?;
         Ok(outcome)
     }
 
@@ -222,6 +239,27 @@ impl MailCourier {
 #[must_use]
 pub fn address_digest(customer: &str, address: &str) -> String {
     digest::sha256_hex(format!("quittance address\n{customer}\n{}", address.trim().to_lowercase()).as_bytes())
+}
+
+/// The alert's kind; its object is the template.
+const INCOMPLETE: &str = "notice_incomplete";
+
+/// A text that leaves out what a rule asks for.
+fn lacks(letter: &Letter, missing: &[&str]) -> NewAlert {
+    let template = format!("{}.{}", letter.kind, letter.language.tag());
+    NewAlert {
+        kind: INCOMPLETE.to_owned(),
+        object: template.clone(),
+        customer: None,
+        aggregate: None,
+        detail: format!(
+            "the mail {template} does not say what a notice rule asks for: {}",
+            missing.join(", ")
+        ),
+        mend: format!(
+            "write it into {template}.md (quittance mail preview shows it); the rules are in docs/notices.md; links need QUITTANCE_SECRET"
+        ),
+    }
 }
 
 fn suppressed(reason: &str) -> Outcome {

@@ -65,7 +65,8 @@ pub fn money(language: Language, money: Money) -> String {
 }
 
 /// Minor units with a point before the last `decimals` digits and commas between thousands.
-fn decimal(minor: u64, decimals: usize) -> String {
+#[must_use]
+pub fn decimal(minor: u64, decimals: usize) -> String {
     let digits = format!("{minor:0>width$}", width = decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);
     let mut text = String::new();

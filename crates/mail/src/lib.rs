@@ -17,6 +17,7 @@ pub mod message;
 pub mod operators;
 pub mod post;
 pub mod preferences;
+pub mod said;
 pub mod samples;
 pub mod settings;
 pub mod templates;

@@ -21,6 +21,8 @@ pub struct Told {
     pub has_document: bool,
     /// The rules that asked for it and how they were kept, JSON.
     pub rules: Option<String>,
+    /// What the text must say by these rules: keys of the table's items.
+    pub must_say: Vec<String>,
     /// When it was written down.
     pub created_at: Timestamp,
 }
@@ -45,11 +47,12 @@ pub async fn prepare(engine: &Engine, notice: &NoticeRow) -> Result<Ready, Probl
     };
     let rules = (!notice.rules.is_empty()).then(|| serde_json::to_string(&notice.rules).unwrap_or_default());
     Ok(Ready::Tell(Box::new(Told {
-        kind: notice.kind.into(),
+        kind: notice.kind,
         object: notice.object.clone(),
         data: prepared.data.as_object().cloned().unwrap_or_default(),
         has_document: prepared.hosted_url.is_some(),
         rules,
+        must_say: prepared.must_say.clone(),
         created_at: notice.created_at,
     })))
 }

@@ -156,7 +156,7 @@ static CLAIMABLE: &Sql = crate::sql!(
     "SELECT key, wanted, done, attempts, dirty_since, thorough, priority FROM aggregates
      WHERE done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
        AND (lease_until IS NULL OR lease_until <= $1)
-       AND (synced_at IS NULL OR synced_at <= $2 OR priority >= $3)
+       AND (synced_at IS NULL OR synced_at <= $2 OR synced_at > $1 OR priority >= $3)
      ORDER BY priority DESC, next_attempt_at LIMIT $4 {FOR_UPDATE_SKIP_LOCKED}"
 );
 static LEASE: &Sql = crate::sql!(

@@ -96,13 +96,15 @@ static PUT: &Sql = crate::sql!(
 static DUE: &Sql = crate::sql!(
     "deliveries.due",
     "SELECT seq FROM (
-       SELECT seq, next_attempt_at, ROW_NUMBER() OVER (PARTITION BY destination ORDER BY next_attempt_at, seq) AS place
+       SELECT seq, next_attempt_at, lease_until,
+         ROW_NUMBER() OVER (PARTITION BY destination
+           ORDER BY CASE WHEN lease_until > $2 THEN 0 ELSE 1 END, next_attempt_at, seq) AS place
        FROM deliveries
-       WHERE channel = $1 AND state = 'pending' AND next_attempt_at <= $2 AND (lease_until IS NULL OR lease_until <= $2)
+       WHERE channel = $1 AND state = 'pending' AND next_attempt_at <= $2
          AND NOT EXISTS (SELECT 1 FROM deliveries AS older
            WHERE older.channel = deliveries.channel AND older.lane = deliveries.lane AND older.state = 'pending'
              AND older.seq < deliveries.seq)) AS due
-     WHERE place <= $3 ORDER BY next_attempt_at, seq LIMIT $4"
+     WHERE place <= $3 AND (lease_until IS NULL OR lease_until <= $2) ORDER BY next_attempt_at, seq LIMIT $4"
 );
 static CLAIM: &Sql = crate::sql!(
     "deliveries.claim",
@@ -197,8 +199,8 @@ pub fn by_key(tx: &mut dyn Tx, channel: Channel, key: &str) -> Result<Option<Del
     tx.query(BY_KEY, params![channel.as_str(), key])?.first().map(read).transpose()
 }
 
-/// Those of a channel that may be sent now: the first of their lane, and no more than `most` of one destination, so
-/// that one that is slow leaves room for others.
+/// Those of a channel that may be sent now: the first of their lane, and with those that are under way no more than
+/// `most` of one destination, so that one that is slow leaves room for others.
 ///
 /// # Errors
 /// As the database.

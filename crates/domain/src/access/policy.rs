@@ -9,7 +9,7 @@ use super::{Access, Standing};
 use crate::catalog::Interval;
 use crate::ids::PlanKey;
 use crate::mutant::{self, Mutant};
-use crate::subscription::{SubscriptionFacts, SubscriptionStatus};
+use crate::subscription::{InvoiceFacts, SubscriptionFacts, SubscriptionStatus};
 use crate::time::{DAY_MS, HOUR_MS, Timestamp};
 
 /// What money that goes back does to what it paid for.
@@ -282,6 +282,22 @@ impl AccessPolicy {
             && matches!((invoice.paid_at, facts.ended_at), (Some(paid), Some(ended)) if paid > ended);
         let until = facts.period_end()?;
         (late || self.canceled_keeps_paid_period).then_some(Standing::Granted { until: Some(until) })
+    }
+
+    /// The money that arrived after its subscription had ended and that gives nothing: the newest invoice, owed before the
+    /// end and paid after it, for a period that the end cut short. What a last period has used is paid for late, too, and
+    /// was given.
+    #[must_use]
+    pub fn paid_for_nothing<'a>(&self, facts: &'a SubscriptionFacts) -> Option<&'a InvoiceFacts> {
+        if facts.status != SubscriptionStatus::Canceled || self.paid_after_the_end(facts).is_some() {
+            return None;
+        }
+        let invoice = facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "paid")?;
+        let (ended, paid) = (facts.ended_at?, invoice.paid_at?);
+        let owed = invoice.bill.finalized_at.or(invoice.due_at).is_none_or(|owed| owed < ended);
+        let cut = facts.period_end().is_some_and(|end| ended < end);
+        let costs = invoice.bill.total.is_none_or(|total| total.minor > 0);
+        (ended < paid && owed && cut && costs).then_some(invoice)
     }
 }
 

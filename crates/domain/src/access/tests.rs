@@ -312,6 +312,55 @@ fn what_is_paid_after_the_end_gives_the_period_that_it_paid_for_where_the_policy
     assert_eq!(policy.standing(&ended, None, T0), Standing::Revoked, "it was paid before, and then ended");
 }
 
+/// Somebody must hear of money that came too late and gives nothing, and of nothing else.
+#[test]
+fn what_is_paid_too_late_for_nothing_is_told_from_what_is_paid_late() {
+    type Change = fn(&mut SubscriptionFacts, &mut InvoiceFacts);
+    let table: [(&str, Change, bool); 9] = [
+        ("owed before the end, paid after it", |_, _| {}, true),
+        ("paid before", |_, invoice| invoice.paid_at = Some(T0), false),
+        ("paid with the end", |s, invoice| invoice.paid_at = s.ended_at, false),
+        ("not paid", |_, invoice| invoice.status = "open".into(), false),
+        ("not over", |s, _| s.status = "past_due".to_owned().into(), false),
+        ("the whole period was given", |s, _| s.ended_at = s.period_end(), false),
+        ("made by the end itself", |s, invoice| invoice.bill.finalized_at = s.ended_at, false),
+        ("of nothing", |_, invoice| invoice.bill.total = Some(Money::new(0, yen())), false),
+        ("of something", |_, invoice| invoice.bill.total = Some(Money::new(1, yen())), true),
+    ];
+    for (what, change, for_nothing) in table {
+        let mut ended = facts("canceled");
+        ended.ended_at = Some(T0.plus_ms(14 * DAY_MS));
+        let mut invoice = InvoiceFacts {
+            id: "in_1".into(),
+            status: "paid".into(),
+            remaining: Money::new(0, yen()),
+            attempt_count: 4,
+            next_attempt_at: None,
+            payments: Vec::new(),
+            bill: crate::subscription::Bill::default(),
+            due_at: Some(T0),
+            paid_at: Some(T0.plus_ms(31 * DAY_MS)),
+            pay_link: None,
+            attempt: None,
+        };
+        change(&mut ended, &mut invoice);
+        ended.latest_invoice = Some(invoice);
+        let policy = AccessPolicy::default();
+        assert_eq!(policy.paid_for_nothing(&ended).is_some(), for_nothing, "{what}");
+        let money = MoneyPolicy { late_payment: OnLatePayment::Grant, ..MoneyPolicy::default() };
+        for gives in [
+            AccessPolicy { money, ..AccessPolicy::default() },
+            AccessPolicy { canceled_keeps_paid_period: true, ..AccessPolicy::default() },
+        ] {
+            assert!(gives.paid_for_nothing(&ended).is_none(), "{what}: what gives access is not for nothing");
+        }
+    }
+}
+
+fn yen() -> Currency {
+    Currency::parse("jpy").unwrap()
+}
+
 #[test]
 fn what_money_does_is_a_table() {
     let rows = [

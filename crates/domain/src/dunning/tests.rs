@@ -93,6 +93,10 @@ fn tries_come_at_the_wanted_hour_of_the_customers_day() {
     let change = T0.plus_ms(12 * HOUR_MS);
     let summer = |at: Timestamp| if at < change { HOUR_MS } else { 2 * HOUR_MS };
     assert_eq!(own().try_at(0, T0, &summer).unwrap().to_string(), "2027-01-16T08:00:00Z");
+    // It goes forward between the hour of the failure and that of the try, on the day of the try.
+    let change = T0.plus_ms(24 * HOUR_MS + HOUR_MS / 2);
+    let summer = |at: Timestamp| if at < change { 0 } else { HOUR_MS };
+    assert_eq!(own().try_at(0, T0, &summer).unwrap().to_string(), "2027-01-16T09:00:00Z", "ten by then");
     assert_eq!(own().try_at(4, T0, &|_| 0), None);
 }
 
@@ -351,6 +355,13 @@ fn what_becomes_of_a_case() {
         then.missing = false;
         story.look(&then, 40);
         assert_eq!(story.cases[0].outcome, Outcome::Recovered, "{what}, then paid");
+        // And stays so, whatever becomes of the subscription once another invoice has taken its place.
+        let recovered = story.cases[0].clone();
+        invoice(&mut then).id = "in_3".into();
+        then.facts.status = "canceled".to_owned().into();
+        ended(&mut then, "payment_failed");
+        let out = story.look(&then, 50);
+        assert_eq!((&story.cases[0], out.history.len()), (&recovered, 0), "{what}, paid, and ended later");
     }
 }
 

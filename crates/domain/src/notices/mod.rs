@@ -99,6 +99,32 @@ impl NoticeKind {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
+
+    /// Whether a customer may decline it. What card schemes or the law want customers to be told, what confirms a change
+    /// of the contract or of money, and what asks for a payment cannot be declined.
+    #[must_use]
+    pub const fn optional(self) -> bool {
+        match self {
+            Self::PaymentRecovered | Self::GraceEnding | Self::CardExpiring => true,
+            Self::PaymentFailed
+            | Self::PaymentActionRequired
+            | Self::AccessEnded
+            | Self::TrialEnding
+            | Self::RenewalAhead
+            | Self::PriceChanging
+            | Self::TermsChanging
+            | Self::PlanChanged
+            | Self::SubscriptionCancelled
+            | Self::Receipt
+            | Self::RefundMade => false,
+        }
+    }
+}
+
+impl std::fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// A notice that is due: to be written down once for its natural key.

@@ -730,3 +730,15 @@ fn the_documentation_has_the_rules_of_the_table() {
         assert!(page.contains(&format!("`{}`", kind.as_str())), "docs/notices.md lacks {}", kind.as_str());
     }
 }
+
+#[test]
+fn words_are_read_back_and_what_rules_demand_cannot_be_declined() {
+    for kind in NoticeKind::ALL {
+        assert_eq!(NoticeKind::parse(kind.as_str()), Some(kind));
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.to_string());
+    }
+    assert_eq!(NoticeKind::parse("newsletter"), None);
+    let optional: Vec<&str> =
+        NoticeKind::ALL.into_iter().filter(|kind| kind.optional()).map(NoticeKind::as_str).collect();
+    assert_eq!(optional, ["payment_recovered", "grace_ending", "card_expiring"]);
+}

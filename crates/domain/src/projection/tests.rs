@@ -391,3 +391,41 @@ fn a16_a_purchase_of_an_unlinked_customer_is_named() {
     let out = project(observed, &Stored::default(), &catalog(), &AccessPolicy::default(), T0);
     assert_eq!(out.anomalies[0].object, "cs_1", "alerts are one for each object");
 }
+
+/// A payment that came too late stands as an alert until its money went back; a duplicate's goes back by itself.
+#[test]
+fn a_late_payment_stands_until_it_is_paid_back() {
+    let mut late = paid("sub_a", 0, true);
+    late.status = SubscriptionStatus::Canceled;
+    late.ended_at = Some(T0.plus_ms(14 * DAY_MS));
+    let invoice = late.latest_invoice.as_mut().unwrap();
+    invoice.due_at = Some(T0);
+    invoice.paid_at = Some(T0.plus_ms(15 * DAY_MS));
+    let kinds = |money: Option<MoneyState>, stored: &Stored| {
+        let payment = |money| PaymentFacts {
+            id: "pi_sub_a".into(),
+            amount: yen(1980),
+            refunded: yen(0),
+            money,
+            created_at: T0,
+            refunds: Vec::new(),
+        };
+        let payments = money.map(|money| vec![payment(money)]);
+        let observed = Observed { subscriptions: vec![late.clone()], payments, ..Observed::default() };
+        let out = project(observed, stored, &catalog(), &AccessPolicy::default(), T0);
+        out.anomalies.iter().map(|a| (a.kind, a.object.clone())).collect::<Vec<_>>()
+    };
+    let stands = vec![(AnomalyKind::LatePayment, "in_sub_a".to_owned())];
+    for (money, expected) in [
+        (None, &stands),
+        (Some(MoneyState::Kept), &stands),
+        (Some(MoneyState::PartlyRefunded), &stands),
+        (Some(MoneyState::Refunded), &vec![]),
+        (Some(MoneyState::Disputed), &vec![]),
+    ] {
+        assert_eq!(kinds(money, &linked()), *expected, "{money:?}");
+    }
+    let mut duplicate = after(&run(vec![late.clone()], &linked()));
+    duplicate.subscriptions[0].duplicate = Some(Duplicate::Cancel { kept: "sub_b".into(), refund: true });
+    assert_eq!(kinds(None, &duplicate), vec![]);
+}

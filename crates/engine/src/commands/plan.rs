@@ -40,10 +40,16 @@ impl Engine {
                 proration,
                 proration_date_s,
                 waits_for_customer,
+                keeps_price,
             } => {
                 self.release_schedule_of(subscription, &key).await?;
-                let change =
-                    ItemChange { id: item, price: Some(price), quantity: Some(*quantity), deleted: false };
+                let change = ItemChange {
+                    id: item,
+                    // A price that stays is not named: it may be sold no longer.
+                    price: (!keeps_price).then_some(price.as_str()),
+                    quantity: Some(*quantity),
+                    deleted: false,
+                };
                 let wanted = UpdateSubscription {
                     items: std::slice::from_ref(&change),
                     proration_behavior: Some(behavior(*proration)),

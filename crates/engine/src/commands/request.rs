@@ -221,6 +221,9 @@ pub enum Request {
         /// Whether a payment that needs the customer lets the change wait, instead of refusing it.
         #[serde(default)]
         waits_for_customer: bool,
+        /// Whether the price stays as it is, and only the quantity changes.
+        #[serde(default)]
+        keeps_price: bool,
     },
     /// Change plan, interval or quantity when the period that runs is over. Replaces what was planned before.
     #[serde(rename = "subscription.schedule")]

@@ -1,9 +1,10 @@
-//! Proof of what a customer was told: the notice, the rules that it was for, and each try to deliver it.
+//! Proof of what a customer was told: the notice, the rules that it was for, each try to deliver it, and which text left.
 
 use quittance_domain::delivery::Channel;
 use quittance_domain::notices::NoticeKind;
 use quittance_store::Tx;
 use quittance_store::deliveries::{self, AttemptRow, DeliveryRow};
+use quittance_store::mails::{self, MailRow};
 use quittance_store::notices::{self, NoticeRow};
 
 use super::MOST_ROWS;
@@ -22,6 +23,8 @@ pub struct Proof {
     pub delivery: Option<DeliveryRow>,
     /// Each try, newest first.
     pub tries: Vec<AttemptRow>,
+    /// What left, once it did: the digest of its text, its language and wording, and to whom.
+    pub mail: Option<MailRow>,
 }
 
 impl Engine {
@@ -71,9 +74,9 @@ pub(crate) fn delivery_key(notice: i64) -> String {
 
 fn proof(tx: &mut dyn Tx, notice: NoticeRow) -> quittance_store::Result<Proof> {
     let delivery = deliveries::by_key(tx, Channel::Mail, &delivery_key(notice.seq))?;
-    let tries = match &delivery {
-        Some(row) => deliveries::attempts(tx, row.seq, MOST_TRIES)?,
-        None => Vec::new(),
+    let (tries, mail) = match &delivery {
+        Some(row) => (deliveries::attempts(tx, row.seq, MOST_TRIES)?, mails::of_delivery(tx, row.seq)?),
+        None => (Vec::new(), None),
     };
-    Ok(Proof { notice, delivery, tries })
+    Ok(Proof { notice, delivery, tries, mail })
 }

@@ -321,9 +321,15 @@ fn prices_of_before(
     catalog: &quittance_domain::Catalog,
 ) -> quittance_store::Result<Vec<KnownPrice>> {
     let mut known = Vec::new();
-    for item in input.fetched.observed.subscriptions.iter().flat_map(|s| &s.items) {
-        if catalog.plan_of_price(&item.price, item.lookup_key.as_deref()).is_none() {
-            known.extend(catalogs::known(tx, &input.scope, &item.price)?);
+    for subscription in &input.fetched.observed.subscriptions {
+        let ahead = &subscription.ahead;
+        let next = ahead.next_phase.iter().flat_map(|next| &next.items);
+        let waiting = ahead.pending.iter().flat_map(|waiting| &waiting.items);
+        let now = subscription.items.iter().map(|item| (&item.price, &item.lookup_key));
+        for (price, key) in now.chain(next.chain(waiting).map(|item| (&item.price, &item.lookup_key))) {
+            if catalog.plan_of_price(price, key.as_deref()).is_none() {
+                known.extend(catalogs::known(tx, &input.scope, price)?);
+            }
         }
     }
     Ok(known)
@@ -581,6 +587,9 @@ fn mend(anomaly: &Anomaly, input: &Input) -> String {
         }
         AnomalyKind::ProviderRetries => {
             "switch its retries off (Stripe: Billing, Revenue recovery, Retries), and let it leave subscriptions past due; or set [dunning] retries = \"provider\"".into()
+        }
+        AnomalyKind::LatePayment => {
+            "pay it back at the provider; or let such payments give the period that they paid for: [access.money] late_payment = \"grant\"".into()
         }
     }
 }

@@ -2,6 +2,7 @@
 //! by the published Standard Webhooks scheme, written here anew.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -14,6 +15,7 @@ use quittance_engine::app_webhooks::{NewEndpoint, WebhookCourier};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::Sha256;
+use tokio::sync::Notify;
 
 use crate::house::{House, catalog};
 
@@ -23,6 +25,8 @@ pub enum Does {
     Answers(u16),
     AsksToWait(u16, &'static str),
     Breaks,
+    /// Takes the message and says nothing until it is released; then 200.
+    Hangs,
 }
 
 /// A message that arrived.
@@ -68,9 +72,21 @@ pub struct App {
     does: Mutex<BTreeMap<String, VecDeque<Does>>>,
     /// Messages about one customer that are under way at once to one endpoint; more than one is out of order.
     under_way: Mutex<Vec<(String, Value)>>,
+    hanging: AtomicUsize,
+    released: Notify,
 }
 
 impl App {
+    /// How many messages hang now.
+    pub fn hanging(&self) -> usize {
+        self.hanging.load(Ordering::SeqCst)
+    }
+
+    /// Lets one that hangs be answered.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
     /// What the next messages to an address meet; afterwards each is answered 200.
     pub fn next(&self, url: &str, does: &[Does]) {
         self.does.lock().unwrap().entry(url.to_owned()).or_default().extend(does.iter().cloned());
@@ -101,9 +117,15 @@ impl App {
             assert!(!under_way.contains(&lane), "two at once about {lane:?}");
             under_way.push(lane.clone());
         }
+        let does = self.does.lock().unwrap().get_mut(&message.url).and_then(VecDeque::pop_front);
         // Others get their turn while this one is under way.
         for _ in 0..3 {
             tokio::task::yield_now().await;
+        }
+        if let Some(Does::Hangs) = does {
+            self.hanging.fetch_add(1, Ordering::SeqCst);
+            self.released.notified().await;
+            self.hanging.fetch_sub(1, Ordering::SeqCst);
         }
         self.under_way.lock().unwrap().retain(|other| *other != lane);
         let got = Got {
@@ -114,13 +136,12 @@ impl App {
             body: message.body.clone(),
         };
         assert_eq!(body["id"], got.id.as_str());
-        let does = self.does.lock().unwrap().get_mut(&message.url).and_then(VecDeque::pop_front);
         let answered = |status, retry_after: Option<&str>| {
             let retry_after = retry_after.map(str::to_owned);
             Ok(Answered { status, retry_after, beginning: format!("answer {status}").into_bytes() })
         };
         match does {
-            None => {
+            None | Some(Does::Hangs) => {
                 self.got.lock().unwrap().push(got);
                 answered(200, None)
             }

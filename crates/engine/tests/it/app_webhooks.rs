@@ -2,10 +2,10 @@
 
 use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_domain::time::{DAY_MS, MINUTE_MS, SECOND_MS};
-use quittance_engine::ProblemCode;
 use quittance_engine::app_webhooks::{EndpointPatch, NewEndpoint, Replay};
 use quittance_engine::grants::NewGrant;
 use quittance_engine::world::Point;
+use quittance_engine::{ProblemCode, Settings};
 use quittance_store::customers::CustomerPatch;
 use quittance_store::deliveries::{DeliveryRow, Filter};
 
@@ -108,6 +108,67 @@ async fn a_failing_endpoint_keeps_its_order_and_holds_nobody_else_back() {
         })
     })
     .await;
+}
+
+/// Waits until something is so; far beyond that it is not going to be.
+async fn until(mut so: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it never came to be");
+}
+
+/// An endpoint that does not answer holds its own places and nothing else: other endpoints, other customers, and what comes
+/// later go on.
+#[tokio::test]
+async fn a_slow_endpoint_holds_nobody_elses_messages() {
+    for test in quittance_store::testing::databases().await {
+        let mut settings = Settings {
+            root_key: Some("a root key of thirty-two characters".to_owned().into()),
+            ..Settings::default()
+        };
+        // Nothing here ends because it took too long.
+        settings.app_webhooks.timeout_ms = 3_600_000;
+        settings.retry.lease_ms = 100 * DAY_MS;
+        let h = &House::with(test, settings, crate::house::catalog()).await;
+        let app = app_of(h);
+        endpoint(h, A, &[]).await;
+        endpoint(h, B, &[]).await;
+        app.next(A, &vec![Does::Hangs; 8]);
+        let names: Vec<String> = (0..10).map(|n| format!("customer_{n}")).collect();
+        changes(h, &names[0], 1).await;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let worker = tokio::spawn(h.engine.clone().work_until(async move { drop(stopped.await) }));
+        until(|| app.hanging() == 1).await;
+        let first = ids_told(h, &names[0]).await;
+        until(|| ids(&app, B) == first).await;
+        // What comes while it hangs goes to the other endpoint at once, and takes the rest of the places of this one.
+        let mut all = first.len();
+        for name in &names[1..] {
+            changes(h, name, 1).await;
+            all += ids_told(h, name).await.len();
+        }
+        h.engine.wake();
+        until(|| app.hanging() == 8 && ids(&app, B).len() == all).await;
+        assert!(ids(&app, A).is_empty(), "eight hang, and two wait for a place");
+        // One place is free: who waited goes on, while the others still hang.
+        app.release();
+        until(|| ids(&app, A).len() >= 3 * first.len() && app.hanging() == 7).await;
+        for _ in 0..7 {
+            app.release();
+        }
+        until(|| ids(&app, A).len() == all && app.hanging() == 0).await;
+        for name in &names {
+            let told = ids_told(h, name).await;
+            let got: Vec<String> = ids(&app, A).into_iter().filter(|id| told.contains(id)).collect();
+            assert_eq!(got, told, "{name}: in order, each once");
+        }
+        stop.send(()).unwrap();
+        worker.await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -379,4 +440,26 @@ async fn addresses_inside_and_types_that_are_none_are_refused() {
         })
     })
     .await;
+}
+
+/// An address that other settings allowed is not reached under those of now.
+#[tokio::test]
+async fn an_address_is_looked_at_again_before_each_sending() {
+    for test in quittance_store::testing::databases().await {
+        let root_key = Some("a root key of thirty-two characters".to_owned().into());
+        let strict = Settings { root_key, ..Settings::default() };
+        let mut loose = strict.clone();
+        loose.app_webhooks.reach.plain_http = true;
+        let h = &House::with(test, loose, crate::house::catalog()).await;
+        let plain = "http://a.example.com/hooks";
+        endpoint(h, plain, &["customer.access_changed"]).await;
+        changes(h, "ada", 1).await;
+        let app = std::sync::Arc::new(App::default());
+        let engine = h.engine_with(strict).await;
+        tell(&engine, &app);
+        engine.drain().await.unwrap();
+        assert!(app.got(plain).is_empty());
+        let row = deliveries(h, None).await.remove(0);
+        assert!(row.attempts == 1 && row.last_error.unwrap().contains("https"), "refused, not sent");
+    }
 }

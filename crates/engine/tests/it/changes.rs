@@ -112,6 +112,7 @@ async fn a_quote_that_does_not_hold_moves_nothing() {
     on_each(|h| {
         Box::pin(async move {
             let id = h.subscriber("ada").await;
+            let bobs = h.subscriber("bob").await;
             h.sandbox.advance_time(3 * DAY);
             h.settle().await;
             let quote = || async { h.engine.preview_change(&id, &to("studio")).await.unwrap().quote };
@@ -125,6 +126,10 @@ async fn a_quote_that_does_not_hold_moves_nothing() {
                 }
             };
             // It ran out.
+            for wrong in [0, -1, 100_001] {
+                let refused = h.engine.preview_change(&id, &units(wrong)).await.unwrap_err();
+                assert_eq!(refused.code, ProblemCode::InvalidRequest, "{wrong}");
+            }
             let late = quote().await;
             h.sandbox.advance_time(30 * 60);
             assert_eq!(refused(late).await, ProblemCode::QuoteStale);
@@ -150,10 +155,21 @@ async fn a_quote_that_does_not_hold_moves_nothing() {
             let credit = format!("/v1/customers/{}/balance_transactions", buyer.as_str().unwrap());
             h.provider("POST", &credit, "amount=-100&currency=jpy");
             assert_eq!(refused(other_amount).await, ProblemCode::QuoteStale);
+            // The amount is the same, but it ends now, and we were not told.
+            let ends = quote().await;
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), "cancel_at_period_end=true");
+            assert_eq!(refused(ends).await, ProblemCode::QuoteStale);
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), "cancel_at_period_end=false");
             // Somebody else's, and none at all.
             let here = quote().await;
-            let other = h.engine.change_as_quoted("sub_other", here.as_str()).await.unwrap_err();
-            assert_eq!(other.code, ProblemCode::NotFound);
+            for other in ["sub_other", bobs.as_str()] {
+                let other = h.engine.change_as_quoted(other, here.as_str()).await.unwrap_err();
+                assert_eq!(
+                    (other.code, other.detail.contains("quote")),
+                    (ProblemCode::NotFound, true),
+                    "{other}"
+                );
+            }
             for text in ["qt_nothing", "", "qt_iiiiiiiiiiiiiiiiiiiiiiiiii"] {
                 let none = h.engine.change_as_quoted(&id, text).await.unwrap_err();
                 assert_eq!(none.code, ProblemCode::NotFound, "{text}");
@@ -162,6 +178,32 @@ async fn a_quote_that_does_not_hold_moves_nothing() {
             assert_eq!(mirrored(h, &id).await.plan().unwrap().plan.as_str(), "pro");
             h.engine.change_as_quoted(&id, here.as_str()).await.unwrap();
             assert_eq!(mirrored(h, &id).await.plan().unwrap().plan.as_str(), "studio");
+        })
+    })
+    .await;
+}
+
+/// Of what is charged later a quote says the price: when another one is sold meanwhile, it does not hold.
+#[tokio::test]
+async fn a_quote_for_later_does_not_outlive_its_price() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (id, _) = studio(h).await;
+            let preview = h.engine.preview_change(&id, &to("pro")).await.unwrap();
+            assert_eq!((preview.when, preview.afterwards.minor), (When::PeriodEnd, 1_980));
+            let key = "lookup_keys[]=pro_month_jpy";
+            let product = &h.provider("GET", "/v1/prices", key)["data"][0]["product"];
+            let form = format!(
+                "product={}&currency=jpy&unit_amount=2480&recurring[interval]=month&lookup_key=pro_month_jpy&transfer_lookup_key=true",
+                product.as_str().unwrap()
+            );
+            h.provider("POST", "/v1/prices", &form);
+            let dearer = include_str!("../../../../catalog.toml")
+                .replace("currency = \"jpy\", amount = 1980 }", "currency = \"jpy\", amount = 2480 }");
+            let engine = h.engine_in_force(quittance_domain::Catalog::parse(&dearer).unwrap()).await;
+            let stale = engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap_err();
+            assert_eq!(stale.code, ProblemCode::QuoteStale, "{stale}");
+            assert_eq!(planned(&mirrored(h, &id).await), None);
         })
     })
     .await;
@@ -233,7 +275,8 @@ async fn what_is_planned_is_replaced_undone_and_makes_way() {
             h.settle().await;
             let back = Change { when: Some(When::PeriodEnd), ..to("studio") };
             h.engine.change_subscription(&id, &back, None).await.unwrap();
-            assert_eq!(planned(&mirrored(h, &id).await), None);
+            let same = mirrored(h, &id).await;
+            assert_eq!((planned(&same), schedule(&same)), (None, None), "and no schedule stays for nothing");
             // A cancellation makes the plan fall away, and resuming does not bring it back.
             h.engine.change_subscription(&id, &to("pro"), None).await.unwrap();
             h.settle().await;

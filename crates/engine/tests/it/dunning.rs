@@ -347,3 +347,39 @@ async fn a_restart_finds_the_timer_and_tries_once() {
         assert_eq!(cases(&h).await[0].tries, 1);
     });
 }
+
+/// Money that came after the end and gives nothing: somebody must pay it back, so somebody hears of it until it is.
+#[tokio::test]
+async fn a_payment_that_comes_too_late_and_gives_nothing_alerts_until_it_is_paid_back() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            card(h, &id, "pm_card_chargeCustomerFail");
+            h.live(60).await;
+            let row = h.engine.subscription(&id).await.unwrap();
+            assert_eq!(row.subscription.facts.status.as_str(), "canceled");
+            let owed = row.subscription.facts.latest_invoice.clone().unwrap().id;
+            assert!(alerts(h).await.is_empty(), "an end for want of payment is an ordinary end");
+            let buyer = crate::known_kit::buyer_of(h, &id);
+            let method = crate::known_kit::give_card(h, &buyer, "pm_card_visa");
+            h.provider("POST", &format!("/v1/invoices/{owed}/pay"), &format!("payment_method={method}"));
+            h.settle().await;
+            assert_eq!(access(h).await, Access::Revoked, "by the policy it gives nothing");
+            let found = h.engine.alerts(false, i64::MAX, 50).await.unwrap();
+            let [alert] = &found[..] else { panic!("{found:?}") };
+            assert_eq!((alert.kind.as_str(), alert.object.as_str()), ("late_payment", owed.as_str()));
+            assert!(
+                alert.detail.contains(&id) && alert.mend.contains("late_payment = \"grant\""),
+                "{alert:?}"
+            );
+            h.live(2).await;
+            assert_eq!(alerts(h).await, ["late_payment"], "it stands, and once");
+            let paid = h.engine.subscription(&id).await.unwrap().subscription.facts.latest_invoice.unwrap();
+            let payment = &paid.payments[0].payment;
+            h.provider("POST", "/v1/refunds", &format!("payment_intent={payment}"));
+            h.settle().await;
+            assert_eq!(alerts(h).await, Vec::<String>::new(), "paid back, it is over");
+        })
+    })
+    .await;
+}

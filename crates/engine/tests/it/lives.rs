@@ -5,26 +5,34 @@
 //! line's own second it is looked at before anything is delivered, because reads end access by themselves.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use quittance_domain::change::When;
 use quittance_domain::delivery::Channel;
 use quittance_domain::{Access, Catalog, Timestamp};
+use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
-use quittance_engine::deliveries::{Carried, Courier, Outcome};
-use quittance_engine::notices::Ready;
+use quittance_engine::dunning::WayToPay;
 use quittance_engine::subscriptions::Change;
 use quittance_engine::{Engine, Settings};
-use quittance_store::deliveries::DeliveryRow;
-use serde_json::Value;
+use quittance_sandbox::HttpRequest;
+use quittance_store::customers::{Change as Set, CustomerPatch};
 
-use crate::house::{House, pro};
-use crate::known_kit::{break_card, use_card};
+use crate::app_kit::{App, app_of, endpoint, told};
+use crate::house::{House, customer, pro};
+use crate::known_kit::{break_card, newest_payment, use_card};
+use crate::taken::{Taken, courier};
+
+/// Where the app listens.
+const HOOKS: &str = "https://app.example.com/hooks";
 
 const CATALOG: &str = r#"
     [[feature]]
     key = "article:full"
     name = { en = "Articles", ja = "記事" }
+    [[feature]]
+    key = "course:library"
+    name = { en = "Courses", ja = "講座" }
     [[feature]]
     key = "team:seats"
     name = { en = "Seats", ja = "席" }
@@ -42,48 +50,23 @@ const CATALOG: &str = r#"
     includes = "pro"
     features = { "team:seats" = { per_unit = 5 } }
     price = [{ interval = "month", currency = "jpy", amount = 9800 }]
+    [[plan]]
+    key = "course"
+    group = "course"
+    name = { en = "Course", ja = "講座" }
+    features = { "course:library" = true }
+    price = [{ interval = "once", currency = "jpy", amount = 12000 }]
 "#;
-
-/// Keeps what leaves, in words.
-#[derive(Default)]
-struct Letters(Mutex<Vec<String>>);
-
-impl Letters {
-    fn take(&self) -> String {
-        let mut all = std::mem::take(&mut *self.0.lock().unwrap());
-        all.sort();
-        if all.is_empty() { "-".to_owned() } else { all.join(" ") }
-    }
-
-    fn keep(&self, word: String) {
-        self.0.lock().unwrap().push(word);
-    }
-}
-
-/// Takes the place of the mail's courier up to the wording: still true, with all that the text needs.
-impl Courier for Letters {
-    fn deliver<'a>(&'a self, engine: &'a Engine, parcel: &'a DeliveryRow) -> Carried<'a> {
-        Box::pin(async move {
-            let payload: Value = serde_json::from_str(&parcel.payload).unwrap();
-            let notice = engine.notice(payload["notice"].as_i64().unwrap()).await.unwrap();
-            match engine.prepare_notice(&notice).await.unwrap() {
-                Ready::Send(_) => {
-                    self.keep(notice.kind.as_str().to_owned());
-                    Outcome::Delivered { detail: "taken".to_owned() }
-                }
-                Ready::Over(reason) => {
-                    self.keep(format!("({} is over)", notice.kind.as_str()));
-                    Outcome::Suppressed { reason }
-                }
-            }
-        })
-    }
-}
 
 struct Life<'h> {
     h: &'h House,
     engine: Engine,
-    mails: Arc<Letters>,
+    mails: Arc<Taken>,
+    app: Arc<App>,
+    /// Messages that the app had when the line before was written.
+    heard: usize,
+    /// What is asked for.
+    feature: &'static str,
     born: Timestamp,
     subscription: String,
 }
@@ -125,7 +108,7 @@ impl Life<'_> {
     }
 
     async fn access(&self) -> Access {
-        let answer = self.engine.check("ada", "article:full").await.unwrap();
+        let answer = self.engine.check("ada", self.feature).await.unwrap();
         answer.access.filter(|_| answer.allowed).unwrap_or(Access::Revoked)
     }
 
@@ -145,6 +128,18 @@ impl Life<'_> {
         let change =
             |plan: &str, when| Change { plan: Some(plan.into()), when: Some(when), ..Change::default() };
         match what {
+            "buys the course" => {
+                let once = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
+                let row = self.engine.open_checkout(&once).await.unwrap();
+                h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+                self.born = self.engine.now();
+            }
+            "gets it all back" | "gets half back" => {
+                let buyer = self.engine.known_provider_customer(&customer("ada")).await.unwrap().unwrap();
+                let half = if what == "gets half back" { "&amount=6000" } else { "" };
+                let form = format!("payment_intent={}{half}", newest_payment(h, &buyer));
+                h.provider("POST", "/v1/refunds", &form);
+            }
             "buys pro" => {
                 let row = self.engine.open_checkout(&pro("ada")).await.unwrap();
                 h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
@@ -156,6 +151,23 @@ impl Life<'_> {
             }
             "card stops working" => break_card(h, &id),
             "new card" => use_card(h, &id, "pm_card_visa"),
+            "card that asks" => use_card(h, &id, "pm_card_authenticationRequired"),
+            "confirms" => {
+                let way = self.engine.way_to_pay(&customer("ada"), None).await.unwrap();
+                let WayToPay::Page(url) = way else { panic!("{way:?}") };
+                let page = |method: &str, path: &str, form: &str| {
+                    let answer = h.sandbox.handle(HttpRequest::new(method, path, "", form));
+                    assert_eq!(answer.status, 303, "{path}");
+                    answer.header_value("location").unwrap().to_owned()
+                };
+                let bank = page("GET", url.trim_start_matches("http://127.0.0.1:12111"), "");
+                page("POST", &bank, "outcome=success");
+            }
+            "takes three" => {
+                let three = Change { quantity: Some(3), ..Change::default() };
+                drop(self.engine.change_subscription(&id, &three, None).await.unwrap());
+            }
+            "pauses" => drop(self.engine.pause_subscription(&id, None, None).await.unwrap()),
             "pays the invoice" => {
                 let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
                 let invoice = found["latest_invoice"].as_str().unwrap().to_owned();
@@ -196,53 +208,102 @@ impl Life<'_> {
             Ok(row) => row.subscription.facts.status.to_string(),
             Err(_) => "-".to_owned(),
         };
+        let or_none = |words: Vec<String>| if words.is_empty() { "-".to_owned() } else { words.join(" ") };
+        let (mails, heard) = (or_none(self.mails.take()), or_none(self.hears()));
         let line = format!(
-            "{at:<12} {what:<20} {status:<10} {}{by_itself}{early} | {}",
-            access.as_str(),
-            self.mails.take()
+            "{at:<12} {what:<20} {status:<10} {}{by_itself}{early} | {mails} | {heard}",
+            access.as_str()
         );
-        (line.trim_end().to_owned(), access)
+        (line, access)
+    }
+
+    /// What the app has heard since the line before, in the order in which it came.
+    fn hears(&mut self) -> Vec<String> {
+        let got = self.app.got(HOOKS);
+        let new = got.iter().skip(self.heard).map(|message| {
+            let (kind, value) = (message.kind(), message.value());
+            let data = &value["data"];
+            match kind.as_str() {
+                "customer.access_changed" => {
+                    format!(
+                        "access:{}>{}",
+                        data["from"].as_str().unwrap_or("none"),
+                        data["to"].as_str().unwrap()
+                    )
+                }
+                "subscription.changed" => {
+                    let words: Vec<&str> = data["changes"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|word| word.as_str().unwrap())
+                        .collect();
+                    format!("subscription:{}", words.join("+"))
+                }
+                "entitlements.updated" => "entitlements".to_owned(),
+                _ => kind,
+            }
+        });
+        let new = new.collect();
+        self.heard = got.len();
+        new
     }
 }
 
-async fn live(h: &House, script: &str) -> String {
-    let mails = Arc::new(Letters::default());
-    let engine = h.engine.clone().with_courier(Channel::Mail, mails.clone());
-    let patch = quittance_store::customers::CustomerPatch {
-        email: quittance_store::customers::Change::Set("ada@example.com".into()),
-        ..Default::default()
+async fn live(h: &House, language: &'static str, feature: &'static str, script: &str) -> String {
+    let mails = Arc::new(Taken::default());
+    let engine = h.engine.clone().with_courier(Channel::Mail, courier(mails.clone(), language));
+    let app = app_of(h);
+    let (_, secret) = endpoint(h, HOOKS, &[]).await;
+    let patch = CustomerPatch {
+        email: Set::Set("ada@example.com".into()),
+        locale: Set::Set(language.into()),
+        ..CustomerPatch::default()
     };
-    engine.put_customer(&crate::house::customer("ada"), patch).await.unwrap();
+    engine.put_customer(&customer("ada"), patch).await.unwrap();
     let born = engine.now();
-    let mut life = Life { h, engine, mails, born, subscription: String::new() };
+    let mut life = Life { h, engine, mails, app, heard: 0, feature, born, subscription: String::new() };
     let mut access = Access::Revoked;
     let mut table = String::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (at, what) = line.split_once(" | ").map_or((line, "nothing"), |(at, rest)| {
-            (at.trim(), rest.split(" | ").next().unwrap_or("").trim())
-        });
+        let (at, what) =
+            line.split_once(" | ").map_or((line, "nothing"), |(at, rest)| (at.trim(), rest.trim()));
         let (told, now) = life.line(at, what, access).await;
         access = now;
         table.push_str(&told);
         table.push('\n');
     }
+    // What the app got is all that there was to tell, in order, each once, and signed.
+    let log: Vec<String> =
+        told(h, "ada").await.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+    let got = life.app.got(HOOKS);
+    assert!(got.iter().all(|message| message.verifies(&secret)));
+    assert_eq!(got.into_iter().map(|message| message.id).collect::<Vec<_>>(), log);
     table
 }
 
-async fn check(script: &str, expected: &str) {
-    for test in quittance_store::testing::databases().await {
-        eprintln!("on {}", test.db.dialect().name());
-        let house = House::with(test, Settings::default(), Catalog::parse(CATALOG).unwrap()).await;
-        let table = live(&house, script).await;
-        let trim =
-            |text: &str| text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n");
-        assert_eq!(trim(&table), trim(expected), "the life was:\n{table}");
+/// Lives a life on each database and in each language; the table is the same.
+async fn check(feature: &'static str, script: &str, expected: &str) {
+    let trim =
+        |text: &str| text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n");
+    for language in ["en", "ja"] {
+        for test in quittance_store::testing::databases().await {
+            eprintln!("on {} in {language}", test.db.dialect().name());
+            let settings = Settings {
+                root_key: Some("a root key of thirty-two characters".to_owned().into()),
+                ..Settings::default()
+            };
+            let house = House::with(test, settings, Catalog::parse(CATALOG).unwrap()).await;
+            let table = live(&house, language, feature, script).await;
+            assert_eq!(trim(&table), trim(expected), "in {language}, the life was:\n{table}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_trial_that_is_paid_fails_recovers_is_upgraded_and_cancelled() {
     check(
+        "article:full",
         "
         0s | buys pro
         7d
@@ -262,22 +323,22 @@ async fn a_trial_that_is_paid_fails_recovers_is_upgraded_and_cancelled() {
         73d
         ",
         "
-        0s           buys pro             trialing   granted | receipt
-        7d           nothing              trialing   granted | trial_ending
-        14d          card stops working   active     granted | -
-        14d 1h       nothing              past_due   grace | payment_failed
-        14d 1h 1m    new card             past_due   grace | -
-        14d 2h       pays the invoice     active     granted | payment_recovered receipt
-        20d          upgrades to studio   active     granted | plan_changed receipt
-        25d          plans pro            active     granted | -
-        26d          undoes the plan      active     granted | -
-        27d          plans pro            active     granted | -
-        42d          nothing              active     granted | plan_changed
-        42d 1h       nothing              active     granted | receipt
-        60d          cancels              active     granted | subscription_cancelled
-        61d          resumes              active     granted | -
-        62d          cancels              active     granted | subscription_cancelled
-        73d          nothing              canceled   revoked, by itself | access_ended
+        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
+        7d           nothing              trialing   granted | trial_ending | -
+        14d          card stops working   active     granted | - | entitlements subscription:status_changed+renewed
+        14d 1h       nothing              past_due   grace | payment_failed | access:granted>grace entitlements payment.failed subscription:status_changed+access_changed
+        14d 1h 1m    new card             past_due   grace | - | -
+        14d 2h       pays the invoice     active     granted | payment_recovered receipt | access:grace>granted entitlements payment.recovered subscription:status_changed+access_changed
+        20d          upgrades to studio   active     granted | plan_changed receipt | entitlements subscription:plan_changed
+        25d          plans pro            active     granted | - | subscription:change_scheduled
+        26d          undoes the plan      active     granted | - | subscription:change_unscheduled
+        27d          plans pro            active     granted | - | subscription:change_scheduled
+        42d          nothing              active     granted | plan_changed | entitlements subscription:plan_changed+renewed
+        42d 1h       nothing              active     granted | receipt | -
+        60d          cancels              active     granted | subscription_cancelled | entitlements subscription:end_changed
+        61d          resumes              active     granted | - | entitlements subscription:end_changed
+        62d          cancels              active     granted | subscription_cancelled | entitlements subscription:end_changed
+        73d          nothing              canceled   revoked, by itself | access_ended | access:granted>revoked entitlements subscription:status_changed+access_changed
         ",
     )
     .await;
@@ -286,6 +347,7 @@ async fn a_trial_that_is_paid_fails_recovers_is_upgraded_and_cancelled() {
 #[tokio::test]
 async fn a_renewal_that_is_never_paid_ends_at_its_second() {
     check(
+        "article:full",
         "
         0s | buys pro
         10d | card stops working
@@ -300,17 +362,129 @@ async fn a_renewal_that_is_never_paid_ends_at_its_second() {
         40d
         ",
         "
-        0s           buys pro             trialing   granted | receipt
-        10d          card stops working   trialing   granted | trial_ending
-        14d          nothing              active     granted | -
-        14d 1h       nothing              past_due   grace | payment_failed
-        17d 1h       nothing              past_due   grace | payment_failed
-        20d 1h       nothing              past_due   grace | grace_ending
-        21d          nothing              past_due   grace | -
-        21d 30m      nothing              past_due   grace | -
-        21d 1h       nothing              past_due   revoked, by itself | access_ended
-        22d 1h       nothing              past_due   revoked | payment_failed
-        40d          nothing              canceled   revoked | subscription_cancelled
+        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
+        10d          card stops working   trialing   granted | trial_ending | -
+        14d          nothing              active     granted | - | entitlements subscription:status_changed+renewed
+        14d 1h       nothing              past_due   grace | payment_failed | access:granted>grace entitlements payment.failed subscription:status_changed+access_changed
+        17d 1h       nothing              past_due   grace | payment_failed | payment.failed
+        20d 1h       nothing              past_due   grace | grace_ending | -
+        21d          nothing              past_due   grace | - | -
+        21d 30m      nothing              past_due   grace | - | -
+        21d 1h       nothing              past_due   revoked, by itself | access_ended | access:grace>revoked entitlements subscription:access_changed
+        22d 1h       nothing              past_due   revoked | payment_failed | payment.failed
+        40d          nothing              canceled   revoked | subscription_cancelled | subscription:status_changed
+        ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_uses_up_what_was_paid_and_gives_nothing_more_until_it_ends() {
+    check(
+        "article:full",
+        "
+        0s | buys pro
+        7d
+        14d
+        14d 1h
+        20d | pauses
+        42d
+        46d | resumes
+        60d | takes three
+        73d
+        73d 1h
+        ",
+        "
+        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
+        7d           nothing              trialing   granted | trial_ending | -
+        14d          nothing              active     granted | - | entitlements subscription:status_changed+renewed
+        14d 1h       nothing              active     granted | receipt | -
+        20d          pauses               active     granted | - | entitlements subscription:paused
+        42d          nothing              active     revoked, by itself | access_ended | access:granted>revoked entitlements subscription:access_changed+renewed
+        46d          resumes              active     granted | - | access:revoked>granted entitlements subscription:resumed+access_changed
+        60d          takes three          active     granted | plan_changed receipt | subscription:plan_changed
+        73d          nothing              active     granted | - | entitlements subscription:renewed
+        73d 1h       nothing              active     granted | receipt | -
+        ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_trial_that_is_cancelled_costs_nothing_and_ends_at_its_second() {
+    check(
+        "article:full",
+        "
+        0s | buys pro
+        3d | cancels
+        4d | resumes
+        5d | cancels
+        14d
+        15d
+        ",
+        "
+        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
+        3d           cancels              trialing   granted | subscription_cancelled | entitlements subscription:end_changed
+        4d           resumes              trialing   granted | - | entitlements subscription:end_changed
+        5d           cancels              trialing   granted | subscription_cancelled | entitlements subscription:end_changed
+        14d          nothing              canceled   revoked, by itself | access_ended | access:granted>revoked entitlements subscription:status_changed+access_changed
+        15d          nothing              canceled   revoked | - | -
+        ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewal_that_the_bank_asks_about_is_confirmed_after_the_grace_is_over() {
+    check(
+        "article:full",
+        "
+        0s | buys pro
+        10d | card that asks
+        14d
+        14d 1h
+        21d
+        21d 1h
+        23d | confirms
+        24d | new card
+        42d
+        42d 1h
+        46d | cancels now
+        ",
+        "
+        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
+        10d          card that asks       trialing   granted | trial_ending | -
+        14d          nothing              active     granted | - | entitlements subscription:status_changed+renewed
+        14d 1h       nothing              past_due   grace | payment_action_required | access:granted>grace entitlements payment.failed subscription:status_changed+access_changed
+        21d          nothing              past_due   grace | grace_ending payment_failed | payment.failed
+        21d 1h       nothing              past_due   revoked, by itself | access_ended | access:grace>revoked entitlements subscription:access_changed
+        23d          confirms             active     granted | payment_failed payment_recovered receipt | payment.failed access:revoked>granted entitlements payment.recovered subscription:status_changed+access_changed
+        24d          new card             active     granted | - | -
+        42d          nothing              active     granted | - | entitlements subscription:renewed
+        42d 1h       nothing              active     granted | receipt | -
+        46d          cancels now          canceled   revoked | subscription_cancelled | access:granted>revoked entitlements subscription:status_changed+access_changed
+        ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_bought_once_stays_until_its_money_goes_back() {
+    check(
+        "course:library",
+        "
+        0s | buys the course
+        100d
+        101d | gets half back
+        102d | gets it all back
+        103d
+        ",
+        "
+        0s           buys the course      -          granted | receipt | access:none>granted entitlements
+        100d         nothing              -          granted | - | -
+        101d         gets half back       -          granted | refund_made | refund.created
+        102d         gets it all back     -          revoked | access_ended refund_made | access:granted>revoked entitlements refund.created
+        103d         nothing              -          revoked | - | -
         ",
     )
     .await;

@@ -304,11 +304,64 @@ async fn an_announced_price_is_told_with_what_it_will_come_to() {
             only(h, "ada", NoticeKind::PriceChanging).await;
             let other = NewAnnouncement { url: Some("https://app.example/terms".into()), ..new.clone() };
             assert!(h.engine.announce(&other, "a test").await.is_err(), "the id stands for something else");
-            let past = NewAnnouncement { id: "past".into(), effective_at: h.engine.now(), ..new };
+            let past = NewAnnouncement { id: "past".into(), effective_at: h.engine.now(), ..new.clone() };
             assert!(h.engine.announce(&past, "a test").await.is_err());
             assert!(!is_over(h, &told_now).await);
             h.engine.withdraw_announcement("fees").await.unwrap();
             assert!(matches!(h.engine.still_true(&told_now).await.unwrap(), Truth::Over(_)));
+            let again = NewAnnouncement { id: "fees".into(), effective_at: told_now.about.unwrap(), ..past };
+            assert!(h.engine.announce(&again, "a test").await.is_err(), "what was taken back stays so");
+        })
+    })
+    .await;
+}
+
+/// The amount of a changed price is the provider's, of the next invoice at that price.
+#[tokio::test]
+async fn a_changed_price_is_told_with_the_provider_s_amount() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            let product =
+                h.provider("GET", "/v1/prices", "lookup_keys[]=pro_month_jpy")["data"][0]["product"].clone();
+            let form = format!(
+                "product={}&currency=jpy&unit_amount=2480&recurring[interval]=month",
+                product.as_str().unwrap()
+            );
+            let dearer = h.provider("POST", "/v1/prices", &form)["id"].as_str().unwrap().to_owned();
+            let new = NewAnnouncement {
+                id: "dearer".into(),
+                kind: NoticeKind::PriceChanging,
+                plan: None,
+                effective_at: h.engine.now().plus_ms(20 * DAY * 1_000),
+                new_price: Some(dearer),
+                url: None,
+            };
+            h.engine.announce(&new, "a test").await.unwrap();
+            h.settle().await;
+            let row = only(h, "ada", NoticeKind::PriceChanging).await;
+            assert_eq!(ready(h, &row).await.data["amount"], 2_480);
+        })
+    })
+    .await;
+}
+
+/// What was written down in time and leaves only when the rule's window is over: operators hear of it.
+#[tokio::test]
+async fn what_leaves_after_its_window_is_an_alert() {
+    on_each(|h| {
+        Box::pin(async move {
+            trial(h, 14, "").await;
+            h.live(6).await;
+            h.sandbox.advance_time(23 * HOUR + 600);
+            h.settle().await;
+            let row = only(h, "ada", NoticeKind::TrialEnding).await;
+            assert!(row.rules.iter().all(|rule| rule.fit == Fit::Kept), "{row:?}");
+            ready(h, &row).await;
+            assert!(standing_alerts(h).await.is_empty(), "in time");
+            h.sandbox.advance_time(2 * DAY);
+            ready(h, &row).await;
+            assert_eq!(standing_alerts(h).await, ["notice_window_missed"]);
         })
     })
     .await;

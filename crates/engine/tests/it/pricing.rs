@@ -242,3 +242,30 @@ pub async fn buy(h: &House, new: &NewCheckout) {
     h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
     h.settle().await;
 }
+
+/// What somebody bought elsewhere means what it meant, too, once its lookup key has moved on.
+#[tokio::test]
+async fn what_was_bought_elsewhere_keeps_its_meaning_when_the_key_moves() {
+    use crate::known_kit::{foreign_buyer, foreign_subscription, price_id};
+    for test in quittance_store::testing::databases().await {
+        let mut h = House::build(test).await;
+        let buyer = foreign_buyer(&h, "metadata[quittance_customer]=ada");
+        let id = foreign_subscription(&h, &buyer, &price_id(&h, "pro_month_jpy"), "");
+        h.settle().await;
+        assert!(h.allowed("ada", "article:full").await);
+        let product =
+            h.provider("GET", "/v1/prices", "lookup_keys[]=pro_month_jpy")["data"][0]["product"].clone();
+        let form = format!(
+            "product={}&currency=jpy&unit_amount=2480&recurring[interval]=month&lookup_key=pro_month_jpy&transfer_lookup_key=true",
+            product.as_str().unwrap()
+        );
+        h.provider("POST", "/v1/prices", &form);
+        let dearer = include_str!("../../../../catalog.toml")
+            .replace("currency = \"jpy\", amount = 1980 }", "currency = \"jpy\", amount = 2480 }");
+        h.engine = h.engine_in_force(Catalog::parse(&dearer).unwrap()).await;
+        h.provider("POST", &format!("/v1/subscriptions/{id}"), "metadata[note]=looked+at");
+        h.settle().await;
+        assert!(h.allowed("ada", "article:full").await);
+        assert!(h.engine.alerts(false, i64::MAX, 10).await.unwrap().is_empty(), "its price is not unknown");
+    }
+}

@@ -284,9 +284,13 @@ async fn the_portal_offers_the_plans_of_the_customers_own_group_and_currency() {
         assert_eq!(stranger.code, ProblemCode::NotFound);
         // Somebody edits it in the dashboard: the next push puts it right, and only it.
         let path = format!("/v1/billing_portal/configurations/{}", yen["id"].as_str().unwrap());
-        h.provider("POST", &path, "features[subscription_cancel][mode]=immediately");
-        let mended = push(&h).await;
-        assert_eq!(mended.done.len(), 1, "{:?}", mended.done);
+        for time in ["once", "and the same again"] {
+            h.provider("POST", &path, "features[subscription_cancel][mode]=immediately");
+            let mended = push(&h).await;
+            assert_eq!(mended.done.len(), 1, "{time}: {:?}", mended.done);
+            let mode = &h.provider("GET", &path, "")["features"]["subscription_cancel"]["mode"];
+            assert_eq!(mode, "at_period_end", "{time}");
+        }
     })
     .await;
 }
@@ -304,6 +308,27 @@ async fn a_push_waits_while_the_provider_asks_it_to() {
         });
         let pushed = h.engine.push_catalog(false, &count).await.unwrap();
         assert_eq!(counted.load(Ordering::SeqCst), pushed.done.len());
+    })
+    .await;
+}
+
+/// A code that buyers type is the catalog's only while it leads to the catalog's coupon.
+#[tokio::test]
+async fn a_code_that_leads_elsewhere_is_not_taken() {
+    stories(async |h| {
+        push(&h).await;
+        let found = h.provider("GET", "/v1/promotion_codes", "code=WELCOME20")["data"][0].clone();
+        h.provider("POST", &format!("/v1/promotion_codes/{}", found["id"].as_str().unwrap()), "active=false");
+        let other = h.provider("POST", "/v1/coupons", "percent_off=90&duration=forever")["id"].clone();
+        let form =
+            format!("promotion[type]=coupon&promotion[coupon]={}&code=WELCOME20", other.as_str().unwrap());
+        h.provider("POST", "/v1/promotion_codes", &form);
+        let new = NewCheckout { promotion_code: Some("WELCOME20".into()), ..pro("ada") };
+        let refused = h.engine.open_checkout(&new).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::UnknownPrice, "{refused}");
+        let over = NewCheckout { promotion_code: found["id"].as_str().map(str::to_owned), ..pro("ada") };
+        let refused = h.engine.open_checkout(&over).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::PromotionRefused, "{refused}");
     })
     .await;
 }

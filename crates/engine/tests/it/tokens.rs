@@ -108,6 +108,19 @@ async fn a_token_says_what_the_check_says_and_others_can_verify_it() {
     }
 }
 
+/// Keys are forgotten an hour after they signed last, whatever lifetime is configured.
+#[tokio::test]
+async fn no_token_lives_longer_than_an_hour() {
+    for test in quittance_store::testing::databases().await {
+        let mut long = settings(ROOT);
+        long.tokens.lifetime_ms = 10 * HOUR_MS;
+        let h = House::with(test, long, catalog()).await;
+        let token = h.engine.entitlement_token(&customer("ada"), None).await.unwrap();
+        let life = token.expires_at.since(h.engine.now());
+        assert!((HOUR_MS - 1_000..=HOUR_MS).contains(&life), "{life}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_never_outlives_what_it_grants_nor_a_limit_that_ends() {
     for h in houses().await {
@@ -158,17 +171,17 @@ async fn keys_change_in_time_made_once_and_every_token_in_force_is_believed_on_b
             // Just before a token ends it is still believed, whatever has changed meanwhile.
             h.pass_ms(299_000);
             h.engine.tend_signing_keys().await.unwrap();
+            // What signs no more has no private part any more, in the database.
+            let rows = h.engine.db().read("test", quittance_store::signing_keys::list).await.unwrap();
+            for (row, key) in rows.iter().zip(h.engine.signing_keys().await.unwrap()) {
+                assert_eq!(row.sealed.is_some(), key.state.needs_private(), "{turn}: {key:?}");
+            }
             assert!(believed(&other, &one).await.is_some(), "{turn}");
             h.pass_ms(2_000);
             assert!(believed(&other, &one).await.is_none(), "{turn}");
             h.pass_ms(12 * HOUR_MS - 301_000);
         }
         assert_eq!(kids.len(), 4, "one at the start and one after each ten days");
-        // What signs no more has no private part any more, in the database.
-        let rows = h.engine.db().read("test", quittance_store::signing_keys::list).await.unwrap();
-        for (row, key) in rows.iter().zip(h.engine.signing_keys().await.unwrap()) {
-            assert_eq!(row.sealed.is_some(), key.state.needs_private(), "{key:?}");
-        }
     }
 }
 
@@ -200,14 +213,17 @@ async fn a_key_is_published_before_it_signs_and_survives_a_restart() {
 #[tokio::test]
 async fn a_withdrawn_key_is_believed_no_more_on_any_node() {
     for h in houses().await {
-        let other = h.another_engine().await;
+        let (other, alone) = (h.another_engine().await, h.another_engine().await);
         let following = tokio::spawn(other.clone().follow_changes());
         let stolen = token(&other, "ada").await;
-        assert!(believed(&other, &stolen).await.is_some());
+        assert!(believed(&other, &stolen).await.is_some() && believed(&alone, &stolen).await.is_some());
         let fresh = h.engine.rotate_signing_keys(true).await.unwrap().expect("made");
         assert_eq!(fresh.state, KeyState::Signing);
         assert!(believed(&h.engine, &stolen).await.is_none());
         crate::memory::eventually(async || believed(&other, &stolen).await.is_none()).await;
+        // A node that hears nothing goes on with what it has read for half a minute, and no longer.
+        h.pass_ms(30_000);
+        assert!(believed(&alone, &stolen).await.is_none());
         let next = token(&other, "ada").await;
         assert!(believed(&h.engine, &next).await.is_some());
         following.abort();

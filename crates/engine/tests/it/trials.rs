@@ -248,3 +248,69 @@ async fn c30_what_does_not_end_or_ends_too_soon_or_is_somebody_elses_starts_noth
     })
     .await;
 }
+
+/// A term that waits for the end of another one is no trial: whoever had one waits all the same, to the end.
+#[tokio::test]
+async fn c30_a_wait_is_no_trial() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        named(&h, "ada", "ada@example.com").await;
+        let first = buy(&h, "ada", "pm_card_visa").await;
+        h.live(16).await;
+        h.engine.cancel_subscription(&first, CancelAt::PeriodEnd, None).await.unwrap();
+        h.settle().await;
+        let row = h.engine.subscription(&first).await.unwrap().subscription;
+        let (end, paid) = (row.facts.ends_at().unwrap(), charged(&h));
+        let wish = NewCheckout { plan: "studio".into(), starts_after: Some(first.clone()), ..pro("ada") };
+        let row = h.open(&wish).await;
+        h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+        h.live(2).await;
+        let all = h.engine.customer("ada").await.unwrap().subscriptions;
+        let new = &all.iter().find(|s| s.subscription.facts.id != first).unwrap().subscription;
+        assert_eq!((new.facts.status.as_str(), new.facts.trial_end), ("trialing", Some(end)));
+        assert_eq!(charged(&h), paid);
+        assert_eq!(crate::known_kit::lines_of(&h, "ada", "trial.second_found").await, 0);
+        // Nor is it the trial of whoever had none.
+        named(&h, "eve", "eve@example.com").await;
+        assert_eq!(h.open(&pro("eve")).await.wish.trial_days, Some(14));
+    }
+}
+
+/// A trial that was over before we saw it for the first time was one.
+#[tokio::test]
+async fn b4_a_trial_of_before_counts() {
+    use crate::known_kit::{foreign_buyer, foreign_subscription, price_id};
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        let buyer = foreign_buyer(&h, "metadata[quittance_customer]=ada");
+        let id = foreign_subscription(&h, &buyer, &price_id(&h, "pro_month_jpy"), "&trial_period_days=3");
+        h.withhold();
+        h.sandbox.advance_time(5 * DAY);
+        assert_eq!(status(&h, &id).await, "active");
+        h.engine.cancel_subscription(&id, CancelAt::Now, None).await.unwrap();
+        h.settle().await;
+        assert!(h.open(&pro("ada")).await.wish.trial_refused);
+    }
+}
+
+/// What is planned for the end of a trial leaves the trial as it is.
+#[tokio::test]
+async fn a_change_with_the_end_of_a_trial_keeps_the_trial() {
+    use quittance_domain::change::When;
+    use quittance_engine::subscriptions::Change;
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        named(&h, "ada", "ada@example.com").await;
+        let id = buy(&h, "ada", "pm_card_visa").await;
+        let end = h.engine.subscription(&id).await.unwrap().subscription.facts.trial_end.unwrap();
+        h.live(3).await;
+        let later = Change { plan: Some("studio".into()), when: Some(When::PeriodEnd), ..Change::default() };
+        h.engine.change_subscription(&id, &later, None).await.unwrap();
+        assert_eq!(status(&h, &id).await, "trialing");
+        let row = h.engine.subscription(&id).await.unwrap().subscription;
+        assert_eq!((row.facts.trial_end, row.scheduled.unwrap().at, charged(&h)), (Some(end), end, 0));
+        h.live(13).await;
+        let row = h.engine.subscription(&id).await.unwrap().subscription;
+        assert_eq!((row.plan().unwrap().plan.as_str(), charged(&h)), ("studio", 9_800));
+    }
+}

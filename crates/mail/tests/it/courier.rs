@@ -15,6 +15,7 @@ use quittance_store::mails::{self, MailRow};
 use quittance_store::notices;
 
 use super::house::{House, on_each};
+use super::known_kit::{foreign_buyer, foreign_subscription, price_id};
 use super::smtp::{Mood, Server};
 
 fn courier_with(post: Post, change: impl FnOnce(&mut MailSettings)) -> Arc<dyn Courier> {
@@ -316,6 +317,73 @@ async fn without_a_server_mails_are_kept_to_be_looked_at() {
             let links = MailLinks::new("a root key of thirty-two letters".to_owned().into(), scope);
             assert!(links.read(link, Timestamp::from_ms(h.engine.now().ms())).is_some(), "{link}");
             assert!(html.contains(link), "both forms say the same");
+        })
+    })
+    .await;
+}
+
+/// The text part of a message, as its reader gets it.
+fn plain(data: &str) -> String {
+    decoded(data.split("Content-Type: text/html").next().unwrap()).replace("\r\n", "\n")
+}
+
+/// A trial of fourteen days that began elsewhere, until its end is told.
+async fn trial(h: &House, id: &str, engine: &quittance_engine::Engine) {
+    let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={id}"));
+    foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), "&trial_period_days=14");
+    for _ in 0..8 {
+        h.sandbox.advance_time(super::house::DAY);
+        h.deliver().await;
+        h.pass_burst();
+        engine.drain().await.unwrap();
+    }
+}
+
+/// What is kept as proof is the text that left; and one that says less than a rule asks for is an alert until it says it.
+#[tokio::test]
+async fn the_proof_names_the_text_that_left_and_what_a_rule_misses_in_it_is_an_alert() {
+    on_each(|h| {
+        Box::pin(async move {
+            let server = Server::plain().await;
+            let own = tempfile::tempdir().unwrap();
+            let text = "subject: Your trial\n\nYour trial of {{ plan }} ends on {{ date }}.\n";
+            std::fs::write(own.path().join("trial_ending.en.md"), text).unwrap();
+            let writer = Writer::new(Templates::with_folder(own.path()).unwrap(), samples::settings());
+            let courier = Arc::new(MailCourier::new(writer, None, smtp(&server)));
+            meet(h, "ada", "en").await;
+            let engine = h.another_engine().await.with_courier(Channel::Mail, courier);
+            trial(h, "ada", &engine).await;
+            let kind = Some(NoticeKind::TrialEnding);
+            let [proof] =
+                engine.notice_proofs(Some("ada"), kind, i64::MAX, 9).await.unwrap().try_into().unwrap();
+            assert!(proof.notice.rules.iter().any(|rule| rule.id == "visa_trial"), "{proof:?}");
+            let kept = proof.mail.unwrap().mail;
+            let id = format!("<{}>", kept.message_id);
+            let arrived = server.arrived();
+            let mail = arrived.iter().find(|mail| mail.header("Message-ID") == Some(id.clone())).unwrap();
+            let text = kept.text.unwrap();
+            assert_eq!(
+                plain(&mail.data).trim_end(),
+                text.trim_end(),
+                "the text that left is the one on record"
+            );
+            let whole = format!("{}\n\n{text}", kept.subject.unwrap());
+            assert_eq!(kept.sha256, quittance_domain::digest::sha256_hex(whole.as_bytes()));
+            assert_eq!((kept.language.as_str(), kept.delivery), ("en", Some(proof.delivery.unwrap().seq)));
+            let alerts = || async { engine.alerts(false, i64::MAX, 9).await.unwrap() };
+            let alert = alerts().await.into_iter().find(|alert| alert.kind == "notice_incomplete").unwrap();
+            assert_eq!(alert.object, "trial_ending.en");
+            for item in ["amount", "cancel_link", "card_last4", "frequency"] {
+                assert!(alert.detail.contains(item), "{alert:?}");
+            }
+            assert!(!alert.detail.contains("product") && !alert.detail.contains("trial_end,"), "{alert:?}");
+            // Our own words say it all.
+            meet(h, "bob", "en").await;
+            let other =
+                h.another_engine().await.with_courier(Channel::Mail, courier_with(smtp(&server), |_| {}));
+            trial(h, "bob", &other).await;
+            assert_eq!(other.notice_proofs(Some("bob"), kind, i64::MAX, 9).await.unwrap().len(), 1);
+            assert!(alerts().await.iter().all(|alert| alert.kind != "notice_incomplete"));
         })
     })
     .await;

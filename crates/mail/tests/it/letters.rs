@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quittance_domain::notices::RuleTable;
 use quittance_mail::templates::Part;
-use quittance_mail::{Facts, Kind, Language, Templates, Writer, samples};
+use quittance_mail::{Facts, Kind, Language, Letter, Templates, Writer, said, samples};
 
 fn writer() -> Writer {
     Writer::new(Templates::built_in().unwrap(), samples::settings())
@@ -101,6 +102,63 @@ fn what_a_customer_is_called_is_only_ever_text() {
             }
         }
     }
+}
+
+/// What stands in the sample's letter for an item of the rules' table.
+fn words(item: &str, kind: Kind, language: Language) -> &'static str {
+    let (en, ja) = match item {
+        "product" => ("Pro", "プロ"),
+        "amount" => ("¥1,980", "1,980円"),
+        "charge_date" | "trial_end" | "effective_date" => ("30 Nov 2026", "2026年11月30日"),
+        "frequency" => ("every month", "毎月"),
+        "new_terms" if kind == Kind::PriceChanging => ("¥2,180", "2,180円"),
+        "new_terms" => ("https://app.example.com/terms", "https://app.example.com/terms"),
+        "cancel_link" => ("/mail/cancel/sample", "/mail/cancel/sample"),
+        "cancel_steps" => ("ancel", "解約"),
+        "card_last4" => ("4242", "4242"),
+        other => panic!("nobody knows how {other} is said: teach this table and quittance_mail::said"),
+    };
+    language.choose(en, ja)
+}
+
+/// The texts that come with Quittance say all that the rules that come with it ask for, and a text that does not is found.
+#[test]
+fn every_item_of_every_rule_is_said_in_both_languages() {
+    let (writer, settings, table) = (writer(), samples::settings(), RuleTable::built_in());
+    assert!(table.rules.len() >= 9);
+    for rule in &table.rules {
+        for (kind, language) in rule.notices.iter().flat_map(|kind| Language::ALL.map(|l| (*kind, l))) {
+            let facts = samples::facts(kind, language);
+            let letter = writer.write(kind, language, &facts).unwrap();
+            let all = format!("{}\n{}", letter.subject, letter.text);
+            for item in &rule.must_say {
+                let words = words(item, kind, language);
+                assert!(
+                    all.contains(words),
+                    "{}: {kind} in {language:?} has no {item} ({words}): {all}",
+                    rule.id
+                );
+            }
+            let variables = facts.variables(&settings, language);
+            let missing = |letter: &Letter| -> Vec<String> {
+                let items = rule.must_say.iter().map(String::as_str);
+                said::missing(items, letter, &variables).into_iter().map(str::to_owned).collect()
+            };
+            assert_eq!(missing(&letter), Vec::<String>::new(), "{}: {kind}", rule.id);
+            let empty = Letter { subject: "Dear".to_owned(), text: "Sir or Madam".to_owned(), ..letter };
+            assert_eq!(
+                missing(&empty),
+                rule.must_say.iter().cloned().collect::<Vec<_>>(),
+                "{}: {kind}",
+                rule.id
+            );
+        }
+    }
+    // Nobody is blamed for what is not known, but for a cancellation that has no link.
+    let letter = writer.write(Kind::TrialEnding, Language::En, &Facts::default()).unwrap();
+    let unknown = Facts::default().variables(&settings, Language::En);
+    let items = ["amount", "product", "card_last4", "cancel_link", "cancel_steps", "an item of their own"];
+    assert_eq!(said::missing(items, &letter, &unknown), ["cancel_link", "cancel_steps"]);
 }
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -1,7 +1,9 @@
 //! Reads the phases of a subscription schedule and works out their times.
 
+use super::discounts::read_discounts;
 use super::subscription_changes::read_proration;
 use super::subscriptions::{owned_method, read_quantity};
+use crate::billing::discounts::Place;
 use crate::billing::subscribe::same_rhythm;
 use crate::model::product::{Price, Recurring};
 use crate::model::schedule::{Phase, PhaseAnchor, PhaseItem, PhaseSettings};
@@ -27,6 +29,8 @@ pub(super) struct Ahead<'a> {
     pub(super) anchor: i64,
     /// The version that the request asked for.
     pub(super) version: Option<&'a str>,
+    /// The prices that the subscription has now: it keeps them although they are archived.
+    pub(super) held: &'a [String],
 }
 
 /// Reads `default_settings`, or the settings of one phase.
@@ -99,6 +103,8 @@ pub(super) fn read_phases(
         let mut metadata = Metadata::new();
         given.metadata_into(&mut metadata)?;
         let wanted = given.text("currency")?.value().or_else(|| currency.clone()).unwrap_or(of_phase);
+        let place = Place { customer: Some(ahead.customer), currency: Some(&wanted), subtotal: None };
+        let discounts = read_discounts(world, given, place)?.unwrap_or_default();
         let phase = Phase {
             start,
             end,
@@ -107,9 +113,10 @@ pub(super) fn read_phases(
             proration: read_proration(given)?,
             trial_end,
             settings,
+            discounts,
             metadata,
         };
-        world.check_phase(&phase, defaults, index)?;
+        world.check_phase(&phase, defaults, index, ahead.held)?;
         currency = Some(phase.currency.clone());
         start = end;
         phases.push(phase);

@@ -88,6 +88,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         start,
         anchor: start,
         version: call.version,
+        held: &[],
     };
     let phases = read_phases(world, params, &ahead, &defaults)?;
     check_count(phases.len())?;
@@ -183,12 +184,16 @@ fn replace_phases(world: &mut World, call: &Call<'_>, schedule: &mut Schedule) -
             }
         }
     }
+    let managed = schedule.state.managed().and_then(|id| world.subscriptions.get(id));
+    let held: Vec<String> =
+        managed.iter().flat_map(|found| &found.items).map(|item| item.price.clone()).collect();
     let ahead = Ahead {
         customer: &schedule.customer,
         currency: former.first().map(|phase| phase.currency.clone()),
         start,
         anchor,
         version: call.version,
+        held: &held,
     };
     let new = read_phases(world, &call.params, &ahead, &schedule.defaults)?;
     former.extend(new);

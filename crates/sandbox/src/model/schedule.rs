@@ -113,6 +113,9 @@ pub(crate) struct Phase {
     pub(crate) proration: Proration,
     pub(crate) trial_end: Option<i64>,
     pub(crate) settings: PhaseSettings,
+    /// The subscription's discounts in this phase, all of them: none leaves it to the customer's own.
+    #[serde(default)]
+    pub(crate) discounts: Vec<String>,
     pub(crate) metadata: Metadata,
 }
 
@@ -147,7 +150,7 @@ impl Phase {
             "default_payment_method": settings.default_payment_method,
             "default_tax_rates": [],
             "description": settings.description,
-            "discounts": [],
+            "discounts": self.discounts.iter().map(|id| json!({ "coupon": null, "discount": id, "promotion_code": null })).collect::<Vec<_>>(),
             "end_date": self.end,
             "invoice_settings": settings.days_until_due.map(|_| settings.invoice_settings(&Value::Null)),
             "items": items,

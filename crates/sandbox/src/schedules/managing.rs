@@ -56,6 +56,7 @@ impl World {
                 .filter(|_| found.status == SubscriptionStatus::Trialing)
                 .map(|trial| trial.end),
             settings: PhaseSettings::default(),
+            discounts: found.terms.discounts.clone(),
             metadata: Metadata::new(),
         };
         let id = self.chance.id("sub_sched_");
@@ -222,11 +223,18 @@ impl World {
     }
 
     /// Checks that a phase can be billed: its prices fit together, and a sent invoice has a due date.
-    pub(crate) fn check_phase(&self, phase: &Phase, defaults: &PhaseSettings, index: usize) -> ApiResult<()> {
+    /// `held` are the prices of the subscription, which keeps those that are archived.
+    pub(crate) fn check_phase(
+        &self,
+        phase: &Phase,
+        defaults: &PhaseSettings,
+        index: usize,
+        held: &[String],
+    ) -> ApiResult<()> {
         let param = |name: &str| format!("phases[{index}][{name}]");
         let listed = phase.items.iter().map(|item| (item.price.as_str(), item.quantity.unwrap_or(0)));
         let prices = self.check_items(listed, Some(&phase.currency))?;
-        if let Some(price) = prices.iter().find(|price| !price.active) {
+        if let Some(price) = prices.iter().find(|price| !price.active && !held.contains(&price.id)) {
             return Err(crate::billing::subscribe::inactive(price));
         }
         let settings = phase.settings.over(defaults);

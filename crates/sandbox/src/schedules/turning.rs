@@ -139,7 +139,7 @@ impl World {
             first_payment: FirstPayment::Later,
             schedule: Some(id.to_owned()),
             backdated,
-            terms: SubscriptionTerms::default(),
+            terms: SubscriptionTerms { discounts: phase.discounts.clone(), ..SubscriptionTerms::default() },
         })?;
         self.schedules.edit(id, |schedule| schedule.state = ScheduleState::Active { subscription, phase: 0 });
         let schedule = need(&self.schedules, id, "schedule")?;
@@ -258,7 +258,10 @@ impl World {
             return Ok(());
         };
         let settings = phase.settings.over(&schedule.defaults);
+        let had = self.subscriptions.get(id).map(Subscription::all_discounts).unwrap_or_default();
+        let discounts = self.holding(&phase.discounts, self.now);
         self.change_subscription(id, |subscription| {
+            subscription.terms.discounts = discounts;
             subscription.collection = settings.collection.unwrap_or(subscription.collection);
             if settings.days_until_due.is_some() || subscription.collection == Collection::ChargeAutomatically
             {
@@ -272,6 +275,7 @@ impl World {
             }
             subscription.metadata.extend(phase.metadata.clone());
         });
+        self.settle_discounts(id, &had);
         let subscription = need(&self.subscriptions, id, "subscription")?;
         let items = item_changes(&subscription.items, phase);
         let restart = enters && settings.anchor == Some(PhaseAnchor::PhaseStart);
@@ -335,6 +339,7 @@ impl World {
             )
         {
             renewed.items = items;
+            renewed.terms.discounts = self.holding(&phase.discounts, subscription.period.end);
         }
         renewed
     }

@@ -293,3 +293,33 @@ fn a_price_that_is_archived_meanwhile_is_still_sold_by_its_phase() {
     assert_eq!(text(&shop.subscription(&made), "/items/data/0/price/id"), shop.pro);
     shop.refused(SCHEDULES, &format!("customer={}&phases[0][items][0][price]=PRO", shop.customer));
 }
+
+#[test]
+fn phases_have_the_discounts_that_they_name_and_keep_what_their_subscription_has() {
+    let shop = shop();
+    let half = id(&shop.client.post("/v1/coupons", "percent_off=50&duration=forever"));
+    let made = shop.schedule(&format!("{TWO_PHASES}&phases[0][discounts][0][coupon]={half}"));
+    shop.client.sandbox.advance_time_to(START + MONTH + HOUR);
+    assert_eq!(shop.totals(text(&made, "/subscription")), [500, 6000], "the second phase names none");
+    assert_eq!(shop.subscription(&made)["discounts"], json!([]));
+    // A schedule that takes a subscription over has its discount, and its archived price, in the phase that runs.
+    let form =
+        format!("customer={}&items[0][price]={}&discounts[0][coupon]={half}", shop.customer, shop.basic);
+    let bought = shop.client.post("/v1/subscriptions", &form);
+    let discount = text(&bought, "/discounts/0").to_owned();
+    let taken = shop.client.post(SCHEDULES, &format!("from_subscription={}", id(&bought)));
+    assert_eq!(text(&taken, "/phases/0/discounts/0/discount"), discount);
+    shop.client.post(&format!("/v1/prices/{}", shop.basic), "active=false");
+    let (start, end) = (number(&taken, "/phases/0/start_date"), number(&taken, "/phases/0/end_date"));
+    let phases = format!(
+        "phases[0][start_date]={start}&phases[0][end_date]={end}&phases[0][items][0][price]=BASIC\
+         &phases[0][discounts][0][discount]={discount}&phases[1][items][0][price]=PRO\
+         &phases[1][discounts][0][discount]={discount}"
+    );
+    shop.update(&id(&taken), &phases);
+    shop.client.sandbox.advance_time_to(end + HOUR);
+    assert_eq!(shop.totals(&id(&bought)), [500, 1500]);
+    assert_eq!(text(&shop.client.subscription(&id(&bought)), "/discounts/0"), discount);
+    // What it does not have any more it cannot be given: that is archived.
+    shop.refused(&format!("{SCHEDULES}/{}", id(&taken)), "phases[0][items][0][price]=BASIC");
+}

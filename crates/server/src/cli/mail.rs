@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_engine::World;
 use quittance_engine::world::SystemWorld;
+use quittance_mail::kind::title;
 use quittance_mail::message::{Cover, build};
 use quittance_mail::post::Trouble;
 use quittance_mail::templates::Part;
@@ -172,7 +173,7 @@ fn kinds(mail: &CheckedMail, common: &Common) -> Result<(), Failure> {
     let rows = Kind::ALL.into_iter().map(|kind| {
         vec![
             kind.to_string(),
-            kind.title(Language::En).to_owned(),
+            title(kind, Language::En).to_owned(),
             if off.contains(&kind) { "off" } else { "on" }.to_owned(),
             if kind.optional() { "yes" } else { "no" }.to_owned(),
             source(kind, Language::En).to_owned(),

@@ -7,6 +7,7 @@ use quittance_domain::notices::{AppliedRule, Fit, NoticeKind, RuleTable};
 use quittance_engine::Problem;
 use quittance_engine::notices::{NewAnnouncement, Proof};
 use quittance_store::deliveries::{AttemptRow, DeliveryRow};
+use quittance_store::mails::MailRow;
 use quittance_store::notices::AnnouncementRow;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -172,6 +173,50 @@ struct NoticeDelivery {
     last_error: Option<String>,
     /// Each try, newest first.
     tries: Vec<NoticeTry>,
+    /// What left, once it did.
+    mail: Option<NoticeMail>,
+}
+
+/// The mail that left, so that it can be proven: whoever has the text can compute its digest.
+#[derive(Debug, Serialize, ToSchema)]
+struct NoticeMail {
+    /// What it was told by on its way.
+    message_id: String,
+    /// Its language, `en` or `ja`.
+    #[schema(example = "en")]
+    language: String,
+    /// Which wording.
+    template: String,
+    /// SHA-256 of subject, two line ends and text, with `(link)` in place of what a link opens.
+    sha256: String,
+    /// SHA-256 of customer and address; none where no mail server is configured.
+    address_sha256: Option<String>,
+    /// The subject, where mails are kept.
+    subject: Option<String>,
+    /// The text without what its links open, where mails are kept.
+    text: Option<String>,
+    /// How often it left; more than once where a process died before it was recorded.
+    sends: i64,
+    /// When it left last.
+    sent_at: Time,
+}
+
+impl From<MailRow> for NoticeMail {
+    fn from(row: MailRow) -> Self {
+        // What was only captured is kept as it is, with links that open and the address.
+        let left = !row.mail.captured;
+        Self {
+            message_id: row.mail.message_id,
+            language: row.mail.language,
+            template: row.mail.template,
+            sha256: row.mail.sha256,
+            address_sha256: left.then_some(row.mail.address),
+            subject: row.mail.subject,
+            text: row.mail.text.filter(|_| left),
+            sends: row.sends,
+            sent_at: Time(row.sent_at),
+        }
+    }
 }
 
 /// What a customer was told, when, by which rule, and what became of it.
@@ -224,12 +269,12 @@ impl NoticeView {
             data: json_of(&notice.data),
             written_at: Time(notice.created_at),
             rules: notice.rules.into_iter().map(rule).collect(),
-            delivery: proof.delivery.map(|row| delivery(row, proof.tries)),
+            delivery: proof.delivery.map(|row| delivery(row, proof.tries, proof.mail)),
         }
     }
 }
 
-fn delivery(row: DeliveryRow, tries: Vec<AttemptRow>) -> NoticeDelivery {
+fn delivery(row: DeliveryRow, tries: Vec<AttemptRow>, mail: Option<MailRow>) -> NoticeDelivery {
     let one = |row: AttemptRow| NoticeTry {
         attempt: row.attempt,
         began_at: Time(row.began_at),
@@ -243,6 +288,7 @@ fn delivery(row: DeliveryRow, tries: Vec<AttemptRow>) -> NoticeDelivery {
         finished_at: row.finished_at.map(Time),
         last_error: row.last_error,
         tries: tries.into_iter().map(one).collect(),
+        mail: mail.map(NoticeMail::from),
     }
 }
 

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use quittance_domain::Timestamp;
 use quittance_domain::checkout::CheckoutState;
+use quittance_mail::format::decimal;
 
 use self::Head::{Number, Words};
-use super::format::decimal;
 use super::layout::{Audience, Frame, Locale, Tone, copyable, page, status, when};
 
 /// The overview.

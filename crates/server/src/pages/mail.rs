@@ -5,6 +5,7 @@
 
 use maud::{Markup, html};
 use quittance_domain::Timestamp;
+use quittance_mail::kind::title;
 use quittance_mail::{Kind, Language};
 
 use super::layout::{Audience, Frame, Locale, Tone, big_mark, message, page, status, when};
@@ -90,7 +91,7 @@ pub fn mails_page(view: &MailsView) -> Markup {
                     tbody {
                         @for row in &view.kinds {
                             tr {
-                                th scope="row" { (row.kind.title(Language::En)) " " code { (row.kind.as_str()) } }
+                                th scope="row" { (title(row.kind, Language::En)) " " code { (row.kind.as_str()) } }
                                 td {
                                     @for (language, own) in Language::ALL.into_iter().zip(row.own) {
                                         a href={ "/admin/mail/" (row.kind.as_str()) "/" (language.tag()) } { (words_of(language)) }
@@ -199,7 +200,7 @@ pub fn preferences_page(view: &PreferencesView) -> Markup {
                 @for (kind, wanted) in free {
                     p {
                         input type="checkbox" id=(kind.as_str()) name=(kind.as_str()) value="on" checked[wanted];
-                        label for=(kind.as_str()) { (kind.title(language)) }
+                        label for=(kind.as_str()) { (title(kind, language)) }
                     }
                 }
             }
@@ -207,7 +208,7 @@ pub fn preferences_page(view: &PreferencesView) -> Markup {
         }
         h2 { (t(locale, Text::MailAlways)) }
         p class="muted" { (t(locale, Text::MailAlwaysWhy)) }
-        ul class="features ruled" { @for (kind, _) in fixed { li { (kind.title(language)) } } }
+        ul class="features ruled" { @for (kind, _) in fixed { li { (title(kind, language)) } } }
     };
     page(&view.frame, Audience::Customer, t(locale, Text::MailTitle), "narrow", None, &body)
 }

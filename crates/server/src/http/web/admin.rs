@@ -152,7 +152,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What the sync meets at the provider and cannot explain; everything else is about work of ours.
-const ANOMALIES: [AnomalyKind; 8] = [
+const ANOMALIES: [AnomalyKind; 9] = [
     AnomalyKind::UnknownPrice,
     AnomalyKind::UnknownStatus,
     AnomalyKind::UnlinkedCustomer,
@@ -161,6 +161,7 @@ const ANOMALIES: [AnomalyKind; 8] = [
     AnomalyKind::DuplicateSubscription,
     AnomalyKind::UnreadableObject,
     AnomalyKind::ProviderRetries,
+    AnomalyKind::LatePayment,
 ];
 
 fn is_anomaly(kind: &str) -> bool {

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use quittance_domain::delivery::Channel;
 use quittance_engine::Problem;
+use quittance_mail::kind::title;
 use quittance_mail::templates::Part;
 use quittance_mail::{Kind, Language, Letter, samples};
 use quittance_store::mails::{self, MailRow};
@@ -76,7 +77,7 @@ pub async fn preview(
         .filter(|other| *other != letter.language)
         .map(|other| (address(other), other.choose("English", "日本語").to_owned()));
     let view = MailView {
-        title: letter.kind.title(Language::En).to_owned(),
+        title: title(letter.kind, Language::En).to_owned(),
         others: others.collect(),
         from: app.mail.settings().from.clone(),
         to: None,
@@ -130,7 +131,7 @@ pub async fn kept(
     let view = MailView {
         title: format!(
             "{}, {}",
-            Kind::parse(&row.mail.kind).map_or("Mail", |kind| kind.title(Language::En)),
+            Kind::parse(&row.mail.kind).map_or("Mail", |kind| title(kind, Language::En)),
             format_timestamp(crate::pages::Locale::En, &frame.zone, row.sent_at)
         ),
         others: Vec::new(),
