@@ -2,7 +2,7 @@
 //!
 //! The benchmark itself is `examples/bench`: it needs crates that no other task needs, and a load generator must be
 //! compiled for release too. `cargo xtask bench -- sandbox` plays a month of many subscriptions and a scripted
-//! year in the sandbox instead, which is an example of its crate.
+//! year in the sandbox instead, which is an example of its crate; `cargo xtask bench -- sweep` sweeps over 100,000 subscriptions.
 
 use anyhow::Result;
 use clap::Args;
@@ -13,7 +13,8 @@ use xtask::workspace::{cargo, target};
 #[derive(Args)]
 pub struct BenchArguments {
     /// What the benchmark understands: `cargo xtask bench -- --help` prints it. `sandbox`, and then perhaps
-    /// `--customers`, `--subscriptions`, `--days` and `--seed`, measures the sandbox.
+    /// `--customers`, `--subscriptions`, `--days` and `--seed`, measures the sandbox; `sweep`, and then perhaps
+    /// `--subscriptions` and `--missed`, a sweep.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -24,6 +25,10 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
         arguments.arguments.split_first().map(|(part, rest)| (part.as_str(), rest))
     {
         return sandbox(rest);
+    }
+    if let Some(("sweep", rest)) = arguments.arguments.split_first().map(|(part, rest)| (part.as_str(), rest))
+    {
+        return sweep(rest);
     }
     interrupt::run(cargo().args([
         "build",
@@ -46,5 +51,12 @@ pub fn run(arguments: &BenchArguments) -> Result<()> {
 fn sandbox(arguments: &[String]) -> Result<()> {
     let mut command = cargo();
     command.args(["run", "--release", "--locked", "-p", "quittance-sandbox", "--example", "year", "--"]);
+    interrupt::run(command.args(arguments))
+}
+
+/// A sweep over many subscriptions: calls, time and memory.
+fn sweep(arguments: &[String]) -> Result<()> {
+    let mut command = cargo();
+    command.args(["run", "--release", "--locked", "-p", "quittance-engine", "--example", "sweep", "--"]);
     interrupt::run(command.args(arguments))
 }

@@ -156,6 +156,9 @@ impl Engine {
         if !app_events::put(tx, &event)? {
             return Ok(false);
         }
+        if self.in_shadow() && !self.settings().shadow_webhooks {
+            return Ok(true);
+        }
         for endpoint in webhook_endpoints::list(tx)?.iter().filter(|endpoint| endpoint.wants(event.kind)) {
             deliveries::put(tx, &delivery(&event, endpoint, ""), now)?;
         }

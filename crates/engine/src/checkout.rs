@@ -60,6 +60,7 @@ impl Engine {
     /// # Errors
     /// `unknown_price`, `already_subscribed`, `checkout_in_progress`, and what the provider says.
     pub async fn open_checkout(&self, new: &NewCheckout) -> Result<CheckoutRow, Problem> {
+        self.refuse_in_shadow()?;
         let (priced, promotion) = self.priced(&new.price_ask()).await?;
         let mut wish = self.wish(new, &priced, promotion.as_ref())?;
         self.begin_when(new, priced.trial_days, &mut wish).await?;

@@ -123,6 +123,7 @@ impl Engine {
     /// link is looked for: a creation that ended in between is then seen as a link, and one that ends later is
     /// the same command. The other order would create a second customer.
     async fn want_provider_customer(&self, id: &CustomerId) -> Result<Option<CommandId>, Problem> {
+        self.refuse_in_shadow()?;
         let request = Request::CreateCustomer { customer: id.clone() };
         let (instance, scope, id, now) =
             (self.instance().to_owned(), self.scope().to_string(), id.clone(), self.now());

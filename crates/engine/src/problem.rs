@@ -75,6 +75,8 @@ codes! {
     ProviderUnavailable = "provider_unavailable",
     /// The provider did not answer in time; the request is finished in the background.
     OutcomePending = "outcome_pending",
+    /// This installation only watches: nothing can be asked of the provider.
+    ShadowMode = "shadow_mode",
     /// The signature of a webhook is missing, wrong, or too old or new.
     InvalidSignature = "invalid_signature",
     /// A live webhook reached a test server, or the other way round.
@@ -128,6 +130,16 @@ impl Problem {
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(ProblemCode::NotFound, format!("There is no such {what}."), "Check the id.")
+    }
+
+    /// Something was to be changed at the provider by an installation that only watches.
+    #[must_use]
+    pub fn shadow_mode() -> Self {
+        Self::new(
+            ProblemCode::ShadowMode,
+            "This installation runs in shadow mode: nothing can be changed at the provider.",
+            "Ask the integration that is in charge; or end shadow mode, as docs/migrating.md says.",
+        )
     }
 
     /// Adds when to try again.
@@ -186,6 +198,7 @@ impl From<StripeError> for Problem {
                 error.to_string(),
                 "Operators: check the provider's key, mode and catalog prices.",
             ),
+            ErrorKind::ReadOnly => Self::shadow_mode(),
             ErrorKind::RateLimited
             | ErrorKind::LockTimeout
             | ErrorKind::Conflict

@@ -163,6 +163,7 @@ impl Engine {
         by: &Caller,
         asked: Option<&str>,
     ) -> Result<CommandId, Problem> {
+        self.refuse_in_shadow()?;
         let key = AggregateKey::customer(self.scope().clone(), &paid.provider_customer).to_string();
         let (scope, instance, now) = (self.scope().to_string(), self.instance().to_owned(), self.now());
         let (new, seed, by) = (new.clone(), asked.map(str::to_owned), by.key.to_string());

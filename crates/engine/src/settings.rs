@@ -108,6 +108,8 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// What is kept how long.
     pub retention: RetentionSettings,
+    /// In shadow mode, whether the app is told by webhooks all the same.
+    pub shadow_webhooks: bool,
 }
 
 /// The choices about entitlement tokens.
@@ -159,6 +161,7 @@ impl Default for Settings {
             app_webhooks: AppWebhooks::default(),
             alerts: AlertSettings::default(),
             retention: RetentionSettings::default(),
+            shadow_webhooks: false,
         }
     }
 }

@@ -194,7 +194,7 @@ impl Engine {
         };
         let command =
             request.command(self.instance(), Some(place.aggregate), place.customer, Which::Turn(turn))?;
-        let new = commands::insert(tx, &command, place.now)?;
+        let new = self.write_down(tx, &command, place.now)?;
         if new {
             self.tell_second(tx, trial, kind, first, place)?;
         }

@@ -58,11 +58,13 @@ pub enum Point {
     SweepClaimed,
     /// A sweep has marked what a page showed, and the next page is not asked for.
     SweepCheckpointed,
+    /// An import has kept a page and where it is, and the next one is not asked for.
+    ImportCheckpointed,
 }
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InboxBeforeCommit,
         Self::InboxAfterCommit,
         Self::SyncClaimed,
@@ -84,6 +86,7 @@ impl Point {
         Self::DeliveryRecorded,
         Self::SweepClaimed,
         Self::SweepCheckpointed,
+        Self::ImportCheckpointed,
     ];
 
     /// The name in traces and reports.
@@ -111,6 +114,7 @@ impl Point {
             Self::DeliveryRecorded => "delivery.recorded",
             Self::SweepClaimed => "sweep.claimed",
             Self::SweepCheckpointed => "sweep.checkpointed",
+            Self::ImportCheckpointed => "import.checkpointed",
         }
     }
 }

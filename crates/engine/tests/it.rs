@@ -36,6 +36,8 @@ mod feed;
 mod freshness;
 #[path = "it/house.rs"]
 mod house;
+#[path = "it/import.rs"]
+mod import;
 #[path = "it/known_a.rs"]
 mod known_a;
 #[path = "it/known_a20.rs"]
@@ -78,6 +80,8 @@ mod pricing;
 mod races;
 #[path = "it/refunds.rs"]
 mod refunds;
+#[path = "it/shadow.rs"]
+mod shadow;
 #[path = "it/shop.rs"]
 mod shop;
 #[path = "it/taken.rs"]

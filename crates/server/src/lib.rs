@@ -9,6 +9,7 @@ pub mod config;
 pub mod connections;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod failure;
 pub mod http;
 pub mod in_process;

@@ -149,13 +149,27 @@ pub async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failur
     })
 }
 
-/// An engine as a server runs it.
+/// Makes the provider's client; beside another integration one that can only read.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_of(
+    config: StripeConfig,
+    world: &Arc<SystemWorld>,
+    shadow: bool,
+) -> Result<StripeClient, Failure> {
+    let client = client(config, world)?;
+    Ok(if shadow { client.reading_only() } else { client })
+}
+
+/// An engine as a server runs it. Beside another integration it carries no mail, and tells the app only where that was asked for.
 ///
 /// # Errors
 /// When the database cannot be used.
 pub async fn engine(db: Db, checked: &Checked, world: Arc<SystemWorld>) -> Result<Engine, Failure> {
     use quittance_engine::World;
-    let client = client(checked.stripe.clone(), &world)?;
+    let shadow = checked.config.shadow.on;
+    let client = client_of(checked.stripe.clone(), &world, shadow)?;
     let url = &checked.config.database.url;
     let in_force = catalog_versions::put_in_force(&db, &checked.catalog, world.now()).await;
     if in_force.map_err(|error| failure::of_store(url, &error))? {
@@ -165,7 +179,14 @@ pub async fn engine(db: Db, checked: &Checked, world: Arc<SystemWorld>) -> Resul
     let engine = Engine::open(db, Arc::new(client), checked.catalog.clone(), checked.settings.clone(), world)
         .await
         .map_err(|error| failure::of_store(url, &error))?;
+    engine.remember_served().await?;
+    if shadow && !checked.config.shadow.webhooks {
+        return Ok(engine);
+    }
     let engine = engine.with_courier(Channel::Webhook, Arc::new(WebhookCourier::new(Arc::new(sender))));
+    if shadow {
+        return Ok(engine);
+    }
     Ok(match courier(checked, &engine) {
         Some(courier) => engine.with_courier(Channel::Mail, Arc::new(courier)),
         None => engine,

@@ -17,10 +17,14 @@ mod bad_input;
 mod commands;
 #[path = "cli/crash.rs"]
 mod crash;
+#[path = "cli/cutover.rs"]
+mod cutover;
 #[path = "cli/dev.rs"]
 mod dev;
 #[path = "cli/disk.rs"]
 mod disk;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/dunning.rs"]
 mod dunning;
 #[path = "cli/house.rs"]

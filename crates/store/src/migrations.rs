@@ -25,4 +25,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 14, name: "alerts_told", text: include_str!("../migrations/0014_alerts_told.sql") },
     Migration { version: 15, name: "audit", text: include_str!("../migrations/0015_audit.sql") },
     Migration { version: 16, name: "erasure", text: include_str!("../migrations/0016_erasure.sql") },
+    Migration { version: 17, name: "import", text: include_str!("../migrations/0017_import.sql") },
+    Migration { version: 18, name: "shadow", text: include_str!("../migrations/0018_shadow.sql") },
 ];

@@ -24,6 +24,10 @@ pub struct SweepRow {
     pub report: Option<String>,
     /// When the next run is due.
     pub next_at: Timestamp,
+    /// How far the run has come, as people see it, JSON; of the last run until the next one begins.
+    pub progress: Option<String>,
+    /// Until when somebody runs it; in the past or none when nobody does.
+    pub lease_until: Option<Timestamp>,
 }
 
 static ENSURE: &Sql = crate::sql!(
@@ -33,13 +37,13 @@ static ENSURE: &Sql = crate::sql!(
 static CLAIM: &Sql = crate::sql!(
     "sweeps.claim",
     "UPDATE sweeps SET lease_token = $3, lease_until = $4,
-       started_at = CASE WHEN cursor IS NULL THEN $5 ELSE started_at END
+       started_at = CASE WHEN cursor IS NULL THEN $5 ELSE started_at END, progress = NULL
      WHERE kind = $1 AND scope = $2 AND (next_at <= $5 OR $6) AND (lease_until IS NULL OR lease_until <= $5)
-     RETURNING cursor, watermark, started_at, finished_at, report, next_at"
+     RETURNING cursor, watermark, started_at, finished_at, report, next_at, progress, lease_until"
 );
 static CHECKPOINT: &Sql = crate::sql!(
     "sweeps.checkpoint",
-    "UPDATE sweeps SET cursor = $4, lease_until = $5 WHERE kind = $1 AND scope = $2 AND lease_token = $3"
+    "UPDATE sweeps SET cursor = $4, lease_until = $5, progress = $6 WHERE kind = $1 AND scope = $2 AND lease_token = $3"
 );
 static FINISH: &Sql = crate::sql!(
     "sweeps.finish",
@@ -53,7 +57,14 @@ static RELEASE: &Sql = crate::sql!(
 );
 static GET: &Sql = crate::sql!(
     "sweeps.get",
-    "SELECT cursor, watermark, started_at, finished_at, report, next_at FROM sweeps WHERE kind = $1 AND scope = $2"
+    "SELECT cursor, watermark, started_at, finished_at, report, next_at, progress, lease_until FROM sweeps WHERE kind = $1 AND scope = $2"
+);
+
+static SEEN: &Sql = crate::sql!(
+    "sweeps.seen",
+    "INSERT INTO sweeps (kind, scope, next_at, watermark) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (kind, scope) DO UPDATE SET watermark =
+       CASE WHEN sweeps.watermark IS NULL OR sweeps.watermark < $4 THEN CAST($4 AS BIGINT) ELSE sweeps.watermark END"
 );
 
 /// Which sweep, and the right to run it.
@@ -77,6 +88,8 @@ fn read(row: &Row) -> Result<SweepRow> {
         finished_at: time("finished_at")?,
         report: row.opt_text("report")?,
         next_at: Timestamp::from_ms(row.i64("next_at")?),
+        progress: row.opt_text("progress")?,
+        lease_until: time("lease_until")?,
     })
 }
 
@@ -99,7 +112,7 @@ pub fn claim(
     rows.first().map(read).transpose()
 }
 
-/// Remembers where the run is; `false` when the lease was lost.
+/// Remembers where the run is, and how far it has come; `false` when the lease was lost.
 ///
 /// # Errors
 /// As the database.
@@ -107,12 +120,11 @@ pub fn checkpoint(
     tx: &mut dyn Tx,
     lease: &SweepLease,
     cursor: Option<&str>,
+    progress: Option<&str>,
     until: Timestamp,
 ) -> Result<bool> {
-    let cursor = cursor.map(str::to_owned);
-    let changed =
-        tx.exec(CHECKPOINT, params![lease.kind, &lease.scope, lease.token.as_str(), cursor, until.ms()])?;
-    Ok(changed == 1)
+    let params = params![lease.kind, &lease.scope, lease.token.as_str(), cursor, until.ms(), progress];
+    Ok(tx.exec(CHECKPOINT, params)? == 1)
 }
 
 /// Ends a run.
@@ -140,6 +152,15 @@ pub fn finish(
         ],
     )?;
     Ok(changed == 1)
+}
+
+/// Everything until `watermark` was seen in another way; the next run of this kind need not look before it.
+///
+/// # Errors
+/// As the database.
+pub fn seen(tx: &mut dyn Tx, kind: &str, scope: &str, watermark: Timestamp, now: Timestamp) -> Result<()> {
+    tx.exec(SEEN, params![kind, scope, now.ms(), watermark.ms()])?;
+    Ok(())
 }
 
 /// Gives a run back that was interrupted or only counted, to go on at `next`.

@@ -44,6 +44,7 @@ fn judge(error: &StripeError) -> Verdict {
         | ErrorKind::Permission
         | ErrorKind::WrongMode
         | ErrorKind::IdempotencyMismatch
+        | ErrorKind::ReadOnly
         | ErrorKind::Shape(_) => Verdict::Stuck,
         ErrorKind::RateLimited
         | ErrorKind::LockTimeout
@@ -76,6 +77,7 @@ impl Engine {
         customer: Option<&CustomerId>,
         asked: Option<&str>,
     ) -> Result<CommandId, Problem> {
+        self.refuse_in_shadow()?;
         let (request, instance, now) = (request.clone(), self.instance().to_owned(), self.now());
         let asked = asked.map(str::to_owned);
         let (aggregate, customer) = (aggregate.map(str::to_owned), customer.cloned());
@@ -152,6 +154,9 @@ impl Engine {
     /// # Errors
     /// When the database cannot be used.
     pub async fn perform_due(&self, limit: i64) -> Result<usize, Problem> {
+        if self.in_shadow() {
+            return Ok(0);
+        }
         let now = self.now();
         let due = self.db().read("commands.due", move |tx| commands::due(tx, now, limit)).await?;
         for id in &due {

@@ -17,7 +17,7 @@ use quittance_store::aggregates::{self, Hint, Priority as Urgency};
 use quittance_store::inbox::{self, NewEvent};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_store::sweeps::{self, SweepLease, SweepRow};
-use quittance_store::{Tx, commands, customers, drifts, mirror};
+use quittance_store::{Tx, coverage, customers, drifts, mirror};
 use quittance_stripe::calls::events::ListEvents;
 use quittance_stripe::calls::subscriptions::{EXPAND_TO_COMPARE, ListSubscriptions};
 use quittance_stripe::calls::{self, Call, Paging};
@@ -28,11 +28,12 @@ use serde::{Deserialize, Serialize};
 use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::problem::Problem;
+use crate::progress::{LongRun, Meter, Progress};
 use crate::settings::EmailTruth;
 use crate::world::Point;
 use crate::{inbox as inbox_of_engine, telemetry};
 
-const KIND: &str = "provider";
+const KIND: &str = LongRun::Sweep.as_str();
 /// Events are looked for this far before the last run began: clocks differ, and lists lag.
 const OVERLAP_MS: i64 = 10 * MINUTE_MS;
 /// The provider keeps events for 30 days.
@@ -199,16 +200,16 @@ impl Engine {
     }
 
     /// Lists behind the limiter's reserve: live traffic goes first, and being held back only means waiting.
-    async fn listed<T>(
+    pub(crate) async fn listed<T>(
         &self,
         make: impl Fn() -> Call<T>,
-        report: &mut SweepReport,
+        calls: &mut u64,
     ) -> Result<T, StripeError> {
         loop {
-            report.calls += 1;
+            *calls += 1;
             match self.stripe().send(make(), Priority::Sweep).await {
                 Err(error) if error.is_held_back() => {
-                    report.calls -= 1;
+                    *calls -= 1;
                     self.world().sleep(error.retry_after_ms().unwrap_or(100).clamp(5, 5_000)).await;
                 }
                 other => return other,
@@ -224,6 +225,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         // A run that goes on from a checkpoint has not seen the pages before it: what is gone, the next one tells.
         let mut listed = cursor.after.is_none().then(BTreeSet::new);
+        let (of, meter) = (self.mirrored().await?, Meter::start(self.now(), cursor.report.subscriptions));
         for _ in 0..MOST_PAGES {
             let after = cursor.after.clone();
             let page = self
@@ -235,7 +237,7 @@ impl Engine {
                             ..Default::default()
                         })
                     },
-                    &mut cursor.report,
+                    &mut cursor.report.calls,
                 )
                 .await?;
             let noticed = self.compare(&page.items, missed, &mut cursor.report).await?;
@@ -250,7 +252,9 @@ impl Engine {
             }
             cursor.after = page.last_id.clone();
             cursor.seen = !page.has_more;
-            let still = self.checkpoint(run, cursor).await?;
+            let done = cursor.report.subscriptions;
+            let progress = meter.read("subscriptions", done, Some(of), self.now());
+            let still = self.checkpoint(run, cursor, &progress).await?;
             self.world().point(Point::SweepCheckpointed).await;
             if !still || cursor.seen {
                 break;
@@ -259,13 +263,21 @@ impl Engine {
         Ok(())
     }
 
+    /// About how many subscriptions the provider will list: as many as the mirror has.
+    async fn mirrored(&self) -> Result<u64, Problem> {
+        let scope = self.scope().to_string();
+        let words = self.db().read("sweep.mirrored", move |tx| coverage::subscriptions(tx, &scope)).await?;
+        Ok(u64::try_from(words.values().sum::<i64>()).unwrap_or(0))
+    }
+
     /// Remembers where the run is and holds on to it; `false` when another node has it now.
-    async fn checkpoint(&self, run: &Run, cursor: &Cursor) -> Result<bool, Problem> {
+    async fn checkpoint(&self, run: &Run, cursor: &Cursor, progress: &Progress) -> Result<bool, Problem> {
         let text = if run.dry { run.found.cursor.clone() } else { serde_json::to_string(cursor).ok() };
+        let told = serde_json::to_string(progress).ok();
         let (held, until) = (run.lease.clone(), self.now().plus_ms(self.settings().retry.lease_ms));
-        let renewed = self
-            .db()
-            .write("sweep.checkpoint", move |tx| sweeps::checkpoint(tx, &held, text.as_deref(), until));
+        let renewed = self.db().write("sweep.checkpoint", move |tx| {
+            sweeps::checkpoint(tx, &held, text.as_deref(), told.as_deref(), until)
+        });
         Ok(renewed.await?)
     }
 
@@ -334,6 +346,7 @@ impl Engine {
         let room = MOST_FINDINGS.saturating_sub(report.findings - noticed.len() as u64);
         let (scope, now) = (self.scope().to_string(), self.now());
         let (truth, instance) = (self.settings().email_truth, self.instance().to_owned());
+        let engine = self.clone();
         let new = self
             .db()
             .write("sweep.keep", move |tx| {
@@ -353,7 +366,7 @@ impl Engine {
                         }
                         new.push((seq, n.finding.clone()));
                     }
-                    mend_email(tx, n, truth, &instance, now)?;
+                    mend_email(tx, &engine, n, truth, &instance, now)?;
                 }
                 Ok(new)
             })
@@ -375,7 +388,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn mark_swept(&self, mut keys: Vec<String>) -> Result<(), Problem> {
+    pub(crate) async fn mark_swept(&self, mut keys: Vec<String>) -> Result<(), Problem> {
         keys.sort();
         keys.dedup();
         if keys.is_empty() {
@@ -401,6 +414,7 @@ impl Engine {
     ) -> Result<BTreeMap<String, (String, Timestamp)>, Problem> {
         let mut after: Option<String> = None;
         let mut all: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
+        let meter = Meter::start(self.now(), cursor.report.events);
         for _ in 0..MOST_PAGES {
             let from = after.clone();
             let page = self
@@ -412,7 +426,7 @@ impl Engine {
                             ..Default::default()
                         })
                     },
-                    &mut cursor.report,
+                    &mut cursor.report.calls,
                 )
                 .await?;
             cursor.report.events += page.items.len() as u64;
@@ -432,7 +446,8 @@ impl Engine {
                 }
             }
             after = page.last_id.clone();
-            if !page.has_more || !self.checkpoint(run, cursor).await? {
+            let progress = meter.read("events", cursor.report.events, None, self.now());
+            if !page.has_more || !self.checkpoint(run, cursor, &progress).await? {
                 break;
             }
         }
@@ -528,6 +543,7 @@ pub(crate) fn over(
 /// An address that differs is written to the provider, or taken over from it, as the operator chose.
 fn mend_email(
     tx: &mut dyn Tx,
+    engine: &Engine,
     noticed: &Noticed,
     truth: EmailTruth,
     instance: &str,
@@ -555,7 +571,7 @@ fn mend_email(
                     Some(customer),
                     Which::Turn(turn),
                 )?;
-                commands::insert(tx, &command, now)?;
+                engine.write_down(tx, &command, now)?;
             }
         }
     }

@@ -220,6 +220,7 @@ fn apply(
         scope: &input.scope,
         aggregate: &input.claim.key,
         instance: &input.instance,
+        engine,
         customer: stored.customer.as_ref(),
     };
     applied.commands |= dunning::write(tx, &place, &followed, input.now)?;
@@ -501,12 +502,12 @@ fn write_effects(
         let Some(turn) = mending_turn(asked.count, asked.newest.map(|row| row.state)) else { continue };
         let command =
             request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(turn))?;
-        applied.commands |= commands::insert(tx, &command, input.now)?;
+        applied.commands |= engine.write_down(tx, &command, input.now)?;
     }
     Ok(())
 }
 
-/// A notice goes to its customer by mail. Without a courier for it, it is kept, and told to nobody.
+/// A notice goes to its customer by mail. Without a courier for it, and beside another integration, it is kept, and told to nobody.
 fn tell(
     tx: &mut dyn Tx,
     engine: &Engine,
@@ -515,7 +516,7 @@ fn tell(
     notice: i64,
     now: Timestamp,
 ) -> quittance_store::Result<()> {
-    if !engine.delivers(Channel::Mail) {
+    if engine.in_shadow() || !engine.delivers(Channel::Mail) {
         return Ok(());
     }
     // Whoever writes into a lane holds its customer's row, so that numbers and commits have the same order.

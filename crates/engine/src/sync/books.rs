@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quittance_domain::ledger::balance::{self, BalanceFacts, BalanceKind};
 use quittance_domain::ledger::sale::{self, InvoiceSale, InvoiceStatus, Sale};
-use quittance_domain::ledger::{Key, LedgerError, Record};
+use quittance_domain::ledger::{Key, Kind, LedgerError, Record};
 use quittance_domain::{Currency, Money, Timestamp};
 use quittance_stripe::observe::{ObservedBalanceTransaction, ObservedCheckout, ObservedInvoice};
 
@@ -86,6 +86,13 @@ impl Books {
             Err(error) => tracing::error!(object, %error, "not posted"),
         }
     }
+}
+
+/// Whether an invoice leaves an entry in the ledger: a draft, a void one and one of nothing do not.
+pub(crate) fn is_booked(scope: &str, found: &ObservedInvoice) -> bool {
+    let mut books = Books::default();
+    books.invoice(scope, found);
+    books.records.values().any(|record| record.key.kind == Kind::Invoice && record.entry.is_some())
 }
 
 /// The record of a balance transaction, and what is odd about it.

@@ -200,6 +200,8 @@ pub(super) struct Place<'a> {
     pub aggregate: &'a str,
     /// Which database this is.
     pub instance: &'a str,
+    /// Writes commands down.
+    pub engine: &'a Engine,
     /// Whose it is.
     pub customer: Option<&'a CustomerId>,
 }
@@ -226,7 +228,7 @@ pub(super) fn write(
         };
         let command =
             request.command(place.instance, Some(place.aggregate), place.customer, Which::Turn(0))?;
-        new |= commands::insert(tx, &command, now)?;
+        new |= place.engine.write_down(tx, &command, now)?;
     }
     Ok(new)
 }

@@ -20,7 +20,7 @@ use quittance_store::aggregates::{self, Claim};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_stripe::error::StripeError;
 
-pub(crate) use books::movement;
+pub(crate) use books::{is_booked, movement};
 pub(crate) use fetch::names_missing;
 pub use prices::PriceBook;
 pub(crate) use prices::known_price;

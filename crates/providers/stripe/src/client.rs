@@ -14,7 +14,7 @@ use crate::breaker::CircuitBreaker;
 use crate::calls::Call;
 use crate::config::{ConfigError, RateLimits, StripeConfig};
 use crate::error::{ErrorKind, StripeError};
-use crate::http::{HttpRequest, HttpResponse, Method, Transport};
+use crate::http::{HttpRequest, HttpResponse, Method, ReadOnly, Transport};
 use crate::limiter::TokenBucket;
 
 /// After a 429 without Retry-After nothing is sent for this long, in milliseconds.
@@ -53,6 +53,8 @@ pub struct StripeClient {
     base: Arc<str>,
     authorization: SecretString,
     transport: Arc<dyn Transport>,
+    /// The transport lets nothing else through.
+    reads_only: bool,
     now_ms: NowMs,
     on_call: OnCall,
     gate: Mutex<Gate>,
@@ -78,7 +80,19 @@ impl StripeClient {
         let base = config.check()?;
         let authorization = SecretString::from(format!("Bearer {}", config.secret_key.expose_secret()));
         let gate = Mutex::new(Gate::new(config.limits.clone(), now_ms()));
-        Ok(Self { config, base, authorization, transport, now_ms, on_call, gate })
+        Ok(Self { config, base, authorization, transport, reads_only: false, now_ms, on_call, gate })
+    }
+
+    /// The same client, which from now on can only read: its transport sends nothing else.
+    #[must_use]
+    pub fn reading_only(self) -> Self {
+        Self { transport: Arc::new(ReadOnly::new(self.transport)), reads_only: true, ..self }
+    }
+
+    /// Whether this client can only read.
+    #[must_use]
+    pub const fn reads_only(&self) -> bool {
+        self.reads_only
     }
 
     /// The mode in which this client works.

@@ -53,6 +53,8 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// No byte left.
     NotSent,
+    /// No byte left, because this client only reads.
+    ReadOnly,
     /// Our own rate limiter held the call back.
     Throttled,
     /// Our own circuit breaker held the call back.
@@ -133,10 +135,12 @@ impl StripeError {
 
     pub(crate) fn transport(error: &TransportError, read_only: bool) -> Self {
         let kind = match error.kind {
+            TransportErrorKind::ReadOnly => ErrorKind::ReadOnly,
             TransportErrorKind::NotSent => ErrorKind::NotSent,
             TransportErrorKind::Unknown => ErrorKind::OutcomeUnknown,
         };
-        Self::local(kind, scrub(&error.message), read_only)
+        let refused_here = kind == ErrorKind::ReadOnly;
+        Self { refused_here, ..Self::local(kind, scrub(&error.message), read_only) }
     }
 
     pub(crate) fn answer(response: &HttpResponse, kind: ErrorKind, message: String, read_only: bool) -> Self {
@@ -205,6 +209,7 @@ impl StripeError {
             | ErrorKind::InvalidRequest { .. }
             | ErrorKind::Card { .. }
             | ErrorKind::WrongMode
+            | ErrorKind::ReadOnly
             | ErrorKind::Shape(_) => false,
         };
         match self.should_retry {
@@ -230,6 +235,7 @@ impl StripeError {
             | ErrorKind::InvalidRequest { .. }
             | ErrorKind::Card { .. }
             | ErrorKind::NotSent
+            | ErrorKind::ReadOnly
             | ErrorKind::Throttled
             | ErrorKind::CircuitOpen => MoneyMoved::No,
             ErrorKind::Conflict
@@ -278,6 +284,7 @@ impl StripeError {
             ErrorKind::Provider => "provider_failed",
             ErrorKind::OutcomeUnknown => "provider_outcome_unknown",
             ErrorKind::NotSent => "provider_unreachable",
+            ErrorKind::ReadOnly => "provider_read_only",
             ErrorKind::Throttled => "provider_throttled",
             ErrorKind::CircuitOpen => "provider_circuit_open",
             ErrorKind::Malformed => "provider_answer_malformed",
@@ -298,6 +305,9 @@ impl StripeError {
                 "it is sent again with the same idempotency key"
             }
             ErrorKind::NotSent => "check the network and STRIPE_API_BASE; it is tried again by itself",
+            ErrorKind::ReadOnly => {
+                "end shadow mode (quittance serve without --shadow) when the old integration is off"
+            }
             ErrorKind::Malformed => "check STRIPE_API_BASE and any proxy in between",
             ErrorKind::IdempotencyMismatch => "report this: the same command was built in two ways",
             ErrorKind::Authentication => "check STRIPE_SECRET_KEY",

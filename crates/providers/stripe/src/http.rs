@@ -91,6 +91,8 @@ impl std::fmt::Debug for HttpResponse {
 /// Whether the provider can have acted on a request that got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportErrorKind {
+    /// No byte of the request left, because nothing but reading is allowed.
+    ReadOnly,
     /// No byte of the request left: no connection, or the request could not be built. The provider did nothing.
     NotSent,
     /// The request, or part of it, left and no complete answer came: timeout, lost connection, oversized answer.
@@ -114,6 +116,29 @@ pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<HttpResponse, Transpo
 pub trait Transport: Send + Sync {
     /// Sends `request`. An implementation must bound time and answer size, and must say `Unknown` whenever in doubt.
     fn send(&self, request: HttpRequest) -> Exchange<'_>;
+}
+
+/// Lets nothing through but reads: what changes something, and what only looks as if it could, does not leave.
+pub struct ReadOnly(Arc<dyn Transport>);
+
+impl ReadOnly {
+    /// Reads through `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Transport>) -> Self {
+        Self(inner)
+    }
+}
+
+impl Transport for ReadOnly {
+    fn send(&self, request: HttpRequest) -> Exchange<'_> {
+        match request.method {
+            Method::Get => self.0.send(request),
+            Method::Post | Method::Delete => Box::pin(std::future::ready(Err(TransportError {
+                kind: TransportErrorKind::ReadOnly,
+                message: "nothing may be changed at the provider: this is shadow mode".to_owned(),
+            }))),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a command changes, for the audit log: every command says here whether it changes something, and what.
 
 use super::{
-    Command, catalog, customers, deliveries, drift, events, keys, mail, notices, parked, signing_keys, terms,
-    webhooks,
+    Command, catalog, customers, deliveries, drift, events, keys, mail, notices, parked, shadow,
+    signing_keys, terms, webhooks,
 };
 
 /// An act of the command line.
@@ -31,6 +31,7 @@ pub(super) fn of(command: &Command) -> Option<Act> {
         | Command::Dunning(_)
         | Command::Ledger(_)
         | Command::Audit(_)
+        | Command::Doctor(_)
         | Command::Simulate(_)
         | Command::Openapi
         | Command::Completions(_) => None,
@@ -106,6 +107,12 @@ pub(super) fn of(command: &Command) -> Option<Act> {
         Command::Refund(options) => act("refund", &options.of),
         Command::Customers(command) => match command {
             customers::Command::Erase { customer, yes: _ } => act("customers erase", customer),
+        },
+        Command::Import(options) if options.dry_run => None,
+        Command::Import(_) => act("import", ""),
+        Command::Shadow(command) => match command {
+            shadow::Command::Report => None,
+            shadow::Command::Reset => act("shadow reset", ""),
         },
         Command::Reconcile(options) => act("reconcile", if options.dry_run { "dry run" } else { "" }),
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use quittance_domain::Catalog;
 use quittance_engine::audit::{NewAct, Way};
+use quittance_engine::shadow::{self, Served};
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings, World};
+use quittance_store::Db;
 use quittance_stripe::config::StripeConfig;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,24 +30,54 @@ pub(super) enum Need {
     Provider,
 }
 
-/// Opens an engine on the configured database.
+/// Opens an engine on the configured database. Beside a server that only watches it only watches too.
 pub(super) async fn engine(common: &Common, opening: Opening, need: Need) -> Result<Engine, Failure> {
     let loaded = common.load()?;
+    let db = serve::open_database(&loaded.config, opening).await?;
+    let shadow = loaded.config.shadow.on || served(&loaded, &db).await? == Served::Shadow;
+    open(common, &loaded, db, need, shadow).await
+}
+
+/// Opens the engine of an import. Before an installation is in charge it can only read, so that nothing of the past is acted upon;
+/// afterwards it writes down what a server would, for that to send. It calls at half the rate: others have the rest.
+pub(super) async fn importing_engine(common: &Common) -> Result<Engine, Failure> {
+    let mut loaded = common.load()?;
+    let db = serve::open_database(&loaded.config, Opening::First).await?;
+    let rate = config::stripe_config(&loaded.config)?.limits.per_second;
+    loaded.config.stripe.calls_per_second = Some((rate / 2).max(1));
+    if loaded.config.shadow.on || served(&loaded, &db).await? != Served::InCharge {
+        return open(common, &loaded, db, Need::Provider, true).await;
+    }
+    let checked = loaded.check()?;
+    let world = Arc::new(SystemWorld::default());
+    follow_sandbox(&checked.config, &checked.stripe, &world).await;
+    recorded(common, serve::engine(db, &checked, world).await?).await
+}
+
+async fn served(loaded: &Loaded, db: &Db) -> Result<Served, Failure> {
+    shadow::served(db).await.map_err(|error| failure::of_store(&loaded.config.database.url, &error))
+}
+
+async fn open(common: &Common, loaded: &Loaded, db: Db, need: Need, shadow: bool) -> Result<Engine, Failure> {
     let stripe = match config::stripe_config(&loaded.config) {
         Ok(stripe) => stripe,
         Err(failure) if need == Need::Provider => return Err(failure),
         // Never sent: these commands do not call the provider.
         Err(_) => StripeConfig::new(SecretString::from("sk_test_unused".to_owned()), false),
     };
-    let catalog = read_catalog(&loaded, need, stripe.livemode)?;
-    let db = serve::open_database(&loaded.config, opening).await?;
+    let catalog = read_catalog(loaded, need, stripe.livemode)?;
     let world = Arc::new(SystemWorld::default());
     follow_sandbox(&loaded.config, &stripe, &world).await;
     let settings = settings(&loaded.config, stripe.livemode)?;
-    let client = serve::client(stripe, &world)?;
+    let client = serve::client_of(stripe, &world, shadow)?;
     let engine = Engine::open(db, Arc::new(client), Arc::new(catalog), settings, world)
         .await
         .map_err(|error| failure::of_store(&loaded.config.database.url, &error))?;
+    recorded(common, engine).await
+}
+
+/// The engine of a command, once what the command is about to change is written down.
+async fn recorded(common: &Common, engine: Engine) -> Result<Engine, Failure> {
     let act = record(common, &engine).await?;
     // A command opens one engine; of a second one nothing would have to be recorded again.
     let _filled = common.opened.engine.set((engine.clone(), act));
@@ -94,6 +126,7 @@ fn settings(config: &Config, livemode: bool) -> Result<Settings, Failure> {
         root_key: config.secret.as_ref().map(config::Secret::to_secret),
         tokens: config::tokens(config),
         app_webhooks: config::app_webhooks(config, livemode)?,
+        shadow_webhooks: config.shadow.webhooks,
         ..Settings::default()
     })
 }

@@ -10,10 +10,12 @@ mod completions;
 mod customers;
 mod deliveries;
 mod dev;
+mod doctor;
 mod drift;
 mod dunning;
 mod events;
 mod explain;
+mod import;
 mod keys;
 mod ledger;
 mod mail;
@@ -22,11 +24,13 @@ mod notices;
 mod openapi;
 pub mod out;
 mod parked;
+mod progress;
 mod reconcile;
 mod refund;
 mod sandbox;
 mod sandbox_data;
 mod serve;
+mod shadow;
 mod signing_keys;
 mod simulate;
 mod terms;
@@ -155,6 +159,13 @@ enum Command {
     /// What operators did
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Whether everything is as it must be, and what mends what is not
+    Doctor(doctor::Options),
+    /// Fill the mirror from an account that has lived without Quittance
+    Import(import::Options),
+    /// Beside an existing integration: who would gain or lose access, duplicates, orphans, refunds due
+    #[command(subcommand)]
+    Shadow(shadow::Command),
     /// Compare the mirror with the provider now
     Reconcile(reconcile::Options),
     /// Play your catalog under every fault we know, in virtual worlds
@@ -262,6 +273,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Audit(command) => quietly(log, &common, audit::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, &common, reconcile::run(&options, &common)),
         Command::Refund(options) => quietly(log, &common, refund::run(&options, &common)),
+        Command::Doctor(options) => quietly(log, &common, doctor::run(&options, &common)),
+        Command::Import(options) => quietly(log, &common, import::run(&options, &common)),
+        Command::Shadow(command) => quietly(log, &common, shadow::run(&command, &common)),
         Command::Simulate(options) => simulate::run(&options, &common),
         Command::Openapi => openapi::run(),
         Command::Completions(options) => completions::run(&options),

@@ -1,15 +1,12 @@
 //! `quittance reconcile`: a sweep now.
 
-use std::io::IsTerminal;
-use std::time::Duration;
-
 use clap::Args;
-use indicatif::ProgressBar;
+use quittance_engine::progress::LongRun;
 use quittance_engine::sweep::SweepReport;
 use serde_json::json;
 
 use super::beside::{self, Need};
-use super::{Common, found, out};
+use super::{Common, found, out, progress};
 use crate::failure::Failure;
 use crate::serve::Opening;
 
@@ -27,11 +24,8 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failure> {
     let engine = beside::engine(common, Opening::Beside, Need::Provider).await?;
-    let bar = progress(common.json);
-    let report = engine.sweep(true, options.dry_run).await;
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    let sweep = engine.sweep(true, options.dry_run);
+    let report = progress::shown(&engine, LongRun::Sweep, common.json, sweep).await;
     let Some(report) = report? else {
         return Err(Failure::problem(
             "sweep_running",
@@ -57,15 +51,6 @@ pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failur
             Ok(())
         }
     }
-}
-
-fn progress(json: bool) -> Option<ProgressBar> {
-    if json || !std::io::stderr().is_terminal() {
-        return None;
-    }
-    let bar = ProgressBar::new_spinner().with_message("comparing the mirror with the provider");
-    bar.enable_steady_tick(Duration::from_millis(100));
-    Some(bar)
 }
 
 fn in_words(report: &SweepReport) -> String {

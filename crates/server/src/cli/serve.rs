@@ -23,6 +23,7 @@ Examples:
   STRIPE_SECRET_KEY=sk_test_… STRIPE_WEBHOOK_SECRET=whsec_… quittance serve
   quittance serve --print-config          the result of file and environment, secrets hidden
   quittance serve --role api              accept events and answer; a worker syncs
+  quittance serve --shadow                beside another integration: docs/migrating.md
   quittance serve --log json
 
 Stops in order on Ctrl-C or SIGTERM: no new requests, those under way are finished, then the syncs.
@@ -34,6 +35,9 @@ pub(super) struct Options {
     /// Where HTTP listens on the configured address; 0 for any free port
     #[arg(long)]
     port: Option<u16>,
+    /// Beside an existing integration: mirror everything, change nothing at the provider, and mail nobody
+    #[arg(long)]
+    shadow: bool,
     /// Refuse to start on an old schema instead of bringing it up to date
     #[arg(long)]
     no_migrate: bool,
@@ -68,6 +72,7 @@ pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
         let host = loaded.config.listen.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host).to_owned();
         loaded.config.listen = format!("{host}:{port}");
     }
+    loaded.config.shadow.on |= options.shadow;
     if options.print_config {
         return print_config(&loaded.config, common.json);
     }
@@ -161,7 +166,11 @@ fn announce(checked: &Checked, listen: SocketAddr) {
             "QUITTANCE_SECRET (secret) is not set: your app cannot link customers to /pricing and /billing"
         );
     }
-    if matches!(checked.mail.outlet, crate::config::Outlet::None) {
+    if checked.config.shadow.on {
+        tracing::warn!(
+            "shadow mode: everything is mirrored, nothing is changed at the provider, and no customer is told anything"
+        );
+    } else if matches!(checked.mail.outlet, crate::config::Outlet::None) {
         tracing::warn!("mail.url (SMTP_URL) is not set: customers are told nothing by mail");
     }
     let database = crate::failure::without_password(&checked.config.database.url);

@@ -231,6 +231,7 @@ fn settings(
         app_webhooks: app_webhooks(config, stripe.livemode)?,
         alerts: alerts(config)?,
         retention: retention(&config.retention),
+        shadow_webhooks: config.shadow.webhooks,
     })
 }
 

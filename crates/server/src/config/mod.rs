@@ -128,6 +128,18 @@ pub struct Config {
     pub alerts: Alerts,
     /// What is kept how long.
     pub retention: Retention,
+    /// Beside an existing integration.
+    pub shadow: Shadow,
+}
+
+/// Shadow mode: everything is mirrored, and nothing is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shadow {
+    /// Whether it is on.
+    pub on: bool,
+    /// Whether the app is told by webhooks all the same.
+    pub webhooks: bool,
 }
 
 /// The database.
@@ -309,6 +321,7 @@ impl Default for Config {
             mail: Mail::default(),
             alerts: Alerts::default(),
             retention: Retention::default(),
+            shadow: Shadow::default(),
         }
     }
 }

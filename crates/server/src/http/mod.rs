@@ -32,6 +32,7 @@ mod price;
 pub mod problem;
 mod refunds;
 mod reply;
+mod shadow;
 mod state;
 mod stream;
 mod subscription_view;
@@ -52,6 +53,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use dunning::{CaseView, ChurnView};
 pub use notices::NoticeView;
 pub use refunds::RefundView;
+pub use shadow::ShadowView;
 pub use state::{AppConfig, AppState, DevInfo, RenderMetrics};
 pub use terms::terms_from_json;
 
@@ -78,6 +80,7 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(events::routes())
         .merge(deliveries::routes())
         .merge(drift::routes())
+        .merge(shadow::routes())
         .merge(webhook_endpoints::routes())
         .merge(webhook_deliveries::routes())
         .merge(app_events::routes())

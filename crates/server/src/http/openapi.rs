@@ -36,6 +36,7 @@ const TAGS: [(&str, &str); 13] = [
     ("Money", "Payments, refunds and disputes."),
     ("Ledger", "What is owed, what was paid, what it cost: double entry, per currency."),
     ("Operations", "The inbox, parked work, alerts, sweeps."),
+    ("Shadow mode", "Beside an existing integration: what your app answered, and how that compares."),
     ("App webhooks", "Your app is told of changes: signed, in order, again until it has them."),
     ("Webhooks", "For providers."),
     ("Health", "For machines that watch."),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use quittance_engine::progress::{LongRun, RunState};
 use quittance_engine::{Problem, ProblemCode};
 use quittance_store::aggregates::AggregateRow;
 use quittance_store::commands::CommandRow;
@@ -25,7 +26,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list_parked))
         .routes(routes!(retry_parked))
         .routes(routes!(list_alerts))
-        .routes(routes!(run_sweep))
+        .routes(routes!(run_sweep, show_runs))
 }
 
 /// How many.
@@ -227,6 +228,65 @@ async fn list_alerts(
     let (cursor, limit) = page(which.limit, which.cursor.as_deref())?;
     let rows = app.engine.alerts(which.all.unwrap_or(false), cursor, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |row| row.seq, AlertView::from)).into_response())
+}
+
+/// Long runs, and how far they are.
+#[derive(Debug, Serialize, ToSchema)]
+struct RunsView {
+    /// The sweep under way or the last one; null before the first.
+    sweep: Option<RunView>,
+    /// The import under way or the last one; null before the first.
+    import: Option<RunView>,
+}
+
+/// A long run.
+#[derive(Debug, Serialize, ToSchema)]
+struct RunView {
+    /// Whether somebody runs it now.
+    running: bool,
+    /// What it does: `events`, `subscriptions`, `payments`, `invoices`, `customers` or `syncs`.
+    #[schema(example = "subscriptions")]
+    step: Option<String>,
+    /// Objects done in this step.
+    #[schema(example = 1200)]
+    done: Option<u64>,
+    /// Of about how many; null where the provider does not tell.
+    #[schema(example = 5000)]
+    of: Option<u64>,
+    /// Objects a second.
+    #[schema(example = 800)]
+    per_second: Option<u64>,
+    /// When the last whole run ended.
+    finished_at: Option<Time>,
+}
+
+impl From<RunState> for RunView {
+    fn from(state: RunState) -> Self {
+        let progress = state.progress.as_ref();
+        Self {
+            running: state.running,
+            done: progress.map(|progress| progress.done),
+            of: progress.and_then(|progress| progress.of),
+            per_second: progress.map(|progress| progress.per_second),
+            step: state.progress.map(|progress| progress.step),
+            finished_at: state.finished_at.map(Time::from),
+        }
+    }
+}
+
+/// How far long runs are
+///
+/// The sweep and the import, on whichever node they run.
+#[utoipa::path(
+    get, path = "/v1/sweeps", tag = "Operations", security(("api_key" = ["admin"])),
+    responses((status = 200, description = "How far they are", body = RunsView))
+)]
+async fn show_runs(State(app): State<AppState>, _: Auth<Admin>) -> Result<Response, Fail> {
+    Ok(Json(RunsView {
+        sweep: app.engine.run_state(LongRun::Sweep).await?.map(RunView::from),
+        import: app.engine.run_state(LongRun::Import).await?.map(RunView::from),
+    })
+    .into_response())
 }
 
 /// How to sweep.

@@ -80,6 +80,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::AlreadySubscribed
         | ProblemCode::CheckoutInProgress
         | ProblemCode::WrongState
+        | ProblemCode::ShadowMode
         | ProblemCode::QuoteStale
         | ProblemCode::NoProviderCustomer
         | ProblemCode::IdempotencyInFlight => StatusCode::CONFLICT,
@@ -118,6 +119,7 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::AlreadySubscribed => "Already subscribed",
         ProblemCode::CheckoutInProgress => "An earlier checkout is being paid",
         ProblemCode::WrongState => "The subscription's state does not allow this",
+        ProblemCode::ShadowMode => "This installation only watches",
         ProblemCode::QuoteStale => "The quote does not hold any more",
         ProblemCode::NoProviderCustomer => "Nothing at the provider yet",
         ProblemCode::IdempotencyMismatch => "The Idempotency-Key belongs to another request",

@@ -77,6 +77,13 @@ pub fn list_charges(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCha
     Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
 }
 
+/// All charges of the account, newest first, failed ones and those of guests included.
+#[must_use]
+pub fn list_all_charges(paging: Paging<'_>) -> Call<Page<ObservedCharge>> {
+    let form = paging.add(Form::new());
+    Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
+}
+
 /// Gives money back: `amount` in minor units, or all that is left.
 #[must_use]
 pub fn refund(

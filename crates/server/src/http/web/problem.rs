@@ -28,6 +28,7 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         ProblemCode::AlreadySubscribed
         | ProblemCode::CheckoutInProgress
         | ProblemCode::WrongState
+        | ProblemCode::ShadowMode
         | ProblemCode::QuoteStale
         | ProblemCode::NoProviderCustomer
         | ProblemCode::IdempotencyMismatch

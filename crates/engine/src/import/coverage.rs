@@ -1,0 +1,200 @@
+//! What an import has covered: what the provider listed beside what the mirror has, and what is missing for which reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quittance_domain::ledger::Kind;
+use quittance_store::coverage;
+use serde::Serialize;
+
+use super::listing::{NOTHING, UNREADABLE, money_word};
+use super::{Cursor, Customers, ImportReport, Run, Step};
+use crate::engine::Engine;
+use crate::problem::Problem;
+
+/// Payments that are read at a time.
+const PAGE: i64 = 500;
+/// What payments in the mirror are counted as; the other words say why one is not there.
+const MIRRORED: [&str; 3] = ["kept", "partly_refunded", "refunded"];
+
+/// One count on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CoverageLine {
+    /// `subscriptions`, `payments` or `invoices`.
+    pub object: &'static str,
+    /// The provider's status; for payments what became of the money, for invoices whether it is booked.
+    pub status: String,
+    /// As the provider lists them.
+    pub provider: u64,
+    /// As we have them.
+    pub mirror: u64,
+}
+
+/// What the mirror does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotCovered {
+    /// What.
+    pub object: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Why.
+    pub why: &'static str,
+    /// What to do about it, where anything is to be done.
+    pub mend: &'static str,
+}
+
+fn lines(
+    object: &'static str,
+    provider: &BTreeMap<String, u64>,
+    mirror: &BTreeMap<String, u64>,
+) -> Vec<CoverageLine> {
+    let words: BTreeSet<&String> = provider.keys().chain(mirror.keys()).collect();
+    let count = |side: &BTreeMap<String, u64>, word: &String| side.get(word).copied().unwrap_or(0);
+    words
+        .into_iter()
+        .map(|word| CoverageLine {
+            object,
+            status: word.clone(),
+            provider: count(provider, word),
+            mirror: count(mirror, word),
+        })
+        .collect()
+}
+
+fn whole(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+impl Engine {
+    /// Lays what was listed beside what is mirrored now.
+    pub(super) async fn coverage(
+        &self,
+        run: &Run<'_>,
+        cursor: &Cursor,
+        resumed: bool,
+    ) -> Result<ImportReport, Problem> {
+        let (scope, now) = (self.scope().to_string(), self.now());
+        let (prefix, buyers) = (format!("{scope}/"), format!("{scope}/customer/"));
+        let (subscriptions, booked, owners, waiting) = self
+            .db()
+            .read("import.coverage", move |tx| {
+                Ok((
+                    coverage::subscriptions(tx, &scope)?,
+                    coverage::booked(tx, &scope, Kind::Invoice)?,
+                    coverage::owners(tx, &scope, &buyers)?,
+                    coverage::waiting(tx, &prefix, now)?,
+                ))
+            })
+            .await?;
+        let subscriptions = subscriptions.into_iter().map(|(word, n)| (word, whole(n))).collect();
+        let listed = |step: Step| cursor.listed.get(step.as_str()).cloned().unwrap_or_default();
+        let mut theirs = listed(Step::Subscriptions);
+        theirs.remove(UNREADABLE);
+        let mut all = lines("subscriptions", &theirs, &subscriptions);
+        let mut theirs = listed(Step::Payments);
+        theirs.retain(|word, _| MIRRORED.contains(&word.as_str()));
+        all.extend(lines("payments", &theirs, &self.payments_by_word().await?));
+        all.push(CoverageLine {
+            object: "invoices",
+            status: "booked".to_owned(),
+            provider: cursor.booked,
+            mirror: whole(booked),
+        });
+        let dry = run.options.dry_run;
+        let balance_agrees = if dry { None } else { Some(self.tie_out(false).await?.agrees()) };
+        Ok(ImportReport {
+            dry_run: dry,
+            resumed,
+            customers: Customers {
+                listed: cursor.total(Step::Customers),
+                linked: whole(owners.linked),
+                unowned: whole(owners.unowned),
+                by_mapping: cursor.by_mapping,
+                mapping_conflicts: cursor.conflicts,
+                mapping_unknown: (run.options.mapping.len() as u64).saturating_sub(cursor.mapped),
+            },
+            not_covered: not_covered(cursor, whole(owners.unowned), whole(waiting.parked)),
+            coverage: all,
+            balance_agrees,
+            calls: cursor.calls,
+            syncs: run.syncs,
+        })
+    }
+
+    async fn payments_by_word(&self) -> Result<BTreeMap<String, u64>, Problem> {
+        let (mut words, mut after) = (BTreeMap::new(), String::new());
+        loop {
+            let (scope, from) = (self.scope().to_string(), after.clone());
+            let page = self
+                .db()
+                .read("import.payments", move |tx| coverage::payments(tx, &scope, &from, PAGE))
+                .await?;
+            let Some((last, _)) = page.last() else { return Ok(words) };
+            after.clone_from(last);
+            for (_, payment) in &page {
+                let word = money_word(payment.amount.minor, payment.refunded.minor);
+                *words.entry(word.to_owned()).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn not_covered(cursor: &Cursor, unowned: u64, parked: u64) -> Vec<NotCovered> {
+    let of = |step, word| cursor.counted(step, word);
+    let invoices = cursor.total(Step::Invoices);
+    let unreadable = [Step::Subscriptions, Step::Payments, Step::Invoices, Step::Customers];
+    let all = [
+        (
+            "customers",
+            of(Step::Customers, NOTHING),
+            "they have no subscription, payment or invoice, and name no customer of yours: there is nothing to mirror",
+            "",
+        ),
+        (
+            "customers",
+            unowned,
+            "they are mirrored and belong to none of your customers, so nobody gets access through them",
+            "Name them in a mapping file (quittance import --mapping FILE), or claim them: quittance drift list, quittance drift claim NUMBER --customer ID",
+        ),
+        ("payments", of(Step::Payments, "failed"), "they failed: no money moved", ""),
+        (
+            "payments",
+            of(Step::Payments, "pending"),
+            "they are under way: their webhook or the next sweep brings them",
+            "",
+        ),
+        (
+            "payments",
+            of(Step::Payments, "guest"),
+            "they have no customer at the provider; the ledger has their money",
+            "quittance drift list --type unowned_payment",
+        ),
+        (
+            "payments",
+            of(Step::Payments, "without_intent"),
+            "they were made without a payment intent, in the provider's old way; the ledger has their money",
+            "",
+        ),
+        (
+            "invoices",
+            invoices.saturating_sub(cursor.booked + of(Step::Invoices, UNREADABLE)),
+            "they are drafts, void, or of nothing: no money is owed by them, so the ledger has no entry",
+            "",
+        ),
+        (
+            "objects",
+            unreadable.into_iter().map(|step| of(step, UNREADABLE)).sum(),
+            "this release cannot read them",
+            "Update Quittance, and see the standing alerts: GET /v1/alerts",
+        ),
+        (
+            "aggregates",
+            parked,
+            "they could not be synced and were given up",
+            "quittance parked list, then quittance parked retry NAME",
+        ),
+    ];
+    all.into_iter()
+        .filter(|(_, count, ..)| *count > 0)
+        .map(|(object, count, why, mend)| NotCovered { object, count, why, mend })
+        .collect()
+}
