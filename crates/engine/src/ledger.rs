@@ -151,7 +151,7 @@ impl Engine {
     /// # Errors
     /// What the provider or the database says.
     pub async fn tie_out(&self, each: bool) -> Result<TieOut, Problem> {
-        let balance = self.stripe().send(calls::balance::retrieve(), Priority::Live).await?;
+        let balance = self.asked(calls::balance::retrieve).await?;
         let mut provider: BTreeMap<Currency, i64> = BTreeMap::new();
         for (code, amount) in balance.available.iter().chain(&balance.pending) {
             if let Ok(currency) = Currency::parse(code) {

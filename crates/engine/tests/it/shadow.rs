@@ -89,7 +89,7 @@ async fn nothing_but_reads_leaves_and_nobody_is_told() {
             only_reads(&recorder);
             assert_eq!(waiting_commands(&engine).await, 0, "nothing is kept to be carried out later");
             let report = engine.shadow_report().await.unwrap();
-            assert!(report.withheld.iter().any(|row| row.kind == "update_customer"), "{:?}", report.withheld);
+            assert!(report.withheld.iter().any(|row| row.kind == "customer.update"), "{:?}", report.withheld);
             let told = quittance_store::deliveries::due;
             for channel in [Channel::Mail, Channel::Webhook] {
                 let far = Timestamp::from_ms(i64::MAX);

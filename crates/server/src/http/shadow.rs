@@ -176,7 +176,7 @@ struct RefundDueView {
 struct WithheldView {
     /// What would have been asked.
     #[serde(rename = "type")]
-    #[schema(example = "update_customer")]
+    #[schema(example = "customer.update")]
     kind: String,
     /// Of which object.
     object: String,
