@@ -25,7 +25,7 @@ key gets 422. Answers that invite to try again are not kept, so the same key can
 Errors are problem documents (RFC 9457) with a stable `code`, a `mend` that says what to do, and `money_moved`, which says \
 whether money moved because of the request.";
 
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("Entitlements", "May this customer use this feature?"),
     ("Customers", "Your users, teams or accounts."),
     ("Checkouts", "From a wish to an address where the buyer pays."),
