@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::house::{Client, Process, quittance, run};
 
+/// Breaks one thing of a command's environment.
+type Break<'a> = &'a dyn Fn(&mut std::process::Command);
+
 struct Site {
     folder: tempfile::TempDir,
     sandbox: Process,
@@ -122,7 +125,7 @@ fn a_whole_installation_is_found_whole() {
 #[test]
 fn what_is_broken_is_found_with_its_mend() {
     let site = Site::new();
-    let look = |change: &dyn Fn(&mut std::process::Command)| {
+    let look = |change: Break<'_>| {
         let mut command = site.command(&["doctor"]);
         change(&mut command);
         let (code, report) = doctor(&mut command);
@@ -137,7 +140,7 @@ fn what_is_broken_is_found_with_its_mend() {
         (code, report)
     };
     let nobody = free_port().to_string();
-    let breaks: &[(&str, &dyn Fn(&mut std::process::Command))] = &[
+    let breaks: &[(&str, Break<'_>)] = &[
         ("configuration", &|c| {
             c.env("STRIPE_WEBHOOK_SECRET", "none");
         }),
