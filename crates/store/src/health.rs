@@ -10,7 +10,7 @@ use crate::{meta, params};
 static LOST: &Sql = crate::sql!("health.lost", "SELECT {LOST_COMMITS} AS word");
 static ANY_BEHIND: &Sql = crate::sql!(
     "health.any_behind",
-    "SELECT COUNT(*) AS n FROM (SELECT key FROM aggregates WHERE key {BINARY} >= $1 AND key {BINARY} < $2 LIMIT 1) AS one"
+    "SELECT key FROM aggregates WHERE key {BINARY} >= $1 AND key {BINARY} < $2 LIMIT 1"
 );
 static NEWEST_SIGNED: &Sql = crate::sql!(
     "health.newest_signed",
@@ -38,7 +38,7 @@ pub fn write(tx: &mut dyn Tx, now: Timestamp) -> Result<()> {
 /// # Errors
 /// As the database.
 pub fn has_aggregates(tx: &mut dyn Tx, prefix: &str) -> Result<bool> {
-    Ok(tx.query_one(ANY_BEHIND, params![prefix, format!("{prefix}\u{7f}")])?.i64("n")? > 0)
+    Ok(!tx.query(ANY_BEHIND, params![prefix, format!("{prefix}\u{7f}")])?.is_empty())
 }
 
 /// When the last webhook was accepted.
