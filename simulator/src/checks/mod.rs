@@ -8,6 +8,7 @@ mod books;
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use quittance_domain::access::{MoneyState, OnLatePayment, Standing};
@@ -15,7 +16,7 @@ use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS};
 use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
-use quittance_engine::entitlements;
+use quittance_engine::entitlements::{self, Held};
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
 use quittance_store::inbox::Accepted;
 use quittance_store::mirror::SubscriptionRow;
@@ -461,13 +462,29 @@ impl Record {
         let catalog = sim.catalog.clone();
         let asked: Vec<_> = held.iter().map(|(_, id, now, _)| (id.clone(), *now)).collect();
         let loaded = self.read(sim, move |tx| {
-            asked.iter().map(|(id, now)| entitlements::load(tx, id, &catalog, *now)).collect()
+            let mut lasting: BTreeMap<&str, (Timestamp, Arc<Held>)> = BTreeMap::new();
+            let mut all = Vec::with_capacity(asked.len());
+            for (id, now) in &asked {
+                // Nothing changes by itself once the customer's own terms have begun: one look serves all nodes.
+                let known = lasting.get(id.as_str()).filter(|(since, _)| since <= now);
+                let found = match known {
+                    Some((_, held)) => Some(Arc::clone(held)),
+                    None => entitlements::load(tx, id, &catalog, *now)?.map(|(held, stays)| {
+                        let held = Arc::new(held);
+                        if stays {
+                            lasting.insert(id, (*now, Arc::clone(&held)));
+                        }
+                        held
+                    }),
+                };
+                all.push(found);
+            }
+            Ok(all)
         });
         let loaded: Vec<_> = loaded.unwrap_or_default();
         for ((node, id, now, holdings), stored) in held.iter().zip(loaded) {
             // The same holdings give the same answers.
-            let Some((stored, _)) = stored.filter(|(stored, _)| stored.holdings.as_slice() != holdings)
-            else {
+            let Some(stored) = stored.filter(|stored| stored.holdings.as_slice() != holdings) else {
                 continue;
             };
             for feature in &self.features.clone() {

@@ -88,8 +88,17 @@ pub enum Casualty {
     Power,
 }
 
+/// A change that is not flushed, with what it takes to undo it: only a power failure asks, so that is all that is kept.
 #[derive(Clone)]
 enum Unflushed {
+    /// Bytes were written at a place over `before`; the file had `size` bytes.
+    Write { at: usize, length: usize, before: Vec<u8>, size: usize },
+    /// The file was shortened by `before`, or made longer; it had `size` bytes.
+    Size { to: usize, before: Vec<u8>, size: usize },
+}
+
+/// A change as it was made.
+enum Change {
     Write { at: usize, bytes: Vec<u8> },
     Size(usize),
 }
@@ -97,7 +106,6 @@ enum Unflushed {
 #[derive(Clone, Default)]
 struct File {
     data: Vec<u8>,
-    durable: Vec<u8>,
     unflushed: Vec<Unflushed>,
     locks: BTreeMap<u64, i32>,
 }
@@ -112,7 +120,13 @@ fn write_at(data: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     }
 }
 
-impl Unflushed {
+/// What stands at a place, as far as the file reaches.
+fn bytes_at(data: &[u8], at: usize, length: usize) -> Vec<u8> {
+    let rest = data.get(at..).unwrap_or_default();
+    rest.get(..length).unwrap_or(rest).to_vec()
+}
+
+impl Change {
     fn apply(&self, data: &mut Vec<u8>) {
         match self {
             Self::Write { at, bytes } => write_at(data, *at, bytes),
@@ -122,26 +136,56 @@ impl Unflushed {
 }
 
 impl File {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let (size, before) = (self.data.len(), bytes_at(&self.data, at, bytes.len()));
+        write_at(&mut self.data, at, bytes);
+        self.unflushed.push(Unflushed::Write { at, length: bytes.len(), before, size });
+    }
+
+    fn resize(&mut self, to: usize) {
+        let (size, before) = (self.data.len(), self.data.get(to..).unwrap_or_default().to_vec());
+        self.data.resize(to, 0);
+        self.unflushed.push(Unflushed::Size { to, before, size });
+    }
+
     fn flush(&mut self) {
-        for change in self.unflushed.drain(..) {
-            change.apply(&mut self.durable);
+        self.unflushed.clear();
+    }
+
+    /// Undoes what was not flushed; the changes, oldest first.
+    fn undo(&mut self) -> Vec<Change> {
+        let mut changes = Vec::with_capacity(self.unflushed.len());
+        for change in std::mem::take(&mut self.unflushed).into_iter().rev() {
+            match change {
+                Unflushed::Write { at, length, before, size } => {
+                    changes.push(Change::Write { at, bytes: bytes_at(&self.data, at, length) });
+                    write_at(&mut self.data, at, &before);
+                    self.data.truncate(size);
+                }
+                Unflushed::Size { to, before, size } => {
+                    changes.push(Change::Size(to));
+                    write_at(&mut self.data, to.min(size), &before);
+                    self.data.truncate(size);
+                }
+            }
         }
+        changes.reverse();
+        changes
     }
 
     /// Keeps what was flushed, and of the rest what chance leaves.
     fn lose_power(&mut self, chance: &mut Chance) {
-        for change in std::mem::take(&mut self.unflushed) {
+        for change in self.undo() {
             match (chance.below(3), change) {
                 (0, _) => {}
-                (1, Unflushed::Write { at, mut bytes }) => {
+                (1, Change::Write { at, mut bytes }) => {
                     let sectors = (bytes.len() / SECTOR) as u64;
                     bytes.truncate(usize::try_from(chance.below(sectors + 1)).unwrap_or(0) * SECTOR);
-                    write_at(&mut self.durable, at, &bytes);
+                    write_at(&mut self.data, at, &bytes);
                 }
-                (_, change) => change.apply(&mut self.durable),
+                (_, change) => change.apply(&mut self.data),
             }
         }
-        self.data.clone_from(&self.durable);
         self.locks.clear();
     }
 }
@@ -227,10 +271,10 @@ impl Disk {
     pub fn copy(&self) -> Self {
         let copied = Self::default();
         let from = self.state();
-        let files = from.files.iter().map(|(name, file)| {
-            let file = File { data: file.data.clone(), durable: file.data.clone(), ..File::default() };
-            (name.clone(), file)
-        });
+        let files = from
+            .files
+            .iter()
+            .map(|(name, file)| (name.clone(), File { data: file.data.clone(), ..File::default() }));
         copied.state().files = files.collect();
         copied
     }
@@ -340,8 +384,7 @@ impl State {
         }
         self.writes += 1;
         let file = self.files.get_mut(name).ok_or(ffi::SQLITE_IOERR_WRITE)?;
-        write_at(&mut file.data, at, bytes);
-        file.unflushed.push(Unflushed::Write { at, bytes: bytes.to_vec() });
+        file.write(at, bytes);
         Ok(())
     }
 
@@ -349,8 +392,7 @@ impl State {
         self.admit(process)?;
         self.writes += 1;
         let file = self.files.get_mut(name).ok_or(ffi::SQLITE_IOERR_TRUNCATE)?;
-        file.data.resize(size, 0);
-        file.unflushed.push(Unflushed::Size(size));
+        file.resize(size);
         Ok(())
     }
 
@@ -438,6 +480,37 @@ impl State {
         for (_, held) in shared.locks.range_mut(slots) {
             held.exclusive = held.exclusive.filter(|id| *id != handle);
             held.shared.retain(|id| *id != handle);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The changes of a file beside a copy of it that was flushed: undoing them gives the copy, making them again the file.
+    #[test]
+    fn what_is_undone_is_what_was_flushed_and_what_is_made_again_is_what_was_written() {
+        for seed in 0..200 {
+            let mut chance = Chance::new(seed, "file");
+            let mut file = File::default();
+            let mut flushed = Vec::new();
+            for _ in 0..40 {
+                let at = usize::try_from(chance.below(3_000)).unwrap_or(0);
+                match chance.below(8) {
+                    0 => file.resize(at),
+                    1 => {
+                        file.flush();
+                        flushed.clone_from(&file.data);
+                    }
+                    _ => file.write(at, &vec![chance.bytes()[0]; at % 700]),
+                }
+            }
+            let written = file.data.clone();
+            let changes = file.undo();
+            assert_eq!(file.data, flushed, "seed {seed}");
+            changes.iter().for_each(|change| change.apply(&mut file.data));
+            assert_eq!(file.data, written, "seed {seed}");
         }
     }
 }
