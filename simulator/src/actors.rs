@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use quittance_domain::CustomerId;
+use quittance_domain::checkout::CheckoutUi;
 use quittance_domain::ids::ApiKeyId;
 use quittance_domain::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::api_keys::Caller;
@@ -113,6 +114,8 @@ impl Buyer {
             success_url: None,
             cancel_url: None,
             starts_after: None,
+            ui: CheckoutUi::Hosted,
+            reference: None,
             idempotency: None,
         })
     }

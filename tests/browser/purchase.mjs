@@ -152,7 +152,11 @@ for (const language of ["en", "ja"]) {
       // What renews does not end: no feature carries a date.
       assert.equal(await inMain(page).getByText(words.until).count(), 0);
       await picture("7-billing");
-      await inMain(page).getByRole("button").click();
+      const billing = page.url();
+      await inMain(page).getByRole("button", { name: words.changeMethod }).click();
+      await page.waitForURL(`${product.sandbox}/**/card`);
+      await page.goto(billing);
+      await inMain(page).getByRole("button", { name: words.manage }).click();
       await page.waitForURL(`${product.sandbox}/**`);
       await says(page, email);
       await picture("8-portal");

@@ -44,6 +44,8 @@ pub fn run_walk(how: Build) -> Result<()> {
         "--test-reporter=spec",
         "guards.mjs",
         "purchase.mjs",
+        "embedded.mjs",
+        "mails.mjs",
     ]);
     scrub(&mut command);
     run(command

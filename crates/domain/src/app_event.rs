@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 
 use crate::access::MoneyState;
-use crate::projection::{HistoryLine, PaymentFacts, Projection, Stored};
+use crate::projection::{HistoryLine, PaymentFacts, Projection, Purchase, PurchaseState, Stored};
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
 
@@ -54,6 +54,9 @@ kinds! {
     /// A subscription is not what it was.
     SubscriptionChanged = "subscription.changed",
         "A subscription was created, renewed, changed, set to end, resumed or ended; `changes` says which.";
+    /// A purchase made once is being paid, is paid, failed, or was taken back.
+    PurchaseChanged = "purchase.changed",
+        "Something that is bought once is being paid, is paid, could not be paid, or was taken back; `state` says which.";
     /// Money went back to the customer.
     RefundCreated = "refund.created",
         "Money of a payment went back to the customer.";
@@ -93,6 +96,7 @@ impl AppEventType {
             | Self::PaymentFailed
             | Self::PaymentRecovered
             | Self::SubscriptionChanged
+            | Self::PurchaseChanged
             | Self::RefundCreated
             | Self::DisputeCreated => true,
             Self::AlertRaised | Self::AlertResolved | Self::Ping => false,
@@ -121,6 +125,10 @@ pub fn facts(stored: &Stored, projection: &Projection, turn: &str, now: Timestam
         facts.extend(failure(old, new));
         facts.extend(recovery(old, new, turn));
         facts.extend(change(old, new, &projection.history, turn, now));
+    }
+    for new in &projection.purchases {
+        let old = stored.purchases.iter().find(|old| old.facts.id == new.facts.id);
+        facts.extend(purchase(old, new, turn, now));
     }
     // What had come back before anything was known of the customer is no news.
     let first = stored.subscriptions.is_empty() && stored.purchases.is_empty() && stored.payments.is_empty();
@@ -245,6 +253,36 @@ fn change(
             "ends_at": new.facts.ends_at().map(|at| at.to_string()),
             "ended_at": new.facts.ended_at.map(|at| at.to_string()),
             "previous": before,
+        }),
+    })
+}
+
+/// A purchase whose state is another one. What was over before anything was known of it is no news.
+fn purchase(old: Option<&Purchase>, new: &Purchase, turn: &str, now: Timestamp) -> Option<AppFact> {
+    let state = new.state();
+    let before = old.map(Purchase::state);
+    let news = match (before, state) {
+        (Some(before), state) => before != state,
+        (None, PurchaseState::Processing | PurchaseState::Paid) => true,
+        (None, PurchaseState::Failed | PurchaseState::TakenBack) => false,
+    };
+    if !news {
+        return None;
+    }
+    let facts = &new.facts;
+    Some(AppFact {
+        kind: AppEventType::PurchaseChanged,
+        key: format!("{}:{turn}", facts.id),
+        data: json!({
+            "purchase": facts.id,
+            "checkout": facts.checkout,
+            "reference": facts.sale.reference,
+            "plan": facts.plan,
+            "quantity": facts.quantity,
+            "amount": facts.sale.amount.map(|amount| money(amount.minor, amount.currency.code())),
+            "state": state.as_str(),
+            "previous": before.map(PurchaseState::as_str),
+            "access": new.standing.at(now),
         }),
     })
 }

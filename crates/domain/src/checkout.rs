@@ -47,6 +47,53 @@ impl CheckoutState {
     }
 }
 
+/// Where the buyer enters how to pay. Whichever it is, what they enter goes to the provider and never to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckoutUi {
+    /// On the provider's own page.
+    #[default]
+    Hosted,
+    /// In the provider's whole form, framed by a page of the app.
+    Embedded,
+    /// In the provider's single fields on a page of the app, over a session.
+    Elements,
+    /// In the same fields over a bare payment, for something that is bought once.
+    PaymentIntent,
+}
+
+impl CheckoutUi {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Hosted, Self::Embedded, Self::Elements, Self::PaymentIntent];
+
+    /// The word in API and database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hosted => "hosted",
+            Self::Embedded => "embedded",
+            Self::Elements => "elements",
+            Self::PaymentIntent => "payment_intent",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ui| ui.as_str() == word)
+    }
+
+    /// Whether a page of the app shows it, which needs the provider's library, the publishable key and a secret of the
+    /// session.
+    #[must_use]
+    pub const fn is_on_our_page(self) -> bool {
+        match self {
+            Self::Hosted => false,
+            Self::Embedded | Self::Elements | Self::PaymentIntent => true,
+        }
+    }
+}
+
 /// What a checkout comes to, computed when it was asked for: the provider must charge exactly this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deal {
@@ -169,6 +216,12 @@ pub struct CheckoutWish {
     /// The subscription at whose end it begins, and when that is.
     #[serde(default)]
     pub starts_after: Option<(String, Timestamp)>,
+    /// Where the buyer pays.
+    #[serde(default)]
+    pub ui: CheckoutUi,
+    /// The app's own name for what is bought, such as the number of an order.
+    #[serde(default)]
+    pub reference: Option<String>,
 }
 
 impl CheckoutWish {
@@ -182,6 +235,11 @@ impl CheckoutWish {
         if self.trial_refused {
             extra.push("no trial");
         }
+        if self.ui != CheckoutUi::Hosted {
+            extra.push(self.ui.as_str());
+        }
+        let reference = self.reference.as_ref().map(|reference| format!("for {reference}"));
+        extra.extend(reference.as_deref());
         let own = [
             self.customer.as_str(),
             self.plan.as_str(),
@@ -267,7 +325,28 @@ mod tests {
             trial_days: None,
             trial_refused: false,
             starts_after: None,
+            ui: CheckoutUi::Hosted,
+            reference: None,
         }
+    }
+
+    #[test]
+    fn another_order_or_another_way_to_pay_is_another_wish() {
+        let embedded = CheckoutWish { ui: CheckoutUi::Embedded, ..wish(1) };
+        let order = CheckoutWish { reference: Some("order 1".into()), ..wish(1) };
+        let other = CheckoutWish { reference: Some("order 2".into()), ..wish(1) };
+        let all = [wish(1), embedded, order, other].map(|wish| wish.fingerprint());
+        for (index, one) in all.iter().enumerate() {
+            assert!(!all[..index].contains(one), "{index}");
+        }
+    }
+
+    #[test]
+    fn words_for_where_to_pay_are_read_back() {
+        for ui in CheckoutUi::ALL {
+            assert_eq!(CheckoutUi::parse(ui.as_str()), Some(ui));
+        }
+        assert_eq!(CheckoutUi::parse("custom"), None);
     }
 
     #[test]

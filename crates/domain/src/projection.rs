@@ -58,12 +58,15 @@ pub struct SaleFacts {
     pub amount: Option<Money>,
     /// When its checkout was opened.
     pub created_at: Option<Timestamp>,
+    /// The app's own name for it, such as the number of an order.
+    #[serde(default)]
+    pub reference: Option<String>,
 }
 
 /// A one-off purchase as observed: a paid checkout in payment mode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurchaseFacts {
-    /// The provider's checkout session.
+    /// The provider's checkout session, or its bare payment.
     pub id: String,
     /// The payment, once there is one.
     pub payment: Option<String>,
@@ -93,6 +96,47 @@ pub struct Purchase {
     pub customer: Option<CustomerId>,
     /// What it does to access.
     pub standing: Standing,
+}
+
+/// Where a purchase stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PurchaseState {
+    /// Its money is on its way: methods that settle days later.
+    Processing,
+    /// Its money has arrived.
+    Paid,
+    /// Its money will not come; nothing was charged.
+    Failed,
+    /// Its money went back, and access with it.
+    TakenBack,
+}
+
+impl PurchaseState {
+    /// The word for apps.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "processing",
+            Self::Paid => "paid",
+            Self::Failed => "failed",
+            Self::TakenBack => "taken_back",
+        }
+    }
+}
+
+impl Purchase {
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> PurchaseState {
+        match (self.facts.failed, self.facts.paid, self.standing) {
+            (true, _, _) => PurchaseState::Failed,
+            (false, false, _) => PurchaseState::Processing,
+            (false, true, Standing::Revoked) => PurchaseState::TakenBack,
+            (false, true, Standing::Pending | Standing::Granted { .. } | Standing::Grace { .. }) => {
+                PurchaseState::Paid
+            }
+        }
+    }
 }
 
 /// Everything that one sync observed about one provider customer.

@@ -1,7 +1,9 @@
 //! Checkouts: from a wish to an address where the buyer pays, at most one open per plan group.
 
 use quittance_domain::catalog::{Interval, Plan, Price};
-use quittance_domain::checkout::{CheckoutDecision, CheckoutState, CheckoutWish, Deal, decide};
+use quittance_domain::checkout::{
+    CheckoutDecision, CheckoutState, CheckoutUi, CheckoutWish, Deal, DealDiscount, decide,
+};
 use quittance_domain::offer::Promotion;
 use quittance_domain::pricing::{PriceSource, Priced};
 use quittance_domain::trial::{Bridge, bridge};
@@ -43,6 +45,10 @@ pub struct NewCheckout {
     /// A subscription of the customer that is set to end: this one begins then, to the second, and nothing is charged
     /// before.
     pub starts_after: Option<String>,
+    /// Where the buyer pays.
+    pub ui: CheckoutUi,
+    /// The app's own name for what is bought, such as the number of an order.
+    pub reference: Option<String>,
     /// Makes the id, so that a repeated request finds what the first one made.
     pub idempotency: Option<String>,
 }
@@ -61,9 +67,15 @@ impl Engine {
     /// `unknown_price`, `already_subscribed`, `checkout_in_progress`, and what the provider says.
     pub async fn open_checkout(&self, new: &NewCheckout) -> Result<CheckoutRow, Problem> {
         self.refuse_in_shadow()?;
+        if new.ui.is_on_our_page() && self.settings().publishable_key.is_none() {
+            return Err(no_publishable_key());
+        }
         let (priced, promotion) = self.priced(&new.price_ask()).await?;
         let mut wish = self.wish(new, &priced, promotion.as_ref())?;
         self.begin_when(new, priced.trial_days, &mut wish).await?;
+        if wish.ui == CheckoutUi::PaymentIntent {
+            check_bare(priced.price.interval, wish.deal.as_ref())?;
+        }
         let (id, now) = (wish.customer.clone(), self.now());
         self.db()
             .write("checkout.customer", move |tx| customers::upsert(tx, &id, &CustomerPatch::default(), now))
@@ -99,10 +111,19 @@ impl Engine {
         promotion: Option<&Promotion>,
     ) -> Result<CheckoutWish, Problem> {
         let public = &self.settings().public_url;
-        let success = new
-            .success_url
-            .clone()
-            .unwrap_or_else(|| format!("{public}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}"));
+        let success = new.success_url.clone().unwrap_or_else(|| match new.ui {
+            CheckoutUi::Hosted | CheckoutUi::Embedded | CheckoutUi::Elements => {
+                format!("{public}/checkout/return?session_id={{CHECKOUT_SESSION_ID}}")
+            }
+            // Here the provider's library names the payment itself.
+            CheckoutUi::PaymentIntent => format!("{public}/checkout/return"),
+        });
+        let reference = new.reference.as_deref();
+        if reference
+            .is_some_and(|name| !(1..=200).contains(&name.chars().count()) || name.contains(char::is_control))
+        {
+            return Err(Problem::invalid("`reference` must be 1 to 200 characters without line breaks."));
+        }
         let cancel = new.cancel_url.clone().unwrap_or_else(|| format!("{public}/pricing"));
         for (field, url) in [("success_url", &success), ("cancel_url", &cancel)] {
             check_url(field, url)?;
@@ -123,6 +144,8 @@ impl Engine {
             trial_days: None,
             trial_refused: false,
             starts_after: None,
+            ui: new.ui,
+            reference: new.reference.clone(),
         })
     }
 
@@ -222,10 +245,13 @@ impl Engine {
         let (price, deal) = charged(row, plan).ok_or_else(gone)?;
         let provider_customer = self.provider_customer(customer).await?;
         let source = deal.map_or(PriceSource::List, |deal| deal.source);
-        let price_id = self.deal_price_id(plan, &price, source).await?;
-        let discount = match deal {
-            Some(deal) => self.discount_id(deal).await?,
-            None => None,
+        let (price_id, discount) = match (row.wish.ui, deal) {
+            // Its amount is all that the provider is told.
+            (CheckoutUi::PaymentIntent, _) => (None, None),
+            (_, Some(deal)) => {
+                (Some(self.deal_price_id(plan, &price, source).await?), self.discount_id(deal).await?)
+            }
+            (_, None) => (Some(self.deal_price_id(plan, &price, source).await?), None),
         };
         let request = Request::CreateCheckout {
             checkout: row.id.clone(),
@@ -326,6 +352,34 @@ fn charged<'a>(row: &'a CheckoutRow, plan: &Plan) -> Option<(Price, Option<&'a D
         }
         None => plan.price(interval, row.wish.currency).map(|price| (price.clone(), None)),
     }
+}
+
+/// What can be paid for by a bare payment: something that is bought once, at an amount that we can tell in full.
+fn check_bare(interval: Interval, deal: Option<&Deal>) -> Result<(), Problem> {
+    if interval != Interval::Once {
+        return Err(Problem::invalid(
+            "`ui: payment_intent` is for what is bought once; use `elements` or `embedded` for a subscription.",
+        ));
+    }
+    match deal.and_then(|deal| deal.discount.as_ref()) {
+        // Redemptions are the provider's to count, and a bare payment knows no promotions.
+        Some(DealDiscount::Code(_) | DealDiscount::Typed { .. }) => Err(Problem::invalid(
+            "`ui: payment_intent` takes no promotion codes, which the provider counts; use `elements` or `embedded`.",
+        )),
+        Some(DealDiscount::Coupon(_) | DealDiscount::Own { .. }) | None => Ok(()),
+    }?;
+    if deal.is_none_or(|deal| deal.due_now < 1) {
+        return Err(Problem::invalid("There is nothing to pay, so there is no payment to make."));
+    }
+    Ok(())
+}
+
+fn no_publishable_key() -> Problem {
+    Problem::new(
+        ProblemCode::NotConfigured,
+        "A page of yours cannot show the provider's form: there is no publishable key.",
+        "Set STRIPE_PUBLISHABLE_KEY (stripe.publishable_key), or use `ui: hosted`.",
+    )
 }
 
 fn mismatch(asked: i64, most: i64) -> Problem {

@@ -98,6 +98,8 @@ pub struct Settings {
     pub trial_secret: Option<SecretString>,
     /// The app's own address, to which our pages and the provider's portal lead back.
     pub app_url: Option<String>,
+    /// The provider's publishable key, which browsers use on pages of the app; it opens nothing by itself.
+    pub publishable_key: Option<String>,
     /// The root key, under which secrets are stored.
     pub root_key: Option<SecretString>,
     /// Entitlement tokens.
@@ -156,6 +158,7 @@ impl Default for Settings {
             trials: TrialPolicy::default(),
             trial_secret: None,
             app_url: None,
+            publishable_key: None,
             root_key: None,
             tokens: TokenSettings::default(),
             app_webhooks: AppWebhooks::default(),

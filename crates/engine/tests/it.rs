@@ -66,6 +66,8 @@ mod lives;
 mod memory;
 #[path = "it/notices.rs"]
 mod notices;
+#[path = "it/once.rs"]
+mod once;
 #[path = "it/orders.rs"]
 mod orders;
 #[path = "it/permutations.rs"]

@@ -49,6 +49,8 @@ pub fn facts(
         | Kind::SubscriptionCancelled
         | Kind::Receipt
         | Kind::RefundMade
+        | Kind::PurchaseProcessing
+        | Kind::PurchaseFailed
         | Kind::CardExpiring => (plan, None, amount, None),
     };
     let card = told.data.get("card").and_then(Value::as_object);
@@ -67,7 +69,7 @@ pub fn facts(
         next_try: next_try(told.kind, data, subscription),
         access_until: access_until(told.kind, data, subscription),
         card: card.and_then(card_words),
-        card_expires: card.and_then(card_expires),
+        card_expires: card.and_then(|card| card_expires(card, language)),
         reason: data.text("decline_code").or_else(|| data.text("reason")).map(str::to_owned),
         number: data.text("invoice_number").map(str::to_owned),
         urls: urls(told, data, subscription, link),
@@ -122,7 +124,11 @@ fn moment(told: &Told, data: Data<'_>, subscription: Option<&Subscription>) -> O
         Kind::PriceChanging | Kind::TermsChanging => data.time("effective_at"),
         Kind::AccessEnded => data.time("ended_at").or(Some(told.created_at)),
         Kind::Receipt | Kind::PaymentRecovered => data.time("paid_at").or(Some(told.created_at)),
-        Kind::PlanChanged | Kind::SubscriptionCancelled | Kind::RefundMade => Some(told.created_at),
+        Kind::PlanChanged
+        | Kind::SubscriptionCancelled
+        | Kind::RefundMade
+        | Kind::PurchaseProcessing
+        | Kind::PurchaseFailed => Some(told.created_at),
         Kind::CardExpiring => period_end(),
         Kind::PaymentFailed | Kind::PaymentActionRequired | Kind::GraceEnding => None,
     }
@@ -146,6 +152,8 @@ fn next_try(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>) -> 
         | Kind::PlanChanged
         | Kind::SubscriptionCancelled
         | Kind::RefundMade
+        | Kind::PurchaseProcessing
+        | Kind::PurchaseFailed
         | Kind::CardExpiring => None,
     }
 }
@@ -170,6 +178,8 @@ fn access_until(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>)
         | Kind::PlanChanged
         | Kind::Receipt
         | Kind::RefundMade
+        | Kind::PurchaseProcessing
+        | Kind::PurchaseFailed
         | Kind::CardExpiring => None,
     }
 }
@@ -190,10 +200,13 @@ fn card_words(card: &Map<String, Value>) -> Option<String> {
     Some(format!("{brand} •••• {last4}"))
 }
 
-/// `2026-11` as it is printed on the card: `11/2026`.
-fn card_expires(card: &Map<String, Value>) -> Option<String> {
+/// `2026-11` as it is printed on the card, `11/2026`; in Japanese as a month of the calendar, `2026年11月`.
+fn card_expires(card: &Map<String, Value>, language: Language) -> Option<String> {
     let (year, month) = card.get("expires")?.as_str()?.split_once('-')?;
-    Some(format!("{month}/{year}"))
+    Some(match language {
+        Language::En => format!("{month}/{year}"),
+        Language::Ja => format!("{year}年{}月", month.trim_start_matches('0')),
+    })
 }
 
 fn urls(
@@ -233,6 +246,10 @@ fn asks(kind: Kind, data: Data<'_>) -> (bool, bool, bool) {
         Kind::RenewalAhead | Kind::TrialEnding => (false, true, true),
         Kind::PriceChanging | Kind::TermsChanging | Kind::Receipt | Kind::PlanChanged => (false, true, false),
         Kind::CardExpiring => (false, false, true),
-        Kind::PaymentRecovered | Kind::SubscriptionCancelled | Kind::RefundMade => (false, false, false),
+        Kind::PaymentRecovered
+        | Kind::SubscriptionCancelled
+        | Kind::RefundMade
+        | Kind::PurchaseProcessing
+        | Kind::PurchaseFailed => (false, false, false),
     }
 }

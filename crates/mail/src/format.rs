@@ -94,15 +94,18 @@ pub fn date(language: Language, zone: &TimeZone, at: Timestamp) -> String {
     }
 }
 
-/// A point in time with its zone: `30 Nov 2026, 14:05 UTC`, `2026年11月30日 14:05 UTC`.
+/// A point in time with its zone: `30 Nov 2026, 14:05 UTC`, `2026年11月30日 14:05（日本時間）`.
 #[must_use]
 pub fn time(language: Language, zone: &TimeZone, at: Timestamp) -> String {
     let Ok(instant) = jiff::Timestamp::from_millisecond(at.ms()) else { return at.to_string() };
     let clock = instant.to_zoned(zone.clone());
     let info = zone.to_offset_info(instant);
-    let gap = language.choose(", ", " ");
-    let day = date(language, zone, at);
-    format!("{day}{gap}{:02}:{:02} {}", clock.hour(), clock.minute(), info.abbreviation())
+    let (day, hour, minute) = (date(language, zone, at), clock.hour(), clock.minute());
+    match (language, info.abbreviation()) {
+        (Language::En, zone) => format!("{day}, {hour:02}:{minute:02} {zone}"),
+        (Language::Ja, "JST") => format!("{day} {hour}:{minute:02}（日本時間）"),
+        (Language::Ja, zone) => format!("{day} {hour}:{minute:02}（{zone}）"),
+    }
 }
 
 fn month(number: i8) -> &'static str {
@@ -151,7 +154,8 @@ mod tests {
         let at = Timestamp::from_seconds(1_764_520_000); // 2025-11-30 16:26:40 UTC
         let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
         assert_eq!(time(Language::En, &TimeZone::UTC, at), "30 Nov 2025, 16:26 UTC");
-        assert_eq!(time(Language::Ja, &tokyo, at), "2025年12月1日 01:26 JST");
+        assert_eq!(time(Language::Ja, &tokyo, at), "2025年12月1日 1:26（日本時間）");
+        assert_eq!(time(Language::Ja, &TimeZone::UTC, at), "2025年11月30日 16:26（UTC）");
         assert_eq!(date(Language::Ja, &tokyo, at), "2025年12月1日");
         let beyond = Timestamp::from_ms(i64::MAX);
         assert_eq!(date(Language::En, &tokyo, beyond), beyond.to_string());

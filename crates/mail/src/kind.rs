@@ -22,6 +22,8 @@ pub const fn title(kind: Kind, language: Language) -> &'static str {
         Kind::Receipt => ("Receipts", "お支払いの完了"),
         Kind::RefundMade => ("A refund", "ご返金"),
         Kind::CardExpiring => ("The card expires soon", "カードの有効期限"),
+        Kind::PurchaseProcessing => ("A payment is on its way", "お支払いの受付"),
+        Kind::PurchaseFailed => ("A purchase was not paid", "ご購入のお支払いの未完了"),
     };
     language.choose(en, ja)
 }

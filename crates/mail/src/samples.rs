@@ -54,8 +54,8 @@ pub fn facts(kind: Kind, language: Language) -> Facts {
         at: at(0),
         next_try: at(3),
         access_until: at(7),
-        card: Some("Visa 4242".to_owned()),
-        card_expires: Some("11/2026".to_owned()),
+        card: Some("Visa •••• 4242".to_owned()),
+        card_expires: plan("11/2026", "2026年11月"),
         reason: Some("expired_card".to_owned()),
         number: Some("ATL-0042".to_owned()),
         urls: Urls {

@@ -409,5 +409,7 @@ const BUILT_IN: &[(&str, &str)] = built_in!(
     "receipt",
     "refund_made",
     "card_expiring",
+    "purchase_processing",
+    "purchase_failed",
     "footer",
 );

@@ -182,6 +182,7 @@ fn checked(
     config.listen = url.trim_start_matches("http://").to_owned();
     config.database.url = folder.database_url();
     config.stripe.api_base = sandbox_url.to_owned();
+    config.stripe.publishable_key = Some(PUBLISHABLE_KEY.to_owned());
     config.sweep.every_s = SWEEP_EVERY_S;
     config.shutdown_s = 5;
     config.secret = Some(Secret::new(folder.root_key().to_owned()));
@@ -198,6 +199,7 @@ fn checked(
         webhook_secrets: vec![SecretString::from(secret.to_owned())],
         sweep_every_ms: SWEEP_EVERY_S * 1_000,
         public_url: url.to_owned(),
+        publishable_key: Some(PUBLISHABLE_KEY.to_owned()),
         ..Settings::default()
     };
     let key = SecretString::from(SANDBOX_KEY.to_owned());
@@ -212,6 +214,9 @@ fn checked(
     let mail = CheckedMail { outlet, ..mail };
     Ok(Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true, mail })
 }
+
+/// What the sandbox's stand-in of the browser library takes.
+const PUBLISHABLE_KEY: &str = "pk_test_sandbox";
 
 /// A webhook that was dropped is made good within this many seconds.
 const SWEEP_EVERY_S: i64 = 30;

@@ -13,6 +13,8 @@
 mod audit;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/card_data.rs"]
+mod card_data;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/crash.rs"]

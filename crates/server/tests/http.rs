@@ -34,6 +34,8 @@ mod deliveries;
 mod documents;
 #[path = "http/dunning.rs"]
 mod dunning;
+#[path = "http/embedded.rs"]
+mod embedded;
 #[path = "http/idempotency.rs"]
 mod idempotency;
 #[path = "http/ledger.rs"]

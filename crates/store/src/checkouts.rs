@@ -24,6 +24,8 @@ pub struct CheckoutRow {
     pub session: Option<String>,
     /// Where the buyer pays, while open.
     pub url: Option<String>,
+    /// What the provider's library on a page of the app pays with; whoever has it can pay, and nothing else.
+    pub client_secret: Option<String>,
     /// When the provider closes it.
     pub expires_at: Option<Timestamp>,
     /// When it was asked for.
@@ -50,31 +52,32 @@ static INSERT: &Sql = crate::sql!(
 );
 static OPENED: &Sql = crate::sql!(
     "checkouts.opened",
-    "UPDATE checkouts SET state = 'open', session = $2, url = $3, expires_at = $4, updated_at = $5
+    "UPDATE checkouts SET state = 'open', session = $2, url = $3, expires_at = $4, updated_at = $5, client_secret = $6
      WHERE id = $1 AND state = 'creating'"
 );
 static SET_STATE: &Sql = crate::sql!(
     "checkouts.set_state",
-    "UPDATE checkouts SET state = $2, updated_at = $3, url = CASE WHEN $2 = 'open' THEN url ELSE NULL END
+    "UPDATE checkouts SET state = $2, updated_at = $3, url = CASE WHEN $2 = 'open' THEN url ELSE NULL END,
+       client_secret = CASE WHEN $2 IN ('open', 'processing') THEN client_secret ELSE NULL END
      WHERE id = $1 AND state <> $2 AND (state IN ('creating', 'open', 'processing') OR state = 'expired' AND $2 = 'complete')"
 );
 static GET: &Sql = crate::sql!(
     "checkouts.get",
-    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts WHERE id = $1 OR session = $1"
+    "SELECT id, scope, wish, state, session, url, client_secret, expires_at, created_at FROM checkouts WHERE id = $1 OR session = $1"
 );
 static UNFINISHED: &Sql = crate::sql!(
     "checkouts.unfinished",
-    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts
+    "SELECT id, scope, wish, state, session, url, client_secret, expires_at, created_at FROM checkouts
      WHERE customer = $1 AND plan_group = $2 AND state IN ('creating', 'open', 'processing')"
 );
 static OF_CUSTOMER: &Sql = crate::sql!(
     "checkouts.of_customer",
-    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts
+    "SELECT id, scope, wish, state, session, url, client_secret, expires_at, created_at FROM checkouts
      WHERE customer = $1 AND scope = $2 ORDER BY created_at DESC, id LIMIT $3"
 );
 static RECENT: &Sql = crate::sql!(
     "checkouts.recent",
-    "SELECT id, scope, wish, state, session, url, expires_at, created_at FROM checkouts ORDER BY created_at DESC, id LIMIT $1"
+    "SELECT id, scope, wish, state, session, url, client_secret, expires_at, created_at FROM checkouts ORDER BY created_at DESC, id LIMIT $1"
 );
 
 fn read(row: &Row) -> Result<CheckoutRow> {
@@ -87,6 +90,7 @@ fn read(row: &Row) -> Result<CheckoutRow> {
         })?,
         session: row.opt_text("session")?,
         url: row.opt_text("url")?,
+        client_secret: row.opt_text("client_secret")?,
         expires_at: row.opt_i64("expires_at")?.map(Timestamp::from_ms),
         created_at: Timestamp::from_ms(row.i64("created_at")?),
     })
@@ -118,21 +122,27 @@ pub fn insert(
     Ok(())
 }
 
-/// Records the provider's session; `false` when the checkout is no longer waiting for one.
+/// What the provider opened for a checkout.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened<'a> {
+    /// The session, or the bare payment.
+    pub session: &'a str,
+    /// Where the buyer pays; none when a page of the app shows it.
+    pub url: Option<&'a str>,
+    /// What the provider's library pays with.
+    pub client_secret: Option<&'a str>,
+    /// When the provider closes it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Records what the provider opened; `false` when the checkout is no longer waiting for it.
 ///
 /// # Errors
 /// As the database.
-pub fn opened(
-    tx: &mut dyn Tx,
-    id: &CheckoutId,
-    session: &str,
-    url: Option<&str>,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<bool> {
-    let changed =
-        tx.exec(OPENED, params![id.as_str(), session, url, expires_at.map(Timestamp::ms), now.ms()])?;
-    Ok(changed == 1)
+pub fn opened(tx: &mut dyn Tx, id: &CheckoutId, opened: &Opened<'_>, now: Timestamp) -> Result<bool> {
+    let expires = opened.expires_at.map(Timestamp::ms);
+    let row = params![id.as_str(), opened.session, opened.url, expires, now.ms(), opened.client_secret];
+    Ok(tx.exec(OPENED, row)? == 1)
 }
 
 /// Moves a checkout to another state. One that is over stays over, so that it never stands in the way of the one

@@ -17,8 +17,10 @@ static MAILS: &Sql = crate::sql!(
     "UPDATE mails SET address = 'erased', subject = NULL, text = NULL, html = NULL WHERE customer = $1"
 );
 static EVENTS: &Sql = crate::sql!("erasure.events", "UPDATE events SET payload = '{}' WHERE aggregate = $1");
-static CHECKOUTS: &Sql =
-    crate::sql!("erasure.checkouts", "UPDATE checkouts SET url = NULL WHERE customer = $1");
+static CHECKOUTS: &Sql = crate::sql!(
+    "erasure.checkouts",
+    "UPDATE checkouts SET url = NULL, client_secret = NULL WHERE customer = $1"
+);
 static UNFINISHED: &Sql = crate::sql!(
     "erasure.unfinished",
     "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending')

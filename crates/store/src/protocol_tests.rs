@@ -1,7 +1,7 @@
 //! The protocol's promises, row by row, on both databases: dedupe, marks, leases, fences, parking, timers.
 
 use futures_util::FutureExt;
-use quittance_domain::checkout::{CheckoutState, CheckoutWish};
+use quittance_domain::checkout::{CheckoutState, CheckoutUi, CheckoutWish};
 use quittance_domain::ids::{LeaseToken, PlanGroup};
 use quittance_domain::{CheckoutId, Currency, CustomerId, PlanKey, Timestamp};
 
@@ -303,6 +303,8 @@ async fn a_checkout_that_is_over_never_stands_in_the_way_of_its_successor() {
             trial_days: None,
             trial_refused: false,
             starts_after: None,
+            ui: CheckoutUi::Hosted,
+            reference: None,
         };
         let (first, second) = (CheckoutId::from_random([1; 16]), CheckoutId::from_random([2; 16]));
         tx(&db, move |tx| {

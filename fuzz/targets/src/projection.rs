@@ -337,7 +337,7 @@ fn purchases(chosen: &mut Unstructured<'_>) -> Result<Vec<PurchaseFacts>> {
                 checkout: None,
                 named_customer: named(chosen)?,
                 quantity: number(chosen)?,
-                sale: SaleFacts { amount: Some(amount(chosen)?), created_at: time(chosen)? },
+                sale: SaleFacts { amount: Some(amount(chosen)?), created_at: time(chosen)?, reference: None },
             });
         }
     }

@@ -12,7 +12,7 @@ use super::moment::{AppliedRule, Choice, Fit, days_before, moments};
 use super::rules::{Case, RuleTable};
 use super::{Announcement, Notice, NoticeKind, NoticePolicy};
 use crate::access::{Access, MoneyState, Standing};
-use crate::projection::{Anomaly, AnomalyKind, Effect, Projection, Purchase, Stored};
+use crate::projection::{Anomaly, AnomalyKind, Effect, Projection, Purchase, PurchaseState, Stored};
 use crate::subscription::{Card, Duplicate, InvoiceFacts, Subscription, SubscriptionStatus};
 use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 
@@ -430,6 +430,7 @@ impl Due<'_> {
             put(&mut data, "currency", amount.currency);
             self.tell(NoticeKind::Receipt, &facts.id, "paid".to_owned(), data);
         }
+        self.underway(old, new, &data);
         let had = old.is_some_and(|old| old.standing.at(self.wanted.now).allows());
         let cause = all.payments.iter().find(|p| Some(&p.id) == facts.payment.as_ref()).map(|p| p.money);
         if had
@@ -440,6 +441,44 @@ impl Due<'_> {
             put(&mut data, "ended_at", text(Some(self.wanted.now)));
             self.tell(NoticeKind::AccessEnded, &facts.id, format!("{cause}:{}", self.wanted.now), data);
         }
+    }
+
+    /// Money that comes days later: that it is on its way, and that it did not come.
+    fn underway(&mut self, old: Option<&Purchase>, new: &Purchase, data: &Map<String, Value>) {
+        let facts = &new.facts;
+        let before = old.map(Purchase::state);
+        let recent = facts.sale.created_at.is_some_and(|at| self.is_news(at));
+        let (kind, occurrence) = match (before, new.state()) {
+            (None, PurchaseState::Processing) if recent => {
+                (NoticeKind::PurchaseProcessing, "processing".to_owned())
+            }
+            // Tried again after it had failed.
+            (Some(PurchaseState::Failed), PurchaseState::Processing) => {
+                (NoticeKind::PurchaseProcessing, format!("processing:{}", self.wanted.now))
+            }
+            (Some(PurchaseState::Processing), PurchaseState::Failed) => {
+                (NoticeKind::PurchaseFailed, format!("failed:{}", self.wanted.now))
+            }
+            (
+                None
+                | Some(
+                    PurchaseState::Processing
+                    | PurchaseState::Paid
+                    | PurchaseState::Failed
+                    | PurchaseState::TakenBack,
+                ),
+                PurchaseState::Processing
+                | PurchaseState::Paid
+                | PurchaseState::Failed
+                | PurchaseState::TakenBack,
+            ) => return,
+        };
+        let mut data = data.clone();
+        if let Some(amount) = facts.sale.amount {
+            put(&mut data, "amount", amount.minor);
+            put(&mut data, "currency", amount.currency);
+        }
+        self.tell(kind, &facts.id, occurrence, data);
     }
 
     fn refunds(&mut self, all: &Projection) {

@@ -52,11 +52,15 @@ pub enum NoticeKind {
     RefundMade,
     /// The card that pays is about to expire.
     CardExpiring,
+    /// Something that is bought once is paid by a method that settles days later.
+    PurchaseProcessing,
+    /// The money for something that is bought once did not come.
+    PurchaseFailed,
 }
 
 impl NoticeKind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::PaymentFailed,
         Self::PaymentActionRequired,
         Self::PaymentRecovered,
@@ -71,6 +75,8 @@ impl NoticeKind {
         Self::Receipt,
         Self::RefundMade,
         Self::CardExpiring,
+        Self::PurchaseProcessing,
+        Self::PurchaseFailed,
     ];
 
     /// The word used in database, API, configuration and metrics.
@@ -91,6 +97,8 @@ impl NoticeKind {
             Self::Receipt => "receipt",
             Self::RefundMade => "refund_made",
             Self::CardExpiring => "card_expiring",
+            Self::PurchaseProcessing => "purchase_processing",
+            Self::PurchaseFailed => "purchase_failed",
         }
     }
 
@@ -116,7 +124,9 @@ impl NoticeKind {
             | Self::PlanChanged
             | Self::SubscriptionCancelled
             | Self::Receipt
-            | Self::RefundMade => false,
+            | Self::RefundMade
+            | Self::PurchaseProcessing
+            | Self::PurchaseFailed => false,
         }
     }
 }

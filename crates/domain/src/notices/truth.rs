@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::decide::{is_failing, meets};
 use super::{Announcement, NoticeKind};
 use crate::access::Standing;
-use crate::projection::{PaymentFacts, Purchase};
+use crate::projection::{PaymentFacts, Purchase, PurchaseState};
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
 
@@ -90,6 +90,8 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
         // What was paid was paid.
         NoticeKind::Receipt => Truth::Holds,
         NoticeKind::RefundMade => refunded(claim, known),
+        NoticeKind::PurchaseProcessing => bought(claim, known, PurchaseState::Processing),
+        NoticeKind::PurchaseFailed => bought(claim, known, PurchaseState::Failed),
         NoticeKind::CardExpiring => {
             let same = |s: &Subscription| {
                 let card = s.facts.told.card.as_ref();
@@ -130,6 +132,13 @@ fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
         return Truth::Over("the subscription is no longer past due");
     }
     holds(invoice.attempt_count.to_string() == claim.occurrence, "another attempt has been made since")
+}
+
+fn bought(claim: Claim<'_>, known: Known<'_>, state: PurchaseState) -> Truth {
+    match known.purchases.iter().find(|p| p.facts.id == claim.object) {
+        Some(found) => holds(found.state() == state, "the payment has gone on since"),
+        None => Truth::Over("the purchase is gone"),
+    }
 }
 
 fn recovered(claim: Claim<'_>, known: Known<'_>) -> Truth {

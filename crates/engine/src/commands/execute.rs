@@ -1,26 +1,29 @@
 //! Sending a command: one call for each kind, with the key that `quittance_domain::command` chose; after a day
 //! the first key is worthless, and the provider is asked what became of it instead.
 
+use quittance_domain::checkout::{CheckoutState, CheckoutUi};
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::trial::Bridge;
 use quittance_domain::{CheckoutId, CustomerId};
+use quittance_store::checkouts::CheckoutRow;
 use quittance_store::commands::CommandRow;
 use quittance_store::{checkouts, customers};
-use quittance_stripe::calls::checkout::{Begins, CheckoutMode, CreateCheckout, Discount};
+use quittance_stripe::calls::checkout::{Begins, CheckoutMode, CreateCheckout, Discount, Place};
 use quittance_stripe::calls::customers::CustomerDetails;
-use quittance_stripe::calls::payments::{Paid, RefundReason};
+use quittance_stripe::calls::payments::{CreateIntent, Paid, RefundReason};
 use quittance_stripe::calls::portal::{CreatePortal, PortalFlow};
 use quittance_stripe::calls::subscriptions::CancelSubscription;
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::form::Metadata;
-use quittance_stripe::observe::ObservedCheckout;
+use quittance_stripe::observe::{ObservedCheckout, ObservedPaymentIntent};
 use serde_json::{Value, json};
 
 use super::refund::GiveBack;
 use super::request::{Discounted, PortalStart, Request, Start};
 use crate::engine::Engine;
+use crate::sync::translate::{BARE_KEY, CHECKOUT_KEY, REFERENCE_KEY, is_payment, payment_state};
 use crate::trials::STARTS_AFTER_KEY;
 
 /// The metadata key under which we name our customer at the provider.
@@ -81,14 +84,17 @@ impl Engine {
             } => {
                 let sale = Sale {
                     provider_customer,
-                    price,
+                    price: price.as_deref(),
                     once: *once,
                     trial_days: *trial_days,
                     discount: discount.as_ref(),
                     most: *most,
                     starts: starts.as_ref(),
                 };
-                self.create_session(checkout, &sale, key).await
+                self.open_at_provider(checkout, &sale, key).await
+            }
+            Request::ExpireCheckout { session, .. } if is_payment(session) => {
+                self.cancel_payment(session, key).await
             }
             Request::ExpireCheckout { session, .. } => self.expire_session(session, key).await,
             Request::CreatePortal { provider_customer, return_url, start, configuration, .. } => {
@@ -202,7 +208,7 @@ impl Engine {
         }
     }
 
-    async fn create_session(
+    async fn open_at_provider(
         &self,
         checkout: &CheckoutId,
         sale: &Sale<'_>,
@@ -215,14 +221,72 @@ impl Engine {
             tracing::error!(checkout = checkout.as_str(), "a checkout to open is not written down");
             return Ok(Value::Null);
         };
-        let customer = row.wish.customer.as_str();
         let mut named = vec![
-            (CUSTOMER_KEY, customer),
-            ("quittance_checkout", checkout.as_str()),
+            (CUSTOMER_KEY, row.wish.customer.as_str()),
+            (CHECKOUT_KEY, checkout.as_str()),
             ("quittance_plan", row.wish.plan.as_str()),
         ];
         named.extend(sale.starts.map(|start| (STARTS_AFTER_KEY, start.after.as_str())));
-        let marks = metadata(&named);
+        named.extend(row.wish.reference.as_deref().map(|reference| (REFERENCE_KEY, reference)));
+        match (row.wish.ui, sale.price, sale.most) {
+            (CheckoutUi::PaymentIntent, _, Some(amount)) => {
+                named.push((BARE_KEY, "yes"));
+                self.create_payment(&row, sale, amount, &metadata(&named), key).await
+            }
+            (_, Some(price), _) => self.create_session(&row, sale, price, &metadata(&named), key).await,
+            (_, None, _) => {
+                tracing::error!(checkout = checkout.as_str(), "a checkout to open has no price");
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    /// A bare payment of the amount that was computed: the provider adds nothing to it.
+    async fn create_payment(
+        &self,
+        row: &CheckoutRow,
+        sale: &Sale<'_>,
+        amount: i64,
+        marks: &Metadata,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let wanted = CreateIntent {
+            amount,
+            currency: row.wish.currency.code(),
+            customer: sale.provider_customer,
+            description: Some(row.wish.plan.as_str()),
+            metadata: marks,
+        };
+        let intent = self.stripe().send(calls::payments::create_intent(&wanted, key), Priority::Live).await?;
+        Ok(payment_json(&intent))
+    }
+
+    /// Ends a payment that nobody has made; one that is made, or on its way, is told apart by its status.
+    async fn cancel_payment(&self, payment: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
+        // A debit that the bank has yet to answer could be cancelled, and would be paid twice if it was not in time.
+        let found = self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await?;
+        if payment_state(&found) != Some(CheckoutState::Open) {
+            return Ok(payment_json(&found));
+        }
+        match self.stripe().send(calls::payments::cancel_intent(payment, key), Priority::Live).await {
+            Ok(intent) => Ok(payment_json(&intent)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
+                let call = calls::payments::retrieve_intent(payment);
+                Ok(payment_json(&self.stripe().send(call, Priority::Live).await?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create_session(
+        &self,
+        row: &CheckoutRow,
+        sale: &Sale<'_>,
+        price: &str,
+        marks: &Metadata,
+        key: IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let (checkout, customer) = (&row.id, row.wish.customer.as_str());
         let days = (sale.trial_days > 0).then_some(i64::from(sale.trial_days));
         let begins = match sale.starts {
             Some(Start { by: Bridge::Trial, at_s, .. }) => Begins::AfterTrialUntil(*at_s),
@@ -230,18 +294,24 @@ impl Engine {
             None => days.map_or(Begins::Now, Begins::AfterTrialDays),
         };
         let mode = if sale.once {
-            CheckoutMode::Payment { metadata: &marks }
+            CheckoutMode::Payment { metadata: marks }
         } else {
-            CheckoutMode::Subscription { metadata: &marks, begins }
+            CheckoutMode::Subscription { metadata: marks, begins }
         };
+        let return_url = row.wish.success_url.as_str();
         let wanted = CreateCheckout {
             mode,
             customer: sale.provider_customer,
-            lines: &[(sale.price, Some(row.wish.quantity))],
-            success_url: &row.wish.success_url,
-            cancel_url: Some(&row.wish.cancel_url),
+            lines: &[(price, Some(row.wish.quantity))],
+            place: match row.wish.ui {
+                CheckoutUi::Embedded => Place::Embedded { return_url },
+                CheckoutUi::Elements => Place::Elements { return_url },
+                CheckoutUi::Hosted | CheckoutUi::PaymentIntent => {
+                    Place::Hosted { success_url: return_url, cancel_url: Some(&row.wish.cancel_url) }
+                }
+            },
             client_reference_id: Some(customer),
-            metadata: &marks,
+            metadata: marks,
             discount: match (sale.discount, sale.most, row.wish.promotion_code.as_deref()) {
                 (Some(Discounted::Code(code)), _, _) => Discount::PromotionCode(code),
                 (Some(Discounted::Coupon(coupon)), _, _) => Discount::Coupon(coupon),
@@ -344,11 +414,19 @@ impl Engine {
                 let since = row.first_sent_at.map_or(0, |at| at.seconds() - 3_600);
                 self.find_customer(customer, since).await
             }
+            Request::CreateCheckout { checkout, provider_customer, price: None, .. } => {
+                let call = calls::payments::list_intents(provider_customer, Paging::default());
+                let page = self.stripe().send(call, Priority::Live).await?;
+                let ours = |i: &&ObservedPaymentIntent| {
+                    i.metadata.get(CHECKOUT_KEY).map(String::as_str) == Some(checkout.as_str())
+                };
+                Ok(page.items.iter().find(ours).map(payment_json))
+            }
             Request::CreateCheckout { checkout, provider_customer, .. } => {
                 let call = calls::checkout::list(provider_customer, Paging::default());
                 let page = self.stripe().send(call, Priority::Live).await?;
                 let ours = |s: &&ObservedCheckout| {
-                    s.metadata.get("quittance_checkout").map(String::as_str) == Some(checkout.as_str())
+                    s.metadata.get(CHECKOUT_KEY).map(String::as_str) == Some(checkout.as_str())
                 };
                 Ok(page.items.iter().find(ours).map(session_json))
             }
@@ -395,7 +473,7 @@ fn asks_more(session: &ObservedCheckout, most: Option<i64>) -> Option<i64> {
 /// What a session sells.
 struct Sale<'a> {
     provider_customer: &'a str,
-    price: &'a str,
+    price: Option<&'a str>,
     once: bool,
     trial_days: u32,
     discount: Option<&'a Discounted>,
@@ -407,5 +485,16 @@ fn session_json(session: &ObservedCheckout) -> Value {
     json!({
         "id": session.id, "url": session.url, "status": session.status,
         "payment_status": session.payment_status, "expires_at_s": session.expires_at_s,
+        "client_secret": session.client_secret,
     })
+}
+
+/// A bare payment, told as a session is.
+fn payment_json(intent: &ObservedPaymentIntent) -> Value {
+    let status = match payment_state(intent) {
+        Some(CheckoutState::Processing | CheckoutState::Complete) => "complete",
+        Some(CheckoutState::Expired) => "expired",
+        Some(CheckoutState::Creating | CheckoutState::Open) | None => "open",
+    };
+    json!({ "id": intent.id, "status": status, "client_secret": intent.client_secret })
 }

@@ -5,6 +5,7 @@ use quittance_domain::ids::LeaseToken;
 use quittance_domain::ledger::sale;
 use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority};
+use quittance_store::checkouts::Opened;
 use quittance_store::commands::{self, CommandRow, Outcome};
 use quittance_store::customers::{self, LinkedBy};
 use quittance_store::{Tx, checkouts, ledger, outbox};
@@ -134,7 +135,13 @@ fn record_effects(
         Request::CreateCheckout { checkout, provider_customer, .. } => {
             let expires = answer.get("expires_at_s").and_then(Value::as_i64).map(Timestamp::from_seconds);
             if let Some(session) = text("id") {
-                checkouts::opened(tx, checkout, session, text("url"), expires, now)?;
+                let opened = Opened {
+                    session,
+                    url: text("url"),
+                    client_secret: text("client_secret"),
+                    expires_at: expires,
+                };
+                checkouts::opened(tx, checkout, &opened, now)?;
             }
             // Looked up a day later it may be paid by now, or over.
             match text("status") {

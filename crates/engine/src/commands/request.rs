@@ -163,8 +163,8 @@ pub enum Request {
         checkout: CheckoutId,
         /// The provider's customer.
         provider_customer: String,
-        /// The provider's price.
-        price: String,
+        /// The provider's price; none for a bare payment, which has an amount only.
+        price: Option<String>,
         /// Whether it is bought once instead of subscribed to.
         once: bool,
         /// Days of trial.
@@ -185,7 +185,7 @@ pub enum Request {
     ExpireCheckout {
         /// Ours.
         checkout: CheckoutId,
-        /// The provider's session.
+        /// The provider's session, or its bare payment.
         session: String,
     },
     /// Open the provider's portal for a customer.

@@ -143,6 +143,8 @@ impl Engine {
             | NoticeKind::PlanChanged
             | NoticeKind::SubscriptionCancelled
             | NoticeKind::RefundMade
+            | NoticeKind::PurchaseProcessing
+            | NoticeKind::PurchaseFailed
             | NoticeKind::CardExpiring => {}
         }
         self.note_lateness(notice).await?;

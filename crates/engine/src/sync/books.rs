@@ -6,7 +6,9 @@ use quittance_domain::ledger::balance::{self, BalanceFacts, BalanceKind};
 use quittance_domain::ledger::sale::{self, InvoiceSale, InvoiceStatus, Sale};
 use quittance_domain::ledger::{Key, Kind, LedgerError, Record};
 use quittance_domain::{Currency, Money, Timestamp};
-use quittance_stripe::observe::{ObservedBalanceTransaction, ObservedCheckout, ObservedInvoice};
+use quittance_stripe::observe::{
+    ObservedBalanceTransaction, ObservedCheckout, ObservedInvoice, ObservedPaymentIntent,
+};
 
 /// The balance that is available and pending; others are held back or set apart.
 const PAYMENTS: &str = "payments";
@@ -74,6 +76,23 @@ impl Books {
             tax: found.amount_tax,
             at: Timestamp::from_seconds(found.created_s),
             payment: found.payment_intent.clone(),
+            provider_customer: found.customer.clone(),
+        };
+        self.take(sale::purchase(scope, &sale).map(|record| vec![record]), &found.id);
+    }
+
+    /// Adds what a bare payment says that was made.
+    pub(super) fn bare_sale(&mut self, scope: &str, found: &ObservedPaymentIntent) {
+        let (true, Ok(currency)) = (found.status == "succeeded", Currency::parse(&found.currency)) else {
+            return;
+        };
+        let sale = Sale {
+            id: found.id.clone(),
+            currency,
+            total: found.amount_received,
+            tax: 0,
+            at: Timestamp::from_seconds(found.created_s),
+            payment: Some(found.id.clone()),
             provider_customer: found.customer.clone(),
         };
         self.take(sale::purchase(scope, &sale).map(|record| vec![record]), &found.id);

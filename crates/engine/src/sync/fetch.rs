@@ -7,7 +7,7 @@ use quittance_domain::access::MoneyState;
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::dunning::Case;
 use quittance_domain::notices::{Announcement, Told};
-use quittance_domain::projection::{Observed, Stored, Unreadable};
+use quittance_domain::projection::{Observed, PurchaseFacts, Stored, Unreadable};
 use quittance_domain::subscription::{AttemptState, InvoiceFacts, SubscriptionStatus};
 use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
@@ -19,7 +19,7 @@ use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{
-    LatestInvoice, ObservedCheckout, ObservedRefund, ObservedSubscription, Page,
+    LatestInvoice, ObservedCheckout, ObservedPaymentIntent, ObservedRefund, ObservedSubscription, Page,
 };
 
 use super::books::Books;
@@ -333,8 +333,56 @@ impl Engine {
             }
             purchases.push(purchase);
         }
+        purchases.extend(self.fetch_bare_payments(customer, context, thorough, out).await?);
         out.observed.purchases = Some(purchases);
         Ok(())
+    }
+
+    /// Payments of ours that no session made. Only a thorough look asks for them where none is known.
+    async fn fetch_bare_payments(
+        &self,
+        customer: &str,
+        context: &Context,
+        thorough: bool,
+        out: &mut Fetched,
+    ) -> Result<Vec<PurchaseFacts>, SyncError> {
+        let sessions: Vec<&CheckoutRow> = context
+            .checkouts
+            .iter()
+            .filter(|c| c.session.as_deref().is_some_and(translate::is_payment))
+            .collect();
+        if sessions.is_empty() && !thorough {
+            return Ok(Vec::new());
+        }
+        let call = calls::payments::list_intents(customer, Paging::default());
+        let page = match self.stripe().send(call, Priority::Live).await {
+            Ok(page) => page,
+            Err(error) if names_missing(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        note_odd(&page, &mut out.observed.unreadable);
+        let mut found: Vec<ObservedPaymentIntent> = page.items;
+        found.retain(|intent| intent.metadata.contains_key(translate::BARE_KEY));
+        // Behind many newer ones, what is not over is still looked at.
+        for row in context.unfinished() {
+            let Some(id) = row.session.as_deref().filter(|id| translate::is_payment(id)) else { continue };
+            if !found.iter().any(|intent| intent.id == id) {
+                found.push(self.stripe().send(calls::payments::retrieve_intent(id), Priority::Live).await?);
+            }
+        }
+        let mut purchases = Vec::new();
+        for intent in &found {
+            let ours = sessions.iter().find(|c| c.session.as_deref() == Some(intent.id.as_str()));
+            if let (Some(ours), Some(state)) = (ours, translate::payment_state(intent)) {
+                out.checkouts.push((ours.id.clone(), state));
+            }
+            out.books.bare_sale(&self.scope().to_string(), intent);
+            let known = context.stored.purchases.iter().any(|p| p.facts.id == intent.id);
+            let wish = ours.map(|row| &row.wish);
+            let keys = &self.settings().customer_metadata_keys;
+            purchases.extend(translate::bare_purchase(intent, wish, known, keys));
+        }
+        Ok(purchases)
     }
 
     /// Whether a delayed payment of a finished session has failed for good.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quittance_domain::access::MoneyState;
+use quittance_domain::checkout::{CheckoutState, CheckoutWish};
 use quittance_domain::digest::short_hex;
 use quittance_domain::projection::{PaymentFacts, PurchaseFacts, RefundFacts, SaleFacts, Unreadable};
 use quittance_domain::subscription::{
@@ -11,8 +12,8 @@ use quittance_domain::subscription::{
 };
 use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_stripe::observe::{
-    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedRefund, ObservedSchedule,
-    ObservedSubscription, PlannedItem, Scheduled,
+    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedPaymentIntent, ObservedRefund,
+    ObservedSchedule, ObservedSubscription, PlannedItem, Scheduled,
 };
 
 use super::prices::PriceBook;
@@ -20,6 +21,11 @@ use crate::trials::STARTS_AFTER_KEY;
 
 /// The metadata key under which our checkouts name themselves.
 pub(crate) const CHECKOUT_KEY: &str = "quittance_checkout";
+
+/// The metadata key under which the app's own name for what is bought stands.
+pub(crate) const REFERENCE_KEY: &str = "quittance_reference";
+/// The metadata key of bare payments of ours, which no session made.
+pub(crate) const BARE_KEY: &str = "quittance_payment";
 
 fn odd(id: &str, detail: impl ToString) -> Unreadable {
     Unreadable { id: Some(id.to_owned()), detail: detail.to_string() }
@@ -278,6 +284,64 @@ pub(crate) fn purchase(
                 .zip(observed.currency.as_deref())
                 .and_then(|(minor, code)| Some(Money::new(minor, Currency::parse(code).ok()?))),
             created_at: Some(Timestamp::from_seconds(observed.created_s)),
+            reference: observed.metadata.get(REFERENCE_KEY).cloned(),
+        },
+    })
+}
+
+/// Whether what a checkout of ours opened is a bare payment.
+pub(crate) fn is_payment(session: &str) -> bool {
+    session.starts_with("pi_")
+}
+
+/// Where a bare payment stands; `None` for a word that is not known.
+pub(crate) fn payment_state(observed: &ObservedPaymentIntent) -> Option<CheckoutState> {
+    // What the buyer does in front of the page is no payment yet; what they take home, to pay at a store or by a
+    // transfer, is on its way.
+    let at_the_page = matches!(
+        observed.next_action.as_deref(),
+        None | Some("redirect_to_url" | "use_stripe_sdk" | "verify_with_microdeposits")
+    );
+    match observed.status.as_str() {
+        "requires_payment_method" | "requires_confirmation" => Some(CheckoutState::Open),
+        "requires_action" if at_the_page => Some(CheckoutState::Open),
+        "requires_action" | "requires_capture" | "processing" => Some(CheckoutState::Processing),
+        "succeeded" => Some(CheckoutState::Complete),
+        "canceled" => Some(CheckoutState::Expired),
+        _ => None,
+    }
+}
+
+/// Translates a bare payment of ours. What nobody has tried to pay is no purchase; one that was known to be on its way and
+/// is not any more has failed.
+pub(crate) fn bare_purchase(
+    observed: &ObservedPaymentIntent,
+    wish: Option<&CheckoutWish>,
+    known: bool,
+    keys: &[String],
+) -> Option<PurchaseFacts> {
+    let (paid, failed) = match payment_state(observed)? {
+        CheckoutState::Complete => (true, false),
+        CheckoutState::Processing => (false, false),
+        CheckoutState::Creating | CheckoutState::Open | CheckoutState::Expired if known => (false, true),
+        CheckoutState::Creating | CheckoutState::Open | CheckoutState::Expired => return None,
+    };
+    Some(PurchaseFacts {
+        id: observed.id.clone(),
+        payment: Some(observed.id.clone()),
+        paid,
+        failed,
+        plan: match wish {
+            Some(wish) => Some(wish.plan.clone()),
+            None => observed.metadata.get("quittance_plan").and_then(|key| PlanKey::parse(key).ok()),
+        },
+        checkout: named_checkout(&observed.metadata),
+        named_customer: named_customer(&observed.metadata, keys),
+        quantity: wish.map_or(1, |wish| wish.quantity),
+        sale: SaleFacts {
+            amount: Currency::parse(&observed.currency).ok().map(|code| Money::new(observed.amount, code)),
+            created_at: Some(Timestamp::from_seconds(observed.created_s)),
+            reference: observed.metadata.get(REFERENCE_KEY).cloned(),
         },
     })
 }

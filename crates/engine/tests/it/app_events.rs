@@ -3,13 +3,14 @@
 use quittance_domain::Timestamp;
 use quittance_domain::app_event::AppEventType;
 use quittance_domain::delivery::Channel;
+use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
 use quittance_engine::grants::NewGrant;
 use quittance_store::customers::CustomerPatch;
 use serde_json::{Value, json};
 
 use crate::app_kit::{accesses, of_kind, on_each_keyed, told};
-use crate::house::{DAY, House, Trouble, customer, on_each};
+use crate::house::{DAY, House, Trouble, customer, on_each, pro};
 use crate::known_kit::{bought_with, break_card, newest_invoice, operator, use_card};
 
 fn words(events: &[Value]) -> Vec<(String, String)> {
@@ -279,6 +280,9 @@ async fn the_documentation_shows_events_as_they_are() {
             h.provider("POST", &format!("/v1/invoices/{}/pay", newest_invoice(h, &id)), "");
             h.settle().await;
             bought_with(h, "eve", "pm_card_createDispute").await;
+            let course = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("bob") };
+            let row = h.open(&course).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
             h.engine.ping_endpoint(&endpoint).await.unwrap();
             let operators = "https://operators.example.com/";
             crate::app_kit::endpoint(h, operators, &["alert.raised", "alert.resolved"]).await;

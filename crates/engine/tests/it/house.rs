@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use quittance_domain::checkout::CheckoutUi;
 use quittance_domain::{Catalog, CustomerId, Timestamp};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::problem::Problem;
@@ -222,6 +223,8 @@ pub fn pro(id: &str) -> NewCheckout {
         success_url: None,
         cancel_url: None,
         starts_after: None,
+        ui: CheckoutUi::Hosted,
+        reference: None,
         idempotency: None,
     }
 }
@@ -256,7 +259,8 @@ fn seed_prices(sandbox: &Sandbox, catalog: &Catalog) {
 
 impl House {
     pub async fn build(test: TestDb) -> Self {
-        Self::with(test, Settings::default(), catalog()).await
+        let publishable_key = Some("pk_test_house".to_owned());
+        Self::with(test, Settings { publishable_key, ..Settings::default() }, catalog()).await
     }
 
     pub async fn with(test: TestDb, settings: Settings, catalog: Catalog) -> Self {

@@ -259,9 +259,13 @@ impl CheckoutSession {
         self.due(SessionLine::taxed)
     }
 
+    /// What the browser library needs; none for a session on the hosted page.
+    pub(crate) fn client_secret(&self) -> Option<String> {
+        (self.ui_mode != "hosted_page").then(|| format!("{}_secret_{}", self.id, self.created))
+    }
+
     /// The object, without its line items, which must be asked for.
     pub(crate) fn render(&self) -> Value {
-        let hosted = self.ui_mode == "hosted_page";
         let open = self.status == SessionStatus::Open;
         let sells = self.mode != Mode::Setup;
         let discounts: Vec<Value> = self
@@ -289,7 +293,7 @@ impl CheckoutSession {
             "customer_email": self.customer_email,
             "customer_details": self.customer_details(),
             "client_reference_id": self.client_reference_id,
-            "client_secret": (!hosted && open).then(|| format!("{}_secret_{}", self.id, self.created)),
+            "client_secret": self.client_secret().filter(|_| open),
             "metadata": self.metadata,
             "success_url": self.success_url,
             "cancel_url": self.cancel_url,
@@ -315,7 +319,7 @@ impl CheckoutSession {
                 "provider": self.automatic_tax.is_on().then_some("stripe"),
             },
             "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
-            "url": (hosted && open).then_some(&self.page_url),
+            "url": (self.client_secret().is_none() && open).then_some(&self.page_url),
         }));
         if let Some(fields) = value.as_object_mut() {
             fields.extend(self.form.render());

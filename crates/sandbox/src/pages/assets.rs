@@ -7,6 +7,11 @@ pub const STYLE: &str = include_str!("style.css");
 /// The script; serve as `text/javascript; charset=utf-8`.
 pub const SCRIPT: &str = include_str!("script.js");
 
+/// The stand-in of the provider's browser library; serve as `text/javascript; charset=utf-8`.
+pub const LIBRARY: &str = include_str!("library.js");
+/// Where pages of the app find it: a name that does not change.
+pub const LIBRARY_PATH: &str = "/js/sandbox.js";
+
 const STYLE_NAME: [u8; 39] = named(*b"/_sandbox/assets/0000000000000000.css  ", STYLE);
 const SCRIPT_NAME: [u8; 39] = named(*b"/_sandbox/assets/0000000000000000.js   ", SCRIPT);
 
@@ -34,7 +39,8 @@ pub fn csp(form_action_origins: &[&str]) -> String {
 }
 
 /// Scheme, host and port of a web address; `None` when it is none, or holds what would end the directive.
-fn origin_of(url: &str) -> Option<&str> {
+#[must_use]
+pub fn origin_of(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
     let host = rest.split(['/', '?', '#']).next()?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');

@@ -8,7 +8,7 @@ use super::format::{date, day_count, format_money, price_per};
 use super::layout::{Tone, back_to, developer_id, join, message, page};
 use super::text::{Text, say, t};
 use super::views::{
-    CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Money, OtherWay, StepField, SubmitWord,
+    CheckoutLine, CheckoutMode, CheckoutView, FormProblem, Frame, Money, OtherWay, StepField, SubmitWord,
 };
 
 /// The page on which a buyer pays.
@@ -31,6 +31,21 @@ pub fn checkout_page(view: &CheckoutView) -> Markup {
         @if view.needs_card { (test_cards(locale, "card")) }
     };
     page(&view.frame, &title, "checkout", &body)
+}
+
+/// In a frame of the seller's page: what comes next takes the whole window. Without the script, a link does.
+#[must_use]
+pub fn leave_page(frame: &Frame, to: &str) -> Markup {
+    let title = t(frame.locale, Text::LeaveFrame);
+    let body = html! {
+        h1 { (title) }
+        p data-leave=(to) {
+            @if super::assets::origin_of(to).is_some() {
+                a class="main-action" href=(to) target="_top" { (t(frame.locale, Text::LeaveFrameGo)) }
+            }
+        }
+    };
+    page(frame, title, "narrow", &body)
 }
 
 fn summary(view: &CheckoutView, title: &str) -> Markup {

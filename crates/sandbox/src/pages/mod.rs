@@ -31,9 +31,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use assets::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp};
+pub use assets::{LIBRARY, LIBRARY_PATH, SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp, origin_of};
 pub use card::{CardFields, CardProblem, TEST_CARDS, TestCard, TestCardOutcome, parse_card_fields};
-pub use checkout::checkout_page;
+pub use checkout::{checkout_page, leave_page};
 pub use control::control_page;
 pub use format::{format_money, format_timestamp};
 pub use index::index_page;

@@ -46,6 +46,22 @@ for (const list of document.querySelectorAll("[data-fill]")) {
   }
 }
 
+// In a frame of the seller's page: it is told how long this page is and where to go next, and may send the form. What is
+// typed stays here.
+if (window.parent !== window) {
+  const tell = (message) => window.parent.postMessage(message, "*");
+  const leaving = document.querySelector("[data-leave]");
+  if (leaving) tell({ leave: leaving.dataset.leave });
+  // The end of what is shown, not of the frame: the page is at least as long as its frame, which would grow for ever.
+  const main = document.querySelector("main");
+  const height = () => Math.ceil(main.getBoundingClientRect().bottom + window.scrollY);
+  new ResizeObserver(() => tell({ height: height() })).observe(main);
+  window.addEventListener("message", (event) => {
+    const pay = document.querySelector(".pay form");
+    if (event.source === window.parent && event.data && event.data.submit && pay) pay.requestSubmit();
+  });
+}
+
 // A form is sent once. The button is not disabled: a disabled button would not be sent along.
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", (event) => {

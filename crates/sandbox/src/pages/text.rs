@@ -55,6 +55,8 @@ texts! {
     AdvanceRenewal: "To next renewal", "次の更新日へ";
     SkipToContent: "Skip to content", "本文へ移動";
     BackTo: "Back to {merchant}", "{merchant}に戻る";
+    LeaveFrame: "Going on", "移動しています";
+    LeaveFrameGo: "Go on", "続ける";
     ContinueTo: "Continue to {merchant}", "{merchant}へ進む";
 
     // Dates and intervals.

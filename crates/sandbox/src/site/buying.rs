@@ -128,7 +128,11 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         needs_card: !session.needs_no_method() && session.method_types().contains(&"card"),
         button: submit_word(session),
         details: super::details::view(session, currency_of(session)),
-        action: format!("/c/pay/{}", session.id),
+        action: if request.path.starts_with("/embed/") {
+            format!("{}?{}", request.path, request.query)
+        } else {
+            format!("/c/pay/{}", session.id)
+        },
         cancel_url: session.cancel_url.clone(),
     }
 }

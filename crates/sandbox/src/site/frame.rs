@@ -60,7 +60,8 @@ pub(super) fn frame_of(
         locale,
         zone: TimeZone::UTC,
         now: world.now_of(customer),
-        time_travel: Some(TimeTravel {
+        // Within a page of the seller's there is room for the payment only.
+        time_travel: (!request.path.starts_with("/embed/")).then(|| TimeTravel {
             action: match clock {
                 Some(clock) => format!("/_sandbox/ui/clocks/{clock}/travel"),
                 None => "/_sandbox/ui/travel".to_owned(),

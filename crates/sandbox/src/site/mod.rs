@@ -5,6 +5,7 @@
 mod buying;
 mod control_calls;
 mod details;
+mod embedded;
 mod frame;
 mod invoice;
 mod managing;
@@ -31,10 +32,16 @@ pub(crate) fn answer(sandbox: &Sandbox, request: &HttpRequest) -> HttpResponse {
     }
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), segments.as_slice()) {
-        ("GET", _) if request.path == pages::STYLE_PATH => asset("text/css; charset=utf-8", pages::STYLE),
-        ("GET", _) if request.path == pages::SCRIPT_PATH => {
-            asset("text/javascript; charset=utf-8", pages::SCRIPT)
+        ("GET", _) if request.path == pages::STYLE_PATH => {
+            asset("text/css; charset=utf-8", KEPT, pages::STYLE)
         }
+        ("GET", _) if request.path == pages::SCRIPT_PATH => {
+            asset("text/javascript; charset=utf-8", KEPT, pages::SCRIPT)
+        }
+        ("GET", _) if request.path == pages::LIBRARY_PATH => {
+            asset("text/javascript; charset=utf-8", "no-cache", pages::LIBRARY)
+        }
+        (_, ["embed", id]) => embedded::embedded(sandbox, request, id),
         ("GET", [""]) => operating::index(sandbox, request),
         (_, ["c", "pay", id]) => buying::checkout(sandbox, request, id),
         ("GET", ["b", token]) => buying::follow(sandbox, request, token),
@@ -56,12 +63,11 @@ fn is_foreign(request: &HttpRequest) -> bool {
     request.method != "GET" && request.header_value("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }
 
-fn asset(kind: &str, text: &str) -> HttpResponse {
-    let headers = [
-        ("content-type", kind),
-        ("cache-control", "public, max-age=31536000, immutable"),
-        ("x-content-type-options", "nosniff"),
-    ];
+/// For names that carry a hash of the content.
+const KEPT: &str = "public, max-age=31536000, immutable";
+
+fn asset(kind: &str, kept: &str, text: &str) -> HttpResponse {
+    let headers = [("content-type", kind), ("cache-control", kept), ("x-content-type-options", "nosniff")];
     HttpResponse {
         status: 200,
         headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

@@ -21,6 +21,7 @@ mod credit;
 mod customer_discount;
 mod delayed;
 mod disputes;
+mod embedded;
 mod errors;
 mod extras;
 mod faults;

@@ -130,6 +130,27 @@ fn of_stripe(error: &ConfigError) -> Failure {
     Failure::config(error.to_string(), mend)
 }
 
+/// The publishable key: no secret, and of the same mode as the secret one.
+fn publishable_key(config: &Config, livemode: bool) -> Result<Option<String>, Failure> {
+    let Some(key) = config.stripe.publishable_key.as_deref().filter(|key| !key.is_empty()) else {
+        return Ok(None);
+    };
+    let prefix = if livemode { "pk_live_" } else { "pk_test_" };
+    let fits = key.starts_with(prefix)
+        && key.len() <= 500
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !fits {
+        // It may be a secret key by mistake: it is not repeated.
+        return Err(Failure::config(
+            format!(
+                "STRIPE_PUBLISHABLE_KEY (stripe.publishable_key) is no publishable key of this mode: it does not begin with {prefix}"
+            ),
+            "Copy the publishable key from the same page of Stripe's dashboard as the secret key (Developers, API keys).",
+        ));
+    }
+    Ok(Some(key.to_owned()))
+}
+
 fn webhook_secrets(config: &Config) -> Result<Vec<SecretString>, Failure> {
     let text = config.stripe.webhook_secret.as_ref().map(super::Secret::expose).unwrap_or_default();
     let secrets: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
@@ -224,6 +245,7 @@ fn settings(
         cached_customers: config.api.cached_customers,
         idempotency_kept_ms: config.api.idempotency_kept_h.saturating_mul(60 * MINUTE_MS),
         public_url: public_url(config, stripe.livemode)?,
+        publishable_key: publishable_key(config, stripe.livemode)?,
         look_ms: Settings::default().look_ms,
         app_url: app_url(config, stripe.livemode)?,
         root_key: config.secret.as_ref().map(super::Secret::to_secret),

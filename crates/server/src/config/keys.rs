@@ -16,6 +16,7 @@ pub(super) fn all() -> BTreeMap<String, Vec<String>> {
         secret: named(),
         stripe: Stripe {
             secret_key: named(),
+            publishable_key: Some(String::new()),
             webhook_secret: named(),
             account: Some(String::new()),
             calls_per_second: Some(1),

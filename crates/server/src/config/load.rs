@@ -107,9 +107,12 @@ fn from_environment(config: &mut Config, get: &dyn Fn(&str) -> Option<String>) {
             *setting = Some(Secret::new(value));
         }
     }
-    let addresses: [(&str, &mut Option<String>); 2] =
-        [("QUITTANCE_PUBLIC_URL", &mut config.public_url), ("QUITTANCE_APP_URL", &mut config.app_url)];
-    for (name, setting) in addresses {
+    let optional: [(&str, &mut Option<String>); 3] = [
+        ("QUITTANCE_PUBLIC_URL", &mut config.public_url),
+        ("QUITTANCE_APP_URL", &mut config.app_url),
+        ("STRIPE_PUBLISHABLE_KEY", &mut config.stripe.publishable_key),
+    ];
+    for (name, setting) in optional {
         if let Some(value) = get(name) {
             *setting = Some(value);
         }

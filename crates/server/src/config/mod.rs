@@ -161,6 +161,9 @@ pub struct Stripe {
     /// The secret key; its prefix decides between live and test mode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_key: Option<Secret>,
+    /// The publishable key, which browsers use on pages of the app: for checkouts that are not hosted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publishable_key: Option<String>,
     /// Signing secrets of the webhook endpoint, separated by commas while one is rolled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<Secret>,
@@ -342,6 +345,7 @@ impl Default for Stripe {
         Self {
             secret_key: None,
             webhook_secret: None,
+            publishable_key: None,
             api_base: quittance_stripe::config::DEFAULT_API_BASE.to_owned(),
             account: None,
             allow_plain_http: false,

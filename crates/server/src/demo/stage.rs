@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::checkout::CheckoutUi;
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::problem::Problem;
@@ -227,6 +228,8 @@ impl Stage {
             success_url: None,
             cancel_url: None,
             starts_after: None,
+            ui: CheckoutUi::Hosted,
+            reference: None,
             idempotency: None,
         };
         Ok(self.engine.open_checkout(&wish).await?)

@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use quittance_domain::checkout::CheckoutState;
+use quittance_domain::checkout::{CheckoutState, CheckoutUi};
 use quittance_domain::{CustomerId, Scope};
-use quittance_engine::Problem;
 use quittance_engine::checkout::NewCheckout;
+use quittance_engine::{Engine, Problem};
 use quittance_store::checkouts::CheckoutRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -64,6 +64,15 @@ struct CheckoutInput {
     /// then. Not earlier than half an hour ahead.
     #[schema(example = "sub_1SaBcDeF")]
     starts_after: Option<String>,
+    /// Where the buyer pays: `hosted` (default) on the provider's page; on a page of yours `embedded`, in the provider's
+    /// whole form, or `elements`, in its single fields; or `payment_intent`, in its fields over a bare payment for what is
+    /// bought once. What the buyer enters goes to the provider, never to us or to you.
+    #[schema(example = "hosted", pattern = "^(hosted|embedded|elements|payment_intent)$")]
+    ui: Option<String>,
+    /// Your own name for what is bought, such as the number of an order. It is kept at the provider and told in
+    /// `purchase.changed`; another one is another checkout.
+    #[schema(example = "order-1042", max_length = 200)]
+    reference: Option<String>,
 }
 
 /// A checkout.
@@ -82,9 +91,20 @@ pub struct CheckoutView {
     /// `expired` (nothing was charged).
     #[schema(example = "open")]
     status: &'static str,
-    /// Where the buyer pays; null unless open.
+    /// Where the buyer pays; null unless open, and unless `ui` is `hosted`.
     #[schema(example = "https://checkout.example/c/pay/cs_test_a1B2c3")]
     url: Option<String>,
+    /// Where the buyer pays: `hosted`, `embedded`, `elements` or `payment_intent`.
+    #[schema(example = "hosted")]
+    ui: &'static str,
+    /// For the provider's library on a page of yours; null for `hosted`, and once it is over. Whoever has it can pay this
+    /// checkout, and nothing else: give it to the buyer's browser only, and keep it out of logs and addresses.
+    client_secret: Option<String>,
+    /// The provider's publishable key, which its library needs with `client_secret`; null where that is null.
+    publishable_key: Option<String>,
+    /// Your own name for what is bought.
+    #[schema(example = "order-1042")]
+    reference: Option<String>,
     /// Whose it is.
     #[schema(example = "user_42")]
     customer: String,
@@ -124,8 +144,8 @@ const fn status_word(state: CheckoutState) -> &'static str {
     }
 }
 
-impl From<CheckoutRow> for CheckoutView {
-    fn from(row: CheckoutRow) -> Self {
+impl CheckoutView {
+    fn of(row: CheckoutRow, engine: &Engine) -> Self {
         let provider = Scope::parse(&row.scope).map(|scope| scope.provider.as_str().to_owned());
         Self {
             id: row.id.to_string(),
@@ -133,6 +153,14 @@ impl From<CheckoutRow> for CheckoutView {
             provider: provider.unwrap_or(row.scope),
             status: status_word(row.state),
             url: row.url,
+            ui: row.wish.ui.as_str(),
+            publishable_key: row
+                .client_secret
+                .as_ref()
+                .and_then(|_| engine.settings().publishable_key.clone())
+                .filter(|_| row.wish.ui.is_on_our_page()),
+            client_secret: row.client_secret.filter(|_| row.wish.ui.is_on_our_page()),
+            reference: row.wish.reference,
             customer: row.wish.customer.to_string(),
             plan: row.wish.plan.to_string(),
             interval: row.wish.interval,
@@ -149,7 +177,7 @@ impl From<CheckoutRow> for CheckoutView {
 
 /// Open a checkout
 ///
-/// Send the buyer to `url`. Prices come from the catalog, never from the caller. A customer has at most one open checkout
+/// Send the buyer to `url`, or show the provider's form on a page of yours with `client_secret` and `publishable_key` (`ui`). Prices come from the catalog, never from the caller. A customer has at most one open checkout
 /// for each plan group: the same wish gets the same checkout, another wish closes the first one. Access comes when the
 /// provider confirms the payment, not when the buyer returns.
 #[utoipa::path(
@@ -177,9 +205,17 @@ async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Respons
                 success_url: input.success_url,
                 cancel_url: input.cancel_url,
                 starts_after: input.starts_after,
+                ui: match input.ui.as_deref() {
+                    None => CheckoutUi::Hosted,
+                    Some(word) => CheckoutUi::parse(word).ok_or_else(|| {
+                        Problem::invalid("`ui` must be `hosted`, `embedded`, `elements` or `payment_intent`.")
+                    })?,
+                },
+                reference: input.reference,
                 idempotency: context.seed,
             };
-            Reply::ok(&CheckoutView::from(context.engine.open_checkout(&new).await?))
+            let row = context.engine.open_checkout(&new).await?;
+            Reply::ok(&CheckoutView::of(row, &context.engine))
         })
         .await
 }
@@ -196,5 +232,5 @@ async fn get_checkout(
     _: Auth<Read>,
     InPath(ObjectId(id)): InPath<ObjectId>,
 ) -> Result<Response, Fail> {
-    Ok(Json(CheckoutView::from(app.engine.checkout_row(&id).await?)).into_response())
+    Ok(Json(CheckoutView::of(app.engine.checkout_row(&id).await?, &app.engine)).into_response())
 }

@@ -64,6 +64,10 @@ enum KindWord {
     RefundMade,
     /// The card is about to expire.
     CardExpiring,
+    /// Something that is bought once is paid by a method that settles days later.
+    PurchaseProcessing,
+    /// The money for something that is bought once did not come.
+    PurchaseFailed,
 }
 
 impl From<NoticeKind> for KindWord {
@@ -83,6 +87,8 @@ impl From<NoticeKind> for KindWord {
             NoticeKind::Receipt => Self::Receipt,
             NoticeKind::RefundMade => Self::RefundMade,
             NoticeKind::CardExpiring => Self::CardExpiring,
+            NoticeKind::PurchaseProcessing => Self::PurchaseProcessing,
+            NoticeKind::PurchaseFailed => Self::PurchaseFailed,
         }
     }
 }

@@ -34,6 +34,16 @@ pub fn csp(form_action_origins: &[&str]) -> String {
     policy
 }
 
+/// As [`csp`], and scripts and frames of one more origin: the provider's browser library on a page of the app.
+#[must_use]
+pub fn csp_with(form_action_origins: &[&str], library: &str) -> String {
+    let policy = csp(form_action_origins);
+    let Some(origin) = origin_of(library) else { return policy };
+    policy
+        .replace("script-src 'self'", &format!("script-src 'self' {origin}"))
+        .replace("frame-src 'self'", &format!("frame-src {origin}"))
+}
+
 /// Scheme, host and port of a web address; `None` when it is none, or holds what would end the directive.
 fn origin_of(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;

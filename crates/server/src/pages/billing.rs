@@ -49,6 +49,8 @@ pub enum BillingNotice {
     Declined,
     /// A quote did not hold any more.
     Stale,
+    /// A payment wants a method that is not there.
+    Method,
     /// A change takes longer, or the subscription's state does not allow it.
     Pending,
 }
@@ -56,6 +58,8 @@ pub enum BillingNotice {
 /// A subscription.
 #[derive(Clone, Debug)]
 pub struct BillingSubscription {
+    /// The provider's id.
+    pub id: String,
     /// The plan's name.
     pub plan: String,
     /// Access that it gives now.
@@ -182,6 +186,7 @@ fn notice_message(frame: &Frame, notice: &BillingNotice) -> Markup {
         BillingNotice::Changed => (Tone::Good, Text::NoticeChanged),
         BillingNotice::Declined => (Tone::Bad, Text::NoticeDeclined),
         BillingNotice::Stale => (Tone::Warn, Text::NoticeStale),
+        BillingNotice::Method => (Tone::Warn, Text::NoticeMethod),
         BillingNotice::Pending => (Tone::Warn, Text::NoticePending),
     };
     message(tone, None, &html! { p { (t(frame.locale, text)) } })
@@ -234,7 +239,10 @@ fn subscription_block(view: &BillingView, subscription: &BillingSubscription, ma
                 p { (next_sentence(frame, subscription.next)) }
             }
             (ahead(frame, &subscription.ahead))
-            @if let Some(able) = &subscription.actions { (actions(frame, able, &view.hidden)) }
+            @if let Some(able) = &subscription.actions {
+                (actions(frame, able, &view.hidden))
+                (at_the_portal(view, subscription, able))
+            }
         }
     }
 }
@@ -304,6 +312,26 @@ fn next_sentence(frame: &Frame, next: NextStep) -> String {
     }
 }
 
+/// What this page cannot do with a subscription, the provider's portal can: straight to that step.
+fn at_the_portal(view: &BillingView, subscription: &BillingSubscription, able: &Actions) -> Markup {
+    let step = |start: &str, words: Text| {
+        html! {
+            @if let Some(action) = &view.portal_action {
+                form method="post" action=(action) data-once=(t(view.frame.locale, Text::Working)) {
+                    @for (name, value) in &view.hidden { input type="hidden" name=(name) value=(value); }
+                    input type="hidden" name="start" value=(start);
+                    input type="hidden" name="subscription" value=(subscription.id);
+                    button class="text-action" { (t(view.frame.locale, words)) }
+                }
+            }
+        }
+    };
+    html! {
+        @if able.choices.is_empty() && !able.resume { (step("change", Text::PortalChange)) }
+        @if able.cancel.is_none() && !able.resume { (step("cancel", Text::PortalCancel)) }
+    }
+}
+
 /// The one button: everything else (card, plan, cancelling, receipts) is on the provider's portal.
 fn portal_form(view: &BillingView) -> Markup {
     let locale = view.frame.locale;
@@ -323,6 +351,8 @@ fn portal_form(view: &BillingView) -> Markup {
                 button class=(if first_to_pay(view).is_some() { "second-action" } else { "main-action" }) {
                     (t(locale, words))
                 }
+                " "
+                button class="second-action" name="start" value="payment_method" { (t(locale, Text::ChangeMethod)) }
                 p class="hint" { (t(locale, Text::ManageHint)) }
             }
         }

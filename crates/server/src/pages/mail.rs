@@ -1,7 +1,7 @@
 //! Mails: what operators look at before they are sent and after, and where customers choose which ones they get.
 //!
 //! A mail's HTML has its styles in its elements, which our pages do not allow: it stands in a frame with a policy of its
-//! own. Operators' pages are English only.
+//! own, in which nothing runs; being of our origin it can be measured, so that the frame is as long as the letter. Operators' pages are English only.
 
 use maud::{Markup, html};
 use quittance_domain::Timestamp;
@@ -159,7 +159,7 @@ pub fn mail_page(view: &MailView) -> Markup {
         div class="mail-forms" {
             section aria-labelledby="as-html" {
                 h2 id="as-html" { "HTML" }
-                iframe class="mail-frame" src=(view.html_url) sandbox="" title="The mail's HTML form" {}
+                iframe class="mail-frame" src=(view.html_url) sandbox="allow-same-origin" title="The mail's HTML form" {}
             }
             section aria-labelledby="as-text" {
                 h2 id="as-text" { "Text" }
@@ -222,6 +222,33 @@ pub enum MailLinkState {
     Over,
     /// What it was about is settled: there is nothing to pay.
     Settled,
+}
+
+/// What a link of a mail asks for before it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailLinkAsk {
+    /// Changing the payment method.
+    Card,
+    /// Cancelling.
+    Cancel,
+}
+
+/// One button, which posts to `action`: looking at the page does nothing.
+#[must_use]
+pub fn mail_ask_page(frame: &Frame, action: &str, what: MailLinkAsk) -> Markup {
+    let locale = frame.locale;
+    let (title, body, button) = match what {
+        MailLinkAsk::Card => (Text::MailAskCard, Text::MailAskCardBody, Text::MailAskCardGo),
+        MailLinkAsk::Cancel => (Text::MailAskCancel, Text::MailAskCancelBody, Text::MailAskCancelGo),
+    };
+    let content = html! {
+        h1 { (t(locale, title)) }
+        p { (t(locale, body)) }
+        form method="post" action=(action) data-once=(t(locale, Text::Working)) {
+            button class="main-action" { (t(locale, button)) }
+        }
+    };
+    page(frame, Audience::Customer, t(locale, title), "narrow", None, &content)
 }
 
 /// A link of a mail that leads no further.

@@ -16,6 +16,7 @@ mod billing_change;
 mod checkout_return;
 mod docs;
 mod docs_schema;
+mod embedded;
 mod format;
 mod layout;
 mod mail;
@@ -30,7 +31,7 @@ pub use admin::{
     AdminView, AlertRow, AnomalyRow, CheckoutRow, ChurnRow, EndpointRow, EventRow, GivenUpRow, InboxCounts,
     ParkedRow, admin_page,
 };
-pub use assets::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp};
+pub use assets::{SCRIPT, SCRIPT_PATH, STYLE, STYLE_PATH, csp, csp_with};
 pub use billing::{
     BillingEntitlement, BillingIssue, BillingNotice, BillingSubscription, BillingView, NextStep, Purchase,
     billing_page,
@@ -38,13 +39,15 @@ pub use billing::{
 pub use billing_change::{Actions, AheadLine, ConfirmView, PlanChoice, confirm_page};
 pub use checkout_return::{ActiveView, ReturnState, ReturnView, return_page};
 pub use docs::{DocsView, docs_page};
+pub use embedded::{EmbeddedChoiceView, EmbeddedView, embedded_choice_page, embedded_page};
 pub use format::{format_date, format_money, format_timestamp};
 pub use layout::{DemoBand, Frame, Locale};
 pub use mail::{
-    CapturedRow, MailKindRow, MailLinkState, MailView, MailsView, PreferencesView, language_of,
-    mail_link_page, mail_page, mails_page, preferences_page,
+    CapturedRow, MailKindRow, MailLinkAsk, MailLinkState, MailView, MailsView, PreferencesView, language_of,
+    mail_ask_page, mail_link_page, mail_page, mails_page, preferences_page,
 };
 pub use pricing::{
-    Choice, FeatureLine, Included, PlanCard, PlanOffer, PriceTag, PricingNotice, PricingView, pricing_page,
+    Choice, CodeField, FeatureLine, Included, PlanCard, PlanOffer, PriceTag, PricingNotice, PricingView,
+    Reduced, pricing_page, reason,
 };
 pub use problem::{MoneyMoved, Problem, ProblemView, problem_page};

@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 use quittance_domain::catalog::Interval;
+use quittance_domain::offer::{Lasts, Off};
+use quittance_domain::pricing::Priced;
 use quittance_domain::{Currency, Money};
 
 use super::format::{format_money, price_per};
-use super::layout::{Audience, Frame, Locale, Tone, link_out, message, page, status};
+use super::layout::{Audience, Frame, Locale, Tone, join, link_out, message, page, status};
 use super::text::{Text, say, t};
 
 /// The pricing page.
@@ -30,12 +32,42 @@ pub struct PricingView {
     pub for_operators: bool,
     /// In the demo the customer can be changed: the path of a GET form with the field `customer`.
     pub customer_form: Option<String>,
+    /// In the demo: where a checkout on a page of the app is tried.
+    pub embedded_url: Option<String>,
     /// Where the plans' forms post.
     pub checkout_action: String,
     /// More hidden fields of each form: who buys, and in which language.
     pub hidden: Vec<(String, String)>,
     /// What happened before.
     pub notice: Option<PricingNotice>,
+    /// The field for a promotion code; `None` where nobody could use one.
+    pub code: Option<CodeField>,
+}
+
+/// The field for a promotion code: a GET form of the page itself.
+#[derive(Clone, Debug)]
+pub struct CodeField {
+    /// What was typed.
+    pub typed: String,
+    /// Whether it holds for a plan that is shown; `None` while nothing is typed.
+    pub holds: Option<bool>,
+    /// The other choices of the page, kept.
+    pub carried: Vec<(String, String)>,
+    /// The page without a code.
+    pub without: String,
+}
+
+/// A price other than the list's, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reduced {
+    /// What the list asks.
+    pub list: Money,
+    /// What is paid, while the reduction lasts.
+    pub total: Money,
+    /// Why, in sentences of the page's language.
+    pub why: String,
+    /// The code that makes it, which the button sends along.
+    pub code: Option<String>,
 }
 
 /// One choice of a switch that works by links.
@@ -60,6 +92,8 @@ pub struct PlanCard {
     pub description: Option<String>,
     /// What the customer may do with the plan.
     pub offer: PlanOffer,
+    /// A price other than the list's.
+    pub reduced: Option<Reduced>,
     /// Free days before the first charge; 0 for none.
     pub trial_days: u32,
     /// The plan whose features are included, by name: "Everything in Free, and".
@@ -136,6 +170,7 @@ pub fn pricing_page(view: &PricingView) -> Markup {
             (switch(t(locale, Text::IntervalLabel), &view.intervals, |interval| interval_word(locale, *interval)))
             (switch(t(locale, Text::CurrencyLabel), &view.currencies, |currency| currency.to_string()))
         }
+        (code_field(view))
         div class="plans" { @for plan in &view.plans { (plan_card(view, plan, false)) } }
         @if !view.purchases.is_empty() {
             h2 { (t(locale, Text::PurchasesHeading)) }
@@ -201,6 +236,36 @@ fn plan_card(view: &PricingView, plan: &PlanCard, below_heading: bool) -> Markup
     }
 }
 
+/// The field for a promotion code, with what came of it: said at once by screen readers.
+fn code_field(view: &PricingView) -> Markup {
+    let locale = view.frame.locale;
+    let Some(field) = &view.code else { return html! {} };
+    let said = match field.holds {
+        None => None,
+        Some(true) => Some(Text::CodeApplied),
+        Some(false) => Some(Text::CodeRefused),
+    };
+    html! {
+        form class="code" method="get" action="/pricing" role="search" aria-label=(t(locale, Text::CodeLabel)) {
+            @for (name, value) in &field.carried { input type="hidden" name=(name) value=(value); }
+            label for="code" { (t(locale, Text::CodeLabel)) }
+            div class="who-row" {
+                input id="code" name="code" type="text" value=(field.typed) maxlength="100" autocomplete="off"
+                    autocapitalize="characters" spellcheck="false"
+                    aria-invalid=[(field.holds == Some(false)).then_some("true")]
+                    aria-describedby=[said.map(|_| "code-said")];
+                button class="second-action" { (t(locale, Text::CodeApply)) }
+            }
+            @if let Some(said) = said {
+                p id="code-said" class=(if field.holds == Some(true) { "hint good-text" } else { "hint bad-text" }) role="status" {
+                    (say(locale, said, &[("code", &field.typed)])) " "
+                    a href=(field.without) { (t(locale, Text::CodeRemove)) }
+                }
+            }
+        }
+    }
+}
+
 fn price(view: &PricingView, plan: &PlanCard) -> Markup {
     let locale = view.frame.locale;
     let tag = match plan.offer {
@@ -222,17 +287,32 @@ fn price(view: &PricingView, plan: &PlanCard) -> Markup {
         Interval::Year => Text::JustPerYear,
         Interval::Once => Text::JustOnce,
     };
-    html! {
-        p class="plan-price" {
-            span class="amount" { (format_money(locale, tag.amount)) } " " span class="muted" { (t(locale, per)) }
-        }
+    match &plan.reduced {
+        None => html! {
+            p class="plan-price" {
+                span class="amount" { (format_money(locale, tag.amount)) } " " span class="muted" { (t(locale, per)) }
+            }
+        },
+        Some(reduced) => html! {
+            div class="plan-price" {
+                p {
+                    span class="heard" { (t(locale, Text::UsualPrice)) " " }
+                    s class="muted" { (format_money(locale, reduced.list)) } " "
+                    span class="heard" { (t(locale, Text::PriceForYou)) " " }
+                    span class="amount" { (format_money(locale, reduced.total)) } " "
+                    span class="muted" { (t(locale, per)) }
+                }
+                p class="hint" { (reduced.why) }
+            }
+        },
     }
 }
 
 /// The trial's offer, to somebody who could still take it.
 fn trial(locale: Locale, plan: &PlanCard) -> Option<String> {
     let PlanOffer::Buy(tag) = plan.offer else { return None };
-    let price = price_per(locale, tag.amount, tag.interval);
+    let amount = plan.reduced.as_ref().map_or(tag.amount, |reduced| reduced.total);
+    let price = price_per(locale, amount, tag.interval);
     let text = match plan.trial_days {
         0 => return None,
         1 => Text::TrialDayThen,
@@ -273,6 +353,9 @@ fn buy_form(view: &PricingView, plan: &PlanCard, tag: PriceTag, class: &str) -> 
             input type="hidden" name="interval" value=(tag.interval.as_str());
             input type="hidden" name="currency" value=(tag.amount.currency.code());
             @for (name, value) in &view.hidden { input type="hidden" name=(name) value=(value); }
+            @if let Some(code) = plan.reduced.as_ref().and_then(|reduced| reduced.code.as_ref()) {
+                input type="hidden" name="code" value=(code);
+            }
             button class=(class) { (say(locale, words, &[("plan", &plan.name)])) }
         }
     }
@@ -315,7 +398,31 @@ fn who(view: &PricingView) -> Markup {
                     button class="second-action" { (t(locale, Text::DemoCustomerChange)) }
                 }
                 p class="hint" { (t(locale, Text::DemoCustomerHint)) }
+                @if let Some(href) = &view.embedded_url { p { a href=(href) { (t(locale, Text::EmbeddedLink)) } } }
             }
         }
     }
+}
+
+/// Why a price is not the list's, and for how long: the promotion's name, what it takes off, and what comes after.
+#[must_use]
+pub fn reason(locale: Locale, name: Option<&str>, priced: &Priced) -> String {
+    let off = priced.reduction.as_ref().map(|reduction| match &reduction.off {
+        Off::Percent(percent) => say(locale, Text::PercentOff, &[("percent", &percent.to_string())]),
+        Off::Amount(_) => say(locale, Text::AmountOff, &[("amount", &format_money(locale, priced.discount))]),
+    });
+    let first = match (name, off) {
+        (Some(name), Some(off)) => say(locale, Text::ReducedBy, &[("name", name), ("off", &off)]),
+        (Some(_) | None, _) => t(locale, Text::OwnPrice).to_owned(),
+    };
+    let later = price_per(locale, priced.later, priced.interval);
+    let lasts = match (priced.interval, priced.reduction.as_ref().map(|reduction| reduction.lasts)) {
+        (Interval::Once, _) | (_, Some(Lasts::Forever) | None) => String::new(),
+        (_, Some(Lasts::Once)) => say(locale, Text::LastsOnce, &[("price", &later)]),
+        (_, Some(Lasts::Months(1))) => say(locale, Text::LastsMonth, &[("price", &later)]),
+        (_, Some(Lasts::Months(count))) => {
+            say(locale, Text::LastsMonths, &[("count", &count.to_string()), ("price", &later)])
+        }
+    };
+    join(locale, &[&first, &lasts])
 }

@@ -1,4 +1,5 @@
-// What the pages can do without: the return page looks again by itself, forms are sent once, lines can be copied.
+// What the pages can do without: the return page looks again by itself, forms are sent once, lines can be copied, a
+// letter is shown as long as it is.
 "use strict";
 
 // The return page asks for the checkout's status until it is settled, then loads itself again. It asks often at first
@@ -49,6 +50,31 @@ window.addEventListener("pageshow", (event) => {
     }
   }
 });
+
+// The demo of a checkout on a page of the app: what an app's own script would do. The secret stays in the page.
+for (const block of document.querySelectorAll("#payment[data-secret]")) {
+  const { ui, key, secret } = block.dataset;
+  const stripe = window.Stripe && window.Stripe(key);
+  if (!stripe) continue;
+  if (ui === "embedded") {
+    stripe.createEmbeddedCheckoutPage({ clientSecret: secret }).then((checkout) => checkout.mount(block));
+  } else {
+    stripe.elements({ clientSecret: secret, returnUrl: block.dataset.return }).create("payment").mount(block);
+  }
+}
+
+// A letter is shown whole: its frame is as long as it is, at every width.
+for (const frame of document.querySelectorAll("iframe.mail-frame")) {
+  const fit = () => {
+    const letter = frame.contentDocument && frame.contentDocument.documentElement;
+    if (!letter) return;
+    frame.style.height = "0";
+    frame.style.height = `${letter.scrollHeight + 2}px`;
+  };
+  frame.addEventListener("load", fit);
+  window.addEventListener("resize", fit);
+  fit();
+}
 
 for (const block of document.querySelectorAll("pre[data-copy]")) {
   const button = document.createElement("button");

@@ -112,6 +112,21 @@ texts! {
     NoticeCheckoutFailed: "The checkout could not be opened. Nothing was charged. Please try again in a minute.", "お支払い画面を開けませんでした。請求は発生していません。少し待ってからもう一度お試しください。";
     NoticeAlreadySubscribed: "You already have a plan. Nothing was charged. Change it under “Your plan”.", "すでにご契約中です。請求は発生していません。変更は「ご契約内容」からできます。";
 
+    CodeLabel: "Promotion code", "クーポンコード";
+    CodeApply: "Apply", "適用する";
+    CodeRemove: "Remove", "取り消す";
+    CodeApplied: "{code} is applied.", "「{code}」を適用しました。";
+    CodeRefused: "“{code}” does not hold for these plans. You see the usual prices.", "「{code}」は、こちらのプランではご利用いただけません。通常の価格を表示しています。";
+    UsualPrice: "Usual price:", "通常価格：";
+    PriceForYou: "Your price:", "お支払い価格：";
+    PercentOff: "{percent}% off", "{percent}%割引";
+    AmountOff: "{amount} off", "{amount}割引";
+    ReducedBy: "{name}: {off}.", "{name}：{off}。";
+    OwnPrice: "A price agreed with you.", "お客様専用の価格です。";
+    LastsOnce: "For the first payment, then {price}.", "初回のお支払いのみ。その後は{price}です。";
+    LastsMonth: "For 1 month, then {price}.", "最初の1か月間。その後は{price}です。";
+    LastsMonths: "For {count} months, then {price}.", "最初の{count}か月間。その後は{price}です。";
+
     // Back from the checkout.
     ReturnProcessing: "Confirming your payment", "お支払いを確認しています";
     ProcessingNormal: "We are waiting for the payment provider's confirmation. It usually takes a few seconds.", "決済会社からの確認を待っています。通常は数秒で終わります。";
@@ -192,6 +207,16 @@ texts! {
     NoticeBackFromPortal: "Changes that you made show here within a few seconds.", "変更した内容は、数秒でこのページに反映されます。";
     NoticePortalFailed: "The payment provider's page could not be opened. Nothing was changed or charged. Please try again in a minute.", "決済会社のページを開けませんでした。変更も請求も行われていません。少し待ってからもう一度お試しください。";
 
+    // The demo of a checkout on a page of the app.
+    EmbeddedTitle: "Pay on your own page", "自分のページで支払う";
+    EmbeddedLead: "The buyer stays on the app's page. The payment form is the provider's, in a frame: card numbers go to the provider only.", "お客様はアプリのページから離れません。お支払いフォームは決済会社のもので、枠の中に表示されます。カード番号は決済会社だけに送られます。";
+    EmbeddedTry: "Buy {plan}", "{plan}を購入する";
+    EmbeddedBuy: "Buy {plan}", "{plan}の購入";
+    EmbeddedBack: "Other ways to pay", "ほかの支払い方法";
+    EmbeddedSafe: "What you type below goes to the sandbox, which stands for the payment provider.", "下に入力した内容は、決済会社の代わりとなるサンドボックスに送られます。";
+    EmbeddedNoScript: "The payment form needs JavaScript. Without it, use the hosted checkout.", "お支払いフォームの表示にはJavaScriptが必要です。ご利用になれない場合は、決済会社のページでお支払いください。";
+    EmbeddedLink: "Try it on a page of the app", "アプリのページに埋め込んで試す";
+
     // Mails.
     MailTitle: "Which mails you get", "お受け取りになるメール";
     MailChoose: "You can choose these", "お選びいただけるメール";
@@ -205,6 +230,16 @@ texts! {
     MailLinkOverBody: "Sign in to {site} to go on. Nothing was charged or changed.", "お手続きは{site}にログインして行ってください。請求や変更は行われていません。";
     MailLinkSettled: "There is nothing to pay", "お支払いは必要ありません";
     MailLinkSettledBody: "This invoice is settled: it was paid, or is no longer asked for.", "この請求はすでにお支払い済みか、取り消されています。";
+    MailAskCard: "Change your payment method", "お支払い方法の変更";
+    MailAskCardBody: "You go on to our payment provider's page. Nothing is charged by opening it.", "決済会社のページに移動します。ページを開いても請求は発生しません。";
+    MailAskCardGo: "Go on", "お支払い方法を変更する";
+    MailAskCancel: "Cancel your plan", "ご解約の手続き";
+    MailAskCancelBody: "You go on to our payment provider's page, where you confirm. Nothing is cancelled yet.", "決済会社のページに移動し、内容を確認のうえお手続きいただきます。この時点では解約されません。";
+    MailAskCancelGo: "Go on to cancel", "解約の手続きに進む";
+    NoticeMethod: "Please add or change your payment method below.", "下のボタンから、お支払い方法を登録または変更してください。";
+    ChangeMethod: "Change payment method", "お支払い方法を変更する";
+    PortalChange: "Change on the provider's page", "決済会社のページで変更する";
+    PortalCancel: "Cancel on the provider's page", "決済会社のページで解約する";
     NoticeChanged: "Done. If it does not show here yet, reload the page in a few seconds.", "手続きが完了しました。まだ反映されていない場合は、数秒後に再読み込みしてください。";
     NoticeDeclined: "The payment was declined. Nothing was changed or charged. Change your card and try again.", "お支払いが承認されませんでした。変更も請求も行われていません。カードを変更して、もう一度お試しください。";
     NoticeStale: "The cost has changed since you saw it, so nothing was changed or charged. Please look again.", "表示された金額が変わったため、変更も請求も行われていません。もう一度ご確認ください。";

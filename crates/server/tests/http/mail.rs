@@ -108,16 +108,30 @@ async fn a_mails_link_does_its_one_thing_for_its_time() {
             let subscription = h.subscriber("ada").await;
             met(h, "eve").await;
             let get = |path: String| app.get(&path).key(None).send();
+            let go = |path: String| app.post(&path).key(None).form("").send();
             for target in [Target::Card, Target::Cancel(subscription.clone())] {
-                let opened = get(path(h, "ada", &target)).await;
+                // A program that follows links of mails opens nothing at the provider, however often it looks.
+                h.sandbox.reset_provider_calls();
+                for _ in 0..3 {
+                    let page = get(format!("{}?lang=ja", path(h, "ada", &target))).await;
+                    assert_eq!(page.status, 200, "{}", page.text());
+                    assert!(page.text().contains("決済会社のページに移動"), "{}", page.text());
+                    assert!(page.text().contains("method=\"post\""), "{}", page.text());
+                }
+                assert_eq!(h.calls(), 0, "{target:?}");
+                let forged = app.post(&path(h, "ada", &target)).key(None);
+                let forged = forged.header("sec-fetch-site", "cross-site").form("").send().await;
+                assert_eq!((forged.status.as_u16(), h.calls()), (403, 0));
+                let opened = go(path(h, "ada", &target)).await;
                 assert_eq!(opened.status, 303, "{}", opened.text());
                 assert!(opened.header("location").starts_with("http://127.0.0.1:12111/"), "{target:?}");
+                assert!(h.calls() > 0, "{target:?}");
             }
             let billing = get(path(h, "ada", &Target::Billing)).await.header("location").to_owned();
             assert!(billing.starts_with("/billing?link="), "{billing}");
             assert!(get(billing).await.text().contains("Renews on"));
             // Somebody else's subscription is not cancelled with a link of one's own.
-            let theirs = get(path(h, "eve", &Target::Cancel(subscription))).await;
+            let theirs = go(path(h, "eve", &Target::Cancel(subscription))).await;
             assert!(theirs.header("location").starts_with("/billing?link="), "{}", theirs.header("location"));
             assert!(theirs.header("location").ends_with("notice=failed"));
             let good = path(h, "ada", &Target::Card);

@@ -57,6 +57,21 @@ async fn a_linked_customer_buys_and_manages_and_nobody_else_does() {
             let opened = portal(format!("link={}", token(&path))).await;
             assert!(opened.header("location").starts_with("http://127.0.0.1:12111/"), "{}", opened.text());
 
+            // Straight to the step, where the page says which.
+            let subscription = h.engine.customer("ada").await.unwrap().subscriptions[0].clone();
+            let id = subscription.subscription.facts.id;
+            assert!(billing.contains("value=\"payment_method\""), "{billing}");
+            for (start, step) in [("payment_method", "/card"), ("cancel", "/cancel"), ("change", "/change")] {
+                let form = format!("link={}&start={start}&subscription={id}", token(&path));
+                let opened = portal(form).await;
+                let to = opened.header("location").replace("http://127.0.0.1:12111", "");
+                let page = h.sandbox.handle(quittance_sandbox::HttpRequest::new("GET", &to, "", ""));
+                let led = page.headers.iter().find(|(name, _)| name == "location");
+                assert!(led.is_some_and(|(_, to)| to.ends_with(step)), "{start}: {led:?}");
+            }
+            let nowhere = portal(format!("link={}&start=cancel", token(&path))).await;
+            assert_eq!(nowhere.status, 422, "which subscription must be said");
+
             // Another customer, a customer beside the link, a changed link, and none.
             let theirs = link(&app, "eve", "billing").await;
             assert!(!get(&app, &theirs).await.text().contains("Renews on"));
@@ -64,6 +79,9 @@ async fn a_linked_customer_buys_and_manages_and_nobody_else_does() {
             assert_eq!(portal(format!("link={}&customer=ada", token(&theirs))).await.header("location"), {
                 format!("/billing?notice=failed&link={}&lang=en", token(&theirs))
             });
+            // Another's subscription is not reached by naming it.
+            let form = format!("link={}&start=cancel&subscription={id}", token(&theirs));
+            assert!(portal(form).await.header("location").starts_with("/billing?notice=failed"));
             let changed = token(&theirs).replace("657665", "616461");
             for form in
                 [format!("link={changed}"), "link=".to_owned(), "customer=ada".to_owned(), String::new()]

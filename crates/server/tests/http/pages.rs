@@ -323,3 +323,60 @@ async fn what_an_address_says_is_only_text() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_promotion_code_is_typed_shown_and_bought_with() {
+    for test in quittance_store::testing::databases().await {
+        let with_codes = format!(
+            "{}\n[[promotion]]\nkey = \"welcome\"\ncode = \"WELCOME20\"\nname = {{ en = \"Welcome\", ja = \"ようこそ\" }}\noff = {{ percent = 20 }}\nlasts = {{ months = 3 }}\nplans = [\"pro\"]\n\n[[promotion]]\nkey = \"secret_half\"\nname = {{ en = \"Half\" }}\noff = {{ percent = 50 }}\n",
+            include_str!("../../../../catalog.toml")
+        );
+        let catalog = quittance_domain::Catalog::parse(&with_codes).unwrap();
+        let coupon = quittance_domain::offer::coupon_of_promotion(catalog.promotion("WELCOME20").unwrap());
+        let h = House::with(test, quittance_engine::Settings::default(), catalog).await;
+        h.provider(
+            "POST",
+            "/v1/coupons",
+            &format!("id={coupon}&percent_off=20&duration=repeating&duration_in_months=3"),
+        );
+        let form = format!("promotion[type]=coupon&promotion[coupon]={coupon}&code=WELCOME20");
+        h.provider("POST", "/v1/promotion_codes", &form);
+        let app = App::dev(&h).await;
+        let plain = html(&get(&app, "/pricing?customer=ada").await);
+        assert!(
+            plain.contains("<label for=\"code\">Promotion code</label>") && !plain.contains("<s "),
+            "{plain}"
+        );
+        let page = html(&get(&app, "/pricing?customer=ada&interval=month&code=welcome20").await);
+        for part in [
+            "<s class=\"muted\">¥1,980</s>",
+            "<span class=\"amount\">¥1,584</span>",
+            "Usual price:",
+            "Welcome: 20% off. For 3 months, then ¥1,980 per month.",
+            "role=\"status\"",
+            "name=\"code\" value=\"WELCOME20\"",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert_eq!(page.matches("<s ").count(), 1, "it holds for one plan only: {page}");
+        assert!(page.contains("interval=year") && page.contains("code=welcome20"), "switches keep it");
+        let page = html(&get(&app, "/pricing?customer=ada&lang=ja&code=WELCOME20").await);
+        assert!(page.contains("ようこそ：20%割引"), "{page}");
+        // The key of a promotion, an id of the provider and nonsense are no codes.
+        for wrong in ["secret_half", "promo_1", "x%22%3E%3Cb%3E"] {
+            h.sandbox.reset_provider_calls();
+            let page = html(&get(&app, &format!("/pricing?customer=ada&code={wrong}")).await);
+            assert!(
+                page.contains("does not hold") && !page.contains("<s ") && !page.contains("<b>"),
+                "{page}"
+            );
+            assert_eq!(h.calls(), 0, "{wrong}");
+        }
+        let form = "customer=ada&plan=pro&interval=month&currency=jpy&lang=en&code=WELCOME20";
+        let opened = app.post("/pricing/checkout").key(None).form(form).send().await;
+        assert_eq!(opened.status, 303, "{}", opened.text());
+        let rows = h.engine.db().read("test", |tx| quittance_store::checkouts::recent(tx, 9)).await.unwrap();
+        let deal = rows[0].wish.deal.clone().unwrap();
+        assert_eq!((deal.total, rows[0].wish.promotion_code.as_deref()), (1_584, Some("WELCOME20")));
+    }
+}

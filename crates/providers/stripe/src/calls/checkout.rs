@@ -50,6 +50,28 @@ pub enum Discount<'a> {
     Coupon(&'a str),
 }
 
+/// Where the buyer pays. `{CHECKOUT_SESSION_ID}` in the address to return to is replaced by Stripe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// Stripe's page.
+    Hosted {
+        /// Where the buyer returns to.
+        success_url: &'a str,
+        /// Where the buyer goes who does not buy.
+        cancel_url: Option<&'a str>,
+    },
+    /// Stripe's form within a page of the app.
+    Embedded {
+        /// Where the buyer returns to.
+        return_url: &'a str,
+    },
+    /// Stripe's fields within a page of the app.
+    Elements {
+        /// Where the buyer returns to.
+        return_url: &'a str,
+    },
+}
+
 /// A session to create.
 #[derive(Debug, Clone, Copy)]
 pub struct CreateCheckout<'a> {
@@ -59,10 +81,8 @@ pub struct CreateCheckout<'a> {
     pub customer: &'a str,
     /// Price ids with quantities; a metered price has none.
     pub lines: &'a [(&'a str, Option<i64>)],
-    /// Where the buyer returns to; `{CHECKOUT_SESSION_ID}` in it is replaced by Stripe.
-    pub success_url: &'a str,
-    /// Where the buyer goes who does not buy.
-    pub cancel_url: Option<&'a str>,
+    /// Where the buyer pays, and returns to.
+    pub place: Place<'a>,
     /// The app's own customer.
     pub client_reference_id: Option<&'a str>,
     /// The session's metadata.
@@ -113,9 +133,16 @@ pub fn create(wanted: &CreateCheckout<'_>, key: IdempotencyKey) -> Call<Observed
         // Without an address on file Stripe needs leave to take the one from the page.
         form = form.flag("automatic_tax[enabled]", true).text("customer_update[address]", "auto");
     }
+    form = match wanted.place {
+        Place::Hosted { success_url, cancel_url } => {
+            form.text("success_url", success_url).text_if("cancel_url", cancel_url)
+        }
+        Place::Embedded { return_url } => {
+            form.text("ui_mode", "embedded_page").text("return_url", return_url)
+        }
+        Place::Elements { return_url } => form.text("ui_mode", "elements").text("return_url", return_url),
+    };
     form = form
-        .text("success_url", wanted.success_url)
-        .text_if("cancel_url", wanted.cancel_url)
         .text_if("client_reference_id", wanted.client_reference_id)
         .metadata("metadata", wanted.metadata)
         .text_if("locale", wanted.locale)

@@ -63,6 +63,46 @@ pub fn retrieve_intent(id: &str) -> Call<ObservedPaymentIntent> {
     Call::new("payment_intents.retrieve", Verb::Get, path, Form::new(), ObservedPaymentIntent::read)
 }
 
+/// A bare payment to create, which the buyer pays on a page of the app.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateIntent<'a> {
+    /// Minor units.
+    pub amount: i64,
+    /// Lowercase ISO 4217.
+    pub currency: &'a str,
+    /// `cus_...`.
+    pub customer: &'a str,
+    /// What is bought, for the dashboard and bank statements of the account's owner.
+    pub description: Option<&'a str>,
+    /// Metadata.
+    pub metadata: &'a Metadata,
+}
+
+/// Creates a payment with the methods that the account has switched on.
+#[must_use]
+pub fn create_intent(wanted: &CreateIntent<'_>, key: IdempotencyKey) -> Call<ObservedPaymentIntent> {
+    let form = Form::new()
+        .int("amount", wanted.amount)
+        .text("currency", wanted.currency)
+        .text("customer", wanted.customer)
+        .flag("automatic_payment_methods[enabled]", true)
+        .text_if("description", wanted.description)
+        .metadata("metadata", wanted.metadata);
+    Call::new("payment_intents.create", Verb::Post(key), intents(), form, ObservedPaymentIntent::read)
+}
+
+/// Ends a payment that was not made, so that nobody can make it any more.
+#[must_use]
+pub fn cancel_intent(id: &str, key: IdempotencyKey) -> Call<ObservedPaymentIntent> {
+    let form = Form::new().text("cancellation_reason", "abandoned");
+    let path = intents().id(id).then("/cancel");
+    Call::new("payment_intents.cancel", Verb::Post(key), path, form, ObservedPaymentIntent::read)
+}
+
+fn intents() -> Path {
+    Path::of("/v1/payment_intents")
+}
+
 /// A customer's payment intents, newest first.
 #[must_use]
 pub fn list_intents(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedPaymentIntent>> {

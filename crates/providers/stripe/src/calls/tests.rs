@@ -47,8 +47,10 @@ fn checkouts() -> Vec<Wire> {
         },
         customer: "cus_1",
         lines: &[("price_1", Some(2)), ("price_metered", None)],
-        success_url: "https://app/r?s={CHECKOUT_SESSION_ID}",
-        cancel_url: Some("https://app/c"),
+        place: checkout::Place::Hosted {
+            success_url: "https://app/r?s={CHECKOUT_SESSION_ID}",
+            cancel_url: Some("https://app/c"),
+        },
         client_reference_id: Some("u1"),
         metadata: &metadata,
         discount: checkout::Discount::BuyerEntersCode,
@@ -59,7 +61,10 @@ fn checkouts() -> Vec<Wire> {
     let bare = checkout::CreateCheckout {
         mode: checkout::CheckoutMode::Payment { metadata: &metadata },
         lines: &[("price_2", Some(1))],
-        cancel_url: None,
+        place: checkout::Place::Hosted {
+            success_url: "https://app/r?s={CHECKOUT_SESSION_ID}",
+            cancel_url: None,
+        },
         client_reference_id: None,
         metadata: &none,
         discount: checkout::Discount::None,
@@ -70,11 +75,16 @@ fn checkouts() -> Vec<Wire> {
     };
     let coded = checkout::CreateCheckout { discount: checkout::Discount::PromotionCode("promo_1"), ..bare };
     let coupon = checkout::CreateCheckout { discount: checkout::Discount::Coupon("c1"), ..bare };
+    let return_url = "https://app/r?s={CHECKOUT_SESSION_ID}";
+    let embedded = checkout::CreateCheckout { place: checkout::Place::Embedded { return_url }, ..bare };
+    let elements = checkout::CreateCheckout { place: checkout::Place::Elements { return_url }, ..bare };
     vec![
         wire(checkout::create(&base, key())),
         wire(checkout::create(&bare, key())),
         wire(checkout::create(&coded, key())),
         wire(checkout::create(&coupon, key())),
+        wire(checkout::create(&embedded, key())),
+        wire(checkout::create(&elements, key())),
         wire(checkout::retrieve("cs_test_1")),
         wire(checkout::list("cus_1", Paging::after("cs_0"))),
         wire(checkout::expire("cs_test_1", key())),
@@ -262,6 +272,13 @@ fn other_calls() -> Vec<Wire> {
         }),
         metadata: &metadata,
     };
+    let bare_payment = payments::CreateIntent {
+        amount: 12_000,
+        currency: "jpy",
+        customer: "cus_1",
+        description: Some("course"),
+        metadata: &metadata,
+    };
     let intent = payments::Paid::PaymentIntent("pi_1");
     let reason = Some(payments::RefundReason::Duplicate);
     vec![
@@ -275,6 +292,8 @@ fn other_calls() -> Vec<Wire> {
         wire(customers::update("cus_1", customers::CustomerDetails::default(), &metadata, key())),
         wire(customers::list(Some(7), Paging::default())),
         wire(payments::retrieve_intent("pi_1")),
+        wire(payments::create_intent(&bare_payment, key())),
+        wire(payments::cancel_intent("pi_1", key())),
         wire(payments::list_intents("cus_1", Paging::default())),
         wire(payments::list_charges("cus_1", Paging::default())),
         wire(payments::refund(intent, Some(980), reason, &metadata, key())),

@@ -38,6 +38,8 @@ pub struct ObservedCheckout {
     pub client_reference_id: Option<String>,
     /// Where the buyer pays; none when it is not open. Whoever has it can pay, so it is not shown in logs.
     pub url: Option<String>,
+    /// What Stripe's library pays with on a page of the app; whoever has it can pay, so it is not shown in logs.
+    pub client_secret: Option<String>,
     /// When it stops being payable.
     pub expires_at_s: i64,
     /// When it was created.
@@ -108,6 +110,7 @@ impl ObservedCheckout {
             metadata: node.metadata("metadata")?,
             client_reference_id: node.opt_text("client_reference_id")?,
             url: node.opt_text("url")?,
+            client_secret: node.opt_text("client_secret")?,
             expires_at_s: node.int("expires_at")?,
             created_s: node.int("created")?,
             line_items,

@@ -6,7 +6,7 @@ use super::MetadataMap;
 use super::read::{Node, ShapeError};
 
 /// A payment intent as Stripe has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ObservedPaymentIntent {
     /// `pi_...`.
     pub id: String,
@@ -36,6 +36,10 @@ pub struct ObservedPaymentIntent {
     pub cancellation_reason: Option<String>,
     /// Why the last attempt failed.
     pub last_failure: Option<PaymentFailure>,
+    /// What the buyer must do next (`redirect_to_url`, `konbini_display_details` …).
+    pub next_action: Option<String>,
+    /// What Stripe's library pays with; whoever has it can pay, so it is not shown in logs.
+    pub client_secret: Option<String>,
     /// Metadata.
     pub metadata: MetadataMap,
 }
@@ -123,6 +127,19 @@ pub struct ObservedRefund {
     pub metadata: MetadataMap,
 }
 
+impl std::fmt::Debug for ObservedPaymentIntent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObservedPaymentIntent")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("amount", &self.amount)
+            .field("currency", &self.currency)
+            .field("customer", &self.customer)
+            .field("next_action", &self.next_action)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ObservedPaymentIntent {
     /// Reads a payment intent.
     ///
@@ -154,6 +171,8 @@ impl ObservedPaymentIntent {
             canceled_at_s: node.opt_int("canceled_at")?,
             cancellation_reason: node.opt_text("cancellation_reason")?,
             last_failure,
+            next_action: node.child("next_action")?.map(|action| action.text("type")).transpose()?,
+            client_secret: node.opt_text("client_secret")?,
             metadata: node.metadata("metadata")?,
         })
     }

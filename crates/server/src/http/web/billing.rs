@@ -78,6 +78,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             Some("declined") => Some(BillingNotice::Declined),
             Some("stale") => Some(BillingNotice::Stale),
             Some("pending") => Some(BillingNotice::Pending),
+            Some("method") => Some(BillingNotice::Method),
             Some(_) | None => None,
         },
         subscriptions,
@@ -121,6 +122,7 @@ fn block(
     let price =
         item.and_then(|item| Some((item.unit_price?, item.interval.as_deref().and_then(Interval::parse)?)));
     BillingSubscription {
+        id: subscription.facts.id.clone(),
         plan: name.unwrap_or_else(|| subscription.facts.id.clone()),
         access: subscription.standing.at(now),
         price,
@@ -204,9 +206,29 @@ pub struct Manage {
     link: Option<String>,
     customer: Option<String>,
     lang: Option<String>,
+    /// Where the portal opens: `home`, `payment_method`, `cancel` or `change`.
+    start: Option<String>,
+    /// Which subscription, for the last two.
+    subscription: Option<String>,
 }
 
-/// `POST /billing/portal`: opens the provider's portal and sends the customer there.
+impl Manage {
+    fn start(&self) -> Result<PortalStart, Problem> {
+        let subscription = || {
+            let named = self.subscription.clone().filter(|id| !id.is_empty() && id.len() <= 255);
+            named.ok_or_else(|| Problem::invalid("The form does not say which subscription."))
+        };
+        match self.start.as_deref() {
+            None | Some("home") => Ok(PortalStart::Home),
+            Some("payment_method") => Ok(PortalStart::PaymentMethod),
+            Some("cancel") => Ok(PortalStart::Cancel(subscription()?)),
+            Some("change") => Ok(PortalStart::Change(subscription()?)),
+            Some(_) => Err(Problem::invalid("The form does not say where the portal is to open.")),
+        }
+    }
+}
+
+/// `POST /billing/portal`: opens the provider's portal where the customer asked, and sends the customer there.
 pub async fn portal(
     State(app): State<AppState>,
     headers: HeaderMap,
@@ -220,7 +242,7 @@ pub async fn portal(
     let lang = form.lang.as_deref().and_then(Locale::from_tags).unwrap_or(Locale::En).tag();
     let back = |notice: &str| address("/billing", &[("notice", notice), visitor.pair(), ("lang", lang)]);
     let return_url = format!("{}{}", app.engine.settings().public_url, back("portal"));
-    match app.engine.open_portal(&visitor.customer, Some(&return_url), PortalStart::Home).await {
+    match app.engine.open_portal(&visitor.customer, Some(&return_url), form.start()?).await {
         Ok(url) => Ok(Redirect::to(&url).into_response()),
         Err(problem) => {
             tracing::warn!(code = problem.code.as_str(), "the portal could not be opened");

@@ -62,6 +62,7 @@ pub fn cards(
             name: words(locale, &plan.name),
             description: plan.description.as_ref().map(|text| words(locale, text)),
             offer: offer(plan, interval, currency, owned),
+            reduced: None,
             trial_days: plan.trial_days,
             includes: lower.map(|lower| words(locale, &lower.name)),
             features: lines(catalog, plan, lower, locale),

@@ -1,7 +1,8 @@
 //! The links of mails, for a reader who is not signed in: paying, changing the card, cancelling, and choosing mails.
 //!
-//! A link does the one thing that it was signed for. Opening one changes nothing: programs that look at mails before
-//! people do follow links, so what changes something is a form or, for declining a kind of mail, the POST of RFC 8058.
+//! A link does the one thing that it was signed for. Opening one changes nothing, here or at the provider: programs that
+//! look at mails before people do follow links, so what opens a page of the provider's for one customer, or changes
+//! something, is a form or, for declining a kind of mail, the POST of RFC 8058.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -20,7 +21,9 @@ use crate::http::guard::own_form;
 use crate::http::problem::{self, Fail};
 use crate::http::state::AppState;
 use crate::page_links::LIFE_MS;
-use crate::pages::{Locale, MailLinkState, PreferencesView, mail_link_page, preferences_page};
+use crate::pages::{
+    Locale, MailLinkAsk, MailLinkState, PreferencesView, mail_ask_page, mail_link_page, preferences_page,
+};
 
 /// The longest form that is read, in bytes.
 const MOST_FORM: usize = 8 * 1024;
@@ -38,6 +41,11 @@ fn closed(app: &AppState, uri: &Uri, headers: &HeaderMap, state: MailLinkState) 
     (status, mail_link_page(&frame(app, uri, headers), state)).into_response()
 }
 
+/// The one button that goes on: a session at the provider is opened for a person, and not for a program that looks.
+fn asks(app: &AppState, uri: &Uri, headers: &HeaderMap, what: MailLinkAsk) -> Response {
+    mail_ask_page(&frame(app, uri, headers), uri.path(), what).into_response()
+}
+
 /// `GET /mail/open/{token}`
 pub async fn open(
     State(app): State<AppState>,
@@ -46,25 +54,52 @@ pub async fn open(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Fail> {
-    let (customer, target) = match read(&app, &token) {
-        Some(Opened::Open(customer, target)) => (customer, target),
-        Some(Opened::Expired(..)) => return Ok(closed(&app, &uri, &headers, MailLinkState::Over)),
-        None => return Ok(closed(&app, &uri, &headers, MailLinkState::Unknown)),
+    let (customer, target) = match opened(&app, &token) {
+        Ok(found) => found,
+        Err(state) => return Ok(closed(&app, &uri, &headers, state)),
     };
     // Whoever only asks whether there is something gets no page of the provider's.
     if method == Method::HEAD {
         return Ok(StatusCode::OK.into_response());
     }
     let billing = billing(&app, &customer)?;
+    match target {
+        Target::Pay(invoice) => invoice_page(&app, &invoice, true, &billing, &uri, &headers).await,
+        Target::Document(invoice) => invoice_page(&app, &invoice, false, &billing, &uri, &headers).await,
+        Target::Card => Ok(asks(&app, &uri, &headers, MailLinkAsk::Card)),
+        Target::Cancel(_) => Ok(asks(&app, &uri, &headers, MailLinkAsk::Cancel)),
+        Target::Billing => Ok(Redirect::to(&billing).into_response()),
+        Target::Preferences(_) => Ok(Redirect::to(&target.path(&token)).into_response()),
+    }
+}
+
+fn opened(app: &AppState, token: &str) -> Result<(CustomerId, Target), MailLinkState> {
+    match read(app, token) {
+        Some(Opened::Open(customer, target)) => Ok((customer, target)),
+        Some(Opened::Expired(..)) => Err(MailLinkState::Over),
+        None => Err(MailLinkState::Unknown),
+    }
+}
+
+/// `POST /mail/open/{token}`: the button of the page.
+pub async fn go(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Fail> {
+    own_form(&headers)?;
+    let (customer, target) = match opened(&app, &token) {
+        Ok(found) => found,
+        Err(state) => return Ok(closed(&app, &uri, &headers, state)),
+    };
+    let billing = billing(&app, &customer)?;
     let start = match target {
-        Target::Pay(invoice) => return invoice_page(&app, &invoice, true, &billing, &uri, &headers).await,
-        Target::Document(invoice) => {
-            return invoice_page(&app, &invoice, false, &billing, &uri, &headers).await;
-        }
         Target::Card => PortalStart::PaymentMethod,
         Target::Cancel(subscription) => PortalStart::Cancel(subscription),
-        Target::Billing => return Ok(Redirect::to(&billing).into_response()),
-        Target::Preferences(_) => return Ok(Redirect::to(&target.path(&token)).into_response()),
+        Target::Pay(_) | Target::Document(_) | Target::Billing | Target::Preferences(_) => {
+            return Ok(Redirect::to(&target.path(&token)).into_response());
+        }
     };
     let back = format!("{}{billing}&notice=portal", app.engine.settings().public_url);
     match app.engine.open_portal(&customer, Some(&back), start).await {

@@ -9,6 +9,7 @@ mod billing;
 mod billing_change;
 mod cards;
 mod docs;
+mod embedded;
 mod frame;
 mod mail_links;
 mod mails;
@@ -52,8 +53,10 @@ pub fn routes() -> Router<AppState> {
         .route("/admin/mail/kept/{seq}/html", get(mails::kept_html))
         .route("/admin/mail/{kind}/{language}", get(mails::preview))
         .route("/admin/mail/{kind}/{language}/html", get(mails::preview_html))
-        .route("/mail/open/{token}", get(mail_links::open))
+        .route("/mail/open/{token}", get(mail_links::open).post(mail_links::go))
         .route("/mail/preferences/{token}", get(mail_links::choices).post(mail_links::choose))
+        .route("/demo/embedded", get(embedded::choose).post(embedded::open))
+        .route("/demo/embedded/{checkout}", get(embedded::show))
         .route("/docs", get(docs::show))
         .route(STYLE_PATH, get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route(SCRIPT_PATH, get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -79,9 +82,13 @@ pub async fn headers(State(app): State<AppState>, request: Request, next: Next) 
 pub(super) struct Framed;
 
 impl Framed {
-    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'; \
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-same-origin; base-uri 'none'; form-action 'none'; \
                           frame-ancestors 'self'";
 }
+
+/// Marks a page that lets in more than ours do: the provider's library and its frames.
+#[derive(Debug, Clone)]
+pub(super) struct OwnPolicy(HeaderValue);
 
 /// Content security policy, no sniffing, no framing, no foreign referrers, no caches.
 pub fn protect(app: &AppState, response: &mut Response) {
@@ -93,8 +100,13 @@ pub fn protect(app: &AppState, response: &mut Response) {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     let framed = response.extensions().get::<Framed>().is_some();
+    let own = response.extensions().get::<OwnPolicy>().map(|own| own.0.clone());
     let headers = response.headers_mut();
-    let policy = if framed { HeaderValue::from_static(Framed::POLICY) } else { app.csp.clone() };
+    let policy = match own {
+        Some(policy) => policy,
+        None if framed => HeaderValue::from_static(Framed::POLICY),
+        None => app.csp.clone(),
+    };
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,9 +1,9 @@
-//! The one-click way to pay: a link of ours that leads on to the provider's page of the invoice.
+//! The one-click way to pay: a link of ours that leads on to the provider's page of the invoice. Following it changes
+//! nothing, here or at the provider.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use quittance_engine::commands::request::PortalStart;
 use quittance_engine::dunning::WayToPay;
 
 use super::frame::{address, locale, query_of};
@@ -21,10 +21,8 @@ pub async fn pay(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> R
     let to = match app.engine.way_to_pay(&visitor.customer, invoice).await? {
         WayToPay::Page(url) => url,
         WayToPay::Paid => back("paid"),
-        WayToPay::PaymentMethod => {
-            let return_url = format!("{}{}", app.engine.settings().public_url, back("portal"));
-            app.engine.open_portal(&visitor.customer, Some(&return_url), PortalStart::PaymentMethod).await?
-        }
+        // The button there opens the provider's page.
+        WayToPay::PaymentMethod => back("method"),
     };
     Ok(Redirect::to(&to).into_response())
 }

@@ -22,7 +22,10 @@ use crate::pages::{ActiveView, Locale, ReturnState, ReturnView, return_page};
 
 /// The session that the address names, if it can be one.
 fn session_of(uri: &Uri) -> Option<String> {
-    let named = query_of(uri).into_iter().find(|(name, _)| name == "session_id").map(|(_, value)| value);
+    // A bare payment's id is added to the address by the provider's library.
+    let mut query = query_of(uri).into_iter();
+    let named = query.find(|(name, _)| ["session_id", "payment_intent"].contains(&name.as_str()));
+    let named = named.map(|(_, value)| value);
     named.filter(|id| !id.is_empty() && id.len() <= 255 && id.bytes().all(|b| b.is_ascii_graphic()))
 }
 
@@ -42,7 +45,7 @@ enum Met {
     GoneBy,
 }
 
-/// `GET /checkout/return?session_id=`
+/// `GET /checkout/return?session_id=`, or `?payment_intent=` for a bare payment
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
     let mut frame = frame(&app, &uri, &headers);
     let session = session_of(&uri);

@@ -59,6 +59,7 @@ fn card(key: &str, name: &str, description: &str, offer: PlanOffer) -> PlanCard 
         name: name.to_owned(),
         description: Some(description.to_owned()),
         offer,
+        reduced: None,
         trial_days: 0,
         includes: None,
         features: vec![],
@@ -127,10 +128,32 @@ pub(super) fn pricing(locale: Locale, customer: &str) -> PricingView {
         customer: Some(customer.to_owned()),
         for_operators: false,
         customer_form: Some("/pricing".to_owned()),
+        embedded_url: Some("/demo/embedded".to_owned()),
         checkout_action: "/pricing/choose".to_owned(),
         hidden: vec![("token".to_owned(), "t_1".to_owned())],
         notice: None,
+        code: None,
     }
+}
+
+fn reduced(locale: Locale) -> PricingView {
+    let mut view = pricing(locale, "user_42");
+    let (list, total) =
+        if locale == Locale::Ja { (yen(1980), yen(1584)) } else { (money(1500, "usd"), money(1200, "usd")) };
+    let why = if locale == Locale::Ja {
+        "ようこそ：20%割引。最初の3か月間。その後は¥1,980/月です。"
+    } else {
+        "Welcome: 20% off. For 3 months, then $15.00 per month."
+    };
+    let (why, code) = (why.to_owned(), Some("WELCOME20".to_owned()));
+    view.plans[1].reduced = Some(Reduced { list, total, why, code });
+    view.code = Some(CodeField {
+        typed: "welcome20".to_owned(),
+        holds: Some(true),
+        carried: vec![("lang".to_owned(), locale.tag().to_owned())],
+        without: "/pricing".to_owned(),
+    });
+    view
 }
 
 fn subscribed(locale: Locale) -> PricingView {
@@ -166,6 +189,7 @@ pub(super) fn active(plan: &str) -> ReturnState {
 
 pub(super) fn billing(locale: Locale, name: &str) -> BillingView {
     let block = |plan: &str, access, next| BillingSubscription {
+        id: "sub_1".to_owned(),
         plan: plan.to_owned(),
         access,
         price: Some((yen(1980), Interval::Month)),
@@ -415,6 +439,30 @@ pub(super) fn gallery(locale: Locale) -> Vec<(String, Markup)> {
     };
     let pages = vec![
         ("pricing", pricing_page(&pricing(locale, "user_42"))),
+        (
+            "embedded-choice",
+            embedded_choice_page(&EmbeddedChoiceView {
+                frame: frame(locale),
+                action: "/demo/embedded".to_owned(),
+                hidden: vec![("customer".to_owned(), "user_42".to_owned())],
+                ways: vec![("embedded", "Pro".to_owned(), Some(yen(1980)))],
+            }),
+        ),
+        (
+            "embedded",
+            embedded_page(&EmbeddedView {
+                frame: frame(locale),
+                ui: "embedded",
+                plan: "Pro".to_owned(),
+                library_url: "http://127.0.0.1:12111/js/sandbox.js".to_owned(),
+                publishable_key: "pk_test_1".to_owned(),
+                client_secret: "cs_test_1_secret_1".to_owned(),
+                return_url: "http://127.0.0.1:4242/checkout/return".to_owned(),
+                back: "/demo/embedded".to_owned(),
+            }),
+        ),
+        ("mail-ask", mail_ask_page(&frame(locale), "/mail/open/x", MailLinkAsk::Card)),
+        ("pricing-reduced", pricing_page(&reduced(locale))),
         ("pricing-subscribed", pricing_page(&subscribed(locale))),
         ("return-processing", back(ReturnState::Processing { status_url: status_url.clone(), slow: false })),
         ("return-slow", back(ReturnState::Processing { status_url, slow: true })),

@@ -1,0 +1,152 @@
+//! Card data never touches this server: what is typed on the provider's page, or in its frame on a page of the app, is looked for
+//! in every byte that the server was sent, in its log at the most talkative, and in its database files.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use crate::house::{Client, Process, eventually, quittance, run_json};
+
+/// As a buyer types it, and as a program would pass it on.
+const NUMBERS: [&str; 3] = ["4242424242424242", "4242 4242 4242 4242", "4242+4242+4242+4242"];
+const CARD: &str =
+    "number=4242+4242+4242+4242&expiry=12%2F40&cvc=123&name=ZELDA+CARDHOLDER&email=zelda%40example.com";
+/// The owner's name, which the provider's webhooks carry and nothing keeps.
+const OWNER: &str = "ZELDA";
+
+/// Stands before the server and keeps every byte that goes to it.
+struct Ear {
+    url: String,
+    heard: Arc<Mutex<Vec<u8>>>,
+    server: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+impl Ear {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let server: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
+        let (kept, to) = (heard.clone(), server.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Some(to) = *to.lock().expect("the address") else { continue };
+                let Ok(server) = TcpStream::connect(to) else { continue };
+                let (kept, there) = (kept.clone(), server.try_clone().expect("a handle"));
+                let back = client.try_clone().expect("a handle");
+                std::thread::spawn(move || pass(client, there, Some(&kept)));
+                std::thread::spawn(move || pass(server, back, None));
+            }
+        });
+        Self { url, heard, server }
+    }
+
+    fn of(&self, server: &Process) {
+        let url = server.field("url");
+        *self.server.lock().expect("the address") = url.trim_start_matches("http://").parse().ok();
+    }
+
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&self.heard.lock().expect("what was heard")).into_owned()
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, kept: Option<&Mutex<Vec<u8>>>) {
+    let mut part = [0_u8; 8192];
+    while let Ok(count @ 1..) = from.read(&mut part) {
+        if let Some(kept) = kept {
+            kept.lock().expect("what was heard").extend_from_slice(&part[..count]);
+        }
+        if to.write_all(&part[..count]).is_err() {
+            break;
+        }
+    }
+    let _closed = to.shutdown(std::net::Shutdown::Write);
+}
+
+/// Everything in the folder's files, as text.
+fn files(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_file() {
+            all.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).expect("a file")));
+        }
+    }
+    all
+}
+
+#[test]
+fn card_data_is_in_no_request_no_log_line_and_no_database_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sandbox = Process::start(&mut quittance(
+        folder.path(),
+        &["sandbox", "--port", "0", "--with-catalog", "--json"],
+    ));
+    let provider = Client::new(&sandbox.field("url"), "sk_test_any");
+    let ear = Ear::new();
+    let form = format!("url={}/webhooks/stripe&enabled_events[0]=*", ear.url);
+    let endpoint = provider.form("/v1/webhook_endpoints", &form);
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    let command = |arguments: &[&str]| {
+        let mut command = quittance(folder.path(), arguments);
+        command
+            .env("DATABASE_URL", format!("sqlite://{}", data.join("q.db").display()))
+            .env("STRIPE_SECRET_KEY", "sk_test_any")
+            .env("STRIPE_PUBLISHABLE_KEY", "pk_test_any")
+            .env("STRIPE_WEBHOOK_SECRET", endpoint["secret"].as_str().expect("a secret"))
+            .env("STRIPE_API_BASE", sandbox.field("url"))
+            .env("QUITTANCE_PUBLIC_URL", &ear.url)
+            .env("RUST_LOG", "trace");
+        command
+    };
+    let scopes = ["keys", "create", "--name", "test", "--scopes", "read,write,admin", "--json"];
+    let key = run_json(&mut command(&scopes))["key"].as_str().expect("a key").to_owned();
+    let server = Process::serve(&mut command(&["serve", "--port", "0"]));
+    ear.of(&server);
+    let api = Client::new(&ear.url, &key);
+
+    for ui in ["hosted", "embedded", "elements", "payment_intent"] {
+        let body =
+            json!({ "customer": ui, "plan": "course", "interval": "once", "currency": "jpy", "ui": ui });
+        let made = api.json("POST", "/v1/checkouts", &body);
+        let session = made["session"].as_str().expect("a session");
+        // The provider's own page, or its frame on a page of the app: both are the provider's, and so is what is typed.
+        let page = match made["client_secret"].as_str() {
+            None => format!("/c/pay/{session}"),
+            Some(secret) => {
+                format!("/embed/{session}?secret={secret}&return_url={}/checkout/return", ear.url)
+            }
+        };
+        let kind = "application/x-www-form-urlencoded";
+        let (status, answer) = provider.send("POST", &page, kind, CARD).expect("an answer");
+        assert!(status < 400, "{ui}: {status} {answer}");
+        let back = format!("/checkout/return?session_id={session}");
+        api.send("GET", &back, "text/plain", "").expect("the buyer comes back");
+        let path = format!("/v1/customers/{ui}/entitlements/course:library");
+        eventually("it is paid", || (api.get(&path)["allowed"] == true).then_some(()));
+        api.get(&format!("/v1/customers/{ui}"));
+        api.get(&format!("/v1/customers/{ui}/timeline"));
+    }
+    eventually("the webhooks are here", || {
+        let all = api.get("/v1/events?limit=100");
+        (all["data"].as_array().expect("events").len() > 8).then_some(())
+    });
+
+    let (heard, stored) = (ear.heard(), files(&data));
+    // The ear hears, and the files are read.
+    assert!(heard.contains("/webhooks/stripe") && heard.contains("payment_intent"), "webhooks pass here");
+    assert!(stored.contains("payment_intent.succeeded") && stored.contains("quittance_checkout"), "stored");
+    let (_, log) = server.interrupt();
+    assert!(log.contains("TRACE") && log.contains("/v1/checkouts"), "the log is at its most talkative");
+    let stored = format!("{stored}{}", files(&data));
+    for (place, text) in [("a request", &heard), ("the log", &log), ("the database", &stored)] {
+        for number in NUMBERS {
+            assert!(!text.contains(number), "{number} is in {place}");
+        }
+    }
+    assert!(!log.contains(OWNER) && !stored.contains(OWNER), "the name on the card is kept nowhere");
+}
