@@ -1,7 +1,8 @@
 //! How long one entitlement check takes in process, from memory, among many customers.
 //!
 //! Customers are asked about in no order, so that each question finds its customer's memory cold; the questions themselves
-//! lie in the order of asking, as a name does that was just read from a request. Prints `check_ns MEDIAN` and the number of
+//! lie in the order of asking, as a name does that was just read from a request. Every second customer holds something of its
+//! own beside the free plan, which all share. Prints `check_ns MEDIAN` and the number of
 //! customers; `cargo xtask bench` reads it.
 
 #![allow(clippy::disallowed_methods, clippy::expect_used, reason = "a benchmark measures real time")]
@@ -9,10 +10,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use quittance_domain::{Catalog, Timestamp};
+use quittance_domain::{Catalog, CustomerId, GrantId, PlanKey, Timestamp};
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings};
 use quittance_store::customers::{self, CustomerPatch};
+use quittance_store::grants::{self, Gift, GrantRow};
 use quittance_store::{Db, Options};
 use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::StripeConfig;
@@ -34,9 +36,12 @@ async fn main() {
         engine
             .db()
             .write("bench.fill", move |tx| {
-                for name in &chunk {
-                    let id = quittance_domain::CustomerId::parse(name).expect("a valid id");
+                for (number, name) in chunk.iter().enumerate() {
+                    let id = CustomerId::parse(name).expect("a valid id");
                     customers::upsert(tx, &id, &CustomerPatch::default(), Timestamp::from_ms(0))?;
+                    if number % 2 == 0 {
+                        grants::put(tx, &gift(id))?;
+                    }
                 }
                 Ok(())
             })
@@ -53,6 +58,19 @@ async fn main() {
     println!("check_ns {}", rounds.get(ROUNDS / 2).copied().unwrap_or_default());
     println!("customers {CUSTOMERS}");
     std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+fn gift(customer: CustomerId) -> GrantRow {
+    GrantRow {
+        id: GrantId::derived(&["check_ns", customer.as_str()]),
+        gift: Gift::Plan(PlanKey::parse("pro").expect("a plan")),
+        customer,
+        expires_at: Some(Timestamp::from_ms(i64::MAX)),
+        reason: "measured".to_owned(),
+        created_by: "check_ns".to_owned(),
+        created_at: Timestamp::from_ms(0),
+        revoked_at: None,
+    }
 }
 
 /// Nanoseconds of one check, averaged over many spread over all customers.

@@ -18,7 +18,7 @@ use quittance_store::{Tx, customers, grants, mirror, terms};
 use crate::engine::Engine;
 use crate::problem::Problem;
 
-pub use crate::memory::{Held, Holdings};
+pub use crate::memory::Held;
 
 /// An answer, ready to be written as JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn load(
     now: Timestamp,
 ) -> quittance_store::Result<Option<(Held, bool)>> {
     let Some(row) = customers::get(tx, customer)? else { return Ok(None) };
-    let mut holdings: Holdings =
+    let mut holdings: Vec<Holding> =
         mirror::holdings(tx, customer)?.into_iter().map(|held| from_mirror(held, catalog)).collect();
     holdings.extend(
         grants::of_customer(tx, customer)?.into_iter().filter_map(|grant| from_grant(grant, catalog)),
@@ -86,7 +86,7 @@ pub fn load(
             features: free.features.clone(),
         });
     }
-    Ok(Some((Held::new(customer, row.version, holdings), kept)))
+    Ok(Some((Held { version: row.version, holdings: holdings.into() }, kept)))
 }
 
 /// A plan's name and features, shared with the catalog: by the plan's own rule those of now, or those that were bought.
@@ -149,7 +149,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database is needed and cannot be used.
-    pub async fn held(&self, customer: &str) -> Result<Option<Arc<Held>>, Problem> {
+    pub async fn held(&self, customer: &str) -> Result<Option<Held>, Problem> {
         if let Some(held) = self.entitlements().get(customer) {
             return Ok(Some(held));
         }
@@ -160,22 +160,21 @@ impl Engine {
     /// customers of the same shard hold waits for it.
     #[must_use]
     pub fn ask_memory<R>(&self, customer: &str, about: impl FnOnce(&[Holding]) -> R) -> Option<R> {
-        self.entitlements().ask(customer, |held| about(&held.holdings))
+        self.entitlements().ask(customer, about)
     }
 
     /// Loads a customer afresh; called after every commit that changed what it holds.
     ///
     /// # Errors
     /// When the database cannot be used; old answers are forgotten then.
-    pub async fn reload(&self, customer: &str) -> Result<Option<Arc<Held>>, Problem> {
+    pub async fn reload(&self, customer: &str) -> Result<Option<Held>, Problem> {
         let (id, catalog, now) = (customer.to_owned(), self.catalog_handle(), self.now());
         let epoch = self.entitlements().epoch();
         let loaded = self.db().read("entitlements.load", move |tx| load(tx, &id, &catalog, now)).await;
         match loaded {
             Ok(Some((held, kept))) => {
-                let held = Arc::new(held);
                 if kept {
-                    self.entitlements().keep(held.clone(), epoch);
+                    self.entitlements().keep(customer, &held, epoch);
                 }
                 Ok(Some(held))
             }
@@ -193,6 +192,6 @@ impl Engine {
     /// When the database is needed and cannot be used.
     pub async fn check(&self, customer: &str, feature: &str) -> Result<Answer, Problem> {
         let held = self.held(customer).await?;
-        Ok(answer(held.as_deref().map_or(&[], |h| &h.holdings), feature, self.now()))
+        Ok(answer(held.as_ref().map_or(&[], |h| &h.holdings), feature, self.now()))
     }
 }

@@ -66,7 +66,7 @@ impl Engine {
             })
             .await?;
         let now = self.now();
-        let holdings = held.as_deref().map_or(&[][..], |h| &h.holdings);
+        let holdings = held.as_ref().map_or(&[][..], |h| &h.holdings);
         let links = holdings
             .iter()
             .map(|holding| Link {

@@ -1,7 +1,7 @@
 //! The memory of entitlements: what customers hold, ready to be asked about.
 //!
-//! Made so that a question touches little memory: one hash finds shard and slot, and everything about a customer lies in one
-//! piece. A newer version is never replaced by an older one. When it is full, whoever has been in it longest goes, whatever
+//! Made so that a question touches little memory: one hash finds shard and slot, a slot is one cache line that holds the
+//! name, and what many customers hold alike lies in memory once. A newer version is never replaced by an older one. When it is full, whoever has been in it longest goes, whatever
 //! the hashes are. Refuses to know where holdings come from and what they mean.
 
 use std::collections::VecDeque;
@@ -13,27 +13,14 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use quittance_domain::entitlement::Holding;
 use quittance_domain::mutant::{self, Mutant};
-use smallvec::SmallVec;
 
-/// What one customer holds: mostly one thing that was bought, and the free plan.
-pub type Holdings = SmallVec<[Holding; 2]>;
-
-/// What one customer holds, as of one version.
+/// What one customer holds, as of one version; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    customer: Name,
     /// The customer's version in the database.
     pub version: i64,
     /// Everything that carries features.
-    pub holdings: Holdings,
-}
-
-impl Held {
-    /// What `customer` holds.
-    #[must_use]
-    pub fn new(customer: &str, version: i64, holdings: Holdings) -> Self {
-        Self { customer: Name::new(customer), version, holdings }
-    }
+    pub holdings: Arc<[Holding]>,
 }
 
 /// Bytes of a name that are kept in place.
@@ -66,28 +53,13 @@ impl Name {
     }
 }
 
-/// What is remembered of a customer.
-enum Slot {
-    /// Its holdings.
-    Held(Arc<Held>),
-    /// Only that anything older than this version is out of date.
-    Stale(Box<(Name, i64)>),
-}
-
-impl Slot {
-    fn name(&self) -> &[u8] {
-        match self {
-            Self::Held(held) => held.customer.bytes(),
-            Self::Stale(stale) => stale.0.bytes(),
-        }
-    }
-
-    fn version(&self) -> i64 {
-        match self {
-            Self::Held(held) => held.version,
-            Self::Stale(stale) => stale.1,
-        }
-    }
+/// What is remembered of a customer, in one cache line.
+#[repr(align(64))]
+struct Slot {
+    name: Name,
+    version: i64,
+    /// `None`: only that anything older than the version is out of date.
+    holdings: Option<Arc<[Holding]>>,
 }
 
 const SHARDS: usize = 64;
@@ -105,13 +77,37 @@ impl Shard {
     }
 }
 
-/// The memory. Readers share a shard's lock; whoever changes which customers are remembered holds `arrivals` first.
+/// What only writers need; whoever changes which customers are remembered holds it first.
+#[derive(Default)]
+struct Writers {
+    /// The hashes of all that are remembered, in the order in which they came.
+    arrivals: VecDeque<u64>,
+    /// What two customers that came one after the other held alike, as the free plan alone: kept once for all who do.
+    common: Option<Arc<[Holding]>>,
+    /// What came last.
+    last: Option<Arc<[Holding]>>,
+}
+
+impl Writers {
+    /// The same holdings, in the piece of memory that others share where there is one.
+    fn shared(&mut self, holdings: Arc<[Holding]>) -> Arc<[Holding]> {
+        if let Some(common) = self.common.as_ref().filter(|common| **common == holdings) {
+            return Arc::clone(common);
+        }
+        if self.last.as_ref() == Some(&holdings) {
+            self.common = Some(Arc::clone(&holdings));
+        }
+        self.last = Some(Arc::clone(&holdings));
+        holdings
+    }
+}
+
+/// The memory. Readers share a shard's lock.
 pub(crate) struct Memory {
     hasher: RandomState,
     shards: [Shard; SHARDS],
     most: usize,
-    /// The hashes of all that are remembered, in the order in which they came.
-    arrivals: Mutex<VecDeque<u64>>,
+    writers: Mutex<Writers>,
     /// Grows when knowledge of versions was dropped: a load that began before is not kept.
     epoch: AtomicU64,
 }
@@ -123,7 +119,7 @@ impl Memory {
             hasher: RandomState::default(),
             shards: std::array::from_fn(|_| Shard::default()),
             most: most.max(1),
-            arrivals: Mutex::default(),
+            writers: Mutex::default(),
             epoch: AtomicU64::new(0),
         }
     }
@@ -137,24 +133,26 @@ impl Memory {
         self.shards.get(usize::try_from((hash >> 32) % SHARDS as u64).ok()?)
     }
 
-    fn arrivals(&self) -> MutexGuard<'_, VecDeque<u64>> {
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writers(&self) -> MutexGuard<'_, Writers> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is remembered of a customer.
-    pub(crate) fn get(&self, customer: &str) -> Option<Arc<Held>> {
-        self.ask(customer, Arc::clone)
+    pub(crate) fn get(&self, customer: &str) -> Option<Held> {
+        self.find(customer, |version, holdings| Held { version, holdings: Arc::clone(holdings) })
     }
 
     /// Asks what is remembered of a customer, in place: nothing is counted or copied, so a question only reads. `about` must
     /// be short, because a writer of the same shard waits for it.
-    pub(crate) fn ask<R>(&self, customer: &str, about: impl FnOnce(&Arc<Held>) -> R) -> Option<R> {
+    pub(crate) fn ask<R>(&self, customer: &str, about: impl FnOnce(&[Holding]) -> R) -> Option<R> {
+        self.find(customer, |_, holdings| about(holdings))
+    }
+
+    fn find<R>(&self, customer: &str, about: impl FnOnce(i64, &Arc<[Holding]>) -> R) -> Option<R> {
         let hash = self.hash(customer.as_bytes());
         let shard = self.shard(hash)?.read();
-        match shard.find(hash, |slot| slot.name() == customer.as_bytes()) {
-            Some(Slot::Held(held)) => Some(about(held)),
-            Some(Slot::Stale(_)) | None => None,
-        }
+        let slot = shard.find(hash, |slot| slot.name.bytes() == customer.as_bytes())?;
+        slot.holdings.as_ref().map(|holdings| about(slot.version, holdings))
     }
 
     /// What a load must name to be kept: read it before the load begins.
@@ -163,8 +161,11 @@ impl Memory {
     }
 
     /// Keeps what a load that began in `epoch` brought, unless something newer is known.
-    pub(crate) fn keep(&self, held: Arc<Held>, epoch: u64) {
-        self.put(Slot::Held(held), |known, new| known.version() <= new.version(), Some(epoch));
+    pub(crate) fn keep(&self, customer: &str, held: &Held, epoch: u64) {
+        let mut writers = self.writers();
+        let holdings = Some(writers.shared(Arc::clone(&held.holdings)));
+        let slot = Slot { name: Name::new(customer), version: held.version, holdings };
+        self.put(&mut writers, slot, |known, new| known.version <= new.version, Some(epoch));
     }
 
     /// Another commit has made this customer's version at least `version`.
@@ -172,39 +173,44 @@ impl Memory {
         if mutant::is(Mutant::Memory) {
             return;
         }
-        let stale = Slot::Stale(Box::new((Name::new(customer), version)));
-        self.put(stale, |known, new| known.version() < new.version(), None);
+        let slot = Slot { name: Name::new(customer), version, holdings: None };
+        self.put(&mut self.writers(), slot, |known, new| known.version < new.version, None);
     }
 
     /// Puts a slot where `replaces` lets it, and nothing when knowledge was dropped since `epoch`.
-    fn put(&self, new: Slot, replaces: impl Fn(&Slot, &Slot) -> bool, epoch: Option<u64>) {
-        let hash = self.hash(new.name());
-        let mut arrivals = self.arrivals();
+    fn put(
+        &self,
+        writers: &mut Writers,
+        new: Slot,
+        replaces: impl Fn(&Slot, &Slot) -> bool,
+        epoch: Option<u64>,
+    ) {
+        let hash = self.hash(new.name.bytes());
         if epoch.is_some_and(|epoch| self.epoch() != epoch) {
             return;
         }
         let Some(shard) = self.shard(hash) else { return };
-        if let Some(known) = shard.write().find_mut(hash, |slot| slot.name() == new.name()) {
+        if let Some(known) = shard.write().find_mut(hash, |slot| slot.name == new.name) {
             if replaces(known, &new) {
                 *known = new;
             }
             return;
         }
-        if arrivals.len() >= self.most
-            && let Some(oldest) = arrivals.pop_front()
+        if writers.arrivals.len() >= self.most
+            && let Some(oldest) = writers.arrivals.pop_front()
         {
             self.remove(oldest);
         }
-        arrivals.push_back(hash);
-        shard.write().insert_unique(hash, new, |slot| self.hash(slot.name()));
+        writers.arrivals.push_back(hash);
+        shard.write().insert_unique(hash, new, |slot| self.hash(slot.name.bytes()));
     }
 
     /// Forgets one; it is loaded again when it is asked for.
     fn remove(&self, hash: u64) {
         let Some(shard) = self.shard(hash) else { return };
         let mut shard = shard.write();
-        if let Ok(entry) = shard.find_entry(hash, |slot| self.hash(slot.name()) == hash)
-            && let (Slot::Stale(_), _) = entry.remove()
+        if let Ok(entry) = shard.find_entry(hash, |slot| self.hash(slot.name.bytes()) == hash)
+            && entry.remove().0.holdings.is_none()
         {
             self.epoch.fetch_add(1, Ordering::AcqRel);
         }
@@ -212,9 +218,9 @@ impl Memory {
 
     /// Forgets everything.
     pub(crate) fn forget_all(&self) {
-        let mut arrivals = self.arrivals();
+        let mut writers = self.writers();
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        arrivals.clear();
+        *writers = Writers::default();
         for shard in &self.shards {
             shard.write().clear();
         }
@@ -223,14 +229,42 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use quittance_domain::access::Standing;
+    use quittance_domain::entitlement::{Source, SourceKind};
+
     use super::*;
 
-    fn held(customer: &str, version: i64) -> Arc<Held> {
-        Arc::new(Held::new(customer, version, Holdings::new()))
+    fn keep(memory: &Memory, customer: &str, version: i64, epoch: u64) {
+        memory.keep(customer, &Held { version, holdings: Arc::default() }, epoch);
     }
 
     fn version(memory: &Memory, customer: &str) -> Option<i64> {
         memory.get(customer).map(|held| held.version)
+    }
+
+    fn holding(id: &str) -> Holding {
+        Holding {
+            source: Source { kind: SourceKind::Grant, id: id.into() },
+            plan: None,
+            quantity: 1,
+            standing: Standing::Granted { until: None },
+            features: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_slot_is_one_cache_line_and_what_is_held_alike_is_kept_once() {
+        assert_eq!(size_of::<Slot>(), 64);
+        let memory = Memory::new(10);
+        for (customer, holds) in [("a", "free"), ("b", "free"), ("c", "own"), ("d", "free"), ("e", "other")] {
+            let held = Held { version: 1, holdings: Arc::new([holding(holds)]) };
+            memory.keep(customer, &held, 0);
+            assert_eq!(memory.get(customer), Some(held));
+        }
+        let place = |customer| memory.ask(customer, |holdings| holdings.as_ptr());
+        assert_eq!(place("b"), place("d"));
+        assert_ne!(place("c"), place("d"));
+        assert_ne!(place("d"), place("e"));
     }
 
     #[test]
@@ -238,7 +272,7 @@ mod tests {
         let memory = Memory::new(1_000);
         let names: Vec<String> = (0..200).map(|length| "x".repeat(length)).collect();
         for (number, name) in names.iter().enumerate() {
-            memory.keep(held(name, number as i64), 0);
+            keep(&memory, name, number as i64, 0);
         }
         for (number, name) in names.iter().enumerate() {
             assert_eq!(version(&memory, name), Some(number as i64));
@@ -250,28 +284,28 @@ mod tests {
     fn whoever_came_first_goes_first_whatever_the_hashes() {
         let memory = Memory::new(100);
         for number in 0..250 {
-            memory.keep(held(&format!("c{number}"), 1), 0);
+            keep(&memory, &format!("c{number}"), 1, 0);
             // Being known already is no arrival.
-            memory.keep(held(&format!("c{number}"), 2), 0);
+            keep(&memory, &format!("c{number}"), 2, 0);
         }
         let kept: Vec<i32> = (0..250).filter(|number| memory.get(&format!("c{number}")).is_some()).collect();
         assert_eq!(kept, (150..250).collect::<Vec<_>>());
-        assert_eq!(memory.arrivals().len(), 100);
+        assert_eq!(memory.writers().arrivals.len(), 100);
     }
 
     #[test]
     fn nothing_older_replaces_what_is_newer() {
         let memory = Memory::new(10);
-        memory.keep(held("c", 5), memory.epoch());
-        memory.keep(held("c", 4), memory.epoch());
+        keep(&memory, "c", 5, memory.epoch());
+        keep(&memory, "c", 4, memory.epoch());
         assert_eq!(version(&memory, "c"), Some(5));
         memory.outdate("c", 5);
         assert_eq!(version(&memory, "c"), Some(5), "that commit is known");
         memory.outdate("c", 6);
         assert_eq!(version(&memory, "c"), None);
-        memory.keep(held("c", 5), memory.epoch());
+        keep(&memory, "c", 5, memory.epoch());
         assert_eq!(version(&memory, "c"), None, "a load from before the commit");
-        memory.keep(held("c", 6), memory.epoch());
+        keep(&memory, "c", 6, memory.epoch());
         assert_eq!(version(&memory, "c"), Some(6));
     }
 
@@ -281,11 +315,11 @@ mod tests {
         let epoch = memory.epoch();
         memory.outdate("c", 2);
         memory.outdate("d", 1);
-        memory.keep(held("c", 1), epoch);
+        keep(&memory, "c", 1, epoch);
         assert_eq!(version(&memory, "c"), None, "c was known to be newer, until d took its place");
         let epoch = memory.epoch();
         memory.forget_all();
-        memory.keep(held("c", 2), epoch);
+        keep(&memory, "c", 2, epoch);
         assert_eq!(version(&memory, "c"), None);
     }
 }

@@ -57,7 +57,7 @@ impl Engine {
         audience: Option<&str>,
     ) -> Result<Token, Problem> {
         let held = self.held(customer.as_str()).await?;
-        self.token_of(customer, held.as_deref(), audience).await
+        self.token_of(customer, held.as_ref(), audience).await
     }
 
     pub(crate) async fn token_of(

@@ -276,7 +276,7 @@ impl Record {
                     continue;
                 };
                 let wanted = by_subscription || by_purchase || by_nothing || by_gift;
-                let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+                let holdings = held.as_ref().map_or(&[][..], |held| &held.holdings);
                 let said = quittance_engine::entitlements::answer(holdings, feature, now).allowed;
                 if said != wanted {
                     let detail = format!(

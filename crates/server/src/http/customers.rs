@@ -205,7 +205,7 @@ async fn get_customer(
     let id = CustomerId::parse(&id).map_err(|_| Problem::not_found("customer"))?;
     let view = app.engine.customer(id.as_str()).await?;
     let held = app.engine.held(id.as_str()).await?;
-    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+    let holdings = held.as_ref().map_or(&[][..], |held| &held.holdings);
     let now = app.now();
     let details = CustomerDetails {
         customer: view.customer.into(),

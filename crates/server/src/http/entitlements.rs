@@ -156,7 +156,7 @@ async fn answer_one(app: &AppState, mut parts: Parts) -> Result<Response, Proble
         let answer = Entitlement {
             pending: Some(fresh.is_pending()),
             after: fresh.mark().map(str::to_owned),
-            ..Entitlement::decide(held.as_deref().map_or(&[], |held| &held.holdings), feature, app.now())
+            ..Entitlement::decide(held.as_ref().map_or(&[], |held| &held.holdings), feature, app.now())
         };
         return Ok(Json(answer).into_response());
     }
@@ -165,14 +165,14 @@ async fn answer_one(app: &AppState, mut parts: Parts) -> Result<Response, Proble
     });
     let body = match app.engine.ask_memory(customer, |holdings| ask(holdings, now)) {
         Some(body) => body,
-        None => ask(held_of(app, customer).await?.as_deref().map_or(&[], |held| &held.holdings), app.now()),
+        None => ask(held_of(app, customer).await?.as_ref().map_or(&[], |held| &held.holdings), app.now()),
     };
     let body = body.map_err(|_| problem::internal())?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 
 /// What a customer holds; nothing for one whose id cannot be.
-async fn held_of(app: &AppState, customer: &str) -> Result<Option<Arc<Held>>, Problem> {
+async fn held_of(app: &AppState, customer: &str) -> Result<Option<Held>, Problem> {
     if CustomerId::parse(customer).is_err() {
         return Ok(None);
     }
@@ -215,7 +215,7 @@ async fn list_entitlements(
 ) -> Result<Response, Fail> {
     let fresh = after.wait(&app, &id).await?;
     let held = held_of(&app, &id).await?;
-    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+    let holdings = held.as_ref().map_or(&[][..], |held| &held.holdings);
     let now = app.now();
     let list = EntitlementList {
         customer: &id,
@@ -288,7 +288,7 @@ async fn check_entitlements(
     if checks.len() > MOST_CHECKS {
         return Err(Problem::invalid(format!("`checks` may have at most {MOST_CHECKS} pairs.")).into());
     }
-    let mut held: HashMap<&str, Option<Arc<Held>>> = HashMap::new();
+    let mut held: HashMap<&str, Option<Held>> = HashMap::new();
     for pair in &checks {
         if !held.contains_key(pair.customer.as_str()) {
             held.insert(&pair.customer, held_of(&app, &pair.customer).await?);
@@ -297,7 +297,7 @@ async fn check_entitlements(
     let now = app.now();
     let result = |pair| {
         let Pair { customer, feature }: &Pair = pair;
-        let held = held.get(customer.as_str()).and_then(Option::as_deref);
+        let held = held.get(customer.as_str()).and_then(Option::as_ref);
         let holdings = held.map_or(&[][..], |held| &held.holdings);
         Checked { customer, entitlement: Entitlement::decide(holdings, feature, now) }
     };

@@ -55,7 +55,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             purchases.push(bought(&app, purchase, locale, now).await?);
         }
     }
-    let holdings = held.as_deref().map_or(&[][..], |held| &held.holdings);
+    let holdings = held.as_ref().map_or(&[][..], |held| &held.holdings);
     let name =
         |key: &str| catalog.features().iter().find(|f| f.key.as_str() == key).map(|f| words(locale, &f.name));
     // What renews by itself does not end for its holder; the stored time is only when we would stop without a renewal.
