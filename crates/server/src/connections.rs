@@ -1,7 +1,7 @@
-//! Connections: accepted one by one, each with a limit on how long its next request may take to announce itself.
+//! Connections: accepted one by one, so many at once, each with a limit on how long its next request may take to announce itself.
 //!
 //! Somebody who connects and says nothing, or half a header, is let go; otherwise few clients could hold every socket
-//! and, at the end, the server itself.
+//! and, at the end, the server itself. When all places are taken, some more are told so and let go, and the rest are only let go.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,29 +15,52 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::serve::until;
+use crate::telemetry;
 
 /// How long a connection may wait for its next whole header. Longer than the minute for which load balancers keep idle
 /// connections, so that they never send into one that is just being closed.
 pub const HEADER_WAIT: Duration = Duration::from_secs(75);
+/// The same for a connection that is only told to come back later.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// Connections beyond the limit that are told so at the same time.
+const TOLD: usize = 64;
 /// Pause after an accept that failed, as when the process has no file handles left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until `stop` resolves, then lets the requests under way finish.
+/// How much is let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// How long one may wait for its next whole header; normally [`HEADER_WAIT`].
+    pub header_wait: Duration,
+}
+
+/// Serves until `stop` resolves, then lets the requests under way finish. `busy` answers whoever comes when all places are taken.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    header_wait: Duration,
+    busy: Router,
+    limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
     let (tell, told) = watch::channel(false);
-    let mut open = JoinSet::new();
+    let (mut open, mut refused) = (JoinSet::new(), JoinSet::new());
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = stop.as_mut() => break,
             accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if open.len() < limits.connections => {
+                    let way = Way { router: router.clone(), keep_alive: true, header_wait: limits.header_wait };
+                    open.spawn(converse(stream, way, told.clone()));
+                }
                 Ok((stream, _)) => {
-                    open.spawn(converse(stream, router.clone(), header_wait, told.clone()));
+                    telemetry::connection_refused();
+                    if refused.len() < TOLD {
+                        let way = Way { router: busy.clone(), keep_alive: false, header_wait: BUSY_WAIT };
+                        refused.spawn(converse(stream, way, told.clone()));
+                    }
                 }
                 Err(error) => {
                     // A client that went away again says nothing of us.
@@ -46,6 +69,7 @@ pub async fn serve(
                 }
             },
             Some(_) = open.join_next() => {}
+            Some(_) = refused.join_next() => {}
         }
     }
     drop(listener);
@@ -54,13 +78,21 @@ pub async fn serve(
     while open.join_next().await.is_some() {}
 }
 
-async fn converse(stream: TcpStream, router: Router, header_wait: Duration, told: watch::Receiver<bool>) {
+/// How a connection is served.
+struct Way {
+    router: Router,
+    keep_alive: bool,
+    header_wait: Duration,
+}
+
+async fn converse(stream: TcpStream, way: Way, told: watch::Receiver<bool>) {
     // Answers are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_wait)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .header_read_timeout(way.header_wait)
+        .keep_alive(way.keep_alive)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(way.router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -83,11 +115,53 @@ mod tests {
     use super::*;
 
     async fn started(header_wait: Duration, router: Router) -> (std::net::SocketAddr, oneshot::Sender<()>) {
+        limited(Limits { connections: 100, header_wait }, router).await
+    }
+
+    async fn limited(limits: Limits, router: Router) -> (std::net::SocketAddr, oneshot::Sender<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(serve(listener, router, header_wait, async move { stopped.await.unwrap_or(()) }));
+        let stopped = async move { stopped.await.unwrap_or(()) };
+        tokio::spawn(serve(listener, router, crate::http::busy(), limits, stopped));
         (address, stop)
+    }
+
+    /// Asks once, and reads to the end or to the end of the head.
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (mut answer, mut part) = (Vec::new(), [0; 1024]);
+        loop {
+            let read = stream.read(&mut part).await.unwrap();
+            answer.extend_from_slice(&part[..read]);
+            let text = String::from_utf8_lossy(&answer);
+            if read == 0 || text.contains("200 OK") && text.ends_with("yes") {
+                return text.into_owned();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn more_connections_than_there_is_room_for_are_told_so_and_let_go() {
+        let router = Router::new().route("/", get(|| async { "yes" }));
+        let limits = Limits { connections: 2, header_wait: HEADER_WAIT };
+        let (address, _stop) = limited(limits, router).await;
+        let mut inside = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        for stream in &mut inside {
+            assert!(ask(stream).await.ends_with("yes"));
+        }
+        let refusal = ask(&mut TcpStream::connect(address).await.unwrap()).await;
+        assert!(refusal.starts_with("HTTP/1.1 503"), "{refusal}");
+        assert!(refusal.contains("retry-after: ") && refusal.contains(r#""code":"overloaded""#), "{refusal}");
+        let [left, stays] = &mut inside;
+        assert!(ask(stays).await.ends_with("yes"), "who is in stays in");
+        left.shutdown().await.unwrap();
+        assert_eq!(left.read(&mut [0; 1]).await.unwrap(), 0);
+        let mut next = TcpStream::connect(address).await.unwrap();
+        // The place is free as soon as the server has seen the end of the one that left.
+        while !ask(&mut next).await.ends_with("yes") {
+            next = TcpStream::connect(address).await.unwrap();
+        }
     }
 
     #[tokio::test]

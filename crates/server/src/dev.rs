@@ -134,6 +134,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     let parts = Parts {
         engine,
         http: Some((listener, router)),
+        connections: checked.config.api.connections,
         role: Role::Both,
         ready,
         patience: Duration::from_secs(checked.config.shutdown_s),

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use crate::config::{self, Checked, Config, Outlet, Role};
 use crate::failure::{self, Failure};
 use crate::outbound::HttpsSender;
-use crate::{connections, telemetry};
+use crate::{connections, http, telemetry};
 
 /// How a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +211,8 @@ pub struct Parts {
     pub engine: Engine,
     /// HTTP, and where it listens; a worker may have none.
     pub http: Option<(TcpListener, Router)>,
+    /// How many connections it takes at the same time.
+    pub connections: usize,
     /// Which work is done.
     pub role: Role,
     /// Says whether this process wants requests; shared with the router, and true until it is asked to stop.
@@ -232,7 +234,11 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
     };
     let mut server = parts.http.map(|(listener, router)| {
         let stopped = until(told.clone());
-        tokio::spawn(connections::serve(listener, router, connections::HEADER_WAIT, stopped))
+        let limits = connections::Limits {
+            connections: parts.connections,
+            header_wait: connections::HEADER_WAIT,
+        };
+        tokio::spawn(connections::serve(listener, router, http::busy(), limits, stopped))
     });
     let ended_early = tokio::select! {
         () = stop => None,

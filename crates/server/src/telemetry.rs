@@ -68,6 +68,11 @@ async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
+/// A connection was refused, because all that may be open were.
+pub fn connection_refused() {
+    metrics::counter!("quittance_connections_refused_total").increment(1);
+}
+
 /// Counts the provider's calls.
 #[must_use]
 pub fn count_calls() -> OnCall {

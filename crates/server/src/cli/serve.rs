@@ -140,6 +140,7 @@ async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> 
     let parts = Parts {
         engine,
         http: Some((listener, router)),
+        connections: checked.config.api.connections,
         role: checked.config.role,
         ready,
         patience: Duration::from_secs(checked.config.shutdown_s),
@@ -214,6 +215,7 @@ async fn work(checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> R
     let parts = Parts {
         engine,
         http: listener.map(|listener| (listener, router)),
+        connections: checked.config.api.connections,
         role: Role::Worker,
         ready,
         patience: Duration::from_secs(checked.config.shutdown_s),

@@ -425,6 +425,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
         ("api.body_limit", whole(config.api.body_limit), 16_384, 67_108_864),
         ("api.redirect_wait_ms", config.api.redirect_wait_ms, 0, 30_000),
         ("api.streams", whole(config.api.streams), 0, 10_000),
+        ("api.connections", whole(config.api.connections), 1, 100_000),
         ("api.idempotency_kept_h", config.api.idempotency_kept_h, 1, 8_760),
     ];
     for (key, value, least, most) in checks {

@@ -290,6 +290,8 @@ pub struct Api {
     pub cached_customers: usize,
     /// Streams of changes that may be open at the same time.
     pub streams: usize,
+    /// Connections that may be open at the same time.
+    pub connections: usize,
 }
 
 impl Default for Config {
@@ -434,6 +436,8 @@ impl Default for Api {
             idempotency_kept_h: engine.idempotency_kept_ms / 3_600_000,
             cached_customers: engine.cached_customers,
             streams: 64,
+            // Below the 1,024 file handles that a process mostly has.
+            connections: 800,
         }
     }
 }

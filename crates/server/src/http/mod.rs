@@ -115,6 +115,11 @@ pub fn router(config: AppConfig) -> Router {
         .with_state(app)
 }
 
+/// What answers whoever comes when all connections are taken.
+pub fn busy() -> Router {
+    Router::new().fallback(async || problem::busy())
+}
+
 /// The OpenAPI document, made from the routes.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {

@@ -278,6 +278,17 @@ pub fn internal() -> Problem {
     .money(Money::Unknown)
 }
 
+/// What is answered when all connections are taken. Without a log line: it is counted.
+#[must_use]
+pub fn busy() -> Response {
+    let problem = Problem::new(
+        ProblemCode::Overloaded,
+        "All connections that this server takes are in use.",
+        "Send the request again later; `api.connections` says how many there may be.",
+    );
+    with_id(&problem.retry_after(2), "req_busy")
+}
+
 /// The answer of a handler that panicked. The panic's own hook has logged it.
 #[must_use]
 #[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]
