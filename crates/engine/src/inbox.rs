@@ -267,7 +267,7 @@ impl Engine {
         let accepted = self.inbox().accept(event).await?;
         self.world().point(Point::InboxAfterCommit).await;
         if accepted == Accepted::New {
-            self.wake();
+            self.wakers().wake_syncs();
         }
         Ok(accepted)
     }

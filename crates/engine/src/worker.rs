@@ -40,8 +40,13 @@ pub(crate) struct Wakers {
 }
 
 impl Wakers {
-    pub(crate) fn wake(&self) {
+    /// An aggregate was marked; nobody else has work of that.
+    pub(crate) fn wake_syncs(&self) {
         self.syncs.notify_one();
+    }
+
+    pub(crate) fn wake(&self) {
+        self.wake_syncs();
         self.commands.notify_one();
         self.mails.notify_one();
         self.webhooks.notify_one();
@@ -76,23 +81,35 @@ impl Engine {
                 Either::Right((Ok(slot), _)) => slot,
                 Either::Right((Err(_), _)) | Either::Left(_) => return,
             };
-            match self.dispatch(slots, slot).await {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(problem) => {
-                    tracing::error!(%problem, "the worker could not claim");
-                    self.world().sleep(TROUBLE_MS).await;
+            // Asked first: a claim is a write, and every event that is accepted calls.
+            let due = match self.next_sync_due().await {
+                Ok(due) if due.is_none_or(|at| at > self.now()) => {
+                    drop(slot);
+                    due
                 }
-            }
-            let spacing = self.settings().spacing_ms;
-            let due =
-                self.db().read("aggregates.next_due", move |tx| aggregates::next_due(tx, spacing)).await;
-            let due = due.ok().flatten();
+                Ok(_) | Err(_) => {
+                    match self.dispatch(slots, slot).await {
+                        Ok(0) => {}
+                        Ok(_) => continue,
+                        Err(problem) => {
+                            tracing::error!(%problem, "the worker could not claim");
+                            self.world().sleep(TROUBLE_MS).await;
+                        }
+                    }
+                    self.next_sync_due().await.ok().flatten()
+                }
+            };
             let idle = pin!(self.idle(due, self.settings().look_ms, Some(&self.wakers().syncs)));
             if let Either::Left(_) = select(shutdown.as_mut(), idle).await {
                 return;
             }
         }
+    }
+
+    /// When the next claim or timer is due, if anything is planned.
+    async fn next_sync_due(&self) -> Result<Option<Timestamp>, Problem> {
+        let spacing = self.settings().spacing_ms;
+        Ok(self.db().read("aggregates.next_due", move |tx| aggregates::next_due(tx, spacing)).await?)
     }
 
     /// Waits until something is due or somebody calls, but no longer than until the next look.

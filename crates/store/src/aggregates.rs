@@ -3,7 +3,7 @@
 //! Each statement is a transition of `quittance_domain::lease` made atomic; `transitions_tests` holds both side
 //! by side. Knows nothing of what an aggregate contains or how it is fetched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
@@ -14,7 +14,7 @@ use quittance_domain::mutant::{self, Mutant};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::params;
-use crate::sql::Sql;
+use crate::sql::{Dialect, Many, Sql};
 use crate::value::{Row, V};
 
 const fn level(priority: Priority) -> i64 {
@@ -40,21 +40,31 @@ pub struct Hint<'a> {
     pub thorough: bool,
 }
 
-static MARK: &Sql = crate::sql!(
+static MARK: &Many = crate::many!(
     "aggregates.mark",
     "INSERT INTO aggregates (key, wanted, done, attempts, next_attempt_at, priority, dirty_since, thorough)
-     VALUES ($1, $7, 0, 0, $2, $3, $4, $6)
+     VALUES {ROWS OF 8}
      ON CONFLICT (key) DO UPDATE SET
-       wanted = aggregates.wanted + $7,
-       dirty_since = CASE WHEN aggregates.done >= aggregates.wanted THEN $4 ELSE aggregates.dirty_since END,
+       wanted = aggregates.wanted + excluded.wanted,
+       dirty_since = CASE WHEN aggregates.done >= aggregates.wanted THEN excluded.dirty_since ELSE aggregates.dirty_since END,
        next_attempt_at = CASE
-         WHEN aggregates.done >= aggregates.wanted OR $5 OR aggregates.attempts = 0 AND $2 < aggregates.next_attempt_at THEN $2
+         WHEN aggregates.done >= aggregates.wanted
+           OR aggregates.attempts = 0 AND excluded.next_attempt_at < aggregates.next_attempt_at THEN excluded.next_attempt_at
          ELSE aggregates.next_attempt_at END,
-       attempts = CASE WHEN $5 THEN 0 ELSE aggregates.attempts END,
-       parked_at = CASE WHEN $5 THEN NULL ELSE aggregates.parked_at END,
-       priority = CASE WHEN aggregates.priority < $3 THEN $3 ELSE aggregates.priority END,
-       thorough = aggregates.thorough OR $6
-     RETURNING wanted"
+       priority = CASE WHEN aggregates.priority < excluded.priority THEN excluded.priority ELSE aggregates.priority END,
+       thorough = aggregates.thorough OR excluded.thorough
+     RETURNING key, wanted"
+);
+// One column, which stands in no index.
+static MARK_AGAIN: &Sql = crate::sql!(
+    "aggregates.mark_again",
+    "UPDATE aggregates SET wanted = wanted + $2
+     WHERE key = $1 AND done < wanted AND priority >= $3 AND (attempts > 0 OR next_attempt_at <= $4) AND (thorough OR NOT $5)
+     RETURNING key, wanted"
+);
+static FREE: &Sql = crate::sql!(
+    "aggregates.free",
+    "UPDATE aggregates SET parked_at = NULL, attempts = 0, next_attempt_at = $2 WHERE key = $1"
 );
 
 /// Hints at one aggregate, as one: the soonest, the most urgent.
@@ -67,10 +77,32 @@ struct Together {
 }
 
 impl Together {
-    fn params(&self, key: &str, now: Timestamp) -> Vec<V> {
-        params![key, self.due.ms(), level(self.priority), now.ms(), self.unpark, self.thorough, self.count]
-            .to_vec()
+    fn new_row(&self, key: &str, now: Timestamp) -> Vec<V> {
+        let (due, priority) = (self.due.ms(), level(self.priority));
+        params![key, self.count, 0, 0, due, priority, now.ms(), self.thorough].to_vec()
     }
+
+    fn again(&self, key: &str) -> Vec<V> {
+        params![key, self.count, level(self.priority), self.due.ms(), self.thorough].to_vec()
+    }
+}
+
+/// Marks all, the waiting ones on SQLite by the short way: it writes every index of a column that is set, changed or not.
+fn write_marks(
+    tx: &mut dyn Tx,
+    together: &BTreeMap<&str, Together>,
+    now: Timestamp,
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::with_capacity(together.len());
+    if tx.dialect() == Dialect::Sqlite {
+        let again: Vec<Vec<V>> = together.iter().map(|(key, all)| all.again(key)).collect();
+        rows.extend(tx.batch(MARK_AGAIN, &again)?.into_iter().flatten());
+    }
+    let marked = rows.iter().map(|row| row.str("key")).collect::<Result<HashSet<&str>>>()?;
+    let left = together.iter().filter(|(key, _)| !marked.contains(*key));
+    let left = MARK.over(&[], left.map(|(key, all)| all.new_row(key, now)).collect());
+    rows.extend(tx.query_all(&left)?);
+    Ok(rows)
 }
 
 /// Writes hints down and returns for each the mark: it is answered once `done` has reached it. Several hints at one
@@ -90,12 +122,14 @@ pub fn mark_all(tx: &mut dyn Tx, hints: &[Hint<'_>], now: Timestamp) -> Result<V
         all.unpark |= unpark;
         all.thorough |= thorough;
     }
-    let rows: Vec<Vec<V>> = together.iter().map(|(key, all)| all.params(key, now)).collect();
-    let results = tx.batch(MARK, &rows)?;
-    let mut last: BTreeMap<&str, i64> = BTreeMap::new();
-    for ((key, all), rows) in together.iter().zip(&results) {
-        let wanted = rows.first().map_or(Ok(0), |row| row.i64("wanted"))?;
-        last.insert(key, wanted - all.count);
+    let freed = together.iter().filter(|(_, all)| all.unpark);
+    let freed: Vec<Vec<V>> = freed.map(|(key, all)| params![*key, all.due.ms()].to_vec()).collect();
+    tx.exec_batch(FREE, &freed)?;
+    let rows = write_marks(tx, &together, now)?;
+    let mut last: HashMap<&str, i64> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let key = row.str("key")?;
+        last.insert(key, row.i64("wanted")? - together.get(key).map_or(0, |all| all.count));
     }
     let mut marks = Vec::with_capacity(hints.len());
     for hint in hints {
@@ -154,7 +188,7 @@ pub struct Claim {
 static CLAIMABLE: &Sql = crate::sql!(
     "aggregates.claimable",
     "SELECT key, wanted, done, attempts, dirty_since, thorough, priority FROM aggregates
-     WHERE done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
+     WHERE dirty_since IS NOT NULL AND done < wanted AND parked_at IS NULL AND next_attempt_at <= $1
        AND (lease_until IS NULL OR lease_until <= $1)
        AND (synced_at IS NULL OR synced_at <= $2 OR synced_at > $1 OR priority >= $3)
      ORDER BY priority DESC, next_attempt_at LIMIT $4 {FOR_UPDATE_SKIP_LOCKED}"
@@ -417,9 +451,9 @@ pub struct Backlog {
 static BACKLOG: &Sql = crate::sql!(
     "aggregates.backlog",
     "SELECT
-       (SELECT COUNT(*) FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS dirty,
+       (SELECT COUNT(*) FROM aggregates WHERE dirty_since IS NOT NULL AND parked_at IS NULL) AS dirty,
        (SELECT COUNT(*) FROM aggregates WHERE parked_at IS NOT NULL) AS parked,
-       (SELECT MIN(dirty_since) FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS oldest"
+       (SELECT MIN(dirty_since) FROM aggregates WHERE dirty_since IS NOT NULL AND parked_at IS NULL) AS oldest"
 );
 
 /// Counts what is waiting.
@@ -441,7 +475,7 @@ static NEXT_DUE: &Sql = crate::sql!(
     "SELECT
        (SELECT MIN({GREATEST}(next_attempt_at, COALESCE(lease_until, 0),
             CASE WHEN synced_at IS NULL OR priority >= $2 THEN 0 ELSE synced_at + $1 END))
-          FROM aggregates WHERE done < wanted AND parked_at IS NULL) AS due,
+          FROM aggregates WHERE dirty_since IS NOT NULL AND parked_at IS NULL) AS due,
        (SELECT MIN(look_at) FROM aggregates WHERE look_at IS NOT NULL) AS look"
 );
 

@@ -12,7 +12,7 @@ use crate::commands;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::params;
-use crate::sql::Sql;
+use crate::sql::{Many, Sql};
 use crate::value::{Row, V};
 
 /// An event to be accepted.
@@ -52,12 +52,13 @@ pub struct NewEvent {
     pub made_by: Option<CommandId>,
 }
 
-static INSERT: &Sql = crate::sql!(
+static INSERT: &Many = crate::many!(
     "inbox.insert",
     "INSERT INTO events (provider, account, event_id, livemode, type, object, aggregate, mark, api_version, payload,
        sha256, source, created_at, received_at, deliveries)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $14, $8, $9, $10, $11, $12, $13, 1)
-     ON CONFLICT (provider, account, event_id) DO NOTHING"
+     VALUES {ROWS OF 15}
+     ON CONFLICT (provider, account, event_id) DO NOTHING
+     RETURNING provider, account, event_id"
 );
 static SET_MARK: &Sql = crate::sql!(
     "inbox.set_mark",
@@ -103,13 +104,13 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     order.sort_by_key(|at| events.get(*at).map(|e| (&e.aggregate, &e.event_id, *at)));
     let order: Vec<(usize, &NewEvent)> =
         order.into_iter().filter_map(|at| Some((at, events.get(at)?))).collect();
-    let names: Vec<Vec<V>> = order.iter().map(|(_, event)| name_of(event)).collect();
-    let known = tx.batch(KNOWN, &names)?;
+    let found = find(tx, &order.iter().map(|(_, event)| name_of(event)).collect::<Vec<_>>())?;
+    let known = names(&found)?;
     let (mut hinted, mut quiet, mut again) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = HashSet::with_capacity(events.len());
-    for ((at, event), known) in order.into_iter().zip(known) {
-        let here = !known.is_empty() && !mutant::is(Mutant::Dedupe);
-        if here || !seen.insert((event.provider, &event.account, &event.event_id)) {
+    for (at, event) in order {
+        let here = known.contains(&name_of(event)) && !mutant::is(Mutant::Dedupe);
+        if here || !seen.insert(name_of(event)) {
             again.push(event);
         } else if answered_already(tx, event)? {
             quiet.push((at, event));
@@ -124,12 +125,13 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     mark_money(tx, &firsts)?;
     let rows: Vec<(usize, &NewEvent, i64)> =
         firsts.into_iter().zip(marks).map(|((at, event), mark)| (at, event, mark)).collect();
-    let sets: Vec<Vec<V>> = rows.iter().map(|(_, event, mark)| insert_params(event, *mark)).collect();
-    let written = tx.exec_batch(INSERT, &sets)?;
+    let sets = rows.iter().map(|(_, event, mark)| insert_params(event, *mark)).collect();
+    let written = tx.query_all(&INSERT.over(&[], sets))?;
+    let written = names(&written)?;
     let mut answers = vec![Accepted::Duplicate; events.len()];
     let mut marked = Vec::with_capacity(rows.len());
-    for ((at, event, mark), written) in rows.into_iter().zip(written) {
-        let new = written > 0;
+    for (at, event, mark) in rows {
+        let new = written.contains(&name_of(event));
         match answers.get_mut(at) {
             Some(answer) if new || mutant::is(Mutant::Dedupe) => *answer = Accepted::New,
             Some(_) | None => {}
@@ -162,9 +164,28 @@ fn mark_money(tx: &mut dyn Tx, events: &[(usize, &NewEvent)]) -> Result<()> {
     Ok(())
 }
 
-/// What nothing else is called.
-fn name_of(event: &NewEvent) -> Vec<V> {
-    params![event.provider, &event.account, &event.event_id].to_vec()
+/// What nothing else is called: provider, account and event id.
+type Name<'a> = (&'a str, &'a str, &'a str);
+
+fn name_of(event: &NewEvent) -> Name<'_> {
+    (event.provider, &event.account, &event.event_id)
+}
+
+fn names(rows: &[Row]) -> Result<HashSet<Name<'_>>> {
+    rows.iter().map(|row| Ok((row.str("provider")?, row.str("account")?, row.str("event_id")?))).collect()
+}
+
+/// The names of those that are here already.
+fn find(tx: &mut dyn Tx, events: &[Name<'_>]) -> Result<Vec<Row>> {
+    let mut of_account: BTreeMap<(&str, &str), Vec<Vec<V>>> = BTreeMap::new();
+    for (provider, account, id) in events {
+        of_account.entry((provider, account)).or_default().push(vec![V::from(*id)]);
+    }
+    let work: Vec<(&Sql, Vec<V>)> = of_account
+        .into_iter()
+        .flat_map(|((provider, account), ids)| KNOWN.over(params![provider, account], ids))
+        .collect();
+    tx.query_all(&work)
 }
 
 /// Takes back the marks of events that were here already, and gives those of the same aggregate that are new the marks
@@ -209,13 +230,14 @@ fn insert_params(e: &NewEvent, mark: i64) -> Vec<V> {
         &e.event_type,
         e.object.clone(),
         &e.aggregate,
+        mark,
         e.api_version.clone(),
         &e.payload,
         &e.sha256,
         e.source,
         e.created_at.ms(),
         e.received_at.ms(),
-        mark
+        1
     ]
     .to_vec()
 }
@@ -331,9 +353,9 @@ static INVOICES: &Sql = crate::sql!(
     "SELECT DISTINCT object FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 AND type LIKE 'invoice.%' AND object IS NOT NULL
      ORDER BY object LIMIT $4"
 );
-static KNOWN: &Sql = crate::sql!(
+static KNOWN: &Many = crate::many!(
     "inbox.known",
-    "SELECT event_id FROM events WHERE provider = $1 AND account = $2 AND event_id = $3"
+    "SELECT provider, account, event_id FROM events WHERE provider = $1 AND account = $2 AND event_id IN ({ROWS FROM $3})"
 );
 
 /// Events before `cursor` (exclusive; `i64::MAX` for the newest), newest first, of one aggregate or of all.
@@ -405,7 +427,7 @@ pub fn invoices_between(
 /// # Errors
 /// As the database.
 pub fn missing<'a>(tx: &mut dyn Tx, provider: &str, account: &str, ids: &[&'a str]) -> Result<Vec<&'a str>> {
-    let rows: Vec<Vec<V>> = ids.iter().map(|id| params![provider, account, *id].to_vec()).collect();
-    let found = tx.batch(KNOWN, &rows)?;
-    Ok(ids.iter().zip(found).filter(|(_, rows)| rows.is_empty()).map(|(id, _)| *id).collect())
+    let found = find(tx, &ids.iter().map(|id| (provider, account, *id)).collect::<Vec<_>>())?;
+    let found = names(&found)?;
+    Ok(ids.iter().copied().filter(|id| !found.contains(&(provider, account, *id))).collect())
 }

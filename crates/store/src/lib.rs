@@ -24,6 +24,8 @@ pub mod grants;
 pub mod health;
 pub mod history;
 pub mod inbox;
+#[cfg(test)]
+mod inbox_tests;
 mod json;
 pub mod ledger;
 pub mod mails;

@@ -32,4 +32,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "checkout_secrets",
         text: include_str!("../migrations/0019_checkout_secrets.sql"),
     },
+    Migration { version: 20, name: "marks", text: include_str!("../migrations/0020_marks.sql") },
 ];

@@ -12,12 +12,16 @@
 //! | `{GREATEST}` | `GREATEST` | `MAX`; give neither a null |
 //! | `{BINARY}` | `COLLATE "C"` | nothing: that is how SQLite compares |
 //! | `{LOST_COMMITS}` | the setting by which a commit may be lost | `''`: ours are durable by how the file is opened |
+//! | `{ROWS OF n}` | as many lists of `n` placeholders as the statement takes rows | the same |
+//! | `{ROWS FROM $n}` | as many placeholders as it takes rows, from `$n` on | the same |
 //!
 //! Rules that keep one text honest on both: cast sums (`CAST(SUM(x) AS BIGINT)`), cast parameters that only meet null
 //! (`CAST($1 AS TEXT) IS NULL`), no data-modifying `WITH`, a `LIMIT` inside an `UPDATE` in a `WITH … AS MATERIALIZED`, no `SELECT *`, names for checks, `{BINARY}` where text order matters.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+
+use crate::value::V;
 
 /// The two databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,6 +89,8 @@ pub struct Sql {
     pub name: &'static str,
     /// The text before the fragments are replaced.
     pub text: &'static str,
+    /// How many rows it takes at once.
+    pub rows: usize,
     sqlite: OnceLock<Cow<'static, str>>,
     postgres: OnceLock<Cow<'static, str>>,
     shape: OnceLock<Shape>,
@@ -103,7 +109,20 @@ impl Sql {
     #[doc(hidden)]
     #[must_use]
     pub const fn registered(name: &'static str, text: &'static str) -> Self {
-        Self { name, text, sqlite: OnceLock::new(), postgres: OnceLock::new(), shape: OnceLock::new() }
+        Self::of_rows(name, text, 1)
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of_rows(name: &'static str, text: &'static str, rows: usize) -> Self {
+        Self {
+            name,
+            text,
+            rows,
+            sqlite: OnceLock::new(),
+            postgres: OnceLock::new(),
+            shape: OnceLock::new(),
+        }
     }
 
     /// The text as the database gets it.
@@ -112,7 +131,54 @@ impl Sql {
             Dialect::Sqlite => &self.sqlite,
             Dialect::Postgres => &self.postgres,
         };
-        cell.get_or_init(|| dialect.expand(self.text))
+        cell.get_or_init(|| match with_rows(self.text, self.rows) {
+            Cow::Borrowed(text) => dialect.expand(text),
+            Cow::Owned(text) => Cow::Owned(dialect.expand(&text).into_owned()),
+        })
+    }
+}
+
+/// Replaces the fragments that depend on the number of rows.
+fn with_rows(text: &str, rows: usize) -> Cow<'_, str> {
+    let Some((before, rest)) = text.split_once("{ROWS ") else { return Cow::Borrowed(text) };
+    let Some((what, after)) = rest.split_once('}') else { return Cow::Borrowed(text) };
+    let list = |from: usize, count: usize| {
+        let numbers: Vec<String> = (from..from + count).map(|number| format!("${number}")).collect();
+        numbers.join(", ")
+    };
+    let written = match (what.strip_prefix("OF "), what.strip_prefix("FROM $")) {
+        (Some(columns), _) => {
+            let columns = columns.parse().unwrap_or(0);
+            let rows: Vec<String> =
+                (0..rows).map(|row| format!("({})", list(row * columns + 1, columns))).collect();
+            rows.join(", ")
+        }
+        (None, Some(from)) => list(from.parse().unwrap_or(0), rows),
+        (None, None) => return Cow::Borrowed(text),
+    };
+    Cow::Owned(format!("{before}{written}{}", with_rows(after, rows)))
+}
+
+/// One statement for several rows at once, in sizes of which any number of rows is made.
+#[derive(Debug)]
+pub struct Many {
+    /// The same statement, the largest size first; the last takes one row.
+    pub sizes: [&'static Sql; 4],
+}
+
+impl Many {
+    /// The statements that together take `rows`, each once, with what is the same for all (`shared`) before their own.
+    #[must_use]
+    pub fn over(&self, shared: &[V], rows: Vec<Vec<V>>) -> Vec<(&'static Sql, Vec<V>)> {
+        let mut work = Vec::new();
+        let mut left = rows.into_iter();
+        for statement in self.sizes {
+            while left.len() >= statement.rows.max(1) {
+                let rows = left.by_ref().take(statement.rows.max(1)).flatten();
+                work.push((statement, shared.iter().cloned().chain(rows).collect()));
+            }
+        }
+        work
     }
 
     /// Its shape on SQLite, asked for when it is prepared for the first time.
@@ -137,11 +203,60 @@ macro_rules! sql {
         static STATEMENT: $crate::sql::Sql = $crate::sql::Sql::registered($name, $text);
         &STATEMENT
     }};
+    ($name:expr, $text:expr, $rows:literal) => {{
+        #[allow(unsafe_code, reason = "linkme gathers the statements in a link section of their own")]
+        #[::linkme::distributed_slice($crate::sql::STATEMENTS)]
+        static STATEMENT: $crate::sql::Sql = $crate::sql::Sql::of_rows($name, $text, $rows);
+        &STATEMENT
+    }};
+}
+
+/// Names and registers a statement that takes several rows, in each of its sizes.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! many {
+    ($name:literal, $text:expr $(,)?) => {
+        &$crate::sql::Many {
+            sizes: [
+                $crate::sql!(concat!($name, ".64"), $text, 64),
+                $crate::sql!(concat!($name, ".16"), $text, 16),
+                $crate::sql!(concat!($name, ".4"), $text, 4),
+                $crate::sql!(concat!($name, ".1"), $text, 1),
+            ],
+        }
+    };
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Dialect;
+    use super::{Dialect, Many, Sql};
+    use crate::value::V;
+
+    #[test]
+    fn rows_become_placeholders() {
+        let of = |text, rows| Sql::of_rows("x", text, rows).text_for(Dialect::Sqlite).to_owned();
+        assert_eq!(of("VALUES {ROWS OF 2} END", 3), "VALUES ($1, $2), ($3, $4), ($5, $6) END");
+        assert_eq!(of("a = $1 AND b IN ({ROWS FROM $2})", 2), "a = $1 AND b IN ($2, $3)");
+        assert_eq!(of("{ROWS OF x", 2), "{ROWS OF x");
+    }
+
+    #[test]
+    fn any_number_of_rows_is_made_of_the_sizes() {
+        static SIZES: [Sql; 4] = [
+            Sql::of_rows("x", "", 64),
+            Sql::of_rows("x", "", 16),
+            Sql::of_rows("x", "", 4),
+            Sql::of_rows("x", "", 1),
+        ];
+        let many = Many { sizes: SIZES.each_ref() };
+        for count in 0..200_usize {
+            let rows: Vec<Vec<V>> = (0..count).map(|row| vec![V::I(row as i64)]).collect();
+            let work = many.over(&[V::B(true)], rows);
+            assert!(work.iter().all(|(sql, values)| values.len() == sql.rows + 1 && values[0] == V::B(true)));
+            let all: Vec<V> = work.into_iter().flat_map(|(_, values)| values.into_iter().skip(1)).collect();
+            assert_eq!(all, (0..count).map(|row| V::I(row as i64)).collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn fragments_differ_by_dialect_and_other_braces_stay() {

@@ -218,6 +218,15 @@ impl Row {
         self.get(column, "text", |value| if let V::T(text) = value { Some(text.clone()) } else { None })
     }
 
+    /// Text where it lies, never null.
+    ///
+    /// # Errors
+    /// See [`Row::value`].
+    pub fn str(&self, column: impl Column) -> Result<&str> {
+        let found = self.get(column, "text", |value| if let V::T(text) = value { Some(text) } else { None });
+        Self::required(found?.map(String::as_str), column)
+    }
+
     /// Bytes, never null.
     ///
     /// # Errors

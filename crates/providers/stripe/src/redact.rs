@@ -3,7 +3,8 @@
 //!
 //! Everything else is dropped by default, so that a field that Stripe invents tomorrow is not stored either: no card data, names,
 //! addresses, e-mail, telephone or IP addresses, hosted pages or client secrets. A second guard looks at the kept texts
-//! themselves: only what looks like an identifier passes. It streams: one pass, one output buffer, no tree.
+//! themselves: only what looks like an identifier passes. A field that is null says nothing and is left out too, but in
+//! `previous_attributes`, where it says what was. It streams: one pass, one output buffer, no tree.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -102,7 +103,7 @@ fn copy<'de, R: serde_json::de::Read<'de>>(
     let mut out = String::with_capacity(length / 2);
     Copy { out: &mut out, depth: 0, list: List::Fields }
         .deserialize(&mut reader)
-        .and_then(|()| reader.end())
+        .and_then(|_| reader.end())
         .map_err(|e| EventError::not_json(&e))?;
     Ok(out)
 }
@@ -135,9 +136,11 @@ fn slot_of(name: &str) -> usize {
 }
 
 /// Which names are kept in an object.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum List {
     Fields,
+    /// Those fields as they were before: also what was null.
+    Before,
     Metadata,
 }
 
@@ -152,11 +155,16 @@ impl List {
         match self {
             Self::Metadata if is_ours(name) => Member::Keep(Cow::Owned(name.to_owned()), Self::Metadata),
             Self::Metadata => Member::Drop,
-            Self::Fields if name == "metadata" => Member::Keep(Cow::Borrowed("metadata"), Self::Metadata),
-            Self::Fields => {
+            Self::Fields | Self::Before if name == "metadata" => {
+                Member::Keep(Cow::Borrowed("metadata"), Self::Metadata)
+            }
+            Self::Fields | Self::Before => {
                 let slot = BY_HASH.get(slot_of(name)).map(Vec::as_slice).unwrap_or_default();
                 match slot.iter().find(|kept| **kept == name) {
-                    Some(kept) => Member::Keep(Cow::Borrowed(kept), Self::Fields),
+                    Some(&"previous_attributes") => {
+                        Member::Keep(Cow::Borrowed("previous_attributes"), Self::Before)
+                    }
+                    Some(kept) => Member::Keep(Cow::Borrowed(kept), self),
                     None => Member::Drop,
                 }
             }
@@ -190,7 +198,7 @@ fn looks_like_an_id(text: &str) -> bool {
     text.len() <= 255 && !number && !secret
 }
 
-/// Copies one value to `out`.
+/// Copies one value to `out`, and says whether it is anything but null.
 struct Copy<'o> {
     out: &'o mut String,
     depth: u8,
@@ -199,14 +207,14 @@ struct Copy<'o> {
 
 impl Copy<'_> {
     /// Amounts have twelve digits at most and times ten: a longer number may be that of a card.
-    fn number<E>(self, size: u64, value: impl std::fmt::Display) -> Result<(), E> {
+    fn number<E>(self, size: u64, value: impl std::fmt::Display) -> Result<bool, E> {
         if size < SUSPICIOUS_NUMBER {
             // Writing to a String cannot fail.
             let _ = write!(self.out, "{value}");
         } else {
             self.out.push_str(REDACTED);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn inside(&mut self, list: List) -> Copy<'_> {
@@ -215,42 +223,42 @@ impl Copy<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Copy<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<bool, D::Error> {
         if self.depth > MAX_DEPTH {
             self.out.push_str("null");
-            return d.deserialize_ignored_any(IgnoredAny).map(|_| ());
+            return d.deserialize_ignored_any(IgnoredAny).map(|_| false);
         }
         d.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Copy<'_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn visit_unit<E>(self) -> Result<bool, E> {
         self.out.push_str("null");
-        Ok(())
+        Ok(false)
     }
-    fn visit_bool<E>(self, v: bool) -> Result<(), E> {
+    fn visit_bool<E>(self, v: bool) -> Result<bool, E> {
         self.out.push_str(if v { "true" } else { "false" });
-        Ok(())
+        Ok(true)
     }
-    fn visit_i64<E>(self, v: i64) -> Result<(), E> {
+    fn visit_i64<E>(self, v: i64) -> Result<bool, E> {
         self.number(v.unsigned_abs(), v)
     }
-    fn visit_u64<E>(self, v: u64) -> Result<(), E> {
+    fn visit_u64<E>(self, v: u64) -> Result<bool, E> {
         self.number(v, v)
     }
     /// Fractions are rates and percentages, which nobody reads from here.
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
         self.out.push_str("null");
-        Ok(())
+        Ok(false)
     }
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+    fn visit_str<E>(self, text: &str) -> Result<bool, E> {
         if looks_like_an_id(text) {
             self.out.push('"');
             self.out.push_str(text);
@@ -258,9 +266,9 @@ impl<'de> Visitor<'de> for Copy<'_> {
         } else {
             self.out.push_str(REDACTED);
         }
-        Ok(())
+        Ok(true)
     }
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<bool, A::Error> {
         self.out.push('[');
         let list = self.list;
         let mut length = self.out.len();
@@ -271,9 +279,9 @@ impl<'de> Visitor<'de> for Copy<'_> {
         // Takes back the comma after the last element.
         self.out.truncate(length);
         self.out.push(']');
-        Ok(())
+        Ok(true)
     }
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
         self.out.push('{');
         let mut first = true;
         while let Some(member) = map.next_key_seed(Name(self.list))? {
@@ -282,16 +290,21 @@ impl<'de> Visitor<'de> for Copy<'_> {
                     map.next_value::<IgnoredAny>()?;
                 }
                 Member::Keep(name, list) => {
+                    let before = self.out.len();
                     self.out.push_str(if first { "\"" } else { ",\"" });
-                    first = false;
                     self.out.push_str(&name);
                     self.out.push_str("\":");
-                    map.next_value_seed(self.inside(list))?;
+                    let says = map.next_value_seed(self.inside(list))?;
+                    if says || self.list != List::Fields {
+                        first = false;
+                    } else {
+                        self.out.truncate(before);
+                    }
                 }
             }
         }
         self.out.push('}');
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -40,6 +40,13 @@ pub trait Tx: Script {
     /// As [`Tx::query`].
     fn exec_batch(&mut self, statement: &Sql, rows: &[Vec<V>]) -> Result<Vec<u64>>;
 
+    /// Runs different statements in order and collects the rows of all; on PostgreSQL they travel in one round trip. With
+    /// [`Many::over`](crate::sql::Many::over) one statement takes many rows.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    fn query_all(&mut self, work: &[(&'static Sql, Vec<V>)]) -> Result<Vec<Row>>;
+
     /// Sends `payload` (at most 7,900 bytes) to everyone listening to [`crate::Db::changes`], if and only if this transaction commits.
     ///
     /// # Errors

@@ -204,6 +204,25 @@ impl Tx for PgTx<'_> {
         })
     }
 
+    fn query_all(&mut self, work: &[(&'static Sql, Vec<V>)]) -> Result<Vec<Row>> {
+        let Some((first, _)) = work.first() else { return Ok(Vec::new()) };
+        self.guarded(first.name, |tx| {
+            let prepared =
+                work.iter().map(|(sql, _)| tx.prepared(sql)).collect::<Result<Vec<_>, Refused>>()?;
+            let sets = work.iter().zip(&prepared).map(|((sql, params), ready)| checked(sql, ready, params));
+            let sets = sets.collect::<Result<Vec<_>>>()?;
+            let begin = tx.begin.take();
+            let client = &tx.session.client;
+            let all = sets.iter().zip(&prepared).map(|(params, ready)| client.query(&ready.statement, params));
+            let found = tx.runtime.block_on(after(client, begin, pipelined(all.collect())))?;
+            let mut all = Vec::new();
+            for (found, ready) in found.iter().zip(&prepared) {
+                all.extend(rows(ready, found)?);
+            }
+            Ok(all)
+        })
+    }
+
     fn notify(&mut self, payload: &str) -> Result<()> {
         check_payload(payload)?;
         self.exec(&NOTIFY, &[V::from(payload)]).map(drop)

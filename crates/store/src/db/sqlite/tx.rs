@@ -76,6 +76,14 @@ impl Tx for SqliteTx<'_> {
         })
     }
 
+    fn query_all(&mut self, work: &[(&'static Sql, Vec<V>)]) -> Result<Vec<Row>> {
+        let mut all = Vec::new();
+        for (statement, params) in work {
+            all.extend(self.query(statement, params)?);
+        }
+        Ok(all)
+    }
+
     fn notify(&mut self, payload: &str) -> Result<()> {
         check_payload(payload)?;
         self.notices.push(payload.to_owned());

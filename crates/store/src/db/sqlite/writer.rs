@@ -63,8 +63,9 @@ impl Writer {
             let mut notices = Vec::new();
             let mut kept = 0;
             let mut culprit = None;
+            let alone = jobs.len() == 1;
             for (index, job) in jobs.iter_mut().enumerate() {
-                match self.step(job.as_mut(), &mut notices) {
+                match self.step(job.as_mut(), alone, &mut notices) {
                     Step::Kept => kept += 1,
                     Step::Undone => {}
                     Step::GroupLost => {
@@ -80,9 +81,11 @@ impl Writer {
         }
     }
 
-    fn step(&self, job: &mut dyn Job, notices: &mut Vec<String>) -> Step {
+    /// Runs one job; alone, it needs no savepoint, for which SQLite copies every page that is changed.
+    fn step(&self, job: &mut dyn Job, alone: bool, notices: &mut Vec<String>) -> Step {
         let stats = &self.shared.counters;
         if !job.reads()
+            && !alone
             && let Err(error) = self.simple("SAVEPOINT work")
         {
             job.spoil(translate(job.name(), &error));
@@ -100,7 +103,8 @@ impl Writer {
             return self.undone();
         }
         if wants_commit && failed.is_none() {
-            return match self.simple("RELEASE work") {
+            let released = if alone { Ok(()) } else { self.simple("RELEASE work") };
+            return match released {
                 Ok(()) => {
                     notices.append(&mut sent);
                     Step::Kept
@@ -112,7 +116,9 @@ impl Writer {
             };
         }
         count(&stats.rolled_back);
-        if !self.connection.is_autocommit() {
+        if alone {
+            self.roll_back();
+        } else if !self.connection.is_autocommit() {
             let undo = self.simple("ROLLBACK TO work").and_then(|()| self.simple("RELEASE work"));
             if let Err(error) = undo {
                 // Half of a closure must not be committed with the others.
