@@ -61,6 +61,18 @@ struct Arguments {
 enum Part {
     /// Only the bare handler and the disk: what this machine can do right now, and whether it is quiet.
     Yardstick,
+    /// Only sends webhooks to a server that runs already, signed for the secret `whsec_bench`: to look at it from outside.
+    Send {
+        /// Where it listens, on loopback.
+        #[arg(long)]
+        port: u16,
+        /// How many connections send at once.
+        #[arg(long, default_value_t = 128)]
+        connections: usize,
+        /// Tells runs apart, so that no event is sent twice.
+        #[arg(long, default_value_t = 1)]
+        run: u32,
+    },
     /// The bare handler, a process of its own.
     #[command(hide = true)]
     BareServer {
@@ -87,6 +99,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     interrupt::install()?;
     let report = match arguments.part {
         Some(Part::Yardstick) => yardstick::run(arguments)?,
+        Some(Part::Send { port, connections, run }) => yardstick::send(arguments, port, connections, run)?,
         Some(Part::BareServer { .. }) | None => scenario::run(arguments)?,
     };
     let markdown = report.markdown();

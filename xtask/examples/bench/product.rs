@@ -2,6 +2,7 @@
 //!
 //! Everything that the benchmark assumes about the command line and the HTTP contract stands here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -153,18 +154,20 @@ impl Product {
     }
 }
 
-/// The sum of a counter over all its labels, from the metrics page; with `label`, only of lines that hold it.
-pub fn counter(api: &Client, name: &str, label: &str) -> Result<u64> {
+/// A counter of the metrics page, summed for each value of one of its labels.
+pub fn counters_by(api: &Client, name: &str, label: &str) -> Result<BTreeMap<String, u64>> {
     let (status, page) = api.get("/metrics")?;
     if status != 200 {
         bail!("/metrics answered {status}");
     }
-    let mut sum = 0;
-    for line in page.lines().filter(|line| line.starts_with(name) && line.contains(label)) {
+    let mut sums = BTreeMap::new();
+    let begin = format!("{label}=\"");
+    for line in page.lines().filter(|line| line.starts_with(name)) {
         let (_, value) = line.rsplit_once(' ').context("a metric without a value")?;
-        sum += value.parse::<u64>().with_context(|| line.to_owned())?;
+        let of = line.split_once(&begin).and_then(|(_, rest)| rest.split_once('"')).map_or("", |(of, _)| of);
+        *sums.entry(of.to_owned()).or_default() += value.parse::<u64>().with_context(|| line.to_owned())?;
     }
-    Ok(sum)
+    Ok(sums)
 }
 
 /// The id of the checkout session in the address of its page.

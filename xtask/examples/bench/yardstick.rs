@@ -15,7 +15,7 @@ use crate::process::{Server, clean};
 use crate::product::WEBHOOK_SECRET;
 use crate::report::{Figure, Report, grouped};
 use crate::requests::{Checks, Webhooks};
-use crate::scenario::{CHECK_PATH, CONNECTIONS, WEBHOOK_PATH};
+use crate::scenario::{CHECK_PATH, CONNECTIONS, MOST_PER_SECOND, WEBHOOK_PATH};
 
 /// The bare handler and the disk alone.
 pub fn run(arguments: &Arguments) -> Result<Report> {
@@ -49,6 +49,28 @@ pub fn run(arguments: &Arguments) -> Result<Report> {
             });
         }
     }
+    Ok(report)
+}
+
+/// Webhooks for a server that somebody else has started.
+pub fn send(arguments: &Arguments, port: u16, connections: usize, run: u32) -> Result<Report> {
+    let count = usize::try_from(arguments.seconds * MOST_PER_SECOND)?;
+    let webhooks = Arc::new(Webhooks::sign(WEBHOOK_PATH, WEBHOOK_SECRET, run, count)?);
+    let load = load::run(port, connections, arguments.seconds, webhooks)?;
+    let mut report = Report::default();
+    report.add(Figure {
+        what: format!("acknowledgements at {connections} connections"),
+        value: format!(
+            "{}/s, p50 {} µs, p99 {} µs, {} refused",
+            grouped(load.per_second()),
+            grouped(load.percentile(50)),
+            grouped(load.percentile(99)),
+            load.refused,
+        ),
+        aim: String::new(),
+        met: None,
+        numbers: json!({ "per_second": load.per_second(), "refused": load.refused }),
+    });
     Ok(report)
 }
 
