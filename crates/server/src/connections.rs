@@ -146,7 +146,8 @@ mod tests {
         let router = Router::new().route("/", get(|| async { "yes" }));
         let limits = Limits { connections: 2, header_wait: HEADER_WAIT };
         let (address, _stop) = limited(limits, router).await;
-        let mut inside = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+        let mut inside =
+            [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
         for stream in &mut inside {
             assert!(ask(stream).await.ends_with("yes"));
         }

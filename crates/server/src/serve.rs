@@ -234,10 +234,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
     };
     let mut server = parts.http.map(|(listener, router)| {
         let stopped = until(told.clone());
-        let limits = connections::Limits {
-            connections: parts.connections,
-            header_wait: connections::HEADER_WAIT,
-        };
+        let limits =
+            connections::Limits { connections: parts.connections, header_wait: connections::HEADER_WAIT };
         tokio::spawn(connections::serve(listener, router, http::busy(), limits, stopped))
     });
     let ended_early = tokio::select! {

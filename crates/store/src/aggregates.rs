@@ -88,11 +88,7 @@ impl Together {
 }
 
 /// Marks all, the waiting ones on SQLite by the short way: it writes every index of a column that is set, changed or not.
-fn write_marks(
-    tx: &mut dyn Tx,
-    together: &BTreeMap<&str, Together>,
-    now: Timestamp,
-) -> Result<Vec<Row>> {
+fn write_marks(tx: &mut dyn Tx, together: &BTreeMap<&str, Together>, now: Timestamp) -> Result<Vec<Row>> {
     let mut rows = Vec::with_capacity(together.len());
     if tx.dialect() == Dialect::Sqlite {
         let again: Vec<Vec<V>> = together.iter().map(|(key, all)| all.again(key)).collect();

@@ -54,7 +54,10 @@ async fn a1_each_event_of_a_large_batch_is_answered_for_itself() {
         for row in &stored {
             let number: usize = row.event_id.trim_start_matches("evt_").parse().expect("a number");
             let sent = event(number);
-            assert_eq!((&row.account, &row.object, &row.payload), (&sent.account, &sent.object, &sent.payload));
+            assert_eq!(
+                (&row.account, &row.object, &row.payload),
+                (&sent.account, &sent.object, &sent.payload)
+            );
             assert_eq!((&row.aggregate, &row.sha256), (&sent.aggregate, &sent.sha256));
             assert_eq!(row.deliveries, if known.contains(&number) { 3 } else { 2 });
             let key = row.aggregate.clone();

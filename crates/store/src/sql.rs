@@ -115,14 +115,7 @@ impl Sql {
     #[doc(hidden)]
     #[must_use]
     pub const fn of_rows(name: &'static str, text: &'static str, rows: usize) -> Self {
-        Self {
-            name,
-            text,
-            rows,
-            sqlite: OnceLock::new(),
-            postgres: OnceLock::new(),
-            shape: OnceLock::new(),
-        }
+        Self { name, text, rows, sqlite: OnceLock::new(), postgres: OnceLock::new(), shape: OnceLock::new() }
     }
 
     /// The text as the database gets it.

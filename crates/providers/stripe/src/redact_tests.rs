@@ -90,7 +90,8 @@ fn names_are_compared_after_unescaping() {
 #[test]
 fn numbers_arrays_and_empty_containers() {
     let got = redact(br#"{"amount":-5,"total":9223372036854775808,"tax":0.5,"items":[],"lines":[1,null,true,[2,{"id":"x"}]],"data":{}}"#);
-    let want = r#"{"amount":-5,"total":"[redacted]","items":[],"lines":[1,null,true,[2,{"id":"x"}]],"data":{}}"#;
+    let want =
+        r#"{"amount":-5,"total":"[redacted]","items":[],"lines":[1,null,true,[2,{"id":"x"}]],"data":{}}"#;
     assert_eq!(got.unwrap(), want);
 }
 

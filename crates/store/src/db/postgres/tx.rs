@@ -213,7 +213,8 @@ impl Tx for PgTx<'_> {
             let sets = sets.collect::<Result<Vec<_>>>()?;
             let begin = tx.begin.take();
             let client = &tx.session.client;
-            let all = sets.iter().zip(&prepared).map(|(params, ready)| client.query(&ready.statement, params));
+            let all =
+                sets.iter().zip(&prepared).map(|(params, ready)| client.query(&ready.statement, params));
             let found = tx.runtime.block_on(after(client, begin, pipelined(all.collect())))?;
             let mut all = Vec::new();
             for (found, ready) in found.iter().zip(&prepared) {
