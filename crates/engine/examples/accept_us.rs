@@ -74,22 +74,31 @@ async fn store(db: &Db, like: &NewEvent, size: usize, count: usize, next: &mut u
             Arc::new(batch.collect())
         })
         .collect();
-    let (begun, before) = (Instant::now(), cpu_us());
+    let (begun, before, written) = (Instant::now(), cpu_us(), written());
     for batch in batches {
         db.write("bench.accept", move |tx| inbox::accept(tx, &batch)).await.expect("accepted");
     }
     let events = u128::try_from(size * count).expect("small");
     println!(
-        "stored in batches of {size}: {} µs of processor time an event in this process, {} µs in all",
+        "stored in batches of {size}: {} µs of processor time and {} bytes written an event in this process, {} µs in all",
         (cpu_us() - before) / events,
+        (self::written() - written) / events,
         begun.elapsed().as_micros() / events,
     );
+}
+
+/// Bytes that this process has sent to the disk.
+fn written() -> u128 {
+    let io = std::fs::read_to_string("/proc/self/io").expect("Linux");
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }
 
 /// Processor time of this process. Linux counts it in hundredths of a second.
 fn cpu_us() -> u128 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let (_, fields) = stat.rsplit_once(") ").expect("a name");
-    let ticks = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u128>().ok()).sum::<u128>();
+    let ticks =
+        fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u128>().ok()).sum::<u128>();
     ticks * 10_000
 }

@@ -3,7 +3,7 @@
 //! Each statement is a transition of `quittance_domain::lease` made atomic; `transitions_tests` holds both side
 //! by side. Knows nothing of what an aggregate contains or how it is fetched.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
@@ -55,13 +55,14 @@ static MARK: &Many = crate::many!(
        thorough = aggregates.thorough OR excluded.thorough
      RETURNING key, wanted"
 );
-// One column, which stands in no index.
+// One column, which stands in no index; and without `RETURNING`, for which SQLite makes a table each time.
 static MARK_AGAIN: &Sql = crate::sql!(
     "aggregates.mark_again",
     "UPDATE aggregates SET wanted = wanted + $2
-     WHERE key = $1 AND done < wanted AND priority >= $3 AND (attempts > 0 OR next_attempt_at <= $4) AND (thorough OR NOT $5)
-     RETURNING key, wanted"
+     WHERE key = $1 AND done < wanted AND priority >= $3 AND (attempts > 0 OR next_attempt_at <= $4) AND (thorough OR NOT $5)"
 );
+static WANTED: &Many =
+    crate::many!("aggregates.wanted", "SELECT key, wanted FROM aggregates WHERE key IN ({ROWS FROM $1})");
 static FREE: &Sql = crate::sql!(
     "aggregates.free",
     "UPDATE aggregates SET parked_at = NULL, attempts = 0, next_attempt_at = $2 WHERE key = $1"
@@ -90,14 +91,22 @@ impl Together {
 /// Marks all, the waiting ones on SQLite by the short way: it writes every index of a column that is set, changed or not.
 fn write_marks(tx: &mut dyn Tx, together: &BTreeMap<&str, Together>, now: Timestamp) -> Result<Vec<Row>> {
     let mut rows = Vec::with_capacity(together.len());
+    let mut left: Vec<(&str, &Together)> = together.iter().map(|(key, all)| (*key, all)).collect();
     if tx.dialect() == Dialect::Sqlite {
-        let again: Vec<Vec<V>> = together.iter().map(|(key, all)| all.again(key)).collect();
-        rows.extend(tx.batch(MARK_AGAIN, &again)?.into_iter().flatten());
+        let again: Vec<Vec<V>> = left.iter().map(|(key, all)| all.again(key)).collect();
+        let mut changed = tx.exec_batch(MARK_AGAIN, &again)?.into_iter();
+        let mut marked = Vec::new();
+        left.retain(|(key, _)| {
+            let done = changed.next().is_some_and(|rows| rows > 0);
+            if done {
+                marked.push(vec![V::from(*key)]);
+            }
+            !done
+        });
+        rows.extend(tx.query_all(&WANTED.over(&[], marked))?);
     }
-    let marked = rows.iter().map(|row| row.str("key")).collect::<Result<HashSet<&str>>>()?;
-    let left = together.iter().filter(|(key, _)| !marked.contains(*key));
-    let left = MARK.over(&[], left.map(|(key, all)| all.new_row(key, now)).collect());
-    rows.extend(tx.query_all(&left)?);
+    let left = left.iter().map(|(key, all)| all.new_row(key, now)).collect();
+    rows.extend(tx.query_all(&MARK.over(&[], left))?);
     Ok(rows)
 }
 
