@@ -129,6 +129,15 @@ impl Sql {
             Cow::Owned(text) => Cow::Owned(dialect.expand(&text).into_owned()),
         })
     }
+
+    /// Its shape on SQLite, asked for when it is prepared for the first time.
+    pub(crate) fn shape<E>(&self, ask: impl FnOnce() -> Result<Shape, E>) -> Result<&Shape, E> {
+        if let Some(shape) = self.shape.get() {
+            return Ok(shape);
+        }
+        let asked = ask()?;
+        Ok(self.shape.get_or_init(|| asked))
+    }
 }
 
 /// Replaces the fragments that depend on the number of rows.
@@ -172,15 +181,6 @@ impl Many {
             }
         }
         work
-    }
-
-    /// Its shape on SQLite, asked for when it is prepared for the first time.
-    pub(crate) fn shape<E>(&self, ask: impl FnOnce() -> Result<Shape, E>) -> Result<&Shape, E> {
-        if let Some(shape) = self.shape.get() {
-            return Ok(shape);
-        }
-        let asked = ask()?;
-        Ok(self.shape.get_or_init(|| asked))
     }
 }
 
