@@ -210,7 +210,7 @@ impl Engine {
             if !held.contains_key(&reported.customer) {
                 held.insert(reported.customer.clone(), self.held(reported.customer.as_str()).await?);
             }
-            let holdings = held.get(&reported.customer).and_then(Option::as_deref);
+            let holdings = held.get(&reported.customer).and_then(Option::as_ref);
             let ours = answer(holdings.map_or(&[], |held| &held.holdings), &reported.feature, now).allowed;
             if ours == reported.allowed {
                 compared.agreed += 1;
