@@ -8,7 +8,6 @@ mod books;
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use quittance_domain::access::{MoneyState, OnLatePayment, Standing};
@@ -462,17 +461,16 @@ impl Record {
         let catalog = sim.catalog.clone();
         let asked: Vec<_> = held.iter().map(|(_, id, now, _)| (id.clone(), *now)).collect();
         let loaded = self.read(sim, move |tx| {
-            let mut lasting: BTreeMap<&str, (Timestamp, Arc<Held>)> = BTreeMap::new();
+            let mut lasting: BTreeMap<&str, (Timestamp, Held)> = BTreeMap::new();
             let mut all = Vec::with_capacity(asked.len());
             for (id, now) in &asked {
                 // Nothing changes by itself once the customer's own terms have begun: one look serves all nodes.
                 let known = lasting.get(id.as_str()).filter(|(since, _)| since <= now);
                 let found = match known {
-                    Some((_, held)) => Some(Arc::clone(held)),
+                    Some((_, held)) => Some(held.clone()),
                     None => entitlements::load(tx, id, &catalog, *now)?.map(|(held, stays)| {
-                        let held = Arc::new(held);
                         if stays {
-                            lasting.insert(id, (*now, Arc::clone(&held)));
+                            lasting.insert(id, (*now, held.clone()));
                         }
                         held
                     }),
@@ -484,7 +482,7 @@ impl Record {
         let loaded: Vec<_> = loaded.unwrap_or_default();
         for ((node, id, now, holdings), stored) in held.iter().zip(loaded) {
             // The same holdings give the same answers.
-            let Some(stored) = stored.filter(|stored| stored.holdings.as_slice() != holdings) else {
+            let Some(stored) = stored.filter(|stored| *stored.holdings != **holdings) else {
                 continue;
             };
             for feature in &self.features.clone() {
