@@ -382,7 +382,7 @@ fn ranges(config: &Config) -> Result<(), Failure> {
     let notices = &config.notices;
     let days = |days: u32| i64::from(days);
     let timeout_s = i64::try_from(config.app_webhooks.timeout_s).unwrap_or(i64::MAX);
-    let checks: [(&str, i64, i64, i64); 41] = [
+    let checks: [(&str, i64, i64, i64); 42] = [
         ("shutdown_s", i64::try_from(config.shutdown_s).unwrap_or(i64::MAX), 0, 3_600),
         ("database.connections", i64::from(config.database.connections), 2, 1_000),
         ("database.readers", whole(config.database.readers), 1, 256),

@@ -3,7 +3,6 @@
 //! The single check carries no layers and answers from memory: it authorizes, looks and writes JSON itself.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
