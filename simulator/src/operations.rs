@@ -14,6 +14,7 @@ use crate::sim::{OUTAGE_MS, Sim};
 /// An operator, who frees what is parked, gives by hand, replays events and sweeps by hand, now and then.
 pub async fn operator(sim: Arc<Sim>) {
     let mut chance = Chance::new(sim.plan.seed, "operator");
+    sim.app_is_ready().await;
     while !sim.is_over() {
         let most = (sim.plan.length_ms / 4).max(DAY_MS);
         sim.sleep(chance.between(HOUR_MS, most)).await;
