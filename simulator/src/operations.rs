@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use quittance_domain::delivery::DeliveryState;
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::Problem;
+use quittance_store::deliveries::Filter;
 
 use crate::chance::Chance;
 use crate::disk::Trouble;
@@ -41,8 +43,23 @@ pub async fn operator(sim: Arc<Sim>) {
     }
 }
 
-/// Frees everything that is parked.
+/// Frees everything that is parked, and sends again what was given up.
 pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
+    let done = sim.call(chance.draw(), |engine| async move {
+        let failed = Filter { state: Some(DeliveryState::Failed), ..Filter::default() };
+        let rows = engine.deliveries(failed, i64::MAX, 100).await?;
+        let numbers: Vec<i64> = rows.into_iter().map(|row| row.seq).collect();
+        for number in &numbers {
+            engine.deliver_again(*number).await?;
+        }
+        Ok::<_, Problem>(numbers)
+    });
+    if let Some(Ok(numbers)) = done.await
+        && !numbers.is_empty()
+    {
+        sim.tell("operator", format_args!("sends {numbers:?} again"));
+        sim.arrived().again.extend(numbers);
+    }
     let done = sim.call(chance.draw(), |engine| async move {
         let parked = engine.parked(1_000).await?;
         let names = parked.aggregates.iter().map(|a| a.key.clone());
@@ -55,6 +72,7 @@ pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
     if let Some(Ok(names)) = done.await
         && !names.is_empty()
     {
+        sim.record().frees += 1;
         sim.tell("operator", format_args!("frees {names:?}"));
     }
 }

@@ -233,7 +233,9 @@ impl Engine {
         wanted: &Resolved,
         at: Timestamp,
     ) -> Result<(Money, Vec<(String, Money)>), Problem> {
-        if wanted.when == When::PeriodEnd {
+        // What changes nothing has no invoice: the provider would preview the next renewal.
+        let same = wanted.item.price == wanted.price && wanted.item.quantity == wanted.quantity;
+        if same || wanted.when == When::PeriodEnd {
             return Ok((Money::new(0, wanted.afterwards.currency), Vec::new()));
         }
         let line = ItemChange {

@@ -127,7 +127,8 @@ impl Record {
         }
         let tries = u64::try_from(row.attempts).unwrap_or(0);
         self.figures.most.tries = self.figures.most.tries.max(tries);
-        let most = u64::from(sim.plan.settings.retry.max_attempts) + 1;
+        let budget = u64::from(sim.plan.settings.retry.max_attempts) + 1;
+        let most = budget * (1 + self.frees);
         if tries > most {
             self.violation("I10", format!("{} ({}) was tried {tries} of {most} times", row.id, row.kind));
         }

@@ -102,6 +102,8 @@ pub struct Record {
     pub unreachable: BTreeSet<String>,
     /// What an operator gave by hand.
     pub gifts: Vec<Gift>,
+    /// How often an operator freed what was parked: each gives another budget of tries.
+    pub frees: u64,
     /// What was asked to change.
     pub changes: Changes,
     /// Subscriptions and when somebody asked to end them, in the words of notices.
@@ -247,6 +249,7 @@ impl Record {
             forged: BTreeSet::new(),
             unreachable: BTreeSet::new(),
             gifts: Vec::new(),
+            frees: 0,
             changes: Changes::default(),
             cancelled: BTreeSet::new(),
             trials: BTreeSet::new(),
@@ -564,11 +567,14 @@ impl Record {
         }
         let read = self.read(sim, |tx| {
             let pending = deliveries::Filter { state: Some(DeliveryState::Pending), ..Default::default() };
+            // An operator sends again what was given up.
+            let failed = deliveries::Filter { state: Some(DeliveryState::Failed), ..Default::default() };
             Ok((
                 aggregates::backlog(tx)?,
                 commands::next_due(tx)?,
                 commands::parked(tx, 1)?.len(),
-                deliveries::list(tx, &pending, i64::MAX, 1)?.len(),
+                deliveries::list(tx, &pending, i64::MAX, 1)?.len()
+                    + deliveries::list(tx, &failed, i64::MAX, 1)?.len(),
             ))
         });
         let waiting = sim.sandbox.undelivered();
