@@ -45,20 +45,23 @@ pub async fn operator(sim: Arc<Sim>) {
 
 /// Frees everything that is parked, and sends again what was given up.
 pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
-    let done = sim.call(chance.draw(), |engine| async move {
-        let failed = Filter { state: Some(DeliveryState::Failed), ..Filter::default() };
-        let rows = engine.deliveries(failed, i64::MAX, 100).await?;
-        let numbers: Vec<i64> = rows.into_iter().map(|row| row.seq).collect();
-        for number in &numbers {
-            engine.deliver_again(*number).await?;
-        }
-        Ok::<_, Problem>(numbers)
-    });
-    if let Some(Ok(numbers)) = done.await
-        && !numbers.is_empty()
+    let failed = Filter { state: Some(DeliveryState::Failed), ..Filter::default() };
+    let listed =
+        sim.call(chance.draw(), |engine| async move { engine.deliveries(failed, i64::MAX, 100).await });
+    if let Some(Ok(rows)) = listed.await
+        && !rows.is_empty()
     {
+        let numbers: Vec<i64> = rows.into_iter().map(|row| row.seq).collect();
         sim.tell("operator", format_args!("sends {numbers:?} again"));
-        sim.arrived().again.extend(numbers);
+        sim.arrived().again.extend(numbers.iter().copied());
+        let sent = sim.call(chance.draw(), |engine| async move {
+            for number in numbers {
+                engine.deliver_again(number).await?;
+            }
+            Ok::<_, Problem>(())
+        });
+        // What was not sent again is found once more.
+        let _sent = sent.await;
     }
     let done = sim.call(chance.draw(), |engine| async move {
         let parked = engine.parked(1_000).await?;
