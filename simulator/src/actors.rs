@@ -113,6 +113,7 @@ impl Buyer {
             success_url: None,
             cancel_url: None,
             starts_after: None,
+            client_ip: None,
             idempotency: None,
         })
     }

@@ -273,6 +273,7 @@ impl Engine {
             return self.carry_out(&self.subscription(id).await?, &command).await;
         }
         let wanted = self.resolve(id, change).await?;
+        self.refuse_suspended(wanted.row.subscription.customer.as_ref()).await?;
         if wanted.is_so() {
             return Ok(wanted.row);
         }
@@ -402,6 +403,7 @@ impl Engine {
         if row.subscription.facts.status.is_final() {
             return Err(wrong_state(&row, "is over; open a new checkout instead"));
         }
+        self.refuse_suspended(row.subscription.customer.as_ref()).await?;
         let request = Request::ResumeSubscription { subscription: id.to_owned() };
         self.command_and_sync(&row, &request, asked).await
     }
@@ -474,6 +476,9 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::Refund { .. }
+            | Request::ContestDispute { .. }
+            | Request::AcceptDispute { .. }
+            | Request::Suspension { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => true,
         }

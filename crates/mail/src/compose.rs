@@ -49,6 +49,7 @@ pub fn facts(
         | Kind::SubscriptionCancelled
         | Kind::Receipt
         | Kind::RefundMade
+        | Kind::RefundFailed
         | Kind::CardExpiring => (plan, None, amount, None),
     };
     let card = told.data.get("card").and_then(Value::as_object);
@@ -122,7 +123,9 @@ fn moment(told: &Told, data: Data<'_>, subscription: Option<&Subscription>) -> O
         Kind::PriceChanging | Kind::TermsChanging => data.time("effective_at"),
         Kind::AccessEnded => data.time("ended_at").or(Some(told.created_at)),
         Kind::Receipt | Kind::PaymentRecovered => data.time("paid_at").or(Some(told.created_at)),
-        Kind::PlanChanged | Kind::SubscriptionCancelled | Kind::RefundMade => Some(told.created_at),
+        Kind::PlanChanged | Kind::SubscriptionCancelled | Kind::RefundMade | Kind::RefundFailed => {
+            Some(told.created_at)
+        }
         Kind::CardExpiring => period_end(),
         Kind::PaymentFailed | Kind::PaymentActionRequired | Kind::GraceEnding => None,
     }
@@ -146,6 +149,7 @@ fn next_try(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>) -> 
         | Kind::PlanChanged
         | Kind::SubscriptionCancelled
         | Kind::RefundMade
+        | Kind::RefundFailed
         | Kind::CardExpiring => None,
     }
 }
@@ -170,6 +174,7 @@ fn access_until(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>)
         | Kind::PlanChanged
         | Kind::Receipt
         | Kind::RefundMade
+        | Kind::RefundFailed
         | Kind::CardExpiring => None,
     }
 }
@@ -233,6 +238,8 @@ fn asks(kind: Kind, data: Data<'_>) -> (bool, bool, bool) {
         Kind::RenewalAhead | Kind::TrialEnding => (false, true, true),
         Kind::PriceChanging | Kind::TermsChanging | Kind::Receipt | Kind::PlanChanged => (false, true, false),
         Kind::CardExpiring => (false, false, true),
-        Kind::PaymentRecovered | Kind::SubscriptionCancelled | Kind::RefundMade => (false, false, false),
+        Kind::PaymentRecovered | Kind::SubscriptionCancelled | Kind::RefundMade | Kind::RefundFailed => {
+            (false, false, false)
+        }
     }
 }

@@ -19,6 +19,7 @@ static MAILS: &Sql = crate::sql!(
 static EVENTS: &Sql = crate::sql!("erasure.events", "UPDATE events SET payload = '{}' WHERE aggregate = $1");
 static CHECKOUTS: &Sql =
     crate::sql!("erasure.checkouts", "UPDATE checkouts SET url = NULL WHERE customer = $1");
+static ORIGINS: &Sql = crate::sql!("erasure.origins", "DELETE FROM checkout_origins WHERE customer = $1");
 static UNFINISHED: &Sql = crate::sql!(
     "erasure.unfinished",
     "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending')
@@ -55,6 +56,7 @@ pub fn erase(
 ) -> Result<Erased> {
     tx.exec(CUSTOMER, params![customer.as_str(), now.ms()])?;
     tx.exec(CHECKOUTS, params![customer.as_str()])?;
+    tx.exec(ORIGINS, params![customer.as_str()])?;
     let mails = tx.exec(MAILS, params![customer.as_str()])?;
     let mut events = 0;
     for key in aggregates {

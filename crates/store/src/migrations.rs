@@ -27,4 +27,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 16, name: "erasure", text: include_str!("../migrations/0016_erasure.sql") },
     Migration { version: 17, name: "import", text: include_str!("../migrations/0017_import.sql") },
     Migration { version: 18, name: "shadow", text: include_str!("../migrations/0018_shadow.sql") },
+    Migration { version: 19, name: "money", text: include_str!("../migrations/0019_money.sql") },
+    Migration { version: 20, name: "fraud", text: include_str!("../migrations/0020_fraud.sql") },
+    Migration { version: 21, name: "services", text: include_str!("../migrations/0021_services.sql") },
 ];

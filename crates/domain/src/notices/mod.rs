@@ -50,13 +50,15 @@ pub enum NoticeKind {
     Receipt,
     /// Money goes back.
     RefundMade,
+    /// Money that was said to go back did not arrive.
+    RefundFailed,
     /// The card that pays is about to expire.
     CardExpiring,
 }
 
 impl NoticeKind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::PaymentFailed,
         Self::PaymentActionRequired,
         Self::PaymentRecovered,
@@ -70,6 +72,7 @@ impl NoticeKind {
         Self::SubscriptionCancelled,
         Self::Receipt,
         Self::RefundMade,
+        Self::RefundFailed,
         Self::CardExpiring,
     ];
 
@@ -90,6 +93,7 @@ impl NoticeKind {
             Self::SubscriptionCancelled => "subscription_cancelled",
             Self::Receipt => "receipt",
             Self::RefundMade => "refund_made",
+            Self::RefundFailed => "refund_failed",
             Self::CardExpiring => "card_expiring",
         }
     }
@@ -116,7 +120,8 @@ impl NoticeKind {
             | Self::PlanChanged
             | Self::SubscriptionCancelled
             | Self::Receipt
-            | Self::RefundMade => false,
+            | Self::RefundMade
+            | Self::RefundFailed => false,
         }
     }
 }

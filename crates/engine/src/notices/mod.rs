@@ -143,6 +143,7 @@ impl Engine {
             | NoticeKind::PlanChanged
             | NoticeKind::SubscriptionCancelled
             | NoticeKind::RefundMade
+            | NoticeKind::RefundFailed
             | NoticeKind::CardExpiring => {}
         }
         self.note_lateness(notice).await?;

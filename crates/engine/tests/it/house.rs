@@ -222,6 +222,7 @@ pub fn pro(id: &str) -> NewCheckout {
         success_url: None,
         cancel_url: None,
         starts_after: None,
+        client_ip: None,
         idempotency: None,
     }
 }

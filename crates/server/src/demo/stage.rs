@@ -227,6 +227,7 @@ impl Stage {
             success_url: None,
             cancel_url: None,
             starts_after: None,
+            client_ip: None,
             idempotency: None,
         };
         Ok(self.engine.open_checkout(&wish).await?)

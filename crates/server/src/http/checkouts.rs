@@ -64,6 +64,9 @@ struct CheckoutInput {
     /// then. Not earlier than half an hour ahead.
     #[schema(example = "sub_1SaBcDeF")]
     starts_after: Option<String>,
+    /// The buyer's address, for limits and against card testing. Only a digest of it is kept.
+    #[schema(example = "203.0.113.7")]
+    client_ip: Option<String>,
 }
 
 /// A checkout.
@@ -156,7 +159,11 @@ impl From<CheckoutRow> for CheckoutView {
     post, path = "/v1/checkouts", tag = "Checkouts", security(("api_key" = ["write"])),
     params(IdempotencyHeader),
     request_body = CheckoutInput,
-    responses((status = 200, description = "The checkout", body = CheckoutView))
+    responses(
+        (status = 200, description = "The checkout", body = CheckoutView),
+        (status = 403, description = "The key has not the scope, or `customer_suspended`", body = ProblemDocument),
+        (status = 429, description = "`too_many_checkouts`: see Retry-After", body = ProblemDocument),
+    )
 )]
 async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Response, Fail> {
     change
@@ -177,6 +184,12 @@ async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Respons
                 success_url: input.success_url,
                 cancel_url: input.cancel_url,
                 starts_after: input.starts_after,
+                client_ip: input
+                    .client_ip
+                    .map(|text| {
+                        text.parse().map_err(|_| Problem::invalid("`client_ip` must be an IP address."))
+                    })
+                    .transpose()?,
                 idempotency: context.seed,
             };
             Reply::ok(&CheckoutView::from(context.engine.open_checkout(&new).await?))

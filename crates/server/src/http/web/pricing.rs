@@ -154,6 +154,7 @@ pub async fn buy(
         cancel_url: Some(format!("{public}{}", address("/pricing", &cancel))),
         customer: customer.clone(),
         starts_after: None,
+        client_ip: None,
         idempotency: None,
     };
     match app.engine.open_checkout(&new).await {
