@@ -41,8 +41,8 @@ async fn the_creation_of_our_own_customer_costs_no_look() {
             h.settle().await;
             assert_eq!(
                 looks(h),
-                5,
-                "an operator who asks gets a thorough look, invoices too: {:?}",
+                6,
+                "an operator who asks gets a thorough look, invoices and bare payments too: {:?}",
                 h.sandbox.provider_calls()
             );
         })

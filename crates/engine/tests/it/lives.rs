@@ -480,10 +480,10 @@ async fn what_is_bought_once_stays_until_its_money_goes_back() {
         103d
         ",
         "
-        0s           buys the course      -          granted | receipt | access:none>granted entitlements
+        0s           buys the course      -          granted | receipt | access:none>granted entitlements purchase.changed
         100d         nothing              -          granted | - | -
         101d         gets half back       -          granted | refund_made | refund.created
-        102d         gets it all back     -          revoked | access_ended refund_made | access:granted>revoked entitlements refund.created
+        102d         gets it all back     -          revoked | access_ended refund_made | access:granted>revoked entitlements purchase.changed refund.created
         103d         nothing              -          revoked | - | -
         ",
     )
