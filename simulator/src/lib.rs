@@ -8,10 +8,8 @@
 //! simulated disk ([`disk`]).
 
 pub mod actors;
-pub mod app;
 pub mod campaign;
 pub mod chance;
-pub mod changes;
 pub mod checks;
 pub mod disk;
 pub mod faults;
@@ -23,6 +21,5 @@ pub mod post;
 pub mod run;
 pub mod scheduler;
 pub mod sim;
-pub mod subscriber;
 pub mod trace;
 pub mod webhooks;
