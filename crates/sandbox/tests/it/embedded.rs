@@ -81,7 +81,7 @@ fn the_banks_step_takes_the_whole_window() {
     let (session, secret) = session(&client, "embedded_page");
     let path = format!("/embed/{session}?secret={secret}");
     let asked = send(&client, "POST", &path, &CARD.replace("4242+4242+4242+4242", "4000000000003220"));
-    assert!(body(&asked).contains("data-leave=\"http://127.0.0.1:12111/3ds/"), "{}", body(&asked));
+    assert!(body(&asked).contains("data-leave=\"http://sandbox.test/3ds/"), "{}", body(&asked));
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn amounts_have_the_decimals_of_their_currency() {
 fn dates_are_absolute_with_their_zone() {
     let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
     assert_eq!(format_timestamp(Locale::En, &TimeZone::UTC, NOW), "18 Nov 2026, 05:05 UTC");
-    assert_eq!(format_timestamp(Locale::Ja, &tokyo, NOW), "2026年11月18日 14:05 JST");
+    assert_eq!(format_timestamp(Locale::Ja, &tokyo, NOW), "2026年11月18日 14:05（日本時間）");
     // 20:00 UTC is the next day in Tokyo.
     let evening = Timestamp::from_seconds(1_764_532_800);
     assert_eq!(format_date(Locale::Ja, &tokyo, evening), "2025年12月1日");
