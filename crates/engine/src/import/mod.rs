@@ -23,12 +23,15 @@ pub use coverage::{CoverageLine, NotCovered};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::progress::{LongRun, Meter, Progress};
+use crate::sync::SyncEnd;
 use crate::world::Point;
 
 /// Rows of a mapping file at most.
 pub const MOST_MAPPINGS: usize = 1_000_000;
 /// First and longest pause while others sync what this run has marked, in milliseconds.
 const WAIT_MS: (u64, u64) = (20, 2_000);
+/// How long looks wait after one was held back, so that the limiter is full again; milliseconds.
+const REFILL_MS: u64 = 1_000;
 
 /// What to import, and how.
 #[derive(Debug, Clone, Default)]
@@ -245,9 +248,11 @@ impl Engine {
         };
         let (of, meter) = (waiting().await?, Meter::start(self.now(), 0));
         let mut pause = WAIT_MS.0;
+        let most = i64::try_from(self.settings().sync_concurrency.max(1)).unwrap_or(1);
+        // Looks that share a small rate would hold each other back for ever: fewer at once, until each gets through.
+        let mut at_once = most;
         loop {
-            let batch = i64::try_from(self.settings().sync_concurrency.max(1)).unwrap_or(1);
-            let claims = self.claim(batch).await?;
+            let claims = self.claim(at_once).await?;
             let progress = meter.read(Step::Syncs.as_str(), run.syncs, Some(of), self.now());
             self.keep_place(run, cursor, &progress, Vec::new()).await?;
             if claims.is_empty() {
@@ -259,9 +264,17 @@ impl Engine {
                 continue;
             }
             pause = WAIT_MS.0;
+            let mut again = false;
             for ended in join_all(claims.into_iter().map(|claim| self.sync(claim))).await {
-                ended?;
-                run.syncs += 1;
+                let ended = ended?;
+                again |= ended == SyncEnd::Retried;
+                run.syncs += u64::from(ended == SyncEnd::Done);
+            }
+            if again {
+                at_once = (at_once / 2).max(1);
+                self.world().sleep(REFILL_MS).await;
+            } else {
+                at_once = (at_once + 1).min(most);
             }
         }
     }
