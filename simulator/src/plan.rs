@@ -4,6 +4,7 @@ use std::fmt;
 
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::Settings;
+use quittance_engine::retention::RetentionSettings;
 use quittance_engine::world::Point;
 
 use crate::chance::Chance;
@@ -130,6 +131,12 @@ impl Plan {
             // Others wake a node when they commit: it need not look by itself.
             look_ms: u64::try_from(6 * HOUR_MS).unwrap_or(u64::MAX),
             cached_customers: chance.pick(&[1, 10_000]).copied().unwrap_or(10_000),
+            // What is checked at the end is all that ever came.
+            retention: RetentionSettings {
+                events_days: 36_500,
+                deliveries_days: 36_500,
+                ..RetentionSettings::default()
+            },
             ..Settings::default()
         };
         settings.access.grace_days = u32::try_from(chance.between(0, 14)).unwrap_or(7);
