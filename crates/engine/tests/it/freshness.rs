@@ -58,6 +58,7 @@ async fn a_slow_worker_is_waited_for_within_bounds_and_the_mark_goes_on() {
         Box::pin(async move {
             // The worker's first sweep would find what was bought, too.
             h.engine.sweep(true, false).await.unwrap();
+            h.settle().await;
             let row = paid(h).await;
             let gate = h.hold_point(Point::SyncFetched);
             let _worker = Worker::start(&h.engine);
