@@ -1,7 +1,7 @@
 //! What is kept how long, and forgetting the rest.
 //!
 //! The books, the audit log, the timeline and the record of what a customer was told are not touched here; what is forgotten
-//! has done its work. Refuses to know: erasing one customer (`customers`).
+//! has done its work. Refuses to know: erasing one customer (`erasure`).
 
 use quittance_domain::Timestamp;
 use quittance_domain::time::DAY_MS;
