@@ -18,8 +18,8 @@ use quittance_stripe::observe::ObservedInvoicePayment;
 use serde_json::{Value, json};
 
 use crate::api_keys::Caller;
-use crate::commands::MENDING_REFUSED;
 use crate::commands::request::{Request, Which, duplicate_object, refund_object};
+use crate::commands::{MENDING_REFUSED, under_way};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::world::Point;
@@ -145,7 +145,12 @@ impl Engine {
                 self.want_refund(new, paid, by, asked).await?
             }
         };
-        let answer = self.perform(&command).await?;
+        self.hand_back(&command).await.map_err(under_way)
+    }
+
+    /// Carries a refund out, and tells how it stands once the sync that it has marked is over.
+    async fn hand_back(&self, command: &CommandId) -> Result<Refunded, Problem> {
+        let answer = self.perform(command).await?;
         let id = command.clone();
         let row = self.db().read("commands.get", move |tx| commands::get(tx, &id)).await?;
         let row = row.ok_or_else(|| Problem::not_found("refund"))?;
@@ -195,7 +200,8 @@ impl Engine {
                 }
                 Ok(Ok(command.id()))
             })
-            .await?;
+            .await
+            .map_err(|error| under_way(error.into()))?;
         self.world().point(Point::CommandWanted).await;
         written.map_err(|(payment, why)| refused(&payment, why))
     }

@@ -13,6 +13,7 @@ use quittance_stripe::calls;
 use quittance_stripe::client::Priority;
 
 use crate::commands::request::{CancelAt, Feedback, Proration, Request};
+use crate::commands::under_way;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 
@@ -417,10 +418,7 @@ impl Engine {
         loop {
             // Only the first try is the caller's own; what it asks once more is another command.
             let command = self.want_asked(request, Some(&row.aggregate), customer, asked.take()).await?;
-            self.perform(&command).await?;
-            // The caller sees its own change: wait for the sync that the command has marked.
-            let clean = self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
-            let after = self.subscription(&row.subscription.facts.id).await?;
+            let (clean, after) = self.done_and_seen(row, &command).await.map_err(under_way)?;
             tries += 1;
             // The provider's answer may have been a replay, of what was undone there since: then ask once more.
             if tries == 2 || !clean || shows(request, &after) {
@@ -435,10 +433,19 @@ impl Engine {
         row: &SubscriptionRow,
         command: &CommandId,
     ) -> Result<SubscriptionRow, Problem> {
+        Ok(self.done_and_seen(row, command).await.map_err(under_way)?.1)
+    }
+
+    /// Carries a command out and waits for the sync that it has marked, so that the caller sees its own change; and
+    /// whether that sync is over.
+    async fn done_and_seen(
+        &self,
+        row: &SubscriptionRow,
+        command: &CommandId,
+    ) -> Result<(bool, SubscriptionRow), Problem> {
         self.perform(command).await?;
-        // The caller sees its own change: wait for the sync that the command has marked.
-        self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
-        self.subscription(&row.subscription.facts.id).await
+        let clean = self.wait_clean(&row.aggregate, self.settings().redirect_wait_ms).await?;
+        Ok((clean, self.subscription(&row.subscription.facts.id).await?))
     }
 }
 

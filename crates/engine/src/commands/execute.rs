@@ -1,12 +1,14 @@
 //! Sending a command: one call for each kind, with the key that `quittance_domain::command` chose; after a day
 //! the first key is worthless, and the provider is asked what became of it instead.
 
+use quittance_domain::CustomerId;
 use quittance_domain::checkout::{CheckoutState, CheckoutUi};
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::trial::Bridge;
-use quittance_domain::{CheckoutId, CustomerId};
+use quittance_store::StoreError;
 use quittance_store::checkouts::CheckoutRow;
 use quittance_store::commands::CommandRow;
+use quittance_store::customers::CustomerRow;
 use quittance_store::{checkouts, customers};
 use quittance_stripe::calls::checkout::{Begins, CheckoutMode, CreateCheckout, Discount, Place};
 use quittance_stripe::calls::customers::CustomerDetails;
@@ -42,6 +44,34 @@ pub(super) fn metadata(pairs: &[(&str, &str)]) -> Metadata {
     out
 }
 
+/// Why a command got no answer.
+pub(super) enum Setback {
+    /// Our own database could not be read; nothing was sent.
+    Ours(StoreError),
+    /// What the provider said, or failed to say.
+    Theirs(StripeError),
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        Self::Ours(error)
+    }
+}
+
+impl From<StripeError> for Setback {
+    fn from(error: StripeError) -> Self {
+        Self::Theirs(error)
+    }
+}
+
+fn details(known: Option<&CustomerRow>) -> CustomerDetails<'_> {
+    CustomerDetails {
+        email: known.and_then(|row| row.email.as_deref()),
+        name: known.and_then(|row| row.name.as_deref()),
+        locale: known.and_then(|row| row.locale.as_deref()),
+    }
+}
+
 impl Engine {
     /// Sends a command with its own key, or, once the provider may have forgotten that, with a `later` one: but
     /// only when a look shows that the earlier sendings did nothing.
@@ -50,7 +80,7 @@ impl Engine {
         row: &CommandRow,
         request: &Request,
         later: Option<String>,
-    ) -> Result<Value, StripeError> {
+    ) -> Result<Value, Setback> {
         if later.is_some()
             && !mutant::is(Mutant::LookUp)
             && let Some(found) = self.look_up(row, request).await?
@@ -67,10 +97,14 @@ impl Engine {
             tracing::error!(command = row.id.as_str(), "the key of a command cannot be sent");
             return Ok(Value::Null);
         };
-        match request {
-            Request::CreateCustomer { customer } => self.create_customer(customer, key).await,
+        let answer = match request {
+            Request::CreateCustomer { customer } => {
+                let known = self.known_of(customer).await?;
+                self.create_customer(customer, known.as_ref(), key).await
+            }
             Request::UpdateCustomer { customer, provider_customer } => {
-                self.update_customer(customer, provider_customer, key).await
+                let known = self.known_of(customer).await?;
+                self.update_customer(known.as_ref(), provider_customer, key).await
             }
             Request::CreateCheckout {
                 checkout,
@@ -91,7 +125,13 @@ impl Engine {
                     most: *most,
                     starts: starts.as_ref(),
                 };
-                self.open_at_provider(checkout, &sale, key).await
+                let id = checkout.clone();
+                let row = self.db().read("checkouts.get", move |tx| checkouts::get(tx, id.as_str())).await?;
+                let Some(row) = row else {
+                    tracing::error!(checkout = checkout.as_str(), "a checkout to open is not written down");
+                    return Ok(Value::Null);
+                };
+                self.open_at_provider(&row, &sale, key).await
             }
             Request::ExpireCheckout { session, .. } if is_payment(session) => {
                 self.cancel_payment(session, key).await
@@ -134,23 +174,24 @@ impl Engine {
             Request::GiveUpInvoice { subscription, invoice, how } => {
                 self.give_up(subscription, invoice, *how, key).await
             }
-        }
+        };
+        Ok(answer?)
+    }
+
+    /// What is known of a customer, as the provider shall have it.
+    async fn known_of(&self, customer: &CustomerId) -> Result<Option<CustomerRow>, StoreError> {
+        let id = customer.clone();
+        self.db().read("customers.get", move |tx| customers::get(tx, id.as_str())).await
     }
 
     async fn create_customer(
         &self,
         customer: &CustomerId,
+        known: Option<&CustomerRow>,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let id = customer.clone();
-        let row =
-            self.db().read("customers.get", move |tx| customers::get(tx, id.as_str())).await.ok().flatten();
-        let details = CustomerDetails {
-            email: row.as_ref().and_then(|r| r.email.as_deref()),
-            name: row.as_ref().and_then(|r| r.name.as_deref()),
-            locale: row.as_ref().and_then(|r| r.locale.as_deref()),
-        };
-        let call = calls::customers::create(details, &metadata(&[(CUSTOMER_KEY, customer.as_str())]), key);
+        let call =
+            calls::customers::create(details(known), &metadata(&[(CUSTOMER_KEY, customer.as_str())]), key);
         match self.stripe().send(call, Priority::Live).await {
             Ok(created) => Ok(json!({ "id": created.id })),
             // The customer's details changed between two sendings: what the first one made is there.
@@ -165,19 +206,11 @@ impl Engine {
     /// next command's.
     async fn update_customer(
         &self,
-        customer: &CustomerId,
+        known: Option<&CustomerRow>,
         provider_customer: &str,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let id = customer.clone();
-        let row =
-            self.db().read("customers.get", move |tx| customers::get(tx, id.as_str())).await.ok().flatten();
-        let details = CustomerDetails {
-            email: row.as_ref().and_then(|r| r.email.as_deref()),
-            name: row.as_ref().and_then(|r| r.name.as_deref()),
-            locale: row.as_ref().and_then(|r| r.locale.as_deref()),
-        };
-        let call = calls::customers::update(provider_customer, details, &Metadata::new(), key);
+        let call = calls::customers::update(provider_customer, details(known), &Metadata::new(), key);
         match self.stripe().send(call, Priority::Live).await {
             Ok(updated) => Ok(json!({ "id": updated.id })),
             Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
@@ -210,20 +243,13 @@ impl Engine {
 
     async fn open_at_provider(
         &self,
-        checkout: &CheckoutId,
+        row: &CheckoutRow,
         sale: &Sale<'_>,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let id = checkout.clone();
-        let row =
-            self.db().read("checkouts.get", move |tx| checkouts::get(tx, id.as_str())).await.ok().flatten();
-        let Some(row) = row else {
-            tracing::error!(checkout = checkout.as_str(), "a checkout to open is not written down");
-            return Ok(Value::Null);
-        };
         let mut named = vec![
             (CUSTOMER_KEY, row.wish.customer.as_str()),
-            (CHECKOUT_KEY, checkout.as_str()),
+            (CHECKOUT_KEY, row.id.as_str()),
             ("quittance_plan", row.wish.plan.as_str()),
         ];
         named.extend(sale.starts.map(|start| (STARTS_AFTER_KEY, start.after.as_str())));
@@ -231,11 +257,11 @@ impl Engine {
         match (row.wish.ui, sale.price, sale.most) {
             (CheckoutUi::PaymentIntent, _, Some(amount)) => {
                 named.push((BARE_KEY, "yes"));
-                self.create_payment(&row, sale, amount, &metadata(&named), key).await
+                self.create_payment(row, sale, amount, &metadata(&named), key).await
             }
-            (_, Some(price), _) => self.create_session(&row, sale, price, &metadata(&named), key).await,
+            (_, Some(price), _) => self.create_session(row, sale, price, &metadata(&named), key).await,
             (_, None, _) => {
-                tracing::error!(checkout = checkout.as_str(), "a checkout to open has no price");
+                tracing::error!(checkout = row.id.as_str(), "a checkout to open has no price");
                 Ok(Value::Null)
             }
         }

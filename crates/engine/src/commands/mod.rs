@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::problem::{Money, Problem, ProblemCode};
 use crate::telemetry;
 use crate::world::Point;
+use execute::Setback;
 use request::{Request, Which, asked_id};
 
 /// How long a caller waits for a command, in milliseconds.
@@ -99,7 +100,8 @@ impl Engine {
                 commands::insert(tx, &command, now)?;
                 Ok(command.id())
             })
-            .await?;
+            .await
+            .map_err(|error| under_way(error.into()))?;
         self.world().point(Point::CommandWanted).await;
         Ok(id)
     }
@@ -122,6 +124,10 @@ impl Engine {
     /// The provider's refusal, or `outcome_pending` when it takes longer than a caller waits: it is then
     /// finished in the background.
     pub(crate) async fn perform(&self, id: &CommandId) -> Result<Value, Problem> {
+        self.try_until_over(id).await.map_err(under_way)
+    }
+
+    async fn try_until_over(&self, id: &CommandId) -> Result<Value, Problem> {
         let deadline = self.now().plus_ms(PATIENCE_MS);
         let (mut own_tries, mut look_ms) = (0_u8, LOOK_MS.0);
         loop {
@@ -202,7 +208,9 @@ impl Engine {
                 telemetry::command(&row.kind, "succeeded");
                 if held { self.over(&row.id).await } else { Ok(Try::Elsewhere) }
             }
-            Err(error) => self.record_trouble(&row, &token, error).await,
+            // Nothing was sent. The lease runs out, and the command is tried again.
+            Err(Setback::Ours(error)) => Err(error.into()),
+            Err(Setback::Theirs(error)) => self.record_trouble(&row, &token, error).await,
         }
     }
 
@@ -311,6 +319,17 @@ pub(crate) fn place(tx: &mut dyn Tx, request: &Request) -> quittance_store::Resu
         joins(newest.state, same)
     });
     Ok(newest.map_or(Place::Turn(asked.count), |row| Place::Joins(row.id)))
+}
+
+/// What a failure of our own says to whoever has asked for a command: it may be written down, and is then carried out
+/// whether or not anybody waits.
+pub(crate) fn under_way(problem: Problem) -> Problem {
+    if !matches!(problem.code, ProblemCode::DatabaseUnavailable | ProblemCode::Overloaded) {
+        return problem;
+    }
+    let mend = "If the request was written down it is finished in the background. Send it again with the same \
+                Idempotency-Key: it is done once, never twice.";
+    Problem { mend: mend.to_owned(), ..problem.money(Money::Unknown) }
 }
 
 fn outcome_pending() -> Problem {

@@ -1,5 +1,6 @@
 //! What a checkout costs at the provider, and which hint each look is for.
 
+use quittance_engine::ProblemCode;
 use quittance_engine::world::Point;
 use quittance_store::inbox;
 
@@ -66,6 +67,28 @@ async fn before_the_answer_is_recorded_the_creation_is_a_hint() {
             h.release_point(Point::CommandAnswered);
             gate.open();
             opening.await.unwrap().unwrap();
+        })
+    })
+    .await;
+}
+
+/// What would be sent is read when it is sent: without it the provider would learn half of it, under the key of the whole.
+#[tokio::test]
+async fn a_command_whose_details_cannot_be_read_is_not_sent() {
+    on_each(|h| {
+        Box::pin(async move {
+            let gate = h.hold_point(Point::CommandClaimed);
+            let engine = h.engine.clone();
+            let opening = tokio::spawn(async move { engine.open_checkout(&pro("ada")).await });
+            gate.reached().await;
+            h.test.db.clone().close().await;
+            h.release_point(Point::CommandClaimed);
+            gate.open();
+            let problem = opening.await.unwrap().unwrap_err();
+            assert_eq!(problem.code, ProblemCode::DatabaseUnavailable);
+            let sent: Vec<_> =
+                h.sandbox.provider_calls().into_iter().filter(|(call, _)| call.starts_with("POST")).collect();
+            assert!(sent.is_empty(), "{sent:?}");
         })
     })
     .await;

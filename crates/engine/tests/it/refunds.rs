@@ -6,7 +6,9 @@ use quittance_domain::{Currency, Timestamp};
 use quittance_engine::ProblemCode;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::inbox::MONEY_SETTLE_MS;
+use quittance_engine::problem::Money;
 use quittance_engine::refunds::{NewRefund, RefundOf};
+use quittance_engine::world::Point;
 
 use crate::house::{House, Trouble, on_each, pro};
 use crate::known_kit::{bought_with, lines_of, operator, standing_alerts};
@@ -68,6 +70,29 @@ async fn a_part_goes_back_by_a_credit_note_then_the_rest_and_no_more() {
             assert_eq!(none.code, ProblemCode::RefundRefused);
             assert_eq!(lines_of(h, "ada", "refund.asked").await, 2);
             assert_eq!(account(h, Account::Refunds).await, 1_980);
+        })
+    })
+    .await;
+}
+
+/// The answer cannot be written down any more: nobody may be told that no money moved.
+#[tokio::test]
+async fn a_database_that_fails_on_the_way_does_not_claim_that_no_money_moved() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (_, payment) = bought_with(h, "ada", "pm_card_visa").await;
+            let gate = h.hold_point(Point::CommandAnswered);
+            let (engine, wanted) = (h.engine.clone(), of(&payment, Some(500)));
+            let asking = tokio::spawn(async move { engine.refund(&wanted, &operator(), Some("a")).await });
+            gate.reached().await;
+            h.test.db.clone().close().await;
+            gate.open();
+            let problem = asking.await.unwrap().unwrap_err();
+            assert_eq!((problem.code, problem.money), (ProblemCode::DatabaseUnavailable, Money::Unknown));
+            assert!(problem.mend.contains("Idempotency-Key"), "{}", problem.mend);
+            assert_eq!(given_back(h, &payment).0, 500, "it did move");
+            let late = h.engine.refund(&of(&payment, Some(500)), &operator(), Some("b")).await.unwrap_err();
+            assert_eq!(late.money, Money::No, "nothing was written down for this one");
         })
     })
     .await;
