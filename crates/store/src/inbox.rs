@@ -237,16 +237,21 @@ fn insert_params(e: &NewEvent, mark: i64) -> Vec<V> {
         e.source,
         e.created_at.ms(),
         e.received_at.ms(),
-        1
+        i64::from(is_delivery(e))
     ]
     .to_vec()
 }
 
+/// Whether the provider brought the event, and no sweep found it in its list.
+fn is_delivery(event: &NewEvent) -> bool {
+    event.source == "webhook"
+}
+
+/// A sweep that sees an event again is no delivery, and no person who pressed "resend".
 fn count_again(tx: &mut dyn Tx, again: &[&NewEvent]) -> Result<()> {
-    for event in again {
+    for event in again.iter().filter(|event| is_delivery(event)) {
         let rows = tx.query(COUNT_DELIVERY, params![event.provider, &event.account, &event.event_id])?;
-        // A sweep that sees an event again is no person who pressed "resend".
-        if let Some(row) = rows.first().filter(|_| event.source == "webhook") {
+        if let Some(row) = rows.first() {
             tx.exec(UNPARK, params![row.text("aggregate")?, event.received_at.ms()])?;
         }
     }
@@ -284,7 +289,7 @@ pub struct EventRow {
     pub created_at: Timestamp,
     /// When it reached us first.
     pub received_at: Timestamp,
-    /// How often it reached us.
+    /// How often the provider brought it; none when only a sweep found it.
     pub deliveries: i64,
     /// Whether a sync has answered it.
     pub processed: bool,

@@ -22,7 +22,8 @@ pub struct Counts {
 
 static EVENTS: &Sql = crate::sql!(
     "overview.events",
-    "SELECT COUNT(*) AS events, CAST(COALESCE(SUM(deliveries), 0) AS BIGINT) AS deliveries
+    "SELECT COUNT(*) AS events,
+       CAST(COALESCE(SUM(CASE WHEN deliveries > 1 THEN deliveries - 1 ELSE 0 END), 0) AS BIGINT) AS repeats
      FROM (SELECT deliveries FROM events ORDER BY seq DESC LIMIT $1) AS newest"
 );
 static WAITING: &Sql = crate::sql!(
@@ -47,10 +48,9 @@ static CUSTOMERS: &Sql = crate::sql!(
 /// As the database.
 pub fn counts(tx: &mut dyn Tx, most: i64) -> Result<Counts> {
     let events = tx.query_one(EVENTS, params![most])?;
-    let (kept, deliveries) = (events.i64("events")?, events.i64("deliveries")?);
     Ok(Counts {
-        events: kept,
-        duplicates: deliveries.saturating_sub(kept),
+        events: events.i64("events")?,
+        duplicates: events.i64("repeats")?,
         waiting: tx.query_one(WAITING, params![most])?.i64("n")?,
         outbox: tx.query_one(OUTBOX, params![most])?.i64("n")?,
         customers: tx.query_one(CUSTOMERS, params![most])?.i64("n")?,

@@ -13,6 +13,7 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::inbox::{self, Accepted, NewEvent};
 use crate::outbox::{self, NewAlert};
+use crate::overview;
 use crate::testing::on_each_database;
 
 fn at(ms: i64) -> Timestamp {
@@ -89,6 +90,28 @@ async fn a1_a_duplicate_is_counted_and_marks_nothing() {
         assert_eq!(row.expect("marked").wanted, 3);
         assert_eq!(first.expect("stored").deliveries, 2);
         assert_eq!(third.expect("stored").deliveries, 2);
+    })
+    .await;
+}
+
+/// What a sweep sees in the provider's list was not brought by the provider: an operator would look for a fault that is none.
+#[tokio::test]
+async fn what_a_sweep_sees_is_no_delivery() {
+    on_each_database(async |db: Db| {
+        let seen = |id: &str| NewEvent { source: "sweep", ..event(id, "k") };
+        accept(&db, vec![event("evt_1", "k"), seen("evt_2")]).await;
+        accept(&db, vec![seen("evt_1"), seen("evt_2")]).await;
+        assert_eq!(accept(&db, vec![event("evt_2", "k")]).await, [Accepted::Duplicate]);
+        accept(&db, vec![event("evt_1", "k"), event("evt_1", "k"), seen("evt_3")]).await;
+        let (deliveries, repeats) = tx(&db, |tx| {
+            let rows = inbox::list(tx, i64::MAX, None, 10)?;
+            Ok((
+                rows.iter().map(|row| row.deliveries).collect::<Vec<_>>(),
+                overview::counts(tx, 10)?.duplicates,
+            ))
+        })
+        .await;
+        assert_eq!((deliveries, repeats), (vec![0, 1, 3], 2));
     })
     .await;
 }

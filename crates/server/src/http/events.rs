@@ -70,7 +70,7 @@ struct EventView {
     /// `webhook`, or `sweep` when the webhook never came.
     #[schema(example = "webhook")]
     source: String,
-    /// How often it reached us; each beyond the first changed nothing.
+    /// How often the provider brought it; each beyond the first changed nothing. None when only a sweep found it.
     #[schema(example = 1)]
     deliveries: i64,
     /// Whether its aggregate has been synced after it.

@@ -343,7 +343,7 @@ fn events(view: &AdminView) -> Markup {
         @for row in &view.events {
             tr {
                 td { strong { (row.kind) } br; code { (row.id) } }
-                td { code { (row.aggregate) } }
+                td class="wraps" { code { (row.aggregate) } }
                 td { (when(&view.frame, row.received_at)) }
                 td class="money" { (row.deliveries) }
                 td { (if row.processed { status(Tone::Good, "synced") } else { status(Tone::Quiet, "waiting") }) }

@@ -84,7 +84,7 @@ pub fn mails_page(view: &MailsView) -> Markup {
         }
         section aria-labelledby="kinds" {
             h2 id="kinds" { "What customers are told" }
-            p class="muted" { "Previews with made-up facts. `quittance mail templates export DIR` writes the templates to change them." }
+            p class="muted" { "Previews with made-up facts. " code { "quittance mail templates export DIR" } " writes the templates to change them." }
             div class="scroll" tabindex="0" role="region" aria-labelledby="kinds" {
                 table {
                     thead { tr { th scope="col" { "Mail" } th scope="col" { "Preview" } th scope="col" { "Sent" } th scope="col" { "Can be declined" } } }
