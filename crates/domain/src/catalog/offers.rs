@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{CatalogError, FilePrice, Interval, Plan, Price, Text, read_price, rule};
+use super::file::{FilePrice, read_price};
+use super::{CatalogError, Interval, Plan, Price, Text, rule};
 use crate::ids::{ChannelKey, PlanKey, PromotionKey};
 use crate::money::{Currency, MoneyError};
 use crate::offer::{Channel, Lasts, Off, Promotion, Reduction, Window};
