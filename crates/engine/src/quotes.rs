@@ -194,6 +194,7 @@ impl Engine {
         quote: &QuoteId,
         before: i64,
     ) -> Result<CommandId, Problem> {
+        self.refuse_in_shadow()?;
         let (customer, instance, now) =
             (row.subscription.customer.clone(), self.instance().to_owned(), self.now());
         let which = Which::Asked(quote.as_str());
