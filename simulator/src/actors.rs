@@ -116,6 +116,7 @@ impl Buyer {
             starts_after: None,
             ui: CheckoutUi::Hosted,
             reference: None,
+            client_ip: None,
             idempotency: None,
         })
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::access::{Access, AccessPolicy, MoneyState, Standing};
 use crate::catalog::Catalog;
+use crate::dispute::{DisputeFacts, WarningFacts};
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Money;
 use crate::notices::Notice;
@@ -36,6 +37,12 @@ pub struct PaymentFacts {
     /// What went back, refund by refund, where the provider told.
     #[serde(default)]
     pub refunds: Vec<RefundFacts>,
+    /// Its disputes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disputes: Vec<DisputeFacts>,
+    /// Its early fraud warning, if one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<WarningFacts>,
 }
 
 /// A refund as observed.
@@ -217,6 +224,14 @@ pub enum AnomalyKind {
     RefundFailed,
     /// A payment arrived after its subscription had ended, and the policy gives nothing for it.
     LatePayment,
+    /// A dispute waits for our answer.
+    DisputeNeedsResponse,
+    /// A dispute waits for our answer, and not for long any more.
+    DisputeDeadline,
+    /// A cardholder has told the bank of fraud, and a refund would still prevent a dispute.
+    EarlyFraudWarning,
+    /// Many different cards failed within a short time.
+    CardTesting,
 }
 
 impl AnomalyKind {
@@ -235,6 +250,10 @@ impl AnomalyKind {
             Self::ProviderRetries => "provider_retries",
             Self::RefundFailed => "refund_failed",
             Self::LatePayment => "late_payment",
+            Self::DisputeNeedsResponse => "dispute_needs_response",
+            Self::DisputeDeadline => "dispute_deadline",
+            Self::EarlyFraudWarning => "early_fraud_warning",
+            Self::CardTesting => "card_testing",
         }
     }
 }
@@ -257,6 +276,16 @@ pub enum Effect {
         payment: String,
         /// What was paid; all that is left of it goes back.
         amount: Money,
+    },
+    /// Give a dispute up, because a rule says so.
+    AcceptDispute {
+        /// Which one.
+        dispute: String,
+    },
+    /// Answer a dispute with the evidence that we have, because a rule says so.
+    ContestDispute {
+        /// Which one.
+        dispute: String,
     },
     /// Tell the customer something; once per natural key.
     Notice(Notice),
@@ -331,6 +360,54 @@ pub fn project(
     out
 }
 
+/// Access that another policy would give, or take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessDiffers {
+    /// The subscription or purchase.
+    pub object: String,
+    /// The plan.
+    pub plan: Option<PlanKey>,
+    /// What it gives now.
+    pub before: Access,
+    /// What it would give.
+    pub after: Access,
+}
+
+/// What `policy` would change of what is stored, if it were in force at `now`; nothing is decided again but access.
+#[must_use]
+pub fn under(
+    policy: &AccessPolicy,
+    in_force: &AccessPolicy,
+    stored: &Stored,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Vec<AccessDiffers> {
+    let observed = || Observed {
+        subscriptions: stored.subscriptions.iter().filter(|s| !s.missing).map(|s| s.facts.clone()).collect(),
+        purchases: Some(stored.purchases.iter().map(|p| p.facts.clone()).collect()),
+        payments: Some(stored.payments.clone()),
+        ..Observed::default()
+    };
+    let access = |policy: &AccessPolicy| -> Vec<(String, Option<PlanKey>, Access)> {
+        let out = project(observed(), stored, catalog, policy, now);
+        let subscriptions = out
+            .subscriptions
+            .iter()
+            .map(|s| (s.facts.id.clone(), s.plan().map(|held| held.plan.clone()), s.standing.at(now)));
+        let purchases =
+            out.purchases.iter().map(|p| (p.facts.id.clone(), p.facts.plan.clone(), p.standing.at(now)));
+        subscriptions.chain(purchases).collect()
+    };
+    let before = access(in_force);
+    access(policy)
+        .into_iter()
+        .filter_map(|(object, plan, after)| {
+            let (_, _, before) = before.iter().find(|(id, _, _)| *id == object)?;
+            (*before != after).then_some(AccessDiffers { object, plan, before: *before, after })
+        })
+        .collect()
+}
+
 /// The payments that are known, with those that invoices and purchases tell of and that nobody has looked at: nothing of them
 /// came back, or an event would have had them looked at.
 fn with_new_payments(
@@ -352,6 +429,8 @@ fn with_new_payments(
             money,
             created_at,
             refunds: Vec::new(),
+            disputes: Vec::new(),
+            warning: None,
         });
     };
     for invoice in invoices {
@@ -733,7 +812,22 @@ fn write_history(stored: &Stored, now: Timestamp, out: &mut Projection) {
         }
     }
     for new in &out.payments {
-        let old = stored.payments.iter().find(|p| p.id == new.id).map_or(MoneyState::Kept, |p| p.money);
+        let before = stored.payments.iter().find(|p| p.id == new.id);
+        for dispute in &new.disputes {
+            let old = before.and_then(|p| p.disputes.iter().find(|d| d.id == dispute.id));
+            if old.map(|old| &old.status) != Some(&dispute.status) {
+                lines.push(HistoryLine {
+                    kind: "dispute.changed",
+                    object: dispute.id.clone(),
+                    data: json!({
+                        "from": old.map(|old| &old.status), "to": dispute.status, "stage": dispute.status.stage(),
+                        "payment": new.id, "amount": dispute.amount, "reason": dispute.reason,
+                        "due_by": dispute.due_by.map(|at| at.to_string()),
+                    }),
+                });
+            }
+        }
+        let old = before.map_or(MoneyState::Kept, |p| p.money);
         if old != new.money {
             lines.push(HistoryLine {
                 kind: "payment.money_changed",

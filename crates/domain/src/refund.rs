@@ -189,7 +189,12 @@ pub fn amount(
     let wanted = wanted.unwrap_or(left);
     match of.money {
         MoneyState::Disputed | MoneyState::DisputeLost => return Err(RefundRefusal::Disputed),
-        MoneyState::Kept | MoneyState::PartlyRefunded | MoneyState::Refunded | MoneyState::DisputeWon => {}
+        MoneyState::Kept
+        | MoneyState::PartlyRefunded
+        | MoneyState::Refunded
+        | MoneyState::Warned
+        | MoneyState::Inquiry
+        | MoneyState::DisputeWon => {}
     }
     if left == 0 {
         return Err(RefundRefusal::NothingLeft);
@@ -279,6 +284,8 @@ mod tests {
             (MoneyState::Kept, true),
             (MoneyState::PartlyRefunded, true),
             (MoneyState::DisputeWon, true),
+            (MoneyState::Warned, true),
+            (MoneyState::Inquiry, true),
             (MoneyState::Disputed, false),
             (MoneyState::DisputeLost, false),
         ] {

@@ -18,7 +18,7 @@ use quittance_store::{Tx, customers};
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::entitlements::{Answer, answer, load};
+use crate::entitlements::{Answer, answer, load_as};
 use crate::problem::Problem;
 
 /// Customers that are looked at in one go when something ended by itself.
@@ -198,7 +198,9 @@ impl Engine {
         customer: &CustomerId,
         now: Timestamp,
     ) -> quittance_store::Result<()> {
-        let Some((held, _)) = load(tx, customer.as_str(), self.catalog(), now)? else {
+        let Some((held, _)) =
+            load_as(tx, customer.as_str(), self.catalog(), self.settings().fraud.suspended_access, now)?
+        else {
             // Whoever is not there is not looked at again.
             if let Some(told) = app_events::told(tx, customer)?.filter(|told| told.look_at.is_some()) {
                 app_events::remember(tx, customer, &Told { look_at: None, ..told })?;

@@ -1,5 +1,7 @@
 //! Checkouts: from a wish to an address where the buyer pays, at most one open per plan group.
 
+use std::net::IpAddr;
+
 use quittance_domain::catalog::{Interval, Plan, Price};
 use quittance_domain::checkout::{
     CheckoutDecision, CheckoutState, CheckoutUi, CheckoutWish, Deal, DealDiscount, decide,
@@ -16,6 +18,7 @@ use crate::commands::request::{Request, Start};
 use crate::engine::Engine;
 use crate::pricing::PriceAsk;
 use crate::problem::{self, Problem, ProblemCode};
+use crate::suspensions::{admit, suspended};
 use crate::world::Point;
 
 /// How often a wish is decided again when others are at the same customer.
@@ -49,6 +52,8 @@ pub struct NewCheckout {
     pub ui: CheckoutUi,
     /// The app's own name for what is bought, such as the number of an order.
     pub reference: Option<String>,
+    /// Where the buyer's browser is, for limits and against card testing; only a digest of it is kept.
+    pub client_ip: Option<IpAddr>,
     /// Makes the id, so that a repeated request finds what the first one made.
     pub idempotency: Option<String>,
 }
@@ -58,6 +63,7 @@ enum Step {
     Open(CheckoutId),
     Close(Box<CheckoutRow>),
     Subscribed(String),
+    Refused(Problem),
 }
 
 impl Engine {
@@ -80,12 +86,13 @@ impl Engine {
         self.db()
             .write("checkout.customer", move |tx| customers::upsert(tx, &id, &CustomerPatch::default(), now))
             .await?;
+        let address = new.client_ip.map(|address| self.address_digest(address));
         for round in 0..ROUNDS {
             let id = match &new.idempotency {
                 Some(seed) => CheckoutId::derived(&["checkout", seed]),
                 None => CheckoutId::from_random(self.world().random()),
             };
-            match self.decide_checkout(&wish, id).await? {
+            match self.decide_checkout(&wish, id, address.clone()).await? {
                 Step::Answer(row) if row.state == CheckoutState::Processing => return Err(in_progress()),
                 Step::Answer(row) if row.state == CheckoutState::Creating => {
                     return self.create_session_for(&row).await;
@@ -98,6 +105,7 @@ impl Engine {
                 // Whoever closes one decides again: otherwise many wishes could leave none open.
                 Step::Close(row) if round + 1 < ROUNDS => self.close_checkout(&row).await?,
                 Step::Close(_) => return Err(in_progress()),
+                Step::Refused(problem) => return Err(problem),
                 Step::Subscribed(subscription) => return Err(already_subscribed(&subscription)),
             }
         }
@@ -200,8 +208,14 @@ impl Engine {
         Ok(at)
     }
 
-    async fn decide_checkout(&self, wish: &CheckoutWish, id: CheckoutId) -> Result<Step, Problem> {
+    async fn decide_checkout(
+        &self,
+        wish: &CheckoutWish,
+        id: CheckoutId,
+        address: Option<String>,
+    ) -> Result<Step, Problem> {
         let (wish, scope, now) = (wish.clone(), self.scope().to_string(), self.now());
+        let policy = self.settings().fraud.clone();
         let step = self
             .db()
             .write("checkout.decide", move |tx| {
@@ -209,6 +223,9 @@ impl Engine {
                 customers::lock(tx, &wish.customer)?;
                 if let Some(row) = checkouts::get(tx, id.as_str())? {
                     return Ok(Step::Answer(Box::new(row)));
+                }
+                if let Some(row) = suspended(tx, &wish.customer)? {
+                    return Ok(Step::Refused(row));
                 }
                 if let Some(subscription) = live_in_group(tx, &wish)? {
                     return Ok(Step::Subscribed(subscription));
@@ -221,10 +238,13 @@ impl Engine {
                     (
                         CheckoutDecision::Create | CheckoutDecision::Reuse(_) | CheckoutDecision::Replace(_),
                         _,
-                    ) => {
-                        checkouts::insert(tx, &id, &scope, &wish, now)?;
-                        Step::Open(id.clone())
-                    }
+                    ) => match admit(tx, &policy, &id, &wish.customer, address.as_deref(), now)? {
+                        Some(problem) => Step::Refused(problem),
+                        None => {
+                            checkouts::insert(tx, &id, &scope, &wish, now)?;
+                            Step::Open(id.clone())
+                        }
+                    },
                 })
             })
             .await?;

@@ -229,7 +229,7 @@ impl Engine {
 }
 
 /// Name, beginning and end of each month, newest first.
-fn months_before(now: Timestamp, months: i32) -> Vec<(String, Timestamp, Timestamp)> {
+pub(crate) fn months_before(now: Timestamp, months: i32) -> Vec<(String, Timestamp, Timestamp)> {
     let today = jiff::Timestamp::from_millisecond(now.ms()).unwrap_or_default();
     let first = today.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
     let at = |date: jiff::civil::Date| {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use quittance_domain::access::Standing;
 use quittance_domain::catalog::{FeatureSet, Limit};
 use quittance_domain::entitlement::{self, Holding, Source, SourceKind};
+use quittance_domain::fraud::{Level, SuspendedAccess};
 use quittance_domain::{Access, Catalog, CustomerId, PlanKey, Timestamp};
 use quittance_store::grants::{Gift, GrantRow};
 use quittance_store::mirror::HoldingRow;
-use quittance_store::{Tx, customers, grants, mirror, terms};
+use quittance_store::{Tx, customers, fraud, grants, mirror, terms};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -54,8 +55,7 @@ pub fn answer(holdings: &[Holding], feature: &str, now: Timestamp) -> Answer {
     }
 }
 
-/// Everything a customer holds at a moment, from the rows of one snapshot; and whether it stays so until something is
-/// written, which it does not while terms of its own are still to begin.
+/// As [`load_as`], by the default of what a suspension does to access.
 ///
 /// # Errors
 /// As the database.
@@ -65,12 +65,31 @@ pub fn load(
     catalog: &Catalog,
     now: Timestamp,
 ) -> quittance_store::Result<Option<(Held, bool)>> {
+    load_as(tx, customer, catalog, SuspendedAccess::Revoke, now)
+}
+
+/// Everything a customer holds at a moment, from the rows of one snapshot; and whether it stays so until something is
+/// written, which it does not while terms of its own are still to begin. `access` says what a suspension does to it.
+///
+/// # Errors
+/// As the database.
+pub fn load_as(
+    tx: &mut dyn Tx,
+    customer: &str,
+    catalog: &Catalog,
+    access: SuspendedAccess,
+    now: Timestamp,
+) -> quittance_store::Result<Option<(Held, bool)>> {
     let Some(row) = customers::get(tx, customer)? else { return Ok(None) };
     let mut holdings: Vec<Holding> =
         mirror::holdings(tx, customer)?.into_iter().map(|held| from_mirror(held, catalog)).collect();
     holdings.extend(
         grants::of_customer(tx, customer)?.into_iter().filter_map(|grant| from_grant(grant, catalog)),
     );
+    let shut = fraud::standing(tx, customer)?.is_some_and(|row| row.level == Level::All);
+    if shut && access == SuspendedAccess::Revoke {
+        holdings.iter_mut().for_each(|held| held.standing = Standing::Revoked);
+    }
     let own = terms::get(tx, customer)?.map(|row| row.terms);
     let kept = own.as_ref().is_none_or(|terms| terms.window.has_begun(now));
     if let Some(terms) = own.filter(|terms| terms.window.has_begun(now)) {
@@ -169,8 +188,10 @@ impl Engine {
     /// When the database cannot be used; old answers are forgotten then.
     pub async fn reload(&self, customer: &str) -> Result<Option<Held>, Problem> {
         let (id, catalog, now) = (customer.to_owned(), self.catalog_handle(), self.now());
+        let access = self.settings().fraud.suspended_access;
         let epoch = self.entitlements().epoch();
-        let loaded = self.db().read("entitlements.load", move |tx| load(tx, &id, &catalog, now)).await;
+        let loaded =
+            self.db().read("entitlements.load", move |tx| load_as(tx, &id, &catalog, access, now)).await;
         match loaded {
             Ok(Some((held, kept))) => {
                 if kept {

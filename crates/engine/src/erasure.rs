@@ -1,13 +1,13 @@
 //! Erasing a customer on its own or the operator's wish.
 //!
-//! What is personal goes, in one transaction: address, name, language, notes, the texts of mails and what the provider's events
-//! said. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are what was
+//! What is personal goes, in one transaction: address, name, language, notes, the texts of mails, what the provider's events
+//! said, where checkouts came from, which cards failed, and why somebody was shut out. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are what was
 //! sold, and must be kept. Refuses to know: what the provider keeps.
 
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 pub use quittance_store::erasure::Erased;
 use quittance_store::history::{self, NewLine};
-use quittance_store::{customers, erasure, mirror};
+use quittance_store::{customers, erasure, fraud, mirror};
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -43,6 +43,7 @@ impl Engine {
                 let known = customers::provider_ids(tx, &key, &scope.to_string())?;
                 let aggregates: Vec<String> =
                     known.iter().map(|id| AggregateKey::customer(scope.clone(), id).to_string()).collect();
+                fraud::erase(tx, &key, &scope.to_string(), &known)?;
                 let erased = erasure::erase(tx, &key, &aggregates, now)?;
                 let line = NewLine {
                     customer: Some(key.clone()),

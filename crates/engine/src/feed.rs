@@ -12,6 +12,7 @@ use quittance_domain::Timestamp;
 use quittance_domain::access::Standing;
 use quittance_domain::digest::short_hex;
 use quittance_domain::entitlement::{Holding, limit_of};
+use quittance_domain::fraud::SuspendedAccess;
 use quittance_domain::replica::{Cursor, Marked};
 use quittance_store::{Tx, feed};
 use serde::Serialize;
@@ -190,6 +191,7 @@ impl Reader {
         messages: &mut Vec<Message>,
     ) -> Result<(), Problem> {
         let (catalog, now) = (self.engine.catalog_handle(), self.engine.now());
+        let access = self.engine.settings().fraud.suspended_access;
         let states = self
             .engine
             .db()
@@ -197,7 +199,7 @@ impl Reader {
                 let customers = feed::customers(tx, &after, PAGE)?;
                 customers
                     .into_iter()
-                    .map(|customer| state_of(tx, customer, &catalog, now))
+                    .map(|customer| state_of(tx, customer, &catalog, access, now))
                     .collect::<quittance_store::Result<Vec<_>>>()
             })
             .await?;
@@ -216,12 +218,13 @@ impl Reader {
     async fn changes(&mut self, position: i64, messages: &mut Vec<Message>) -> Result<(), Problem> {
         self.engine.number_changes().await?;
         let (catalog, now) = (self.engine.catalog_handle(), self.engine.now());
+        let access = self.engine.settings().fraud.suspended_access;
         let states = self
             .engine
             .db()
             .read("feed.changes", move |tx| {
                 let changed = feed::after(tx, position, PAGE)?;
-                let load = |(customer, at)| Ok((state_of(tx, customer, &catalog, now)?, at));
+                let load = |(customer, at)| Ok((state_of(tx, customer, &catalog, access, now)?, at));
                 changed.into_iter().map(load).collect::<quittance_store::Result<Vec<_>>>()
             })
             .await?;
@@ -243,8 +246,9 @@ fn state_of(
     tx: &mut dyn Tx,
     customer: String,
     catalog: &quittance_domain::Catalog,
+    access: SuspendedAccess,
     now: Timestamp,
 ) -> quittance_store::Result<Option<CustomerState>> {
-    let held = entitlements::load(tx, &customer, catalog, now)?;
+    let held = entitlements::load_as(tx, &customer, catalog, access, now)?;
     Ok(held.map(|(held, _)| CustomerState::of(customer, &held)))
 }

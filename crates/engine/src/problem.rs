@@ -59,6 +59,10 @@ codes! {
     WrongState = "wrong_state",
     /// The quote ran out, or what it was computed from has changed.
     QuoteStale = "quote_stale",
+    /// The customer is shut out.
+    CustomerSuspended = "customer_suspended",
+    /// More checkouts than may be opened in that time.
+    TooManyCheckouts = "too_many_checkouts",
     /// The amount cannot be given back.
     RefundRefused = "refund_refused",
     /// The customer has nothing at the provider yet.

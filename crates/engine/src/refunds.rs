@@ -235,7 +235,7 @@ impl Engine {
                 "Refund it at the provider; the ledger will show it.",
             )
         })?;
-        let all = self.fetch_payments(&provider_customer).await.map_err(crate::sync::as_problem)?;
+        let all = self.fetch_payments(&provider_customer, &[]).await.map_err(crate::sync::as_problem)?;
         let facts = all.into_iter().find(|found| found.id == payment).ok_or_else(|| {
             Problem::new(
                 ProblemCode::WrongState,

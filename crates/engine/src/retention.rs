@@ -6,13 +6,15 @@
 use quittance_domain::Timestamp;
 use quittance_domain::time::DAY_MS;
 use quittance_store::retention::{self, Forgettable};
-use quittance_store::{api_requests, app_events, quotes};
+use quittance_store::{api_requests, app_events, fraud, quotes};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
 
 /// How long a quote that ran out is kept, so that it is told from one that never was; in milliseconds.
 const QUOTES_KEPT_MS: i64 = DAY_MS;
+/// How long it is kept where checkouts came from and which cards failed: twice the longest time in which they are counted.
+const ATTEMPTS_KEPT_MS: i64 = 2 * DAY_MS;
 /// Windows that one round looks at of each kind, so that a large backlog is forgotten in many rounds.
 const WINDOWS: usize = 40;
 
@@ -72,6 +74,8 @@ impl Engine {
         self.db().write("api_requests.prune", move |tx| api_requests::prune(tx, before)).await?;
         let before = now.plus_ms(-QUOTES_KEPT_MS);
         self.db().write("quotes.prune", move |tx| quotes::prune(tx, before)).await?;
+        let before = now.plus_ms(-ATTEMPTS_KEPT_MS);
+        self.db().write("fraud.prune", move |tx| fraud::prune(tx, before)).await?;
         let before = now.plus_ms(-self.settings().app_webhooks.kept_ms);
         self.db().write("app_events.prune", move |tx| app_events::prune(tx, before)).await?;
         Ok(forgotten)

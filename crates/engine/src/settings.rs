@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use quittance_domain::AccessPolicy;
 use quittance_domain::change::ChangePolicy;
+use quittance_domain::dispute::DisputePolicy;
 use quittance_domain::dunning::DunningPolicy;
+use quittance_domain::fraud::FraudPolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::{NoticePolicy, RuleTable};
 use quittance_domain::shop::PortalPolicy;
@@ -47,6 +49,10 @@ pub struct Settings {
     pub access: AccessPolicy,
     /// How failing payments are dealt with.
     pub dunning: DunningPolicy,
+    /// What is done about fraud.
+    pub fraud: FraudPolicy,
+    /// What is done with disputes.
+    pub disputes: DisputePolicy,
     /// How failures are retried and how long leases last.
     pub retry: RetryPolicy,
     /// When customers are told.
@@ -134,6 +140,8 @@ impl Default for Settings {
         Self {
             access: AccessPolicy::default(),
             dunning: DunningPolicy::default(),
+            disputes: DisputePolicy::default(),
+            fraud: FraudPolicy::default(),
             retry: RetryPolicy::default(),
             notices: NoticePolicy::default(),
             notice_rules: Arc::new(RuleTable::built_in()),

@@ -274,6 +274,7 @@ impl Engine {
             return self.carry_out(&self.subscription(id).await?, &command).await;
         }
         let wanted = self.resolve(id, change).await?;
+        self.refuse_suspended(wanted.row.subscription.customer.as_ref()).await?;
         if wanted.is_so() {
             return Ok(wanted.row);
         }
@@ -403,6 +404,7 @@ impl Engine {
         if row.subscription.facts.status.is_final() {
             return Err(wrong_state(&row, "is over; open a new checkout instead"));
         }
+        self.refuse_suspended(row.subscription.customer.as_ref()).await?;
         let request = Request::ResumeSubscription { subscription: id.to_owned() };
         self.command_and_sync(&row, &request, asked).await
     }
@@ -481,6 +483,9 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::Refund { .. }
+            | Request::ContestDispute { .. }
+            | Request::AcceptDispute { .. }
+            | Request::Suspension { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => true,
         }

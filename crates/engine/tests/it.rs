@@ -22,6 +22,8 @@ mod calls;
 mod changes;
 #[path = "it/deliveries.rs"]
 mod deliveries;
+#[path = "it/disputes.rs"]
+mod disputes;
 #[path = "it/drift.rs"]
 mod drift;
 #[path = "it/dunning.rs"]
@@ -32,6 +34,8 @@ mod erasure;
 mod faults;
 #[path = "it/feed.rs"]
 mod feed;
+#[path = "it/fraud.rs"]
+mod fraud;
 #[path = "it/freshness.rs"]
 mod freshness;
 #[path = "it/house.rs"]

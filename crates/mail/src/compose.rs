@@ -51,6 +51,7 @@ pub fn facts(
         | Kind::RefundMade
         | Kind::PurchaseProcessing
         | Kind::PurchaseFailed
+        | Kind::RefundFailed
         | Kind::CardExpiring => (plan, None, amount, None),
     };
     let card = told.data.get("card").and_then(Value::as_object);
@@ -127,6 +128,7 @@ fn moment(told: &Told, data: Data<'_>, subscription: Option<&Subscription>) -> O
         Kind::PlanChanged
         | Kind::SubscriptionCancelled
         | Kind::RefundMade
+        | Kind::RefundFailed
         | Kind::PurchaseProcessing
         | Kind::PurchaseFailed => Some(told.created_at),
         Kind::CardExpiring => period_end(),
@@ -154,6 +156,7 @@ fn next_try(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>) -> 
         | Kind::RefundMade
         | Kind::PurchaseProcessing
         | Kind::PurchaseFailed
+        | Kind::RefundFailed
         | Kind::CardExpiring => None,
     }
 }
@@ -180,6 +183,7 @@ fn access_until(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>)
         | Kind::RefundMade
         | Kind::PurchaseProcessing
         | Kind::PurchaseFailed
+        | Kind::RefundFailed
         | Kind::CardExpiring => None,
     }
 }
@@ -249,6 +253,7 @@ fn asks(kind: Kind, data: Data<'_>) -> (bool, bool, bool) {
         Kind::PaymentRecovered
         | Kind::SubscriptionCancelled
         | Kind::RefundMade
+        | Kind::RefundFailed
         | Kind::PurchaseProcessing
         | Kind::PurchaseFailed => (false, false, false),
     }

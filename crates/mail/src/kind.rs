@@ -21,6 +21,7 @@ pub const fn title(kind: Kind, language: Language) -> &'static str {
         Kind::SubscriptionCancelled => ("The plan was cancelled", "解約"),
         Kind::Receipt => ("Receipts", "お支払いの完了"),
         Kind::RefundMade => ("A refund", "ご返金"),
+        Kind::RefundFailed => ("A refund that did not arrive", "ご返金の不着"),
         Kind::CardExpiring => ("The card expires soon", "カードの有効期限"),
         Kind::PurchaseProcessing => ("A payment is on its way", "お支払いの受付"),
         Kind::PurchaseFailed => ("A purchase was not paid", "ご購入のお支払いの未完了"),

@@ -408,6 +408,7 @@ const BUILT_IN: &[(&str, &str)] = built_in!(
     "subscription_cancelled",
     "receipt",
     "refund_made",
+    "refund_failed",
     "card_expiring",
     "purchase_processing",
     "purchase_failed",

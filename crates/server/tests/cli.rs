@@ -35,6 +35,8 @@ mod house;
 mod ledger;
 #[path = "cli/mail.rs"]
 mod mail;
+#[path = "cli/money.rs"]
+mod money;
 #[path = "cli/refund.rs"]
 mod refund;
 #[path = "cli/sandbox_data.rs"]

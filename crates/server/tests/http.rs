@@ -30,6 +30,8 @@ mod changes;
 mod client;
 #[path = "http/deliveries.rs"]
 mod deliveries;
+#[path = "http/disputes.rs"]
+mod disputes;
 #[path = "http/documents.rs"]
 mod documents;
 #[path = "http/dunning.rs"]

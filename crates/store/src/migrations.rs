@@ -33,4 +33,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0019_checkout_secrets.sql"),
     },
     Migration { version: 20, name: "marks", text: include_str!("../migrations/0020_marks.sql") },
+    Migration { version: 21, name: "money", text: include_str!("../migrations/0021_money.sql") },
+    Migration { version: 22, name: "fraud", text: include_str!("../migrations/0022_fraud.sql") },
+    Migration { version: 23, name: "services", text: include_str!("../migrations/0023_services.sql") },
 ];

@@ -273,6 +273,24 @@ pub fn payments_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<Pay
     tx.query(PAYMENTS_OF_AGGREGATE, params![aggregate])?.iter().map(|row| json::read(row, "data")).collect()
 }
 
+static AGGREGATES_AFTER: &Sql = crate::sql!(
+    "mirror.aggregates_after",
+    "SELECT aggregate FROM subscriptions WHERE aggregate > $1 AND aggregate < $2
+     UNION SELECT aggregate FROM purchases WHERE aggregate > $1 AND aggregate < $2
+     ORDER BY aggregate LIMIT $3"
+);
+
+/// Aggregates of a scope that have anything mirrored, by name, after `after`.
+///
+/// # Errors
+/// As the database.
+pub fn aggregates_after(tx: &mut dyn Tx, scope: &str, after: &str, limit: i64) -> Result<Vec<String>> {
+    // Names begin with their scope and a slash; `0` is what follows the slash.
+    let (from, until) = (format!("{scope}/"), format!("{scope}0"));
+    let from = if after.is_empty() { from.as_str() } else { after };
+    tx.query(AGGREGATES_AFTER, params![from, until, limit])?.iter().map(|row| row.text("aggregate")).collect()
+}
+
 /// A mirrored payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentRow {

@@ -40,6 +40,10 @@ pub struct MoneyPolicy {
     pub refund_full: OnMoneyBack,
     /// A part of it was refunded.
     pub refund_partial: OnMoneyBack,
+    /// An early fraud warning stands: the cardholder has told the bank, and a dispute may follow.
+    pub early_fraud_warning: OnMoneyBack,
+    /// The bank inquires; no money was taken.
+    pub dispute_inquiry: OnMoneyBack,
     /// A dispute of it is open.
     pub dispute_opened: OnMoneyBack,
     /// A dispute of it was lost.
@@ -55,6 +59,8 @@ impl Default for MoneyPolicy {
         Self {
             refund_full: OnMoneyBack::Revoke,
             refund_partial: OnMoneyBack::Keep,
+            early_fraud_warning: OnMoneyBack::Keep,
+            dispute_inquiry: OnMoneyBack::Keep,
             dispute_opened: OnMoneyBack::Revoke,
             dispute_lost: OnMoneyBack::Revoke,
             dispute_won: OnMoneyBack::Keep,
@@ -73,6 +79,10 @@ pub enum MoneyState {
     PartlyRefunded,
     /// All of it was refunded.
     Refunded,
+    /// An early fraud warning stands.
+    Warned,
+    /// The bank inquires; no money was taken.
+    Inquiry,
     /// A dispute is open.
     Disputed,
     /// A dispute was lost.
@@ -89,6 +99,8 @@ impl MoneyState {
             Self::Kept => "kept",
             Self::PartlyRefunded => "partly_refunded",
             Self::Refunded => "refunded",
+            Self::Warned => "warned",
+            Self::Inquiry => "inquiry",
             Self::Disputed => "disputed",
             Self::DisputeLost => "dispute_lost",
             Self::DisputeWon => "dispute_won",
@@ -99,7 +111,7 @@ impl MoneyState {
     #[must_use]
     pub const fn is_ours(self) -> bool {
         match self {
-            Self::Kept | Self::PartlyRefunded | Self::DisputeWon => true,
+            Self::Kept | Self::PartlyRefunded | Self::Warned | Self::Inquiry | Self::DisputeWon => true,
             Self::Refunded | Self::Disputed | Self::DisputeLost => false,
         }
     }
@@ -202,6 +214,8 @@ impl AccessPolicy {
             MoneyState::Kept => OnMoneyBack::Keep,
             MoneyState::PartlyRefunded => self.money.refund_partial,
             MoneyState::Refunded => self.money.refund_full,
+            MoneyState::Warned => self.money.early_fraud_warning,
+            MoneyState::Inquiry => self.money.dispute_inquiry,
             MoneyState::Disputed => self.money.dispute_opened,
             MoneyState::DisputeLost => self.money.dispute_lost,
             MoneyState::DisputeWon => self.money.dispute_won,

@@ -10,6 +10,7 @@
 //! Refuses to know: SQL, the provider's wire format, and what the numbers mean for anybody's taxes.
 
 pub mod balance;
+pub mod recognition;
 pub mod sale;
 
 use std::collections::BTreeMap;
@@ -238,6 +239,12 @@ kinds! {
     Purchase = "purchase";
     /// A payout that has arrived.
     PayoutArrival = "payout_arrival";
+    /// A credit note: what it takes back of a sale beside what its refunds do.
+    CreditNote = "credit_note";
+    /// What was paid of an invoice outside of the provider.
+    PaidOutside = "paid_outside";
+    /// Credit or debt that an operator has put on a customer's balance.
+    CustomerBalance = "customer_balance";
     /// Money that went back outside of the provider, without a document of its.
     RefundOutside = "refund_outside";
 }

@@ -126,6 +126,112 @@ pub fn invoice(scope: &str, sale: &InvoiceSale) -> Result<Vec<Record>, LedgerErr
     ])
 }
 
+/// A credit note as the provider has it; amounts in minor units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreditNoteFacts {
+    /// The provider's id.
+    pub id: String,
+    /// Whether it was taken back.
+    pub void: bool,
+    /// The currency of all amounts.
+    pub currency: Currency,
+    /// Tax included.
+    pub total: i64,
+    /// The tax in it.
+    pub tax: i64,
+    /// What it lowers of what was still to be paid.
+    pub before_payment: i64,
+    /// What its refunds give back; their balance transactions say so too.
+    pub refunded: i64,
+    /// What went back outside of the provider.
+    pub outside: i64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The provider's customer.
+    pub provider_customer: Option<String>,
+}
+
+/// The record of a credit note: its tax is owed to nobody any more, and what no refund gives back lowers what is owed, goes to the
+/// customer's balance or came from the bank. The refunds themselves are the balance transactions'.
+///
+/// # Errors
+/// [`LedgerError::TooLarge`].
+pub fn credit_note(scope: &str, note: &CreditNoteFacts) -> Result<Record, LedgerError> {
+    let wide = i128::from;
+    let given =
+        checked(wide(note.total) - wide(note.before_payment) - wide(note.refunded) - wide(note.outside))?;
+    let untaxed = checked(wide(note.total) - wide(note.tax) - wide(note.refunded))?;
+    let entry = Entry::new([
+        line(Account::Refunds, untaxed, note.currency),
+        line(Account::Tax, note.tax, note.currency),
+        line(Account::Receivable, negated(note.before_payment)?, note.currency),
+        line(Account::CustomerCredit, negated(given)?, note.currency),
+        line(Account::Bank, negated(note.outside)?, note.currency),
+    ])?;
+    Ok(Record {
+        key: Key { scope: scope.to_owned(), kind: Kind::CreditNote, object: note.id.clone() },
+        at: note.at,
+        detail: "credit note".to_owned(),
+        source: Some(note.id.clone()),
+        payment: None,
+        provider_customer: note.provider_customer.clone(),
+        entry: Some(entry).filter(|entry| !note.void && !entry.is_empty()),
+    })
+}
+
+/// The record of what was paid of an invoice outside of the provider: from the bank, and owed no more. `amount` of nothing takes
+/// back what stood.
+///
+/// # Errors
+/// [`LedgerError::TooLarge`].
+pub fn paid_outside(
+    scope: &str,
+    invoice: &str,
+    provider_customer: Option<&str>,
+    amount: Money,
+    at: Timestamp,
+) -> Result<Record, LedgerError> {
+    let entry = Entry::new([
+        line(Account::Bank, amount.minor, amount.currency),
+        line(Account::Receivable, negated(amount.minor)?, amount.currency),
+    ])?;
+    Ok(Record {
+        key: Key { scope: scope.to_owned(), kind: Kind::PaidOutside, object: invoice.to_owned() },
+        at,
+        detail: "invoice paid outside of the provider".to_owned(),
+        source: Some(invoice.to_owned()),
+        payment: None,
+        provider_customer: provider_customer.map(str::to_owned),
+        entry: Some(entry).filter(|entry| !entry.is_empty()),
+    })
+}
+
+/// The record of what an operator has put on a customer's balance; negative is credit, as the provider has it.
+///
+/// # Errors
+/// [`LedgerError::TooLarge`].
+pub fn customer_balance(
+    scope: &str,
+    id: &str,
+    provider_customer: &str,
+    amount: Money,
+    at: Timestamp,
+) -> Result<Record, LedgerError> {
+    let entry = Entry::new([
+        line(Account::CustomerCredit, amount.minor, amount.currency),
+        line(Account::Refunds, negated(amount.minor)?, amount.currency),
+    ])?;
+    Ok(Record {
+        key: Key { scope: scope.to_owned(), kind: Kind::CustomerBalance, object: id.to_owned() },
+        at,
+        detail: "put on the customer's balance by an operator".to_owned(),
+        source: Some(id.to_owned()),
+        payment: None,
+        provider_customer: Some(provider_customer.to_owned()),
+        entry: Some(entry).filter(|entry| !entry.is_empty()),
+    })
+}
+
 /// The record of money that went back outside of the provider: from the bank, by the command that noted it.
 ///
 /// # Errors

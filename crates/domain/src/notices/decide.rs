@@ -13,6 +13,7 @@ use super::rules::{Case, RuleTable};
 use super::{Announcement, Notice, NoticeKind, NoticePolicy};
 use crate::access::{Access, MoneyState, Standing};
 use crate::projection::{Anomaly, AnomalyKind, Effect, Projection, Purchase, PurchaseState, Stored};
+use crate::refund::owed_again;
 use crate::subscription::{Card, Duplicate, InvoiceFacts, Subscription, SubscriptionStatus};
 use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 
@@ -494,6 +495,16 @@ impl Due<'_> {
                 put(&mut data, "paid", payment.amount.minor);
                 self.tell(NoticeKind::RefundMade, &refund.id, "made".to_owned(), data);
             }
+            for refund in owed_again(&payment.refunds) {
+                if !self.was_told(NoticeKind::RefundMade, &refund.id, "made") {
+                    continue;
+                }
+                let mut data = Map::new();
+                put(&mut data, "payment", &payment.id);
+                put(&mut data, "amount", refund.amount.minor);
+                put(&mut data, "currency", refund.amount.currency);
+                self.tell(NoticeKind::RefundFailed, &refund.id, "failed".to_owned(), data);
+            }
         }
     }
 
@@ -572,7 +583,10 @@ fn word(money: MoneyState) -> Option<&'static str> {
     match money {
         MoneyState::Kept | MoneyState::PartlyRefunded | MoneyState::DisputeWon => None,
         MoneyState::Refunded => Some("refunded"),
-        MoneyState::Disputed | MoneyState::DisputeLost => Some("disputed"),
+        // Where they end access, the reason is the same.
+        MoneyState::Warned | MoneyState::Inquiry | MoneyState::Disputed | MoneyState::DisputeLost => {
+            Some("disputed")
+        }
     }
 }
 

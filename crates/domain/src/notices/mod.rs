@@ -50,6 +50,8 @@ pub enum NoticeKind {
     Receipt,
     /// Money goes back.
     RefundMade,
+    /// Money that was said to go back did not arrive.
+    RefundFailed,
     /// The card that pays is about to expire.
     CardExpiring,
     /// Something that is bought once is paid by a method that settles days later.
@@ -60,7 +62,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::PaymentFailed,
         Self::PaymentActionRequired,
         Self::PaymentRecovered,
@@ -74,6 +76,7 @@ impl NoticeKind {
         Self::SubscriptionCancelled,
         Self::Receipt,
         Self::RefundMade,
+        Self::RefundFailed,
         Self::CardExpiring,
         Self::PurchaseProcessing,
         Self::PurchaseFailed,
@@ -96,6 +99,7 @@ impl NoticeKind {
             Self::SubscriptionCancelled => "subscription_cancelled",
             Self::Receipt => "receipt",
             Self::RefundMade => "refund_made",
+            Self::RefundFailed => "refund_failed",
             Self::CardExpiring => "card_expiring",
             Self::PurchaseProcessing => "purchase_processing",
             Self::PurchaseFailed => "purchase_failed",
@@ -125,6 +129,7 @@ impl NoticeKind {
             | Self::SubscriptionCancelled
             | Self::Receipt
             | Self::RefundMade
+            | Self::RefundFailed
             | Self::PurchaseProcessing
             | Self::PurchaseFailed => false,
         }

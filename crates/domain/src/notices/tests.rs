@@ -527,6 +527,8 @@ fn refunds_are_told_each_once_when_they_have_come_about() {
             money: MoneyState::Kept,
             created_at: T0,
             refunds,
+            disputes: Vec::new(),
+            warning: None,
         }])
     };
     let mut life = Life::new();

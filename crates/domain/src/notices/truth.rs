@@ -9,6 +9,7 @@ use super::decide::{is_failing, meets};
 use super::{Announcement, NoticeKind};
 use crate::access::Standing;
 use crate::projection::{PaymentFacts, Purchase, PurchaseState};
+use crate::refund::owed_again;
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
 
@@ -92,6 +93,11 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
         NoticeKind::RefundMade => refunded(claim, known),
         NoticeKind::PurchaseProcessing => bought(claim, known, PurchaseState::Processing),
         NoticeKind::PurchaseFailed => bought(claim, known, PurchaseState::Failed),
+        NoticeKind::RefundFailed => {
+            let owed =
+                known.payments.iter().flat_map(|p| owed_again(&p.refunds)).any(|r| r.id == claim.object);
+            holds(owed, "the money went back after all")
+        }
         NoticeKind::CardExpiring => {
             let same = |s: &Subscription| {
                 let card = s.facts.told.card.as_ref();

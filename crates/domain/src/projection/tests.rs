@@ -92,6 +92,8 @@ fn of_a_duplicate_only_money_that_we_still_hold_goes_back() {
             money,
             created_at: T0,
             refunds: Vec::new(),
+            disputes: Vec::new(),
+            warning: None,
         }];
         let subscriptions = vec![paid("sub_b", 1_000, true), paid("sub_a", 0, true)];
         let observed = Observed { subscriptions, payments: Some(payments), ..Observed::default() };
@@ -203,6 +205,8 @@ fn a21_refunds_and_disputes_end_access_and_a_won_dispute_gives_it_back() {
         money,
         created_at: T0,
         refunds: Vec::new(),
+        disputes: Vec::new(),
+        warning: None,
     };
     let with = |money, policy: &AccessPolicy| {
         let observed = Observed {

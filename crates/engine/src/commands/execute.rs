@@ -170,6 +170,9 @@ impl Engine {
                 };
                 self.give_back(row, &wish, key).await
             }
+            Request::ContestDispute { dispute, note } => self.contest(dispute, note.as_deref(), key).await,
+            Request::AcceptDispute { dispute } => self.accept_dispute(dispute, key).await,
+            Request::Suspension { step, .. } => self.suspension_step(row, step, key).await,
             Request::PayInvoice { invoice, .. } => self.try_invoice(invoice, key).await,
             Request::GiveUpInvoice { subscription, invoice, how } => {
                 self.give_up(subscription, invoice, *how, key).await
@@ -414,7 +417,7 @@ impl Engine {
 
     /// Gives back what is left of a payment. No amount is named: somebody may have given a part back already, and
     /// naming the whole would then be refused. Nothing left is what was wanted.
-    async fn refund_rest(
+    pub(super) async fn refund_rest(
         &self,
         row: &CommandRow,
         payment: &str,
@@ -471,7 +474,11 @@ impl Engine {
             | Request::ResumeSubscription { .. }
             | Request::EndTrial { .. }
             | Request::CancelDuplicate { .. }
-            // Both look themselves before they do anything.
+            // These look themselves before they do anything.
+            | Request::ContestDispute { .. }
+            | Request::AcceptDispute { .. }
+            // Each sets a state, and a refund of the rest finds nothing left.
+            | Request::Suspension { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => Ok(None),
         }

@@ -6,11 +6,13 @@
 //! by `quittance_domain::command`.
 
 mod collect;
+mod dispute;
 mod execute;
 pub(crate) mod plan;
 mod record;
 mod refund;
 pub mod request;
+mod suspension;
 
 use quittance_domain::command::{AfterTrouble, Sending, Verdict, after_trouble, joins, later_key, sending};
 use quittance_domain::ids::LeaseToken;

@@ -113,6 +113,9 @@ impl Engine {
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::Refund { .. }
+            | Request::ContestDispute { .. }
+            | Request::AcceptDispute { .. }
+            | Request::Suspension { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => Ok(Value::Null),
         }
@@ -141,7 +144,7 @@ impl Engine {
         self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await
     }
 
-    async fn update_subscription(
+    pub(super) async fn update_subscription(
         &self,
         id: &str,
         wanted: &UpdateSubscription<'_>,

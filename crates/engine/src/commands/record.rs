@@ -78,6 +78,9 @@ impl Engine {
             | Request::EndTrial { .. }
             | Request::RefundDuplicate { .. }
             | Request::Refund { .. }
+            | Request::ContestDispute { .. }
+            | Request::AcceptDispute { .. }
+            | Request::Suspension { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => {}
         }
@@ -98,7 +101,11 @@ pub(super) fn look_again(
 /// A refund shows in the payments, which only a thorough sync looks at.
 const fn thorough(request: &Request) -> bool {
     match request {
-        Request::RefundDuplicate { .. } | Request::Refund { .. } => true,
+        Request::RefundDuplicate { .. }
+        | Request::Refund { .. }
+        | Request::ContestDispute { .. }
+        | Request::AcceptDispute { .. }
+        | Request::Suspension { .. } => true,
         Request::CreateCustomer { .. }
         | Request::UpdateCustomer { .. }
         | Request::CreateCheckout { .. }
@@ -176,6 +183,9 @@ fn record_effects(
             ledger::record(tx, &[record], now)?;
         }
         Request::Refund { .. }
+        | Request::ContestDispute { .. }
+        | Request::AcceptDispute { .. }
+        | Request::Suspension { .. }
         | Request::UpdateCustomer { .. }
         | Request::CreatePortal { .. }
         | Request::ChangeSubscription { .. }

@@ -5,6 +5,7 @@
 use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
 use quittance_domain::dunning::OnExhaustion;
+use quittance_domain::fraud::SuspensionStep;
 use quittance_domain::refund::RefundReason;
 use quittance_domain::trial::Bridge;
 use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
@@ -315,6 +316,28 @@ pub enum Request {
         /// Whether the money went back outside of the provider, so that only the credit note is wanted.
         out_of_band: bool,
     },
+    /// Answer a dispute with the evidence that there is when it is sent.
+    #[serde(rename = "dispute.contest")]
+    ContestDispute {
+        /// Which one.
+        dispute: String,
+        /// What the operator says, in place of the summary.
+        note: Option<String>,
+    },
+    /// What a suspension, or its end, asks for.
+    #[serde(rename = "suspension.step")]
+    Suspension {
+        /// Which suspension: its time in milliseconds; 0 for none.
+        episode: i64,
+        /// What.
+        step: SuspensionStep,
+    },
+    /// Give a dispute up.
+    #[serde(rename = "dispute.accept")]
+    AcceptDispute {
+        /// Which one.
+        dispute: String,
+    },
     /// Try a payment that failed.
     #[serde(rename = "invoice.pay")]
     PayInvoice {
@@ -392,6 +415,9 @@ impl Request {
             Self::EndTrial { .. } => "trial.end",
             Self::RefundDuplicate { .. } => "duplicate.refund",
             Self::Refund { .. } => "refund.create",
+            Self::ContestDispute { .. } => "dispute.contest",
+            Self::AcceptDispute { .. } => "dispute.accept",
+            Self::Suspension { .. } => "suspension.step",
             Self::PayInvoice { .. } => "invoice.pay",
             Self::GiveUpInvoice { .. } => "invoice.give_up",
         }
@@ -419,6 +445,10 @@ impl Request {
             Self::EndTrial { subscription, .. } => format!("trial/{subscription}"),
             Self::RefundDuplicate { payment, .. } => duplicate_object(payment),
             Self::Refund { payment, .. } => refund_object(payment),
+            Self::ContestDispute { dispute, .. } | Self::AcceptDispute { dispute } => {
+                format!("dispute/{dispute}")
+            }
+            Self::Suspension { episode, step } => format!("suspension/{episode}/{}", step.object()),
             Self::PayInvoice { invoice, .. } | Self::GiveUpInvoice { invoice, .. } => invoice_object(invoice),
         }
     }
@@ -430,6 +460,9 @@ impl Request {
             | Self::CancelDuplicate { .. }
             | Self::RefundDuplicate { .. }
             | Self::EndTrial { .. }
+            | Self::ContestDispute { .. }
+            | Self::AcceptDispute { .. }
+            | Self::Suspension { .. }
             | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
             | Self::Refund { .. }
@@ -464,6 +497,9 @@ impl Request {
             | Self::CancelDuplicate { .. }
             | Self::EndTrial { .. }
             | Self::RefundDuplicate { .. }
+            | Self::ContestDispute { .. }
+            | Self::AcceptDispute { .. }
+            | Self::Suspension { .. }
             | Self::GiveUpInvoice { .. } => false,
         }
     }
@@ -482,6 +518,9 @@ impl Request {
             | Self::EndTrial { .. }
             | Self::RefundDuplicate { .. }
             | Self::Refund { .. }
+            | Self::ContestDispute { .. }
+            | Self::AcceptDispute { .. }
+            | Self::Suspension { .. }
             | Self::ChangeSubscription { .. }
             | Self::ScheduleChange { .. }
             | Self::UndoSchedule { .. }

@@ -145,6 +145,7 @@ impl Engine {
             | NoticeKind::RefundMade
             | NoticeKind::PurchaseProcessing
             | NoticeKind::PurchaseFailed
+            | NoticeKind::RefundFailed
             | NoticeKind::CardExpiring => {}
         }
         self.note_lateness(notice).await?;

@@ -6,7 +6,8 @@ use quittance_domain::catalog::Price;
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
 use quittance_domain::delivery::Channel;
-use quittance_domain::dunning::{Case, DunningPolicy};
+use quittance_domain::dispute::{self, DisputePolicy};
+use quittance_domain::dunning::{Case, DunningPolicy, Step};
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::past::KnownPrice;
@@ -20,8 +21,8 @@ use quittance_store::history::NewLine;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
 use quittance_store::{
-    Tx, catalogs, checkouts, commands, customers, deliveries, drifts, history, ledger, mirror,
-    notices as store_notices, outbox,
+    Tx, catalogs, checkouts, commands, customers, deliveries, disputes as store_disputes, drifts, history,
+    ledger, mirror, notices as store_notices, outbox, services,
 };
 use serde_json::json;
 
@@ -32,6 +33,7 @@ use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::refunds;
 use crate::settings::OnDuplicate;
+use crate::suspensions::{self, Look};
 use crate::telemetry::{self, Funnel};
 use crate::trials::Place;
 use crate::world::Point;
@@ -47,6 +49,7 @@ struct Input {
     fetched: Fetched,
     policy: quittance_domain::AccessPolicy,
     dunning: DunningPolicy,
+    disputes: DisputePolicy,
     on_duplicate: OnDuplicate,
     notices: NoticePolicy,
     rules: Arc<RuleTable>,
@@ -95,6 +98,7 @@ impl Engine {
             fetched,
             policy: self.settings().access.clone(),
             dunning: self.settings().dunning.clone(),
+            disputes: self.settings().disputes.clone(),
             on_duplicate: self.settings().on_duplicate,
             notices: self.settings().notices.clone(),
             rules: self.settings().notice_rules.clone(),
@@ -173,11 +177,24 @@ fn apply(
     let newly_linked = link(tx, input, &mut stored.customer)?;
     stored.known_prices = prices_of_before(tx, input, catalog)?;
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
+    dispute::decide(&mut projection, &input.disputes, input.now);
     notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
     refunds::forget_made_up_for(tx, &mut projection)?;
     refunds::resolve_mended(tx, &projection, input.now)?;
-    let followed = dunning::look(
+    let fraud = Look {
+        engine,
+        scope: &input.scope,
+        instance: &input.instance,
+        aggregate: &input.claim.key,
+        provider_customer: &input.provider_customer,
+        customer: stored.customer.as_ref(),
+        attempts: &input.fetched.cards,
+        now: input.now,
+    };
+    let fraud_waits = fraud.judge(tx, &mut projection)?;
+    let suspended = suspensions::is_suspended(tx, stored.customer.as_ref())?;
+    let mut followed = dunning::look(
         tx,
         &input.context.cases,
         &input.fetched.invoices,
@@ -186,10 +203,24 @@ fn apply(
         &mut projection,
         input.now,
     )?;
-    let mut applied = Applied { customer: stored.customer.clone(), ..Applied::default() };
+    if suspended {
+        followed.steps.retain(|step| match step {
+            Step::Try { .. } => false,
+            Step::GiveUp { .. } => true,
+        });
+    }
+    let mut applied =
+        Applied { customer: stored.customer.clone(), commands: fraud_waits, ..Applied::default() };
     write_mirror(tx, input, stored.customer.as_ref(), &projection)?;
     remember_prices(tx, input, catalog, &stored)?;
     ledger::record(tx, &input.fetched.books.records(), input.now)?;
+    let noted = |invoice: &str| {
+        let mut latest = stored.subscriptions.iter().filter_map(|s| s.facts.latest_invoice.as_ref());
+        latest.any(|known| known.id == invoice && known.status != "draft")
+    };
+    for (invoice, of) in input.fetched.books.services().filter(|(invoice, _)| !noted(invoice)) {
+        services::put(tx, &input.scope, invoice, of)?;
+    }
     applied.mended = drifts::synced(tx, &input.claim.key, input.claim.target, input.now)?;
     if let Some(customer) = &stored.customer {
         if newly_linked {
@@ -311,6 +342,10 @@ fn write_mirror(
     }
     for payment in projection.payments.iter().filter(|p| !known.payments.contains(p)) {
         mirror::put_payment(tx, scope, key, customer, payment, now)?;
+        let place = store_disputes::Place { scope, aggregate: key, customer, payment: &payment.id };
+        for dispute in &payment.disputes {
+            store_disputes::put(tx, place, dispute, now)?;
+        }
     }
     Ok(())
 }
@@ -489,6 +524,10 @@ fn write_effects(
             {
                 continue;
             }
+            Effect::AcceptDispute { dispute } => Request::AcceptDispute { dispute: dispute.clone() },
+            Effect::ContestDispute { dispute } => {
+                Request::ContestDispute { dispute: dispute.clone(), note: None }
+            }
             Effect::CancelDuplicate { subscription, kept } => {
                 Request::CancelDuplicate { subscription: subscription.clone(), kept: kept.clone() }
             }
@@ -582,6 +621,17 @@ fn mend(anomaly: &Anomaly, input: &Input) -> String {
                 .into()
         }
         AnomalyKind::UnreadableObject => "update Quittance; until then its mirror stays as it was".into(),
+        AnomalyKind::DisputeNeedsResponse | AnomalyKind::DisputeDeadline => format!(
+            "quittance dispute evidence {0} --out FOLDER, then quittance dispute contest {0} or quittance dispute accept {0}",
+            anomaly.object
+        ),
+        AnomalyKind::CardTesting => {
+            "shut the customer out: quittance customers suspend CUSTOMER --reason \"card testing\"; or let it in again: quittance customers unsuspend CUSTOMER"
+                .into()
+        }
+        AnomalyKind::EarlyFraudWarning => {
+            format!("quittance refund {} --reason fraudulent, or leave it and answer the dispute", anomaly.object)
+        }
         AnomalyKind::RefundFailed => {
             "tell the customer, and give it back another way: quittance refund PAYMENT, or by bank transfer and with --out-of-band"
                 .into()

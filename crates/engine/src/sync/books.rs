@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quittance_domain::ledger::balance::{self, BalanceFacts, BalanceKind};
-use quittance_domain::ledger::sale::{self, InvoiceSale, InvoiceStatus, Sale};
+use quittance_domain::ledger::recognition::Service;
+use quittance_domain::ledger::sale::{self, CreditNoteFacts, InvoiceSale, InvoiceStatus, Sale};
 use quittance_domain::ledger::{Key, Kind, LedgerError, Record};
 use quittance_domain::{Currency, Money, Timestamp};
 use quittance_stripe::observe::{
-    ObservedBalanceTransaction, ObservedCheckout, ObservedInvoice, ObservedPaymentIntent,
+    LinePeriod, ObservedBalanceEntry, ObservedBalanceTransaction, ObservedCheckout, ObservedCreditNote,
+    ObservedInvoice, ObservedPaymentIntent,
 };
 
 /// The balance that is available and pending; others are held back or set apart.
@@ -18,6 +20,7 @@ const PAYMENTS: &str = "payments";
 pub(super) struct Books {
     records: BTreeMap<Key, Record>,
     invoices: BTreeSet<String>,
+    services: BTreeMap<String, Vec<Service>>,
 }
 
 impl Books {
@@ -29,6 +32,11 @@ impl Books {
     /// Whether this invoice was seen, whatever it said.
     pub(super) fn has_invoice(&self, id: &str) -> bool {
         self.invoices.contains(id)
+    }
+
+    /// What final invoices are for.
+    pub(super) fn services(&self) -> impl Iterator<Item = (&str, &[Service])> {
+        self.services.iter().map(|(invoice, services)| (invoice.as_str(), services.as_slice()))
     }
 
     /// Adds a record; a later one of the same key wins.
@@ -61,7 +69,62 @@ impl Books {
             changed_at: Timestamp::from_seconds(changed),
             provider_customer: found.customer.clone(),
         };
+        if sale.status != InvoiceStatus::Draft && !found.periods.is_empty() {
+            let of = |line: &LinePeriod| Service {
+                weight: line.amount,
+                from: Timestamp::from_seconds(line.start_s),
+                until: Timestamp::from_seconds(line.end_s),
+            };
+            self.services.insert(found.id.clone(), found.periods.iter().map(of).collect());
+        }
+        let at = sale.changed_at;
         self.take(sale::invoice(scope, &sale), &found.id);
+        self.paid_outside(scope, found, currency, at);
+    }
+
+    /// Adds what a credit note says. In the shape of older versions, which tell the amount of no refund, what neither went to the
+    /// balance nor elsewhere was refunded.
+    pub(super) fn credit_note(&mut self, scope: &str, customer: &str, found: &ObservedCreditNote) {
+        let Ok(currency) = Currency::parse(&found.currency) else { return };
+        let rest = found.total.saturating_sub(found.pre_payment).saturating_sub(found.out_of_band);
+        let facts = CreditNoteFacts {
+            id: found.id.clone(),
+            void: found.status == "void",
+            currency,
+            total: found.total,
+            tax: found.tax,
+            before_payment: found.pre_payment,
+            refunded: found.refunded.unwrap_or(if found.to_balance { 0 } else { rest }),
+            outside: found.out_of_band,
+            at: Timestamp::from_seconds(found.created_s),
+            provider_customer: Some(customer.to_owned()),
+        };
+        self.take(sale::credit_note(scope, &facts).map(|record| vec![record]), &found.id);
+    }
+
+    /// What was paid of an invoice by none of its payments was paid outside of the provider.
+    fn paid_outside(&mut self, scope: &str, found: &ObservedInvoice, currency: Currency, at: Timestamp) {
+        let payments = found.payments.as_ref().filter(|_| found.payments_complete && found.status == "paid");
+        let Some(payments) = payments else { return };
+        // The older shape tells no amount of its one payment.
+        if payments.iter().any(|payment| payment.amount_paid.is_none() && payment.status.is_none()) {
+            return;
+        }
+        let by_payments: i64 = payments.iter().filter_map(|payment| payment.amount_paid).sum();
+        let rest = found.amount_paid.saturating_sub(by_payments);
+        if rest > 0 {
+            let amount = Money::new(rest, currency);
+            let record = sale::paid_outside(scope, &found.id, found.customer.as_deref(), amount, at);
+            self.take(record.map(|record| vec![record]), &found.id);
+        }
+    }
+
+    /// Adds what somebody has put on a customer's balance by hand.
+    pub(super) fn balance_entry(&mut self, scope: &str, customer: &str, found: &ObservedBalanceEntry) {
+        let (Ok(currency), true) = (Currency::parse(&found.currency), found.is_by_hand()) else { return };
+        let (amount, at) = (Money::new(found.amount, currency), Timestamp::from_seconds(found.created_s));
+        let record = sale::customer_balance(scope, &found.id, customer, amount, at);
+        self.take(record.map(|record| vec![record]), &found.id);
     }
 
     /// Adds what a session says that sold something once, and made no invoice for it.

@@ -3,11 +3,12 @@
 //! Normally one call: all its subscriptions with customer, newest invoice and payments expanded. More
 //! only where something calls for it: a failing payment, a refund or dispute, an unexplained checkout.
 
-use quittance_domain::access::MoneyState;
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::digest::short_hex;
 use quittance_domain::dunning::Case;
+use quittance_domain::fraud::CardAttempt;
 use quittance_domain::notices::{Announcement, Told};
-use quittance_domain::projection::{Observed, PurchaseFacts, Stored, Unreadable};
+use quittance_domain::projection::{Observed, PaymentFacts, PurchaseFacts, Stored, Unreadable};
 use quittance_domain::subscription::{AttemptState, InvoiceFacts, SubscriptionStatus};
 use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
@@ -19,12 +20,14 @@ use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{
-    LatestInvoice, ObservedCheckout, ObservedPaymentIntent, ObservedRefund, ObservedSubscription, Page,
+    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedPaymentIntent, ObservedRefund,
+    ObservedSubscription, Page,
 };
 
 use super::books::Books;
 use super::{SyncError, dunning, translate};
 use crate::engine::Engine;
+use crate::suspensions::is_suspended;
 use crate::trials::BegunTrial;
 
 /// Pages of one list that a sync follows at most: 100 objects each.
@@ -57,6 +60,8 @@ pub(super) struct Context {
     pub looked_at: Option<Timestamp>,
     /// Payments that failed, and what became of them so far.
     pub cases: Vec<Case>,
+    /// The customer is suspended: what is still paid must be seen by its own time.
+    pub suspended: bool,
 }
 
 /// What the provider said.
@@ -76,6 +81,10 @@ pub(super) struct Fetched {
     pub invoices: Vec<InvoiceFacts>,
     /// Trials that have begun and that the registry has not seen.
     pub trials: Vec<BegunTrial>,
+    /// Cards that failed, where this sync looked.
+    pub cards: Vec<CardAttempt>,
+    /// The customer's balance at the provider is not nothing.
+    pub has_balance: bool,
 }
 
 impl Context {
@@ -103,6 +112,7 @@ impl Engine {
             .db()
             .read("sync.context", move |tx| {
                 let customer = customers::linked(tx, &scope, &id)?;
+                let suspended = is_suspended(tx, customer.as_ref())?;
                 let checkouts = match &customer {
                     Some(customer) => checkouts::of_customer(tx, customer.as_str(), &scope, MOST_CHECKOUTS)?,
                     None => Vec::new(),
@@ -130,6 +140,7 @@ impl Engine {
                     cases: cases::of_aggregate(tx, &claim.key)?,
                     hints,
                     kinds,
+                    suspended,
                     checkouts,
                     told: notices::told(tx, &claim.key, MOST_TOLD)?,
                     announced: notices::ahead(tx, &scope, now)?,
@@ -182,11 +193,22 @@ impl Engine {
         out.trials = self.begun_trials(&subscriptions).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;
+        if thorough || context.hinted(&["credit_note."]) {
+            self.fetch_credit_notes(customer, &mut out.books).await?;
+        }
+        if out.has_balance && (thorough || context.hinted(&["customer.updated"])) {
+            self.fetch_balance_entries(customer, &mut out.books).await?;
+        }
+        // Whoever pays a renewal with one card tests none; whoever stands at a checkout may.
+        let failed = context.hinted(&["charge.failed", "payment_intent.payment_failed"]);
+        if failed && context.unfinished().next().is_some() {
+            out.cards = self.fetch_failed_cards(customer).await?;
+        }
         let money_hinted = context.hinted(&["charge.refund", "charge.dispute", "refund.", "radar."]);
         let money_known = context.stored.payments.iter().any(|p| p.refunded.minor > 0)
             || context.stored.payments.iter().any(|p| p.money != quittance_domain::access::MoneyState::Kept);
-        if thorough || money_hinted || money_known {
-            out.observed.payments = Some(self.fetch_payments(customer).await?);
+        if thorough || money_hinted || money_known || context.suspended {
+            out.observed.payments = Some(self.fetch_payments(customer, &context.stored.payments).await?);
         }
         Ok(out)
     }
@@ -261,6 +283,9 @@ impl Engine {
         let keys = &self.settings().customer_metadata_keys;
         let expanded = subscriptions.iter().filter_map(|s| s.customer.as_ref()).find(|c| c.deleted.is_some());
         if let Some(found) = expanded {
+            if found.balance.is_some_and(|balance| balance != 0) {
+                out.has_balance = true;
+            }
             out.observed.customer_gone = found.deleted == Some(true);
             out.named_customer = found.metadata.as_ref().and_then(|m| translate::named_customer(m, keys));
             return Ok(());
@@ -272,6 +297,7 @@ impl Engine {
         match self.stripe().send(calls::customers::retrieve(customer), Priority::Live).await {
             Ok(found) => {
                 out.observed.customer_gone = found.deleted;
+                out.has_balance = found.balance.is_some_and(|balance| balance != 0);
                 out.named_customer = translate::named_customer(&found.metadata, keys);
             }
             Err(error) if names_missing(&error) => out.observed.customer_gone = true,
@@ -402,7 +428,8 @@ impl Engine {
     pub(crate) async fn fetch_payments(
         &self,
         customer: &str,
-    ) -> Result<Vec<quittance_domain::projection::PaymentFacts>, SyncError> {
+        known: &[PaymentFacts],
+    ) -> Result<Vec<PaymentFacts>, SyncError> {
         let mut charges = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
@@ -427,26 +454,81 @@ impl Engine {
                 break;
             }
         }
-        let mut disputed = Vec::new();
-        for payment in charges.iter().filter(|c| c.disputed).filter_map(|c| c.payment_intent.clone()) {
-            let call = calls::disputes::list(&payment, Paging::default());
-            let disputes = self.stripe().send(call, Priority::Live).await?;
-            let stands = |d: &&quittance_stripe::observe::ObservedDispute| d.stands();
-            let state = if disputes.items.iter().filter(stands).any(|d| d.status == "lost") {
-                Some(MoneyState::DisputeLost)
-            } else if disputes.items.iter().any(|d| d.stands()) || !disputes.odd.is_empty() {
-                // A dispute that cannot be read counts as standing: the money is not safe.
-                Some(MoneyState::Disputed)
-            } else {
-                disputes.items.iter().any(|d| d.status == "won").then_some(MoneyState::DisputeWon)
-            };
-            disputed.extend(state.map(|state| (payment, state)));
+        let mut about = Vec::new();
+        for charge in &charges {
+            let Some(payment) = &charge.payment_intent else { continue };
+            // The provider's flag says that a dispute stands; one that was won has to be seen too.
+            let known = known.iter().any(|p| p.id == *payment && !p.disputes.is_empty());
+            if !(charge.disputed || known) || about.iter().any(|(id, _)| id == payment) {
+                continue;
+            }
+            let call = calls::disputes::list(payment, Paging::default());
+            let found = self.stripe().send(call, Priority::Live).await?;
+            about.push((payment.clone(), translate::disputes(found, &charge.currency)));
         }
-        Ok(translate::payments(&charges, &disputed))
+        let scope = self.scope().to_string();
+        let id = customer.to_owned();
+        let warnings = self
+            .db()
+            .read("sync.warnings", move |tx| quittance_store::disputes::warnings(tx, &scope, &id))
+            .await?;
+        Ok(translate::payments(&charges, &about, &warnings))
     }
 }
 
 impl Engine {
+    /// What somebody has put on the customer's balance; the newest hundred changes of it.
+    async fn fetch_balance_entries(&self, customer: &str, books: &mut Books) -> Result<(), SyncError> {
+        let scope = self.scope().to_string();
+        let call = calls::customers::list_balance_entries(customer, Paging::default());
+        let page = match self.stripe().send(call, Priority::Live).await {
+            Ok(page) => page,
+            Err(error) if names_missing(&error) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        page.items.iter().for_each(|found| books.balance_entry(&scope, customer, found));
+        Ok(())
+    }
+
+    async fn fetch_credit_notes(&self, customer: &str, books: &mut Books) -> Result<(), SyncError> {
+        let scope = self.scope().to_string();
+        let mut after: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let call = calls::credit_notes::list_of_customer(customer, paging);
+            let page = match self.stripe().send(call, Priority::Live).await {
+                Ok(page) => page,
+                Err(error) if names_missing(&error) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            page.items.iter().for_each(|note| books.credit_note(&scope, customer, note));
+            after = page.last_id;
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest charges of a customer that failed, by their cards; the fingerprint stays with the provider.
+    async fn fetch_failed_cards(&self, customer: &str) -> Result<Vec<CardAttempt>, SyncError> {
+        let call = calls::payments::list_charges(customer, Paging::default());
+        let page = match self.stripe().send(call, Priority::Live).await {
+            Ok(page) => page,
+            Err(error) if names_missing(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let failed = page.items.into_iter().filter(|charge| charge.status == "failed");
+        let attempt = |charge: ObservedCharge| {
+            Some(CardAttempt {
+                card: short_hex(&["card", self.instance(), &charge.card_fingerprint?]),
+                at: Timestamp::from_seconds(charge.created_s),
+                charge: charge.id,
+            })
+        };
+        Ok(failed.filter_map(attempt).collect())
+    }
+
     /// All refunds of a charge, of which its list named only the newest.
     async fn fetch_refunds(&self, charge: &str) -> Result<Vec<ObservedRefund>, SyncError> {
         let mut all = Vec::new();

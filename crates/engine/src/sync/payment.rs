@@ -1,8 +1,10 @@
 //! Aggregates that are not a customer: a payment or a session that leads to one, or nothing to fetch.
 
-use quittance_domain::AggregateKey;
+use quittance_domain::dispute::WarningFacts;
+use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Claim, Hint, Priority as Urgency};
-use quittance_stripe::calls;
+use quittance_store::{disputes, inbox};
+use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
 
 use super::{SyncEnd, SyncError};
@@ -12,7 +14,48 @@ impl Engine {
     /// A dispute or refund names only its payment: find the customer and mark that, thoroughly.
     pub(super) async fn sync_payment(&self, claim: &Claim, payment: &str) -> Result<SyncEnd, SyncError> {
         let intent = self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await?;
+        if let Some(customer) = &intent.customer
+            && self.is_warned(claim).await?
+        {
+            self.keep_warnings(payment, customer).await?;
+        }
         self.pass_on(claim, intent.customer).await
+    }
+
+    /// Whether an event that led here is a warning.
+    async fn is_warned(&self, claim: &Claim) -> Result<bool, SyncError> {
+        let claim = claim.clone();
+        let kinds = self
+            .db()
+            .read("sync.kinds", move |tx| inbox::kinds_between(tx, &claim.key, claim.done, claim.target))
+            .await?;
+        Ok(kinds.iter().any(|kind| kind.starts_with("radar.")))
+    }
+
+    /// A warning names its payment and no customer, so that the look at the payment keeps it, for the customer's to find. What is
+    /// written is what the provider says now, whoever writes it.
+    async fn keep_warnings(&self, payment: &str, customer: &str) -> Result<(), SyncError> {
+        let call = calls::disputes::list_warnings(payment, Paging::default());
+        let page = self.stripe().send(call, Priority::Live).await?;
+        let facts: Vec<WarningFacts> = page
+            .items
+            .into_iter()
+            .map(|found| WarningFacts {
+                id: found.id,
+                kind: found.kind,
+                actionable: found.actionable,
+                created_at: Timestamp::from_seconds(found.created_s),
+            })
+            .collect();
+        let (scope, payment, customer) = (self.scope().to_string(), payment.to_owned(), customer.to_owned());
+        self.db()
+            .write("sync.keep_warnings", move |tx| {
+                facts
+                    .iter()
+                    .try_for_each(|facts| disputes::put_warning(tx, &scope, &payment, &customer, facts))
+            })
+            .await?;
+        Ok(())
     }
 
     /// A session without a customer at first may have one by now.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use quittance_domain::access::MoneyState;
 use quittance_domain::checkout::{CheckoutState, CheckoutWish};
 use quittance_domain::digest::short_hex;
+use quittance_domain::dispute::{self, DisputeFacts, DisputeStatus, WarningFacts};
 use quittance_domain::projection::{PaymentFacts, PurchaseFacts, RefundFacts, SaleFacts, Unreadable};
 use quittance_domain::subscription::{
     Ahead, Bill, Cancellation, Card, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts,
@@ -12,8 +13,8 @@ use quittance_domain::subscription::{
 };
 use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_stripe::observe::{
-    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedInvoice, ObservedPaymentIntent, ObservedRefund,
-    ObservedSchedule, ObservedSubscription, PlannedItem, Scheduled,
+    LatestInvoice, ObservedCharge, ObservedCheckout, ObservedDispute, ObservedInvoice, ObservedPaymentIntent,
+    ObservedRefund, ObservedSchedule, ObservedSubscription, Page, PlannedItem, Scheduled,
 };
 
 use super::prices::PriceBook;
@@ -346,19 +347,53 @@ pub(crate) fn bare_purchase(
     })
 }
 
-/// Translates the charges of a customer into payments. `disputed` says what became of the disputed ones.
-/// A standing or lost dispute outweighs a refund; a won one does not.
-pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[(String, MoneyState)]) -> Vec<PaymentFacts> {
+/// The disputes of a payment. One that cannot be read counts as standing: the money is not safe.
+pub(crate) fn disputes(page: Page<ObservedDispute>, paid_in: &str) -> Vec<DisputeFacts> {
+    let read = page.items.into_iter().filter_map(|found| {
+        Some(DisputeFacts {
+            amount: Money::new(found.amount, Currency::parse(&found.currency).ok()?),
+            status: DisputeStatus::from(found.status),
+            reason: found.reason.unwrap_or_else(|| "general".to_owned()),
+            due_by: found.due_by_s.map(Timestamp::from_seconds),
+            submissions: found.submissions,
+            created_at: Timestamp::from_seconds(found.created_s),
+            id: found.id,
+        })
+    });
+    let unread = page.odd.into_iter().filter_map(|odd| {
+        Some(DisputeFacts {
+            id: odd.id.unwrap_or_else(|| "unreadable".to_owned()),
+            status: DisputeStatus::Other("unreadable".to_owned()),
+            amount: Money::new(0, Currency::parse(paid_in).ok()?),
+            reason: "general".to_owned(),
+            due_by: None,
+            submissions: 0,
+            created_at: Timestamp::from_ms(0),
+        })
+    });
+    read.chain(unread).collect()
+}
+
+/// Translates the charges of a customer into payments, with the disputes and the warnings about them. A standing or lost
+/// dispute outweighs a refund; a warning and a won one do not.
+pub(crate) fn payments(
+    charges: &[ObservedCharge],
+    disputes: &[(String, Vec<DisputeFacts>)],
+    warnings: &[(String, WarningFacts)],
+) -> Vec<PaymentFacts> {
     let mut payments: Vec<PaymentFacts> = Vec::new();
     for charge in charges.iter().filter(|c| c.status == "succeeded") {
         let (Some(id), Ok(currency)) = (&charge.payment_intent, Currency::parse(&charge.currency)) else {
             continue;
         };
-        let dispute = disputed.iter().find(|(payment, _)| payment == id).map(|(_, state)| *state);
-        let money = match dispute {
+        let about = disputes.iter().find(|(payment, _)| payment == id).map(|(_, all)| all.clone());
+        let about = about.unwrap_or_default();
+        let warning =
+            warnings.iter().rev().find(|(payment, _)| payment == id).map(|(_, facts)| facts.clone());
+        let money = match dispute::money_state(&about, warning.as_ref()) {
             Some(standing) if !standing.is_ours() => standing,
             Some(_) | None if charge.refunded => MoneyState::Refunded,
-            Some(won) => won,
+            Some(other) => other,
             None if charge.amount_refunded > 0 => MoneyState::PartlyRefunded,
             None => MoneyState::Kept,
         };
@@ -369,6 +404,8 @@ pub(crate) fn payments(charges: &[ObservedCharge], disputed: &[(String, MoneySta
             money,
             created_at: Timestamp::from_seconds(charge.created_s),
             refunds: charge.refunds.iter().filter_map(refund).collect(),
+            disputes: about,
+            warning,
         });
     }
     payments

@@ -43,7 +43,7 @@ async fn the_creation_of_our_own_customer_costs_no_look() {
             assert_eq!(
                 looks(h),
                 6,
-                "an operator who asks gets a thorough look, invoices and bare payments too: {:?}",
+                "an operator who asks gets a thorough look, invoices, credit notes and bare payments too: {:?}",
                 h.sandbox.provider_calls()
             );
         })

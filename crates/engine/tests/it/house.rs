@@ -225,6 +225,7 @@ pub fn pro(id: &str) -> NewCheckout {
         starts_after: None,
         ui: CheckoutUi::Hosted,
         reference: None,
+        client_ip: None,
         idempotency: None,
     }
 }

@@ -177,6 +177,94 @@ async fn an_invoice_is_given_up_paid_after_all_and_taken_back() {
     .await;
 }
 
+#[tokio::test]
+async fn a_year_that_was_sold_is_earned_by_its_days() {
+    on_each(|h| {
+        Box::pin(async move {
+            let wish =
+                quittance_engine::checkout::NewCheckout { interval: Some("year".into()), ..pro("ada") };
+            let row = h.open(&wish).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            look(h).await;
+            let before = entries(h).await;
+            // The house opens on 31 January: one day of the year is January's.
+            let all = h.engine.revenue(2).await.unwrap();
+            let [january] = all.as_slice() else { panic!("{all:?}") };
+            assert_eq!(january.month, "2026-01");
+            assert_eq!((january.sold, january.earned + january.deferred), (19_800, 19_800));
+            assert_eq!(january.earned, 19_800 / 366, "365 days that touch 366 dates");
+            h.live(70).await;
+            let all = h.engine.revenue(4).await.unwrap();
+            let earned: i64 = all.iter().map(|month| month.earned).sum();
+            assert_eq!(all.iter().map(|month| month.sold).sum::<i64>(), 19_800, "once");
+            let april = &all[0];
+            assert_eq!((april.month.as_str(), april.sold), ("2026-04", 0));
+            assert_eq!(earned + april.deferred, 19_800);
+            let march = all.iter().find(|month| month.month == "2026-03").unwrap();
+            assert!((march.earned - 19_800 * 31 / 366).abs() <= 1, "{march:?}");
+            assert_eq!(entries(h).await, before, "a report writes nothing");
+        })
+    })
+    .await;
+}
+
+/// What goes back with a document, what is paid and given elsewhere, and what an operator puts on a balance: each is in the books
+/// once, and taken back with its document.
+#[tokio::test]
+async fn credit_notes_payments_elsewhere_and_credit_by_hand_are_in_the_books() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (buyer, payment) = bought_with(h, "ada", "pm_card_visa").await;
+            let paid = h.provider("GET", "/v1/invoices", &format!("customer={buyer}"));
+            let invoice = paid["data"][0]["id"].as_str().unwrap().to_owned();
+            // Given back by refund, elsewhere, and as credit, in three notes.
+            for part in ["refund_amount", "out_of_band_amount", "credit_amount"] {
+                h.provider("POST", "/v1/credit_notes", &format!("invoice={invoice}&amount=300&{part}=300"));
+            }
+            look(h).await;
+            assert_eq!(yen(h, Account::Refunds).await, 900);
+            assert_eq!(yen(h, Account::Bank).await, -300, "it went back elsewhere");
+            assert_eq!(yen(h, Account::CustomerCredit).await, -300, "it is owed as credit");
+            assert_eq!(yen(h, Account::Receivable).await, 0);
+            agrees(h).await;
+            // An operator's gift.
+            h.provider(
+                "POST",
+                &format!("/v1/customers/{buyer}/balance_transactions"),
+                "amount=-50&currency=jpy",
+            );
+            h.provider("POST", &format!("/v1/customers/{buyer}"), "metadata[seen]=1");
+            look(h).await;
+            assert_eq!(yen(h, Account::CustomerCredit).await, -350);
+            // An open invoice is lowered by a note, which is then taken back; the rest is paid elsewhere.
+            h.provider("POST", "/v1/invoiceitems", &format!("customer={buyer}&amount=1000&currency=jpy"));
+            let form = format!("customer={buyer}&pending_invoice_items_behavior=include&auto_advance=false");
+            let made = h.provider("POST", "/v1/invoices", &form);
+            let open = made["id"].as_str().unwrap().to_owned();
+            h.provider("POST", &format!("/v1/invoices/{open}/finalize"), "");
+            look(h).await;
+            let owed = yen(h, Account::Receivable).await;
+            assert_eq!((owed, yen(h, Account::CustomerCredit).await), (650, 0), "the credit is used");
+            let note = h.provider("POST", "/v1/credit_notes", &format!("invoice={open}&amount=100"));
+            look(h).await;
+            assert_eq!(yen(h, Account::Receivable).await, 550);
+            h.provider("POST", &format!("/v1/credit_notes/{}/void", note["id"].as_str().unwrap()), "");
+            look(h).await;
+            assert_eq!(yen(h, Account::Receivable).await, 650, "taken back");
+            let before = entries(h).await.len();
+            h.provider("POST", &format!("/v1/invoices/{open}/pay"), "paid_out_of_band=true");
+            look(h).await;
+            assert_eq!((yen(h, Account::Receivable).await, yen(h, Account::Bank).await), (0, 350));
+            h.engine.sweep(true, false).await.unwrap();
+            look(h).await;
+            assert_eq!(entries(h).await.len(), before + 1, "each once");
+            agrees(h).await;
+            drop(payment);
+        })
+    })
+    .await;
+}
+
 /// An invoice that no subscription shows any more is found by the event about it.
 #[tokio::test]
 async fn an_invoice_without_a_subscription_is_found_by_its_event() {
@@ -450,7 +538,7 @@ async fn life(h: &House, seed: u64) -> BTreeMap<String, i64> {
     let mut waiting: Vec<Delivery> = Vec::new();
     let (buyer, payment) = bought_with(h, "ada", "pm_card_visa").await;
     let (_, disputed) = bought_with(h, "bob", "pm_card_createDispute").await;
-    for step in 0..6 {
+    for step in 0..8 {
         match step {
             0 => drop(h.provider("POST", "/v1/refunds", &format!("payment_intent={payment}&amount=500"))),
             1 => {
@@ -473,6 +561,20 @@ async fn life(h: &House, seed: u64) -> BTreeMap<String, i64> {
                 h.provider("POST", &format!("/v1/invoices/{id}/mark_uncollectible"), "");
             }
             4 => drop(h.provider("POST", "/v1/refunds", &format!("payment_intent={payment}"))),
+            5 => {
+                let listed = h.provider("GET", "/v1/invoices", &format!("customer={buyer}&status=paid"));
+                let invoice = listed["data"][0]["id"].as_str().unwrap().to_owned();
+                h.provider(
+                    "POST",
+                    "/v1/credit_notes",
+                    &format!("invoice={invoice}&amount=200&credit_amount=200"),
+                );
+            }
+            6 => {
+                let path = format!("/v1/customers/{buyer}/balance_transactions");
+                h.provider("POST", &path, "amount=-50&currency=jpy");
+                h.provider("POST", &format!("/v1/customers/{buyer}"), "metadata[gift]=yes");
+            }
             _ => {}
         }
         waiting.extend(h.withhold());
@@ -512,7 +614,8 @@ async fn any_order_of_hints_gives_the_same_trial_balance() {
     }
     let (_, first) = told[0].clone();
     assert_eq!(first["bad_debt jpy"], 700);
-    assert_eq!(first["refunds jpy"], 1_980);
+    assert_eq!(first["refunds jpy"], 1_980 + 200 + 50);
+    assert_eq!(first["customer_credit jpy"], -250);
     assert_eq!(first["disputes jpy"], 0);
     for (seed, other) in told {
         assert_eq!(other, first, "seed {seed}");

@@ -1,6 +1,7 @@
 //! Refunds: once, never more than is left, by the invoice's credit note, and honest when they fail.
 
 use quittance_domain::ledger::Account;
+use quittance_domain::notices::NoticeKind;
 use quittance_domain::refund::{Moved, RefundReason};
 use quittance_domain::{Currency, Timestamp};
 use quittance_engine::ProblemCode;
@@ -163,13 +164,15 @@ async fn a_lost_answer_is_asked_for_again_and_counts_until_then() {
     on_each(|h| {
         Box::pin(async move {
             let (_, payment) = bought_with(h, "ada", "pm_card_visa").await;
-            h.trouble("/v1/credit_notes", Trouble::LostAfter, 3);
+            h.trouble("/v1/credit_notes", Trouble::LostBefore, 3);
             let first =
                 h.engine.refund(&of(&payment, Some(1_500)), &operator(), Some("a")).await.unwrap_err();
             assert_eq!(first.money, quittance_engine::Money::Unknown);
             h.transport.mend();
+            assert_eq!(given_back(h, &payment), (0, 0, 0), "it has not arrived, which nobody knows");
             let second = h.engine.refund(&of(&payment, Some(500)), &operator(), Some("b")).await.unwrap_err();
             assert_eq!(second.code, ProblemCode::RefundRefused, "1,500 may be on its way");
+            h.trouble("/v1/credit_notes", Trouble::LostAfter, 1);
             let again = h.engine.refund(&of(&payment, Some(1_500)), &operator(), Some("a")).await.unwrap();
             assert_eq!(again.moved, Moved::Yes);
             assert_eq!(given_back(h, &payment), (1_500, 1, 1));
@@ -196,6 +199,8 @@ async fn a_pending_refund_says_so_and_one_that_fails_later_is_told_until_made_up
             assert_eq!(account(h, Account::Refunds).await, 100, "what came back is taken back in the books");
             let seen = h.engine.payments(Some("ada"), None, 10).await.unwrap();
             assert_eq!(seen[0].facts.refunds[0].status, "failed");
+            let told = crate::known_kit::told(h, "ada", Some(NoticeKind::RefundFailed)).await;
+            assert_eq!(told.len(), 1, "what was told is set right");
             // The credit note of the failed one stands, so that the money goes back outside, without another.
             let outside = NewRefund { out_of_band: true, ..of(&payment, Some(700)) };
             h.engine.refund(&outside, &operator(), None).await.unwrap();

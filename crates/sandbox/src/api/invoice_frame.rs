@@ -181,6 +181,9 @@ impl Frame {
     /// Writes it into an invoice; whoever holds the invoice works out its amounts afterwards.
     pub(super) fn write(self, invoice: &mut Invoice, now: i64) {
         invoice.auto_advance = self.auto_advance.unwrap_or(invoice.auto_advance);
+        if !invoice.auto_advance {
+            invoice.next_payment_attempt = None;
+        }
         if let Some(collection) = self.collection {
             invoice.collection = collection;
         }

@@ -1,7 +1,7 @@
 //! What a command changes, for the audit log: every command says here whether it changes something, and what.
 
 use super::{
-    Command, catalog, customers, deliveries, drift, events, keys, mail, notices, parked, shadow,
+    Command, catalog, customers, deliveries, dispute, drift, events, keys, mail, notices, parked, shadow,
     signing_keys, terms, webhooks,
 };
 
@@ -103,9 +103,19 @@ pub(super) fn of(command: &Command) -> Option<Act> {
             terms::Command::Set { customer, .. } => act("terms set", customer),
             terms::Command::Remove { customer } => act("terms remove", customer),
         },
+        Command::Dispute(command) => match command {
+            dispute::Command::List { .. } | dispute::Command::Show { .. } => None,
+            // What leaves the house is on record too.
+            dispute::Command::Evidence { id, .. } => act("dispute evidence", id),
+            dispute::Command::Contest { id, .. } => act("dispute contest", id),
+            dispute::Command::Accept { id, .. } => act("dispute accept", id),
+        },
         Command::Refund(options) if options.dry_run => None,
         Command::Refund(options) => act("refund", &options.of),
         Command::Customers(command) => match command {
+            customers::Command::Suspended { .. } => None,
+            customers::Command::Suspend { id, .. } => act("customers suspend", id),
+            customers::Command::Unsuspend { id } => act("customers unsuspend", id),
             customers::Command::Erase { customer, yes: _ } => act("customers erase", customer),
         },
         Command::Import(options) if options.dry_run => None,

@@ -114,6 +114,8 @@ fn settings(config: &Config, livemode: bool) -> Result<Settings, Failure> {
     Ok(Settings {
         access: config.access.clone(),
         dunning: config.dunning.clone(),
+        disputes: config.disputes.clone(),
+        fraud: config.fraud.clone(),
         retry: config.retry,
         portal: config::portal_policy(config),
         on_duplicate: config.sync.on_duplicate,

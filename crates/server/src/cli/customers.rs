@@ -1,27 +1,62 @@
-//! `quittance customers`: erasing what is personal.
+//! `quittance customers`: shutting customers out and letting them in again, and erasing what is personal.
 
 use clap::Subcommand;
 use quittance_domain::CustomerId;
-use serde_json::json;
+use quittance_domain::fraud::Level;
+use quittance_domain::ids::ApiKeyId;
+use quittance_engine::api_keys::{Caller, KeyScope};
+use quittance_store::fraud::SuspensionRow;
+use serde_json::{Value, json};
 
 use super::beside::{self, Need};
 use super::{Common, out};
 use crate::failure::Failure;
 use crate::serve::Opening;
 
-/// What to do with a customer.
+/// What to do with customers.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
+  quittance customers suspended                                 who is shut out
+  quittance customers suspend user_42 --reason \"card testing\"   of everything: nothing is charged any more
+  quittance customers suspend user_42 --checkouts --reason \"many cards\"
+  quittance customers unsuspend user_42                         what was paused goes on
   quittance customers erase user_42 --yes
 
 Erased are address, name, language, notes, the texts of mails and what the provider's events said. Kept are the id, subscriptions,
 payments, the books, and that something was told. What the provider keeps is erased there (Stripe: delete the customer).")]
 pub(super) enum Command {
+    /// Those who are shut out, by name
+    Suspended {
+        /// How many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+        /// Only those after this one
+        #[arg(long, value_name = "ID", default_value = "")]
+        after: String,
+    },
+    /// Shut a customer out: open checkouts are closed, nothing is charged, what is still paid goes back
+    Suspend {
+        /// Your id of the customer
+        #[arg(value_parser = customer)]
+        id: CustomerId,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Only of new checkouts
+        #[arg(long)]
+        checkouts: bool,
+    },
+    /// Let a customer in again
+    Unsuspend {
+        /// Your id of the customer
+        #[arg(value_parser = customer)]
+        id: CustomerId,
+    },
     /// Remove what is personal about a customer; the books stay. It cannot be taken back
     Erase {
         /// Your id of the customer
-        #[arg(value_parser = CustomerId::parse)]
+        #[arg(value_parser = customer)]
         customer: CustomerId,
         /// Without it, nothing is done
         #[arg(long)]
@@ -29,27 +64,90 @@ pub(super) enum Command {
     },
 }
 
+fn customer(id: &str) -> Result<CustomerId, String> {
+    CustomerId::parse(id).map_err(|error| error.to_string())
+}
+
 pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failure> {
-    let Command::Erase { customer, yes } = command;
-    if !yes {
+    if let Command::Erase { customer, yes: false } = command {
         return Err(Failure::usage(
             "confirm",
             format!("erasing {customer} cannot be taken back"),
             format!("To do it: quittance customers erase {customer} --yes"),
         ));
     }
-    let engine = beside::engine(common, Opening::Beside, Need::Database).await?;
-    let (erased, at) = engine.erase_customer(customer, "command line").await?;
-    if common.json {
-        out::say_json(&json!({
-            "customer": customer, "erased_at": at.to_string(), "mails": erased.mails, "events": erased.events,
-        }));
-    } else {
-        out::say(&format!(
-            "{customer} is erased: the texts of {} mails and {} events went with it. No money moved.\n\
-             Next: delete the customer at Stripe too, where its address and cards are kept.",
-            erased.mails, erased.events
-        ));
+    let need = match command {
+        Command::Erase { .. } => Need::Database,
+        Command::Suspended { .. } | Command::Suspend { .. } | Command::Unsuspend { .. } => Need::Catalog,
+    };
+    let engine = beside::engine(common, Opening::Beside, need).await?;
+    let by = Caller { key: ApiKeyId::derived(&["command line"]), scopes: KeyScope::ALL.to_vec() };
+    match command {
+        Command::Suspended { limit, after } => list(&engine.suspensions(after, *limit).await?, common.json),
+        Command::Suspend { id, reason, checkouts } => {
+            let level = if *checkouts { Level::Checkouts } else { Level::All };
+            let row = engine.suspend(id, level, reason, &by).await?;
+            if common.json {
+                out::say_json(&value(&row));
+            } else {
+                out::say(&format!(
+                    "{id} is shut out ({}). A running server or worker does the rest; take it back: quittance customers unsuspend {id}",
+                    row.level.as_str()
+                ));
+            }
+        }
+        Command::Unsuspend { id } => {
+            engine.unsuspend(id, &by).await?;
+            if common.json {
+                out::say_json(&json!({ "customer": id, "suspended": false }));
+            } else {
+                out::say(&format!(
+                    "{id} is let in again. What was paused goes on; what ended or went back stays so."
+                ));
+            }
+        }
+        Command::Erase { customer, .. } => {
+            let (erased, at) = engine.erase_customer(customer, "command line").await?;
+            if common.json {
+                out::say_json(&json!({
+                    "customer": customer, "erased_at": at.to_string(), "mails": erased.mails, "events": erased.events,
+                }));
+            } else {
+                out::say(&format!(
+                    "{customer} is erased: the texts of {} mails and {} events went with it. No money moved.\n\
+                     Next: delete the customer at Stripe too, where its address and cards are kept.",
+                    erased.mails, erased.events
+                ));
+            }
+        }
     }
     Ok(())
+}
+
+fn value(row: &SuspensionRow) -> Value {
+    json!({
+        "customer": row.customer, "level": row.level, "reason": row.reason, "set_by": row.set_by,
+        "since": row.since.to_string(), "suspended": row.lifted_at.is_none(),
+    })
+}
+
+fn list(rows: &[SuspensionRow], json: bool) {
+    if json {
+        out::say_json(&json!({ "suspensions": rows.iter().map(value).collect::<Vec<_>>() }));
+        return;
+    }
+    if rows.is_empty() {
+        out::say("Nobody is shut out.");
+        return;
+    }
+    let cells = |row: &SuspensionRow| {
+        vec![
+            row.customer.to_string(),
+            row.level.as_str().to_owned(),
+            out::time(row.since),
+            row.set_by.clone(),
+            row.reason.clone(),
+        ]
+    };
+    out::say(&out::table(&["customer", "from", "since", "by", "why"], rows.iter().map(cells).collect()));
 }

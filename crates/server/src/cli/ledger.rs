@@ -6,6 +6,7 @@ use clap::Subcommand;
 use quittance_domain::ledger::Account;
 use quittance_domain::{Money, Timestamp};
 use quittance_engine::ledger::TieOut;
+use quittance_engine::revenue::RevenueMonth;
 use quittance_store::ledger::{Balance, EntryRow, Which};
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ use crate::serve::Opening;
 Examples:
   quittance ledger trial-balance
   quittance ledger entries --customer user_42
+  quittance ledger revenue --months 12   what was earned, day by day, and what is deferred
   quittance ledger export --format beancount > books.beancount
   quittance ledger tie-out               compare with the provider's balance; exit code 1 when they differ")]
 pub(super) enum Command {
@@ -44,6 +46,12 @@ pub(super) enum Command {
         /// Only those of this customer
         #[arg(long)]
         customer: Option<String>,
+    },
+    /// Revenue by month: what was sold, what its days have earned, what is still to be earned
+    Revenue {
+        /// How many months, this one included
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=60))]
+        months: i32,
     },
     /// Everything, oldest first; with --json one entry a line
     Export {
@@ -95,6 +103,10 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
             entries(&engine.ledger_entries(which, *limit).await?, common.json);
             Ok(())
         }
+        Command::Revenue { months } => {
+            revenue(&engine.revenue(*months).await?, common.json);
+            Ok(())
+        }
         Command::Export { format } => export(&engine, *format, common.json).await,
         Command::TieOut { each, mend, wait } => {
             if *mend && !engine.post_again(wait.saturating_mul(1_000)).await? {
@@ -106,6 +118,28 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
             tie_out(&engine.tie_out(*each).await?, common.json)
         }
     }
+}
+
+fn revenue(rows: &[RevenueMonth], json: bool) {
+    if json {
+        let rows = rows.iter().map(|row| {
+            json!({
+                "month": row.month, "currency": row.currency.code(), "sold": row.sold, "earned": row.earned,
+                "deferred": row.deferred,
+            })
+        });
+        out::say_json(&json!({ "data": rows.collect::<Vec<_>>() }));
+        return;
+    }
+    if rows.is_empty() {
+        out::say("Nothing was sold in these months.");
+        return;
+    }
+    let cells = |row: &RevenueMonth| {
+        let money = |minor| Money::new(minor, row.currency).to_string();
+        vec![row.month.clone(), money(row.sold), money(row.earned), money(row.deferred)]
+    };
+    out::say(&out::table(&["month", "sold", "earned", "to be earned"], rows.iter().map(cells).collect()));
 }
 
 fn trial_balance(rows: &[Balance], json: bool) {

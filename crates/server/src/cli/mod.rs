@@ -10,6 +10,7 @@ mod completions;
 mod customers;
 mod deliveries;
 mod dev;
+mod dispute;
 mod doctor;
 mod drift;
 mod dunning;
@@ -24,6 +25,7 @@ mod notices;
 mod openapi;
 pub mod out;
 mod parked;
+mod policy_preview;
 mod progress;
 mod reconcile;
 mod refund;
@@ -136,6 +138,12 @@ enum Command {
     /// Failing payments: what is at risk, recovered and lost
     #[command(subcommand)]
     Dunning(dunning::Command),
+    /// Customers: shut out, let in again, erase what is personal
+    #[command(subcommand)]
+    Customers(customers::Command),
+    /// Disputes: deadlines, evidence, and the answer
+    #[command(subcommand)]
+    Dispute(dispute::Command),
     /// Give money back, of a payment or an invoice
     Refund(refund::Options),
     /// The books: trial balance, entries, export, and whether they agree with the provider
@@ -153,9 +161,6 @@ enum Command {
     /// What was negotiated with single customers
     #[command(subcommand)]
     Terms(terms::Command),
-    /// Customers: erase what is personal
-    #[command(subcommand)]
-    Customers(customers::Command),
     /// What operators did
     #[command(subcommand)]
     Audit(audit::Command),
@@ -272,11 +277,15 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Customers(command) => quietly(log, &common, customers::run(&command, &common)),
         Command::Audit(command) => quietly(log, &common, audit::run(&command, &common)),
         Command::Reconcile(options) => quietly(log, &common, reconcile::run(&options, &common)),
+        Command::Dispute(command) => quietly(log, &common, dispute::run(&command, &common)),
         Command::Refund(options) => quietly(log, &common, refund::run(&options, &common)),
         Command::Doctor(options) => quietly(log, &common, doctor::run(&options, &common)),
         Command::Import(options) => quietly(log, &common, import::run(&options, &common)),
         Command::Shadow(command) => quietly(log, &common, shadow::run(&command, &common)),
-        Command::Simulate(options) => simulate::run(&options, &common),
+        Command::Simulate(options) => match options.policy() {
+            Some(file) => quietly(log, &common, policy_preview::run(file, &common)),
+            None => simulate::run(&options, &common),
+        },
         Command::Openapi => openapi::run(),
         Command::Completions(options) => completions::run(&options),
     }

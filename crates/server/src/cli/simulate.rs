@@ -1,7 +1,7 @@
 //! `quittance simulate`: your catalog under every fault we know, seed by seed, in a virtual world.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -29,12 +29,16 @@ Examples:
   quittance simulate --seeds 1000 --catalog mine.toml your own
   quittance simulate --seeds 1000 --no-webhooks       nothing but the sweep
   quittance simulate --first 4711 --seeds 1 --timeline everything that happens in one world
+  quittance simulate --policy new.toml                whom another [access] would let in or shut out; changes nothing
 
 Exit codes: 0 every invariant held, 1 one broke (its seed is printed), 2 usage.")]
 pub(super) struct Options {
     /// How many seeds to play
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
-    seeds: u64,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000), required_unless_present = "policy")]
+    seeds: Option<u64>,
+    /// Play nothing: tell who would gain or lose access under the section [access] of this configuration, from what is stored
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "first", "catalog", "twice", "stop", "timeline"])]
+    policy: Option<PathBuf>,
     /// The first seed
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     first: u64,
@@ -58,12 +62,19 @@ pub(super) struct Options {
     timeline: bool,
 }
 
+impl Options {
+    /// The configuration whose policy is to be compared, instead of playing anything.
+    pub(super) fn policy(&self) -> Option<&Path> {
+        self.policy.as_deref()
+    }
+}
+
 pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
     let catalog = Arc::new(read_catalog(options)?);
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let order = Order {
         first: options.first,
-        seeds: options.seeds,
+        seeds: options.seeds.unwrap_or(1),
         threads: options.threads.unwrap_or_else(cores),
         silent: options.no_webhooks,
         twice: options.twice,

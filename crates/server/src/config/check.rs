@@ -226,6 +226,8 @@ fn settings(
         notices: config.notices.clone(),
         notice_rules: Arc::new(notice_rules(config)?),
         dunning: config.dunning.clone(),
+        disputes: config.disputes.clone(),
+        fraud: config.fraud.clone(),
         trials: config.trials,
         trial_secret: config.secret.as_ref().map(super::Secret::to_secret),
         retry: config.retry,
@@ -339,6 +341,8 @@ pub fn tokens(config: &Config) -> TokenSettings {
 pub fn policies(config: &Config, catalog: &Catalog) -> Result<(), Failure> {
     access_policy(&config.access, catalog)?;
     config.dunning.check().map_err(|error| of_policy("dunning", &error))?;
+    config.fraud.check().map_err(|error| of_policy("fraud", &error))?;
+    config.disputes.check().map_err(|error| of_policy("disputes", &error))?;
     if jiff::tz::TimeZone::get(&config.dunning.time_zone).is_err() {
         return Err(out_of_range(
             "dunning.time_zone",

@@ -15,7 +15,9 @@ mod tests;
 use quittance_domain::AccessPolicy;
 use quittance_domain::alert::AlertPolicy;
 use quittance_domain::change::ChangePolicy;
+use quittance_domain::dispute::DisputePolicy;
 use quittance_domain::dunning::DunningPolicy;
+use quittance_domain::fraud::FraudPolicy;
 use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::NoticePolicy;
 use quittance_domain::shop::PortalPolicy;
@@ -25,6 +27,7 @@ use quittance_engine::retention::RetentionSettings;
 use quittance_engine::settings::{EmailTruth, OnDuplicate};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::access_policy;
 pub(crate) use check::sweep_schedule;
 pub use check::{Checked, app_url, app_webhooks, catalog, portal_policy, stripe_config, tokens};
 pub use load::{Loaded, load};
@@ -110,6 +113,10 @@ pub struct Config {
     pub notices: NoticePolicy,
     /// Failing payments.
     pub dunning: DunningPolicy,
+    /// Fraud.
+    pub fraud: FraudPolicy,
+    /// Disputes.
+    pub disputes: DisputePolicy,
     /// Who gets a trial.
     pub trials: TrialPolicy,
     /// Syncing.
@@ -317,6 +324,8 @@ impl Default for Config {
             changes: ChangePolicy::default(),
             notices: engine.notices,
             dunning: engine.dunning,
+            disputes: engine.disputes,
+            fraud: engine.fraud,
             trials: TrialPolicy::default(),
             sync: Sync::default(),
             portal: engine.portal,

@@ -230,6 +230,7 @@ impl Stage {
             starts_after: None,
             ui: CheckoutUi::Hosted,
             reference: None,
+            client_ip: None,
             idempotency: None,
         };
         Ok(self.engine.open_checkout(&wish).await?)

@@ -73,6 +73,9 @@ struct CheckoutInput {
     /// `purchase.changed`; another one is another checkout.
     #[schema(example = "order-1042", max_length = 200)]
     reference: Option<String>,
+    /// The buyer's address, for limits and against card testing. Only a digest of it is kept.
+    #[schema(example = "203.0.113.7")]
+    client_ip: Option<String>,
 }
 
 /// A checkout.
@@ -184,7 +187,11 @@ impl CheckoutView {
     post, path = "/v1/checkouts", tag = "Checkouts", security(("api_key" = ["write"])),
     params(IdempotencyHeader),
     request_body = CheckoutInput,
-    responses((status = 200, description = "The checkout", body = CheckoutView))
+    responses(
+        (status = 200, description = "The checkout", body = CheckoutView),
+        (status = 403, description = "The key has not the scope, or `customer_suspended`", body = ProblemDocument),
+        (status = 429, description = "`too_many_checkouts`: see Retry-After", body = ProblemDocument),
+    )
 )]
 async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Response, Fail> {
     change
@@ -212,6 +219,12 @@ async fn open_checkout(change: Mutation<Write, CheckoutInput>) -> Result<Respons
                     })?,
                 },
                 reference: input.reference,
+                client_ip: input
+                    .client_ip
+                    .map(|text| {
+                        text.parse().map_err(|_| Problem::invalid("`client_ip` must be an IP address."))
+                    })
+                    .transpose()?,
                 idempotency: context.seed,
             };
             let row = context.engine.open_checkout(&new).await?;

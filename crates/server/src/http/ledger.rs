@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use quittance_domain::Timestamp;
 use quittance_domain::ledger::{Account, Posting};
 use quittance_engine::Problem;
+use quittance_engine::revenue::RevenueMonth;
 use quittance_store::ledger::{Balance, EntryRow, Which};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list_ledger_accounts))
         .routes(routes!(list_ledger_entries))
         .routes(routes!(get_trial_balance))
+        .routes(routes!(get_revenue))
 }
 
 /// An account of the ledger.
@@ -70,6 +72,71 @@ async fn list_ledger_accounts(State(app): State<AppState>, _: Auth<Admin>) -> Re
             .collect(),
     };
     Ok(Json(Accounts { data: Account::ALL.iter().map(view).collect() }).into_response())
+}
+
+/// How many months.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RevenueWanted {
+    /// Months, this one included, 1 to 60; default 12.
+    #[param(minimum = 1, maximum = 60, example = 12)]
+    months: Option<i32>,
+}
+
+/// What one month came to in one currency; minor units.
+#[derive(Debug, Serialize, ToSchema)]
+struct RevenueView {
+    /// The month, in UTC.
+    #[schema(example = "2026-11")]
+    month: String,
+    /// ISO 4217, lower case.
+    #[schema(example = "jpy")]
+    currency: String,
+    /// What was sold in it, without tax.
+    #[schema(example = 19800)]
+    sold: i64,
+    /// What its days have earned, of whatever was sold for them.
+    #[schema(example = 1650)]
+    earned: i64,
+    /// What was sold until its end and is still to be earned.
+    #[schema(example = 18150)]
+    deferred: i64,
+}
+
+/// Revenue by month.
+#[derive(Debug, Serialize, ToSchema)]
+struct Revenue {
+    /// The newest month first; only what there was.
+    data: Vec<RevenueView>,
+}
+
+/// Revenue over time
+///
+/// What was sold for a period is earned day by day. A report about the entries, which stay as they are.
+#[utoipa::path(
+    get, path = "/v1/ledger/revenue", tag = "Ledger", security(("api_key" = ["admin"])),
+    params(RevenueWanted),
+    responses((status = 200, description = "The months", body = Revenue))
+)]
+async fn get_revenue(
+    State(app): State<AppState>,
+    _: Auth<Admin>,
+    InQuery(wanted): InQuery<RevenueWanted>,
+) -> Result<Response, Fail> {
+    let months = wanted.months.unwrap_or(12);
+    if !(1..=60).contains(&months) {
+        return Err(Problem::invalid("`months` must be between 1 and 60.").into());
+    }
+    let view = |row: RevenueMonth| RevenueView {
+        month: row.month,
+        currency: row.currency.code().to_owned(),
+        sold: row.sold,
+        earned: row.earned,
+        deferred: row.deferred,
+    };
+    let rows = app.engine.revenue(months).await?;
+    Ok(Json(Revenue { data: rows.into_iter().map(view).collect() }).into_response())
 }
 
 /// Which entries.

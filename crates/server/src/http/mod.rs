@@ -10,6 +10,7 @@ mod auth;
 mod checkouts;
 mod customers;
 mod deliveries;
+mod disputes;
 mod drift;
 mod dto;
 mod dunning;
@@ -37,6 +38,7 @@ mod state;
 mod stream;
 mod subscription_view;
 mod subscriptions;
+mod suspensions;
 mod terms;
 mod tokens;
 mod web;
@@ -50,6 +52,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use disputes::DisputeView;
 pub use dunning::{CaseView, ChurnView};
 pub use notices::NoticeView;
 pub use refunds::RefundView;
@@ -87,6 +90,8 @@ fn calls() -> OpenApiRouter<AppState> {
         .merge(audit::routes())
         .merge(ledger::routes())
         .merge(refunds::routes())
+        .merge(disputes::routes())
+        .merge(suspensions::routes())
         .merge(dunning::routes())
         .merge(notices::routes())
         .merge(operators::routes())

@@ -62,6 +62,8 @@ enum KindWord {
     Receipt,
     /// Money goes back.
     RefundMade,
+    /// Money that was said to go back did not arrive.
+    RefundFailed,
     /// The card is about to expire.
     CardExpiring,
     /// Something that is bought once is paid by a method that settles days later.
@@ -86,6 +88,7 @@ impl From<NoticeKind> for KindWord {
             NoticeKind::SubscriptionCancelled => Self::SubscriptionCancelled,
             NoticeKind::Receipt => Self::Receipt,
             NoticeKind::RefundMade => Self::RefundMade,
+            NoticeKind::RefundFailed => Self::RefundFailed,
             NoticeKind::CardExpiring => Self::CardExpiring,
             NoticeKind::PurchaseProcessing => Self::PurchaseProcessing,
             NoticeKind::PurchaseFailed => Self::PurchaseFailed,

@@ -74,7 +74,8 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         }
         ProblemCode::Unauthenticated => StatusCode::UNAUTHORIZED,
         ProblemCode::PaymentDeclined => StatusCode::PAYMENT_REQUIRED,
-        ProblemCode::Forbidden => StatusCode::FORBIDDEN,
+        ProblemCode::Forbidden | ProblemCode::CustomerSuspended => StatusCode::FORBIDDEN,
+        ProblemCode::TooManyCheckouts => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ProblemCode::AlreadySubscribed
@@ -115,6 +116,8 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::UnknownPrice => "Not in the catalog",
         ProblemCode::PromotionRefused => "The promotion does not hold for this",
         ProblemCode::RefundRefused => "This cannot be given back",
+        ProblemCode::CustomerSuspended => "The customer is suspended",
+        ProblemCode::TooManyCheckouts => "Too many checkouts were opened",
         ProblemCode::PriceMismatch => "The provider would charge more",
         ProblemCode::AlreadySubscribed => "Already subscribed",
         ProblemCode::CheckoutInProgress => "An earlier checkout is being paid",

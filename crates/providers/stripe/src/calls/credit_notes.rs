@@ -64,6 +64,13 @@ pub fn list(invoice: &str, paging: Paging<'_>) -> Call<Page<ObservedCreditNote>>
     Call::new("credit_notes.list", Verb::Get, Path::of("/v1/credit_notes"), form, page)
 }
 
+/// The credit notes of a customer, newest first.
+#[must_use]
+pub fn list_of_customer(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCreditNote>> {
+    let form = paging.add(Form::new().text("customer", customer));
+    Call::new("credit_notes.list", Verb::Get, Path::of("/v1/credit_notes"), form, page)
+}
+
 fn page(value: &Value) -> Result<Page<ObservedCreditNote>, ShapeError> {
     Page::read(value, ObservedCreditNote::read)
 }

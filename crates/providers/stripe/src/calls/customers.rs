@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Call, IdempotencyKey, Paging, Path, Verb};
 use crate::form::{Form, Metadata};
-use crate::observe::{ObservedCustomer, Page, ShapeError};
+use crate::observe::{ObservedBalanceEntry, ObservedCustomer, Page, ShapeError};
 
 /// The person's data that a customer is made or changed with. `None` leaves a field as it is.
 #[derive(Clone, Copy, Default)]
@@ -61,6 +61,17 @@ pub fn update(
 pub fn list(created_gte_s: Option<i64>, paging: Paging<'_>) -> Call<Page<ObservedCustomer>> {
     let form = paging.add(Form::new().int_if("created[gte]", created_gte_s));
     Call::new("customers.list", Verb::Get, Path::of("/v1/customers"), form, page)
+}
+
+/// What changed a customer's balance, newest first.
+#[must_use]
+pub fn list_balance_entries(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedBalanceEntry>> {
+    let path = Path::of("/v1/customers").id(customer).then("/balance_transactions");
+    Call::new("customers.balance_transactions", Verb::Get, path, paging.add(Form::new()), entries)
+}
+
+fn entries(value: &Value) -> Result<Page<ObservedBalanceEntry>, ShapeError> {
+    Page::read(value, ObservedBalanceEntry::read)
 }
 
 fn page(value: &Value) -> Result<Page<ObservedCustomer>, ShapeError> {

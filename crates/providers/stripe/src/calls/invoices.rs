@@ -115,6 +115,14 @@ pub fn create_preview(wanted: &PreviewChange<'_>) -> Call<InvoicePreview> {
     Call::new("invoices.create_preview", Verb::Preview, path, form, InvoicePreview::read)
 }
 
+/// Whether Stripe goes on trying an open invoice by itself.
+#[must_use]
+pub fn set_auto_advance(id: &str, tries: bool, key: IdempotencyKey) -> Call<ObservedInvoice> {
+    let path = Path::of("/v1/invoices").id(id);
+    let form = Form::new().flag("auto_advance", tries);
+    Call::new("invoices.update", Verb::Post(key), path, form, ObservedInvoice::read)
+}
+
 /// The payments of an invoice, or the invoice of a payment.
 #[must_use]
 pub fn list_payments(of: PaymentOf<'_>, paging: Paging<'_>) -> Call<Page<ObservedInvoicePayment>> {

@@ -21,6 +21,46 @@ pub struct CustomerRef {
     pub default_card: Option<ObservedCard>,
     /// Known only when expanded, not deleted, and when there is one.
     pub email: Option<Email>,
+    /// Minor units; negative is credit. Known only when expanded.
+    pub balance: Option<i64>,
+}
+
+/// A change of a customer's balance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedBalanceEntry {
+    /// `cbtxn_...`.
+    pub id: String,
+    /// Stripe's word for what made it, unmapped.
+    pub kind: String,
+    /// Minor units; negative is credit.
+    pub amount: i64,
+    /// Lowercase ISO 4217.
+    pub currency: String,
+    /// When it was made.
+    pub created_s: i64,
+}
+
+impl ObservedBalanceEntry {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// [`ShapeError`] naming the field that is missing or odd.
+    pub fn read(value: &Value) -> Result<Self, ShapeError> {
+        let node = Node::root("customer_balance_transaction", value)?;
+        Ok(Self {
+            id: node.text("id")?,
+            kind: node.text("type")?,
+            amount: node.int("amount")?,
+            currency: node.text("currency")?,
+            created_s: node.int("created")?,
+        })
+    }
+
+    /// Whether somebody has put it there, rather than an invoice or a credit note.
+    #[must_use]
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self.kind.as_str(), "adjustment" | "initial" | "migration")
+    }
 }
 
 /// An e-mail address, to be compared and never to be shown.
@@ -60,6 +100,7 @@ impl CustomerRef {
                 default_payment_method,
                 default_card,
                 email,
+                balance: None,
             }));
         };
         let deleted = customer.opt_flag("deleted")?.unwrap_or(false);
@@ -75,6 +116,7 @@ impl CustomerRef {
             default_payment_method,
             default_card,
             email,
+            balance: customer.opt_int("balance")?,
         }))
     }
 }
@@ -101,6 +143,8 @@ pub struct ObservedCustomer {
     pub email_present: bool,
     /// The payment method that invoices use.
     pub default_payment_method: Option<String>,
+    /// Minor units; negative is credit.
+    pub balance: Option<i64>,
 }
 
 impl ObservedCustomer {
@@ -121,6 +165,7 @@ impl ObservedCustomer {
             metadata: node.metadata("metadata")?,
             email_present: node.opt_text("email")?.is_some_and(|email| !email.is_empty()),
             default_payment_method,
+            balance: node.opt_int("balance")?,
         })
     }
 }

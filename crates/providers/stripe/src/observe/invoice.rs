@@ -62,6 +62,19 @@ pub struct ObservedInvoice {
     pub payments: Option<Vec<InvoicePaymentRef>>,
     /// False when Stripe left payments out: list the invoice's payments.
     pub payments_complete: bool,
+    /// What its lines are for; empty where that is not wholly told.
+    pub periods: Vec<LinePeriod>,
+}
+
+/// What a line of an invoice is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinePeriod {
+    /// Minor units, before discounts; negative for a credit.
+    pub amount: i64,
+    /// When the period begins.
+    pub start_s: i64,
+    /// When it ends.
+    pub end_s: i64,
 }
 
 /// The address of a page that shows an invoice to whoever has it, and so stands in no log.
@@ -254,8 +267,22 @@ impl ObservedInvoice {
             billing_reason: node.opt_text("billing_reason")?,
             payments,
             payments_complete,
+            periods: periods(node)?,
         })
     }
+}
+
+/// What each line is for; nothing where lines are not told, or not all of them.
+fn periods(node: &Node<'_>) -> Result<Vec<LinePeriod>, ShapeError> {
+    let Some((lines, false)) = node.list("lines")? else { return Ok(Vec::new()) };
+    let mut periods = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let Some(period) = line.child("period")? else { continue };
+        if let (Some(start_s), Some(end_s)) = (period.opt_int("start")?, period.opt_int("end")?) {
+            periods.push(LinePeriod { amount: line.int("amount")?, start_s, end_s });
+        }
+    }
+    Ok(periods)
 }
 
 /// The sum of the newer shape's parts, or the older shape's one number; no tax is null in both.

@@ -29,12 +29,12 @@ pub use balance::{
 pub use card::ObservedCard;
 pub use checkout::{CheckoutLine, ObservedCheckout};
 pub use credit_note::ObservedCreditNote;
-pub use customer::{CustomerRef, Email, ObservedCustomer};
-pub use dispute::ObservedDispute;
+pub use customer::{CustomerRef, Email, ObservedBalanceEntry, ObservedCustomer};
+pub use dispute::{ObservedDispute, ObservedFraudWarning};
 pub use event::ListedEvent;
 pub use invoice::{
-    HostedInvoice, HostedUrl, InvoicePaymentRef, InvoicePreview, ObservedInvoice, ObservedInvoicePayment,
-    PreviewLine,
+    HostedInvoice, HostedUrl, InvoicePaymentRef, InvoicePreview, LinePeriod, ObservedInvoice,
+    ObservedInvoicePayment, PreviewLine,
 };
 pub use offer::{ObservedCoupon, ObservedPromotionCode};
 pub use page::{OddItem, Page};

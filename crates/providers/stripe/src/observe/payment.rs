@@ -90,6 +90,8 @@ pub struct ObservedCharge {
     pub created_s: i64,
     /// Why it failed.
     pub failure_code: Option<String>,
+    /// The fingerprint of the card, which is the same for the same card wherever it is entered.
+    pub card_fingerprint: Option<String>,
     /// The refunds, when they were expanded.
     pub refunds: Vec<ObservedRefund>,
     /// False when Stripe left refunds out: list those of the charge.
@@ -186,6 +188,13 @@ impl ObservedCharge {
     pub fn read(value: &Value) -> Result<Self, ShapeError> {
         let node = Node::root("charge", value)?;
         let (refunds, more) = node.list("refunds")?.unwrap_or_default();
+        let card_fingerprint = match node.child("payment_method_details")? {
+            Some(details) => match details.child("card")? {
+                Some(card) => card.opt_text("fingerprint")?,
+                None => None,
+            },
+            None => None,
+        };
         Ok(Self {
             id: node.text("id")?,
             status: node.text("status")?,
@@ -202,6 +211,7 @@ impl ObservedCharge {
             balance_transaction: node.opt_id("balance_transaction")?,
             created_s: node.int("created")?,
             failure_code: node.opt_text("failure_code")?,
+            card_fingerprint,
             refunds: refunds.iter().map(ObservedRefund::from_node).collect::<Result<_, _>>()?,
             refunds_complete: !more,
             metadata: node.metadata("metadata")?,

@@ -152,7 +152,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What the sync meets at the provider and cannot explain; everything else is about work of ours.
-const ANOMALIES: [AnomalyKind; 9] = [
+const ANOMALIES: [AnomalyKind; 14] = [
     AnomalyKind::UnknownPrice,
     AnomalyKind::UnknownStatus,
     AnomalyKind::UnlinkedCustomer,
@@ -162,6 +162,11 @@ const ANOMALIES: [AnomalyKind; 9] = [
     AnomalyKind::UnreadableObject,
     AnomalyKind::ProviderRetries,
     AnomalyKind::LatePayment,
+    AnomalyKind::RefundFailed,
+    AnomalyKind::DisputeNeedsResponse,
+    AnomalyKind::DisputeDeadline,
+    AnomalyKind::EarlyFraudWarning,
+    AnomalyKind::CardTesting,
 ];
 
 fn is_anomaly(kind: &str) -> bool {

@@ -104,6 +104,7 @@ pub async fn open(
         cancel_url: None,
         starts_after: None,
         ui,
+        client_ip: None,
         reference: None,
         idempotency: None,
     };

@@ -256,6 +256,7 @@ pub async fn buy(
         starts_after: None,
         ui: CheckoutUi::Hosted,
         reference: None,
+        client_ip: None,
         idempotency: None,
     };
     match app.engine.open_checkout(&new).await {

@@ -19,6 +19,8 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         | ProblemCode::UnknownPrice
         | ProblemCode::PromotionRefused
         | ProblemCode::RefundRefused
+        | ProblemCode::CustomerSuspended
+        | ProblemCode::TooManyCheckouts
         | ProblemCode::MethodNotAllowed
         | ProblemCode::UnsupportedMediaType
         | ProblemCode::TooLarge

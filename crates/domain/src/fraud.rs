@@ -1,0 +1,354 @@
+//! Fraud: when many cards are tried, and what a suspension does to a customer's subscriptions, invoices and money.
+//!
+//! Pure: what was tried and what is mirrored are arguments. Refuses to know addresses and card numbers: it sees digests of them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{MoneyState, PolicyError};
+use crate::money::Money;
+use crate::projection::Projection;
+use crate::subscription::SubscriptionStatus;
+use crate::time::{MINUTE_MS, Timestamp};
+
+/// What follows when fraud is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FraudAction {
+    /// No new checkouts; open ones are closed.
+    BlockCheckouts,
+    /// The customer is suspended: nothing is charged, and what is paid late goes back.
+    Suspend,
+    /// The payment that was warned of goes back.
+    Refund,
+}
+
+/// What happens to the subscriptions of a customer who is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSuspension {
+    /// Nothing is collected until the suspension is lifted; then they go on.
+    Pause,
+    /// They end.
+    Cancel,
+}
+
+/// What happens to the access of a customer who is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuspendedAccess {
+    /// What was bought or given is not to be used; only the free plan stays.
+    Revoke,
+    /// It stays.
+    Keep,
+}
+
+/// The operator's choices about fraud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FraudPolicy {
+    /// The time in which attempts and checkouts are counted, in minutes.
+    pub window_minutes: u32,
+    /// Different cards that failed for one customer in that time which count as card testing; retries of one card are one. 0 is off.
+    pub cards_per_customer: u32,
+    /// The same for all customers who come from one address. 0 is off.
+    pub cards_per_address: u32,
+    /// New checkouts of one customer in that time. 0 is without limit.
+    pub checkouts_per_customer: u32,
+    /// New checkouts from one address in that time. 0 is without limit.
+    pub checkouts_per_address: u32,
+    /// What follows card testing, beside the alert.
+    pub on_card_testing: Vec<FraudAction>,
+    /// What follows an early fraud warning, beside the alert.
+    pub on_early_fraud_warning: Vec<FraudAction>,
+    /// What happens to the subscriptions of a customer who is suspended.
+    pub suspended_subscriptions: OnSuspension,
+    /// What happens to the access of a customer who is suspended.
+    pub suspended_access: SuspendedAccess,
+}
+
+impl Default for FraudPolicy {
+    fn default() -> Self {
+        Self {
+            window_minutes: 60,
+            cards_per_customer: 5,
+            cards_per_address: 8,
+            checkouts_per_customer: 30,
+            checkouts_per_address: 120,
+            on_card_testing: vec![FraudAction::BlockCheckouts],
+            on_early_fraud_warning: Vec::new(),
+            suspended_subscriptions: OnSuspension::Pause,
+            suspended_access: SuspendedAccess::Revoke,
+        }
+    }
+}
+
+impl FraudPolicy {
+    /// Whether the policy makes sense.
+    ///
+    /// # Errors
+    /// The first setting that does not, with what may stand there.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let error = |key: &str, value: String, why: &str, allowed: &str| {
+            Err(PolicyError { key: key.to_owned(), value, why: why.to_owned(), allowed: allowed.to_owned() })
+        };
+        if !(1..=1_440).contains(&self.window_minutes) {
+            let value = self.window_minutes.to_string();
+            return error(
+                "window_minutes",
+                value,
+                "attempts are counted for a day at most",
+                "1 to 1440 minutes",
+            );
+        }
+        for (key, cards) in
+            [("cards_per_customer", self.cards_per_customer), ("cards_per_address", self.cards_per_address)]
+        {
+            if cards == 1 {
+                let why = "anybody's card may fail once";
+                return error(key, "1".to_owned(), why, "0 (off), or 2 and more");
+            }
+        }
+        if self.on_card_testing.contains(&FraudAction::Refund) {
+            let why = "cards that failed brought no money";
+            return error(
+                "on_card_testing",
+                "\"refund\"".to_owned(),
+                why,
+                "\"block_checkouts\" or \"suspend\"",
+            );
+        }
+        Ok(())
+    }
+
+    /// From when on attempts and checkouts count.
+    #[must_use]
+    pub fn since(&self, now: Timestamp) -> Timestamp {
+        now.plus_ms(-i64::from(self.window_minutes) * MINUTE_MS)
+    }
+}
+
+/// A card that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardAttempt {
+    /// The provider's charge.
+    pub charge: String,
+    /// A digest of the card's fingerprint: the same for the same card.
+    pub card: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How many different cards failed since `since`: however often one card is tried, it is one.
+#[must_use]
+pub fn distinct_cards(attempts: &[CardAttempt], since: Timestamp) -> usize {
+    let recent = attempts.iter().filter(|attempt| attempt.at >= since);
+    recent.map(|attempt| attempt.card.as_str()).collect::<BTreeSet<_>>().len()
+}
+
+/// How far a customer is shut out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// No new checkouts.
+    Checkouts,
+    /// Nothing is bought, charged or used.
+    All,
+}
+
+impl Level {
+    /// The word used in database, API and command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Checkouts => "checkouts",
+            Self::All => "all",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Checkouts, Self::All].into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// One thing that a suspension, or its end, asks of the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "step")]
+pub enum SuspensionStep {
+    /// End a subscription now.
+    End {
+        /// Which one.
+        subscription: String,
+    },
+    /// Collect nothing for a subscription.
+    Pause {
+        /// Which one.
+        subscription: String,
+    },
+    /// Let the provider try an open invoice no more.
+    Hold {
+        /// Which one.
+        invoice: String,
+    },
+    /// Give back all that is left of a payment.
+    GiveBack {
+        /// Which one.
+        payment: String,
+    },
+    /// Collect again.
+    Resume {
+        /// Which one.
+        subscription: String,
+    },
+    /// Let the provider try an invoice again.
+    Release {
+        /// Which one.
+        invoice: String,
+    },
+}
+
+impl SuspensionStep {
+    /// The object that it is about.
+    #[must_use]
+    pub fn object(&self) -> &str {
+        match self {
+            Self::End { subscription } | Self::Pause { subscription } | Self::Resume { subscription } => {
+                subscription
+            }
+            Self::Hold { invoice } | Self::Release { invoice } => invoice,
+            Self::GiveBack { payment } => payment,
+        }
+    }
+
+    /// What takes it back, when the suspension is lifted; what ended or went back does not come back.
+    #[must_use]
+    pub fn taken_back(&self) -> Option<Self> {
+        match self {
+            Self::Pause { subscription } => Some(Self::Resume { subscription: subscription.clone() }),
+            Self::Hold { invoice } => Some(Self::Release { invoice: invoice.clone() }),
+            Self::End { .. } | Self::GiveBack { .. } | Self::Resume { .. } | Self::Release { .. } => None,
+        }
+    }
+}
+
+/// What a suspension since `since` asks for: what was bought before is paused or ended, what an open checkout still bought
+/// afterwards ends and is given back, and no invoice is tried any more.
+#[must_use]
+pub fn suspension_steps(
+    projection: &Projection,
+    since: Timestamp,
+    policy: &FraudPolicy,
+) -> Vec<SuspensionStep> {
+    let mut steps = Vec::new();
+    let ours = |payment: &str| {
+        let known = projection.payments.iter().find(|p| p.id == payment);
+        known.is_none_or(|p| p.money.is_ours())
+    };
+    for s in projection.subscriptions.iter().filter(|s| !s.missing && !s.facts.status.is_final()) {
+        let (id, late) = (&s.facts.id, s.facts.created_at >= since);
+        let paid: Vec<(&str, Money)> = s
+            .facts
+            .latest_invoice
+            .iter()
+            .flat_map(|invoice| &invoice.payments)
+            .map(|paid| (paid.payment.as_str(), paid.amount))
+            .collect();
+        if late || policy.suspended_subscriptions == OnSuspension::Cancel {
+            steps.push(SuspensionStep::End { subscription: id.clone() });
+        } else if s.facts.ahead.pause.is_none() && charges(&s.facts.status) {
+            steps.push(SuspensionStep::Pause { subscription: id.clone() });
+        }
+        if late {
+            for (payment, _) in paid.into_iter().filter(|(id, money)| money.minor > 0 && ours(id)) {
+                steps.push(SuspensionStep::GiveBack { payment: payment.to_owned() });
+            }
+        } else if let Some(invoice) =
+            s.facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "open")
+            && invoice.next_attempt_at.is_some()
+        {
+            steps.push(SuspensionStep::Hold { invoice: invoice.id.clone() });
+        }
+    }
+    let ended_late = projection.subscriptions.iter().filter(|s| s.facts.created_at >= since);
+    for s in ended_late.filter(|s| s.facts.status.is_final()) {
+        for paid in s.facts.latest_invoice.iter().flat_map(|invoice| &invoice.payments) {
+            if paid.amount.minor > 0 && ours(&paid.payment) {
+                steps.push(SuspensionStep::GiveBack { payment: paid.payment.clone() });
+            }
+        }
+    }
+    for purchase in projection.purchases.iter().filter(|p| p.facts.paid) {
+        let paid = purchase.facts.payment.as_deref();
+        let money = projection.payments.iter().find(|p| Some(p.id.as_str()) == paid);
+        // A checkout that was opened before and paid afterwards counts by its payment.
+        let at = money.map(|p| p.created_at).or(purchase.facts.sale.created_at);
+        if let (Some(payment), true) = (paid, at.is_some_and(|at| at >= since))
+            && ours(payment)
+        {
+            steps.push(SuspensionStep::GiveBack { payment: payment.to_owned() });
+        }
+    }
+    steps
+}
+
+/// Whether the provider charges for it, or would.
+const fn charges(status: &SubscriptionStatus) -> bool {
+    match status {
+        SubscriptionStatus::Trialing
+        | SubscriptionStatus::Active
+        | SubscriptionStatus::PastDue
+        | SubscriptionStatus::Unpaid
+        | SubscriptionStatus::Unknown(_) => true,
+        SubscriptionStatus::Incomplete
+        | SubscriptionStatus::IncompleteExpired
+        | SubscriptionStatus::Canceled
+        | SubscriptionStatus::Paused => false,
+    }
+}
+
+/// The payments that were warned of and whose money is still ours to give back.
+pub fn warned(projection: &Projection) -> impl Iterator<Item = &str> {
+    projection.payments.iter().filter(|p| p.money == MoneyState::Warned).map(|p| p.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn attempt(charge: &str, card: &str, minute: i64) -> CardAttempt {
+        CardAttempt { charge: charge.into(), card: card.into(), at: T0.plus_ms(minute * MINUTE_MS) }
+    }
+
+    #[test]
+    fn retries_of_one_card_are_one_card() {
+        let retried: Vec<CardAttempt> = (0..50).map(|n| attempt(&format!("ch_{n}"), "a", n)).collect();
+        assert_eq!(distinct_cards(&retried, T0), 1);
+        let mixed = [attempt("1", "a", 0), attempt("2", "b", 1), attempt("3", "a", 2), attempt("4", "c", 3)];
+        assert_eq!(distinct_cards(&mixed, T0), 3);
+        assert_eq!(distinct_cards(&mixed, T0.plus_ms(2 * MINUTE_MS)), 2, "what is long ago does not count");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert_eq!(FraudPolicy::default().check(), Ok(()));
+        let key = |policy: FraudPolicy| policy.check().unwrap_err().key;
+        assert_eq!(key(FraudPolicy { window_minutes: 0, ..FraudPolicy::default() }), "window_minutes");
+        assert_eq!(key(FraudPolicy { cards_per_address: 1, ..FraudPolicy::default() }), "cards_per_address");
+        let refund = vec![FraudAction::Refund];
+        assert_eq!(key(FraudPolicy { on_card_testing: refund, ..FraudPolicy::default() }), "on_card_testing");
+        assert_eq!(Level::parse(Level::All.as_str()), Some(Level::All));
+        assert!(Level::All > Level::Checkouts);
+    }
+
+    #[test]
+    fn what_can_be_taken_back_is() {
+        let pause = SuspensionStep::Pause { subscription: "sub_1".into() };
+        assert_eq!(pause.taken_back(), Some(SuspensionStep::Resume { subscription: "sub_1".into() }));
+        assert_eq!(SuspensionStep::GiveBack { payment: "pi_1".into() }.taken_back(), None);
+    }
+}

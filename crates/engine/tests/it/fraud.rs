@@ -1,0 +1,221 @@
+//! Fraud: many cards, many checkouts, and customers who are shut out and let in again.
+
+use std::net::IpAddr;
+
+use quittance_domain::fraud::{FraudAction, FraudPolicy, Level, OnSuspension};
+use quittance_engine::checkout::NewCheckout;
+use quittance_engine::{ProblemCode, Settings};
+
+use crate::house::{House, catalog, customer, on_each, pro};
+use crate::known_kit::{attempt, bought_with, lines_of, newest_invoice, operator, standing_alerts};
+
+async fn with(fraud: FraudPolicy, story: impl for<'a> AsyncFn(&'a House)) {
+    for test in quittance_store::testing::databases().await {
+        let settings = Settings { fraud: fraud.clone(), ..Settings::default() };
+        let house = House::with(test, settings, catalog()).await;
+        story(&house).await;
+    }
+}
+
+fn from(id: &str, address: &str) -> NewCheckout {
+    NewCheckout { client_ip: Some(address.parse::<IpAddr>().unwrap()), ..pro(id) }
+}
+
+fn decline(h: &House, session: &str, card: &str) {
+    h.sandbox.complete_checkout(session, card).unwrap_err();
+}
+
+/// Cards that are all declined, with fingerprints of their own.
+const CARDS: [&str; 5] = [
+    "pm_card_visa_chargeDeclined",
+    "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "pm_card_visa_chargeDeclinedLostCard",
+    "pm_card_visa_chargeDeclinedStolenCard",
+    "pm_card_chargeDeclinedExpiredCard",
+];
+
+#[tokio::test]
+async fn retries_of_one_card_are_never_card_testing_and_many_cards_are() {
+    let policy = FraudPolicy { cards_per_customer: 3, ..FraudPolicy::default() };
+    with(policy, async |h| {
+        let row = h.open(&pro("ada")).await;
+        let session = row.session.clone().unwrap();
+        for _ in 0..8 {
+            decline(h, &session, CARDS[0]);
+            h.settle().await;
+        }
+        assert!(!standing_alerts(h).await.contains(&"card_testing".to_owned()), "one card, however often");
+        for card in &CARDS[1..3] {
+            decline(h, &session, card);
+            h.settle().await;
+        }
+        assert!(standing_alerts(h).await.contains(&"card_testing".to_owned()));
+        let closed = h.engine.checkout_row(row.id.as_str()).await.unwrap();
+        h.settle().await;
+        assert_eq!(h.provider("GET", &format!("/v1/checkout/sessions/{session}"), "")["status"], "expired");
+        drop(closed);
+        let refused = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::CustomerSuspended);
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 1);
+        // A person lets it in again, and what was seen before does not shut it out once more.
+        h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap();
+        h.settle().await;
+        let row = h.open(&pro("ada")).await;
+        h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+        h.settle().await;
+        assert!(h.allowed("ada", "article:full").await);
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cards_of_many_customers_from_one_address_are_seen_together() {
+    let policy = FraudPolicy { cards_per_customer: 0, cards_per_address: 4, ..FraudPolicy::default() };
+    with(policy, async |h| {
+        for (n, card) in CARDS.iter().enumerate() {
+            let row = h.open(&from(&format!("bot-{n}"), "2001:db8:1:2::7")).await;
+            decline(h, row.session.as_deref().unwrap(), card);
+            h.settle().await;
+        }
+        let shut = h.engine.suspensions("", 10).await.unwrap();
+        let names: Vec<&str> = shut.iter().map(|row| row.customer.as_str()).collect();
+        assert_eq!(names, ["bot-3", "bot-4"], "from the fourth card on");
+        let elsewhere = h.open(&from("eve", "198.51.100.1")).await;
+        decline(h, elsewhere.session.as_deref().unwrap(), CARDS[0]);
+        h.settle().await;
+        assert_eq!(h.engine.suspensions("", 10).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn checkouts_are_limited_by_customer_and_address_within_a_time() {
+    let policy =
+        FraudPolicy { checkouts_per_customer: 2, checkouts_per_address: 3, ..FraudPolicy::default() };
+    with(policy, async |h| {
+        for interval in ["month", "year"] {
+            h.open(&NewCheckout { interval: Some(interval.into()), ..from("ada", "203.0.113.7") }).await;
+        }
+        h.open(&NewCheckout { interval: Some("year".into()), ..from("ada", "203.0.113.7") }).await;
+        let more = h.engine.open_checkout(&from("ada", "203.0.113.7")).await.unwrap_err();
+        assert_eq!((more.code, more.retry_after_s.is_some()), (ProblemCode::TooManyCheckouts, true));
+        h.open(&from("bob", "203.0.113.7")).await;
+        let other = h.engine.open_checkout(&from("cyd", "203.0.113.7")).await.unwrap_err();
+        assert_eq!(other.code, ProblemCode::TooManyCheckouts);
+        h.open(&from("cyd", "203.0.113.8")).await;
+        h.sandbox.advance_time(3_700);
+        h.open(&from("ada", "203.0.113.7")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_suspended_customer_is_never_charged_again_and_goes_on_when_let_in() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let row =
+                h.engine.suspend(&customer("ada"), Level::All, "stolen card", &operator()).await.unwrap();
+            assert_eq!(row.level, Level::All);
+            h.settle().await;
+            assert!(!h.allowed("ada", "article:full").await && h.allowed("ada", "article:preview").await);
+            let charges = |h: &House| h.sandbox.ledger().customers.iter().map(|c| c.net("jpy")).sum::<i64>();
+            let before = charges(h);
+            h.live(70).await;
+            assert_eq!(charges(h), before, "two renewals later");
+            let refused = h.engine.resume_subscription(&subscription, None).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::CustomerSuspended);
+            // Somebody takes the pause back at the provider: it is paused again.
+            h.provider("POST", &format!("/v1/subscriptions/{subscription}"), "pause_collection=");
+            h.settle().await;
+            assert!(h.engine.subscription(&subscription).await.unwrap().subscription.facts.is_paused());
+            h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap();
+            h.settle().await;
+            assert!(!h.engine.subscription(&subscription).await.unwrap().subscription.facts.is_paused());
+            h.live(31).await;
+            assert!(charges(h) > before, "it goes on");
+            assert!(h.allowed("ada", "article:full").await);
+            assert_eq!(lines_of(h, "ada", "customer.unsuspended").await, 1);
+            let none = h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap_err();
+            assert_eq!(none.code, ProblemCode::NotFound);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failing_invoice_is_tried_no_more_while_its_customer_is_suspended() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = crate::known_kit::failing_subscriber(h, "ada").await;
+            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+            h.settle().await;
+            crate::known_kit::use_card(h, &subscription, "pm_card_visa");
+            h.live(10).await;
+            let invoice = newest_invoice(h, &subscription);
+            let found = h.provider("GET", &format!("/v1/invoices/{invoice}"), "");
+            assert_eq!((&found["status"], &found["auto_advance"]), (&"open".into(), &false.into()));
+        })
+    })
+    .await;
+}
+
+/// The checkout is paid at the moment at which its customer is shut out: what it bought ends and the money goes back.
+#[tokio::test]
+async fn what_an_open_checkout_still_buys_is_given_back() {
+    on_each(|h| {
+        Box::pin(async move {
+            let row = h.open(&pro("ada")).await;
+            let course = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
+            let once = h.open(&course).await;
+            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+            h.sandbox.advance_time(5);
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.pay(once.session.as_deref().unwrap(), "pm_card_visa");
+            for _ in 0..4 {
+                h.settle().await;
+            }
+            let buyer = h.engine.known_provider_customer(&customer("ada")).await.unwrap().unwrap();
+            let listed = h.provider("GET", "/v1/charges", &format!("customer={buyer}"));
+            let left: i64 = listed["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|charge| {
+                    charge["amount"].as_i64().unwrap() - charge["amount_refunded"].as_i64().unwrap()
+                })
+                .sum();
+            assert_eq!((listed["data"].as_array().unwrap().len(), left), (2, 0));
+            let subscriptions =
+                h.provider("GET", "/v1/subscriptions", &format!("customer={buyer}&status=all"));
+            assert_eq!(subscriptions["data"][0]["status"], "canceled");
+            assert!(!h.allowed("ada", "article:full").await && !h.allowed("ada", "course:library").await);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_warning_suspends_and_refunds_where_the_policy_says_so() {
+    let policy = FraudPolicy {
+        on_early_fraud_warning: vec![FraudAction::Suspend, FraudAction::Refund],
+        suspended_subscriptions: OnSuspension::Cancel,
+        ..FraudPolicy::default()
+    };
+    with(policy, async |h| {
+        let (buyer, payment) = bought_with(h, "ada", "pm_card_createIssuerFraudRecord").await;
+        for _ in 0..3 {
+            h.settle().await;
+        }
+        let refunds = h.provider("GET", "/v1/refunds", &format!("payment_intent={payment}"));
+        assert_eq!(refunds["data"].as_array().unwrap().len(), 1);
+        assert_eq!(refunds["data"][0]["amount"], 1_980);
+        let subscriptions = h.provider("GET", "/v1/subscriptions", &format!("customer={buyer}&status=all"));
+        assert_eq!(subscriptions["data"][0]["status"], "canceled");
+        assert_eq!(h.engine.suspensions("", 10).await.unwrap()[0].set_by, "rule");
+        let path = format!("/v1/customers/{buyer}");
+        assert_eq!(attempt(h, "GET", &path, ""), 200);
+    })
+    .await;
+}
