@@ -218,7 +218,12 @@ static ERASE_ATTEMPTS: &Sql = crate::sql!(
 ///
 /// # Errors
 /// As the database.
-pub fn erase(tx: &mut dyn Tx, customer: &CustomerId, scope: &str, provider_customers: &[String]) -> Result<()> {
+pub fn erase(
+    tx: &mut dyn Tx,
+    customer: &CustomerId,
+    scope: &str,
+    provider_customers: &[String],
+) -> Result<()> {
     tx.exec(ERASE_ORIGINS, params![customer.as_str()])?;
     tx.exec(ERASE_REASON, params![customer.as_str()])?;
     for id in provider_customers {

@@ -4,6 +4,7 @@
 
 use arbitrary::{Result, Unstructured};
 use quittance_domain::access::{Access, AccessPolicy, MoneyPolicy, MoneyState, OnLatePayment, OnMoneyBack};
+use quittance_domain::dispute::{DisputeFacts, DisputeStatus};
 use quittance_domain::notices::{NoticePolicy, RuleTable, Wanted, decide};
 use quittance_domain::projection::{
     Observed, PaymentFacts, Projection, PurchaseFacts, RefundFacts, SaleFacts, Stored, Unreadable,
@@ -176,6 +177,8 @@ fn policy(chosen: &mut Unstructured<'_>) -> Result<AccessPolicy> {
         money: MoneyPolicy {
             refund_full: back(chosen.arbitrary()?),
             refund_partial: back(chosen.arbitrary()?),
+            early_fraud_warning: back(chosen.arbitrary()?),
+            dispute_inquiry: back(chosen.arbitrary()?),
             dispute_opened: back(chosen.arbitrary()?),
             dispute_lost: back(chosen.arbitrary()?),
             dispute_won: back(chosen.arbitrary()?),
@@ -344,6 +347,22 @@ fn purchases(chosen: &mut Unstructured<'_>) -> Result<Vec<PurchaseFacts>> {
     Ok(all)
 }
 
+fn disputes(payment: &str, chosen: &mut Unstructured<'_>) -> Result<Vec<DisputeFacts>> {
+    if chosen.ratio(2, 3)? {
+        return Ok(Vec::new());
+    }
+    let words = ["warning_needs_response", "needs_response", "under_review", "won", "lost", "odd"];
+    Ok(vec![DisputeFacts {
+        id: format!("dp_{payment}"),
+        status: DisputeStatus::from((*chosen.choose(&words)?).to_owned()),
+        amount: amount(chosen)?,
+        reason: "fraudulent".to_owned(),
+        due_by: time(chosen)?,
+        submissions: 0,
+        created_at: NOW,
+    }])
+}
+
 fn payments(chosen: &mut Unstructured<'_>) -> Result<Vec<PaymentFacts>> {
     let mut all = Vec::new();
     for id in ["pi_a", "pi_b", "pi_c"] {
@@ -356,6 +375,8 @@ fn payments(chosen: &mut Unstructured<'_>) -> Result<Vec<PaymentFacts>> {
                     MoneyState::Kept,
                     MoneyState::PartlyRefunded,
                     MoneyState::Refunded,
+                    MoneyState::Warned,
+                    MoneyState::Inquiry,
                     MoneyState::Disputed,
                     MoneyState::DisputeLost,
                     MoneyState::DisputeWon,
@@ -367,6 +388,8 @@ fn payments(chosen: &mut Unstructured<'_>) -> Result<Vec<PaymentFacts>> {
                     amount: amount(chosen)?,
                     created_at: time(chosen)?.unwrap_or(NOW),
                 }],
+                disputes: disputes(id, chosen)?,
+                warning: None,
             });
         }
     }

@@ -413,6 +413,8 @@ fn a_late_payment_stands_until_it_is_paid_back() {
             money,
             created_at: T0,
             refunds: Vec::new(),
+            disputes: Vec::new(),
+            warning: None,
         };
         let payments = money.map(|money| vec![payment(money)]);
         let observed = Observed { subscriptions: vec![late.clone()], payments, ..Observed::default() };
