@@ -16,13 +16,15 @@ impl Engine {
     /// Opens the portal for a customer and returns its address, which lives a few minutes.
     ///
     /// # Errors
-    /// `no_provider_customer` for one who never came to a checkout, `not_found` for a subscription of somebody else.
+    /// `no_provider_customer` for one who never came to a checkout, `not_found` for a subscription of somebody else,
+    /// `customer_suspended`.
     pub async fn open_portal(
         &self,
         customer: &CustomerId,
         return_url: Option<&str>,
         start: PortalStart,
     ) -> Result<String, Problem> {
+        self.refuse_suspended(Some(customer)).await?;
         let Some(provider_customer) = self.known_provider_customer(customer).await? else {
             return Err(Problem::new(
                 ProblemCode::NoProviderCustomer,

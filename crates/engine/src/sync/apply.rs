@@ -11,7 +11,9 @@ use quittance_domain::dunning::{Case, DunningPolicy, Step};
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::past::KnownPrice;
-use quittance_domain::projection::{Anomaly, AnomalyKind, Effect, Projection, Purchase, Stored, project};
+use quittance_domain::projection::{
+    Anomaly, AnomalyKind, Effect, PaymentFacts, Projection, Purchase, Stored, project,
+};
 use quittance_domain::subscription::Subscription;
 use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp, app_event};
 use quittance_store::aggregates::{self, Claim};
@@ -588,7 +590,7 @@ fn write_alerts(
             customer: customer.cloned(),
             aggregate: Some(input.claim.key.clone()),
             detail: anomaly.detail.clone(),
-            mend: mend(anomaly, input),
+            mend: mend(anomaly, input, customer, projection),
         };
         standing.push((alert.kind.clone(), alert.object.clone()));
         if outbox::raise(tx, &alert, input.now)? {
@@ -599,7 +601,7 @@ fn write_alerts(
     outbox::resolve_others(tx, &input.claim.key, &standing, input.now)
 }
 
-fn mend(anomaly: &Anomaly, input: &Input) -> String {
+fn mend(anomaly: &Anomaly, input: &Input, customer: Option<&CustomerId>, projection: &Projection) -> String {
     match anomaly.kind {
         AnomalyKind::UnknownPrice => "add the price to a plan in catalog.toml and restart".into(),
         AnomalyKind::UnknownStatus => "update Quittance; until then access stays as it was".into(),
@@ -626,15 +628,25 @@ fn mend(anomaly: &Anomaly, input: &Input) -> String {
             anomaly.object
         ),
         AnomalyKind::CardTesting => {
-            "shut the customer out: quittance customers suspend CUSTOMER --reason \"card testing\"; or let it in again: quittance customers unsuspend CUSTOMER"
-                .into()
+            let who = customer.map_or("CUSTOMER", CustomerId::as_str);
+            format!(
+                "shut the customer out: quittance customers suspend {who} --reason \"card testing\"; or let it in again: quittance customers unsuspend {who}"
+            )
         }
         AnomalyKind::EarlyFraudWarning => {
             format!("quittance refund {} --reason fraudulent, or leave it and answer the dispute", anomaly.object)
         }
         AnomalyKind::RefundFailed => {
-            "tell the customer, and give it back another way: quittance refund PAYMENT, or by bank transfer and with --out-of-band"
-                .into()
+            let of = |payment: &&PaymentFacts| payment.refunds.iter().any(|refund| refund.id == anomaly.object);
+            let again = projection.payments.iter().find(of).and_then(|payment| {
+                let refund = payment.refunds.iter().find(|refund| refund.id == anomaly.object)?;
+                Some(format!("quittance refund {} --amount {}", payment.id, refund.amount.minor))
+            });
+            let again = again.unwrap_or_else(|| "quittance refund PAYMENT".to_owned());
+            // The credit note of the first one stands.
+            format!(
+                "ask for it again: {again} --no-credit-note; or give it back by bank transfer and note it: {again} --out-of-band"
+            )
         }
         AnomalyKind::ProviderRetries => {
             "switch its retries off (Stripe: Billing, Revenue recovery, Retries), and let it leave subscriptions past due; or set [dunning] retries = \"provider\"".into()
