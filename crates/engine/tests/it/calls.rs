@@ -42,7 +42,7 @@ async fn the_creation_of_our_own_customer_costs_no_look() {
             h.settle().await;
             assert_eq!(
                 looks(h),
-                6,
+                7,
                 "an operator who asks gets a thorough look, invoices, credit notes and bare payments too: {:?}",
                 h.sandbox.provider_calls()
             );

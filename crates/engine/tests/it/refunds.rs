@@ -201,23 +201,26 @@ async fn a_pending_refund_says_so_and_one_that_fails_later_is_told_until_made_up
             assert_eq!(seen[0].facts.refunds[0].status, "failed");
             let told = crate::known_kit::told(h, "ada", Some(NoticeKind::RefundFailed)).await;
             assert_eq!(told.len(), 1, "what was told is set right");
-            // It is asked for again as the alert says; the credit note of the failed one stands. This card's bank sends all back.
-            let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
-            let alert = alerts.iter().find(|alert| alert.kind == "refund_failed").unwrap();
-            let again = format!("quittance refund {payment} --amount 700 --no-credit-note");
-            assert!(alert.mend.contains(&again), "{}", alert.mend);
-            let plain = NewRefund { credit_note: false, ..of(&payment, Some(700)) };
-            h.engine.refund(&plain, &operator(), None).await.unwrap();
-            h.settle().await;
-            assert!(!standing_alerts(h).await.contains(&"refund_failed".to_owned()), "as much is on its way");
-            h.sandbox.advance_time(2 * 3_600);
-            h.settle().await;
-            assert!(standing_alerts(h).await.contains(&"refund_failed".to_owned()), "it came back too");
-            // Then it goes back outside, without another credit note.
+            // The credit note of the failed one stands, so that the money goes back outside, without another.
             let outside = NewRefund { out_of_band: true, ..of(&payment, Some(700)) };
             h.engine.refund(&outside, &operator(), None).await.unwrap();
             h.settle().await;
             assert!(!standing_alerts(h).await.contains(&"refund_failed".to_owned()));
+
+            // Or it is asked for again, as the alert says.
+            let (_, other) = bought_with(h, "bob", "pm_card_refundFail").await;
+            h.engine.refund(&of(&other, Some(700)), &operator(), None).await.unwrap();
+            h.settle().await;
+            h.sandbox.advance_time(2 * 3_600);
+            h.settle().await;
+            let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+            let alert = alerts.iter().find(|alert| alert.kind == "refund_failed").unwrap();
+            let again = format!("quittance refund {other} --amount 700 --no-credit-note");
+            assert!(alert.mend.contains(&again), "{}", alert.mend);
+            let plain = NewRefund { credit_note: false, ..of(&other, Some(700)) };
+            h.engine.refund(&plain, &operator(), None).await.unwrap();
+            h.settle().await;
+            assert!(!standing_alerts(h).await.contains(&"refund_failed".to_owned()), "as much is on its way");
         })
     })
     .await;
