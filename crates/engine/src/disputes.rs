@@ -119,10 +119,17 @@ impl Engine {
         Ok(text)
     }
 
-    /// The evidence in the provider's fields. What cannot be read is left out: an answer without it is better than none.
-    pub(crate) async fn evidence_fields(&self, id: &str, note: Option<&str>) -> Vec<(&'static str, String)> {
+    /// The evidence in the provider's fields.
+    ///
+    /// # Errors
+    /// `not_found`, and when the database cannot be used: the bank takes evidence once, so that half of it is not sent.
+    pub(crate) async fn evidence_fields(
+        &self,
+        id: &str,
+        note: Option<&str>,
+    ) -> Result<Vec<(&'static str, String)>, Problem> {
         let mut fields = Vec::new();
-        let Ok(evidence) = self.dispute_evidence(id).await else { return fields };
+        let evidence = self.dispute_evidence(id).await?;
         let mut add = |name: &'static str, text: String| {
             if !text.trim().is_empty() {
                 fields.push((name, text.chars().take(MOST_CHARS).collect()));
@@ -135,24 +142,24 @@ impl Engine {
             .map(|line| format!("{} {} {} {}\n", line.at, line.kind, line.object, line.data));
         add("access_activity_log", log.collect());
         if let Some(id) = evidence.dispute.customer.clone() {
-            let found = self.db().read("customers.get", move |tx| customers::get(tx, &id)).await;
-            if let Ok(Some(row)) = found {
+            let found = self.db().read("customers.get", move |tx| customers::get(tx, &id)).await?;
+            if let Some(row) = found {
                 add("customer_name", row.name.unwrap_or_default());
                 add("customer_email_address", row.email.unwrap_or_default());
             }
             if let Some(held) = evidence.dispute.customer.as_deref() {
-                add("product_description", self.what_is_held(held).await);
+                add("product_description", self.what_is_held(held).await?);
             }
         }
         add("service_date", date_of(evidence.dispute.facts.created_at));
-        fields
+        Ok(fields)
     }
 
-    async fn what_is_held(&self, customer: &str) -> String {
-        let Ok(view) = self.customer(customer).await else { return String::new() };
+    async fn what_is_held(&self, customer: &str) -> Result<String, Problem> {
+        let view = self.customer(customer).await?;
         let plans = view.subscriptions.iter().filter_map(|row| row.subscription.plan());
         let names = plans.filter_map(|held| self.catalog().plan(held.plan.as_str()));
-        names.map(|plan| plan.name.en.clone()).collect::<Vec<_>>().join(", ")
+        Ok(names.map(|plan| plan.name.en.clone()).collect::<Vec<_>>().join(", "))
     }
 
     /// Answers a dispute with the evidence that there is; `note` says what the operator wants to say, in place of the summary.

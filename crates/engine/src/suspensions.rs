@@ -144,12 +144,14 @@ impl Engine {
     /// Refuses whoever is suspended from buying and changing.
     pub(crate) async fn refuse_suspended(&self, customer: Option<&CustomerId>) -> Result<(), Problem> {
         let Some(customer) = customer else { return Ok(()) };
-        let id = customer.clone();
-        let row = self.db().read("suspensions.standing", move |tx| fraud::standing(tx, id.as_str())).await?;
-        match row {
-            Some(row) if row.level == Level::All => Err(shut(&row)),
-            Some(_) | None => Ok(()),
-        }
+        self.shut_out_at(customer.as_str(), Level::All).await?.map_or(Ok(()), Err)
+    }
+
+    /// Why nothing is sent for a customer that is shut out as far as `level`, if that is so.
+    pub(crate) async fn shut_out_at(&self, customer: &str, level: Level) -> Result<Option<Problem>, Problem> {
+        let id = customer.to_owned();
+        let row = self.db().read("suspensions.standing", move |tx| fraud::standing(tx, &id)).await?;
+        Ok(row.filter(|row| row.level >= level).map(|row| shut(&row)))
     }
 
     /// A digest of an address under a key of ours: the same for the same address, and nothing that leads back to it.

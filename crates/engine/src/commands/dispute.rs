@@ -14,15 +14,13 @@ impl Engine {
     pub(super) async fn contest(
         &self,
         id: &str,
-        note: Option<&str>,
+        evidence: &[(&'static str, String)],
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
         let found = self.dispute_at_provider(id).await?;
         if DisputeStatus::from(found.status.clone()).turn() != Turn::Ours {
             return Ok(told(&found));
         }
-        // Names and addresses are read when it is sent, and stand in no command.
-        let evidence = self.evidence_fields(id, note).await;
         let fields: Vec<(&str, &str)> = evidence.iter().map(|(name, text)| (*name, text.as_str())).collect();
         match self.stripe().send(calls::disputes::submit(id, &fields, key), Priority::Live).await {
             Ok(found) => Ok(told(&found)),

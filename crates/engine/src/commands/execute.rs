@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use super::refund::GiveBack;
 use super::request::{Discounted, PortalStart, Request, Start};
 use crate::engine::Engine;
+use crate::problem::Problem;
 use crate::sync::translate::{BARE_KEY, CHECKOUT_KEY, REFERENCE_KEY, is_payment, payment_state};
 use crate::trials::STARTS_AFTER_KEY;
 
@@ -47,14 +48,20 @@ pub(super) fn metadata(pairs: &[(&str, &str)]) -> Metadata {
 /// Why a command got no answer.
 pub(super) enum Setback {
     /// Our own database could not be read; nothing was sent.
-    Ours(StoreError),
+    Ours(Problem),
     /// What the provider said, or failed to say.
     Theirs(StripeError),
 }
 
 impl From<StoreError> for Setback {
     fn from(error: StoreError) -> Self {
-        Self::Ours(error)
+        Self::Ours(error.into())
+    }
+}
+
+impl From<Problem> for Setback {
+    fn from(problem: Problem) -> Self {
+        Self::Ours(problem)
     }
 }
 
@@ -170,7 +177,11 @@ impl Engine {
                 };
                 self.give_back(row, &wish, key).await
             }
-            Request::ContestDispute { dispute, note } => self.contest(dispute, note.as_deref(), key).await,
+            Request::ContestDispute { dispute, note } => {
+                // Names and addresses are read when it is sent, and stand in no command.
+                let evidence = self.evidence_fields(dispute, note.as_deref()).await?;
+                self.contest(dispute, &evidence, key).await
+            }
             Request::AcceptDispute { dispute } => self.accept_dispute(dispute, key).await,
             Request::Suspension { step, .. } => self.suspension_step(row, step, key).await,
             Request::PayInvoice { invoice, .. } => self.try_invoice(invoice, key).await,

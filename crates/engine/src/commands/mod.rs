@@ -196,6 +196,11 @@ impl Engine {
         };
         self.world().point(Point::CommandClaimed).await;
         let request = Request::read(&row)?;
+        if let (Some(level), Some(customer)) = (request.stopped_at(), &row.customer)
+            && let Some(problem) = self.shut_out_at(customer, level).await?
+        {
+            return self.refuse(&row, &token, &problem).await;
+        }
         let later = match sending(row.first_sent_at, self.now()) {
             Sending::SameKey => None,
             Sending::LookUp { turn } => Some(later_key(&row.idempotency_key, turn)),
@@ -211,9 +216,27 @@ impl Engine {
                 if held { self.over(&row.id).await } else { Ok(Try::Elsewhere) }
             }
             // Nothing was sent. The lease runs out, and the command is tried again.
-            Err(Setback::Ours(error)) => Err(error.into()),
+            Err(Setback::Ours(problem)) => Err(problem),
             Err(Setback::Theirs(error)) => self.record_trouble(&row, &token, error).await,
         }
+    }
+
+    /// Ends a command that must not be sent: its customer was shut out since it was written down.
+    async fn refuse(&self, row: &CommandRow, token: &LeaseToken, problem: &Problem) -> Result<Try, Problem> {
+        let body = serde_json::json!({ "code": problem.code.as_str(), "detail": problem.detail, "mend": problem.mend });
+        let outcome = Outcome::Failed(body.to_string(), problem.detail.clone());
+        let (id, aggregate, lease, now) = (row.id.clone(), row.aggregate.clone(), token.clone(), self.now());
+        self.db()
+            .write("commands.refuse", move |tx| {
+                let held = commands::finish(tx, &id, &lease, &outcome, now)?;
+                if let Some(key) = aggregate.as_deref().filter(|_| held) {
+                    record::look_again(tx, key, false, now)?;
+                }
+                Ok(held)
+            })
+            .await?;
+        telemetry::command(&row.kind, "failed");
+        self.over(&row.id).await
     }
 
     async fn over(&self, id: &CommandId) -> Result<Try, Problem> {

@@ -5,7 +5,7 @@
 use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
 use quittance_domain::dunning::OnExhaustion;
-use quittance_domain::fraud::SuspensionStep;
+use quittance_domain::fraud::{Level, SuspensionStep};
 use quittance_domain::refund::RefundReason;
 use quittance_domain::trial::Bridge;
 use quittance_domain::{CheckoutId, CommandId, CustomerId, Money};
@@ -476,6 +476,33 @@ impl Request {
             | Self::PauseSubscription { .. }
             | Self::CancelSubscription { .. }
             | Self::ResumeSubscription { .. } => false,
+        }
+    }
+
+    /// How far a customer must be shut out for this not to be sent any more: what would charge them, or let them pay.
+    pub(crate) const fn stopped_at(&self) -> Option<Level> {
+        match self {
+            Self::CreateCheckout { .. } => Some(Level::Checkouts),
+            Self::PayInvoice { .. }
+            | Self::CreatePortal { .. }
+            | Self::ChangeSubscription { .. }
+            | Self::ResumeSubscription { .. }
+            | Self::EndTrial { charges: true, .. } => Some(Level::All),
+            Self::CreateCustomer { .. }
+            | Self::UpdateCustomer { .. }
+            | Self::ExpireCheckout { .. }
+            | Self::ScheduleChange { .. }
+            | Self::UndoSchedule { .. }
+            | Self::PauseSubscription { .. }
+            | Self::CancelSubscription { .. }
+            | Self::CancelDuplicate { .. }
+            | Self::EndTrial { charges: false, .. }
+            | Self::RefundDuplicate { .. }
+            | Self::Refund { .. }
+            | Self::ContestDispute { .. }
+            | Self::AcceptDispute { .. }
+            | Self::Suspension { .. }
+            | Self::GiveUpInvoice { .. } => None,
         }
     }
 

@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use quittance_domain::fraud::{FraudAction, FraudPolicy, Level, OnSuspension};
 use quittance_engine::checkout::NewCheckout;
+use quittance_engine::commands::request::PortalStart;
+use quittance_engine::subscriptions::Change;
 use quittance_engine::{ProblemCode, Settings};
+use quittance_store::commands::CommandState;
 
-use crate::house::{House, catalog, customer, on_each, pro};
+use crate::house::{House, Trouble, catalog, customer, on_each, pro};
 use crate::known_kit::{attempt, bought_with, lines_of, newest_invoice, operator, standing_alerts};
 
 async fn with(fraud: FraudPolicy, story: impl for<'a> AsyncFn(&'a House)) {
@@ -139,6 +142,54 @@ async fn a_suspended_customer_is_never_charged_again_and_goes_on_when_let_in() {
             assert_eq!(lines_of(h, "ada", "customer.unsuspended").await, 1);
             let none = h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap_err();
             assert_eq!(none.code, ProblemCode::NotFound);
+        })
+    })
+    .await;
+}
+
+/// What was asked for before, and did not get through, would charge later.
+#[tokio::test]
+async fn what_still_waits_when_its_customer_is_shut_out_is_never_sent() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            for call in ["POST /v1/subscriptions/", "POST /v1/checkout/sessions"] {
+                h.trouble(call, Trouble::Status(503), 1_000);
+            }
+            let studio = Change { plan: Some("studio".into()), ..Change::default() };
+            h.engine.change_subscription(&subscription, &studio, None).await.unwrap_err();
+            let course = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
+            h.engine.open_checkout(&course).await.unwrap_err();
+            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+            h.transport.mend();
+            for _ in 0..5 {
+                h.sandbox.advance_time(1_800);
+                h.settle().await;
+            }
+            let buyer = h.engine.known_provider_customer(&customer("ada")).await.unwrap().unwrap();
+            let sessions =
+                h.provider("GET", "/v1/checkout/sessions", &format!("customer={buyer}&status=open"));
+            assert_eq!(sessions["data"], serde_json::json!([]));
+            let held = h.engine.subscription(&subscription).await.unwrap().subscription;
+            assert_eq!(held.plan().unwrap().plan.as_str(), "pro");
+            assert!(held.facts.is_paused(), "the suspension itself is sent");
+            let left = h.test.db.read("test", |tx| quittance_store::commands::of_customer(tx, "ada", 100));
+            let waiting = left.await.unwrap().into_iter().filter(|row| row.state == CommandState::Pending);
+            assert_eq!(waiting.count(), 0);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_portal_is_shut_to_whoever_is_suspended() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            let open = async || h.engine.open_portal(&customer("ada"), None, PortalStart::Home).await;
+            open().await.unwrap();
+            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+            assert_eq!(open().await.unwrap_err().code, ProblemCode::CustomerSuspended);
         })
     })
     .await;
