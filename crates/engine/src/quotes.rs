@@ -2,6 +2,7 @@
 
 use quittance_domain::change::{OnAction, When};
 use quittance_domain::command::CommandState;
+use quittance_domain::subscription::SubscriptionStatus;
 use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{CommandId, Currency, Money, QuoteId, Timestamp};
 use quittance_store::mirror::SubscriptionRow;
@@ -76,8 +77,8 @@ impl Engine {
         let wanted = self.resolve(id, change).await?;
         let now = self.now();
         let at = change.proration_date.unwrap_or(now);
-        let basis = self.basis(id).await?;
-        let (due, lines) = self.price_change(&wanted, at).await?;
+        let (basis, trials) = self.basis(id).await?;
+        let (due, lines) = self.price_change(&wanted, at, trials).await?;
         let quote = QuoteId::from_random(self.world().random());
         let expires_at = now.plus_ms(i64::from(self.settings().changes.quote_minutes) * MINUTE_MS);
         let said = Said {
@@ -173,10 +174,11 @@ impl Engine {
         if (&wanted.item.id, &wanted.price, wanted.quantity) != (&said.item, &said.price, said.quantity) {
             return Err(stale("The subscription or the price is another one now."));
         }
-        if self.basis(id).await? != said.basis {
+        let (basis, trials) = self.basis(id).await?;
+        if basis != said.basis {
             return Err(stale("The subscription has changed since."));
         }
-        if self.price_change(&wanted, said.proration_date).await? != (said.due, said.lines) {
+        if self.price_change(&wanted, said.proration_date, trials).await? != (said.due, said.lines) {
             return Err(stale("The amount is another one now."));
         }
         let links = self.settings().changes.on_action == OnAction::Link;
@@ -222,21 +224,23 @@ impl Engine {
         Ok(id)
     }
 
-    /// What the provider says of a subscription now, as a digest.
-    async fn basis(&self, id: &str) -> Result<String, Problem> {
+    /// What the provider says of a subscription now, as a digest, and whether its trial runs.
+    async fn basis(&self, id: &str) -> Result<(String, bool), Problem> {
         let found =
             self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?;
-        Ok(digest_of(&found))
+        Ok((digest_of(&found), found.status == SubscriptionStatus::Trialing.as_str()))
     }
 
     async fn price_change(
         &self,
         wanted: &Resolved,
         at: Timestamp,
+        trials: bool,
     ) -> Result<(Money, Vec<(String, Money)>), Problem> {
-        // What changes nothing has no invoice: the provider would preview the next renewal.
+        // What changes nothing, and what changes in a trial, has no invoice: the provider would preview the next renewal.
         let same = wanted.item.price == wanted.price && wanted.item.quantity == wanted.quantity;
-        if same || wanted.when == When::PeriodEnd {
+        let free = same || trials && wanted.proration == Proration::Now;
+        if free || wanted.when == When::PeriodEnd {
             return Ok((Money::new(0, wanted.afterwards.currency), Vec::new()));
         }
         let line = ItemChange {

@@ -1,9 +1,11 @@
 //! Quotes beside others: what changes nothing, two uses of one quote, and a change that is asked for beside it.
 
+use quittance_domain::Catalog;
 use quittance_domain::change::When;
 use quittance_engine::problem::Money;
 use quittance_engine::subscriptions::Change;
-use quittance_engine::{Engine, Problem, ProblemCode};
+use quittance_engine::{Engine, Problem, ProblemCode, Settings};
+use quittance_store::testing::databases;
 
 use crate::house::{DAY, House, Trouble, on_each};
 
@@ -140,4 +142,35 @@ async fn a_quote_does_not_hold_while_another_change_is_in_doubt() {
         })
     })
     .await;
+}
+
+/// In a trial too the provider would preview the next renewal; a trial that is over is over, whoever has heard of it.
+#[tokio::test]
+async fn what_changes_in_a_trial_costs_nothing_before_its_end() {
+    for test in databases().await {
+        eprintln!("on {}", test.db.dialect().name());
+        let catalog = Catalog::parse(include_str!("../lives/catalog.toml")).unwrap();
+        let h = House::with(test, Settings::default(), catalog).await;
+        let id = h.subscriber("ada").await;
+        let ends = h.engine.subscription(&id).await.unwrap().subscription.facts.trial_end.unwrap().seconds();
+        h.sandbox.advance_time(3 * DAY);
+        h.settle().await;
+        let now = Change { when: Some(When::Now), ..to("studio") };
+        let preview = h.engine.preview_change(&id, &now).await.unwrap();
+        assert_eq!((preview.when, preview.due.minor, preview.lines.len()), (When::Now, 0, 0), "{preview:?}");
+        assert_eq!(preview.afterwards.minor, 9_800);
+        h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
+        h.settle().await;
+        assert_eq!((charged(&h), is(&h, &id)), (0, ("studio_month_jpy".to_owned(), 1)));
+        h.sandbox.advance_time(ends - 600 - h.engine.now().seconds());
+        h.settle().await;
+        let before = h.engine.preview_change(&id, &units(3)).await.unwrap();
+        assert_eq!(before.due.minor, 0);
+        h.drop_webhooks();
+        h.sandbox.advance_time(900);
+        let stale = h.engine.change_as_quoted(&id, before.quote.as_str()).await.unwrap_err();
+        assert_eq!((stale.code, stale.money), (ProblemCode::QuoteStale, Money::No), "{stale}");
+        let after = h.engine.preview_change(&id, &units(3)).await.unwrap();
+        assert!(after.due.minor > 9_800, "the trial is over, and we were not told: {after:?}");
+    }
 }
