@@ -6,8 +6,9 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { program, skip } from "./program.mjs";
 import { startReceiver } from "./receiver.mjs";
-import { get, post, startSandbox } from "./sandbox.mjs";
+import { get, post, set, startSandbox } from "./sandbox.mjs";
 import {
+  AFTER_CLOCK_DAYS,
   AFTER_DAYS,
   AGAINST_THE_RULES,
   ALIASES,
@@ -16,7 +17,7 @@ import {
   OF_NO_CONCERN,
   OF_VERSION,
   OTHER_EVENT,
-  WITHOUT_EVENT,
+  WITH_SETTINGS,
 } from "./triggers.mjs";
 
 let sandbox;
@@ -48,13 +49,20 @@ async function pull(name) {
   const event = OTHER_EVENT[name] ?? name;
   const earlier = await newest(event);
   const version = OF_VERSION[name] ? ["--api-version", OF_VERSION[name]] : [];
+  const before = await set(sandbox.url, WITH_SETTINGS[name] ?? {});
   const { fine, said } = await cli.run("trigger", name, ...version, ...cli.against);
   if (OF_CONNECTED.includes(name)) {
     const heard = fine && (await receiver.find(name).catch(() => undefined));
     return { fine, said, made: heard !== undefined && heard !== false };
   }
   if (AFTER_DAYS[name]) await post(sandbox.url, "/_sandbox/time/advance", { seconds: AFTER_DAYS[name] * 86_400 });
+  if (AFTER_CLOCK_DAYS[name]) {
+    const { data } = await get(sandbox.url, "/v1/test_helpers/test_clocks?limit=1");
+    const seconds = AFTER_CLOCK_DAYS[name] * 86_400;
+    await post(sandbox.url, `/_sandbox/test_clocks/${data[0].id}/advance`, { seconds });
+  }
   const made = await newest(event);
+  await set(sandbox.url, before);
   return { fine, said, made: made !== undefined && made !== earlier };
 }
 
@@ -72,7 +80,8 @@ test("every trigger that the program knows", { skip }, async () => {
   const names = await triggers();
   assert.ok(names.length > 100, `the program knows ${names.length} triggers`);
   const known = new Set(names);
-  const told = [NOT_YET, WITHOUT_EVENT, AGAINST_THE_RULES, OF_VERSION, AFTER_DAYS].flatMap(Object.keys);
+  const lists = [NOT_YET, AGAINST_THE_RULES, OF_VERSION, AFTER_DAYS, WITH_SETTINGS, AFTER_CLOCK_DAYS];
+  const told = lists.flatMap(Object.keys);
   for (const name of [...told, ...OF_CONNECTED]) assert.ok(known.has(name), `${name} is no trigger`);
   const wrong = [];
   for (const name of names.filter((name) => !OF_NO_CONCERN.some((part) => name.startsWith(part)))) {
@@ -85,8 +94,6 @@ test("every trigger that the program knows", { skip }, async () => {
     } else if (name in AGAINST_THE_RULES) {
       const [words] = AGAINST_THE_RULES[name];
       if (works || !said.includes(words)) wrong.push(`${name} is not refused with "${words}": ${said.slice(-600)}`);
-    } else if (name in WITHOUT_EVENT) {
-      if (works || !fine) wrong.push(`${name} does not run without its event any more: ${said.slice(-600)}`);
     } else if (!works) {
       wrong.push(`${name}: ${fine ? "no such event" : said.slice(-600)}`);
     }

@@ -48,6 +48,15 @@ export async function get(url, path) {
   return body;
 }
 
+/** Changes settings that the provider keeps in its dashboard; answers what the settings were. */
+export async function set(url, settings) {
+  const before = await get(url, "/_sandbox/settings");
+  const body = JSON.stringify({ ...before, ...settings });
+  const answer = await fetch(`${url}/_sandbox/settings`, { method: "PUT", body });
+  if (!answer.ok) throw new Error(`/_sandbox/settings: ${await answer.text()}`);
+  return before;
+}
+
 /** Posts fields to the sandbox, to its API or as a control call; any other status than 200 is an error. */
 export async function post(url, path, fields) {
   const control = path.startsWith("/_sandbox/");

@@ -32,10 +32,17 @@ export const AFTER_DAYS = {
 /** Triggers whose event belongs to a connected account, so that only endpoints for connected accounts hear of it. */
 export const OF_CONNECTED = ["account.application.deauthorized", "account.updated"];
 
-/** Triggers that run to their end and make no event of their name, and why. */
-export const WITHOUT_EVENT = {
-  "subscription_schedule.completed": "its schedule releases its subscription at the end, and is released",
-  "subscription_schedule.expiring": "its clock stops nine days before the end; the event comes seven days before it",
+/** Triggers that need other settings than those from the start, the dashboard's at the provider: which, and why. */
+export const WITH_SETTINGS = {
+  // Its customer has no card, and the usual retries cancel its subscription, which aborts its schedule, before the end.
+  "subscription_schedule.completed": { on_exhaustion: "leave" },
+  "subscription_schedule.expiring": { on_exhaustion: "leave" },
+};
+
+/** Triggers whose event comes when the test clock that they made is so many days further. */
+export const AFTER_CLOCK_DAYS = {
+  // Its clock stops nine days before the end of its schedule; the event comes seven days before it.
+  "subscription_schedule.expiring": 3,
 };
 
 /** Triggers that the rules of the API refuse, the sandbox's as the provider's: how, and why. */
@@ -55,7 +62,6 @@ const stream = "usage is not streamed: the program sends it to a host of the pro
 export const NOT_YET = {
   "customer.source.created": sources,
   "customer.source.updated": sources,
-  "topup.created": "top-ups are not played",
   "v1.billing.meter.error_report_triggered": stream,
   "v1.billing.meter.no_meter_found": stream,
 };

@@ -337,12 +337,14 @@ impl Sandbox {
         if format != Some(SNAPSHOT_FORMAT) {
             let found = format.map_or_else(|| "no format".to_owned(), |format| format!("format {format}"));
             return Err(crate::SandboxError::invalid(format!(
-                "This sandbox reads snapshots of format {SNAPSHOT_FORMAT}, and this one has {found}. The state is unchanged."
+                "This sandbox reads snapshots of format {SNAPSHOT_FORMAT}, and this one has {found}. The state is unchanged. Take the snapshot again with this version, or move the file away and start empty."
             )));
         }
         let world = snapshot.get("world").cloned().unwrap_or_default();
         let mut world: World = serde_json::from_value(world)
-            .map_err(|error| crate::SandboxError::invalid(format!("This is no snapshot: {error}")))?;
+            .map_err(|error| crate::SandboxError::invalid(format!(
+                "This snapshot cannot be read, as one of another version ({error}). The state is unchanged. Take the snapshot again with this version, or move the file away and start empty."
+            )))?;
         let to = snapshot.get("now").and_then(serde_json::Value::as_i64).unwrap_or(world.now);
         // Where this sandbox is reached and what it was started with is not the snapshot's to say.
         world.reached_at(self.shared.config.public_url.trim_end_matches('/'));

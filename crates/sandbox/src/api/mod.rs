@@ -45,6 +45,7 @@ pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
 pub(crate) mod tax_rates;
 mod test_clocks;
+mod topups;
 pub(crate) mod transfers;
 
 use serde_json::Value;
@@ -106,6 +107,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         }
         "charges" | "refunds" => money::dispatch(world, method, path, call),
         "disputes" => disputes::dispatch(world, method, path, call),
+        "topups" => topups::dispatch(world, method, path, call),
         "payouts" => payouts::dispatch(world, method, path, call),
         "radar" => radar::dispatch(world, method, path, call),
         "checkout" | "payment_pages" => checkout::dispatch(world, method, path, call),

@@ -32,6 +32,7 @@ impl World {
             Timer::SessionExpires(id) => self.session_time_is_up(&id),
             Timer::PayoutRun(currency) => self.run_payouts(&currency),
             Timer::PayoutMoves(id) => self.payout_moves(&id),
+            Timer::TopupArrives(id) => self.topup_arrives(&id),
             Timer::EvidenceDue(id) => self.evidence_due(&id),
             Timer::InquiryEnds(id) => self.inquiry_ends(&id),
             Timer::PaymentAnswered(id) => self.payment_answered(&id),

@@ -43,4 +43,5 @@ pub(crate) mod tax;
 pub(crate) mod terms;
 pub(crate) mod test_cards;
 pub(crate) mod test_clock;
+pub(crate) mod topup;
 pub(crate) mod transfer;

@@ -11,3 +11,4 @@ pub(crate) mod methods;
 pub(crate) mod payouts;
 pub(crate) mod refunds;
 pub(crate) mod setup;
+pub(crate) mod topups;

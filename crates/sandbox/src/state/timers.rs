@@ -29,6 +29,8 @@ pub(crate) enum Timer {
     PayoutRun(String),
     /// A payout reaches the bank, or the account.
     PayoutMoves(String),
+    /// The bank pays a top-up.
+    TopupArrives(String),
     /// The time to answer a dispute is up.
     EvidenceDue(String),
     /// An inquiry closes by itself.
@@ -70,6 +72,7 @@ impl Timer {
             | Self::SessionExpires(id)
             | Self::PayoutRun(id)
             | Self::PayoutMoves(id)
+            | Self::TopupArrives(id)
             | Self::EvidenceDue(id)
             | Self::InquiryEnds(id)
             | Self::PaymentAnswered(id)

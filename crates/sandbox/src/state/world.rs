@@ -39,6 +39,7 @@ use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::tax::TaxRate;
 use crate::model::test_clock::TestClock;
+use crate::model::topup::Topup;
 use crate::model::transfer::{ApplicationFee, Reversal, Transfer};
 use crate::settings::Settings;
 use crate::webhooks::deliveries::Deliveries;
@@ -96,6 +97,8 @@ pub(crate) struct World {
     pub(crate) fraud_warnings: Table<FraudWarning>,
     pub(crate) balance_transactions: Table<BalanceTransaction>,
     pub(crate) payouts: Table<Payout>,
+    #[serde(default)]
+    pub(crate) topups: Table<Topup>,
     pub(crate) cash_entries: Table<CashEntry>,
     pub(crate) invoices: Table<Invoice>,
     pub(crate) invoice_items: Table<InvoiceItem>,
@@ -161,6 +164,7 @@ impl World {
             fraud_warnings: Table::default(),
             balance_transactions: Table::default(),
             payouts: Table::default(),
+            topups: Table::default(),
             cash_entries: Table::default(),
             invoices: Table::default(),
             invoice_items: Table::default(),
@@ -227,6 +231,7 @@ impl World {
             "dp" => self.disputes.get(id).map(|dispute| self.dispute_value(dispute)),
             "issfr" => self.fraud_warnings.get(id).map(FraudWarning::render),
             "po" => self.payouts.get(id).map(Payout::render),
+            "tu" => self.topups.get(id).map(Topup::render),
             "ccsbtxn" => self.cash_entries.get(id).map(CashEntry::render),
             "txn" => self.balance_transactions.get(id).map(|entry| entry.render(self.now)),
             "in" => self.invoices.get(id).map(Invoice::render),

@@ -185,8 +185,14 @@ fn a_snapshot_of_another_format_is_refused_and_counts_are_kept() {
     snapshot["format"] = json!(1);
     let refused = client.sandbox.restore(&snapshot).unwrap_err();
     assert_eq!((refused.status, refused.message.contains("format 1")), (400, true), "{refused}");
+    assert!(refused.message.contains("start empty"), "it names the mend: {refused}");
     snapshot.as_object_mut().unwrap().remove("format");
     assert!(client.sandbox.restore(&snapshot).is_err());
+    snapshot["format"] = client.sandbox.snapshot()["format"].clone();
+    snapshot["world"].as_object_mut().unwrap().remove("customers");
+    let lacking = client.sandbox.restore(&snapshot).unwrap_err();
+    let told = lacking.message.contains("customers") && lacking.message.contains("start empty");
+    assert_eq!((lacking.status, told), (400, true), "{lacking}");
     assert_eq!(client.sandbox.events_made(), made, "nothing changed");
 }
 

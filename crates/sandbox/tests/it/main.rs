@@ -55,6 +55,7 @@ mod test_clocks;
 mod thin;
 mod tiers;
 mod time;
+mod topups;
 mod transfers;
 mod trial_ends;
 mod versions;
