@@ -116,6 +116,9 @@ export function examine(page, language) {
   }, language);
 }
 
+/** The most of a page that a picture shows, in pixels. */
+const TALLEST = 6_000;
+
 /** Four pictures of the page as it stands, narrow and wide, light and dark; each is examined too. */
 export async function photograph({ page, findings }, name, language) {
   const folder = process.env.QUITTANCE_SCREENSHOTS ?? "screenshots";
@@ -125,7 +128,10 @@ export async function photograph({ page, findings }, name, language) {
     for (const colorScheme of ["dark", "light"]) {
       await page.emulateMedia({ colorScheme });
       const file = `${name}-${language}-${viewport.width}-${colorScheme}.png`;
-      await page.screenshot({ path: join(folder, file), fullPage: true, animations: "disabled" });
+      // A page without end is pictured as far as anybody would look at it.
+      const height = await page.evaluate(() => document.documentElement.scrollHeight);
+      const clip = { x: 0, y: 0, width: viewport.width, height: Math.min(height, TALLEST) };
+      await page.screenshot({ path: join(folder, file), fullPage: true, clip, animations: "disabled" });
     }
     for (const wrong of await examine(page, language)) findings.push(`${name}: ${wrong}`);
   }
