@@ -281,6 +281,21 @@ async fn an_endpoint_that_fails_for_days_is_switched_off() {
             let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
             let alert = alerts.iter().find(|alert| alert.kind == "webhook_endpoint_disabled").unwrap();
             assert!(alert.mend.contains(&format!("--since {since}")), "{}", alert.mend);
+            // Switched on again it has its days anew, and of what it missed it gets what it wants.
+            let on = EndpointPatch { enabled: Some(true), ..EndpointPatch::default() };
+            h.engine.update_endpoint(&id, &on).await.unwrap();
+            let replayed = h.engine.replay_to(&id, &Replay::Since(since), None).await.unwrap();
+            let (mut wanted, mut others) = (0, 0);
+            for event in told(h, "ada").await.iter().chain(&told(h, "bob").await) {
+                *(if event["type"] == "customer.access_changed" { &mut wanted } else { &mut others }) += 1;
+            }
+            assert!(others > 0, "there are events that it does not want");
+            assert_eq!(replayed.events, wanted);
+            h.pass_ms(DAY_MS);
+            h.engine.drain().await.unwrap();
+            let row = h.engine.endpoint(&id).await.unwrap();
+            assert!(row.failing_since.unwrap() > since);
+            assert_eq!(row.disabled_at, None, "it has failed for no days yet");
         })
     })
     .await;

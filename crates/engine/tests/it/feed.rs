@@ -247,6 +247,13 @@ async fn a_cursor_of_another_database_or_catalog_or_of_the_future_begins_anew() 
             let changed = h.engine_of(sells_less.unwrap()).await;
             let mut reader = changed.follow_entitlements(Some(&ours)).await.unwrap();
             assert_eq!(reader.next().await.unwrap()[0].told, Told::Reset, "another catalog");
+            let other = quittance_store::testing::sqlite().await;
+            let beside = h.engine_beside(&other).await;
+            for name in ["bob", "cyd", "dan"] {
+                beside.put_customer(&customer(name), Default::default()).await.unwrap();
+            }
+            let mut reader = beside.follow_entitlements(Some(&ours)).await.unwrap();
+            assert_eq!(reader.next().await.unwrap()[0].told, Told::Reset, "another database, as far along");
         })
     })
     .await;

@@ -311,6 +311,11 @@ impl House {
         Self::engine_on(&self.test, settings, catalog(), &self.world, &self.transport).await
     }
 
+    /// An engine on another database, beside this one.
+    pub async fn engine_beside(&self, test: &TestDb) -> Engine {
+        Self::engine_on(test, self.engine.settings().clone(), catalog(), &self.world, &self.transport).await
+    }
+
     /// The same house after a restart with another catalog.
     pub async fn engine_in_force(&self, catalog: Catalog) -> Engine {
         let now = self.engine.now();

@@ -276,6 +276,31 @@ async fn c30_a_wait_is_no_trial() {
     }
 }
 
+/// Nor does it take the place of the trial that whoever waited has not had yet.
+#[tokio::test]
+async fn b4_whoever_waited_for_a_term_to_end_can_still_have_a_trial() {
+    for test in databases().await {
+        let h = House::build(test).await;
+        let (old, _) = ending(&h, 20 * DAY).await;
+        let wish = NewCheckout { plan: "studio".into(), starts_after: Some(old), ..pro("ada") };
+        let row = h.open(&wish).await;
+        h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+        h.settle().await;
+        let both = h.engine.customer("ada").await.unwrap().subscriptions;
+        assert!(
+            both.iter().any(|row| row.subscription.facts.trial_end.is_some()),
+            "the provider calls it a trial"
+        );
+        for row in &both {
+            h.engine.cancel_subscription(&row.subscription.facts.id, CancelAt::Now, None).await.unwrap();
+        }
+        h.settle().await;
+        let selling = h.engine_of(with_trials()).await;
+        let again = selling.open_checkout(&pro("ada")).await.unwrap();
+        assert_eq!((again.wish.trial_days, again.wish.trial_refused), (Some(14), false));
+    }
+}
+
 /// A trial that was over before we saw it for the first time was one.
 #[tokio::test]
 async fn b4_a_trial_of_before_counts() {
