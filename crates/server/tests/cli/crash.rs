@@ -115,8 +115,11 @@ fn story(database: Option<&str>) {
         let list = run_json(&mut site.command(&["events", "list", "--limit", "100", "--json"]));
         list["events"].as_array().unwrap().iter().all(|event| event["state"] == "processed").then_some(())
     });
-    let deliveries: i64 = after.iter().map(|event| event["deliveries"].as_i64().unwrap_or(1)).sum();
-    assert_eq!(deliveries, i64::try_from(after.len()).unwrap(), "the provider sent nothing twice");
+    // What the sweep found because nobody was there to take it was never delivered.
+    for event in &after {
+        let deliveries = i64::from(event["source"] == "webhook");
+        assert_eq!(event["deliveries"], deliveries, "the provider sent nothing twice: {event}");
+    }
     assert_eq!(server.interrupt().0.code(), Some(0));
 }
 
