@@ -20,11 +20,11 @@ fn mails_are_previewed_and_their_templates_are_the_operators() {
     assert!(code == 2 && err.contains("payment_failed"), "{err}");
 
     let exported = run_json(&mut command(&["templates", "export", "mine", "--json"]));
-    assert_eq!(exported["written"].as_array().unwrap().len(), 34);
+    assert_eq!(exported["written"].as_array().unwrap().len(), 36);
     let again = run_json(&mut command(&["templates", "export", "mine", "--json"]));
     assert_eq!(
         (again["written"].as_array().unwrap().len(), again["kept"].as_array().unwrap().len()),
-        (0, 34)
+        (0, 36)
     );
     std::fs::write(folder.path().join("quittance.toml"), "[mail]\ntemplates = \"mine\"\n").unwrap();
     std::fs::write(folder.path().join("mine/receipt.en.md"), "subject: Ta, {{ name }}\n\nBye.\n").unwrap();
