@@ -93,6 +93,9 @@ pub struct Report {
     payments: u64,
     second_subscriptions_mended: u64,
     ledger_entries: u64,
+    quoted_changes: u64,
+    notices: u64,
+    app_events: u64,
     faults: std::collections::BTreeMap<&'static str, u64>,
     points: std::collections::BTreeMap<&'static str, (u64, u64)>,
     failures: Vec<ReportedFailure>,
@@ -117,6 +120,11 @@ impl Summary {
         self.figures.payments += figures.payments;
         self.figures.duplicates += figures.duplicates;
         self.figures.entries += figures.entries;
+        self.figures.sent += figures.sent;
+        self.figures.heard += figures.heard;
+        self.figures.notices += figures.notices;
+        self.figures.quotes += figures.quotes;
+        self.figures.most.add(&figures.most);
         self.faults.add(&outcome.faults);
         self.steps += outcome.steps;
         self.days += u64::try_from(outcome.simulated_ms / DAY_MS).unwrap_or(0);
@@ -149,6 +157,9 @@ impl Summary {
             payments: self.figures.payments,
             second_subscriptions_mended: self.figures.duplicates,
             ledger_entries: self.figures.entries,
+            quoted_changes: self.figures.quotes,
+            notices: self.figures.notices,
+            app_events: self.figures.heard,
             faults: Fault::ALL.into_iter().map(|fault| (fault.as_str(), self.faults.of(fault))).collect(),
             points: self.coverage.iter().map(|(point, counts)| (point.as_str(), *counts)).collect(),
             failures: self

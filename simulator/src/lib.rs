@@ -8,8 +8,10 @@
 //! simulated disk ([`disk`]).
 
 pub mod actors;
+pub mod app;
 pub mod campaign;
 pub mod chance;
+pub mod changes;
 pub mod checks;
 pub mod disk;
 pub mod faults;
@@ -21,5 +23,6 @@ pub mod post;
 pub mod run;
 pub mod scheduler;
 pub mod sim;
+pub mod subscriber;
 pub mod trace;
 pub mod webhooks;

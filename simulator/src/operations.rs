@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use quittance_domain::delivery::DeliveryState;
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::Problem;
+use quittance_store::deliveries::Filter;
 
 use crate::chance::Chance;
 use crate::disk::Trouble;
@@ -14,6 +16,7 @@ use crate::sim::{OUTAGE_MS, Sim};
 /// An operator, who frees what is parked, gives by hand, replays events and sweeps by hand, now and then.
 pub async fn operator(sim: Arc<Sim>) {
     let mut chance = Chance::new(sim.plan.seed, "operator");
+    sim.app_is_ready().await;
     while !sim.is_over() {
         let most = (sim.plan.length_ms / 4).max(DAY_MS);
         sim.sleep(chance.between(HOUR_MS, most)).await;
@@ -40,8 +43,26 @@ pub async fn operator(sim: Arc<Sim>) {
     }
 }
 
-/// Frees everything that is parked.
+/// Frees everything that is parked, and sends again what was given up.
 pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
+    let failed = Filter { state: Some(DeliveryState::Failed), ..Filter::default() };
+    let listed =
+        sim.call(chance.draw(), |engine| async move { engine.deliveries(failed, i64::MAX, 100).await });
+    if let Some(Ok(rows)) = listed.await
+        && !rows.is_empty()
+    {
+        let numbers: Vec<i64> = rows.into_iter().map(|row| row.seq).collect();
+        sim.tell("operator", format_args!("sends {numbers:?} again"));
+        sim.arrived().again.extend(numbers.iter().copied());
+        let sent = sim.call(chance.draw(), |engine| async move {
+            for number in numbers {
+                engine.deliver_again(number).await?;
+            }
+            Ok::<_, Problem>(())
+        });
+        // What was not sent again is found once more.
+        let _sent = sent.await;
+    }
     let done = sim.call(chance.draw(), |engine| async move {
         let parked = engine.parked(1_000).await?;
         let names = parked.aggregates.iter().map(|a| a.key.clone());
@@ -54,6 +75,7 @@ pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
     if let Some(Ok(names)) = done.await
         && !names.is_empty()
     {
+        sim.record().frees += 1;
         sim.tell("operator", format_args!("frees {names:?}"));
     }
 }

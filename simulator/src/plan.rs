@@ -1,7 +1,10 @@
 //! What a seed stands for: when and how long, how many nodes and buyers, which settings, which faults.
 
 use std::fmt;
+use std::sync::Arc;
 
+use quittance_domain::Catalog;
+use quittance_domain::catalog::{Interval, Plan as Sold};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::Settings;
 use quittance_engine::retention::RetentionSettings;
@@ -44,6 +47,8 @@ pub struct Plan {
     pub buyers: usize,
     /// Which version the endpoint's webhooks have.
     pub api_version: Option<&'static str>,
+    /// Days of trial that a plan of the catalog gets; 0 for none.
+    pub trial_days: u32,
     /// No webhooks at all, and no buyer comes back: only the sweep tells what happens at the provider.
     pub silent: bool,
     /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
@@ -64,6 +69,9 @@ pub const MOST_SKEW_MS: i64 = 120 * SECOND_MS;
 const SILENT_PER_MILLE: u32 = 80;
 /// The longest pause between the sweeps of a silent world, in milliseconds.
 const SILENT_SWEEP_MS: i64 = DAY_MS;
+
+/// How many worlds in a thousand sell a trial, where their catalog has none.
+const TRIAL_PER_MILLE: u32 = 350;
 
 /// Where a stall lets a lease run out under the one who holds it.
 const STALLS: [Point; 4] =
@@ -101,6 +109,7 @@ impl Plan {
             rates: Rates::draw(&mut chance),
             favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
             stalls_at: Self::stall(seed),
+            trial_days: Self::trial(seed),
             silent: false,
         };
         // Drawn apart, as stalls are.
@@ -119,6 +128,29 @@ impl Plan {
     fn stall(seed: u64) -> Option<Point> {
         let mut chance = Chance::new(seed, "stalls");
         if chance.per_mille(250) { chance.pick(&STALLS).copied() } else { None }
+    }
+
+    fn trial(seed: u64) -> u32 {
+        let mut chance = Chance::new(seed, "trials");
+        if chance.per_mille(TRIAL_PER_MILLE) { u32::try_from(chance.between(1, 40)).unwrap_or(0) } else { 0 }
+    }
+
+    /// What is sold in this world: the catalog, in some worlds with a trial of its dearest plan.
+    #[must_use]
+    pub fn sold(&self, catalog: &Arc<Catalog>) -> Arc<Catalog> {
+        let recurs = |plan: &&Sold| plan.prices.iter().any(|price| price.interval != Interval::Once);
+        let known = catalog.plans().iter().any(|plan| plan.trial_days > 0);
+        let dearest = catalog
+            .plans()
+            .iter()
+            .filter(recurs)
+            .max_by_key(|plan| plan.prices.iter().map(|p| p.amount.minor).max());
+        let Some(plan) = dearest.filter(|_| self.trial_days > 0 && !known) else {
+            return Arc::clone(catalog);
+        };
+        let line = format!("key = \"{}\"", plan.key);
+        let text = catalog.text().replacen(&line, &format!("{line}\ntrial_days = {}", self.trial_days), 1);
+        Catalog::parse(&text).map_or_else(|_| Arc::clone(catalog), Arc::new)
     }
 
     fn settings(chance: &mut Chance, days: i64) -> Settings {
@@ -182,9 +214,12 @@ impl fmt::Display for Plan {
             write!(out, " {} {},", fault.as_str(), self.rates.of(fault))?;
         }
         write!(out, " crashes mostly at {}", self.favourite)?;
-        match self.stalls_at {
-            Some(point) => writeln!(out, ", stalls at {point}"),
-            None => writeln!(out),
+        if let Some(point) = self.stalls_at {
+            write!(out, ", stalls at {point}")?;
         }
+        if self.trial_days > 0 {
+            write!(out, ", trials of {} days", self.trial_days)?;
+        }
+        writeln!(out)
     }
 }

@@ -1,14 +1,19 @@
 //! What leaves the nodes: couriers that are slow, fail, and die between sending and recording; and the other side, which
 //! keeps what arrived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quittance_domain::delivery::Channel;
+use quittance_domain::notices::NoticeKind;
 use quittance_domain::time::SECOND_MS;
-use quittance_engine::Engine;
 use quittance_engine::deliveries::{Carried, Courier, Outcome};
+use quittance_engine::notices::Ready;
+use quittance_engine::{Engine, Problem};
+use quittance_sandbox::Ledger;
 use quittance_store::deliveries::DeliveryRow;
+use quittance_store::notices::NoticeRow;
+use serde::Deserialize;
 
 use crate::sim::Sim;
 
@@ -20,6 +25,9 @@ const TROUBLE_PER_MILLE: u32 = 150;
 pub struct Arrived {
     parcels: BTreeMap<(Channel, String), String>,
     newest: BTreeMap<(Channel, String), i64>,
+    over: BTreeSet<(Channel, String)>,
+    /// Numbers of parcels that were given up and that an operator sent again: they come when they come.
+    pub again: BTreeSet<i64>,
 }
 
 impl Arrived {
@@ -33,9 +41,15 @@ impl Arrived {
         }
         self.parcels.insert(name, parcel.payload.clone());
         let newest = self.newest.entry((parcel.channel, parcel.lane.clone())).or_insert(parcel.seq);
-        let late = *newest > parcel.seq;
+        let late = *newest > parcel.seq && !self.again.contains(&parcel.seq);
         *newest = parcel.seq.max(*newest);
         late.then(|| format!("{} arrived behind a later one of {}", parcel.key, parcel.lane))
+    }
+
+    /// Whether this one was held back, because it was no longer so.
+    #[must_use]
+    pub fn is_over(&self, channel: Channel, key: &str) -> bool {
+        self.over.contains(&(channel, key.to_owned()))
     }
 
     /// Whether this one arrived.
@@ -57,8 +71,37 @@ impl SimulatedCourier {
         Self { sim }
     }
 
-    async fn carry(&self, parcel: &DeliveryRow) -> Outcome {
+    /// Asks as the mail's own courier does; why it is not sent, if it is not. What is sent is compared with what the
+    /// mirror had when it was asked.
+    async fn is_still_so(&self, engine: &Engine, parcel: &DeliveryRow) -> Result<Option<String>, Problem> {
+        let Ok(payload) = serde_json::from_str::<Payload>(&parcel.payload) else { return Ok(None) };
+        let notice = engine.notice(payload.notice).await?;
+        let before = self.sim.record().is_old_news(&self.sim, &notice);
+        let asked_s = self.sim.scheduler.now_ms() / SECOND_MS;
+        match engine.prepare_notice(&notice).await? {
+            Ready::Over(why) => Ok(Some(why)),
+            Ready::Send(_) => {
+                let ledger = self.sim.sandbox.ledger();
+                let old = before.or_else(|| settled(&ledger, &notice, asked_s));
+                if let Some(old) = old {
+                    self.sim.record().violation("I2", format!("{notice:?} is sent, and {old}"));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn carry(&self, engine: &Engine, parcel: &DeliveryRow) -> Outcome {
         let sim = &self.sim;
+        match self.is_still_so(engine, parcel).await {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                sim.tell("mail", format_args!("{} is held back: {why}", parcel.key));
+                sim.arrived().over.insert((parcel.channel, parcel.key.clone()));
+                return Outcome::Suppressed { reason: why };
+            }
+            Err(problem) => return Outcome::Retry { error: problem.detail, retry_after_ms: None },
+        }
         let (pause, trouble, arrives) = {
             let mut chance = sim.post_chance();
             let trouble = !sim.faults().are_over() && chance.per_mille(TROUBLE_PER_MILLE);
@@ -83,8 +126,23 @@ impl SimulatedCourier {
     }
 }
 
+/// What a mail's delivery carries.
+#[derive(Deserialize)]
+struct Payload {
+    notice: i64,
+}
+
 impl Courier for SimulatedCourier {
-    fn deliver<'a>(&'a self, _engine: &'a Engine, parcel: &'a DeliveryRow) -> Carried<'a> {
-        Box::pin(self.carry(parcel))
+    fn deliver<'a>(&'a self, engine: &'a Engine, parcel: &'a DeliveryRow) -> Carried<'a> {
+        Box::pin(self.carry(engine, parcel))
     }
+}
+
+/// What was no longer owed when the provider was asked; `None` where the notice asks for nothing.
+fn settled(ledger: &Ledger, notice: &NoticeRow, asked_s: i64) -> Option<String> {
+    let owes = matches!(notice.kind, NoticeKind::PaymentFailed | NoticeKind::PaymentActionRequired);
+    let mut invoices = ledger.customers.iter().flat_map(|customer| &customer.invoices);
+    let invoice = invoices.find(|invoice| owes && invoice.id == notice.object)?;
+    let paid = invoice.paid_at.filter(|at| *at < asked_s)?;
+    Some(format!("{} was paid at {paid}, before {asked_s}", invoice.id))
 }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use quittance_domain::AccessPolicy;
 use quittance_domain::catalog::Interval;
 use quittance_domain::checkout::CheckoutState;
-use quittance_domain::delivery::DeliveryState;
+use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_domain::notices::NoticeKind;
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
 use quittance_store::inbox::{self, EventRow};
@@ -36,6 +36,7 @@ impl Record {
                 self.mirror_is_true(sim, &id, customer);
                 self.one_live_each(customer);
                 self.access_is_true(sim, &id, customer);
+                self.plans_are_true(sim, customer);
             }
             self.gifts_stand(sim, &id);
         }
@@ -48,6 +49,11 @@ impl Record {
         self.figures.provider_calls = sim.sandbox.provider_calls().values().sum();
         self.figures.events = sim.sandbox.events_made();
         self.books_are_true(sim);
+        self.changes_are_as_quoted(sim);
+        self.one_trial_each(sim, &ledger);
+        self.customers_are_told(sim, &ledger);
+        self.app_is_told(sim, &ledger);
+        self.work_was_bounded(sim);
     }
 
     fn inbox_is_whole(&mut self, sim: &Sim) {
@@ -143,9 +149,26 @@ impl Record {
             cursor = last.seq;
             for row in &page {
                 self.figures.sent += 1;
-                let arrived = sim.arrived().has(row.channel, &row.key);
-                if row.state != DeliveryState::Delivered || !arrived {
-                    let detail = format!("{} is {} and arrived: {arrived}", row.key, row.state.as_str());
+                self.parcel_is_bounded(row);
+                let arrived = match row.channel {
+                    Channel::Mail => sim.arrived().has(row.channel, &row.key),
+                    Channel::Webhook => {
+                        row.key.split(':').next().is_some_and(|id| sim.app().heard.contains_key(id))
+                    }
+                };
+                let over = sim.arrived().is_over(row.channel, &row.key);
+                let ended = match row.state {
+                    DeliveryState::Delivered => arrived,
+                    DeliveryState::Suppressed => over,
+                    DeliveryState::Pending | DeliveryState::Failed => false,
+                };
+                if !ended {
+                    let detail = format!(
+                        "{} is {}, arrived: {arrived}, held back: {over}: {:?}",
+                        row.key,
+                        row.state.as_str(),
+                        row.last_error
+                    );
                     self.violation("I1", detail);
                 }
             }
@@ -300,6 +323,6 @@ fn session_came_back(
 }
 
 /// Which subscription stayed, when we ended this one as a second one beside it.
-fn mended(found: &LedgerSubscription) -> Option<&str> {
+pub(super) fn mended(found: &LedgerSubscription) -> Option<&str> {
     found.cancellation_comment.as_deref()?.strip_prefix("second subscription beside ")
 }

@@ -168,6 +168,9 @@ fn in_words(summary: &Summary) -> String {
         ("  second ones cancelled and refunded", figures.duplicates),
         ("payments taken", figures.payments),
         ("entries of the ledger", figures.entries),
+        ("changes made as quoted", figures.quotes),
+        ("notices to customers", figures.notices),
+        ("events that the app was told", figures.heard),
         ("faults", summary.faults.sum()),
     ];
     let mut lines: Vec<String> = rows.iter().map(|(name, count)| format!("{name:<38}{count:>14}")).collect();
