@@ -78,6 +78,8 @@ mod portal_parity;
 mod priced_changes;
 #[path = "it/pricing.rs"]
 mod pricing;
+#[path = "it/quotes.rs"]
+mod quotes;
 #[path = "it/races.rs"]
 mod races;
 #[path = "it/refunds.rs"]

@@ -1,5 +1,5 @@
 //! What the app heard, in the end: everything that was told, in its order, and nothing else; and both of its copies are
-//! what the nodes answer.
+//! what the nodes answer. Its endpoint names no kinds of events: what is for operators must not reach it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,8 @@ impl Record {
         }
     }
 
-    /// Each event at least once, those of a customer in their order, and each word for word.
+    /// Each event at least once, those of a customer in their order, and each word for word; and none that is for
+    /// operators only.
     fn all_heard(&mut self, sim: &Sim, events: &[AppEventRow]) {
         let wrong = {
             let app = sim.app();
@@ -57,7 +58,17 @@ impl Record {
             let mut wrong = Vec::new();
             for event in events {
                 let id = event.id.as_str();
-                let Some(heard) = app.heard.get(id) else {
+                let found = app.heard.get(id);
+                if !event.kind.by_default() {
+                    if found.is_some() {
+                        wrong.push((
+                            "I9",
+                            format!("the app heard {id}, which is for operators: {}", event.body),
+                        ));
+                    }
+                    continue;
+                }
+                let Some(heard) = found else {
                     wrong.push(("I1", format!("the app never heard {id}: {}", event.body)));
                     continue;
                 };

@@ -1,0 +1,143 @@
+//! Quotes beside others: what changes nothing, two uses of one quote, and a change that is asked for beside it.
+
+use quittance_domain::change::When;
+use quittance_engine::problem::Money;
+use quittance_engine::subscriptions::Change;
+use quittance_engine::{Engine, Problem, ProblemCode};
+
+use crate::house::{DAY, House, Trouble, on_each};
+
+/// Where the provider says what a change costs.
+const PREVIEW: &str = "/v1/invoices/create_preview";
+
+fn to(plan: &str) -> Change {
+    Change { plan: Some(plan.into()), ..Change::default() }
+}
+
+fn units(quantity: i64) -> Change {
+    Change { quantity: Some(quantity), when: Some(When::Now), ..Change::default() }
+}
+
+/// Everything that was charged, in minor units.
+fn charged(h: &House) -> i64 {
+    h.sandbox.ledger().customers.iter().flat_map(|c| &c.charges).filter(|c| c.paid).map(|c| c.amount).sum()
+}
+
+/// What the subscription is, at the provider: price and units.
+fn is(h: &House, id: &str) -> (String, i64) {
+    let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
+    let item = &found["items"]["data"][0];
+    (item["price"]["lookup_key"].as_str().unwrap().to_owned(), item["quantity"].as_i64().unwrap())
+}
+
+/// A Pro subscription some days into its first period.
+async fn subscriber(h: &House) -> String {
+    let id = h.subscriber("ada").await;
+    h.sandbox.advance_time(10 * DAY);
+    h.settle().await;
+    id
+}
+
+fn used(engine: &Engine, id: &str, quote: &str) -> tokio::task::JoinHandle<Result<(), Problem>> {
+    let (engine, id, quote) = (engine.clone(), id.to_owned(), quote.to_owned());
+    tokio::spawn(async move { engine.change_as_quoted(&id, &quote).await.map(drop) })
+}
+
+/// The provider would preview the next renewal: that is no cost of the change.
+#[tokio::test]
+async fn what_changes_nothing_costs_nothing() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let paid = charged(h);
+            for same in [units(1), Change { when: Some(When::Now), ..to("pro") }] {
+                let preview = h.engine.preview_change(&id, &same).await.unwrap();
+                assert_eq!(preview.when, When::Now, "{same:?}");
+                assert_eq!((preview.due.minor, preview.due.currency.code()), (0, "jpy"), "{same:?}");
+                assert!(preview.lines.is_empty(), "{preview:?}");
+                assert_eq!(preview.afterwards.minor, 1_980);
+                h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
+                h.settle().await;
+                assert_eq!(charged(h), paid, "{same:?}");
+                assert_eq!(is(h, &id), ("pro_month_jpy".to_owned(), 1));
+            }
+        })
+    })
+    .await;
+}
+
+/// One who clicks twice, at two nodes: what the first one did is no reason to refuse the second.
+#[tokio::test]
+async fn two_uses_of_one_quote_at_once_are_one() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let other = h.another_engine().await;
+            let paid = charged(h);
+            let preview = h.engine.preview_change(&id, &to("studio")).await.unwrap();
+            // The first one stands behind its look, the second one overtakes it.
+            let gate = h.hold_answers(PREVIEW);
+            let first = used(&h.engine, &id, preview.quote.as_str());
+            gate.reached().await;
+            h.release_answers(PREVIEW);
+            other.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
+            gate.open();
+            first.await.unwrap().unwrap();
+            h.settle().await;
+            assert!(preview.due.minor > 0);
+            assert_eq!(charged(h) - paid, preview.due.minor, "once");
+            assert_eq!(is(h, &id), ("studio_month_jpy".to_owned(), 1));
+        })
+    })
+    .await;
+}
+
+/// A change that was made between the look and the use.
+#[tokio::test]
+async fn a_change_beside_a_quote_takes_its_ground_away() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let other = h.another_engine().await;
+            let preview = h.engine.preview_change(&id, &to("studio")).await.unwrap();
+            let gate = h.hold_answers(PREVIEW);
+            let first = used(&h.engine, &id, preview.quote.as_str());
+            gate.reached().await;
+            h.release_answers(PREVIEW);
+            other.change_subscription(&id, &units(3), None).await.unwrap();
+            let paid = charged(h);
+            gate.open();
+            let stale = first.await.unwrap().unwrap_err();
+            assert_eq!((stale.code, stale.money), (ProblemCode::QuoteStale, Money::No), "{stale}");
+            h.settle().await;
+            assert_eq!(charged(h), paid, "no money moved");
+            assert_eq!(is(h, &id), ("pro_month_jpy".to_owned(), 3), "the change beside it stays");
+        })
+    })
+    .await;
+}
+
+/// A change of which nobody knows yet whether it was made: what the quote is compared with is not what will be.
+#[tokio::test]
+async fn a_quote_does_not_hold_while_another_change_is_in_doubt() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let preview = h.engine.preview_change(&id, &to("studio")).await.unwrap();
+            let paid = charged(h);
+            h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::LostBefore, 100);
+            h.engine.change_subscription(&id, &units(3), None).await.unwrap_err();
+            h.transport.mend();
+            let stale = h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap_err();
+            assert_eq!((stale.code, stale.money), (ProblemCode::QuoteStale, Money::No), "{stale}");
+            for _ in 0..5 {
+                h.pass_ms(600_000);
+                h.settle().await;
+            }
+            assert_eq!(is(h, &id), ("pro_month_jpy".to_owned(), 3), "the change in doubt was made");
+            let more = charged(h) - paid;
+            assert!(more > 0 && more < 2 * 1_980, "and costs two more units of what is left: {more}");
+        })
+    })
+    .await;
+}
