@@ -215,6 +215,7 @@ impl Buyer {
         let mut chance = Chance::new(self.sim.plan.seed, &format!("{id} order {} {lane}", self.orders));
         async move {
             for _ in 0..4 {
+                sim.record().asked(&id);
                 let (key, wish) = (key.clone(), wish.clone());
                 let plan = wish.plan.clone();
                 let answer =
@@ -359,6 +360,7 @@ impl Buyer {
                 };
                 told(engine.once(&request, gifts::refusal, change).await).map(drop)
             };
+            self.sim.record().asked(&self.id);
             let done = self.sim.call(draw, change).await;
             let known = match &done {
                 Some(Ok(())) => Known::Yes,
@@ -528,7 +530,7 @@ impl Buyer {
 }
 
 /// A checkout as the API makes it: under the caller's key where there is one.
-async fn checkout_under_key(
+pub(crate) async fn checkout_under_key(
     engine: Engine,
     key: Option<String>,
     mut wish: NewCheckout,

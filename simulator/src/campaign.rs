@@ -10,12 +10,24 @@ use serde::Serialize;
 
 use crate::checks::Figures;
 use crate::faults::{Counts, Fault};
+use crate::lives;
 use crate::plan::Plan;
 use crate::run::{Outcome, play_plan};
 use crate::sim::{Coverage, Violation};
 
 /// Failures that are kept in full.
 const MOST_FAILURES: usize = 20;
+
+/// What kind of worlds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worlds {
+    /// Those that the seeds draw.
+    Drawn,
+    /// The same with webhooks switched off.
+    Silent,
+    /// A life each, in turn.
+    Lives,
+}
 
 /// What to play.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +38,8 @@ pub struct Order {
     pub seeds: u64,
     /// Threads.
     pub threads: usize,
-    /// Whether to switch webhooks off in every world.
-    pub silent: bool,
+    /// In which worlds.
+    pub worlds: Worlds,
     /// Whether to play each seed twice and compare the traces.
     pub twice: bool,
     /// Whether to stop at the first failure.
@@ -40,8 +52,12 @@ impl Order {
     /// # Errors
     /// As [`play_plan`].
     pub fn play(&self, seed: u64, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outcome, String> {
-        let plan = Plan::of(seed);
-        play_plan(if self.silent { plan.silenced() } else { plan }, catalog, most_faults)
+        let plan = match self.worlds {
+            Worlds::Drawn => Plan::of(seed),
+            Worlds::Silent => Plan::of(seed).silenced(),
+            Worlds::Lives => Plan::of_life(seed, lives::of(seed)),
+        };
+        play_plan(plan, catalog, most_faults)
     }
 }
 

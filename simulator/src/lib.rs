@@ -16,6 +16,7 @@ pub mod checks;
 pub mod disk;
 pub mod faults;
 pub mod gifts;
+pub mod lives;
 pub mod network;
 pub mod operations;
 pub mod plan;

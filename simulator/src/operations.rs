@@ -11,7 +11,7 @@ use crate::chance::Chance;
 use crate::disk::Trouble;
 use crate::faults::Fault;
 use crate::gifts;
-use crate::sim::{OUTAGE_MS, Sim};
+use crate::sim::Sim;
 
 /// An operator, who frees what is parked, gives by hand, replays events and sweeps by hand, now and then.
 pub async fn operator(sim: Arc<Sim>) {
@@ -95,7 +95,7 @@ pub async fn misfortune(sim: Arc<Sim>) {
             sim.pause_some(draw, ms);
         }
         if sim.strikes(Fault::Outage) {
-            let ms = sim.drawn(OUTAGE_MS.0, OUTAGE_MS.1);
+            let ms = sim.drawn(10 * MINUTE_MS, sim.plan.longest_outage_ms);
             sim.tell("provider", format_args!("cannot be reached for {} minutes", ms / MINUTE_MS));
             sim.cut_provider(ms);
         }

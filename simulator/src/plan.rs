@@ -7,11 +7,13 @@ use quittance_domain::Catalog;
 use quittance_domain::catalog::{Interval, Plan as Sold};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::Settings;
+use quittance_engine::app_webhooks::settings::AppWebhooks;
 use quittance_engine::retention::RetentionSettings;
 use quittance_engine::world::Point;
 
 use crate::chance::Chance;
 use crate::faults::{Fault, Rates};
+use crate::lives::{LONGEST_OUTAGE_MS, Life};
 use crate::trace::moment;
 
 /// Moments at which calendars are odd, in seconds since the Unix epoch, UTC.
@@ -61,12 +63,20 @@ pub struct Plan {
     pub favourite: Point,
     /// A point at which tasks now and then stand longer than a lease lasts, while their node goes on.
     pub stalls_at: Option<Point>,
+    /// How long an outage of the provider lasts at most, in milliseconds.
+    pub longest_outage_ms: i64,
+    /// The life that is walked here, instead of buyers who do what they like.
+    pub life: Option<Life>,
 }
 
 /// How far a node's clock is off at most, in milliseconds.
 pub const MOST_SKEW_MS: i64 = 120 * SECOND_MS;
+/// How long an outage of the provider lasts at most, in milliseconds: longer than idempotency keys live.
+const OUTAGE_MS: i64 = 50 * HOUR_MS;
 /// How many worlds in a thousand are silent.
 const SILENT_PER_MILLE: u32 = 80;
+/// The pause between the sweeps of a life's world, in milliseconds.
+const LIFE_SWEEP_MS: i64 = 3 * HOUR_MS;
 /// The longest pause between the sweeps of a silent world, in milliseconds.
 const SILENT_SWEEP_MS: i64 = DAY_MS;
 
@@ -111,9 +121,29 @@ impl Plan {
             stalls_at: Self::stall(seed),
             trial_days: Self::trial(seed),
             silent: false,
+            longest_outage_ms: OUTAGE_MS,
+            life: None,
         };
         // Drawn apart, as stalls are.
         if Chance::new(seed, "silence").per_mille(SILENT_PER_MILLE) { plan.silenced() } else { plan }
+    }
+
+    /// The world of a life: its moments are those of the table, and what lasts a day is seen. Nodes, clocks and faults are
+    /// the seed's.
+    #[must_use]
+    pub fn of_life(seed: u64, life: Life) -> Self {
+        let mut plan = Self::of(seed);
+        plan.start_ms = STARTS[0] * SECOND_MS;
+        plan.length_ms = life.length_ms();
+        plan.buyers = 1;
+        plan.trial_days = 0;
+        plan.silent = false;
+        plan.on_exhaustion = "cancel";
+        plan.settings.access = Settings::default().access;
+        plan.settings.sweep_every_ms = LIFE_SWEEP_MS;
+        plan.longest_outage_ms = LONGEST_OUTAGE_MS;
+        plan.life = Some(life);
+        plan
     }
 
     /// The same world with its webhooks switched off.
@@ -169,6 +199,8 @@ impl Plan {
                 deliveries_days: 36_500,
                 ..RetentionSettings::default()
             },
+            // Its app hears everything in the end: an endpoint that is switched off is told nothing.
+            app_webhooks: AppWebhooks { disable_after_ms: 36_500 * DAY_MS, ..AppWebhooks::default() },
             ..Settings::default()
         };
         settings.access.grace_days = u32::try_from(chance.between(0, 14)).unwrap_or(7);
@@ -184,8 +216,9 @@ impl fmt::Display for Plan {
         let hours = |ms: i64| ms / HOUR_MS;
         writeln!(
             out,
-            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}",
+            "seed {}{}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}",
             self.seed,
+            self.life.map_or_else(String::new, |life| format!(", the life {}", life.name)),
             self.length_ms / DAY_MS,
             moment(self.start_ms),
             self.nodes,

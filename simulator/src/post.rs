@@ -26,6 +26,8 @@ pub struct Arrived {
     parcels: BTreeMap<(Channel, String), String>,
     newest: BTreeMap<(Channel, String), i64>,
     over: BTreeSet<(Channel, String)>,
+    /// What the mails were about, as they came first.
+    pub mails: Vec<NoticeKind>,
     /// Numbers of parcels that were given up and that an operator sent again: they come when they come.
     pub again: BTreeSet<i64>,
 }
@@ -33,13 +35,14 @@ pub struct Arrived {
 impl Arrived {
     /// Keeps a parcel; what is wrong with it, if anything is. The same may arrive again, but never saying something else,
     /// and nothing arrives for the first time behind what was written later in its lane.
-    fn take(&mut self, parcel: &DeliveryRow) -> Option<String> {
+    fn take(&mut self, parcel: &DeliveryRow, about: Option<NoticeKind>) -> Option<String> {
         let name = (parcel.channel, parcel.key.clone());
         if let Some(before) = self.parcels.get(&name) {
             let same = *before == parcel.payload;
             return (!same).then(|| format!("{} arrived again and says something else", parcel.key));
         }
         self.parcels.insert(name, parcel.payload.clone());
+        self.mails.extend(about);
         let newest = self.newest.entry((parcel.channel, parcel.lane.clone())).or_insert(parcel.seq);
         let late = *newest > parcel.seq && !self.again.contains(&parcel.seq);
         *newest = parcel.seq.max(*newest);
@@ -71,37 +74,38 @@ impl SimulatedCourier {
         Self { sim }
     }
 
-    /// Asks as the mail's own courier does; why it is not sent, if it is not. What is sent is compared with what the
-    /// mirror had when it was asked.
-    async fn is_still_so(&self, engine: &Engine, parcel: &DeliveryRow) -> Result<Option<String>, Problem> {
-        let Ok(payload) = serde_json::from_str::<Payload>(&parcel.payload) else { return Ok(None) };
+    /// Asks as the mail's own courier does. What is sent is compared with what the mirror had when it was asked.
+    async fn is_still_so(&self, engine: &Engine, parcel: &DeliveryRow) -> Result<Mail, Problem> {
+        let Ok(payload) = serde_json::from_str::<Payload>(&parcel.payload) else {
+            return Ok(Mail::Send(None));
+        };
         let notice = engine.notice(payload.notice).await?;
         let before = self.sim.record().is_old_news(&self.sim, &notice);
         let asked_s = self.sim.scheduler.now_ms() / SECOND_MS;
         match engine.prepare_notice(&notice).await? {
-            Ready::Over(why) => Ok(Some(why)),
+            Ready::Over(why) => Ok(Mail::Over(why)),
             Ready::Send(_) => {
                 let ledger = self.sim.sandbox.ledger();
                 let old = before.or_else(|| settled(&ledger, &notice, asked_s));
                 if let Some(old) = old {
                     self.sim.record().violation("I2", format!("{notice:?} is sent, and {old}"));
                 }
-                Ok(None)
+                Ok(Mail::Send(Some(notice.kind)))
             }
         }
     }
 
     async fn carry(&self, engine: &Engine, parcel: &DeliveryRow) -> Outcome {
         let sim = &self.sim;
-        match self.is_still_so(engine, parcel).await {
-            Ok(None) => {}
-            Ok(Some(why)) => {
+        let about = match self.is_still_so(engine, parcel).await {
+            Ok(Mail::Send(about)) => about,
+            Ok(Mail::Over(why)) => {
                 sim.tell("mail", format_args!("{} is held back: {why}", parcel.key));
                 sim.arrived().over.insert((parcel.channel, parcel.key.clone()));
                 return Outcome::Suppressed { reason: why };
             }
             Err(problem) => return Outcome::Retry { error: problem.detail, retry_after_ms: None },
-        }
+        };
         let (pause, trouble, arrives) = {
             let mut chance = sim.post_chance();
             let trouble = !sim.faults().are_over() && chance.per_mille(TROUBLE_PER_MILLE);
@@ -114,7 +118,7 @@ impl SimulatedCourier {
             sim.tell(who, format_args!("{} is refused", parcel.key));
             return Outcome::Retry { error: "refused".to_owned(), retry_after_ms: None };
         }
-        let wrong = sim.arrived().take(parcel);
+        let wrong = sim.arrived().take(parcel, about);
         if let Some(wrong) = wrong {
             sim.record().violation("I2", wrong);
         }
@@ -124,6 +128,14 @@ impl SimulatedCourier {
         }
         Outcome::Delivered { detail: "taken".to_owned() }
     }
+}
+
+/// What becomes of a mail.
+enum Mail {
+    /// It is sent; what it is about, when that can be read.
+    Send(Option<NoticeKind>),
+    /// It is no longer so.
+    Over(String),
 }
 
 /// What a mail's delivery carries.

@@ -14,6 +14,7 @@ use crate::chance::Chance;
 use crate::checks::Figures;
 use crate::disk::Disk;
 use crate::faults::Counts;
+use crate::lives;
 use crate::operations;
 use crate::plan::Plan;
 use crate::sim::{Coverage, Sim, Violation, database_options};
@@ -86,12 +87,17 @@ pub fn play_plan(plan: Plan, catalog: &Arc<Catalog>, most_faults: u64) -> Result
     for node in 0..sim.plan.nodes {
         sim.start(node);
     }
-    for index in 0..sim.plan.buyers {
-        sim.outside(actors::buyer(Arc::clone(&sim), index));
-        sim.outside(subscriber::subscriber(Arc::clone(&sim), index));
+    match sim.plan.life {
+        Some(life) => sim.outside(lives::walk(Arc::clone(&sim), life)),
+        None => {
+            for index in 0..sim.plan.buyers {
+                sim.outside(actors::buyer(Arc::clone(&sim), index));
+                sim.outside(subscriber::subscriber(Arc::clone(&sim), index));
+            }
+            sim.outside(operations::operator(Arc::clone(&sim)));
+        }
     }
     sim.outside(app::run(Arc::clone(&sim)));
-    sim.outside(operations::operator(Arc::clone(&sim)));
     sim.outside(operations::misfortune(Arc::clone(&sim)));
     live(&sim);
     if sim.record().broken().is_none() {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
 use quittance_domain::delivery::Channel;
-use quittance_domain::time::{HOUR_MS, SECOND_MS};
+use quittance_domain::time::SECOND_MS;
 use quittance_domain::{Catalog, Timestamp};
 use quittance_engine::app_webhooks::WebhookCourier;
 use quittance_engine::world::{Point, Waiting};
@@ -663,6 +663,3 @@ impl World for NodeWorld {
 
 /// How many in a thousand tasks stall at the point that the plan names.
 const STALLS_PER_MILLE: u32 = 150;
-
-/// How long an outage of the provider lasts: longer than idempotency keys live, now and then.
-pub const OUTAGE_MS: (i64, i64) = (10 * 60 * SECOND_MS, 50 * HOUR_MS);

@@ -123,9 +123,11 @@ impl Buyer {
         lane: u64,
     ) -> impl Future<Output = Known> + Send + 'static {
         let (sim, id, quote) = (Arc::clone(&self.sim), id.to_owned(), preview.quote.to_string());
+        let buyer = self.id.clone();
         let mut chance = self.lane(lane);
         async move {
             for _ in 0..TRIES {
+                sim.record().asked(&buyer);
                 let (subscription, quote) = (id.clone(), quote.clone());
                 let answer = sim.call(chance.draw(), move |engine: Engine| async move {
                     engine.change_as_quoted(&subscription, &quote).await.map(drop)

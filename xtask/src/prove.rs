@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -29,12 +30,23 @@ pub struct ProveArguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Begin no part after so many minutes, and write down what was played until then; the next run goes on there.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Forget what an interrupted run has played, and begin anew.
     #[arg(long)]
     afresh: bool,
     /// Print the section, and leave docs/proof.md as it is.
     #[arg(long)]
     print: bool,
+}
+
+impl ProveArguments {
+    /// Whether another part is to be played, after so many seeds and so much time.
+    fn wants_more(&self, seeds: u64, elapsed: Duration) -> bool {
+        seeds < self.seeds
+            && self.minutes.is_none_or(|most| elapsed < Duration::from_secs(most.saturating_mul(60)))
+    }
 }
 
 /// Plays many seeds, optimised and with every assertion, and writes down what came of it.
@@ -49,7 +61,7 @@ pub fn prove(arguments: &ProveArguments) -> Result<()> {
         eprintln!("going on after {} seeds that were played before", grouped(already));
     }
     let watch = Stopwatch::start();
-    while run.seeds() < arguments.seeds {
+    while arguments.wants_more(run.seeds(), watch.elapsed()) {
         let part = PART.min(arguments.seeds - run.seeds());
         let took = Stopwatch::start();
         let report = play(Command::new(&binary), arguments.first + run.seeds(), part)?;
@@ -246,6 +258,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_ends_with_its_seeds_or_its_minutes() {
+        let run = |minutes| ProveArguments { seeds: 1_000, first: 0, minutes, afresh: false, print: true };
+        let (before, at) = (Duration::from_secs(119), Duration::from_secs(120));
+        assert!(run(None).wants_more(999, Duration::from_secs(1_000_000)));
+        assert!(!run(None).wants_more(1_000, Duration::ZERO));
+        assert!(run(Some(2)).wants_more(999, before) && !run(Some(2)).wants_more(999, at));
+        assert!(!run(Some(2)).wants_more(1_000, before));
+        assert!(!run(Some(0)).wants_more(0, Duration::ZERO));
+    }
+
+    #[test]
     fn parts_add_up() {
         let mut sum = Value::Object(Map::new());
         let part = json!({
@@ -287,7 +310,8 @@ mod tests {
     fn an_interrupted_run_goes_on_and_another_versions_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("prove.json");
-        let arguments = |seeds, afresh| ProveArguments { seeds, first: 10, afresh, print: true };
+        let arguments =
+            |seeds, afresh| ProveArguments { seeds, first: 10, minutes: None, afresh, print: true };
         let mut run = Run::begin(&path, &arguments(4, false), "v1").expect("a new run");
         assert_eq!(run.seeds(), 0);
         run.add(&json!({ "seeds": 3 }), 2_000);

@@ -119,7 +119,7 @@ impl Record {
         }
     }
 
-    /// A command is over, after no more tries than its budget and its operators gave it, and was not written down again
+    /// A command is over, after no more tries than its budget, its operators and those who asked gave it, and was not written down again
     /// and again.
     fn command_is_bounded(&mut self, sim: &Sim, row: &CommandRow, all: &[CommandRow]) {
         if row.state == CommandState::Pending {
@@ -128,7 +128,8 @@ impl Record {
         let tries = u64::try_from(row.attempts).unwrap_or(0);
         self.figures.most.tries = self.figures.most.tries.max(tries);
         let budget = u64::from(sim.plan.settings.retry.max_attempts) + 1;
-        let most = budget * (1 + self.frees);
+        let asks = row.customer.as_ref().and_then(|id| self.asks.get(id.as_str())).copied().unwrap_or(0);
+        let most = budget * (1 + self.frees) + asks;
         if tries > most {
             self.violation("I10", format!("{} ({}) was tried {tries} of {most} times", row.id, row.kind));
         }

@@ -53,6 +53,7 @@ impl Record {
         self.one_trial_each(sim, &ledger);
         self.customers_are_told(sim, &ledger);
         self.app_is_told(sim, &ledger);
+        self.life_is_as_its_table(sim);
         self.work_was_bounded(sim);
     }
 

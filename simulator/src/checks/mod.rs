@@ -9,6 +9,7 @@ mod books;
 mod bounds;
 mod changes;
 mod end;
+mod lives;
 mod notices;
 
 pub use bounds::Most;
@@ -30,6 +31,7 @@ use quittance_store::{Db, Tx, aggregates, commands, customers, deliveries, mirro
 use crate::actors::buyer_id;
 use crate::changes::Changes;
 use crate::gifts::Gift;
+use crate::lives::Lived;
 use crate::plan::MOST_SKEW_MS;
 use crate::sim::{Sim, Violation, database_options};
 
@@ -104,8 +106,12 @@ pub struct Record {
     pub gifts: Vec<Gift>,
     /// How often an operator freed what was parked: each gives another budget of tries.
     pub frees: u64,
+    /// How often each buyer asked for something: each may try once more what is still to be done.
+    asks: BTreeMap<String, u64>,
     /// What was asked to change.
     pub changes: Changes,
+    /// A life that was lived to its end.
+    pub lived: Option<Lived>,
     /// Subscriptions and when somebody asked to end them, in the words of notices.
     cancelled: BTreeSet<(String, String)>,
     /// Subscriptions and ends that their trials had, in the same words.
@@ -250,7 +256,9 @@ impl Record {
             unreachable: BTreeSet::new(),
             gifts: Vec::new(),
             frees: 0,
+            asks: BTreeMap::new(),
             changes: Changes::default(),
+            lived: None,
             cancelled: BTreeSet::new(),
             trials: BTreeSet::new(),
             first_seen: BTreeMap::new(),
@@ -281,6 +289,11 @@ impl Record {
         if again {
             self.violation("I2", format!("{event} was taken as new a second time"));
         }
+    }
+
+    /// A buyer asks for something.
+    pub fn asked(&mut self, buyer: &str) {
+        *self.asks.entry(buyer.to_owned()).or_default() += 1;
     }
 
     /// The first broken invariant.

@@ -1,5 +1,6 @@
 //! Lives of subscriptions, from the first trial to the last day: what happens, and what the customer may use, is told, and
-//! the app is told, at every second that matters. Each life is a script and the table that it must give.
+//! the app is told, at every second that matters. Each life is a table: when, what is done, and then status and access, the
+//! mails, and what the app hears. The simulator lives the same tables with faults on.
 //!
 //! Before each line the second before it is looked at: access must not have changed yet, whatever was delivered; and at the
 //! line's own second it is looked at before anything is delivered, because reads end access by themselves.
@@ -26,37 +27,7 @@ use crate::taken::{Taken, courier};
 /// Where the app listens.
 const HOOKS: &str = "https://app.example.com/hooks";
 
-const CATALOG: &str = r#"
-    [[feature]]
-    key = "article:full"
-    name = { en = "Articles", ja = "記事" }
-    [[feature]]
-    key = "course:library"
-    name = { en = "Courses", ja = "講座" }
-    [[feature]]
-    key = "team:seats"
-    name = { en = "Seats", ja = "席" }
-    [[plan]]
-    key = "pro"
-    group = "membership"
-    name = { en = "Pro", ja = "プロ" }
-    trial_days = 14
-    features = { "article:full" = true }
-    price = [{ interval = "month", currency = "jpy", amount = 1980 }, { interval = "year", currency = "jpy", amount = 19800 }]
-    [[plan]]
-    key = "studio"
-    group = "membership"
-    name = { en = "Studio", ja = "スタジオ" }
-    includes = "pro"
-    features = { "team:seats" = { per_unit = 5 } }
-    price = [{ interval = "month", currency = "jpy", amount = 9800 }]
-    [[plan]]
-    key = "course"
-    group = "course"
-    name = { en = "Course", ja = "講座" }
-    features = { "course:library" = true }
-    price = [{ interval = "once", currency = "jpy", amount = 12000 }]
-"#;
+const CATALOG: &str = include_str!("../lives/catalog.toml");
 
 struct Life<'h> {
     h: &'h House,
@@ -250,7 +221,7 @@ impl Life<'_> {
     }
 }
 
-async fn live(h: &House, language: &'static str, feature: &'static str, script: &str) -> String {
+async fn live(h: &House, language: &'static str, feature: &'static str, table: &str) -> String {
     let mails = Arc::new(Taken::default());
     let engine = h.engine.clone().with_courier(Channel::Mail, courier(mails.clone(), language));
     let app = app_of(h);
@@ -264,14 +235,13 @@ async fn live(h: &House, language: &'static str, feature: &'static str, script: 
     let born = engine.now();
     let mut life = Life { h, engine, mails, app, heard: 0, feature, born, subscription: String::new() };
     let mut access = Access::Revoked;
-    let mut table = String::new();
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (at, what) =
-            line.split_once(" | ").map_or((line, "nothing"), |(at, rest)| (at.trim(), rest.trim()));
+    let mut lived = String::new();
+    for line in table_of(table) {
+        let (at, what) = (line[..12].trim(), line[13..33].trim());
         let (told, now) = life.line(at, what, access).await;
         access = now;
-        table.push_str(&told);
-        table.push('\n');
+        lived.push_str(&told);
+        lived.push('\n');
     }
     // What the app got is all that there was to tell, in order, each once, and signed.
     let log: Vec<String> =
@@ -279,13 +249,16 @@ async fn live(h: &House, language: &'static str, feature: &'static str, script: 
     let got = life.app.got(HOOKS);
     assert!(got.iter().all(|message| message.verifies(&secret)));
     assert_eq!(got.into_iter().map(|message| message.id).collect::<Vec<_>>(), log);
-    table
+    lived
 }
 
-/// Lives a life on each database and in each language; the table is the same.
-async fn check(feature: &'static str, script: &str, expected: &str) {
-    let trim =
-        |text: &str| text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n");
+fn table_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// Lives the life of a table on each database and in each language; it comes to the same table.
+async fn check(feature: &'static str, table: &str) {
+    let trim = |text: &str| table_of(text).collect::<Vec<_>>().join("\n");
     for language in ["en", "ja"] {
         for test in quittance_store::testing::databases().await {
             eprintln!("on {} in {language}", test.db.dialect().name());
@@ -294,198 +267,38 @@ async fn check(feature: &'static str, script: &str, expected: &str) {
                 ..Settings::default()
             };
             let house = House::with(test, settings, Catalog::parse(CATALOG).unwrap()).await;
-            let table = live(&house, language, feature, script).await;
-            assert_eq!(trim(&table), trim(expected), "in {language}, the life was:\n{table}");
+            let lived = live(&house, language, feature, table).await;
+            assert_eq!(trim(&lived), trim(table), "in {language}, the life was:\n{lived}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_trial_that_is_paid_fails_recovers_is_upgraded_and_cancelled() {
-    check(
-        "article:full",
-        "
-        0s | buys pro
-        7d
-        14d | card stops working
-        14d 1h
-        14d 1h 1m | new card
-        14d 2h | pays the invoice
-        20d | upgrades to studio
-        25d | plans pro
-        26d | undoes the plan
-        27d | plans pro
-        42d
-        42d 1h
-        60d | cancels
-        61d | resumes
-        62d | cancels
-        73d
-        ",
-        "
-        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
-        7d           nothing              trialing   granted | trial_ending | -
-        14d          card stops working   active     granted | - | entitlements subscription:status_changed+renewed
-        14d 1h       nothing              past_due   grace | payment_failed | access:granted>grace entitlements payment.failed subscription:status_changed+access_changed
-        14d 1h 1m    new card             past_due   grace | - | -
-        14d 2h       pays the invoice     active     granted | payment_recovered receipt | access:grace>granted entitlements payment.recovered subscription:status_changed+access_changed
-        20d          upgrades to studio   active     granted | plan_changed receipt | entitlements subscription:plan_changed
-        25d          plans pro            active     granted | - | subscription:change_scheduled
-        26d          undoes the plan      active     granted | - | subscription:change_unscheduled
-        27d          plans pro            active     granted | - | subscription:change_scheduled
-        42d          nothing              active     granted | plan_changed | entitlements subscription:plan_changed+renewed
-        42d 1h       nothing              active     granted | receipt | -
-        60d          cancels              active     granted | subscription_cancelled | entitlements subscription:end_changed
-        61d          resumes              active     granted | - | entitlements subscription:end_changed
-        62d          cancels              active     granted | subscription_cancelled | entitlements subscription:end_changed
-        73d          nothing              canceled   revoked, by itself | access_ended | access:granted>revoked entitlements subscription:status_changed+access_changed
-        ",
-    )
-    .await;
+    check("article:full", include_str!("../lives/whole.txt")).await;
 }
 
 #[tokio::test]
 async fn a_renewal_that_is_never_paid_ends_at_its_second() {
-    check(
-        "article:full",
-        "
-        0s | buys pro
-        10d | card stops working
-        14d
-        14d 1h
-        17d 1h
-        20d 1h
-        21d
-        21d 30m
-        21d 1h
-        22d 1h
-        40d
-        ",
-        "
-        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
-        10d          card stops working   trialing   granted | trial_ending | -
-        14d          nothing              active     granted | - | entitlements subscription:status_changed+renewed
-        14d 1h       nothing              past_due   grace | payment_failed | access:granted>grace entitlements payment.failed subscription:status_changed+access_changed
-        17d 1h       nothing              past_due   grace | payment_failed | payment.failed
-        20d 1h       nothing              past_due   grace | grace_ending | -
-        21d          nothing              past_due   grace | - | -
-        21d 30m      nothing              past_due   grace | - | -
-        21d 1h       nothing              past_due   revoked, by itself | access_ended | access:grace>revoked entitlements subscription:access_changed
-        22d 1h       nothing              past_due   revoked | payment_failed | payment.failed
-        40d          nothing              canceled   revoked | subscription_cancelled | subscription:status_changed
-        ",
-    )
-    .await;
+    check("article:full", include_str!("../lives/unpaid.txt")).await;
 }
 
 #[tokio::test]
 async fn a_pause_uses_up_what_was_paid_and_gives_nothing_more_until_it_ends() {
-    check(
-        "article:full",
-        "
-        0s | buys pro
-        7d
-        14d
-        14d 1h
-        20d | pauses
-        42d
-        46d | resumes
-        60d | takes three
-        73d
-        73d 1h
-        ",
-        "
-        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
-        7d           nothing              trialing   granted | trial_ending | -
-        14d          nothing              active     granted | - | entitlements subscription:status_changed+renewed
-        14d 1h       nothing              active     granted | receipt | -
-        20d          pauses               active     granted | - | entitlements subscription:paused
-        42d          nothing              active     revoked, by itself | access_ended | access:granted>revoked entitlements subscription:access_changed+renewed
-        46d          resumes              active     granted | - | access:revoked>granted entitlements subscription:resumed+access_changed
-        60d          takes three          active     granted | plan_changed receipt | subscription:plan_changed
-        73d          nothing              active     granted | - | entitlements subscription:renewed
-        73d 1h       nothing              active     granted | receipt | -
-        ",
-    )
-    .await;
+    check("article:full", include_str!("../lives/paused.txt")).await;
 }
 
 #[tokio::test]
 async fn a_trial_that_is_cancelled_costs_nothing_and_ends_at_its_second() {
-    check(
-        "article:full",
-        "
-        0s | buys pro
-        3d | cancels
-        4d | resumes
-        5d | cancels
-        14d
-        15d
-        ",
-        "
-        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
-        3d           cancels              trialing   granted | subscription_cancelled | entitlements subscription:end_changed
-        4d           resumes              trialing   granted | - | entitlements subscription:end_changed
-        5d           cancels              trialing   granted | subscription_cancelled | entitlements subscription:end_changed
-        14d          nothing              canceled   revoked, by itself | access_ended | access:granted>revoked entitlements subscription:status_changed+access_changed
-        15d          nothing              canceled   revoked | - | -
-        ",
-    )
-    .await;
+    check("article:full", include_str!("../lives/trial_cancelled.txt")).await;
 }
 
 #[tokio::test]
 async fn a_renewal_that_the_bank_asks_about_is_confirmed_after_the_grace_is_over() {
-    check(
-        "article:full",
-        "
-        0s | buys pro
-        10d | card that asks
-        14d
-        14d 1h
-        21d
-        21d 1h
-        23d | confirms
-        24d | new card
-        42d
-        42d 1h
-        46d | cancels now
-        ",
-        "
-        0s           buys pro             trialing   granted | receipt | access:none>granted entitlements subscription:created+access_changed
-        10d          card that asks       trialing   granted | trial_ending | -
-        14d          nothing              active     granted | - | entitlements subscription:status_changed+renewed
-        14d 1h       nothing              past_due   grace | payment_action_required | access:granted>grace entitlements payment.failed subscription:status_changed+access_changed
-        21d          nothing              past_due   grace | grace_ending payment_failed | payment.failed
-        21d 1h       nothing              past_due   revoked, by itself | access_ended | access:grace>revoked entitlements subscription:access_changed
-        23d          confirms             active     granted | payment_failed payment_recovered receipt | payment.failed access:revoked>granted entitlements payment.recovered subscription:status_changed+access_changed
-        24d          new card             active     granted | - | -
-        42d          nothing              active     granted | - | entitlements subscription:renewed
-        42d 1h       nothing              active     granted | receipt | -
-        46d          cancels now          canceled   revoked | subscription_cancelled | access:granted>revoked entitlements subscription:status_changed+access_changed
-        ",
-    )
-    .await;
+    check("article:full", include_str!("../lives/confirmed_late.txt")).await;
 }
 
 #[tokio::test]
 async fn what_is_bought_once_stays_until_its_money_goes_back() {
-    check(
-        "course:library",
-        "
-        0s | buys the course
-        100d
-        101d | gets half back
-        102d | gets it all back
-        103d
-        ",
-        "
-        0s           buys the course      -          granted | receipt | access:none>granted entitlements purchase.changed
-        100d         nothing              -          granted | - | -
-        101d         gets half back       -          granted | refund_made | refund.created
-        102d         gets it all back     -          revoked | access_ended refund_made | access:granted>revoked entitlements purchase.changed refund.created
-        103d         nothing              -          revoked | - | -
-        ",
-    )
-    .await;
+    check("course:library", include_str!("../lives/bought_once.txt")).await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use quittance_domain::Catalog;
-use quittance_simulator::campaign::{Failure as Broken, Order, Summary, play_all};
+use quittance_simulator::campaign::{Failure as Broken, Order, Summary, Worlds, play_all};
 use quittance_simulator::faults::Fault;
 
 use super::{Common, found, out};
@@ -65,7 +65,7 @@ pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
         first: options.first,
         seeds: options.seeds,
         threads: options.threads.unwrap_or_else(cores),
-        silent: options.no_webhooks,
+        worlds: if options.no_webhooks { Worlds::Silent } else { Worlds::Drawn },
         twice: options.twice,
         stop: options.stop,
     };
