@@ -132,8 +132,8 @@ impl Record {
         }
     }
 
-    /// What was written down to be sent has arrived: nobody refused for good. Given up is only what had all its tries, each of which
-    /// a fault spoilt; whether one of them arrived unheard nobody here can know.
+    /// What was written down to be sent has arrived: nobody refused for good. What had all its tries while
+    /// faults were about may be given up; whether one of them arrived unheard is not asked.
     fn everything_left(&mut self, sim: &Sim) {
         let mut cursor = i64::MAX;
         loop {
