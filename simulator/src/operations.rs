@@ -1,9 +1,10 @@
 //! Who keeps the nodes running, and what breaks them: operators with their tools, and misfortune.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
-use quittance_engine::Problem;
+use quittance_engine::import::{ImportOptions, ImportReport};
+use quittance_engine::{Engine, Problem};
 
 use crate::chance::Chance;
 use crate::disk::Trouble;
@@ -55,6 +56,54 @@ pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
         && !names.is_empty()
     {
         sim.tell("operator", format_args!("frees {names:?}"));
+    }
+}
+
+/// An operator who imports the account again and again: runs die, go on where they were, and meet each other.
+pub async fn importer(sim: Arc<Sim>) {
+    let mut chance = Chance::new(sim.plan.seed, "importer");
+    while !sim.is_over() {
+        let most = (sim.plan.length_ms / 6).max(DAY_MS);
+        sim.sleep(chance.between(HOUR_MS, most)).await;
+        let _report = import(&sim, chance.draw(), chance.per_mille(200)).await;
+    }
+}
+
+/// Imports until a report says that mirror and provider agree, which `agreed` gets: what changes at the provider between a
+/// list and the count beside it may keep a single one from it.
+pub async fn import_until_agreed(sim: Arc<Sim>, agreed: Arc<OnceLock<ImportReport>>) {
+    let mut chance = Chance::new(sim.plan.seed, "last import");
+    while agreed.get().is_none() {
+        if let Some(report) = import(&sim, chance.draw(), false).await
+            && report.agrees()
+        {
+            let _first = agreed.set(report);
+        }
+        sim.sleep(HOUR_MS).await;
+    }
+}
+
+async fn import(sim: &Arc<Sim>, draw: u64, dry_run: bool) -> Option<ImportReport> {
+    sim.tell("operator", format_args!("imports{}", if dry_run { ", counting only" } else { "" }));
+    let options = ImportOptions { dry_run, ..ImportOptions::default() };
+    let run = move |engine: Engine| async move { engine.import(&options).await };
+    match sim.call(draw, run).await {
+        Some(Ok(Some(report))) => {
+            sim.tell("operator", format_args!("{report:?}"));
+            Some(report)
+        }
+        Some(Ok(None)) => {
+            sim.tell("operator", format_args!("is told that another import runs"));
+            None
+        }
+        Some(Err(problem)) => {
+            sim.tell("operator", format_args!("is told: {problem}"));
+            None
+        }
+        None => {
+            sim.tell("operator", format_args!("loses the import with its node"));
+            None
+        }
     }
 }
 

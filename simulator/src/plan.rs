@@ -46,6 +46,8 @@ pub struct Plan {
     pub api_version: Option<&'static str>,
     /// No webhooks at all, and no buyer comes back: only the sweep tells what happens at the provider.
     pub silent: bool,
+    /// An operator imports the account again and again, while buyers and faults are about and once more when all is calm.
+    pub imports: bool,
     /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
     pub on_exhaustion: &'static str,
     /// The operator's choices.
@@ -62,6 +64,8 @@ pub struct Plan {
 pub const MOST_SKEW_MS: i64 = 120 * SECOND_MS;
 /// How many worlds in a thousand are silent.
 const SILENT_PER_MILLE: u32 = 80;
+/// How many worlds in a thousand have an operator who imports.
+const IMPORTS_PER_MILLE: u32 = 300;
 /// The longest pause between the sweeps of a silent world, in milliseconds.
 const SILENT_SWEEP_MS: i64 = DAY_MS;
 
@@ -102,6 +106,7 @@ impl Plan {
             favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
             stalls_at: Self::stall(seed),
             silent: false,
+            imports: Chance::new(seed, "imports").per_mille(IMPORTS_PER_MILLE),
         };
         // Drawn apart, as stalls are.
         if Chance::new(seed, "silence").per_mille(SILENT_PER_MILLE) { plan.silenced() } else { plan }
@@ -152,7 +157,7 @@ impl fmt::Display for Plan {
         let hours = |ms: i64| ms / HOUR_MS;
         writeln!(
             out,
-            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}",
+            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}{}",
             self.seed,
             self.length_ms / DAY_MS,
             moment(self.start_ms),
@@ -164,6 +169,7 @@ impl fmt::Display for Plan {
                 (false, version) => format!("webhooks of {}", version.unwrap_or("the account's version")),
             },
             self.on_exhaustion,
+            if self.imports { ", imported now and then" } else { "" },
         )?;
         writeln!(
             out,

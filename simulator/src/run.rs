@@ -86,6 +86,9 @@ pub fn play_plan(plan: Plan, catalog: &Arc<Catalog>, most_faults: u64) -> Result
     }
     sim.outside(operations::operator(Arc::clone(&sim)));
     sim.outside(operations::misfortune(Arc::clone(&sim)));
+    if sim.plan.imports {
+        sim.outside(operations::importer(Arc::clone(&sim)));
+    }
     live(&sim);
     if sim.record().broken().is_none() {
         calm(&sim);
@@ -153,13 +156,21 @@ fn calm(sim: &Arc<Sim>) {
     // What every node needs to come back, and a sweep to find what nobody told.
     let swept = begun + sim.plan.settings.sweep_every_ms + HOUR_MS;
     let mut free_at = begun;
+    let agreed = Arc::new(OnceLock::new());
+    if sim.plan.imports {
+        sim.outside(operations::import_until_agreed(Arc::clone(sim), Arc::clone(&agreed)));
+    }
     while settle(sim) {
         let now = sim.scheduler.now_ms();
-        if now >= swept && sim.record().is_at_rest(sim) {
+        let imported = !sim.plan.imports || agreed.get().is_some();
+        if now >= swept && imported && sim.record().is_at_rest(sim) {
             return sim.record().in_the_end(sim);
         }
         if now >= begun + sim.plan.settings.sweep_every_ms + CALM_MS {
-            let left = sim.record().what_is_left(sim);
+            let left = match imported {
+                true => sim.record().what_is_left(sim),
+                false => "no import agrees with the provider".to_owned(),
+            };
             return sim.record().violation("I3", format!("it does not come to rest: {left}"));
         }
         if now >= free_at {
