@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Auth, Read, Write};
 use super::dto::{IdempotencyHeader, Time};
 use super::entitlements::{Entitlement, every};
-use super::extract::InPath;
+use super::extract::{InPath, Nothing};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -148,11 +148,6 @@ struct ErasedView {
     events: u64,
 }
 
-/// Nothing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Erase what is personal about a customer
 ///
 /// Address, name, language, notes, the texts of mails and what the provider's events said go; the id, subscriptions, payments, the
@@ -166,7 +161,7 @@ struct Empty {}
 )]
 async fn erase_customer(
     InPath(id): InPath<String>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{IdempotencyHeader, Page, Time};
-use super::extract::{InPath, InQuery, ObjectId, page};
+use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -236,7 +236,7 @@ fn number(id: &str) -> Result<i64, Problem> {
 )]
 async fn retry_delivery(
     InPath(id): InPath<String>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
@@ -244,8 +244,3 @@ async fn retry_delivery(
         })
         .await
 }
-
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{Amount, IdempotencyHeader, Page, Time, json_of};
-use super::extract::{InPath, InQuery, ObjectId, page};
+use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::notices::NoticeView;
 use super::problem::{Fail, ProblemDocument};
@@ -232,18 +232,13 @@ async fn contest_dispute(
         .await
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AcceptInput {}
-
 /// Give a dispute up
 ///
 /// The cardholder keeps the money. It cannot be taken back.
 #[utoipa::path(
     post, path = "/v1/disputes/{id}/accept", tag = "Money", security(("api_key" = ["admin"])),
     params(("id" = String, Path, description = "The provider's id", example = "dp_1SaBcDeF"), IdempotencyHeader),
-    request_body = AcceptInput,
+    request_body = Nothing,
     responses(
         (status = 200, description = "The dispute, given up", body = DisputeView),
         (status = 404, description = "There is no such dispute", body = ProblemDocument),
@@ -252,10 +247,10 @@ struct AcceptInput {}
 )]
 async fn accept_dispute(
     InPath(id): InPath<ObjectId>,
-    mutation: Mutation<Admin, AcceptInput>,
+    mutation: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     mutation
-        .run(|context, AcceptInput {}| async move {
+        .run(|context, Nothing {}| async move {
             let row = context.engine.accept_dispute_of(&id.0, &context.caller).await?;
             Reply::ok(&DisputeView::from(row))
         })

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{IdempotencyHeader, Page, Time};
-use super::extract::{InPath, InQuery, page};
+use super::extract::{InPath, InQuery, Nothing, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -222,11 +222,6 @@ async fn claim_drift(
         .await
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Ignore a difference for good
 #[utoipa::path(
     post, path = "/v1/drift/{id}/ignore", tag = "Operations", security(("api_key" = ["admin"])),
@@ -235,7 +230,10 @@ struct Empty {}
               (status = 404, description = "There is none", body = ProblemDocument),
               (status = 409, description = "It is over", body = ProblemDocument))
 )]
-async fn ignore_drift(InPath(id): InPath<String>, change: Mutation<Admin, Empty>) -> Result<Response, Fail> {
+async fn ignore_drift(
+    InPath(id): InPath<String>,
+    change: Mutation<Admin, Nothing>,
+) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
             let by = context.caller.key.to_string();

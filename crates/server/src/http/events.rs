@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{IdempotencyHeader, Page, Time, json_of};
-use super::extract::{InPath, InQuery, ObjectId, page};
+use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -155,11 +155,6 @@ async fn get_event(
     Ok(Json(EventDetails::from(app.engine.event(&id).await?)).into_response())
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Look again at what an event was about
 ///
 /// Asks the provider for the truth of today, however old the event is; frees what is parked. Safe to repeat.
@@ -171,7 +166,7 @@ struct Empty {}
 )]
 async fn replay_event(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {

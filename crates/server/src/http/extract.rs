@@ -11,6 +11,7 @@ use futures_util::future::{Either, select};
 use quittance_engine::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use super::problem::Fail;
 use super::state::AppState;
@@ -35,6 +36,11 @@ impl<'de> Deserialize<'de> for ObjectId {
         Ok(Self(text))
     }
 }
+
+/// A body that has nothing to say: `{}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// Parameters of the path.
 pub struct InPath<T>(pub T);

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Auth};
 use super::customers::customer_id;
 use super::dto::{IdempotencyHeader, Page, Paging, Time};
-use super::extract::{InPath, InQuery, ObjectId, page};
+use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -149,11 +149,6 @@ async fn list_grants(
     Ok(Json(Page::of(rows, limit, |row| row.0, |row| GrantView::from(row.1))).into_response())
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Take a grant back, at once
 ///
 /// One that was taken back already stays so.
@@ -167,7 +162,7 @@ struct Empty {}
 )]
 async fn revoke_grant(
     path: InPath<(String, ObjectId)>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     let InPath((id, ObjectId(grant))) = path;
     change

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth, Read};
 use super::dto::{IdempotencyHeader, Page, Time, json_of};
-use super::extract::{InPath, InQuery, ObjectId, page};
+use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -505,7 +505,7 @@ async fn announce(change: Mutation<Admin, AnnouncementInput>) -> Result<Response
 )]
 async fn withdraw_announcement(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
@@ -514,8 +514,3 @@ async fn withdraw_announcement(
         })
         .await
 }
-
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}

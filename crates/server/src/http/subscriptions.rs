@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Auth, Read, Write};
 use super::dto::{Amount, IdempotencyHeader, Time};
-use super::extract::{InBody, InPath, ObjectId};
+use super::extract::{InBody, InPath, Nothing, ObjectId};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -218,11 +218,6 @@ struct PauseInput {
     resumes_at: Option<Time>,
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ResumeInput {}
-
 /// What a change would cost, by the provider's own computation.
 #[derive(Debug, Serialize, ToSchema)]
 struct PreviewView {
@@ -355,14 +350,14 @@ async fn change_subscription(
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/undo", tag = "Subscriptions", security(("api_key" = ["write"])),
     params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF"), IdempotencyHeader),
-    request_body = ResumeInput,
+    request_body = Nothing,
     responses((status = 200, description = "The subscription", body = SubscriptionView),
               (status = 404, description = "No such subscription", body = ProblemDocument),
               (status = 409, description = "Nothing is planned", body = ProblemDocument))
 )]
 async fn undo_change(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Write, ResumeInput>,
+    change: Mutation<Write, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
@@ -430,13 +425,13 @@ async fn cancel_subscription(
 #[utoipa::path(
     post, path = "/v1/subscriptions/{id}/resume", tag = "Subscriptions", security(("api_key" = ["write"])),
     params(("id" = String, Path, description = "The provider's id.", example = "sub_1SaBcDeF"), IdempotencyHeader),
-    request_body = ResumeInput,
+    request_body = Nothing,
     responses((status = 200, description = "The subscription", body = SubscriptionView),
               (status = 404, description = "No such subscription", body = ProblemDocument))
 )]
 async fn resume_subscription(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Write, ResumeInput>,
+    change: Mutation<Write, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{IdempotencyHeader, Page, Time};
-use super::extract::{InPath, InQuery, ObjectId, page};
+use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -160,18 +160,13 @@ async fn suspend_customer(
         .await
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct UnsuspendInput {}
-
 /// Let a customer in again
 ///
 /// What the suspension paused goes on. What ended or went back stays so.
 #[utoipa::path(
     post, path = "/v1/customers/{id}/unsuspend", tag = "Money", security(("api_key" = ["admin"])),
     params(("id" = String, Path, description = "Your id of the customer", example = "user_42"), IdempotencyHeader),
-    request_body = UnsuspendInput,
+    request_body = Nothing,
     responses(
         (status = 204, description = "It is let in again"),
         (status = 404, description = "There is no such customer, or nothing stands", body = ProblemDocument),
@@ -179,10 +174,10 @@ struct UnsuspendInput {}
 )]
 async fn unsuspend_customer(
     InPath(id): InPath<ObjectId>,
-    mutation: Mutation<Admin, UnsuspendInput>,
+    mutation: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     mutation
-        .run(|context, UnsuspendInput {}| async move {
+        .run(|context, Nothing {}| async move {
             context.engine.unsuspend(&customer(&id.0)?, &context.caller).await?;
             Ok(Reply::nothing())
         })

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Auth};
 use super::customers::customer_id;
 use super::dto::{Amount, IdempotencyHeader, Time};
-use super::extract::InPath;
+use super::extract::{InPath, Nothing};
 use super::idempotency::Mutation;
 use super::price::ReductionView;
 use super::problem::{Fail, ProblemDocument};
@@ -248,11 +248,6 @@ async fn get_terms(
     Ok(Json(TermsView::from(app.engine.terms_of(&id).await?)).into_response())
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Take a customer's own terms away
 ///
 /// What was bought under them keeps its price; their features end at once.
@@ -262,7 +257,10 @@ struct Empty {}
     responses((status = 204, description = "Taken away"),
               (status = 404, description = "The customer has none", body = ProblemDocument))
 )]
-async fn delete_terms(InPath(id): InPath<String>, change: Mutation<Admin, Empty>) -> Result<Response, Fail> {
+async fn delete_terms(
+    InPath(id): InPath<String>,
+    change: Mutation<Admin, Nothing>,
+) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
             let id = customer_id(&id)?;

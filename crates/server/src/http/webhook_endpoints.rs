@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{IdempotencyHeader, Page, Time};
-use super::extract::{InPath, ObjectId};
+use super::extract::{InPath, Nothing, ObjectId};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -228,11 +228,6 @@ async fn update_webhook_endpoint(
         .await
 }
 
-/// Nothing to say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
 /// Remove an endpoint
 ///
 /// What waits for it is not sent.
@@ -245,7 +240,7 @@ struct Empty {}
 )]
 async fn delete_webhook_endpoint(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
@@ -313,7 +308,7 @@ struct WebhookPinged {
 )]
 async fn ping_webhook_endpoint(
     InPath(ObjectId(id)): InPath<ObjectId>,
-    change: Mutation<Admin, Empty>,
+    change: Mutation<Admin, Nothing>,
 ) -> Result<Response, Fail> {
     change
         .run(move |context, _| async move {
