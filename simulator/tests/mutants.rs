@@ -17,7 +17,8 @@ const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
         Mutant::IdempotencyKey => (50, &["I2", "I7"]),
         Mutant::GraceAnchor => (50, &["I5"]),
         Mutant::NaturalKey => (100, &["I2"]),
-        Mutant::Durability => (200, &["I1", "I2", "I3", "I6"]),
+        // What power took away may be half of a page: then nothing can be read, and nothing comes to rest.
+        Mutant::Durability => (200, &["I1", "I2", "I3", "I6", "I10"]),
         Mutant::Memory => (100, &["I5"]),
         Mutant::Signature => (20, &["I9"]),
         Mutant::LookUp => (1_000, &["I2", "I7"]),

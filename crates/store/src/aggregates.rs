@@ -244,23 +244,25 @@ fn read_claim(row: &Row, token: &LeaseToken) -> Result<Claim> {
     })
 }
 
-static COMPLETE: &Sql = crate::sql!(
-    "aggregates.complete",
-    "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
-       synced_at = $4, look_at = NULL,
-       thorough = thorough AND wanted > $3,
-       dirty_since = CASE WHEN wanted > $3 THEN CAST($4 AS BIGINT) ELSE NULL END,
-       next_attempt_at = $4
-     WHERE key = $1 AND lease_token = $2"
-);
+/// What a completed sync leaves behind, and who may write it.
+macro_rules! complete {
+    ($fence:literal) => {
+        concat!(
+            "UPDATE aggregates SET done = $3, lease_token = NULL, lease_until = NULL, attempts = 0, last_error = NULL,
+               synced_at = $4, look_at = NULL,
+               thorough = thorough AND wanted > $3,
+               dirty_since = CASE WHEN wanted > $3 THEN CAST($4 AS BIGINT) ELSE NULL END,
+               next_attempt_at = $4
+             WHERE key = $1 AND ",
+            $fence
+        )
+    };
+}
+
+static COMPLETE: &Sql = crate::sql!("aggregates.complete", complete!("lease_token = $2"));
 
 #[cfg(feature = "mutants")]
-static COMPLETE_UNFENCED: &Sql = crate::sql!(
-    "aggregates.complete_unfenced",
-    "UPDATE aggregates SET done = $2, lease_token = NULL, lease_until = NULL, attempts = 0, synced_at = $3, look_at = NULL,
-       next_attempt_at = $3
-     WHERE key = $1"
-);
+static COMPLETE_UNFENCED: &Sql = crate::sql!("aggregates.complete_unfenced", complete!("$2 <> ''"));
 
 /// Records a completed sync, if the lease is still ours: the fence. `false` means that another
 /// worker has claimed the aggregate since, and nothing may be written.
@@ -271,10 +273,10 @@ static COMPLETE_UNFENCED: &Sql = crate::sql!(
 /// As the database.
 pub fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp) -> Result<bool> {
     #[cfg(feature = "mutants")]
-    if mutant::is(Mutant::Fence) {
-        return Ok(tx.exec(COMPLETE_UNFENCED, params![&claim.key, claim.target, now.ms()])? == 1);
-    }
-    let changed = tx.exec(COMPLETE, params![&claim.key, claim.token.as_str(), claim.target, now.ms()])?;
+    let sql = if mutant::is(Mutant::Fence) { COMPLETE_UNFENCED } else { COMPLETE };
+    #[cfg(not(feature = "mutants"))]
+    let sql = COMPLETE;
+    let changed = tx.exec(sql, params![&claim.key, claim.token.as_str(), claim.target, now.ms()])?;
     Ok(changed == 1)
 }
 
