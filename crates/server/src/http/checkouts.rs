@@ -190,6 +190,7 @@ impl CheckoutView {
     responses(
         (status = 200, description = "The checkout", body = CheckoutView),
         (status = 403, description = "The key has not the scope, or `customer_suspended`", body = ProblemDocument),
+        (status = 404, description = "The customer has no such subscription as `starts_after` names", body = ProblemDocument),
         (status = 429, description = "`too_many_checkouts`: see Retry-After", body = ProblemDocument),
     )
 )]

@@ -106,16 +106,21 @@ fn operation_block(view: &DocsView<'_>, operation: &Operation<'_>) -> Markup {
     let description = text(operation.body, "description").filter(|words| *words != operation.summary());
     let request = operation.body.get("requestBody").map(|body| resolve(view.openapi, body));
     html! {
-        article class="operation" id=(anchor) aria-label=(operation.summary()) {
-            h3 { (method_word(operation.method)) " " code { (breakable(operation.path)) } }
-            @if operation.body.get("deprecated") == Some(&Value::Bool(true)) { p class="muted" { "Deprecated." } }
-            p { (operation.summary()) }
-            @if let Some(description) = description { (paragraphs(description)) }
-            (parameters(view.openapi, operation))
-            @if let Some(request) = request { (request_body(view.openapi, request)) }
-            h4 { "Try it" }
-            (copyable(Locale::En, &curl(view, operation, request)))
-            (responses(view.openapi, operation))
+        details class="operation" {
+            summary {
+                h3 { (method_word(operation.method)) " " code { (breakable(operation.path)) } }
+                span { (operation.summary()) }
+            }
+            // The name is inside, so that a link to it opens what is around it.
+            article id=(anchor) aria-label=(operation.summary()) {
+                @if operation.body.get("deprecated") == Some(&Value::Bool(true)) { p class="muted" { "Deprecated." } }
+                @if let Some(description) = description { (paragraphs(description)) }
+                (parameters(view.openapi, operation))
+                @if let Some(request) = request { (request_body(view.openapi, request)) }
+                h4 { "Try it" }
+                (copyable(Locale::En, &curl(view, operation, request)))
+                (responses(view.openapi, operation))
+            }
         }
     }
 }
