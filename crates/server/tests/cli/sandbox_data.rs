@@ -46,6 +46,7 @@ fn a_file_that_holds_something_else_is_left_alone() {
         assert!(code == 1 && err.contains("no state that can be loaded"), "{err}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
-    let (code, _, err) = run(&mut quittance(folder.path(), &["sandbox", "--data", "none/state.json"]));
+    let (code, _, err) =
+        run(&mut quittance(folder.path(), &["sandbox", "--port", "0", "--data", "none/state.json"]));
     assert!(code == 1 && err.contains("--data"), "{err}");
 }
