@@ -6,6 +6,7 @@
 
 mod offers;
 mod portal;
+mod tax;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,8 @@ pub struct FoundPrice {
     pub plan: Option<String>,
     /// Whether it was negotiated with customers.
     pub own: bool,
+    /// `inclusive`, `exclusive` or `unspecified`, where the provider says.
+    pub tax: Option<String>,
 }
 
 /// A coupon as found.
@@ -250,6 +253,8 @@ pub struct ShopPlan {
     pub steps: Vec<Step>,
     /// What a person must mend.
     pub findings: Vec<Finding>,
+    /// What a person must decide about tax; it holds up no sale.
+    pub tax: Vec<Finding>,
 }
 
 impl Step {
@@ -355,6 +360,7 @@ pub fn plan_shop(
     strays(catalog, holders, found, &mut out);
     offers::steps(catalog, found, now, &mut out);
     portal::steps(catalog, policy, found, &mut out);
+    out.tax = tax::findings(catalog, found);
     out
 }
 

@@ -1,8 +1,9 @@
 //! How many calls, how long and how much memory one sweep takes: the provider is a sandbox in a process of its own, so that the
 //! memory that is measured is the sweeping side's.
 //!
-//! `sweep [--subscriptions N] [--missed N]`. It makes the subscriptions at the provider, imports them, then sweeps twice: once with
-//! nothing to find, once after some webhooks never came. `cargo xtask bench -- sweep` runs it.
+//! `sweep [--subscriptions N] [--missed N] [--postgres]`. It makes the subscriptions at the provider, imports them, then sweeps: first
+//! after the import, then with nothing to find, then after some webhooks never came. `cargo xtask bench -- sweep` runs it; with
+//! `--postgres` beside `cargo xtask postgres`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -16,20 +17,26 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quittance_domain::{Catalog, Timestamp};
 use quittance_engine::import::ImportOptions;
+use quittance_engine::progress::{LongRun, RunState};
 use quittance_engine::sweep::SweepReport;
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings, World};
 use quittance_sandbox::{DeliveryPolicy, HttpRequest, Sandbox, SandboxConfig};
+use quittance_store::testing::{postgres_with, sqlite_with};
 use quittance_store::{Db, Options};
 use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::{RateLimits, StripeConfig};
 use quittance_stripe::transport::{HttpsTransport, TransportConfig};
 
 const KEY: &str = "sk_test_sweep";
+/// How often progress is told.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
+/// How long before the import the subscriptions began, in seconds: their events are an old story to it.
+const AGO_S: i64 = 86_400;
 /// Objects on a page at most.
 const PAGE: u64 = 100;
 
@@ -66,12 +73,18 @@ async fn main() {
 
 /// Whether the calls stay within a twentieth of the fewest that the page size allows.
 async fn measure(url: &str, subscriptions: u64, missed: u64) -> bool {
-    let folder = std::env::temp_dir().join(format!("quittance-sweep-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    let test = if std::env::args().any(|word| word == "--postgres") {
+        postgres_with(Options::default()).await.expect("beside `cargo xtask postgres`")
+    } else {
+        sqlite_with(Options::default()).await
+    };
+    println!("on {}", test.db.dialect().name());
     let calls = Arc::new(AtomicU64::new(0));
-    let engine = open(&format!("sqlite://{}", folder.join("q.db").display()), url, &calls).await;
+    let engine = open(test.db.clone(), url, &calls).await;
     let begun = Instant::now();
+    let showing = tokio::spawn(show(engine.clone()));
     let report = engine.import(&ImportOptions::default()).await.expect("imported").expect("alone");
+    showing.abort();
     let agrees = report.agrees();
     println!(
         "import: {} s, {} calls for lists, {} in all, {} syncs, counts agree: {agrees}, resident {} MiB",
@@ -81,8 +94,7 @@ async fn measure(url: &str, subscriptions: u64, missed: u64) -> bool {
         report.syncs,
         resident_mib()
     );
-    // The events of before: read once, so that the sweeps that are measured read what is new, as in ordinary life.
-    let first = swept("first sweep (reads all events)", &engine, &calls).await;
+    let first = swept("first sweep after the import", &engine, &calls).await;
     let quiet = swept("sweep with nothing to find", &engine, &calls).await;
     change(url, missed).await;
     let busy =
@@ -100,7 +112,6 @@ async fn measure(url: &str, subscriptions: u64, missed: u64) -> bool {
     }
     assert_eq!(busy.differing, missed, "every change is found");
     assert_eq!((quiet.findings, quiet.missed_events), (0, 0), "{quiet:?}");
-    std::fs::remove_dir_all(&folder).expect("removed");
     within
 }
 
@@ -126,9 +137,17 @@ async fn swept(name: &str, engine: &Engine, calls: &AtomicU64) -> SweepReport {
     report
 }
 
-async fn open(database: &str, url: &str, calls: &Arc<AtomicU64>) -> Engine {
-    let db = Db::open(database, Options::default()).await.expect("a database");
-    db.migrate().await.expect("migrated");
+/// Tells every few seconds how far the import is.
+async fn show(engine: Engine) {
+    loop {
+        tokio::time::sleep(SHOWN_EVERY).await;
+        if let Ok(Some(RunState { progress: Some(p), .. })) = engine.run_state(LongRun::Import).await {
+            eprintln!("  {}: {} of {:?}, {} a second", p.step, p.done, p.of, p.per_second);
+        }
+    }
+}
+
+async fn open(db: Db, url: &str, calls: &Arc<AtomicU64>) -> Engine {
     let world = Arc::new(SystemWorld::default());
     let mut config = StripeConfig::new(KEY.to_owned().into(), false);
     config.api_base = url.to_owned();
@@ -208,7 +227,7 @@ async fn provide() {
     let sandbox = Sandbox::new(SandboxConfig {
         seed: Some(1),
         public_url: url,
-        start_time: Some(now),
+        start_time: Some(now - AGO_S),
         ..SandboxConfig::default()
     });
     sandbox.set_delivery_policy(DeliveryPolicy { drop: 1.0, ..DeliveryPolicy::default() }).expect("a policy");
@@ -222,7 +241,11 @@ async fn provide() {
         "product={product}&currency=jpy&unit_amount=1980&recurring[interval]=month&lookup_key=pro_month_jpy"
     );
     let price = post("/v1/prices", &price);
-    for n in 0..number("--subscriptions", 100_000) {
+    let all = number("--subscriptions", 100_000);
+    for n in 0..all {
+        if n > 0 && n % (all / 10).max(1) == 0 {
+            eprintln!("  made {n} of {all} in {} s", begun.elapsed().as_secs());
+        }
         let customer = post("/v1/customers", &format!("metadata[quittance_customer]=user_{n}"));
         let card = post("/v1/payment_methods/pm_card_visa/attach", &format!("customer={customer}"));
         post(
@@ -231,5 +254,14 @@ async fn provide() {
         );
     }
     println!("{}", begun.elapsed().as_secs());
+    // From here on its clock goes with the real one, as a provider's does.
+    let clock = sandbox.clone();
+    tokio::spawn(async move {
+        loop {
+            let behind = SystemWorld::default().now().ms() / 1_000 - clock.now_ms() / 1_000;
+            clock.advance_time(behind.max(0));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
     sandbox.serve(listener, std::future::pending::<()>()).await;
 }

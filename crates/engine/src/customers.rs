@@ -180,9 +180,14 @@ impl Engine {
         let linked = self
             .db()
             .write("customers.link", move |tx| {
-                if !customers::lock(tx, &id)? {
+                if customers::get(tx, id.as_str())?.is_none() {
                     return Ok(None);
                 }
+                // The aggregate first and the customer after it, as a sync takes them: the other way round each could wait for the other.
+                let hint =
+                    Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
+                aggregates::mark(tx, &hint, now)?;
+                customers::lock(tx, &id)?;
                 let before = customers::linked(tx, &scope, &found.id)?;
                 customers::link(tx, &scope, &found.id, &id, LinkedBy::Operator, now)?;
                 let line = NewLine {
@@ -206,9 +211,6 @@ impl Engine {
                         history::adopt(tx, &key, &id)?;
                     }
                 }
-                let hint =
-                    Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
-                aggregates::mark(tx, &hint, now)?;
                 engine.touch(tx, &id, now)?;
                 Ok(Some(before))
             })

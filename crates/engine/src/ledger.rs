@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use quittance_domain::ledger::{Account, Key, Kind};
 use quittance_domain::{AggregateKey, Currency, Timestamp};
 use quittance_store::ledger::{self, Balance, EntryRow, Which};
-use quittance_stripe::calls::{self, Call, Paging};
-use quittance_stripe::client::Priority;
+use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::observe::ObservedPayout;
 
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sync::movement;
+use crate::turns::Turn;
 
 /// Pages of one list at most.
 const MOST_PAGES: usize = 100_000;
@@ -151,7 +151,7 @@ impl Engine {
     /// # Errors
     /// What the provider or the database says.
     pub async fn tie_out(&self, each: bool) -> Result<TieOut, Problem> {
-        let balance = self.asked(calls::balance::retrieve).await?;
+        let balance = self.in_turn(calls::balance::retrieve(), Turn::Sweep).await?;
         let mut provider: BTreeMap<Currency, i64> = BTreeMap::new();
         for (code, amount) in balance.available.iter().chain(&balance.pending) {
             if let Ok(currency) = Currency::parse(code) {
@@ -200,29 +200,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks behind the limiter's reserve, as sweeps do.
-    async fn asked<T>(&self, make: impl Fn() -> Call<T>) -> Result<T, Problem> {
-        loop {
-            match self.stripe().send(make(), Priority::Sweep).await {
-                Err(error) if error.is_held_back() => {
-                    self.world().sleep(error.retry_after_ms().unwrap_or(100).clamp(5, 5_000)).await;
-                }
-                other => return Ok(other?),
-            }
-        }
-    }
-
     /// Every balance transaction against its entry: their ids, and whether one is a payout.
     async fn compare_movements(&self, tied: &mut TieOut) -> Result<(BTreeSet<String>, bool), Problem> {
         let scope = self.scope().to_string();
         let (mut ids, mut paid_out, mut after) = (BTreeSet::new(), false, None::<String>);
         for _ in 0..MOST_PAGES {
-            let page = self
-                .asked(|| {
-                    let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
-                    calls::balance::list_transactions(None, paging)
-                })
-                .await?;
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let page = self.in_turn(calls::balance::list_transactions(None, paging), Turn::Sweep).await?;
             let keys: Vec<Key> = page
                 .items
                 .iter()
@@ -297,12 +281,8 @@ impl Engine {
         let scope = self.scope().to_string();
         let mut after = None::<String>;
         for _ in 0..MOST_PAGES {
-            let page = self
-                .asked(|| {
-                    let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
-                    calls::balance::list_payouts(paging)
-                })
-                .await?;
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let page = self.in_turn(calls::balance::list_payouts(paging), Turn::Sweep).await?;
             let key = |payout: &ObservedPayout| Key {
                 scope: scope.clone(),
                 kind: Kind::PayoutArrival,

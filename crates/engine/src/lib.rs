@@ -59,6 +59,7 @@ pub mod telemetry;
 pub mod terms;
 pub mod tokens;
 mod trials;
+mod turns;
 pub mod vault;
 pub mod worker;
 pub mod world;

@@ -129,10 +129,7 @@ impl Shop<'_> {
     }
 
     /// Sends a call, again and again while it may pass by itself; a change has its key, so it happens once.
-    async fn send<T>(&self, call: Call<T>) -> Result<T, quittance_stripe::error::StripeError>
-    where
-        Call<T>: Clone,
-    {
+    async fn send<T>(&self, call: Call<T>) -> Result<T, quittance_stripe::error::StripeError> {
         for _ in 1..TRIES {
             match self.stripe.send(call.clone(), Priority::Live).await {
                 Err(error) if error.is_transient() => {

@@ -92,9 +92,15 @@ mod refunds;
 mod shadow;
 #[path = "it/shop.rs"]
 mod shop;
+#[path = "it/sweeps.rs"]
+mod sweeps;
 #[path = "it/taken.rs"]
 mod taken;
 #[path = "it/tokens.rs"]
 mod tokens;
 #[path = "it/trials.rs"]
 mod trials;
+#[path = "it/turns.rs"]
+mod turns;
+#[path = "it/year.rs"]
+mod year;

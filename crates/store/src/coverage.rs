@@ -19,11 +19,16 @@ static PAYMENTS: &Sql = crate::sql!(
     "coverage.payments",
     "SELECT id, data FROM payments WHERE scope = $1 AND id {BINARY} > $2 ORDER BY id {BINARY} LIMIT $3"
 );
-static BOOKED: &Sql = crate::sql!(
-    "coverage.booked",
-    "SELECT COUNT(*) AS n FROM ledger_entries e WHERE e.scope = $1 AND e.kind = $2 AND NOT e.reverses
+static SUBSCRIPTIONS_AFTER: &Sql = crate::sql!(
+    "coverage.subscriptions_after",
+    "SELECT id, status FROM subscriptions WHERE scope = $1 AND id {BINARY} > $2 ORDER BY id {BINARY} LIMIT $3"
+);
+static BOOKED_AFTER: &Sql = crate::sql!(
+    "coverage.booked_after",
+    "SELECT e.object FROM ledger_entries e WHERE e.scope = $1 AND e.kind = $2 AND e.object {BINARY} > $3 AND NOT e.reverses
        AND NOT EXISTS (SELECT 1 FROM ledger_entries l WHERE l.scope = e.scope AND l.kind = e.kind
-         AND l.object = e.object AND l.revision > e.revision)"
+         AND l.object = e.object AND l.revision > e.revision)
+     ORDER BY e.object {BINARY} LIMIT $4"
 );
 static CUSTOMERS: &Sql = crate::sql!(
     "coverage.customers",
@@ -92,12 +97,33 @@ pub fn payments(
     rows.iter().map(|row| Ok((row.text("id")?, json::read(row, "data")?))).collect()
 }
 
-/// Objects of a kind for which an entry stands in the ledger.
+/// Mirrored subscriptions after the one with this id: ids, and statuses in the provider's words.
 ///
 /// # Errors
 /// As the database.
-pub fn booked(tx: &mut dyn Tx, scope: &str, kind: Kind) -> Result<i64> {
-    tx.query_one(BOOKED, params![scope, kind.as_str()])?.i64("n")
+pub fn subscriptions_after(
+    tx: &mut dyn Tx,
+    scope: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<(String, String)>> {
+    let rows = tx.query(SUBSCRIPTIONS_AFTER, params![scope, after, limit])?;
+    rows.iter().map(|row| Ok((row.text("id")?, row.text("status")?))).collect()
+}
+
+/// Objects of a kind after this one for which an entry stands in the ledger.
+///
+/// # Errors
+/// As the database.
+pub fn booked_after(
+    tx: &mut dyn Tx,
+    scope: &str,
+    kind: Kind,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let rows = tx.query(BOOKED_AFTER, params![scope, kind.as_str(), after, limit])?;
+    rows.iter().map(|row| row.text("object")).collect()
 }
 
 /// Counts owners. `prefix` is what the keys of a scope's customers begin with.

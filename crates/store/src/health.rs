@@ -12,9 +12,12 @@ static ANY_BEHIND: &Sql = crate::sql!(
     "health.any_behind",
     "SELECT key FROM aggregates WHERE key {BINARY} >= $1 AND key {BINARY} < $2 LIMIT 1"
 );
+/// Events that are looked through for a webhook, the newest first.
+pub const NEWEST_EVENTS: i64 = 10_000;
 static NEWEST_SIGNED: &Sql = crate::sql!(
     "health.newest_signed",
-    "SELECT MAX(received_at) AS at FROM (SELECT received_at FROM events WHERE source = 'webhook' ORDER BY seq DESC LIMIT 1) AS newest"
+    "SELECT MAX(received_at) AS at FROM events
+     WHERE seq > (SELECT COALESCE(MAX(seq), 0) FROM events) - $1 AND source = 'webhook'"
 );
 
 /// The setting of the server by which a commit may be lost; empty when there is none.
@@ -41,10 +44,10 @@ pub fn has_aggregates(tx: &mut dyn Tx, prefix: &str) -> Result<bool> {
     Ok(!tx.query(ANY_BEHIND, params![prefix, format!("{prefix}\u{7f}")])?.is_empty())
 }
 
-/// When the last webhook was accepted.
+/// When the last webhook was accepted, as far as the newest [`NEWEST_EVENTS`] tell.
 ///
 /// # Errors
 /// As the database.
 pub fn newest_webhook(tx: &mut dyn Tx) -> Result<Option<Timestamp>> {
-    Ok(tx.query_one(NEWEST_SIGNED, params![])?.opt_i64("at")?.map(Timestamp::from_ms))
+    Ok(tx.query_one(NEWEST_SIGNED, params![NEWEST_EVENTS])?.opt_i64("at")?.map(Timestamp::from_ms))
 }

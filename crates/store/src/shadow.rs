@@ -20,11 +20,6 @@ static PUT: &Sql = crate::sql!(
        reports = shadow_answers.reports + 1,
        differed = shadow_answers.differed + CASE WHEN $5 THEN 1 ELSE 0 END"
 );
-static SUMS: &Sql = crate::sql!(
-    "shadow.sums",
-    "SELECT COUNT(*) AS pairs, CAST(COALESCE(SUM(reports), 0) AS BIGINT) AS reports,
-       CAST(COALESCE(SUM(differed), 0) AS BIGINT) AS differed FROM shadow_answers"
-);
 static PAGE: &Sql = crate::sql!(
     "shadow.page",
     "SELECT customer, feature, theirs, ours, differs_since, reports, differed, last_at FROM shadow_answers
@@ -63,17 +58,6 @@ pub struct AnswerRow {
     pub differed: i64,
     /// When it was reported last.
     pub last_at: Timestamp,
-}
-
-/// All reports, summed up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sums {
-    /// Different pairs of customer and feature.
-    pub pairs: i64,
-    /// Reports.
-    pub reports: i64,
-    /// Reports in which the two differed.
-    pub differed: i64,
 }
 
 /// A command that was not written down, because nothing may be asked of the provider.
@@ -134,15 +118,6 @@ pub fn put(
 ) -> Result<()> {
     tx.exec(PUT, params![customer, feature, theirs, ours, theirs != ours, now.ms()])?;
     Ok(())
-}
-
-/// Sums all reports up.
-///
-/// # Errors
-/// As the database.
-pub fn sums(tx: &mut dyn Tx) -> Result<Sums> {
-    let row = tx.query_one(SUMS, params![])?;
-    Ok(Sums { pairs: row.i64("pairs")?, reports: row.i64("reports")?, differed: row.i64("differed")? })
 }
 
 /// Reported pairs after this one, in the order of customers and features.

@@ -23,7 +23,7 @@ fn done(steps: Vec<Step>, mut found: Found) -> Found {
                 let known = found.products.iter_mut().find(|p| p.id == product).unwrap();
                 *known = FoundProduct { id: product, name, description, active: true, plan: Some(plan) };
             }
-            Step::CreatePrice { product, plan, lookup_key, interval, amount, replaces, .. } => {
+            Step::CreatePrice { product, plan, lookup_key, interval, amount, replaces, tax } => {
                 for old in &mut found.prices {
                     if Some(&old.id) == replaces.as_ref() {
                         old.lookup_key = None;
@@ -39,6 +39,7 @@ fn done(steps: Vec<Step>, mut found: Found) -> Found {
                     lookup_key: Some(lookup_key),
                     plan: Some(plan),
                     own: false,
+                    tax: Some(tax.as_str().into()),
                 });
             }
             Step::AdoptPrice { price, plan, .. } => {
@@ -212,4 +213,35 @@ fn codes_begin_end_and_change_hands() {
     used.codes[0].redeemed = 5;
     let plan = plan_shop(&catalog, &PortalPolicy::default(), &[], &used, T0);
     assert!(plan.steps.is_empty() && plan.findings[0].what.contains("used up"), "{plan:?}");
+}
+
+#[test]
+fn tax_is_as_the_catalog_says_or_a_person_decides() {
+    let of = |tax: &str, theirs: Option<&str>| {
+        let pro = format!("key = \"pro\"\n        tax = \"{tax}\"");
+        let catalog = Catalog::parse(&unnamed().replace("key = \"pro\"", &pro)).unwrap();
+        let mut found = stocked(&catalog);
+        for price in &mut found.prices {
+            price.tax = theirs.map(str::to_owned);
+        }
+        plan_shop(&catalog, &PortalPolicy::default(), &[], &found, T0).tax
+    };
+    for (ours, theirs) in [
+        ("inclusive", Some("inclusive")),
+        ("unspecified", Some("unspecified")),
+        ("unspecified", Some("exclusive")),
+        ("unspecified", None),
+    ] {
+        assert_eq!(of(ours, theirs), Vec::new(), "{ours} {theirs:?}");
+    }
+    for (ours, theirs, word) in [
+        ("inclusive", Some("exclusive"), "provider says exclusive"),
+        ("inclusive", Some("unspecified"), "provider says unspecified"),
+        ("inclusive", None, "provider says unspecified"),
+        ("exclusive", Some("inclusive"), "provider says inclusive"),
+        ("exclusive", Some("exclusive"), "the bare price is charged"),
+    ] {
+        let all = of(ours, theirs);
+        assert!(!all.is_empty() && all.iter().all(|f| f.what.contains(word)), "{ours} {theirs:?}: {all:?}");
+    }
 }

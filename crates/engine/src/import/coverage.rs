@@ -7,11 +7,15 @@ use quittance_store::coverage;
 use serde::Serialize;
 
 use super::listing::{NOTHING, UNREADABLE, money_word};
+use super::sets::IdSet;
 use super::{Cursor, Customers, ImportReport, Run, Step};
 use crate::engine::Engine;
 use crate::problem::Problem;
 
-/// Payments that are read at a time.
+/// By word.
+type Sets = BTreeMap<String, IdSet>;
+
+/// Rows that are read at a time.
 const PAGE: i64 = 500;
 /// What payments in the mirror are counted as; the other words say why one is not there.
 const MIRRORED: [&str; 3] = ["kept", "partly_refunded", "refunded"];
@@ -27,6 +31,8 @@ pub struct CoverageLine {
     pub provider: u64,
     /// As we have them.
     pub mirror: u64,
+    /// Whether these are the same objects, and not only as many.
+    pub same: bool,
 }
 
 /// What the mirror does not have.
@@ -42,22 +48,20 @@ pub struct NotCovered {
     pub mend: &'static str,
 }
 
-fn lines(
-    object: &'static str,
-    provider: &BTreeMap<String, u64>,
-    mirror: &BTreeMap<String, u64>,
-) -> Vec<CoverageLine> {
+fn lines(object: &'static str, provider: &Sets, mirror: &Sets) -> Vec<CoverageLine> {
     let words: BTreeSet<&String> = provider.keys().chain(mirror.keys()).collect();
-    let count = |side: &BTreeMap<String, u64>, word: &String| side.get(word).copied().unwrap_or(0);
-    words
-        .into_iter()
-        .map(|word| CoverageLine {
-            object,
-            status: word.clone(),
-            provider: count(provider, word),
-            mirror: count(mirror, word),
-        })
-        .collect()
+    let set = |side: &Sets, word: &String| side.get(word).copied().unwrap_or_default();
+    words.into_iter().map(|word| line(object, word, set(provider, word), set(mirror, word))).collect()
+}
+
+fn line(object: &'static str, word: &str, provider: IdSet, mirror: IdSet) -> CoverageLine {
+    CoverageLine {
+        object,
+        status: word.to_owned(),
+        provider: provider.count,
+        mirror: mirror.count,
+        same: provider == mirror,
+    }
 }
 
 fn whole(count: i64) -> u64 {
@@ -74,31 +78,20 @@ impl Engine {
     ) -> Result<ImportReport, Problem> {
         let (scope, now) = (self.scope().to_string(), self.now());
         let (prefix, buyers) = (format!("{scope}/"), format!("{scope}/customer/"));
-        let (subscriptions, booked, owners, waiting) = self
+        let (owners, waiting) = self
             .db()
             .read("import.coverage", move |tx| {
-                Ok((
-                    coverage::subscriptions(tx, &scope)?,
-                    coverage::booked(tx, &scope, Kind::Invoice)?,
-                    coverage::owners(tx, &scope, &buyers)?,
-                    coverage::waiting(tx, &prefix, now)?,
-                ))
+                Ok((coverage::owners(tx, &scope, &buyers)?, coverage::waiting(tx, &prefix, now)?))
             })
             .await?;
-        let subscriptions = subscriptions.into_iter().map(|(word, n)| (word, whole(n))).collect();
         let listed = |step: Step| cursor.listed.get(step.as_str()).cloned().unwrap_or_default();
         let mut theirs = listed(Step::Subscriptions);
         theirs.remove(UNREADABLE);
-        let mut all = lines("subscriptions", &theirs, &subscriptions);
+        let mut all = lines("subscriptions", &theirs, &self.subscriptions_by_word().await?);
         let mut theirs = listed(Step::Payments);
         theirs.retain(|word, _| MIRRORED.contains(&word.as_str()));
         all.extend(lines("payments", &theirs, &self.payments_by_word().await?));
-        all.push(CoverageLine {
-            object: "invoices",
-            status: "booked".to_owned(),
-            provider: cursor.booked,
-            mirror: whole(booked),
-        });
+        all.push(line("invoices", "booked", cursor.booked, self.booked_invoices().await?));
         let dry = run.options.dry_run;
         let balance_agrees = if dry { None } else { Some(self.tie_out(false).await?.agrees()) };
         Ok(ImportReport {
@@ -120,8 +113,42 @@ impl Engine {
         })
     }
 
-    async fn payments_by_word(&self) -> Result<BTreeMap<String, u64>, Problem> {
-        let (mut words, mut after) = (BTreeMap::new(), String::new());
+    async fn subscriptions_by_word(&self) -> Result<Sets, Problem> {
+        let (mut words, mut after) = (Sets::new(), String::new());
+        loop {
+            let (scope, from) = (self.scope().to_string(), after.clone());
+            let page = self
+                .db()
+                .read("import.subscriptions", move |tx| {
+                    coverage::subscriptions_after(tx, &scope, &from, PAGE)
+                })
+                .await?;
+            let Some((last, _)) = page.last() else { return Ok(words) };
+            after.clone_from(last);
+            for (id, status) in page {
+                words.entry(status).or_default().add(&id);
+            }
+        }
+    }
+
+    async fn booked_invoices(&self) -> Result<IdSet, Problem> {
+        let (mut set, mut after) = (IdSet::default(), String::new());
+        loop {
+            let (scope, from) = (self.scope().to_string(), after.clone());
+            let page = self
+                .db()
+                .read("import.booked", move |tx| {
+                    coverage::booked_after(tx, &scope, Kind::Invoice, &from, PAGE)
+                })
+                .await?;
+            let Some(last) = page.last() else { return Ok(set) };
+            after.clone_from(last);
+            page.iter().for_each(|id| set.add(id));
+        }
+    }
+
+    async fn payments_by_word(&self) -> Result<Sets, Problem> {
+        let (mut words, mut after) = (Sets::new(), String::new());
         loop {
             let (scope, from) = (self.scope().to_string(), after.clone());
             let page = self
@@ -130,9 +157,9 @@ impl Engine {
                 .await?;
             let Some((last, _)) = page.last() else { return Ok(words) };
             after.clone_from(last);
-            for (_, payment) in &page {
+            for (id, payment) in &page {
                 let word = money_word(payment.amount.minor, payment.refunded.minor);
-                *words.entry(word.to_owned()).or_default() += 1;
+                words.entry(word.to_owned()).or_default().add(id);
             }
         }
     }
@@ -176,7 +203,7 @@ fn not_covered(cursor: &Cursor, unowned: u64, parked: u64) -> Vec<NotCovered> {
         ),
         (
             "invoices",
-            invoices.saturating_sub(cursor.booked + of(Step::Invoices, UNREADABLE)),
+            invoices.saturating_sub(cursor.booked.count + of(Step::Invoices, UNREADABLE)),
             "they are drafts, void, or of nothing: no money is owed by them, so the ledger has no entry",
             "",
         ),

@@ -16,6 +16,7 @@ use quittance_stripe::observe::{
 };
 use serde_json::json;
 
+use super::sets::IdSet;
 use super::{Cursor, Run, Step, hint};
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -48,10 +49,10 @@ pub(super) struct Found {
 
 /// What one page comes to, whatever it lists.
 struct Listed {
-    /// By word.
-    words: Vec<String>,
+    /// The word of each object, and its id.
+    words: Vec<(String, String)>,
     /// Invoices that leave an entry in the ledger.
-    booked: u64,
+    booked: IdSet,
     found: Vec<Found>,
     next: Option<String>,
 }
@@ -80,18 +81,21 @@ fn charge_word(charge: &ObservedCharge) -> &'static str {
 
 fn listed<T>(
     page: &Page<T>,
-    word: impl Fn(&T) -> String,
+    word: impl Fn(&T) -> (String, String),
     found: impl Fn(&T) -> Option<Found>,
-    booked: impl Fn(&T) -> bool,
+    booked: impl Fn(&T) -> Option<String>,
 ) -> Listed {
-    let words = page.items.iter().map(word).chain(page.odd.iter().map(|_| UNREADABLE.to_owned())).collect();
+    let odd = page.odd.iter().map(|odd| (UNREADABLE.to_owned(), odd.id.clone().unwrap_or_default()));
+    let words = page.items.iter().map(word).chain(odd).collect();
+    let mut set = IdSet::default();
+    page.items.iter().filter_map(booked).for_each(|id| set.add(&id));
     let mut all: BTreeMap<String, Found> = BTreeMap::new();
     for one in page.items.iter().filter_map(found) {
         all.entry(one.id.clone()).and_modify(|known| known.named |= one.named).or_insert(one);
     }
     Listed {
         words,
-        booked: page.items.iter().filter(|item| booked(item)).count() as u64,
+        booked: set,
         found: all.into_values().collect(),
         next: page.last_id.clone().filter(|_| page.has_more),
     }
@@ -118,10 +122,10 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            for word in &page.words {
-                cursor.count(step, word);
+            for (word, id) in &page.words {
+                cursor.count(step, word, id);
             }
-            cursor.booked += page.booked;
+            cursor.booked.join(page.booked);
             let more = page.next.is_some();
             cursor.after = page.next;
             let mut fresh = Vec::new();
@@ -156,24 +160,30 @@ impl Engine {
         Ok(match cursor.step {
             Step::Subscriptions => {
                 let wanted = ListSubscriptions { paging, ..Default::default() };
-                let page = self.listed(|| calls::subscriptions::list(&wanted), calls).await?;
+                let page = self.listed(calls::subscriptions::list(&wanted), calls).await?;
                 let buyer = |s: &ObservedSubscription| with_something(s.customer.as_ref().map(|c| &c.id));
-                listed(&page, |s| s.status.clone(), buyer, |_| false)
+                listed(&page, |s| (s.status.clone(), s.id.clone()), buyer, |_| None)
             }
             Step::Payments => {
-                let page = self.listed(|| calls::payments::list_all_charges(paging), calls).await?;
-                let word = |charge: &ObservedCharge| charge_word(charge).to_owned();
-                listed(&page, word, |charge| with_something(charge.customer.as_ref()), |_| false)
+                let page = self.listed(calls::payments::list_all_charges(paging), calls).await?;
+                // The mirror has them by their payments.
+                let word = |charge: &ObservedCharge| {
+                    let id = charge.payment_intent.as_ref().unwrap_or(&charge.id);
+                    (charge_word(charge).to_owned(), id.clone())
+                };
+                listed(&page, word, |charge| with_something(charge.customer.as_ref()), |_| None)
             }
             Step::Invoices => {
                 let wanted = ListInvoices { paging, ..Default::default() };
-                let page = self.listed(|| calls::invoices::list(&wanted), calls).await?;
-                let booked =
-                    |invoice: &ObservedInvoice| invoice.customer.is_some() && is_booked(&scope, invoice);
-                listed(&page, |i| i.status.clone(), |i| with_something(i.customer.as_ref()), booked)
+                let page = self.listed(calls::invoices::list(&wanted), calls).await?;
+                let booked = |invoice: &ObservedInvoice| {
+                    (invoice.customer.is_some() && is_booked(&scope, invoice)).then(|| invoice.id.clone())
+                };
+                let word = |invoice: &ObservedInvoice| (invoice.status.clone(), invoice.id.clone());
+                listed(&page, word, |i| with_something(i.customer.as_ref()), booked)
             }
             Step::Customers | Step::Syncs => {
-                let page = self.listed(|| calls::customers::list(None, paging), calls).await?;
+                let page = self.listed(calls::customers::list(None, paging), calls).await?;
                 let keys = &self.settings().customer_metadata_keys;
                 let found = |customer: &ObservedCustomer| {
                     let named = translate::named_customer(&customer.metadata, keys).is_some();
@@ -186,8 +196,8 @@ impl Engine {
                     })
                 };
                 // Which word it is, is known where its row is looked for.
-                let mut page = listed(&page, |_| String::new(), found, |_| false);
-                page.words.retain(|word| !word.is_empty());
+                let mut page = listed(&page, |_| Default::default(), found, |_| None);
+                page.words.retain(|(word, _)| !word.is_empty());
                 page
             }
         })
@@ -212,7 +222,7 @@ pub(super) fn keep(
             (false, true) => "named",
             (false, false) => NOTHING,
         };
-        cursor.count(Step::Customers, word);
+        cursor.count(Step::Customers, word, &found.id);
         cursor.mapped += u64::from(found.mapped.is_some());
     }
     let mut linked = false;

@@ -8,6 +8,7 @@
 
 mod coverage;
 mod listing;
+mod sets;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,6 +20,7 @@ use quittance_store::{aggregates, coverage as store_coverage};
 use serde::{Deserialize, Serialize};
 
 pub use coverage::{CoverageLine, NotCovered};
+use sets::IdSet;
 
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
@@ -30,8 +32,6 @@ use crate::world::Point;
 pub const MOST_MAPPINGS: usize = 1_000_000;
 /// First and longest pause while others sync what this run has marked, in milliseconds.
 const WAIT_MS: (u64, u64) = (20, 2_000);
-/// How long looks wait after one was held back, so that the limiter is full again; milliseconds.
-const REFILL_MS: u64 = 1_000;
 
 /// What to import, and how.
 #[derive(Debug, Clone, Default)]
@@ -64,10 +64,10 @@ pub struct ImportReport {
 }
 
 impl ImportReport {
-    /// Whether every count that is compared is the same on both sides, and the balance with them.
+    /// Whether both sides have the same objects in every line that is compared, and the same balance.
     #[must_use]
     pub fn agrees(&self) -> bool {
-        self.coverage.iter().all(|line| line.provider == line.mirror) && self.balance_agrees != Some(false)
+        self.coverage.iter().all(|line| line.same) && self.balance_agrees != Some(false)
     }
 }
 
@@ -127,9 +127,9 @@ struct Cursor {
     step: Step,
     after: Option<String>,
     /// By step: what was listed, by word.
-    listed: BTreeMap<String, BTreeMap<String, u64>>,
+    listed: BTreeMap<String, BTreeMap<String, IdSet>>,
     /// Listed invoices that leave an entry in the ledger.
-    booked: u64,
+    booked: IdSet,
     by_mapping: u64,
     conflicts: u64,
     /// Listed customers whom the mapping names.
@@ -142,23 +142,23 @@ impl Cursor {
     fn forget(&mut self, step: Step) {
         self.listed.remove(step.as_str());
         match step {
-            Step::Invoices => self.booked = 0,
+            Step::Invoices => self.booked = IdSet::default(),
             Step::Customers => (self.conflicts, self.mapped) = (0, 0),
             Step::Subscriptions | Step::Payments | Step::Syncs => {}
         }
     }
 
-    fn count(&mut self, step: Step, word: &str) {
+    fn count(&mut self, step: Step, word: &str, id: &str) {
         let of_step = self.listed.entry(step.as_str().to_owned()).or_default();
-        *of_step.entry(word.to_owned()).or_default() += 1;
+        of_step.entry(word.to_owned()).or_default().add(id);
     }
 
     fn counted(&self, step: Step, word: &str) -> u64 {
-        self.listed.get(step.as_str()).and_then(|words| words.get(word)).copied().unwrap_or(0)
+        self.listed.get(step.as_str()).and_then(|words| words.get(word)).map_or(0, |set| set.count)
     }
 
     fn total(&self, step: Step) -> u64 {
-        self.listed.get(step.as_str()).map_or(0, |words| words.values().sum())
+        self.listed.get(step.as_str()).map_or(0, |words| words.values().map(|set| set.count).sum())
     }
 }
 
@@ -248,9 +248,7 @@ impl Engine {
         };
         let (of, meter) = (waiting().await?, Meter::start(self.now(), 0));
         let mut pause = WAIT_MS.0;
-        let most = i64::try_from(self.settings().sync_concurrency.max(1)).unwrap_or(1);
-        // Looks that share a small rate would hold each other back for ever: fewer at once, until each gets through.
-        let mut at_once = most;
+        let at_once = i64::try_from(self.settings().sync_concurrency.max(1)).unwrap_or(1);
         loop {
             let claims = self.claim(at_once).await?;
             let progress = meter.read(Step::Syncs.as_str(), run.syncs, Some(of), self.now());
@@ -264,17 +262,8 @@ impl Engine {
                 continue;
             }
             pause = WAIT_MS.0;
-            let mut again = false;
             for ended in join_all(claims.into_iter().map(|claim| self.sync(claim))).await {
-                let ended = ended?;
-                again |= ended == SyncEnd::Retried;
-                run.syncs += u64::from(ended == SyncEnd::Done);
-            }
-            if again {
-                at_once = (at_once / 2).max(1);
-                self.world().sleep(REFILL_MS).await;
-            } else {
-                at_once = (at_once + 1).min(most);
+                run.syncs += u64::from(ended? == SyncEnd::Done);
             }
         }
     }

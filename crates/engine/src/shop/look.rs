@@ -179,6 +179,7 @@ pub(super) fn in_words(price: ObservedPrice) -> FoundPrice {
         amount: price.unit_amount,
         every: price.interval.zip(price.interval_count),
         lookup_key: price.lookup_key,
+        tax: price.tax_behavior,
     }
 }
 

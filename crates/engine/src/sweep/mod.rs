@@ -21,7 +21,6 @@ use quittance_store::{Tx, coverage, customers, drifts, mirror};
 use quittance_stripe::calls::events::ListEvents;
 use quittance_stripe::calls::subscriptions::{EXPAND_TO_COMPARE, ListSubscriptions};
 use quittance_stripe::calls::{self, Call, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::StripeError;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +29,8 @@ use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::progress::{LongRun, Meter, Progress};
 use crate::settings::EmailTruth;
+use crate::sync::names_missing;
+use crate::turns::Turn;
 use crate::world::Point;
 use crate::{inbox as inbox_of_engine, telemetry};
 
@@ -38,8 +39,8 @@ const KIND: &str = LongRun::Sweep.as_str();
 const OVERLAP_MS: i64 = 10 * MINUTE_MS;
 /// The provider keeps events for 30 days.
 const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
-/// Pages of one run at most; a longer run goes on next time.
-const MOST_PAGES: u32 = 5_000;
+/// Pages of one list at most: 100 million objects.
+const MOST_PAGES: u32 = 1_000_000;
 /// Pause after a run that the provider or the database interrupted.
 pub(crate) const AGAIN_MS: i64 = 5 * MINUTE_MS;
 /// Mirrored subscriptions that are looked through at a time.
@@ -91,6 +92,9 @@ struct Noticed {
 struct Cursor {
     after: Option<String>,
     report: SweepReport,
+    /// The last event that was read.
+    #[serde(default)]
+    told_upto: Option<String>,
     /// The events were read.
     #[serde(default)]
     told: bool,
@@ -199,22 +203,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Lists behind the limiter's reserve: live traffic goes first, and being held back only means waiting.
-    pub(crate) async fn listed<T>(
-        &self,
-        make: impl Fn() -> Call<T>,
-        calls: &mut u64,
-    ) -> Result<T, StripeError> {
-        loop {
-            *calls += 1;
-            match self.stripe().send(make(), Priority::Sweep).await {
-                Err(error) if error.is_held_back() => {
-                    *calls -= 1;
-                    self.world().sleep(error.retry_after_ms().unwrap_or(100).clamp(5, 5_000)).await;
-                }
-                other => return other,
-            }
-        }
+    /// Lists behind the limiter's reserve, and counts the call.
+    pub(crate) async fn listed<T>(&self, call: Call<T>, calls: &mut u64) -> Result<T, StripeError> {
+        *calls += 1;
+        self.in_turn(call, Turn::Sweep).await
     }
 
     async fn sweep_subscriptions(
@@ -227,19 +219,12 @@ impl Engine {
         let mut listed = cursor.after.is_none().then(BTreeSet::new);
         let (of, meter) = (self.mirrored().await?, Meter::start(self.now(), cursor.report.subscriptions));
         for _ in 0..MOST_PAGES {
-            let after = cursor.after.clone();
-            let page = self
-                .listed(
-                    || {
-                        calls::subscriptions::list(&ListSubscriptions {
-                            expand: EXPAND_TO_COMPARE,
-                            paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
-                            ..Default::default()
-                        })
-                    },
-                    &mut cursor.report.calls,
-                )
-                .await?;
+            let call = calls::subscriptions::list(&ListSubscriptions {
+                expand: EXPAND_TO_COMPARE,
+                paging: Paging { starting_after: cursor.after.as_deref(), ..Paging::default() },
+                ..Default::default()
+            });
+            let page = self.listed(call, &mut cursor.report.calls).await?;
             let noticed = self.compare(&page.items, missed, &mut cursor.report).await?;
             self.keep(run, noticed, &mut cursor.report).await?;
             if let Some(listed) = &mut listed {
@@ -412,23 +397,22 @@ impl Engine {
         since: Timestamp,
         cursor: &mut Cursor,
     ) -> Result<BTreeMap<String, (String, Timestamp)>, Problem> {
-        let mut after: Option<String> = None;
         let mut all: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
         let meter = Meter::start(self.now(), cursor.report.events);
         for _ in 0..MOST_PAGES {
-            let from = after.clone();
-            let page = self
-                .listed(
-                    || {
-                        calls::events::list(&ListEvents {
-                            created_gte_s: Some(since.seconds()),
-                            paging: Paging { starting_after: from.as_deref(), ..Paging::default() },
-                            ..Default::default()
-                        })
-                    },
-                    &mut cursor.report.calls,
-                )
-                .await?;
+            let call = calls::events::list(&ListEvents {
+                created_gte_s: Some(since.seconds()),
+                paging: Paging { starting_after: cursor.told_upto.as_deref(), ..Paging::default() },
+                ..Default::default()
+            });
+            let page = match self.listed(call, &mut cursor.report.calls).await {
+                // Where it was left off the provider keeps no longer: from the newest again.
+                Err(error) if cursor.told_upto.is_some() && names_missing(&error) => {
+                    (cursor.told_upto, cursor.report.events) = (None, 0);
+                    continue;
+                }
+                listed => listed?,
+            };
             cursor.report.events += page.items.len() as u64;
             let now = self.now();
             let events: Vec<NewEvent> = page
@@ -445,7 +429,7 @@ impl Engine {
                     all.insert(event.aggregate, (event.event_id, event.created_at));
                 }
             }
-            after = page.last_id.clone();
+            cursor.told_upto = page.last_id.clone();
             let progress = meter.read("events", cursor.report.events, None, self.now());
             if !page.has_more || !self.checkpoint(run, cursor, &progress).await? {
                 break;

@@ -14,7 +14,6 @@ use quittance_store::aggregates::{self, Claim, Priority as Urgency};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_store::{inbox, ledger, meta};
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::ErrorKind;
 use quittance_stripe::observe::{ObservedBalanceTransaction, Page};
 use serde::{Deserialize, Serialize};
@@ -146,7 +145,7 @@ impl Engine {
     async fn list_movements(&self, walk: &Walk) -> Result<Page<ObservedBalanceTransaction>, SyncError> {
         let paging = Paging { starting_after: walk.after.as_deref(), ..Paging::default() };
         let call = calls::balance::list_transactions(walk.since, paging);
-        Ok(self.stripe().send(call, Priority::Live).await?)
+        Ok(self.look(call).await?)
     }
 
     /// Payouts that were under way: which of them have arrived.
@@ -155,7 +154,7 @@ impl Engine {
         let mut records = Vec::with_capacity(ids.len());
         for id in ids {
             let call = calls::balance::retrieve_payout(id);
-            let found = match self.stripe().send(call, Priority::Live).await {
+            let found = match self.look(call).await {
                 Ok(found) => found,
                 // What cannot be followed does not hold up what can be posted.
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. } | ErrorKind::Shape(_)) => {

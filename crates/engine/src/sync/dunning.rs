@@ -10,7 +10,6 @@ use quittance_domain::{CustomerId, Timestamp};
 use quittance_store::commands::{self, CommandState};
 use quittance_store::{Tx, customers, dunning};
 use quittance_stripe::calls;
-use quittance_stripe::client::Priority;
 use quittance_stripe::observe::{
     InvoicePaymentRef, LatestInvoice, ObservedInvoice, ObservedPaymentIntent, ObservedSubscription,
 };
@@ -48,7 +47,7 @@ impl Engine {
             if invoice.status != "open" {
                 continue;
             }
-            match self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await {
+            match self.look(calls::payments::retrieve_intent(payment)).await {
                 Ok(intent) => attempts.push((subscription.id.clone(), attempt(&intent))),
                 Err(error) if names_missing(&error) => {}
                 Err(error) => return Err(error.into()),
@@ -73,7 +72,7 @@ impl Engine {
         });
         let mut found = Vec::new();
         for case in wanted.filter(|case| open.iter().all(|invoice| invoice.id != case.invoice)) {
-            match self.stripe().send(calls::invoices::retrieve(&case.invoice), Priority::Live).await {
+            match self.look(calls::invoices::retrieve(&case.invoice)).await {
                 Ok(invoice) => found.push(invoice),
                 Err(error) if names_missing(&error) => {}
                 Err(error) => return Err(error.into()),

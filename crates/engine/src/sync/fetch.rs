@@ -17,7 +17,6 @@ use quittance_store::{customers, dunning as cases, inbox, mirror, notices};
 use quittance_stripe::calls::payments::Paid;
 use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{
     LatestInvoice, ObservedCharge, ObservedCheckout, ObservedPaymentIntent, ObservedRefund,
@@ -228,7 +227,7 @@ impl Engine {
                 paging,
                 ..Default::default()
             };
-            let page = match self.stripe().send(calls::subscriptions::list(&wanted), Priority::Live).await {
+            let page = match self.look(calls::subscriptions::list(&wanted)).await {
                 Ok(page) => page,
                 Err(error) if names_missing(&error) => break,
                 Err(error) => return Err(error.into()),
@@ -257,10 +256,7 @@ impl Engine {
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
-            let page = self
-                .stripe()
-                .send(calls::subscriptions::list_items(subscription, paging), Priority::Live)
-                .await?;
+            let page = self.look(calls::subscriptions::list_items(subscription, paging)).await?;
             after = page.last_id.clone();
             all.extend(page.items);
             if !page.has_more {
@@ -294,7 +290,7 @@ impl Engine {
         if context.stored.customer.is_some() && !hinted && !thorough {
             return Ok(());
         }
-        match self.stripe().send(calls::customers::retrieve(customer), Priority::Live).await {
+        match self.look(calls::customers::retrieve(customer)).await {
             Ok(found) => {
                 out.observed.customer_gone = found.deleted;
                 out.has_balance = found.balance.is_some_and(|balance| balance != 0);
@@ -331,11 +327,7 @@ impl Engine {
         if !look {
             return Ok(());
         }
-        let page = match self
-            .stripe()
-            .send(calls::checkout::list(customer, Paging::default()), Priority::Live)
-            .await
-        {
+        let page = match self.look(calls::checkout::list(customer, Paging::default())).await {
             Ok(page) => page,
             Err(error) if names_missing(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -381,7 +373,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let call = calls::payments::list_intents(customer, Paging::default());
-        let page = match self.stripe().send(call, Priority::Live).await {
+        let page = match self.look(call).await {
             Ok(page) => page,
             Err(error) if names_missing(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
@@ -393,7 +385,7 @@ impl Engine {
         for row in context.unfinished() {
             let Some(id) = row.session.as_deref().filter(|id| translate::is_payment(id)) else { continue };
             if !found.iter().any(|intent| intent.id == id) {
-                found.push(self.stripe().send(calls::payments::retrieve_intent(id), Priority::Live).await?);
+                found.push(self.look(calls::payments::retrieve_intent(id)).await?);
             }
         }
         let mut purchases = Vec::new();
@@ -414,7 +406,7 @@ impl Engine {
     /// Whether a delayed payment of a finished session has failed for good.
     async fn payment_failed(&self, session: &ObservedCheckout) -> Result<bool, SyncError> {
         let Some(payment) = &session.payment_intent else { return Ok(false) };
-        let intent = self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await?;
+        let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
         Ok(matches!(intent.status.as_str(), "requires_payment_method" | "canceled"))
     }
 
@@ -434,11 +426,7 @@ impl Engine {
         let mut after: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
-            let page = match self
-                .stripe()
-                .send(calls::payments::list_charges(customer, paging), Priority::Live)
-                .await
-            {
+            let page = match self.look(calls::payments::list_charges(customer, paging)).await {
                 Ok(page) => page,
                 Err(error) if names_missing(&error) => break,
                 Err(error) => return Err(error.into()),
@@ -463,7 +451,7 @@ impl Engine {
                 continue;
             }
             let call = calls::disputes::list(payment, Paging::default());
-            let found = self.stripe().send(call, Priority::Live).await?;
+            let found = self.look(call).await?;
             about.push((payment.clone(), translate::disputes(found, &charge.currency)));
         }
         let scope = self.scope().to_string();
@@ -481,7 +469,7 @@ impl Engine {
     async fn fetch_balance_entries(&self, customer: &str, books: &mut Books) -> Result<(), SyncError> {
         let scope = self.scope().to_string();
         let call = calls::customers::list_balance_entries(customer, Paging::default());
-        let page = match self.stripe().send(call, Priority::Live).await {
+        let page = match self.look(call).await {
             Ok(page) => page,
             Err(error) if names_missing(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -496,7 +484,7 @@ impl Engine {
         for _ in 0..MOST_PAGES {
             let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
             let call = calls::credit_notes::list_of_customer(customer, paging);
-            let page = match self.stripe().send(call, Priority::Live).await {
+            let page = match self.look(call).await {
                 Ok(page) => page,
                 Err(error) if names_missing(&error) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -513,7 +501,7 @@ impl Engine {
     /// The newest charges of a customer that failed, by their cards; the fingerprint stays with the provider.
     async fn fetch_failed_cards(&self, customer: &str) -> Result<Vec<CardAttempt>, SyncError> {
         let call = calls::payments::list_charges(customer, Paging::default());
-        let page = match self.stripe().send(call, Priority::Live).await {
+        let page = match self.look(call).await {
             Ok(page) => page,
             Err(error) if names_missing(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
@@ -536,7 +524,7 @@ impl Engine {
         for _ in 0..MOST_PAGES {
             let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
             let call = calls::payments::list_refunds(Paid::Charge(charge), paging);
-            let page = self.stripe().send(call, Priority::Live).await?;
+            let page = self.look(call).await?;
             after = page.last_id.clone();
             all.extend(page.items);
             if !page.has_more {

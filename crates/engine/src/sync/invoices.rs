@@ -1,7 +1,6 @@
 //! Invoices of a customer beyond the newest of each subscription, which comes with it.
 
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::observe::ObservedInvoice;
 
 use super::fetch::{Context, Fetched, MOST_PAGES, names_missing};
@@ -29,7 +28,7 @@ impl Engine {
                 paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
                 ..Default::default()
             };
-            let page = match self.stripe().send(calls::invoices::list(&wanted), Priority::Live).await {
+            let page = match self.look(calls::invoices::list(&wanted)).await {
                 Ok(page) => page,
                 Err(error) if names_missing(&error) => break,
                 Err(error) => return Err(error.into()),
@@ -61,7 +60,7 @@ impl Engine {
                 paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
                 ..Default::default()
             };
-            let page = self.stripe().send(calls::invoices::list(&wanted), Priority::Live).await?;
+            let page = self.look(calls::invoices::list(&wanted)).await?;
             after = page.last_id.clone();
             all.extend(page.items);
             if !page.has_more {

@@ -148,7 +148,8 @@ impl Engine {
     async fn sync_customer(&self, claim: &Claim, provider_customer: &str) -> Result<SyncEnd, SyncError> {
         self.check_account().await?;
         let context = self.load_context(claim, provider_customer).await?;
-        let fetched = self.fetch(provider_customer, &context, claim.thorough).await?;
+        let look = self.fetch(provider_customer, &context, claim.thorough);
+        let Some(fetched) = self.holding(claim, look).await? else { return Ok(SyncEnd::Fenced) };
         self.world().point(Point::SyncFetched).await;
         self.apply(claim, provider_customer, context, fetched).await
     }

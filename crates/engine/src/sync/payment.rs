@@ -5,7 +5,6 @@ use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Claim, Hint, Priority as Urgency};
 use quittance_store::{disputes, inbox};
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::client::Priority;
 
 use super::{SyncEnd, SyncError};
 use crate::engine::Engine;
@@ -13,7 +12,7 @@ use crate::engine::Engine;
 impl Engine {
     /// A dispute or refund names only its payment: find the customer and mark that, thoroughly.
     pub(super) async fn sync_payment(&self, claim: &Claim, payment: &str) -> Result<SyncEnd, SyncError> {
-        let intent = self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await?;
+        let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
         if let Some(customer) = &intent.customer
             && self.is_warned(claim).await?
         {
@@ -36,7 +35,7 @@ impl Engine {
     /// written is what the provider says now, whoever writes it.
     async fn keep_warnings(&self, payment: &str, customer: &str) -> Result<(), SyncError> {
         let call = calls::disputes::list_warnings(payment, Paging::default());
-        let page = self.stripe().send(call, Priority::Live).await?;
+        let page = self.look(call).await?;
         let facts: Vec<WarningFacts> = page
             .items
             .into_iter()
@@ -60,7 +59,7 @@ impl Engine {
 
     /// A session without a customer at first may have one by now.
     pub(super) async fn sync_checkout(&self, claim: &Claim, session: &str) -> Result<SyncEnd, SyncError> {
-        let found = self.stripe().send(calls::checkout::retrieve(session), Priority::Live).await?;
+        let found = self.look(calls::checkout::retrieve(session)).await?;
         self.pass_on(claim, found.customer).await
     }
 

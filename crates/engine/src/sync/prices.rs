@@ -8,7 +8,6 @@ use quittance_domain::past::KnownPrice;
 use quittance_store::meta;
 use quittance_stripe::calls::prices::ListPrices;
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::ErrorKind;
 
 use super::SyncError;
@@ -103,7 +102,7 @@ impl Engine {
     /// Learns the lookup keys of prices that only their ids are known of. One that is gone stays without.
     pub(super) async fn learn_prices(&self, ids: &[String]) -> Result<(), SyncError> {
         for id in ids {
-            match self.stripe().send(calls::prices::retrieve(id), Priority::Live).await {
+            match self.look(calls::prices::retrieve(id)).await {
                 Ok(found) => self.prices().learn_id(id, found.lookup_key.as_deref()),
                 Err(error) if super::fetch::names_missing(&error) => self.prices().learn_id(id, None),
                 Err(error) => return Err(error.into()),
@@ -130,7 +129,7 @@ impl Engine {
             paging: Paging::default(),
             ..Default::default()
         };
-        let page = self.stripe().send(calls::prices::list(&wanted), Priority::Live).await?;
+        let page = self.look(calls::prices::list(&wanted)).await?;
         let unknown = |detail: String| {
             Problem::new(
                 ProblemCode::UnknownPrice,
@@ -162,7 +161,7 @@ impl Engine {
         if self.prices().account_checked.load(Ordering::Acquire) {
             return Ok(());
         }
-        let account = match self.stripe().send(calls::account::retrieve(), Priority::Live).await {
+        let account = match self.look(calls::account::retrieve()).await {
             Ok(account) => account.id,
             // A restricted key may not read its account; then there is nothing to compare.
             Err(error) if *error.kind() == ErrorKind::Permission => return Ok(()),

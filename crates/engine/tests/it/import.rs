@@ -6,6 +6,7 @@ use quittance_domain::{AggregateKey, Timestamp};
 use quittance_engine::import::{ImportOptions, ImportReport};
 use quittance_engine::progress::LongRun;
 use quittance_engine::world::Point;
+use quittance_store::Sql;
 
 use crate::house::{House, customer, on_each};
 use crate::known_kit::{
@@ -250,6 +251,43 @@ async fn a_place_that_is_gone_at_the_provider_begins_its_list_again() {
             let report = import(h, &[], false).await;
             assert_eq!(report.customers.listed, 101, "each is counted once: {report:#?}");
             assert!(report.agrees() && report.resumed);
+        })
+    })
+    .await;
+}
+
+static OTHER_SUBSCRIPTION: Sql = Sql::registered(
+    "test.other_subscription",
+    "UPDATE subscriptions SET id = 'sub_stray' WHERE id = (SELECT MIN(id) FROM subscriptions)",
+);
+static OTHER_PAYMENT: Sql = Sql::registered(
+    "test.other_payment",
+    "UPDATE payments SET id = 'pi_stray' WHERE id = (SELECT MIN(id) FROM payments)",
+);
+
+/// Lays an import's lists beside the mirror as it is, without syncing anything.
+async fn beside(h: &House) -> ImportReport {
+    import(h, &[], true).await
+}
+
+#[tokio::test]
+async fn as_many_and_not_the_same_is_no_agreement() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.drop_webhooks();
+            let price = price_id(h, "pro_month_jpy");
+            foreign_subscription(h, &buyer(h, "user_1"), &price, "");
+            foreign_subscription(h, &buyer(h, "user_2"), &price, "");
+            assert!(import(h, &[], false).await.agrees() && beside(h).await.agrees());
+            // One row of each kind stands for another object than the provider's; the numbers stay.
+            for (object, swap) in [("subscriptions", &OTHER_SUBSCRIPTION), ("payments", &OTHER_PAYMENT)] {
+                let changed = h.test.db.write("test.swap", move |tx| tx.exec(swap, &[])).await.unwrap();
+                assert_eq!(changed, 1, "{object}");
+                let report = beside(h).await;
+                let lines: Vec<_> = report.coverage.iter().filter(|line| !line.same).collect();
+                assert!(!report.agrees() && lines.iter().any(|line| line.object == object), "{report:#?}");
+                assert!(report.coverage.iter().all(|line| line.provider == line.mirror), "{report:#?}");
+            }
         })
     })
     .await;

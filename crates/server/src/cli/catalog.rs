@@ -74,7 +74,7 @@ async fn check(options: &CheckOptions, common: &Common) -> Result<(), Failure> {
     if !options.offline {
         let engine = beside::engine(common, Opening::Beside, Need::Provider).await?;
         let plan = engine.compare_catalog().await?;
-        findings.extend(plan.findings);
+        findings.extend(plan.findings.into_iter().chain(plan.tax));
         steps = plan.steps;
         findings.extend(steps.iter().map(|step| Finding {
             about: "provider".to_owned(),
@@ -112,7 +112,8 @@ fn say_findings(findings: &[Finding]) {
 
 async fn diff(common: &Common) -> Result<(), Failure> {
     let engine = beside::engine(common, Opening::Beside, Need::Provider).await?;
-    let ShopPlan { steps, findings } = engine.compare_catalog().await?;
+    let ShopPlan { steps, mut findings, tax } = engine.compare_catalog().await?;
+    findings.extend(tax);
     let dangers: Vec<String> = steps.iter().filter_map(Step::danger).collect();
     if common.json {
         out::say_json(&json!({ "steps": said(&steps), "findings": findings, "dangers": dangers }));

@@ -109,7 +109,11 @@ fn parse_mapping(text: &str) -> Result<BTreeMap<String, CustomerId>, (usize, Str
 
 fn in_words(report: &ImportReport) -> String {
     let rows = report.coverage.iter().map(|line| {
-        let same = if line.provider == line.mirror { "" } else { "differs" };
+        let same = match (line.same, line.provider == line.mirror) {
+            (true, _) => "",
+            (false, false) => "differs",
+            (false, true) => "as many, and not the same",
+        };
         let numbers = [line.provider, line.mirror].map(|n| n.to_string());
         let [provider, mirror] = numbers;
         vec![line.object.to_owned(), line.status.clone(), provider, mirror, same.to_owned()]

@@ -320,7 +320,7 @@ pub(super) fn received(newest: Option<Timestamp>, now: Timestamp) -> Check {
     match newest {
         None => Check::warning(
             NAME,
-            "no webhook has been accepted yet, so nothing shows that the signing secret is the right one",
+            "no webhook has been accepted lately, so nothing shows that the signing secret is the right one",
             "Send one: stripe trigger customer.created, or change a customer in the dashboard; then look again.",
         ),
         Some(at) if now.since(at) > 7 * DAY_MS => Check::warning(
@@ -332,8 +332,8 @@ pub(super) fn received(newest: Option<Timestamp>, now: Timestamp) -> Check {
     }
 }
 
-/// The catalog and the portal at the provider.
-pub(super) fn shop(plan: &ShopPlan) -> [Check; 2] {
+/// The catalog, the portal and tax at the provider.
+pub(super) fn shop(plan: &ShopPlan) -> [Check; 3] {
     let of_portal = |step: &&Step| matches!(step, Step::CreatePortal { .. } | Step::UpdatePortal { .. });
     let sells = |step: &&Step| matches!(step, Step::CreatePrice { .. } | Step::CreateProduct { .. });
     let words = |steps: &[&Step]| steps.iter().map(|step| step.in_words()).collect::<Vec<_>>().join("; ");
@@ -359,15 +359,23 @@ pub(super) fn shop(plan: &ShopPlan) -> [Check; 2] {
     } else {
         Check::warning("portal", format!("the customer portal differs: {}", words(&portal)), mend)
     };
-    [first, second]
+    [first, second, tax(plan)]
 }
 
-/// What is said about tax.
-pub(super) fn tax() -> Check {
-    Check::ok(
-        "tax",
-        "checkouts do not ask the provider to compute tax: prices are charged as the catalog has them",
-    )
+/// Whether prices say of tax at the provider what the catalog says of it, and what is charged is what they say.
+fn tax(plan: &ShopPlan) -> Check {
+    match plan.tax.as_slice() {
+        [] => Check::ok(
+            "tax",
+            "prices say of tax what the catalog says; checkouts charge them as they are, and ask for no tax to be computed",
+        ),
+        [one] => Check::warning("tax", format!("{}: {}", one.about, one.what), one.mend.clone()),
+        [first, ..] => Check::warning(
+            "tax",
+            format!("{} prices; first: {}: {}", plan.tax.len(), first.about, first.what),
+            first.mend.clone(),
+        ),
+    }
 }
 
 /// Whether the address that customers are sent to leads here.

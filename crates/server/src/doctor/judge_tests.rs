@@ -192,23 +192,28 @@ fn webhooks_arrive_or_nothing_shows_that_they_do() {
 #[test]
 fn the_provider_sells_what_the_catalog_says_or_not() {
     let outcomes = |plan: &ShopPlan| shop(plan).map(|check| check.outcome);
-    assert_eq!(outcomes(&ShopPlan::default()), [Outcome::Ok, Outcome::Ok]);
+    assert_eq!(outcomes(&ShopPlan::default()), [Outcome::Ok, Outcome::Ok, Outcome::Ok]);
     let product = Step::CreateProduct {
         product: "p".into(),
         plan: "pro".into(),
         name: "Pro".into(),
         description: None,
     };
-    let missing = ShopPlan { steps: vec![product], findings: Vec::new() };
-    assert_eq!(outcomes(&missing), [Outcome::Failed, Outcome::Ok]);
+    let missing = ShopPlan { steps: vec![product], ..ShopPlan::default() };
+    assert_eq!(outcomes(&missing), [Outcome::Failed, Outcome::Ok, Outcome::Ok]);
     let archive = Step::ArchivePrice { price: "price_1".into(), plan: "pro".into() };
     assert_eq!(
-        outcomes(&ShopPlan { steps: vec![archive], findings: Vec::new() }),
-        [Outcome::Warning, Outcome::Ok]
+        outcomes(&ShopPlan { steps: vec![archive], ..ShopPlan::default() }),
+        [Outcome::Warning, Outcome::Ok, Outcome::Ok]
     );
     let found = Finding { about: "pro".into(), what: "another amount".into(), mend: "change it".into() };
-    let differs = ShopPlan { steps: Vec::new(), findings: vec![found] };
+    let differs = ShopPlan { findings: vec![found.clone()], ..ShopPlan::default() };
     shown(&shop(&differs)[0], Outcome::Warning, "another amount");
+    let taxed = ShopPlan { tax: vec![found.clone()], ..ShopPlan::default() };
+    assert_eq!(outcomes(&taxed), [Outcome::Ok, Outcome::Ok, Outcome::Warning]);
+    shown(&shop(&taxed)[2], Outcome::Warning, "pro: another amount");
+    let several = ShopPlan { tax: vec![found.clone(), found], ..ShopPlan::default() };
+    shown(&shop(&several)[2], Outcome::Warning, "2 prices; first: pro");
 }
 
 #[test]

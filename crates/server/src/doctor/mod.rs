@@ -84,7 +84,8 @@ pub const CHECKS: &[&str] = &[
 ];
 
 /// Checks that ask others than this machine.
-const ONLINE: &[&str] = &["provider", "clock", "webhook_endpoint", "catalog", "portal", "mail", "public_url"];
+const ONLINE: &[&str] =
+    &["provider", "clock", "webhook_endpoint", "catalog", "portal", "tax", "mail", "public_url"];
 
 /// Makes every check.
 pub async fn examine(loaded: &Loaded, offline: bool) -> Vec<Check> {
@@ -111,7 +112,6 @@ pub async fn examine(loaded: &Loaded, offline: bool) -> Vec<Check> {
     } else {
         all.extend(outside(loaded, engine.as_ref().ok()).await);
     }
-    all.push(judge::tax());
     let place = |check: &Check| CHECKS.iter().position(|name| *name == check.check);
     all.sort_by_key(place);
     all
@@ -133,7 +133,7 @@ async fn outside(loaded: &Loaded, engine: Option<&Engine>) -> Vec<Check> {
         }
         Some(_) | None => {
             let why = "not looked at: the database or the provider's key is in the way";
-            all.extend(["catalog", "portal"].map(|check| Check::skipped(check, why)));
+            all.extend(["catalog", "portal", "tax"].map(|check| Check::skipped(check, why)));
         }
     }
     all.push(probe::mail(&loaded.config).await);

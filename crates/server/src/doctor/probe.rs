@@ -254,7 +254,7 @@ pub(super) async fn shop(engine: &Engine) -> Vec<Check> {
         Ok(plan) => judge::shop(&plan).to_vec(),
         Err(problem) => {
             let failure = Failure::from(problem);
-            ["catalog", "portal"].map(|name| Check::of(name, &failure)).to_vec()
+            ["catalog", "portal", "tax"].map(|name| Check::of(name, &failure)).to_vec()
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct ObservedPrice {
     pub interval_count: Option<i64>,
     /// `licensed` or `metered`.
     pub usage_type: Option<String>,
+    /// `inclusive`, `exclusive` or `unspecified`.
+    pub tax_behavior: Option<String>,
     /// When it was created.
     pub created_s: i64,
     /// Metadata.
@@ -77,6 +79,7 @@ impl ObservedPrice {
             interval: every("interval")?,
             interval_count: recurring.as_ref().map(|r| r.opt_int("interval_count")).transpose()?.flatten(),
             usage_type: every("usage_type")?,
+            tax_behavior: node.opt_text("tax_behavior")?,
             created_s: node.int("created")?,
             metadata: node.metadata("metadata")?,
         })

@@ -1,0 +1,45 @@
+//! How a sweep walks: an interrupted one goes on where it was, in the events as in the subscriptions.
+
+use crate::house::{House, Trouble, on_each};
+use crate::known_kit::{foreign_buyer, foreign_subscription, price_id};
+
+/// Pages that a list of so many objects has.
+fn pages(objects: usize) -> u64 {
+    objects.div_ceil(100).max(1) as u64
+}
+
+fn calls_of(h: &House, endpoint: &str) -> u64 {
+    let calls = h.sandbox.provider_calls();
+    calls.iter().filter(|(name, _)| name.ends_with(endpoint)).map(|(_, count)| *count).sum()
+}
+
+#[tokio::test]
+async fn an_interrupted_sweep_reads_no_event_twice_and_misses_none() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.drop_webhooks();
+            let price = price_id(h, "pro_month_jpy");
+            let (mut ids, told) = (Vec::new(), h.sandbox.events_made());
+            while h.sandbox.events_made() < 250 {
+                let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]=user_{}", ids.len()));
+                ids.push(foreign_subscription(h, &buyer, &price, ""));
+            }
+            h.sandbox.reset_provider_calls();
+            // The first page is kept, and the second one does not come.
+            h.trouble("starting_after=evt", Trouble::Status(500), 1);
+            h.engine.sweep(true, false).await.expect_err("interrupted");
+            let report = h.engine.sweep(true, false).await.unwrap().unwrap();
+            let events = usize::try_from(report.events).unwrap();
+            assert!(events >= 250, "{report:?}");
+            assert_eq!(report.missed_events, report.events - told, "none of the new ones had come");
+            // What was refused never reached the provider.
+            assert_eq!(calls_of(h, "/v1/events"), pages(events), "each page once");
+            assert_eq!(report.calls, pages(events) + pages(ids.len()), "as many calls as pages");
+            h.settle().await;
+            for n in 0..ids.len() {
+                assert!(h.allowed(&format!("user_{n}"), "article:full").await, "user_{n}");
+            }
+        })
+    })
+    .await;
+}
