@@ -1,8 +1,9 @@
 //! Erasing a customer on its own or the operator's wish.
 //!
 //! What is personal goes, in one transaction: address, name, language, notes, the texts of mails, what the provider's events
-//! said, where checkouts came from, which cards failed, and why somebody was shut out. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are what was
-//! sold, and must be kept. Refuses to know: what the provider keeps.
+//! said, where checkouts came from, which cards failed, why somebody was shut out, and what was written in a cancellation or an
+//! answer to a dispute. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are
+//! what was sold, and must be kept. Refuses to know: what the provider keeps.
 
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 pub use quittance_store::erasure::Erased;
@@ -10,6 +11,7 @@ use quittance_store::history::{self, NewLine};
 use quittance_store::{customers, erasure, fraud, mirror};
 use serde_json::json;
 
+use crate::commands::request::Request;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 
@@ -18,6 +20,12 @@ enum Obstacle {
     Unknown,
     Live(String),
     UnderWay,
+}
+
+/// A request as it is written down, without what somebody wrote in their own words; none when nothing of that is in it.
+fn without_words(request: &str) -> Option<String> {
+    let silent = serde_json::from_str::<Request>(request).ok()?.without_words()?;
+    serde_json::to_string(&silent).ok()
 }
 
 impl Engine {
@@ -45,6 +53,11 @@ impl Engine {
                     known.iter().map(|id| AggregateKey::customer(scope.clone(), id).to_string()).collect();
                 fraud::erase(tx, &key, &scope.to_string(), &known)?;
                 let erased = erasure::erase(tx, &key, &aggregates, now)?;
+                for (command, request) in erasure::worded(tx, &key)? {
+                    if let Some(silent) = without_words(&request) {
+                        erasure::reword(tx, &command, &silent)?;
+                    }
+                }
                 let line = NewLine {
                     customer: Some(key.clone()),
                     aggregate: None,

@@ -250,7 +250,8 @@ fn shut_out(
         let command = request.command(instance, None, Some(&row.customer), Which::Turn(0))?;
         commands::insert(tx, &command, row.since)?;
     }
-    let data = json!({ "level": row.level, "reason": row.reason });
+    // The reason stays with the suspension, where an erasure finds it.
+    let data = json!({ "level": row.level });
     history::insert(tx, &line(&row.customer, "customer.suspended", data, &row.set_by, row.since))?;
     engine.touch(tx, &row.customer, row.since)
 }

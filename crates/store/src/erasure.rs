@@ -1,9 +1,10 @@
 //! Erasing a customer: personal data goes, the books and the proof that something was told stay.
 
-use quittance_domain::{CustomerId, Timestamp};
+use quittance_domain::{CommandId, CustomerId, Timestamp};
 
 use crate::db::Tx;
 use crate::error::Result;
+use crate::json;
 use crate::params;
 use crate::sql::Sql;
 
@@ -27,6 +28,13 @@ static UNFINISHED: &Sql = crate::sql!(
        + (SELECT COUNT(*) FROM checkouts WHERE customer = $1 AND state IN ('creating', 'open', 'processing')) AS n"
 );
 
+static WORDED: &Sql = crate::sql!(
+    "erasure.worded",
+    "SELECT id, request FROM commands
+     WHERE customer = $1 AND state <> 'pending' AND kind IN ('subscription.cancel', 'dispute.contest')"
+);
+static REWORD: &Sql = crate::sql!("erasure.reword", "UPDATE commands SET request = $2 WHERE id = $1");
+
 /// What was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
@@ -42,6 +50,26 @@ pub struct Erased {
 /// As the database.
 pub fn unfinished(tx: &mut dyn Tx, customer: &CustomerId) -> Result<bool> {
     Ok(tx.query_one(UNFINISHED, params![customer.as_str()])?.i64("n")? > 0)
+}
+
+/// A customer's finished commands in which somebody may have written in their own words: their ids and requests.
+///
+/// # Errors
+/// As the database.
+pub fn worded(tx: &mut dyn Tx, customer: &CustomerId) -> Result<Vec<(CommandId, String)>> {
+    let rows = tx.query(WORDED, params![customer.as_str()])?;
+    rows.iter()
+        .map(|row| Ok((json::parsed("id", &row.text("id")?, CommandId::parse)?, row.text("request")?)))
+        .collect()
+}
+
+/// Replaces the request of a finished command.
+///
+/// # Errors
+/// As the database.
+pub fn reword(tx: &mut dyn Tx, command: &CommandId, request: &str) -> Result<()> {
+    tx.exec(REWORD, params![command.as_str(), request])?;
+    Ok(())
 }
 
 /// Removes what is personal about a customer. `aggregates` are the keys of all that the provider told of it. Erasing again

@@ -374,8 +374,7 @@ impl Engine {
             let Some(last) = rows.last() else { return Ok(Replayed { events, up_to: None }) };
             let at = last.at;
             cursor = last.seq;
-            let wanted =
-                rows.into_iter().filter(|event| endpoint.wants(event.kind) && event.kind.can_be_chosen());
+            let wanted = rows.into_iter().filter(|event| endpoint.wants(event.kind));
             events += self.queue_again(endpoint.clone(), wanted.collect(), again.clone()).await?;
             if events >= MOST_REPLAYED {
                 return Ok(Replayed { events, up_to: Some(at) });

@@ -221,9 +221,12 @@ impl Engine {
         }
     }
 
-    /// Ends a command that must not be sent: its customer was shut out since it was written down.
+    /// Ends a command that must not be sent: its customer was shut out since it was written down. One that an earlier try may have
+    /// sent may have had its effect: that is unknown until the look that follows.
     async fn refuse(&self, row: &CommandRow, token: &LeaseToken, problem: &Problem) -> Result<Try, Problem> {
-        let body = serde_json::json!({ "code": problem.code.as_str(), "detail": problem.detail, "mend": problem.mend });
+        let maybe_sent = row.attempts > 1;
+        let problem = if maybe_sent { maybe_done(problem) } else { problem.clone() };
+        let body = kept(&problem);
         let outcome = Outcome::Failed(body.to_string(), problem.detail.clone());
         let (id, aggregate, lease, now) = (row.id.clone(), row.aggregate.clone(), token.clone(), self.now());
         self.db()
@@ -286,7 +289,7 @@ impl Engine {
             "command failed"
         );
         let refusal = Problem::from(error.clone());
-        let body = serde_json::json!({ "code": refusal.code.as_str(), "detail": refusal.detail, "mend": refusal.mend });
+        let body = kept(&refusal);
         let (command, lease) = (row.clone(), token.clone());
         let request: Option<Request> = serde_json::from_str(&row.request).ok();
         let mends = request.as_ref().is_some_and(Request::mends);
@@ -387,7 +390,31 @@ fn ending(row: &CommandRow) -> Result<Value, Problem> {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let wanted = text("code");
     let code = ProblemCode::ALL.iter().copied().find(|code| code.as_str() == wanted);
-    Err(Problem::new(code.unwrap_or(ProblemCode::ProviderRefused), text("detail"), text("mend")))
+    let problem = Problem::new(code.unwrap_or(ProblemCode::ProviderRefused), text("detail"), text("mend"));
+    Err(match body.get("money_unknown").and_then(Value::as_bool) {
+        Some(true) => problem.money(Money::Unknown),
+        Some(false) | None => problem,
+    })
+}
+
+/// What is kept of a problem that ended a command; [`ending`] reads it. A command that ended without its effect moved no money.
+fn kept(problem: &Problem) -> Value {
+    serde_json::json!({
+        "code": problem.code.as_str(),
+        "detail": problem.detail,
+        "mend": problem.mend,
+        "money_unknown": problem.money == Money::Unknown,
+    })
+}
+
+/// The problem of a command that is not sent again, and may have been sent before.
+fn maybe_done(problem: &Problem) -> Problem {
+    Problem::new(
+        problem.code,
+        format!("{} The request had been sent before, and its answer did not come.", problem.detail),
+        "Look at the customer (GET /v1/customers/{id}) to see whether it had its effect, before anything is done again.",
+    )
+    .money(Money::Unknown)
 }
 
 /// Its kind, with the object that could not be mended.

@@ -479,6 +479,38 @@ impl Request {
         }
     }
 
+    /// The same without what a person wrote in their own words; none when there is nothing of that.
+    pub(crate) fn without_words(self) -> Option<Self> {
+        match self {
+            Self::CancelSubscription { subscription, at, feedback, comment: Some(_) } => {
+                Some(Self::CancelSubscription { subscription, at, feedback, comment: None })
+            }
+            Self::ContestDispute { dispute, note: Some(_) } => {
+                Some(Self::ContestDispute { dispute, note: None })
+            }
+            Self::CancelSubscription { comment: None, .. }
+            | Self::ContestDispute { note: None, .. }
+            | Self::CreateCustomer { .. }
+            | Self::UpdateCustomer { .. }
+            | Self::CreateCheckout { .. }
+            | Self::ExpireCheckout { .. }
+            | Self::CreatePortal { .. }
+            | Self::ChangeSubscription { .. }
+            | Self::ScheduleChange { .. }
+            | Self::UndoSchedule { .. }
+            | Self::PauseSubscription { .. }
+            | Self::ResumeSubscription { .. }
+            | Self::CancelDuplicate { .. }
+            | Self::EndTrial { .. }
+            | Self::RefundDuplicate { .. }
+            | Self::Refund { .. }
+            | Self::AcceptDispute { .. }
+            | Self::Suspension { .. }
+            | Self::PayInvoice { .. }
+            | Self::GiveUpInvoice { .. } => None,
+        }
+    }
+
     /// How far a customer must be shut out for this not to be sent any more: what would charge them, or let them pay.
     pub(crate) const fn stopped_at(&self) -> Option<Level> {
         match self {

@@ -1,13 +1,17 @@
 //! Erasing a customer: nothing personal is left, nothing brings it back, and what was sold stays on record.
 
+use quittance_domain::fraud::Level;
 use quittance_engine::ProblemCode;
 use quittance_engine::Settings;
+use quittance_engine::commands::request::CancelAt;
 use quittance_engine::settings::EmailTruth;
+use quittance_engine::subscriptions::Ending;
 use quittance_store::customers::{Change, CustomerPatch};
 use quittance_store::mails::{self, NewMail};
 use quittance_store::{Sql, params};
 
 use crate::house::{House, catalog, customer};
+use crate::known_kit::{bought_with, operator};
 
 static EVERYTHING: Sql = Sql::registered(
     "test.erasure_everything",
@@ -21,7 +25,10 @@ static EVERYTHING: Sql = Sql::registered(
      UNION ALL SELECT data FROM notices
      UNION ALL SELECT body FROM app_events
      UNION ALL SELECT data FROM subscriptions
-     UNION ALL SELECT request FROM commands",
+     UNION ALL SELECT request || COALESCE(result, '') FROM commands
+     UNION ALL SELECT reason FROM suspensions
+     UNION ALL SELECT detail || mend FROM alerts
+     UNION ALL SELECT COALESCE(input, '') FROM audit",
 );
 
 const PERSONAL: [&str; 3] = ["ada.lovelace@example.com", "Lovelace", "likes tea"];
@@ -49,7 +56,9 @@ async fn what_is_personal_goes_for_good_and_what_was_sold_stays() {
         let h = House::with(test, settings, catalog()).await;
         let ada = customer("ada");
         h.engine.put_customer(&ada, about()).await.unwrap();
-        let subscription = h.subscriber("ada").await;
+        let (_, payment) = bought_with(&h, "ada", "pm_card_createDispute").await;
+        let sold = h.engine.customer("ada").await.unwrap().subscriptions;
+        let subscription = sold[0].subscription.facts.id.to_string();
         let mail = NewMail {
             message_id: "1@example.com".into(),
             delivery: None,
@@ -75,8 +84,20 @@ async fn what_is_personal_goes_for_good_and_what_was_sold_stays() {
         let unknown = h.engine.erase_customer(&customer("nobody"), "a test").await.unwrap_err();
         assert_eq!(unknown.code, ProblemCode::NotFound);
 
-        h.provider("DELETE", &format!("/v1/subscriptions/{subscription}"), "");
+        // In people's own words: why it ends, what is said to the bank, why somebody was shut out.
+        let disputes = h.engine.disputes(true, i64::MAX, 10).await.unwrap();
+        let dispute = disputes.iter().find(|row| row.payment == payment).unwrap();
+        let note = Some("Ada Lovelace had it all".to_owned());
+        h.engine.contest_dispute(&dispute.facts.id, note, &operator()).await.unwrap();
+        h.engine.suspend(&ada, Level::Checkouts, "Lovelace disputes", &operator()).await.unwrap();
+        let comment = Some("Lovelace moves away".to_owned());
+        let ending = Ending { at: CancelAt::Now, feedback: None, comment };
+        h.engine.cancel_subscription(&subscription, ending, None).await.unwrap();
         h.settle().await;
+        let told = traces(&h).await;
+        for words in ["had it all", "moves away", "disputes"] {
+            assert!(told.iter().any(|text| text.contains(words)), "{words}: {told:?}");
+        }
         let (erased, _) = h.engine.erase_customer(&ada, "a test").await.unwrap();
         assert!(erased.mails == 1 && erased.events > 0, "{erased:?}");
         assert_eq!(traces(&h).await, Vec::<String>::new());

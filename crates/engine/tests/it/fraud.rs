@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use quittance_domain::fraud::{FraudAction, FraudPolicy, Level, OnSuspension};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::PortalStart;
+
 use quittance_engine::subscriptions::Change;
-use quittance_engine::{ProblemCode, Settings};
+use quittance_engine::world::Point;
+use quittance_engine::{Money, ProblemCode, Settings};
 use quittance_store::commands::CommandState;
 
 use crate::house::{House, Trouble, catalog, customer, on_each, pro};
@@ -174,8 +176,59 @@ async fn what_still_waits_when_its_customer_is_shut_out_is_never_sent() {
             assert_eq!(held.plan().unwrap().plan.as_str(), "pro");
             assert!(held.facts.is_paused(), "the suspension itself is sent");
             let left = h.test.db.read("test", |tx| quittance_store::commands::of_customer(tx, "ada", 100));
-            let waiting = left.await.unwrap().into_iter().filter(|row| row.state == CommandState::Pending);
-            assert_eq!(waiting.count(), 0);
+            let left = left.await.unwrap();
+            assert!(left.iter().all(|row| row.state != CommandState::Pending), "{left:#?}");
+            // Both were sent before, and nobody knows what the provider made of that.
+            for kind in ["subscription.change", "checkout.create"] {
+                let row = left.iter().find(|row| row.kind == kind && row.state == CommandState::Failed);
+                let body = row.and_then(|row| row.result.clone()).unwrap();
+                assert!(body.contains("\"money_unknown\":true"), "{kind}: {body}");
+            }
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_never_sent_when_its_customer_is_shut_out_moved_no_money() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let gate = h.hold_point(Point::CommandWanted);
+            let engine = h.engine.clone();
+            let wanted = tokio::spawn(async move {
+                let studio = Change { plan: Some("studio".into()), ..Change::default() };
+                engine.change_subscription(&subscription, &studio, None).await
+            });
+            gate.reached().await;
+            h.release_point(Point::CommandWanted);
+            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+            gate.open();
+            let refused = wanted.await.unwrap().unwrap_err();
+            assert_eq!((refused.code, refused.money), (ProblemCode::CustomerSuspended, Money::No));
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_may_have_been_sent_when_its_customer_is_shut_out_is_unknown() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            h.trouble("POST /v1/subscriptions/", Trouble::Status(503), 1);
+            let gate = h.hold_point(Point::CommandAnswered);
+            let engine = h.engine.clone();
+            let wanted = tokio::spawn(async move {
+                let studio = Change { plan: Some("studio".into()), ..Change::default() };
+                engine.change_subscription(&subscription, &studio, None).await
+            });
+            gate.reached().await;
+            h.release_point(Point::CommandAnswered);
+            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+            gate.open();
+            let refused = wanted.await.unwrap().unwrap_err();
+            assert_eq!(refused.money, Money::Unknown, "{refused:?}");
         })
     })
     .await;

@@ -96,7 +96,9 @@ fn an_existing_integration_is_replaced_without_a_gap() {
     let report = run_json(&mut site.command(&["import", "--mapping", "map.csv", "--json"]));
     assert_eq!((&report["agrees"], &report["balance_agrees"]), (&json!(true), &json!(true)), "{report}");
     let line = &report["coverage"][0];
-    assert_eq!(line, &json!({ "object": "subscriptions", "status": "active", "provider": 3, "mirror": 3 }));
+    let same =
+        json!({ "object": "subscriptions", "status": "active", "provider": 3, "mirror": 3, "same": true });
+    assert_eq!(line, &same);
     let (code, out, _) = run(&mut site.command(&["import"]));
     assert!(code == 0 && out.contains("the ledger agrees"), "{out}");
     site.only_reads();
