@@ -12,7 +12,8 @@ use quittance_simulator::run::play;
 const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
     match mutant {
         // A stalled sync must outlive its lease while its object changes, which is rare.
-        Mutant::Fence => (1_000, &["I3", "I4", "I6"]),
+        // An old state that is written over a new one is a change once more, and is told once more.
+        Mutant::Fence => (1_000, &["I2", "I3", "I4", "I6"]),
         Mutant::Dedupe => (20, &["I2"]),
         Mutant::IdempotencyKey => (50, &["I2", "I7"]),
         Mutant::GraceAnchor => (50, &["I5"]),
@@ -23,6 +24,8 @@ const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
         Mutant::Signature => (20, &["I9"]),
         Mutant::LookUp => (1_000, &["I2", "I7"]),
         Mutant::LedgerKey => (20, &["I6"]),
+        Mutant::Undo => (200, &["I7"]),
+        Mutant::StillTrue => (200, &["I2"]),
     }
 }
 

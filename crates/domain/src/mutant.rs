@@ -26,11 +26,15 @@ pub enum Mutant {
     LookUp,
     /// An entry of the ledger is written however often its fact is observed.
     LedgerKey,
+    /// What is planned is forgotten, and stays planned at the provider.
+    Undo,
+    /// A notice is sent without asking whether it is still so.
+    StillTrue,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Fence,
         Self::Dedupe,
         Self::IdempotencyKey,
@@ -41,6 +45,8 @@ impl Mutant {
         Self::Signature,
         Self::LookUp,
         Self::LedgerKey,
+        Self::Undo,
+        Self::StillTrue,
     ];
 
     /// What is missing, in words.
@@ -57,6 +63,8 @@ impl Mutant {
             Self::Signature => "the check of signatures",
             Self::LookUp => "the look at what an expired key did",
             Self::LedgerKey => "the natural key of ledger entries",
+            Self::Undo => "the undoing of what is planned",
+            Self::StillTrue => "the look before a notice is sent",
         }
     }
 }
