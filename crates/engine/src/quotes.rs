@@ -12,6 +12,7 @@ use quittance_stripe::calls;
 use quittance_stripe::calls::invoices::PreviewChange;
 use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
 use quittance_stripe::client::Priority;
+use quittance_stripe::observe::ObservedSubscription;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::plan::behavior;
@@ -77,8 +78,8 @@ impl Engine {
         let wanted = self.resolve(id, change).await?;
         let now = self.now();
         let at = change.proration_date.unwrap_or(now);
-        let (basis, trials) = self.basis(id).await?;
-        let (due, lines) = self.price_change(&wanted, at, trials).await?;
+        let ground = self.ground(id).await?;
+        let (due, lines) = self.price_change(&wanted, at, &ground).await?;
         let quote = QuoteId::from_random(self.world().random());
         let expires_at = now.plus_ms(i64::from(self.settings().changes.quote_minutes) * MINUTE_MS);
         let said = Said {
@@ -95,7 +96,7 @@ impl Engine {
             proration_date: at,
             due,
             lines: lines.clone(),
-            basis,
+            basis: digest_of(&ground),
         };
         let data = serde_json::to_string(&said).map_err(|error| unreadable(&error))?;
         let row = QuoteRow {
@@ -174,11 +175,11 @@ impl Engine {
         if (&wanted.item.id, &wanted.price, wanted.quantity) != (&said.item, &said.price, said.quantity) {
             return Err(stale("The subscription or the price is another one now."));
         }
-        let (basis, trials) = self.basis(id).await?;
-        if basis != said.basis {
+        let ground = self.ground(id).await?;
+        if digest_of(&ground) != said.basis {
             return Err(stale("The subscription has changed since."));
         }
-        if self.price_change(&wanted, said.proration_date, trials).await? != (said.due, said.lines) {
+        if self.price_change(&wanted, said.proration_date, &ground).await? != (said.due, said.lines) {
             return Err(stale("The amount is another one now."));
         }
         let links = self.settings().changes.on_action == OnAction::Link;
@@ -224,21 +225,23 @@ impl Engine {
         Ok(id)
     }
 
-    /// What the provider says of a subscription now, as a digest, and whether its trial runs.
-    async fn basis(&self, id: &str) -> Result<(String, bool), Problem> {
-        let found =
-            self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?;
-        Ok((digest_of(&found), found.status == SubscriptionStatus::Trialing.as_str()))
+    /// What the provider says of a subscription now, whatever the mirror has of it.
+    async fn ground(&self, id: &str) -> Result<ObservedSubscription, Problem> {
+        Ok(self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?)
     }
 
     async fn price_change(
         &self,
         wanted: &Resolved,
         at: Timestamp,
-        trials: bool,
+        ground: &ObservedSubscription,
     ) -> Result<(Money, Vec<(String, Money)>), Problem> {
+        let item = ground.items.iter().find(|item| item.id == wanted.item.id);
+        let item = item.ok_or_else(|| stale("The provider has another line in its place."))?;
         // What changes nothing, and what changes in a trial, has no invoice: the provider would preview the next renewal.
-        let same = wanted.item.price == wanted.price && wanted.item.quantity == wanted.quantity;
+        // The mirror may lag behind and cannot tell.
+        let same = item.price_id == wanted.price && item.quantity.unwrap_or(1) == wanted.quantity;
+        let trials = ground.status == SubscriptionStatus::Trialing.as_str();
         let free = same || trials && wanted.proration == Proration::Now;
         if free || wanted.when == When::PeriodEnd {
             return Ok((Money::new(0, wanted.afterwards.currency), Vec::new()));
@@ -246,7 +249,7 @@ impl Engine {
         let line = ItemChange {
             id: &wanted.item.id,
             // A price that stays is not named: it may be sold no longer.
-            price: (wanted.price != wanted.item.price).then_some(wanted.price.as_str()),
+            price: (wanted.price != item.price_id).then_some(wanted.price.as_str()),
             quantity: Some(wanted.quantity),
             deleted: false,
         };

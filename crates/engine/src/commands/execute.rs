@@ -22,8 +22,9 @@ use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::{ObservedCheckout, ObservedPaymentIntent};
 use serde_json::{Value, json};
 
+use super::plan::told;
 use super::refund::GiveBack;
-use super::request::{Discounted, PortalStart, Request, Start};
+use super::request::{CancelAt, Discounted, PortalStart, Request, Start};
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sync::translate::{BARE_KEY, CHECKOUT_KEY, REFERENCE_KEY, is_payment, payment_state};
@@ -474,6 +475,12 @@ impl Engine {
             Request::Refund { payment, invoice, .. } => {
                 self.given_back_before(row, payment, invoice.as_deref()).await
             }
+            // Asked once more, the provider would have it cancelled at a later moment, and the customer would hear of it twice.
+            Request::CancelSubscription { subscription, at: CancelAt::PeriodEnd, .. } => {
+                let call = calls::subscriptions::retrieve(subscription, &[]);
+                let found = self.stripe().send(call, Priority::Live).await?;
+                Ok(found.cancel_at_period_end.then(|| told(&found)))
+            }
             Request::UpdateCustomer { .. }
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
@@ -481,7 +488,7 @@ impl Engine {
             | Request::ScheduleChange { .. }
             | Request::UndoSchedule { .. }
             | Request::PauseSubscription { .. }
-            | Request::CancelSubscription { .. }
+            | Request::CancelSubscription { at: CancelAt::Now, .. }
             | Request::ResumeSubscription { .. }
             | Request::EndTrial { .. }
             | Request::CancelDuplicate { .. }

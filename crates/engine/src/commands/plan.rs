@@ -271,7 +271,7 @@ fn derived(key: &IdempotencyKey, purpose: &str) -> IdempotencyKey {
     IdempotencyKey::new(format!("{}-{purpose}", key.as_str())).unwrap_or_else(|_| key.clone())
 }
 
-fn told(found: &ObservedSubscription) -> Value {
+pub(super) fn told(found: &ObservedSubscription) -> Value {
     json!({ "id": found.id, "status": found.status, "waits": found.pending_update.is_some() })
 }
 

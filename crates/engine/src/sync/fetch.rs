@@ -189,6 +189,8 @@ impl Engine {
         for invoice in open_invoices.iter().chain(&others) {
             out.books.invoice(&self.scope().to_string(), invoice);
         }
+        // One that was paid long after others followed is told as any other; the books alone tell nobody.
+        out.observed.invoices.extend(others.iter().filter_map(|invoice| translate::invoice(invoice).ok()));
         out.trials = self.begun_trials(&subscriptions).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;

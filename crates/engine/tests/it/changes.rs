@@ -1,6 +1,7 @@
 //! Changes: quotes, now or with the period's end, undone, replaced; pause and resume; by the API and at the provider.
 
 use quittance_domain::change::{ChangePolicy, OnAction, PauseHow, When};
+use quittance_domain::notices::NoticeKind;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::{Access, Timestamp};
 use quittance_engine::commands::request::{CancelAt, Feedback};
@@ -10,6 +11,7 @@ use quittance_store::history;
 use quittance_store::testing::databases;
 
 use crate::house::{DAY, House, Trouble, catalog, on_each, pro};
+use crate::known_kit;
 
 fn to(plan: &str) -> Change {
     Change { plan: Some(plan.into()), ..Change::default() }
@@ -501,6 +503,36 @@ async fn a_plan_that_nobody_told_us_of_stands_in_nobodys_way() {
             h.provider("POST", "/v1/subscription_schedules", &format!("from_subscription={id}"));
             h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
             assert_eq!(mirrored(h, &id).await.facts.ends_at().map(Timestamp::seconds), Some(end));
+        })
+    })
+    .await;
+}
+
+/// The provider cancelled, and nobody heard it for longer than keys live: it is not cancelled, and told, once more.
+#[tokio::test]
+async fn a_cancellation_that_nobody_heard_of_is_made_and_told_once() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            let asked = |h: &House| {
+                let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
+                found["canceled_at"].as_i64()
+            };
+            h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::LostAfter, 100);
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap_err();
+            let first = asked(h);
+            assert!(first.is_some());
+            h.settle().await;
+            h.sandbox.advance_time(DAY + 3_600);
+            h.transport.mend();
+            for _ in 0..5 {
+                h.pass_ms(600_000);
+                h.settle().await;
+            }
+            assert!(mirrored(h, &id).await.facts.ends_at().is_some());
+            assert_eq!(asked(h), first);
+            let told = known_kit::told(h, "ada", Some(NoticeKind::SubscriptionCancelled)).await;
+            assert_eq!(told.len(), 1, "{told:?}");
         })
     })
     .await;

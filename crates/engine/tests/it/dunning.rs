@@ -4,11 +4,13 @@ use quittance_domain::Access;
 use quittance_domain::dunning::{
     Case, Cause, DunningPolicy, OnExhaustion, Outcome, PaymentIssue, Recovery, Retries,
 };
+use quittance_domain::notices::NoticeKind;
 use quittance_engine::Settings;
 use quittance_engine::dunning::{WayToPay, WhichCases};
 use quittance_sandbox::HttpRequest;
 
 use crate::house::{DAY, House, Trouble, catalog, customer, on_each};
+use crate::known_kit;
 
 /// A story in a house where we try ourselves, on each database. The provider's own retries are off.
 macro_rules! we_try {
@@ -360,8 +362,8 @@ async fn a_payment_that_comes_too_late_and_gives_nothing_alerts_until_it_is_paid
             assert_eq!(row.subscription.facts.status.as_str(), "canceled");
             let owed = row.subscription.facts.latest_invoice.clone().unwrap().id;
             assert!(alerts(h).await.is_empty(), "an end for want of payment is an ordinary end");
-            let buyer = crate::known_kit::buyer_of(h, &id);
-            let method = crate::known_kit::give_card(h, &buyer, "pm_card_visa");
+            let buyer = known_kit::buyer_of(h, &id);
+            let method = known_kit::give_card(h, &buyer, "pm_card_visa");
             h.provider("POST", &format!("/v1/invoices/{owed}/pay"), &format!("payment_method={method}"));
             h.settle().await;
             assert_eq!(access(h).await, Access::Revoked, "by the policy it gives nothing");
@@ -379,6 +381,34 @@ async fn a_payment_that_comes_too_late_and_gives_nothing_alerts_until_it_is_paid
             h.provider("POST", "/v1/refunds", &format!("payment_intent={payment}"));
             h.settle().await;
             assert_eq!(alerts(h).await, Vec::<String>::new(), "paid back, it is over");
+        })
+    })
+    .await;
+}
+
+/// An older bill that is paid when a newer one is owed too: it is no latest invoice any more, and is told all the same.
+#[tokio::test]
+async fn an_older_bill_that_is_paid_late_has_its_receipt() {
+    on_each(|h| {
+        Box::pin(async move {
+            dashboard(h, r#"{"retry_days":[3],"on_exhaustion":"leave"}"#);
+            let id = h.subscriber("ada").await;
+            card(h, &id, "pm_card_chargeCustomerFail");
+            until_the_renewal_fails(h).await;
+            let newest = async || {
+                h.engine.subscription(&id).await.unwrap().subscription.facts.latest_invoice.unwrap().id
+            };
+            let older = newest().await;
+            h.live(31).await;
+            h.sandbox.advance_time(7_200);
+            h.settle().await;
+            assert_ne!(newest().await, older);
+            let receipts = async || known_kit::told(h, "ada", Some(NoticeKind::Receipt)).await.len();
+            let before = receipts().await;
+            let method = known_kit::give_card(h, &known_kit::buyer_of(h, &id), "pm_card_visa");
+            h.provider("POST", &format!("/v1/invoices/{older}/pay"), &format!("payment_method={method}"));
+            h.settle().await;
+            assert_eq!(receipts().await, before + 1);
         })
     })
     .await;

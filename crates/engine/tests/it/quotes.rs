@@ -68,6 +68,36 @@ async fn what_changes_nothing_costs_nothing() {
     .await;
 }
 
+/// Nobody has heard of a change that was made on the provider's dashboard: a quote is of what is there.
+#[tokio::test]
+async fn what_a_change_costs_is_not_read_from_a_mirror_that_lags_behind() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let item = h.engine.subscription(&id).await.unwrap().subscription.facts.items[0].id.clone();
+            h.drop_webhooks();
+            let three = format!("items[0][id]={item}&items[0][quantity]=3&proration_behavior=none");
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), &three);
+            let paid = charged(h);
+            let same = h.engine.preview_change(&id, &units(3)).await.unwrap();
+            assert_eq!((same.due.minor, same.lines.len()), (0, 0), "{same:?}");
+            h.engine.change_as_quoted(&id, same.quote.as_str()).await.unwrap();
+            assert_eq!(charged(h), paid, "it was so already");
+            h.settle().await;
+            h.provider(
+                "POST",
+                &format!("/v1/subscriptions/{id}"),
+                &three.replace("quantity]=3", "quantity]=1"),
+            );
+            let two_more = h.engine.preview_change(&id, &units(3)).await.unwrap();
+            assert!(two_more.due.minor > 0, "the mirror has three of them: {two_more:?}");
+            h.engine.change_as_quoted(&id, two_more.quote.as_str()).await.unwrap();
+            assert_eq!(charged(h) - paid, two_more.due.minor);
+        })
+    })
+    .await;
+}
+
 /// One who clicks twice, at two nodes: what the first one did is no reason to refuse the second.
 #[tokio::test]
 async fn two_uses_of_one_quote_at_once_are_one() {
