@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use quittance_domain::Catalog;
-use quittance_simulator::campaign::{Order, Summary, play_all};
+use quittance_simulator::campaign::{Order, Summary, Worlds, play_all};
 
 /// As in the product: many small pieces of memory that live shortly.
 #[global_allocator]
@@ -31,6 +31,6 @@ fn played() -> Result<Summary, String> {
     let (first, seeds) = (next()?, next()?);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let catalog = Catalog::parse(include_str!("../../catalog.toml")).map_err(|error| error.to_string())?;
-    let order = Order { first, seeds, threads, silent: false, twice: false, stop: false };
+    let order = Order { first, seeds, threads, worlds: Worlds::Drawn, twice: false, stop: false };
     play_all(&order, &Arc::new(catalog), &|_| {})
 }

@@ -13,13 +13,14 @@ use quittance_engine::api_keys::Caller;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
 use quittance_engine::idempotency::{Answer, Ended, Request};
+use quittance_engine::problem::Money;
 use quittance_engine::subscriptions::Change;
-use quittance_engine::{Engine, Problem};
+use quittance_engine::{Engine, Problem, ProblemCode};
 use quittance_sandbox::{CheckoutOutcome, CustomerLedger};
 use quittance_store::customers::{self, CustomerPatch};
 
 use crate::chance::Chance;
-use crate::gifts;
+use crate::gifts::{self, Known};
 use crate::sim::Sim;
 
 /// Cards that buyers pay with; good ones are likelier.
@@ -44,10 +45,13 @@ pub fn buyer_id(index: usize) -> String {
     format!("buyer_{index}")
 }
 
-struct Buyer {
-    sim: Arc<Sim>,
-    chance: Chance,
-    id: String,
+/// A buyer, or what the same person does in another tab.
+pub(crate) struct Buyer {
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) chance: Chance,
+    pub(crate) id: String,
+    /// What the keys of this tab's requests begin with.
+    tab: String,
     orders: u64,
     /// Sessions that this buyer has in some tab.
     tabs: Vec<String>,
@@ -55,8 +59,8 @@ struct Buyer {
 
 /// Lives a buyer's life until the run is over.
 pub async fn buyer(sim: Arc<Sim>, index: usize) {
-    let chance = Chance::new(sim.plan.seed, &format!("buyer {index}"));
-    let mut buyer = Buyer { sim: Arc::clone(&sim), chance, id: buyer_id(index), orders: 0, tabs: Vec::new() };
+    let mut buyer = Buyer::new(&sim, index, "buyer");
+    sim.app_is_ready().await;
     loop {
         let most = (sim.plan.length_ms / 8).max(2 * HOUR_MS);
         let wait = match buyer.chance.below(4) {
@@ -73,6 +77,19 @@ pub async fn buyer(sim: Arc<Sim>, index: usize) {
 }
 
 impl Buyer {
+    /// A buyer with the chance and the keys of its own that `tab` names.
+    pub(crate) fn new(sim: &Arc<Sim>, index: usize, tab: &str) -> Self {
+        let chance = Chance::new(sim.plan.seed, &format!("{tab} {index}"));
+        let tab = format!("{tab}_{index}");
+        Self { sim: Arc::clone(sim), chance, id: buyer_id(index), tab, orders: 0, tabs: Vec::new() }
+    }
+
+    /// Chance for one of several requests at once.
+    pub(crate) fn lane(&mut self, lane: u64) -> Chance {
+        self.orders += 1;
+        Chance::new(self.sim.plan.seed, &format!("{} {} {lane}", self.tab, self.orders))
+    }
+
     async fn act(&mut self) {
         match self.chance.below(100) {
             0..=39 => self.shop().await,
@@ -199,6 +216,7 @@ impl Buyer {
         let mut chance = Chance::new(self.sim.plan.seed, &format!("{id} order {} {lane}", self.orders));
         async move {
             for _ in 0..4 {
+                sim.record().asked(&id);
                 let (key, wish) = (key.clone(), wish.clone());
                 let plan = wish.plan.clone();
                 let answer =
@@ -277,7 +295,7 @@ impl Buyer {
     }
 
     /// One of this buyer's subscriptions as our API shows them.
-    async fn mirrored(&mut self) -> Option<String> {
+    pub(crate) async fn mirrored(&mut self) -> Option<String> {
         let id = self.id.clone();
         let view = self.sim.call(self.chance.draw(), move |engine| async move { engine.customer(&id).await });
         let view = view.await?.ok()?;
@@ -295,8 +313,9 @@ impl Buyer {
         let plan = self.chance.pick(&["pro", "studio"]).map(|p| (*p).to_owned());
         let quantity = self.chance.per_mille(300).then(|| self.chance.between(1, 4));
         let change = Change { plan, quantity, ..Change::default() };
-        self.ask(format!("changes {id} to {change:?}"), move |engine, asked| {
-            let (id, change) = (id.clone(), change.clone());
+        let subscription = id.clone();
+        self.ask(&id, format!("changes {id} to {change:?}"), move |engine, asked| {
+            let (id, change) = (subscription.clone(), change.clone());
             async move { engine.change_subscription(&id, &change, asked.as_deref()).await.map(drop) }
         })
         .await;
@@ -305,30 +324,33 @@ impl Buyer {
     async fn cancel(&mut self) {
         let Some(id) = self.mirrored().await else { return };
         let at = if self.chance.per_mille(700) { CancelAt::PeriodEnd } else { CancelAt::Now };
-        self.ask(format!("cancels {id} ({at:?})"), move |engine, asked| {
-            let id = id.clone();
+        let subscription = id.clone();
+        self.ask(&id, format!("cancels {id} ({at:?})"), move |engine, asked| {
+            let id = subscription.clone();
             async move { engine.cancel_subscription(&id, at, asked.as_deref()).await.map(drop) }
         })
         .await;
     }
 
-    async fn resume(&mut self) {
+    pub(crate) async fn resume(&mut self) {
         let Some(id) = self.mirrored().await else { return };
-        self.ask(format!("resumes {id}"), move |engine, asked| {
-            let id = id.clone();
+        let subscription = id.clone();
+        self.ask(&id, format!("resumes {id}"), move |engine, asked| {
+            let id = subscription.clone();
             async move { engine.resume_subscription(&id, asked.as_deref()).await.map(drop) }
         })
         .await;
     }
 
     /// Asks for a change as an app does: mostly under a key, and again with it when the answer is lost.
-    async fn ask<F, Fut>(&mut self, what: String, work: F)
+    pub(crate) async fn ask<F, Fut>(&mut self, on: &str, what: String, work: F) -> Known
     where
         F: Fn(Engine, Option<String>) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Problem>> + Send + 'static,
     {
         self.orders += 1;
-        let key = self.chance.per_mille(700).then(|| format!("{} {}", self.id, self.orders));
+        self.sim.record().changes.touch(on);
+        let key = self.chance.per_mille(700).then(|| format!("{} {}", self.tab, self.orders));
         let request = Request::new(app(), key, "POST", "/v1/subscriptions", what.as_bytes());
         for _ in 0..3 {
             let (request, work, draw) = (request.clone(), work.clone(), self.chance.draw());
@@ -339,15 +361,24 @@ impl Buyer {
                 };
                 told(engine.once(&request, gifts::refusal, change).await).map(drop)
             };
+            self.sim.record().asked(&self.id);
             let done = self.sim.call(draw, change).await;
+            let known = match &done {
+                Some(Ok(())) => Known::Yes,
+                Some(Err(problem)) if is_final(problem) => Known::No,
+                Some(Err(_)) | None => Known::Maybe,
+            };
             let again = done.is_none();
             self.report(&what, done);
             if !again {
-                return;
+                self.sim.record().changes.left(on, known == Known::Maybe);
+                return known;
             }
             let wait = self.chance.between(SECOND_MS, 2 * MINUTE_MS);
             self.sim.sleep(wait).await;
         }
+        self.sim.record().changes.left(on, true);
+        Known::Maybe
     }
 
     async fn tell_address(&mut self) {
@@ -373,7 +404,7 @@ impl Buyer {
         self.report("looks at a tab", done.await);
     }
 
-    fn report(&self, what: &str, done: Option<Result<(), Problem>>) {
+    pub(crate) fn report(&self, what: &str, done: Option<Result<(), Problem>>) {
         match done {
             Some(Ok(())) => self.sim.tell(&self.id, format_args!("{what}: done")),
             Some(Err(problem)) => self.sim.tell(&self.id, format_args!("{what}: {}", problem.code.as_str())),
@@ -382,7 +413,7 @@ impl Buyer {
     }
 
     /// What the provider has of this buyer.
-    fn at_provider(&self) -> Vec<CustomerLedger> {
+    pub(crate) fn at_provider(&self) -> Vec<CustomerLedger> {
         let ledger = self.sim.sandbox.ledger();
         let ours = |c: &CustomerLedger| c.metadata.get("quittance_customer") == Some(&self.id);
         ledger.customers.into_iter().filter(ours).collect()
@@ -402,6 +433,7 @@ impl Buyer {
             let value = attached.value();
             let Some(method) = value.get("id").and_then(serde_json::Value::as_str) else { continue };
             for subscription in &customer.subscriptions {
+                self.sim.record().other_cards.insert(subscription.id.clone());
                 let form = format!("default_payment_method={method}");
                 self.sim.dashboard("POST", &format!("/v1/subscriptions/{}", subscription.id), &form);
             }
@@ -492,6 +524,7 @@ impl Buyer {
                 2 => ("POST", "metadata[note]=seen"),
                 _ => ("DELETE", ""),
             };
+            self.sim.record().changes.touch(&subscription.id);
             let done = self.sim.dashboard(method, &path, form);
             self.sim.tell("portal", format_args!("{method} {} {form}: {}", subscription.id, done.status));
         }
@@ -499,7 +532,7 @@ impl Buyer {
 }
 
 /// A checkout as the API makes it: under the caller's key where there is one.
-async fn checkout_under_key(
+pub(crate) async fn checkout_under_key(
     engine: Engine,
     key: Option<String>,
     mut wish: NewCheckout,
@@ -513,6 +546,12 @@ async fn checkout_under_key(
         async move { engine.open_checkout(&wish).await.map(|row| Answer { status: 200, body: session(row) }) }
     };
     told(engine.once(&request, gifts::refusal, work).await)
+}
+
+/// Whether a refusal is the last word: nothing happened and nothing will.
+pub(crate) fn is_final(problem: &Problem) -> bool {
+    let runs = problem.code == ProblemCode::IdempotencyInFlight;
+    problem.retry_after_s.is_none() && problem.money == Money::No && !runs
 }
 
 /// The app that the buyers use.

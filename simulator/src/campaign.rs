@@ -10,12 +10,24 @@ use serde::Serialize;
 
 use crate::checks::Figures;
 use crate::faults::{Counts, Fault};
+use crate::lives;
 use crate::plan::Plan;
 use crate::run::{Outcome, play_plan};
 use crate::sim::{Coverage, Violation};
 
 /// Failures that are kept in full.
 const MOST_FAILURES: usize = 20;
+
+/// What kind of worlds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worlds {
+    /// Those that the seeds draw.
+    Drawn,
+    /// The same with webhooks switched off.
+    Silent,
+    /// A life each, in turn.
+    Lives,
+}
 
 /// What to play.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +38,8 @@ pub struct Order {
     pub seeds: u64,
     /// Threads.
     pub threads: usize,
-    /// Whether to switch webhooks off in every world.
-    pub silent: bool,
+    /// In which worlds.
+    pub worlds: Worlds,
     /// Whether to play each seed twice and compare the traces.
     pub twice: bool,
     /// Whether to stop at the first failure.
@@ -40,8 +52,12 @@ impl Order {
     /// # Errors
     /// As [`play_plan`].
     pub fn play(&self, seed: u64, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outcome, String> {
-        let plan = Plan::of(seed);
-        play_plan(if self.silent { plan.silenced() } else { plan }, catalog, most_faults)
+        let plan = match self.worlds {
+            Worlds::Drawn => Plan::of(seed),
+            Worlds::Silent => Plan::of(seed).silenced(),
+            Worlds::Lives => Plan::of_life(seed, lives::of(seed)),
+        };
+        play_plan(plan, catalog, most_faults)
     }
 }
 
@@ -93,6 +109,9 @@ pub struct Report {
     payments: u64,
     second_subscriptions_mended: u64,
     ledger_entries: u64,
+    quoted_changes: u64,
+    notices: u64,
+    app_events: u64,
     faults: std::collections::BTreeMap<&'static str, u64>,
     points: std::collections::BTreeMap<&'static str, (u64, u64)>,
     failures: Vec<ReportedFailure>,
@@ -117,6 +136,11 @@ impl Summary {
         self.figures.payments += figures.payments;
         self.figures.duplicates += figures.duplicates;
         self.figures.entries += figures.entries;
+        self.figures.sent += figures.sent;
+        self.figures.heard += figures.heard;
+        self.figures.notices += figures.notices;
+        self.figures.quotes += figures.quotes;
+        self.figures.most.add(&figures.most);
         self.faults.add(&outcome.faults);
         self.steps += outcome.steps;
         self.days += u64::try_from(outcome.simulated_ms / DAY_MS).unwrap_or(0);
@@ -149,6 +173,9 @@ impl Summary {
             payments: self.figures.payments,
             second_subscriptions_mended: self.figures.duplicates,
             ledger_entries: self.figures.entries,
+            quoted_changes: self.figures.quotes,
+            notices: self.figures.notices,
+            app_events: self.figures.heard,
             faults: Fault::ALL.into_iter().map(|fault| (fault.as_str(), self.faults.of(fault))).collect(),
             points: self.coverage.iter().map(|(point, counts)| (point.as_str(), *counts)).collect(),
             failures: self

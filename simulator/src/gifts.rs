@@ -21,7 +21,7 @@ const TRIES: usize = 5;
 
 /// What is known of a change that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub enum Known {
     /// It was not made.
     No,
     /// Nobody answered.

@@ -8,12 +8,15 @@
 //! simulated disk ([`disk`]).
 
 pub mod actors;
+pub mod app;
 pub mod campaign;
 pub mod chance;
+pub mod changes;
 pub mod checks;
 pub mod disk;
 pub mod faults;
 pub mod gifts;
+pub mod lives;
 pub mod network;
 pub mod operations;
 pub mod plan;
@@ -21,5 +24,6 @@ pub mod post;
 pub mod run;
 pub mod scheduler;
 pub mod sim;
+pub mod subscriber;
 pub mod trace;
 pub mod webhooks;

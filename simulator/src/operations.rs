@@ -2,19 +2,22 @@
 
 use std::sync::{Arc, OnceLock};
 
+use quittance_domain::delivery::DeliveryState;
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::import::{ImportOptions, ImportReport};
 use quittance_engine::{Engine, Problem};
+use quittance_store::deliveries::Filter;
 
 use crate::chance::Chance;
 use crate::disk::Trouble;
 use crate::faults::Fault;
 use crate::gifts;
-use crate::sim::{OUTAGE_MS, Sim};
+use crate::sim::Sim;
 
 /// An operator, who frees what is parked, gives by hand, replays events and sweeps by hand, now and then.
 pub async fn operator(sim: Arc<Sim>) {
     let mut chance = Chance::new(sim.plan.seed, "operator");
+    sim.app_is_ready().await;
     while !sim.is_over() {
         let most = (sim.plan.length_ms / 4).max(DAY_MS);
         sim.sleep(chance.between(HOUR_MS, most)).await;
@@ -41,8 +44,27 @@ pub async fn operator(sim: Arc<Sim>) {
     }
 }
 
-/// Frees everything that is parked.
+/// Frees everything that is parked, and sends again what was given up.
 pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
+    sim.record().given_up_is_told(sim);
+    let failed = Filter { state: Some(DeliveryState::Failed), ..Filter::default() };
+    let listed =
+        sim.call(chance.draw(), |engine| async move { engine.deliveries(failed, i64::MAX, 100).await });
+    if let Some(Ok(rows)) = listed.await
+        && !rows.is_empty()
+    {
+        let numbers: Vec<i64> = rows.into_iter().map(|row| row.seq).collect();
+        sim.tell("operator", format_args!("sends {numbers:?} again"));
+        sim.arrived().again.extend(numbers.iter().copied());
+        let sent = sim.call(chance.draw(), |engine| async move {
+            for number in numbers {
+                engine.deliver_again(number).await?;
+            }
+            Ok::<_, Problem>(())
+        });
+        // What was not sent again is found once more.
+        let _sent = sent.await;
+    }
     let done = sim.call(chance.draw(), |engine| async move {
         let parked = engine.parked(1_000).await?;
         let names = parked.aggregates.iter().map(|a| a.key.clone());
@@ -55,6 +77,7 @@ pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
     if let Some(Ok(names)) = done.await
         && !names.is_empty()
     {
+        sim.record().frees += 1;
         sim.tell("operator", format_args!("frees {names:?}"));
     }
 }
@@ -122,7 +145,7 @@ pub async fn misfortune(sim: Arc<Sim>) {
             sim.pause_some(draw, ms);
         }
         if sim.strikes(Fault::Outage) {
-            let ms = sim.drawn(OUTAGE_MS.0, OUTAGE_MS.1);
+            let ms = sim.drawn(10 * MINUTE_MS, sim.plan.longest_outage_ms);
             sim.tell("provider", format_args!("cannot be reached for {} minutes", ms / MINUTE_MS));
             sim.cut_provider(ms);
         }

@@ -1,14 +1,19 @@
 //! What a seed stands for: when and how long, how many nodes and buyers, which settings, which faults.
 
 use std::fmt;
+use std::sync::Arc;
 
+use quittance_domain::Catalog;
+use quittance_domain::catalog::{Interval, Plan as Sold};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_engine::Settings;
+use quittance_engine::app_webhooks::settings::AppWebhooks;
 use quittance_engine::retention::RetentionSettings;
 use quittance_engine::world::Point;
 
 use crate::chance::Chance;
 use crate::faults::{Fault, Rates};
+use crate::lives::{LONGEST_OUTAGE_MS, Life};
 use crate::trace::moment;
 
 /// Moments at which calendars are odd, in seconds since the Unix epoch, UTC.
@@ -44,6 +49,8 @@ pub struct Plan {
     pub buyers: usize,
     /// Which version the endpoint's webhooks have.
     pub api_version: Option<&'static str>,
+    /// Days of trial that a plan of the catalog gets; 0 for none.
+    pub trial_days: u32,
     /// No webhooks at all, and no buyer comes back: only the sweep tells what happens at the provider.
     pub silent: bool,
     /// An operator imports the account again and again, while buyers and faults are about and once more when all is calm.
@@ -58,16 +65,27 @@ pub struct Plan {
     pub favourite: Point,
     /// A point at which tasks now and then stand longer than a lease lasts, while their node goes on.
     pub stalls_at: Option<Point>,
+    /// How long an outage of the provider lasts at most, in milliseconds.
+    pub longest_outage_ms: i64,
+    /// The life that is walked here, instead of buyers who do what they like.
+    pub life: Option<Life>,
 }
 
 /// How far a node's clock is off at most, in milliseconds.
 pub const MOST_SKEW_MS: i64 = 120 * SECOND_MS;
+/// How long an outage of the provider lasts at most, in milliseconds: longer than idempotency keys live.
+const OUTAGE_MS: i64 = 50 * HOUR_MS;
 /// How many worlds in a thousand are silent.
 const SILENT_PER_MILLE: u32 = 80;
 /// How many worlds in a thousand have an operator who imports.
 const IMPORTS_PER_MILLE: u32 = 300;
+/// The pause between the sweeps of a life's world, in milliseconds.
+const LIFE_SWEEP_MS: i64 = 3 * HOUR_MS;
 /// The longest pause between the sweeps of a silent world, in milliseconds.
 const SILENT_SWEEP_MS: i64 = DAY_MS;
+
+/// How many worlds in a thousand sell a trial, where their catalog has none.
+const TRIAL_PER_MILLE: u32 = 350;
 
 /// Where a stall lets a lease run out under the one who holds it.
 const STALLS: [Point; 4] =
@@ -105,11 +123,32 @@ impl Plan {
             rates: Rates::draw(&mut chance),
             favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
             stalls_at: Self::stall(seed),
+            trial_days: Self::trial(seed),
             silent: false,
             imports: Chance::new(seed, "imports").per_mille(IMPORTS_PER_MILLE),
+            longest_outage_ms: OUTAGE_MS,
+            life: None,
         };
         // Drawn apart, as stalls are.
         if Chance::new(seed, "silence").per_mille(SILENT_PER_MILLE) { plan.silenced() } else { plan }
+    }
+
+    /// The world of a life: its moments are those of the table, and what lasts a day is seen. Nodes, clocks and faults are
+    /// the seed's.
+    #[must_use]
+    pub fn of_life(seed: u64, life: Life) -> Self {
+        let mut plan = Self::of(seed);
+        plan.start_ms = STARTS[0] * SECOND_MS;
+        plan.length_ms = life.length_ms();
+        plan.buyers = 1;
+        plan.trial_days = 0;
+        plan.silent = false;
+        plan.on_exhaustion = "cancel";
+        plan.settings.access = Settings::default().access;
+        plan.settings.sweep_every_ms = LIFE_SWEEP_MS;
+        plan.longest_outage_ms = LONGEST_OUTAGE_MS;
+        plan.life = Some(life);
+        plan
     }
 
     /// The same world with its webhooks switched off.
@@ -124,6 +163,29 @@ impl Plan {
     fn stall(seed: u64) -> Option<Point> {
         let mut chance = Chance::new(seed, "stalls");
         if chance.per_mille(250) { chance.pick(&STALLS).copied() } else { None }
+    }
+
+    fn trial(seed: u64) -> u32 {
+        let mut chance = Chance::new(seed, "trials");
+        if chance.per_mille(TRIAL_PER_MILLE) { u32::try_from(chance.between(1, 40)).unwrap_or(0) } else { 0 }
+    }
+
+    /// What is sold in this world: the catalog, in some worlds with a trial of its dearest plan.
+    #[must_use]
+    pub fn sold(&self, catalog: &Arc<Catalog>) -> Arc<Catalog> {
+        let recurs = |plan: &&Sold| plan.prices.iter().any(|price| price.interval != Interval::Once);
+        let known = catalog.plans().iter().any(|plan| plan.trial_days > 0);
+        let dearest = catalog
+            .plans()
+            .iter()
+            .filter(recurs)
+            .max_by_key(|plan| plan.prices.iter().map(|p| p.amount.minor).max());
+        let Some(plan) = dearest.filter(|_| self.trial_days > 0 && !known) else {
+            return Arc::clone(catalog);
+        };
+        let line = format!("key = \"{}\"", plan.key);
+        let text = catalog.text().replacen(&line, &format!("{line}\ntrial_days = {}", self.trial_days), 1);
+        Catalog::parse(&text).map_or_else(|_| Arc::clone(catalog), Arc::new)
     }
 
     fn settings(chance: &mut Chance, days: i64) -> Settings {
@@ -142,6 +204,8 @@ impl Plan {
                 deliveries_days: 36_500,
                 ..RetentionSettings::default()
             },
+            // Its app hears everything in the end: an endpoint that is switched off is told nothing.
+            app_webhooks: AppWebhooks { disable_after_ms: 36_500 * DAY_MS, ..AppWebhooks::default() },
             ..Settings::default()
         };
         settings.access.grace_days = u32::try_from(chance.between(0, 14)).unwrap_or(7);
@@ -157,8 +221,9 @@ impl fmt::Display for Plan {
         let hours = |ms: i64| ms / HOUR_MS;
         writeln!(
             out,
-            "seed {}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}{}",
+            "seed {}{}: {} days from {}, {} node(s) {:?} ms off, {} buyer(s), {}, then {}{}",
             self.seed,
+            self.life.map_or_else(String::new, |life| format!(", the life {}", life.name)),
             self.length_ms / DAY_MS,
             moment(self.start_ms),
             self.nodes,
@@ -188,9 +253,12 @@ impl fmt::Display for Plan {
             write!(out, " {} {},", fault.as_str(), self.rates.of(fault))?;
         }
         write!(out, " crashes mostly at {}", self.favourite)?;
-        match self.stalls_at {
-            Some(point) => writeln!(out, ", stalls at {point}"),
-            None => writeln!(out),
+        if let Some(point) = self.stalls_at {
+            write!(out, ", stalls at {point}")?;
         }
+        if self.trial_days > 0 {
+            write!(out, ", trials of {} days", self.trial_days)?;
+        }
+        writeln!(out)
     }
 }

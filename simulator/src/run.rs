@@ -9,13 +9,16 @@ use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use quittance_store::Db;
 
 use crate::actors;
+use crate::app;
 use crate::chance::Chance;
 use crate::checks::Figures;
 use crate::disk::Disk;
 use crate::faults::Counts;
+use crate::lives;
 use crate::operations;
 use crate::plan::Plan;
 use crate::sim::{Coverage, Sim, Violation, database_options};
+use crate::subscriber;
 use crate::webhooks;
 
 /// Steps after which a run that goes on and on is stopped.
@@ -23,6 +26,8 @@ const MOST_STEPS: u64 = 1_000_000;
 /// How long everything may take to come to rest after the faults, in milliseconds: the provider forgets a key after a
 /// day, and only then can a command whose answer it got wrong be looked up.
 const CALM_MS: i64 = 6 * DAY_MS;
+/// How long a world stays that has come to rest, to see that it does, in milliseconds.
+const IDLE_MS: i64 = 12 * HOUR_MS;
 /// How often an operator frees what is parked while everything comes to rest, in milliseconds.
 const FREE_EVERY_MS: i64 = 6 * HOUR_MS;
 
@@ -77,14 +82,22 @@ pub fn play(seed: u64, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outco
 /// As [`play`].
 pub fn play_plan(plan: Plan, catalog: &Arc<Catalog>, most_faults: u64) -> Result<Outcome, String> {
     let mount = template()?.copy().mount()?;
-    let sim = Sim::new(plan, Arc::clone(catalog), mount, most_faults)?;
+    let catalog = plan.sold(catalog);
+    let sim = Sim::new(plan, catalog, mount, most_faults)?;
     for node in 0..sim.plan.nodes {
         sim.start(node);
     }
-    for index in 0..sim.plan.buyers {
-        sim.outside(actors::buyer(Arc::clone(&sim), index));
+    match sim.plan.life {
+        Some(life) => sim.outside(lives::walk(Arc::clone(&sim), life)),
+        None => {
+            for index in 0..sim.plan.buyers {
+                sim.outside(actors::buyer(Arc::clone(&sim), index));
+                sim.outside(subscriber::subscriber(Arc::clone(&sim), index));
+            }
+            sim.outside(operations::operator(Arc::clone(&sim)));
+        }
     }
-    sim.outside(operations::operator(Arc::clone(&sim)));
+    sim.outside(app::run(Arc::clone(&sim)));
     sim.outside(operations::misfortune(Arc::clone(&sim)));
     if sim.plan.imports {
         sim.outside(operations::importer(Arc::clone(&sim)));
@@ -127,6 +140,7 @@ fn settle(sim: &Arc<Sim>) -> bool {
             sim.wake_others();
         }
         let mut record = sim.record();
+        record.stepped(sim.scheduler.now_ms());
         if sim.take_provider_changed() {
             record.provider_changed(sim);
         }
@@ -155,7 +169,7 @@ fn calm(sim: &Arc<Sim>) {
     let begun = sim.scheduler.now_ms();
     // What every node needs to come back, and a sweep to find what nobody told.
     let swept = begun + sim.plan.settings.sweep_every_ms + HOUR_MS;
-    let mut free_at = begun;
+    let (mut free_at, mut followed, mut rests_since) = (begun, false, None);
     let agreed = Arc::new(OnceLock::new());
     if sim.plan.imports {
         sim.outside(operations::import_until_agreed(Arc::clone(sim), Arc::clone(&agreed)));
@@ -164,8 +178,21 @@ fn calm(sim: &Arc<Sim>) {
         let now = sim.scheduler.now_ms();
         let imported = !sim.plan.imports || agreed.get().is_some();
         if now >= swept && imported && sim.record().is_at_rest(sim) {
-            return sim.record().in_the_end(sim);
+            let rested = *rests_since.get_or_insert(now);
+            if now < rested + IDLE_MS {
+                sim.record().rests(sim);
+                sim.advance(now + HOUR_MS);
+                continue;
+            }
+            if followed {
+                return sim.record().in_the_end(sim);
+            }
+            followed = true;
+            let (reader, seed) = (Arc::clone(sim), chance.draw());
+            sim.outside(async move { app::follow(&reader, &mut Chance::new(seed, "follow")).await });
+            continue;
         }
+        followed = false;
         if now >= begun + sim.plan.settings.sweep_every_ms + CALM_MS {
             let left = match imported {
                 true => sim.record().what_is_left(sim),

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
 use quittance_domain::delivery::Channel;
-use quittance_domain::time::{HOUR_MS, SECOND_MS};
+use quittance_domain::time::SECOND_MS;
 use quittance_domain::{Catalog, Timestamp};
+use quittance_engine::app_webhooks::WebhookCourier;
 use quittance_engine::world::{Point, Waiting};
 use quittance_engine::{Engine, Settings, World};
 use quittance_sandbox::{HttpRequest, HttpResponse, Sandbox, SandboxConfig};
@@ -21,6 +22,7 @@ use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::StripeConfig;
 use tokio::sync::{broadcast, oneshot};
 
+use crate::app::{App, ToApp};
 use crate::chance::Chance;
 use crate::checks::Record;
 use crate::disk::{self, AUDITOR, Casualty, Mount, Process};
@@ -94,6 +96,7 @@ pub struct Sim {
     trace: Mutex<Trace>,
     record: Mutex<Record>,
     arrived: Mutex<Arrived>,
+    app: Mutex<App>,
     post_chance: Mutex<Chance>,
     nodes: Mutex<Vec<Node>>,
     coverage: Mutex<Coverage>,
@@ -148,6 +151,7 @@ impl Sim {
             trace: Mutex::default(),
             record: Mutex::new(Record::new(&catalog)),
             arrived: Mutex::default(),
+            app: Mutex::default(),
             post_chance: Mutex::new(Chance::new(plan.seed, "post")),
             nodes: Mutex::new(nodes),
             coverage: Mutex::default(),
@@ -180,6 +184,18 @@ impl Sim {
     /// What the other side of mails and webhooks got.
     pub fn arrived(&self) -> MutexGuard<'_, Arrived> {
         lock(&self.arrived)
+    }
+
+    /// The operator's app.
+    pub fn app(&self) -> MutexGuard<'_, App> {
+        lock(&self.app)
+    }
+
+    /// Waits until the app can be told what happens: before that nobody buys.
+    pub async fn app_is_ready(&self) {
+        while !self.app().is_ready() {
+            self.sleep(SECOND_MS).await;
+        }
     }
 
     /// Chance for what befalls mails and webhooks.
@@ -358,13 +374,15 @@ impl Sim {
         .map_err(|e| e.to_string())?;
         let settings = Settings {
             webhook_secrets: vec![self.endpoint_secret.clone().into()],
+            root_key: Some("the root key of a simulated installation".to_owned().into()),
             ..self.plan.settings.clone()
         };
         let engine = Engine::open(db.clone(), Arc::new(client), Arc::clone(&self.catalog), settings, world)
             .await
             .map_err(|e| e.to_string())?;
-        let courier = || Arc::new(SimulatedCourier::new(Arc::clone(self)));
-        let engine = engine.with_courier(Channel::Mail, courier()).with_courier(Channel::Webhook, courier());
+        let mail = Arc::new(SimulatedCourier::new(Arc::clone(self)));
+        let hooks = Arc::new(WebhookCourier::new(Arc::new(ToApp(Arc::clone(self)))));
+        let engine = engine.with_courier(Channel::Mail, mail).with_courier(Channel::Webhook, hooks);
         Ok(Running { life, engine, db })
     }
 
@@ -645,6 +663,3 @@ impl World for NodeWorld {
 
 /// How many in a thousand tasks stall at the point that the plan names.
 const STALLS_PER_MILLE: u32 = 150;
-
-/// How long an outage of the provider lasts: longer than idempotency keys live, now and then.
-pub const OUTAGE_MS: (i64, i64) = (10 * 60 * SECOND_MS, 50 * HOUR_MS);

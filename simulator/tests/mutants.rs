@@ -23,6 +23,12 @@ const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
         Mutant::Signature => (20, &["I9"]),
         Mutant::LookUp => (1_000, &["I2", "I7"]),
         Mutant::LedgerKey => (20, &["I6"]),
+        // One world of twelve has no webhooks, in which nothing else tells.
+        Mutant::Sweep => (100, &["I1", "I3", "I6"]),
+        Mutant::Undo => (200, &["I7"]),
+        Mutant::Quote => (200, &["I7"]),
+        Mutant::StillTrue => (200, &["I2"]),
+        Mutant::TrialRegistry => (200, &["I7"]),
     }
 }
 

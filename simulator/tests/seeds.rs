@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use quittance_domain::Catalog;
-use quittance_simulator::campaign::{Order, Summary, play_all};
+use quittance_simulator::campaign::{Order, Summary, Worlds, play_all};
+use quittance_simulator::lives;
 
 fn catalog() -> Arc<Catalog> {
     Arc::new(Catalog::parse(include_str!("../../catalog.toml")).unwrap())
@@ -32,8 +33,14 @@ fn assert_whole(summary: &Summary) {
 
 #[test]
 fn every_seed_holds_and_is_the_same_world_twice() {
-    let order =
-        Order { first: 0, seeds: seeds(), threads: threads(), silent: false, twice: true, stop: false };
+    let order = Order {
+        first: 0,
+        seeds: seeds(),
+        threads: threads(),
+        worlds: Worlds::Drawn,
+        twice: true,
+        stop: false,
+    };
     let summary = play_all(&order, &catalog(), &|_| {}).unwrap();
     eprintln!(
         "{} seeds twice: {} events, {} steps, {} simulated days, {} faults",
@@ -57,7 +64,8 @@ fn seeds_that_broke_once_hold() {
     let list = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
     for line in list {
         let seed = line.split_whitespace().next().unwrap().parse().unwrap();
-        let order = Order { first: seed, seeds: 1, threads: 1, silent: false, twice: false, stop: true };
+        let order =
+            Order { first: seed, seeds: 1, threads: 1, worlds: Worlds::Drawn, twice: false, stop: true };
         assert_whole(&play_all(&order, &catalog(), &|_| {}).unwrap());
     }
 }
@@ -69,13 +77,30 @@ fn the_sweep_alone_makes_everything_right() {
         first: 0,
         seeds: seeds().div_ceil(4),
         threads: threads(),
-        silent: true,
+        worlds: Worlds::Silent,
         twice: false,
         stop: false,
     };
     let summary = play_all(&order, &catalog(), &|_| {}).unwrap();
     assert_whole(&summary);
     assert_eq!(summary.figures.deliveries, 0, "webhooks came");
+    assert!(summary.figures.payments > 0 && summary.faults.sum() > 0, "an idle world proves nothing");
+}
+
+/// The lives that the engine's own tests live to the second come to the same with faults on.
+#[test]
+fn lives_come_to_what_their_tables_say() {
+    let order = Order {
+        first: 0,
+        seeds: seeds().div_ceil(2),
+        threads: threads(),
+        worlds: Worlds::Lives,
+        twice: false,
+        stop: false,
+    };
+    let summary = play_all(&order, &lives::catalog().unwrap(), &|_| {}).unwrap();
+    eprintln!("{} lives with {} faults", summary.seeds, summary.faults.sum());
+    assert_whole(&summary);
     assert!(summary.figures.payments > 0 && summary.faults.sum() > 0, "an idle world proves nothing");
 }
 

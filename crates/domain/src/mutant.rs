@@ -26,11 +26,21 @@ pub enum Mutant {
     LookUp,
     /// An entry of the ledger is written however often its fact is observed.
     LedgerKey,
+    /// A sweep neither reads the provider's events nor compares.
+    Sweep,
+    /// What is planned is forgotten, and stays planned at the provider.
+    Undo,
+    /// A quote is used whatever has become of what it was computed from.
+    Quote,
+    /// A notice is sent without asking whether it is still so.
+    StillTrue,
+    /// Nobody remembers who had a trial.
+    TrialRegistry,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Fence,
         Self::Dedupe,
         Self::IdempotencyKey,
@@ -41,6 +51,11 @@ impl Mutant {
         Self::Signature,
         Self::LookUp,
         Self::LedgerKey,
+        Self::Sweep,
+        Self::Undo,
+        Self::Quote,
+        Self::StillTrue,
+        Self::TrialRegistry,
     ];
 
     /// What is missing, in words.
@@ -57,6 +72,11 @@ impl Mutant {
             Self::Signature => "the check of signatures",
             Self::LookUp => "the look at what an expired key did",
             Self::LedgerKey => "the natural key of ledger entries",
+            Self::Sweep => "the sweep",
+            Self::Undo => "the undoing of what is planned",
+            Self::Quote => "the look before a quote is used",
+            Self::StillTrue => "the look before a notice is sent",
+            Self::TrialRegistry => "the registry of trials",
         }
     }
 }

@@ -78,6 +78,8 @@ pub struct LedgerRefund {
     pub currency: String,
     /// The API's status.
     pub status: String,
+    /// Unix seconds.
+    pub created: i64,
 }
 
 /// A dispute.
@@ -112,6 +114,12 @@ pub struct LedgerSubscription {
     pub cancel_at: Option<i64>,
     /// Whether it ends with the period.
     pub cancel_at_period_end: bool,
+    /// When its end was asked for, in unix seconds.
+    pub canceled_at: Option<i64>,
+    /// When its trial ends or ended, in unix seconds.
+    pub trial_end: Option<i64>,
+    /// Whether its payments are not collected for now.
+    pub paused: bool,
     /// Unix seconds.
     pub ended_at: Option<i64>,
     /// As the API has them.
@@ -211,6 +219,7 @@ impl CustomerLedger {
                     amount: refund.amount,
                     currency: refund.currency.clone(),
                     status: refund.status.as_str().to_owned(),
+                    created: refund.created,
                 })
                 .collect(),
             disputes: world
@@ -302,6 +311,9 @@ impl LedgerSubscription {
             current_period_end: subscription.period.end,
             cancel_at: subscription.cancel_at,
             cancel_at_period_end: subscription.cancel_at_period_end,
+            canceled_at: subscription.canceled_at,
+            trial_end: subscription.trial.map(|trial| trial.end),
+            paused: subscription.pause_collection.is_some(),
             ended_at: subscription.ended_at,
             metadata: subscription.metadata.clone(),
             created: subscription.created,

@@ -1,6 +1,7 @@
 //! Who had a trial: keyed hashes of customer, card and e-mail, and which trials were looked at.
 
 use quittance_domain::Timestamp;
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::trial::ClaimKind;
 
 use crate::db::Tx;
@@ -37,6 +38,9 @@ pub fn claim(
     subscription: &str,
     now: Timestamp,
 ) -> Result<String> {
+    if mutant::is(Mutant::TrialRegistry) {
+        return Ok(subscription.to_owned());
+    }
     tx.exec(CLAIM, params![scope, kind.as_str(), value, subscription, now.ms()])?;
     tx.query_one(HOLDER, params![scope, kind.as_str(), value])?.text("subscription")
 }

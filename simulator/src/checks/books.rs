@@ -25,16 +25,16 @@ pub(super) struct Books {
     seen: BTreeMap<i64, EntryRow>,
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn number(value: &Value, key: &str) -> i64 {
+pub(super) fn number(value: &Value, key: &str) -> i64 {
     value.get(key).and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// All objects of a list of the provider, newest first.
-fn listed(sim: &Sim, path: &str) -> Vec<Value> {
+pub(super) fn listed(sim: &Sim, path: &str) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
         let page = sim.dashboard("GET", path, &format!("limit=100{after}")).value();

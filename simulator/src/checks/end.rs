@@ -6,16 +6,18 @@ use futures_util::FutureExt as _;
 use quittance_domain::AccessPolicy;
 use quittance_domain::catalog::Interval;
 use quittance_domain::checkout::CheckoutState;
-use quittance_domain::delivery::{AfterTry, DeliveryState, after_try};
+use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_domain::notices::NoticeKind;
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
+use quittance_store::deliveries::DeliveryRow;
 use quittance_store::inbox::{self, EventRow};
 use quittance_store::notices::NoticeRow;
-use quittance_store::{checkouts, deliveries, grants, mirror, notices};
+use quittance_store::{checkouts, deliveries, grants, mirror, notices, outbox};
 
 use super::{Record, Shape, payment_came_back, provider_grants, scope};
 use crate::actors::buyer_id;
 use crate::gifts;
+use crate::plan::MOST_SKEW_MS;
 use crate::sim::{Sim, Violation};
 
 impl Record {
@@ -36,6 +38,7 @@ impl Record {
                 self.mirror_is_true(sim, &id, customer);
                 self.one_live_each(customer);
                 self.access_is_true(sim, &id, customer);
+                self.plans_are_true(sim, customer);
             }
             self.gifts_stand(sim, &id);
         }
@@ -48,6 +51,12 @@ impl Record {
         self.figures.provider_calls = sim.sandbox.provider_calls().values().sum();
         self.figures.events = sim.sandbox.events_made();
         self.books_are_true(sim);
+        self.changes_are_as_quoted(sim);
+        self.one_trial_each(sim, &ledger);
+        self.customers_are_told(sim, &ledger);
+        self.app_is_told(sim, &ledger);
+        self.life_is_as_its_table(sim);
+        self.work_was_bounded(sim);
     }
 
     fn inbox_is_whole(&mut self, sim: &Sim) {
@@ -132,8 +141,8 @@ impl Record {
         }
     }
 
-    /// What was written down to be sent has arrived: nobody refused for good. What had all its tries while
-    /// faults were about may be given up; whether one of them arrived unheard is not asked.
+    /// What was written down to be sent has arrived, what was given up after it was sent again; and no try failed by
+    /// itself.
     fn everything_left(&mut self, sim: &Sim) {
         let mut cursor = i64::MAX;
         loop {
@@ -144,18 +153,72 @@ impl Record {
             cursor = last.seq;
             for row in &page {
                 self.figures.sent += 1;
-                let arrived = sim.arrived().has(row.channel, &row.key);
+                self.parcel_is_bounded(sim, row);
+                self.tries_were_spoilt(sim, row);
+                let arrived = match row.channel {
+                    Channel::Mail => sim.arrived().has(row.channel, &row.key),
+                    Channel::Webhook => {
+                        row.key.split(':').next().is_some_and(|id| sim.app().heard.contains_key(id))
+                    }
+                };
+                let over = sim.arrived().is_over(row.channel, &row.key);
                 let holds = match row.state {
                     DeliveryState::Delivered => arrived,
-                    DeliveryState::Failed => {
-                        after_try(row.channel, row.attempts, None, 0, row.created_at) == AfterTry::GiveUp
-                    }
-                    DeliveryState::Pending | DeliveryState::Suppressed => false,
+                    DeliveryState::Suppressed => over,
+                    DeliveryState::Pending | DeliveryState::Failed => false,
                 };
                 if !holds {
-                    let detail = format!("{} is {} and arrived: {arrived}", row.key, row.state.as_str());
+                    let detail = format!(
+                        "{} is {}, arrived: {arrived}, held back: {over}: {:?}",
+                        row.key,
+                        row.state.as_str(),
+                        row.last_error
+                    );
                     self.violation("I1", detail);
                 }
+            }
+        }
+    }
+
+    /// A try that failed is one that a fault spoilt.
+    fn tries_were_spoilt(&mut self, sim: &Sim, row: &DeliveryRow) {
+        if row.attempts <= 1 {
+            return;
+        }
+        let seq = row.seq;
+        let Some(tries) = self.read(sim, move |tx| deliveries::attempts(tx, seq, 1_000)) else { return };
+        // The disk's faults strike before anybody is asked to carry it.
+        let counts = |outcome: &str, detail: &str| {
+            matches!(outcome, "retry" | "failed") && !detail.starts_with("the database cannot be used")
+        };
+        let failed = tries.iter().filter(|t| counts(&t.outcome, &t.detail)).count() as u64;
+        let name = match row.channel {
+            Channel::Mail => row.key.as_str(),
+            Channel::Webhook => row.key.split(':').next().unwrap_or_default(),
+        };
+        let spoilt = sim.arrived().spoilt(row.channel, name);
+        if failed > spoilt {
+            let detail = format!("{failed} tries of {} failed, and {spoilt} were spoilt: {tries:?}", row.key);
+            self.violation("I1", detail);
+        }
+    }
+
+    /// Operators hear of what was given up, when it is.
+    pub fn given_up_is_told(&mut self, sim: &Sim) {
+        let failed = deliveries::Filter { state: Some(DeliveryState::Failed), ..Default::default() };
+        let read = self.read(sim, move |tx| {
+            let failed = deliveries::list(tx, &failed, i64::MAX, 100)?;
+            let alerts =
+                if failed.is_empty() { Vec::new() } else { outbox::alerts(tx, true, i64::MAX, 1_000)? };
+            Ok((failed, alerts))
+        });
+        let Some((failed, alerts)) = read else { return };
+        for row in failed {
+            let object = format!("{}/{}", row.channel.as_str(), row.destination);
+            let mut told = alerts.iter().filter(|a| a.kind == "delivery_failed" && a.object == object);
+            let since = row.finished_at.map(|at| at.plus_ms(-2 * MOST_SKEW_MS));
+            if !told.any(|alert| since.is_some_and(|since| alert.last_seen_at >= since)) {
+                self.violation("I1", format!("{} was given up and nobody was alerted: {alerts:?}", row.key));
             }
         }
     }
@@ -308,6 +371,6 @@ fn session_came_back(
 }
 
 /// Which subscription stayed, when we ended this one as a second one beside it.
-fn mended(found: &LedgerSubscription) -> Option<&str> {
+pub(super) fn mended(found: &LedgerSubscription) -> Option<&str> {
     found.cancellation_comment.as_deref()?.strip_prefix("second subscription beside ")
 }

@@ -4,8 +4,15 @@
 //! The provider's own ledger is the oracle. The rules of access are written down here a second time, from the table in
 //! the documentation, so that the product and its checker cannot be wrong together.
 
+mod app;
 mod books;
+mod bounds;
+mod changes;
 mod end;
+mod lives;
+mod notices;
+
+pub use bounds::Most;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +29,9 @@ use quittance_store::mirror::SubscriptionRow;
 use quittance_store::{Db, Tx, aggregates, commands, customers, deliveries, mirror};
 
 use crate::actors::buyer_id;
+use crate::changes::Changes;
 use crate::gifts::Gift;
+use crate::lives::Lived;
 use crate::plan::MOST_SKEW_MS;
 use crate::sim::{Sim, Violation, database_options};
 
@@ -45,6 +54,14 @@ pub struct Figures {
     pub entries: u64,
     /// Mails and webhooks that were sent.
     pub sent: u64,
+    /// Events that the app was told.
+    pub heard: u64,
+    /// Notices that were written down for customers.
+    pub notices: u64,
+    /// Changes that were made as they had been quoted.
+    pub quotes: u64,
+    /// The most that bounds were used.
+    pub most: Most,
 }
 
 /// What a mirrored subscription and the provider's must have in common.
@@ -56,6 +73,8 @@ struct Shape {
     cancel_at_period_end: bool,
     cancel_at: Option<i64>,
     ended_at: Option<i64>,
+    trial_end: Option<i64>,
+    paused: bool,
 }
 
 /// One state that a subscription had at the provider.
@@ -85,10 +104,27 @@ pub struct Record {
     pub unreachable: BTreeSet<String>,
     /// What an operator gave by hand.
     pub gifts: Vec<Gift>,
+    /// How often an operator freed what was parked: each gives another budget of tries.
+    pub frees: u64,
+    /// How often each buyer asked for something: each may try once more what is still to be done.
+    asks: BTreeMap<String, u64>,
+    /// Subscriptions that are not paid with the card any more that they began with.
+    pub other_cards: BTreeSet<String>,
+    /// What was asked to change.
+    pub changes: Changes,
+    /// A life that was lived to its end.
+    pub lived: Option<Lived>,
+    /// Subscriptions and when somebody asked to end them, in the words of notices.
+    cancelled: BTreeSet<(String, String)>,
+    /// Subscriptions and ends that their trials had, in the same words.
+    trials: BTreeSet<(String, String)>,
+    /// When a subscription or a provider's customer was mirrored first, in milliseconds since the Unix epoch.
+    first_seen: BTreeMap<String, i64>,
     prices: BTreeMap<String, Sold>,
     features: Vec<String>,
     auditor: Option<Db>,
     books: books::Books,
+    work: bounds::Work,
     versions: BTreeMap<String, Vec<Version>>,
     mirrored: BTreeMap<String, usize>,
     customer_versions: BTreeMap<String, i64>,
@@ -119,6 +155,8 @@ impl Shape {
             cancel_at_period_end: found.cancel_at_period_end,
             cancel_at: found.cancel_at,
             ended_at: found.ended_at,
+            trial_end: found.trial_end,
+            paused: found.paused,
         }
     }
 
@@ -133,6 +171,8 @@ impl Shape {
             cancel_at_period_end: facts.cancel_at_period_end,
             cancel_at: seconds(facts.cancel_at),
             ended_at: seconds(facts.ended_at),
+            trial_end: seconds(facts.trial_end),
+            paused: facts.ahead.pause.is_some(),
         }
     }
 }
@@ -181,6 +221,13 @@ fn provider_grants(
     }
     let planned = found.cancel_at.or(found.cancel_at_period_end.then_some(found.current_period_end));
     match found.status.as_str() {
+        // What is paid for is used up, or the trial, without any slack.
+        "trialing" | "active" if found.paused => {
+            let newest = customer.invoices.iter().find(|i| Some(&i.id) == found.latest_invoice.as_ref());
+            let paid = newest.is_some_and(|i| i.status == "paid").then_some(found.current_period_end);
+            let trial = found.trial_end.filter(|_| found.status == "trialing");
+            trial.or(paid).is_some_and(|end| now_s < planned.map_or(end, |planned| planned.min(end)))
+        }
         "trialing" | "active" => match planned {
             Some(end) => now_s < end,
             // Within the period, or the slack after it in which a renewal may be on its way.
@@ -210,10 +257,19 @@ impl Record {
             forged: BTreeSet::new(),
             unreachable: BTreeSet::new(),
             gifts: Vec::new(),
+            frees: 0,
+            asks: BTreeMap::new(),
+            other_cards: BTreeSet::new(),
+            changes: Changes::default(),
+            lived: None,
+            cancelled: BTreeSet::new(),
+            trials: BTreeSet::new(),
+            first_seen: BTreeMap::new(),
             prices: BTreeMap::new(),
             features,
             auditor: None,
             books: books::Books::default(),
+            work: bounds::Work::default(),
             versions: BTreeMap::new(),
             mirrored: BTreeMap::new(),
             customer_versions: BTreeMap::new(),
@@ -236,6 +292,11 @@ impl Record {
         if again {
             self.violation("I2", format!("{event} was taken as new a second time"));
         }
+    }
+
+    /// A buyer asks for something.
+    pub fn asked(&mut self, buyer: &str) {
+        *self.asks.entry(buyer.to_owned()).or_default() += 1;
     }
 
     /// The first broken invariant.
@@ -306,6 +367,9 @@ impl Record {
                 }) {
                     all.push(version);
                 }
+                let stamp = |at: i64| (found.id.clone(), Timestamp::from_seconds(at).to_string());
+                self.cancelled.extend(found.canceled_at.map(stamp));
+                self.trials.extend(found.trial_end.map(stamp));
             }
         }
         self.one_customer_each(&ledger);
@@ -383,6 +447,8 @@ impl Record {
     fn mirrored_row(&mut self, sim: &Sim, row: &SubscriptionRow) {
         let subscription = &row.subscription;
         let id = &subscription.facts.id;
+        let now = sim.scheduler.now_ms();
+        self.first_seen.entry(id.clone()).or_insert(now);
         let shape = Shape::of_mirror(subscription);
         let versions = self.versions.get(id).map_or(&[][..], Vec::as_slice);
         let Some(found) = versions.iter().rposition(|version| version.shape == shape) else {
@@ -517,11 +583,14 @@ impl Record {
         }
         let read = self.read(sim, |tx| {
             let pending = deliveries::Filter { state: Some(DeliveryState::Pending), ..Default::default() };
+            // An operator sends again what was given up.
+            let failed = deliveries::Filter { state: Some(DeliveryState::Failed), ..Default::default() };
             Ok((
                 aggregates::backlog(tx)?,
                 commands::next_due(tx)?,
                 commands::parked(tx, 1)?.len(),
-                deliveries::list(tx, &pending, i64::MAX, 1)?.len(),
+                deliveries::list(tx, &pending, i64::MAX, 1)?.len()
+                    + deliveries::list(tx, &failed, i64::MAX, 1)?.len(),
             ))
         });
         let waiting = sim.sandbox.undelivered();

@@ -4,6 +4,7 @@
 //! key of its own that follows from the command's, so that a command can be sent again from its beginning.
 
 use quittance_domain::change::PauseHow;
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::time::DAY_MS;
 use quittance_store::commands::CommandRow;
 use quittance_stripe::calls::schedules::{Phase, PhaseItem};
@@ -72,6 +73,9 @@ impl Engine {
             }
             Request::ScheduleChange { subscription, item, price, quantity } => {
                 self.schedule_change(row, subscription, item, (price, *quantity), &key).await
+            }
+            Request::UndoSchedule { schedule, .. } if mutant::is(Mutant::Undo) => {
+                Ok(json!({ "schedule": schedule }))
             }
             Request::UndoSchedule { schedule, .. } => self.release(schedule, key).await,
             Request::PauseSubscription { subscription, how: PauseHow::Collection, resumes_at_s } => {

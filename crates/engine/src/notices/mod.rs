@@ -7,6 +7,7 @@
 mod announce;
 mod proof;
 
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::notices::truth::{self, Claim, Known, Truth};
 use quittance_domain::notices::{Fit, NoticeKind};
 use quittance_domain::{Currency, Timestamp};
@@ -111,7 +112,9 @@ impl Engine {
     /// # Errors
     /// What the provider says; worth a later try when it is transient.
     pub async fn prepare_notice(&self, notice: &NoticeRow) -> Result<Ready, Problem> {
-        if let Truth::Over(why) = self.still_true(notice).await? {
+        if let Truth::Over(why) = self.still_true(notice).await?
+            && !mutant::is(Mutant::StillTrue)
+        {
             return Ok(Ready::Over(why.to_owned()));
         }
         let mut data: Map<String, Value> = serde_json::from_str(&notice.data).unwrap_or_default();

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quittance_domain::drift::{Cause, DriftKind, Finding, Mending, WrongAccess};
 use quittance_domain::ids::LeaseToken;
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
@@ -151,6 +152,9 @@ impl Engine {
         let resumed = row.cursor.as_deref().filter(|_| !run.dry);
         let began = row.started_at.filter(|_| resumed.is_some()).unwrap_or_else(|| self.now());
         let mut cursor: Cursor = resumed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        if mutant::is(Mutant::Sweep) {
+            (cursor.told, cursor.seen) = (true, true);
+        }
         // The events first: they say why something differs.
         let mut missed = BTreeMap::new();
         if !cursor.told {

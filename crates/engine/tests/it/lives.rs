@@ -1,6 +1,6 @@
 //! Lives of subscriptions, from the first trial to the last day: what happens, and what the customer may use, is told, and
 //! the app is told, at every second that matters. Each life is a table: when, what is done, and then status and access, the
-//! mails, and what the app hears.
+//! mails, and what the app hears. The simulator lives the same tables with faults on.
 //!
 //! Before each line the second before it is looked at: access must not have changed yet, whatever was delivered; and at the
 //! line's own second it is looked at before anything is delivered, because reads end access by themselves.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use quittance_domain::Catalog;
-use quittance_simulator::campaign::{Failure as Broken, Order, Summary, play_all};
+use quittance_simulator::campaign::{Failure as Broken, Order, Summary, Worlds, play_all};
 use quittance_simulator::faults::Fault;
 
 use super::{Common, found, out};
@@ -76,7 +76,7 @@ pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
         first: options.first,
         seeds: options.seeds.unwrap_or(1),
         threads: options.threads.unwrap_or_else(cores),
-        silent: options.no_webhooks,
+        worlds: if options.no_webhooks { Worlds::Silent } else { Worlds::Drawn },
         twice: options.twice,
         stop: options.stop,
     };
@@ -179,6 +179,9 @@ fn in_words(summary: &Summary) -> String {
         ("  second ones cancelled and refunded", figures.duplicates),
         ("payments taken", figures.payments),
         ("entries of the ledger", figures.entries),
+        ("changes made as quoted", figures.quotes),
+        ("notices to customers", figures.notices),
+        ("events that the app was told", figures.heard),
         ("faults", summary.faults.sum()),
     ];
     let mut lines: Vec<String> = rows.iter().map(|(name, count)| format!("{name:<38}{count:>14}")).collect();
