@@ -37,6 +37,9 @@ pub struct TestWorld {
     gates: Mutex<HashMap<Point, Gate>>,
 }
 
+/// How long a request waits for a sync that somebody else makes, in milliseconds of the house.
+const WAIT_MS: i64 = 400;
+
 /// Stops whoever reaches a point until it is opened.
 #[derive(Clone)]
 pub struct Gate {
@@ -331,6 +334,8 @@ impl House {
         world: &Arc<TestWorld>,
         transport: &Arc<SandboxTransport>,
     ) -> Engine {
+        // Nobody works in the background of most tests, so that waiting for it is in vain.
+        settings.redirect_wait_ms = settings.redirect_wait_ms.min(WAIT_MS);
         test.db.migrate().await.unwrap();
         settings.webhook_secrets = vec![SECRET.to_owned().into()];
         let mut config = StripeConfig::new("sk_test_house".to_owned().into(), false);
