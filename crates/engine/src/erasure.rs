@@ -53,7 +53,7 @@ impl Engine {
                     known.iter().map(|id| AggregateKey::customer(scope.clone(), id).to_string()).collect();
                 fraud::erase(tx, &key, &scope.to_string(), &known)?;
                 let erased = erasure::erase(tx, &key, &aggregates, now)?;
-                for (command, request) in erasure::worded(tx, &key)? {
+                for (command, request) in erasure::finished(tx, &key)? {
                     if let Some(silent) = without_words(&request) {
                         erasure::reword(tx, &command, &silent)?;
                     }

@@ -28,10 +28,9 @@ static UNFINISHED: &Sql = crate::sql!(
        + (SELECT COUNT(*) FROM checkouts WHERE customer = $1 AND state IN ('creating', 'open', 'processing')) AS n"
 );
 
-static WORDED: &Sql = crate::sql!(
-    "erasure.worded",
-    "SELECT id, request FROM commands
-     WHERE customer = $1 AND state <> 'pending' AND kind IN ('subscription.cancel', 'dispute.contest')"
+static FINISHED: &Sql = crate::sql!(
+    "erasure.finished",
+    "SELECT id, request FROM commands WHERE customer = $1 AND state <> 'pending'"
 );
 static REWORD: &Sql = crate::sql!("erasure.reword", "UPDATE commands SET request = $2 WHERE id = $1");
 
@@ -52,12 +51,12 @@ pub fn unfinished(tx: &mut dyn Tx, customer: &CustomerId) -> Result<bool> {
     Ok(tx.query_one(UNFINISHED, params![customer.as_str()])?.i64("n")? > 0)
 }
 
-/// A customer's finished commands in which somebody may have written in their own words: their ids and requests.
+/// A customer's finished commands: their ids and requests, in which somebody may have written in their own words.
 ///
 /// # Errors
 /// As the database.
-pub fn worded(tx: &mut dyn Tx, customer: &CustomerId) -> Result<Vec<(CommandId, String)>> {
-    let rows = tx.query(WORDED, params![customer.as_str()])?;
+pub fn finished(tx: &mut dyn Tx, customer: &CustomerId) -> Result<Vec<(CommandId, String)>> {
+    let rows = tx.query(FINISHED, params![customer.as_str()])?;
     rows.iter()
         .map(|row| Ok((json::parsed("id", &row.text("id")?, CommandId::parse)?, row.text("request")?)))
         .collect()

@@ -8,7 +8,7 @@ use quittance_engine::commands::request::PortalStart;
 
 use quittance_engine::subscriptions::Change;
 use quittance_engine::world::Point;
-use quittance_engine::{Money, ProblemCode, Settings};
+use quittance_engine::{Money, Problem, ProblemCode, Settings};
 use quittance_store::commands::CommandState;
 
 use crate::house::{House, Trouble, catalog, customer, on_each, pro};
@@ -189,22 +189,27 @@ async fn what_still_waits_when_its_customer_is_shut_out_is_never_sent() {
     .await;
 }
 
+/// What a caller hears whose customer is shut out while the change that was asked for stands at a point.
+async fn shut_out_at(h: &House, point: Point, subscription: String) -> Problem {
+    let gate = h.hold_point(point);
+    let engine = h.engine.clone();
+    let wanted = tokio::spawn(async move {
+        let studio = Change { plan: Some("studio".into()), ..Change::default() };
+        engine.change_subscription(&subscription, &studio, None).await
+    });
+    gate.reached().await;
+    h.release_point(point);
+    h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
+    gate.open();
+    wanted.await.unwrap().unwrap_err()
+}
+
 #[tokio::test]
 async fn what_was_never_sent_when_its_customer_is_shut_out_moved_no_money() {
     on_each(|h| {
         Box::pin(async move {
             let subscription = h.subscriber("ada").await;
-            let gate = h.hold_point(Point::CommandWanted);
-            let engine = h.engine.clone();
-            let wanted = tokio::spawn(async move {
-                let studio = Change { plan: Some("studio".into()), ..Change::default() };
-                engine.change_subscription(&subscription, &studio, None).await
-            });
-            gate.reached().await;
-            h.release_point(Point::CommandWanted);
-            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
-            gate.open();
-            let refused = wanted.await.unwrap().unwrap_err();
+            let refused = shut_out_at(h, Point::CommandWanted, subscription).await;
             assert_eq!((refused.code, refused.money), (ProblemCode::CustomerSuspended, Money::No));
         })
     })
@@ -217,17 +222,7 @@ async fn what_may_have_been_sent_when_its_customer_is_shut_out_is_unknown() {
         Box::pin(async move {
             let subscription = h.subscriber("ada").await;
             h.trouble("POST /v1/subscriptions/", Trouble::Status(503), 1);
-            let gate = h.hold_point(Point::CommandAnswered);
-            let engine = h.engine.clone();
-            let wanted = tokio::spawn(async move {
-                let studio = Change { plan: Some("studio".into()), ..Change::default() };
-                engine.change_subscription(&subscription, &studio, None).await
-            });
-            gate.reached().await;
-            h.release_point(Point::CommandAnswered);
-            h.engine.suspend(&customer("ada"), Level::All, "fraud", &operator()).await.unwrap();
-            gate.open();
-            let refused = wanted.await.unwrap().unwrap_err();
+            let refused = shut_out_at(h, Point::CommandAnswered, subscription).await;
             assert_eq!(refused.money, Money::Unknown, "{refused:?}");
         })
     })
