@@ -433,7 +433,7 @@ impl Buyer {
             let value = attached.value();
             let Some(method) = value.get("id").and_then(serde_json::Value::as_str) else { continue };
             for subscription in &customer.subscriptions {
-                self.sim.record().other_cards.insert(subscription.id.clone());
+                self.sim.record().pays_otherwise(&self.sim, &subscription.id);
                 let form = format!("default_payment_method={method}");
                 self.sim.dashboard("POST", &format!("/v1/subscriptions/{}", subscription.id), &form);
             }

@@ -84,6 +84,9 @@ impl Buyer {
         };
         self.sim.sleep(wait).await;
         if self.chance.per_mille(150) {
+            self.change_beside(&id);
+        }
+        if self.chance.per_mille(150) {
             // Thought better of it.
             return;
         }
@@ -113,6 +116,16 @@ impl Buyer {
             self.is_planned(&id, &said, preview.at);
         }
         self.sim.record().changes.left(&id, known == Known::Maybe);
+    }
+
+    /// Somebody at the provider changes how many it is, at once and for nothing.
+    fn change_beside(&mut self, id: &str) {
+        let found = self.sim.dashboard("GET", &format!("/v1/subscriptions/{id}"), "").value();
+        let item = found.pointer("/items/data/0/id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let quantity = self.chance.between(1, 6);
+        let form = format!("items[0][id]={item}&items[0][quantity]={quantity}&proration_behavior=none");
+        let done = self.sim.dashboard("POST", &format!("/v1/subscriptions/{id}"), &form);
+        self.sim.tell("dashboard", format_args!("makes {id} {quantity} units: {}", done.status));
     }
 
     /// Uses a quote, again while nobody answers: it is its own key.

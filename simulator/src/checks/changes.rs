@@ -60,11 +60,12 @@ impl Record {
             .collect();
         let paid = made.iter().filter(|i| text(i, "status") == "paid").count();
         let amounts: Vec<i64> = made.iter().map(|i| number(i, "amount_due")).collect();
+        // One that was refused is void, and says no more than that somebody tried.
+        let standing = made.iter().filter(|i| text(i, "status") != "void").count();
+        let as_said = amounts.iter().all(|amount| *amount == quoted.due) && standing <= 1;
         let kept = match quoted.known {
-            Known::Yes if quoted.due > 0 => amounts == [quoted.due],
-            Known::Yes | Known::Maybe => {
-                amounts.iter().all(|amount| *amount == quoted.due) && amounts.len() <= 1
-            }
+            Known::Yes => as_said && (quoted.due <= 0 || !amounts.is_empty()),
+            Known::Maybe => as_said,
             Known::No => paid == 0,
         };
         if !kept {
@@ -95,6 +96,14 @@ impl Record {
         }
     }
 
+    /// A subscription is paid with another card from now on.
+    pub fn pays_otherwise(&mut self, sim: &Sim, id: &str) {
+        if !self.first_cards.contains_key(id) {
+            let card = if self.first_seen.contains_key(id) { card_of(sim, id) } else { None };
+            self.first_cards.insert(id.to_owned(), card);
+        }
+    }
+
     /// Nobody has two trials: not the same buyer, and not the same card.
     pub(super) fn one_trial_each(&mut self, sim: &Sim, ledger: &Ledger) {
         let mut holders: BTreeMap<String, String> = BTreeMap::new();
@@ -102,7 +111,8 @@ impl Record {
             let buyer = customer.metadata.get("quittance_customer").cloned();
             for found in customer.subscriptions.iter().filter(|s| s.status == "trialing") {
                 // A trial is the card's that it began with, and the provider tells only which one pays now.
-                let card = if self.other_cards.contains(&found.id) { None } else { card_of(sim, &found.id) };
+                let card = self.first_cards.get(&found.id).cloned();
+                let card = card.unwrap_or_else(|| card_of(sim, &found.id));
                 for holder in buyer.clone().into_iter().chain(card) {
                     if let Some(first) = holders.insert(holder.clone(), found.id.clone())
                         && first != found.id

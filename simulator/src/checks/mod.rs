@@ -108,8 +108,8 @@ pub struct Record {
     pub frees: u64,
     /// How often each buyer asked for something: each may try once more what is still to be done.
     asks: BTreeMap<String, u64>,
-    /// Subscriptions that are not paid with the card any more that they began with.
-    pub other_cards: BTreeSet<String>,
+    /// The cards that subscriptions began with that are paid with another one; `None` where nobody had seen them before.
+    first_cards: BTreeMap<String, Option<String>>,
     /// What was asked to change.
     pub changes: Changes,
     /// A life that was lived to its end.
@@ -259,7 +259,7 @@ impl Record {
             gifts: Vec::new(),
             frees: 0,
             asks: BTreeMap::new(),
-            other_cards: BTreeSet::new(),
+            first_cards: BTreeMap::new(),
             changes: Changes::default(),
             lived: None,
             cancelled: BTreeSet::new(),

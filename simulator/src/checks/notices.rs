@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quittance_domain::Timestamp;
 use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_domain::notices::NoticeKind;
+use quittance_domain::subscription::Duplicate;
 use quittance_domain::time::{DAY_MS, HOUR_MS};
 use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
 use quittance_store::notices::{self, NoticeRow};
@@ -65,6 +66,10 @@ impl Record {
             for customer in &ours {
                 self.money_is_told(&told, customer);
                 for found in customer.subscriptions.iter().filter(|s| mended(s).is_none()) {
+                    // Of one too many, whoever ended it, its buyer hears by the refund.
+                    if self.is_one_too_many(sim, &found.id) {
+                        continue;
+                    }
                     if let Some(missing) = self.untold(&told, customer, found, sim) {
                         self.violation("I2", format!("{id} was never told of {}: {missing}", found.id));
                     }
@@ -265,6 +270,13 @@ impl Record {
 }
 
 impl Record {
+    /// The mirror holds that a subscription stands beside another one and goes; somebody else may have ended it first.
+    fn is_one_too_many(&mut self, sim: &Sim, id: &str) -> bool {
+        let id = id.to_owned();
+        let row = self.read(sim, move |tx| mirror::subscription(tx, &id)).flatten();
+        row.is_some_and(|row| matches!(row.subscription.duplicate, Some(Duplicate::Cancel { .. })))
+    }
+
     /// Why a notice must not be sent by what the mirror has at this moment; `None` when it may.
     pub fn is_old_news(&mut self, sim: &Sim, notice: &NoticeRow) -> Option<String> {
         let object = notice.object.clone();
