@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KEY } from "./sandbox.mjs";
+import { startStreams } from "./streams.mjs";
 
 /** The program itself; its package is there for Linux on x86-64 alone. */
 const CLI = join(import.meta.dirname, "node_modules/@stripe/cli-linux-x64/bin/stripe");
@@ -19,13 +20,16 @@ export async function program(sandbox) {
   assert.ok(existsSync(CLI), "npm left the command-line program out: `npm ci` in tests/witnesses says why");
   const home = await mkdtemp(join(tmpdir(), "quittance-witness-"));
   const nowhere = "http://127.0.0.1:9";
+  const streams = await startStreams(sandbox, home);
   const env = {
     PATH: process.env.PATH,
     HOME: home,
     XDG_CONFIG_HOME: home,
     STRIPE_CLI_TELEMETRY_OPTOUT: "1",
     HTTP_PROXY: nowhere,
-    HTTPS_PROXY: nowhere,
+    // The program sends streamed usage to a host that no option changes; the proxy is the sandbox in its place.
+    HTTPS_PROXY: streams.url,
+    SSL_CERT_FILE: streams.certificate,
     NO_PROXY: "127.0.0.1",
   };
   const against = ["--api-base", sandbox.url, "--api-key", KEY];
@@ -58,6 +62,7 @@ export async function program(sandbox) {
     },
     async leave() {
       for (const child of started) child.kill("SIGKILL");
+      streams.stop();
       await rm(home, { recursive: true, force: true });
     },
   };

@@ -24,9 +24,16 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
     let counted = matched.as_ref().map_or(request.path.as_str(), |matched| matched.template());
     *world.calls.entry(format!("{} {counted}", request.method)).or_default() += 1;
     let fault = world.draw_fault(&request.method, &request.path);
-    let door = check_key(secret_key, request)
-        .and_then(|()| check_account(world, request))
-        .and_then(|()| Version::read(request.header_value("stripe-version")));
+    let streams = matched.as_ref().is_some_and(|matched| matched.template() == STREAM);
+    let door = match streams {
+        true => check_session(world, request).map(Some),
+        false => check_key(secret_key, request).and_then(|()| check_account(world, request)).map(|()| None),
+    };
+    let (door, streaming) = match door {
+        Ok(streaming) => (Ok(()), streaming),
+        Err(error) => (Err(error), None),
+    };
+    let door = door.and_then(|()| Version::read(request.header_value("stripe-version")));
     let version = door.as_ref().map_or_else(|_| Version::newest(), |version| *version);
     let mut response = match (&fault, door) {
         (_, Err(error)) => error_response(&error, &request_id),
@@ -37,7 +44,8 @@ pub(crate) fn answer(world: &mut World, secret_key: Option<&str>, request: &Http
             injected(fault, &request_id)
         }
         (fault, Ok(_)) => {
-            let account = account_of(request).unwrap_or(&world.account_id).to_owned();
+            let account =
+                streaming.unwrap_or_else(|| account_of(request).unwrap_or(&world.account_id).to_owned());
             let fault = fault.as_ref();
             world
                 .within(&account, |books| execute(books, request, version, matched, &request_id, fault))
@@ -72,13 +80,27 @@ fn injected(fault: &Fault, request_id: &str) -> HttpResponse {
     fault.error().map(|error| error_response(&error, request_id)).unwrap_or_default()
 }
 
-fn check_key(secret_key: Option<&str>, request: &HttpRequest) -> ApiResult<()> {
+/// The one call that takes no key but the token of a session.
+const STREAM: &str = "/v2/billing/meter_event_stream";
+
+/// The account whose session a request to the stream is of.
+fn check_session(world: &World, request: &HttpRequest) -> ApiResult<String> {
+    let token = bearer(request);
+    world.streaming_account(&token).map(str::to_owned).ok_or_else(ApiError::session_expired)
+}
+
+/// The key or token of a request; empty when it has none.
+fn bearer(request: &HttpRequest) -> String {
     let header = request.header_value("authorization").unwrap_or_default();
-    let key = match header.split_once(' ') {
+    match header.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("basic") => basic_user(token.trim()),
         _ => String::new(),
-    };
+    }
+}
+
+fn check_key(secret_key: Option<&str>, request: &HttpRequest) -> ApiResult<()> {
+    let key = bearer(request);
     if key.is_empty() {
         let message = "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
         return Err(ApiError::unauthorized(message));

@@ -66,6 +66,8 @@ pub struct Settings {
     pub tax_table: Vec<CountryTax>,
     /// Whether automatic tax is in a price that does not say so itself.
     pub tax_inclusive: bool,
+    /// Whether the owner of a new connected account fills the onboarding page at once, with test data.
+    pub onboard_at_once: bool,
 }
 
 /// The one rate of a country: a look-alike of what a tax service would know.
@@ -141,6 +143,7 @@ impl Default for Settings {
             ],
             tax_table: tax_table(),
             tax_inclusive: false,
+            onboard_at_once: false,
         }
     }
 }

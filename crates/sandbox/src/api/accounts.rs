@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::account_data::{ask, read_account, read_controller};
 use super::account_parts;
+use crate::connect::onboarding::Told;
 use crate::model::account::{Access, Account, Dashboard, Party, Rejection};
 use crate::state::world::World;
 use crate::wire::error::{ApiError, ApiResult};
@@ -98,9 +99,13 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             }
         }
     }
-    let object = account.id.clone();
+    let id = account.id.clone();
+    let told = Told::known(&account).or_test_data();
     world.open_account(account);
-    one(world, &object)
+    if world.settings.onboard_at_once {
+        world.onboard(&id, &told);
+    }
+    one(world, &id)
 }
 
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Call;
-use crate::model::cash::{CashEntry, CashReason};
+use crate::model::cash::{CashEntry, CashReason, rail};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -46,12 +46,9 @@ fn fund(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     params.required("amount")?;
     let amount = params.int_within("amount", 1..=99_999_999)?.value().unwrap_or_default();
     let currency = params.required("currency")?.to_ascii_lowercase();
-    if currency != "jpy" {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "currency",
-            "The sandbox plays bank transfers in jpy only.",
-        ));
+    if rail(&currency).is_none() {
+        let message = format!("There are no bank transfers in {currency}. No money moved.");
+        return Err(ApiError::rule(message).param("currency"));
     }
     let reference = params.text("reference")?.value();
     let id = world.move_cash(&customer, &currency, amount, CashReason::Funded { reference });

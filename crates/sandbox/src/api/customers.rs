@@ -53,6 +53,7 @@ impl World {
             balance: 0,
             currency: None,
             default_payment_method: None,
+            default_source: None,
             invoice_prefix: self.chance.text(8).to_ascii_uppercase(),
             next_invoice_sequence: 1,
             discount: None,
@@ -102,11 +103,16 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut customer = world.new_customer();
     customer.test_clock = clock;
     read(params, &mut customer)?;
-    let attached = params.text("payment_method")?.value().or(params.text("source")?.value());
+    let attached = params.text("payment_method")?.value();
+    let source = params.text("source")?.value();
     let default = params.sub("invoice_settings").text("default_payment_method")?.value();
     let balance = params.int("balance")?.value();
     world.customers.put(customer.clone());
-    if let Err(error) = attach_first(world, &mut customer, attached.as_deref(), default.as_deref()) {
+    let mark = world.mark();
+    if let Err(error) = attach_first(world, &mut customer, attached.as_deref(), default.as_deref())
+        .and_then(|()| source.map_or(Ok(()), |token| world.replace_source(&mut customer, &token)))
+    {
+        world.outgoing.truncate(mark);
         world.customers.remove(&customer.id);
         return Err(error);
     }
@@ -242,6 +248,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             customer.default_payment_method = Some(method);
         }
     }
+    read_sources(world, params, &mut customer)?;
     let discount = read_discount(world, params, &customer.id)?;
     if let Some(balance) = params.int("balance")?.value() {
         set_balance(world, &mut customer, balance, EntryKind::Adjustment);
@@ -259,6 +266,21 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     world.customers.put(customer);
     world.emit_change("customer.updated", &before, after.clone());
     Ok(after)
+}
+
+/// `source`, a new default one, or `default_source`, one that the customer has.
+fn read_sources(world: &mut World, params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
+    if params.has("default_source") {
+        let id = params.required("default_source")?;
+        if world.source_of(&customer.id, &id).is_none() {
+            return Err(ApiError::missing("source", &id, "default_source"));
+        }
+        customer.default_source = Some(id);
+    }
+    match params.text("source")?.value() {
+        Some(token) => world.replace_source(customer, &token),
+        None => Ok(()),
+    }
 }
 
 fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {

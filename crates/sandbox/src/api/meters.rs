@@ -39,7 +39,7 @@ pub(super) fn dispatch(
     })
 }
 
-fn short(params: &Params<'_>, name: &str, most: usize) -> ApiResult<String> {
+pub(super) fn short(params: &Params<'_>, name: &str, most: usize) -> ApiResult<String> {
     let text = params.required(name)?;
     if text.chars().count() > most {
         let full = params.full(name);
@@ -159,7 +159,8 @@ fn reactivate(world: &mut World, id: &str) -> ApiResult<Value> {
     Ok(change(world, meter, "billing.meter.reactivated", |meter| meter.deactivated_at = None))
 }
 
-fn record(world: &mut World, params: &Params<'_>) -> ApiResult<Value> {
+/// An event as a request reports it; the versions of the API write times differently.
+pub(super) fn read_event(params: &Params<'_>, timestamp: Option<i64>) -> ApiResult<Reported> {
     let event_name = short(params, "event_name", LONGEST_KEY)?;
     let given = params.sub("payload");
     let mut payload = BTreeMap::new();
@@ -167,22 +168,34 @@ fn record(world: &mut World, params: &Params<'_>) -> ApiResult<Value> {
         payload.insert(name.to_owned(), given.text(name)?.value().unwrap_or_default());
     }
     if payload.is_empty() {
-        return Err(ApiError::invalid("parameter_missing", "payload", "Missing required param: payload."));
+        let full = params.full("payload");
+        let message = format!("Missing required param: {full}.");
+        return Err(ApiError::invalid("parameter_missing", &full, message));
     }
     let identifier = match params.text("identifier")? {
         Field::Set(_) => Some(short(params, "identifier", LONGEST_KEY)?),
         Field::Absent | Field::Unset => None,
     };
-    let timestamp = params.int("timestamp")?.value();
-    world.record_usage(Reported { event_name, identifier, timestamp, payload }).map(|event| event.render())
+    Ok(Reported { event_name, identifier, timestamp, payload })
 }
 
-fn adjust(world: &mut World, params: &Params<'_>) -> ApiResult<Value> {
+fn record(world: &mut World, params: &Params<'_>) -> ApiResult<Value> {
+    let reported = read_event(params, params.int("timestamp")?.value())?;
+    world.record_usage(reported).map(|event| event.render())
+}
+
+/// Takes an event back. Answers its name and its identifier.
+pub(super) fn take_back(world: &mut World, params: &Params<'_>) -> ApiResult<(String, String)> {
     let event_name = params.required("event_name")?;
     params.required("type")?;
     params.one_of("type", &["cancel"])?;
     let identifier = params.sub("cancel").required("identifier")?;
     world.cancel_usage(&event_name, &identifier)?;
+    Ok((event_name, identifier))
+}
+
+fn adjust(world: &mut World, params: &Params<'_>) -> ApiResult<Value> {
+    let (event_name, identifier) = take_back(world, params)?;
     Ok(json!({
         "object": "billing.meter_event_adjustment",
         "cancel": { "identifier": identifier },

@@ -40,6 +40,8 @@ mod schedule_phases;
 mod schedules;
 mod search;
 mod setup_intents;
+mod sources;
+mod streams;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
@@ -75,6 +77,10 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         let answer = destinations::dispatch(world, method, path, call);
         return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
     }
+    if let Some(path) = template.strip_prefix("/v2/billing/") {
+        let answer = streams::dispatch(world, method, path, call);
+        return answer.unwrap_or_else(|| Err(ApiError::unknown_path(method, template)));
+    }
     let path = template.strip_prefix("/v1/").unwrap_or(template.trim_start_matches('/'));
     if let Some(resource) = path.strip_suffix("/search") {
         let answer = search::dispatch(world, resource, call);
@@ -83,6 +89,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let resource = path.split('/').next().unwrap_or_default();
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
+        "customers" if path.contains("/sources") => sources::dispatch(world, method, path, call),
         "customers" if path.contains("/cash_balance") => cash::dispatch(world, method, path, call),
         "test_helpers" if path.starts_with("test_helpers/customers") => {
             cash::dispatch(world, method, path, call)

@@ -1,12 +1,13 @@
 //! Counting what customers use: events come in, are counted a little later, and add up per meter and customer.
 //!
-//! Knows nothing of prices and invoices. An event that would be reported as wrong afterwards is refused at once, so that
-//! no usage is lost in silence: the events that would tell of it are not played.
+//! Knows nothing of prices and invoices. Of an event that comes alone, what is wrong with it is said at once, so that no
+//! usage is lost in silence; of those in a stream ([`super::stream`]) it is reported afterwards, as by the provider.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::stream::Streams;
 use crate::model::meter::{Formula, Meter, MeterEvent, TimeWindow};
 use crate::model::subscription::Period;
 use crate::state::table::Table;
@@ -14,7 +15,7 @@ use crate::state::world::World;
 use crate::wire::error::{ApiError, ApiResult};
 
 /// An event is counted this long after it was reported, in seconds: whoever reads at once does not see it yet.
-const COUNTED_AFTER: i64 = 5;
+pub(super) const COUNTED_AFTER: i64 = 5;
 /// How long an identifier stays taken, and an event can be cancelled, in seconds.
 const KNOWN_FOR: i64 = 86_400;
 /// How old an event may be when it is reported, in seconds.
@@ -32,6 +33,8 @@ pub(crate) struct Metering {
     events: Table<MeterEvent>,
     /// The newest event of each identifier.
     identifiers: BTreeMap<String, String>,
+    /// Who may stream, and what was wrong with what they sent.
+    pub(super) streams: Streams,
 }
 
 /// An event as it was reported.
@@ -43,12 +46,39 @@ pub(crate) struct Reported {
     pub(crate) payload: BTreeMap<String, String>,
 }
 
-/// A report of wrong events would name them by this code; the errors of requests have no such codes.
-fn wrong(code: &str, param: &str, message: String) -> ApiError {
-    ApiError::rule(format!("{message} The event is not counted ({code}).")).param(param)
+/// Why an event is not counted.
+#[derive(Debug, Clone)]
+pub(super) struct Wrong {
+    /// The word for it in reports; the errors of requests have no such codes.
+    pub(super) code: &'static str,
+    param: String,
+    pub(super) message: String,
+    /// The meter that it was for, where there is one.
+    pub(super) meter: Option<String>,
 }
 
-fn read_value(meter: &Meter, payload: &BTreeMap<String, String>) -> ApiResult<i64> {
+impl From<Wrong> for ApiError {
+    fn from(wrong: Wrong) -> Self {
+        let Wrong { code, param, message, meter: _ } = wrong;
+        Self::rule(format!("{message} The event is not counted ({code}).")).param(&param)
+    }
+}
+
+fn wrong(code: &'static str, param: &str, message: String) -> Wrong {
+    Wrong { code, param: param.to_owned(), message, meter: None }
+}
+
+/// What an event says, once it is known to be right.
+pub(super) struct Readable {
+    meter: Meter,
+    customer: String,
+    value: i64,
+    timestamp: i64,
+    /// When it was reported, by the time of its customer, in unix seconds.
+    received: i64,
+}
+
+fn read_value(meter: &Meter, payload: &BTreeMap<String, String>) -> Result<i64, Wrong> {
     let text = match (meter.formula, payload.get(&meter.value_key)) {
         (Formula::Count, _) => return Ok(1),
         (Formula::Sum | Formula::Last, text) => text.map_or("", String::as_str),
@@ -69,12 +99,20 @@ impl Metering {
         self.meters.iter().find(|meter| meter.event_name == event_name && meter.is_active())
     }
 
-    fn meter_for(&self, event_name: &str) -> ApiResult<Meter> {
+    fn meter_for(&self, event_name: &str) -> Result<Meter, Wrong> {
         self.active(event_name).cloned().ok_or_else(|| {
-            if self.meters.iter().any(|meter| meter.event_name == event_name) {
-                wrong("archived_meter", "event_name", format!("The meter for `{event_name}` is inactive."))
-            } else {
-                wrong("no_meter", "event_name", format!("No meter has the event name `{event_name}`."))
+            match self.meters.iter().find(|meter| meter.event_name == event_name) {
+                Some(meter) => Wrong {
+                    meter: Some(meter.id.clone()),
+                    ..wrong(
+                        "archived_meter",
+                        "event_name",
+                        format!("The meter for `{event_name}` is inactive."),
+                    )
+                },
+                None => {
+                    wrong("no_meter", "event_name", format!("No meter has the event name `{event_name}`."))
+                }
             }
         })
     }
@@ -141,9 +179,14 @@ impl World {
         (self.now_of(Some(&event.customer)) - event.received < KNOWN_FOR).then_some(event)
     }
 
-    /// Takes an event; it is counted a little later.
-    pub(crate) fn record_usage(&mut self, reported: Reported) -> ApiResult<MeterEvent> {
+    /// Reads an event, or says what is wrong with it.
+    pub(super) fn read_usage(&self, reported: &Reported) -> Result<Readable, Wrong> {
         let meter = self.metering.meter_for(&reported.event_name)?;
+        let id = meter.id.clone();
+        self.read_for(meter, reported).map_err(|wrong| Wrong { meter: Some(id), ..wrong })
+    }
+
+    fn read_for(&self, meter: Meter, reported: &Reported) -> Result<Readable, Wrong> {
         let param = format!("payload[{}]", meter.customer_key);
         let customer = reported.payload.get(&meter.customer_key).cloned().unwrap_or_default();
         if customer.is_empty() {
@@ -155,17 +198,28 @@ impl World {
             return Err(wrong("meter_event_customer_not_found", &param, message));
         }
         // Customers of a test clock use and report by its time.
-        let now = self.now_of(Some(&customer));
-        let timestamp = reported.timestamp.unwrap_or(now);
-        if timestamp > now + AHEAD {
+        let received = self.now_of(Some(&customer));
+        let timestamp = reported.timestamp.unwrap_or(received);
+        if timestamp > received + AHEAD {
             let message = "An event may be up to 5 minutes ahead.".to_owned();
             return Err(wrong("timestamp_in_future", "timestamp", message));
         }
-        if timestamp < now - OLDEST {
+        if timestamp < received - OLDEST {
             let message = "An event may be up to 35 days old.".to_owned();
             return Err(wrong("timestamp_too_far_in_past", "timestamp", message));
         }
         let value = read_value(&meter, &reported.payload)?;
+        Ok(Readable { meter, customer, value, timestamp, received })
+    }
+
+    /// Takes an event; it is counted a little later.
+    pub(crate) fn record_usage(&mut self, reported: Reported) -> ApiResult<MeterEvent> {
+        let readable = self.read_usage(&reported)?;
+        self.keep_usage(readable, reported)
+    }
+
+    /// Keeps an event that was found right, unless its identifier is taken.
+    pub(super) fn keep_usage(&mut self, readable: Readable, reported: Reported) -> ApiResult<MeterEvent> {
         let identifier = reported.identifier.unwrap_or_else(|| self.chance.text(32));
         if self.known_event(&identifier).is_some() {
             let message = format!("An event already exists with identifier {identifier}.");
@@ -174,12 +228,12 @@ impl World {
         let event = MeterEvent {
             id: self.metering.events.made().to_string(),
             identifier: identifier.clone(),
-            meter: meter.id,
+            meter: readable.meter.id,
             event_name: reported.event_name,
-            customer,
-            value,
-            timestamp,
-            received: now,
+            customer: readable.customer,
+            value: readable.value,
+            timestamp: readable.timestamp,
+            received: readable.received,
             cancelled: false,
             payload: reported.payload,
         };

@@ -21,6 +21,7 @@ pub(crate) mod preview;
 pub(crate) mod pricing;
 mod quotes;
 pub(crate) mod settling;
+mod stream;
 pub(crate) mod subscribe;
 pub(crate) mod taxes;
 pub(crate) mod timeline;

@@ -112,6 +112,11 @@ impl World {
         swap(&mut self.calls, &mut to.calls);
     }
 
+    /// The books of every account, the open ones first.
+    pub(crate) fn all_books(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.connect.shelf.values())
+    }
+
     /// The books of a connected account, or the platform's, to be read as they lie.
     pub(crate) fn books_of(&self, account: Option<&str>) -> &Self {
         self.connect.shelf.get(account.unwrap_or(self.platform_id())).unwrap_or(self)

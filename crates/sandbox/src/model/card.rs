@@ -200,4 +200,25 @@ impl CardFace {
             "three_d_secure_usage": { "supported": true }, "wallet": null,
         })
     }
+
+    /// What a card that is a source shows of it.
+    pub(crate) fn render_source(&self, card: &TestCard) -> Value {
+        let brand = match card.brand {
+            "visa" => "Visa",
+            "mastercard" => "MasterCard",
+            "amex" => "American Express",
+            "discover" => "Discover",
+            "diners" => "Diners Club",
+            "jcb" => "JCB",
+            "unionpay" => "UnionPay",
+            _ => "Unknown",
+        };
+        json!({
+            "address_line1_check": card.checks.line1, "address_zip_check": card.checks.postal_code, "brand": brand,
+            "country": card.country, "cvc_check": card.checks.cvc, "dynamic_last4": null,
+            "exp_month": self.exp_month, "exp_year": self.exp_year, "fingerprint": card.fingerprint(),
+            "funding": card.funding, "last4": card.last4(), "regulated_status": "unregulated",
+            "tokenization_method": null,
+        })
+    }
 }

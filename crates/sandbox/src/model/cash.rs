@@ -46,17 +46,42 @@ impl Stored for CashEntry {
     }
 }
 
+/// By which transfers money in a currency comes, and what is known of their sender; nothing where there are none.
+pub(crate) fn rail(currency: &str) -> Option<(&'static str, Value)> {
+    const BANK: &str = "SANDBOX BANK";
+    Some(match currency {
+        "eur" => ("eu_bank_transfer", json!({ "bic": null, "iban_last4": "6789", "sender_name": BANK })),
+        "gbp" => (
+            "gb_bank_transfer",
+            json!({ "account_number_last4": "6789", "sender_name": BANK, "sort_code": "108800" }),
+        ),
+        "jpy" => {
+            ("jp_bank_transfer", json!({ "sender_bank": BANK, "sender_branch": null, "sender_name": null }))
+        }
+        "mxn" => ("mx_bank_transfer", Value::Null),
+        "usd" => ("us_bank_transfer", json!({ "network": "ach", "sender_name": BANK })),
+        _ => return None,
+    })
+}
+
+fn transfer(currency: &str, reference: Option<&str>) -> Value {
+    let mut value = json!({ "reference": reference });
+    if let (Some(fields), Some((kind, sender))) = (value.as_object_mut(), rail(currency)) {
+        fields.insert("type".to_owned(), json!(kind));
+        if !sender.is_null() {
+            fields.insert(kind.to_owned(), sender);
+        }
+    }
+    value
+}
+
 impl CashEntry {
     /// The object.
     pub(crate) fn render(&self) -> Value {
         let (kind, details) = match &self.reason {
-            CashReason::Funded { reference } => (
-                "funded",
-                json!({ "bank_transfer": {
-                    "reference": reference, "type": "jp_bank_transfer",
-                    "jp_bank_transfer": { "sender_bank": "SANDBOX BANK", "sender_branch": null, "sender_name": null },
-                } }),
-            ),
+            CashReason::Funded { reference } => {
+                ("funded", json!({ "bank_transfer": transfer(&self.currency, reference.as_deref()) }))
+            }
             CashReason::AppliedToPayment { payment_intent } => {
                 ("applied_to_payment", json!({ "payment_intent": payment_intent }))
             }

@@ -7,7 +7,7 @@ use super::coupon::Discount;
 use super::instrument::Instrument;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
-use crate::wire::shape::Shape;
+use crate::wire::shape::{Shape, overlay};
 
 /// A customer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub(crate) struct Customer {
     /// Fixed by the first invoice or subscription.
     pub(crate) currency: Option<String>,
     pub(crate) default_payment_method: Option<String>,
+    /// The card, `card_…`, that pays where there is no default payment method.
+    #[serde(default)]
+    pub(crate) default_source: Option<String>,
     pub(crate) invoice_prefix: String,
     pub(crate) next_invoice_sequence: i64,
     /// On every invoice that has none of its subscription.
@@ -78,6 +81,7 @@ impl Customer {
             "metadata": self.metadata,
             "balance": self.balance,
             "currency": self.currency,
+            "default_source": self.default_source,
             "invoice_settings": { "default_payment_method": self.default_payment_method },
             "invoice_prefix": self.invoice_prefix,
             "next_invoice_sequence": self.next_invoice_sequence,
@@ -89,6 +93,9 @@ impl Customer {
         }))
     }
 }
+
+/// What the ids of cards begin with that are sources.
+pub(crate) const SOURCE_PREFIX: &str = "card_";
 
 /// A saved or one-time payment method.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,5 +137,34 @@ impl PaymentMethod {
             "allow_redisplay": self.allow_redisplay,
             "metadata": self.metadata,
         }))
+    }
+
+    /// Whether it is a source as well, the older kind of payment method.
+    pub(crate) fn is_source(&self) -> bool {
+        self.id.starts_with(SOURCE_PREFIX)
+    }
+
+    /// The object of a card that is a source.
+    pub(crate) fn render_source(&self) -> Value {
+        let billing = |pointer: &str| self.billing_details.pointer(pointer).cloned().unwrap_or_default();
+        let mut value = json!({
+            "id": self.id,
+            "object": "card",
+            "address_city": billing("/address/city"),
+            "address_country": billing("/address/country"),
+            "address_line1": billing("/address/line1"),
+            "address_line2": billing("/address/line2"),
+            "address_state": billing("/address/state"),
+            "address_zip": billing("/address/postal_code"),
+            "customer": self.customer,
+            "metadata": self.metadata,
+            "name": billing("/name"),
+        });
+        if let Instrument::Card { face, .. } = &self.instrument
+            && let Some(card) = self.instrument.card()
+        {
+            overlay(&mut value, face.render_source(card));
+        }
+        value
     }
 }

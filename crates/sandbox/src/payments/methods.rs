@@ -152,8 +152,11 @@ impl World {
             ));
         };
         let object = method.render();
-        self.payment_methods.put(method);
+        self.payment_methods.put(method.clone());
         self.emit("payment_method.detached", object);
+        if method.is_source() {
+            self.forget_source(&customer, &PaymentMethod { customer: Some(customer.clone()), ..method });
+        }
         if let Some(mut owner) = self.customers.get(&customer).cloned()
             && owner.default_payment_method.as_deref() == Some(id)
         {
@@ -180,7 +183,8 @@ impl World {
             .and_then(|id| self.subscriptions.get(id))
             .and_then(|subscription| subscription.default_payment_method.clone())
             .or_else(|| {
-                self.customers.get(customer).and_then(|customer| customer.default_payment_method.clone())
+                let customer = self.customers.get(customer)?;
+                customer.default_payment_method.clone().or_else(|| customer.default_source.clone())
             })
             .filter(|id| {
                 self.payment_methods

@@ -11,4 +11,5 @@ pub(crate) mod methods;
 pub(crate) mod payouts;
 pub(crate) mod refunds;
 pub(crate) mod setup;
+pub(crate) mod sources;
 pub(crate) mod topups;

@@ -51,6 +51,8 @@ pub(crate) enum Timer {
     ScheduleExpires(String),
     /// A quote that nobody accepted is withdrawn.
     QuoteExpires(String),
+    /// What was wrong with streamed usage is told; by meter, or by nothing where no meter was found.
+    UsageReported(String),
     /// A test clock arrives where it was sent; on the account's own time.
     ClockArrives(String),
     /// A test clock is deleted by itself; on the account's own time.
@@ -83,6 +85,7 @@ impl Timer {
             | Self::ScheduleTurns(id)
             | Self::ScheduleExpires(id)
             | Self::QuoteExpires(id)
+            | Self::UsageReported(id)
             | Self::ClockArrives(id)
             | Self::ClockExpires(id) => id,
         }

@@ -221,7 +221,7 @@ impl World {
         let prefix = id.split_once('_').map_or("", |(prefix, _)| prefix);
         match prefix {
             "cus" => self.customers.get(id).map(Customer::render),
-            "pm" => self.payment_methods.get(id).map(PaymentMethod::render),
+            "pm" | "card" => self.payment_methods.get(id).map(PaymentMethod::render),
             "prod" => self.products.get(id).map(Product::render),
             "price" | "plan" => self.prices.get(id).map(Price::render),
             "pi" => self.payment_intents.get(id).map(PaymentIntent::render),

@@ -75,17 +75,17 @@ pub(crate) fn time(at: i64) -> String {
     jiff::Timestamp::from_second(at).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
-/// Where an object is fetched; null for one that has no id.
-fn related(object: &Value) -> Value {
+/// Where an object is fetched; nothing for one that has no id.
+fn related(object: &Value) -> Option<Value> {
     let text = |name: &str| object.get(name).and_then(Value::as_str);
     let (Some(id), Some(kind)) = (text("id"), text("object")) else {
-        return Value::Null;
+        return None;
     };
     let url = match kind.strip_prefix("v2.") {
         Some(rest) => format!("/v2/{}s/{id}", rest.replace('.', "/")),
         None => format!("/v1/{}s/{id}", kind.replace('.', "/")),
     };
-    json!({ "id": id, "type": kind, "url": url })
+    Some(json!({ "id": id, "type": kind, "url": url }))
 }
 
 /// A thin event as it is delivered, or with its `data` as it is fetched.
@@ -101,7 +101,9 @@ pub(crate) fn render(event: &Event, twin: usize, with_data: bool) -> Value {
     if let Some(account) = &event.account {
         set("context", json!(account));
     }
-    set("related_object", related(&event.object.value()));
+    if let Some(related) = related(&event.object.value()) {
+        set("related_object", related);
+    }
     if let Some(request) = &event.request_id {
         let key = event.idempotency_key.as_deref().unwrap_or_default();
         set("reason", json!({ "type": "request", "request": { "id": request, "idempotency_key": key } }));

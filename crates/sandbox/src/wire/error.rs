@@ -88,6 +88,12 @@ impl ApiError {
         Self::new(401, "invalid_request_error", None, message)
     }
 
+    /// The 401 for a stream of usage whose session is over, or never was.
+    pub(crate) fn session_expired() -> Self {
+        let message = "The session of this token is over: open another with /v2/billing/meter_event_session. None of the events is counted.";
+        Self::new(401, "temporary_session_expired", Some("billing_meter_event_session_expired"), message)
+    }
+
     /// The 403 for an account that the key cannot act for.
     pub(crate) fn no_access(account: &str) -> Self {
         let message = format!(

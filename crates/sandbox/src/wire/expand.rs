@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::{ApiError, ApiResult};
 use crate::model::coupon::{Coupon, PromotionCode};
+use crate::model::customer::PaymentMethod;
 use crate::model::product::Price;
 use crate::state::world::World;
 use crate::versions::{Version, changes};
@@ -158,18 +159,19 @@ fn walk(within: Within<'_>, value: &mut Value, segments: &[&str], path: &str) ->
     match field {
         Value::Array(elements) => {
             for element in elements {
-                step(within, element, rest, path)?;
+                step(within, element, name, rest, path)?;
             }
             Ok(())
         }
-        single => step(within, single, rest, path),
+        single => step(within, single, name, rest, path),
     }
 }
 
 /// Replaces an id by its object and goes on below it.
-fn step(within: Within<'_>, value: &mut Value, rest: &[&str], path: &str) -> ApiResult<()> {
+fn step(within: Within<'_>, value: &mut Value, name: &str, rest: &[&str], path: &str) -> ApiResult<()> {
     if let Value::String(id) = value {
-        match within.world.object_anywhere(id) {
+        let source = within.world.payment_methods.get(id).filter(|_| name == "default_source");
+        match source.map(PaymentMethod::render_source).or_else(|| within.world.object_anywhere(id)) {
             Some(object) => {
                 *value = object;
                 changes::show(within.world, within.version, value);
@@ -241,7 +243,10 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
         }
         ("customer", "tax") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
         ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
-        ("customer", "sources") => listed(Vec::new(), format!("/v1/customers/{id}/sources")),
+        ("customer", "sources") => {
+            let sources = world.payment_methods.of(id).rev().filter(|method| method.is_source());
+            listed(sources.map(PaymentMethod::render_source).collect(), format!("/v1/customers/{id}/sources"))
+        }
         ("payment_link", "line_items") => {
             let link = world.payment_links.get(id);
             let lines = link.map(|link| link.session.render_lines(&world.prices)).unwrap_or_default();

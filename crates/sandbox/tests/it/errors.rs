@@ -236,3 +236,21 @@ fn numbers_beyond_every_calendar_are_refused() {
     let refused = client.refused(400, "POST", "/v1/customers", &format!("balance={most}"));
     assert_eq!(text(&refused, "/code"), "parameter_invalid_integer");
 }
+
+#[test]
+fn other_products_are_refused_as_calls_that_are_not_played() {
+    let client = client();
+    for (method, path) in [
+        ("POST", "/v1/identity/verification_sessions"),
+        ("POST", "/v1/issuing/cardholders"),
+        ("GET", "/v1/test_helpers/terminal/readers"),
+        ("POST", "/v1/reporting/report_runs"),
+        ("POST", "/v1/sources"),
+    ] {
+        assert_eq!(client.refused(404, method, path, "")["code"], "call_not_in_sandbox", "{path}");
+    }
+    assert!(
+        client.refused(404, "GET", "/v1/issuings", "").get("code").is_none(),
+        "that the API does not have"
+    );
+}

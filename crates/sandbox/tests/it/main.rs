@@ -49,6 +49,8 @@ mod schedule_changes;
 mod schedules;
 mod schema;
 mod search;
+mod sources;
+mod streams;
 mod subscriptions;
 mod tax;
 mod test_clocks;

@@ -105,7 +105,7 @@ fn a_transfer_needs_a_customer_and_yen() {
         400,
         "POST",
         &format!("/v1/test_helpers/customers/{customer}/fund_cash_balance"),
-        "amount=100&currency=usd",
+        "amount=100&currency=brl",
     );
     let waiting = intent(&client, &customer, 3000);
     send(&client, &customer, 1000);
@@ -166,4 +166,21 @@ fn an_invoice_and_a_session_are_paid_by_transfer() {
     assert_eq!(text(&client.get(&format!("/v1/invoices/{invoice}"), ""), "/status"), "open");
     send(&client, &customer, 2000);
     assert_eq!(text(&client.get(&format!("/v1/invoices/{invoice}"), ""), "/status"), "paid");
+}
+
+#[test]
+fn money_comes_by_the_transfers_of_its_currency_and_waits() {
+    let client = client();
+    let customer = id(&client.post("/v1/customers", ""));
+    let path = format!("/v1/test_helpers/customers/{customer}/fund_cash_balance");
+    for (currency, kind) in [("usd", "us"), ("eur", "eu"), ("gbp", "gb"), ("jpy", "jp"), ("mxn", "mx")] {
+        let come = client.post(&path, &format!("amount=700&currency={currency}&reference=R1"));
+        let kind = format!("{kind}_bank_transfer");
+        let transfer = &come["funded"]["bank_transfer"];
+        assert_eq!((text(transfer, "/type"), text(transfer, "/reference")), (kind.as_str(), "R1"));
+        assert_eq!(transfer.get(&kind).is_some(), currency != "mxn", "{currency}");
+    }
+    let available = &client.get(&format!("/v1/customers/{customer}/cash_balance"), "")["available"];
+    assert_eq!(*available, json!({ "eur": 700, "gbp": 700, "jpy": 700, "mxn": 700, "usd": 700 }));
+    assert_eq!(client.events("type=cash_balance.funds_available").len(), 5);
 }

@@ -143,3 +143,18 @@ fn a_session_says_what_it_is_for() {
         &format!("account={account}&components[payments][enabled]=maybe"),
     );
 }
+
+#[test]
+fn accounts_are_onboarded_at_once_when_the_settings_say_so() {
+    let client = client();
+    let mut settings = client.control("GET", "settings", &Value::Null);
+    assert_eq!(settings["onboard_at_once"], false);
+    assert_eq!(client.post("/v1/accounts", "")["charges_enabled"], false);
+    settings["onboard_at_once"] = true.into();
+    client.control("PUT", "settings", &settings);
+    let account = client.post("/v1/accounts", "");
+    assert_eq!((&account["charges_enabled"], &account["payouts_enabled"]), (&true.into(), &true.into()));
+    let form = "amount=5000&currency=usd&payment_method=pm_card_bypassPending&confirm=true&return_url=https://a.test";
+    client.post("/v1/payment_intents", form);
+    client.post("/v1/transfers", &format!("amount=1000&currency=usd&destination={}", id(&account)));
+}
