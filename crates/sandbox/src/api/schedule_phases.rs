@@ -1,13 +1,16 @@
 //! Reads the phases of a subscription schedule and works out their times.
 
 use super::discounts::read_discounts;
+use super::invoice_lines::read_extras;
 use super::subscription_changes::read_proration;
 use super::subscriptions::{owned_method, read_quantity};
+use super::tax_rates::{read_automatic, read_rates};
 use crate::billing::discounts::Place;
 use crate::billing::subscribe::same_rhythm;
 use crate::model::product::{Price, Recurring};
 use crate::model::schedule::{Phase, PhaseAnchor, PhaseItem, PhaseSettings};
 use crate::model::subscription::Collection;
+use crate::model::terms::ItemTerms;
 use crate::schedules::phases::{Length, check_end, end_of, interval_of};
 use crate::state::world::World;
 use crate::wire::error::{ApiError, ApiResult};
@@ -49,6 +52,12 @@ pub(super) fn read_settings(
         Field::Set("phase_start") => settings.anchor = Some(PhaseAnchor::PhaseStart),
         Field::Set(_) => settings.anchor = Some(PhaseAnchor::Automatic),
         Field::Absent | Field::Unset => {}
+    }
+    if let Some(automatic) = read_automatic(params)? {
+        if automatic {
+            world.check_location(customer)?;
+        }
+        settings.automatic_tax = Some(automatic);
     }
     params.text("description")?.apply(&mut settings.description);
     let days = params.sub("invoice_settings").int_within("days_until_due", 0..=3650)?;
@@ -105,15 +114,20 @@ pub(super) fn read_phases(
         let wanted = given.text("currency")?.value().or_else(|| currency.clone()).unwrap_or(of_phase);
         let place = Place { customer: Some(ahead.customer), currency: Some(&wanted), subtotal: None };
         let discounts = read_discounts(world, given, place)?.unwrap_or_default();
+        let currency_of_phase = wanted.to_ascii_lowercase();
+        let extras = read_extras(world, given, "add_invoice_items", ahead.customer, &currency_of_phase)?;
+        let items = read_item_terms(world, given, items, place)?;
         let phase = Phase {
             start,
             end,
             items,
-            currency: wanted.to_ascii_lowercase(),
+            currency: currency_of_phase,
             proration: read_proration(given)?,
             trial_end,
             settings,
             discounts,
+            default_tax_rates: read_rates(world, given, "default_tax_rates")?.unwrap_or_default(),
+            extras,
             metadata,
         };
         world.check_phase(&phase, defaults, index, ahead.held)?;
@@ -139,7 +153,7 @@ fn read_items(world: &mut World, phase: &Params<'_>) -> ApiResult<Vec<PhaseItem>
         let metered = world.prices.get(&price).is_some_and(Price::is_metered);
         let quantity = read_quantity(world, &item, &price, 0)?.unwrap_or(1);
         let quantity = (!metered).then_some(quantity);
-        items.push(PhaseItem { price, quantity, metadata });
+        items.push(PhaseItem { price, quantity, metadata, terms: ItemTerms::default() });
     }
     if items.is_empty() {
         let full = phase.full("items");
@@ -150,6 +164,24 @@ fn read_items(world: &mut World, phase: &Params<'_>) -> ApiResult<Vec<PhaseItem>
         ));
     }
     Ok(items)
+}
+
+/// Reads the discounts and tax rates of items that were read before.
+fn read_item_terms(
+    world: &mut World,
+    phase: &Params<'_>,
+    items: Vec<PhaseItem>,
+    place: Place<'_>,
+) -> ApiResult<Vec<PhaseItem>> {
+    let mut read = Vec::new();
+    for (item, given) in items.into_iter().zip(phase.list("items")) {
+        let terms = ItemTerms {
+            discounts: read_discounts(world, &given, place)?.unwrap_or_default(),
+            tax_rates: read_rates(world, &given, "tax_rates")?.unwrap_or_default(),
+        };
+        read.push(PhaseItem { terms, ..item });
+    }
+    Ok(read)
 }
 
 /// One interval of its price, unless the phase says how long it is.

@@ -47,7 +47,9 @@ fn read_end(params: &Params<'_>) -> ApiResult<Option<EndBehavior>> {
             return Err(ApiError::invalid(
                 "parameter_not_in_sandbox",
                 "end_behavior",
-                format!("The sandbox does not play end_behavior={word}; use release or cancel."),
+                format!(
+                    "end_behavior={word} is a word of the API whose meaning is not published; use release or cancel."
+                ),
             ));
         }
         Field::Absent | Field::Unset => None,

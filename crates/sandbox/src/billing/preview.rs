@@ -25,6 +25,7 @@ impl World {
     fn next_renewal(&mut self, subscription: &Subscription, mut lines: Vec<Line>) -> Invoice {
         let renewed = self.at_renewal(subscription);
         lines.extend(self.leaving_usage(subscription, &renewed.items));
+        lines.extend(self.extras_at_renewal(subscription));
         let subscription = &renewed;
         let start = subscription.period.end;
         if let Some(recurring) = self.recurring(&subscription.items) {

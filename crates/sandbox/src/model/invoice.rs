@@ -32,7 +32,7 @@ words! {
 }
 
 /// One line of an invoice, or one item that waits for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) id: String,
     pub(crate) amount: i64,

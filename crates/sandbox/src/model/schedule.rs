@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::invoice::Line;
 use super::subscription::Collection;
+use super::tax::TaxRate;
+use super::terms::ItemTerms;
 use crate::billing::change::Proration;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
@@ -64,6 +67,9 @@ pub(crate) struct PhaseSettings {
     pub(crate) default_payment_method: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) anchor: Option<PhaseAnchor>,
+    /// Whether taxes are worked out by the table of countries.
+    #[serde(default)]
+    pub(crate) automatic_tax: Option<bool>,
 }
 
 impl PhaseSettings {
@@ -78,6 +84,7 @@ impl PhaseSettings {
                 .or_else(|| others.default_payment_method.clone()),
             description: self.description.clone().or_else(|| others.description.clone()),
             anchor: self.anchor.or(others.anchor),
+            automatic_tax: self.automatic_tax.or(others.automatic_tax),
         }
     }
 
@@ -100,6 +107,9 @@ pub(crate) struct PhaseItem {
     /// None of a metered price.
     pub(crate) quantity: Option<i64>,
     pub(crate) metadata: Metadata,
+    /// Discounts and tax rates of its own, all of them.
+    #[serde(default)]
+    pub(crate) terms: ItemTerms,
 }
 
 /// A phase: from its start, up to and without its end, in unix seconds.
@@ -116,7 +126,42 @@ pub(crate) struct Phase {
     /// The subscription's discounts in this phase, all of them: none leaves it to the customer's own.
     #[serde(default)]
     pub(crate) discounts: Vec<String>,
+    /// The subscription's tax rates in this phase, all of them.
+    #[serde(default)]
+    pub(crate) default_tax_rates: Vec<TaxRate>,
+    /// Single amounts for the next invoice once it has begun.
+    #[serde(default)]
+    pub(crate) extras: Vec<Line>,
     pub(crate) metadata: Metadata,
+}
+
+fn render_discounts(discounts: &[String]) -> Vec<Value> {
+    let named = |id: &String| json!({ "coupon": null, "discount": id, "promotion_code": null });
+    discounts.iter().map(named).collect()
+}
+
+fn render_rates(rates: &[TaxRate]) -> Vec<Value> {
+    rates.iter().map(TaxRate::render).collect()
+}
+
+fn render_automatic(enabled: bool) -> Value {
+    let liability = if enabled { json!({ "type": "self" }) } else { Value::Null };
+    json!({ "disabled_reason": null, "enabled": enabled, "liability": liability })
+}
+
+fn render_extra(line: &Line) -> Value {
+    json!({
+        "discountable": !line.terms.settled,
+        "discounts": render_discounts(&line.terms.discounts),
+        "metadata": line.metadata,
+        "period": {
+            "end": { "type": "min_item_period_end" },
+            "start": { "type": "max_item_period_start" },
+        },
+        "price": line.price,
+        "quantity": line.quantity,
+        "tax_rates": render_rates(&line.terms.tax_rates),
+    })
 }
 
 impl Phase {
@@ -127,11 +172,11 @@ impl Phase {
             .map(|item| {
                 let mut value = json!({
                     "billing_thresholds": null,
-                    "discounts": [],
+                    "discounts": render_discounts(&item.terms.discounts),
                     "metadata": item.metadata,
                     "plan": item.price,
                     "price": item.price,
-                    "tax_rates": [],
+                    "tax_rates": render_rates(&item.terms.tax_rates),
                 });
                 if let (Some(quantity), Some(fields)) = (item.quantity, value.as_object_mut()) {
                     fields.insert("quantity".to_owned(), json!(quantity));
@@ -140,17 +185,17 @@ impl Phase {
             })
             .collect();
         let settings = &self.settings;
-        json!({
-            "add_invoice_items": [],
+        let mut value = json!({
+            "add_invoice_items": self.extras.iter().map(render_extra).collect::<Vec<_>>(),
             "application_fee_percent": null,
             "billing_cycle_anchor": settings.anchor.map(PhaseAnchor::as_str),
             "billing_thresholds": null,
             "collection_method": settings.collection.map(Collection::as_str),
             "currency": self.currency,
             "default_payment_method": settings.default_payment_method,
-            "default_tax_rates": [],
+            "default_tax_rates": render_rates(&self.default_tax_rates),
             "description": settings.description,
-            "discounts": self.discounts.iter().map(|id| json!({ "coupon": null, "discount": id, "promotion_code": null })).collect::<Vec<_>>(),
+            "discounts": render_discounts(&self.discounts),
             "end_date": self.end,
             "invoice_settings": settings.days_until_due.map(|_| settings.invoice_settings(&Value::Null)),
             "items": items,
@@ -160,7 +205,11 @@ impl Phase {
             "start_date": self.start,
             "transfer_data": null,
             "trial_end": self.trial_end,
-        })
+        });
+        if let (Some(enabled), Some(fields)) = (settings.automatic_tax, value.as_object_mut()) {
+            fields.insert("automatic_tax".to_owned(), render_automatic(enabled));
+        }
+        value
     }
 }
 
@@ -252,6 +301,7 @@ impl Schedule {
             "current_phase": current.map(|phase| json!({ "start_date": phase.start, "end_date": phase.end })),
             "end_behavior": self.end_behavior.as_str(),
             "default_settings": {
+                "automatic_tax": render_automatic(defaults.automatic_tax == Some(true)),
                 "billing_cycle_anchor": defaults.anchor.unwrap_or(PhaseAnchor::Automatic).as_str(),
                 "collection_method": defaults.collection.map(Collection::as_str),
                 "default_payment_method": defaults.default_payment_method,

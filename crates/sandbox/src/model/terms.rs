@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::tax::{AutomaticTax, LineTax, TaxRate, sum_taxes};
 
 /// The terms of one line.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct LineTerms {
     /// Discounts are in the amount already, or must not touch it.

@@ -47,6 +47,7 @@ impl World {
                     price: item.price.clone(),
                     quantity: (!self.is_metered(item)).then_some(item.quantity),
                     metadata: item.metadata.clone(),
+                    terms: item.terms.clone(),
                 })
                 .collect(),
             currency: found.currency.clone(),
@@ -57,6 +58,8 @@ impl World {
                 .map(|trial| trial.end),
             settings: PhaseSettings::default(),
             discounts: found.terms.discounts.clone(),
+            default_tax_rates: found.terms.default_tax_rates.clone(),
+            extras: Vec::new(),
             metadata: Metadata::new(),
         };
         let id = self.chance.id("sub_sched_");
@@ -73,6 +76,7 @@ impl World {
                 default_payment_method: found.default_payment_method.clone(),
                 description: found.description.clone(),
                 anchor: None,
+                automatic_tax: Some(found.terms.automatic_tax.is_on()),
             },
             phases: vec![phase],
             metadata: Metadata::new(),

@@ -1,13 +1,15 @@
 //! A schedule in time: it starts its subscription, takes it from phase to phase, and lets go of it or ends it.
 
+use crate::billing::calendar::next_boundary;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, same_rhythm};
 use crate::model::invoice::Line;
-use crate::model::schedule::{EndBehavior, Phase, PhaseAnchor, Schedule, ScheduleState};
+use crate::model::schedule::{EndBehavior, Phase, PhaseAnchor, PhaseItem, Schedule, ScheduleState};
 use crate::model::subscription::{
-    CancellationDetails, Collection, MissingCard, Subscription, SubscriptionItem, SubscriptionStatus,
+    CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
 };
-use crate::model::terms::{ItemTerms, SubscriptionTerms, TermsChange};
+use crate::model::tax::AutomaticTax;
+use crate::model::terms::{ItemTerms, ItemTermsChange, SubscriptionTerms, TermsChange};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -109,10 +111,20 @@ impl World {
         self.live_customer(&schedule.customer, "customer")?;
         let settings = phase.settings.over(&schedule.defaults);
         let backdated = Some(phase.start).filter(|start| *start < self.now);
+        let trial_end = phase.trial_end.filter(|end| *end > self.now);
+        // A customer who has no country by now is not left without a subscription for it.
+        let automatic =
+            settings.automatic_tax == Some(true) && self.check_location(&schedule.customer).is_ok();
+        let terms = SubscriptionTerms {
+            discounts: phase.discounts.clone(),
+            default_tax_rates: phase.default_tax_rates.clone(),
+            automatic_tax: AutomaticTax::asked(automatic),
+        };
+        let extras = self.phase_extras(phase, Coming { anchor: self.now, start: self.now, end: trial_end });
         let subscription = self.subscribe(NewSubscription {
             customer: schedule.customer.clone(),
             currency: Some(phase.currency.clone()),
-            extras: Vec::new(),
+            extras,
             items: phase
                 .items
                 .iter()
@@ -120,13 +132,13 @@ impl World {
                     price: item.price.clone(),
                     quantity: item.quantity.unwrap_or(0),
                     metadata: item.metadata.clone(),
-                    terms: ItemTerms::default(),
+                    terms: item.terms.clone(),
                 })
                 .collect(),
             metadata: phase.metadata.clone(),
             share: self.nobodys_share(),
             description: settings.description,
-            trial_end: phase.trial_end.filter(|end| *end > self.now),
+            trial_end,
             anchor: None,
             prorate_first: phase.proration != Proration::None,
             collection: settings.collection.unwrap_or(Collection::ChargeAutomatically),
@@ -139,7 +151,7 @@ impl World {
             first_payment: FirstPayment::Later,
             schedule: Some(id.to_owned()),
             backdated,
-            terms: SubscriptionTerms { discounts: phase.discounts.clone(), ..SubscriptionTerms::default() },
+            terms,
         })?;
         self.schedules.edit(id, |schedule| schedule.state = ScheduleState::Active { subscription, phase: 0 });
         let schedule = need(&self.schedules, id, "schedule")?;
@@ -262,6 +274,11 @@ impl World {
         let discounts = self.holding(&phase.discounts, self.now);
         self.change_subscription(id, |subscription| {
             subscription.terms.discounts = discounts;
+            subscription.terms.default_tax_rates.clone_from(&phase.default_tax_rates);
+            let automatic = settings.automatic_tax == Some(true);
+            if subscription.terms.automatic_tax.is_on() != automatic {
+                subscription.terms.automatic_tax = AutomaticTax::asked(automatic);
+            }
             subscription.collection = settings.collection.unwrap_or(subscription.collection);
             if settings.days_until_due.is_some() || subscription.collection == Collection::ChargeAutomatically
             {
@@ -277,7 +294,7 @@ impl World {
         });
         self.settle_discounts(id, &had);
         let subscription = need(&self.subscriptions, id, "subscription")?;
-        let items = item_changes(&subscription.items, phase);
+        let items = self.item_changes(&subscription.items, phase, self.now);
         let restart = enters && settings.anchor == Some(PhaseAnchor::PhaseStart);
         let trial_end = phase
             .trial_end
@@ -285,20 +302,31 @@ impl World {
             .filter(|end| *end > self.now || subscription.status == SubscriptionStatus::Trialing);
         if subscription.period.end <= self.now && trial_end.is_none() {
             // The renewal comes at this very instant: it bills the new prices, and there is nothing to prorate.
-            return self.swap_items(&subscription, &items, restart);
-        }
-        if items.is_empty() && !restart && trial_end.is_none() {
+            self.swap_items(&subscription, &items, restart)?;
+            if enters {
+                let subscription = need(&self.subscriptions, id, "subscription")?;
+                for line in self.coming_extras(phase, &subscription) {
+                    self.add_invoice_item(&subscription.customer, line);
+                }
+            }
             return Ok(());
         }
-        let change = Change {
-            items,
-            proration,
-            at: None,
-            restart,
-            trial_end,
-            terms: TermsChange::default(),
-            extras: Vec::new(),
+        let extras = match (enters, restart) {
+            (false, _) => Vec::new(),
+            (true, true) => {
+                self.phase_extras(phase, Coming { anchor: self.now, start: self.now, end: trial_end })
+            }
+            (true, false) => {
+                let Period { start, end } = subscription.period;
+                let coming = Coming { anchor: subscription.anchor, start, end: trial_end.or(Some(end)) };
+                self.phase_extras(phase, coming)
+            }
         };
+        if items.is_empty() && !restart && trial_end.is_none() && extras.is_empty() {
+            return Ok(());
+        }
+        let change =
+            Change { items, proration, at: None, restart, trial_end, terms: TermsChange::default(), extras };
         self.apply_change(id, &change, Strictness::Allow, Presence::OffSession)
     }
 
@@ -325,23 +353,55 @@ impl World {
 
     /// A subscription as it will be at its next renewal, when a phase begins until then.
     pub(crate) fn at_renewal(&mut self, subscription: &Subscription) -> Subscription {
-        let next = self.schedule_of(subscription).and_then(|schedule| {
-            let running = schedule.running()?.start;
-            let by_then = |phase: &&Phase| running < phase.start && phase.start <= subscription.period.end;
-            schedule.phases.iter().rev().find(by_then).cloned()
-        });
         let mut renewed = subscription.clone();
-        if let Some(phase) = next
-            && let Ok(items) = self.changed_items(
-                subscription,
-                &item_changes(&subscription.items, &phase),
-                subscription.period.end,
-            )
+        let end = subscription.period.end;
+        if let Some((phase, automatic)) = self.coming_phase(subscription)
+            && let Ok(items) =
+                self.changed_items(subscription, &self.item_changes(&subscription.items, &phase, end), end)
         {
             renewed.items = items;
-            renewed.terms.discounts = self.holding(&phase.discounts, subscription.period.end);
+            renewed.terms = SubscriptionTerms {
+                discounts: self.holding(&phase.discounts, end),
+                default_tax_rates: phase.default_tax_rates,
+                automatic_tax: AutomaticTax::asked(automatic),
+            };
         }
         renewed
+    }
+
+    /// The last phase that begins until the next renewal of a subscription, and whether its tax is automatic.
+    fn coming_phase(&self, subscription: &Subscription) -> Option<(Phase, bool)> {
+        let schedule = self.schedule_of(subscription)?;
+        let running = schedule.running()?.start;
+        let by_then = |phase: &&Phase| running < phase.start && phase.start <= subscription.period.end;
+        let phase = schedule.phases.iter().rev().find(by_then)?;
+        let automatic = phase.settings.over(&schedule.defaults).automatic_tax == Some(true);
+        Some((phase.clone(), automatic))
+    }
+
+    /// The single amounts that phases add to the next renewal of a subscription.
+    pub(crate) fn extras_at_renewal(&self, subscription: &Subscription) -> Vec<Line> {
+        let coming = self.coming_phase(subscription);
+        coming.map(|(phase, _)| self.coming_extras(&phase, subscription)).unwrap_or_default()
+    }
+
+    /// The single amounts of a phase that begins with a period of its subscription, as lines of that period.
+    fn coming_extras(&self, phase: &Phase, subscription: &Subscription) -> Vec<Line> {
+        let start = subscription.period.end;
+        // A new anchor is where the period begins.
+        let anchor = if subscription.anchor > start { start } else { subscription.anchor };
+        let lines = self.phase_extras(phase, Coming { anchor, start, end: None });
+        let named = |line: Line| Line { subscription: Some(subscription.id.clone()), ..line };
+        lines.into_iter().map(named).collect()
+    }
+
+    /// The single amounts of a phase as lines of the period that its first invoice is for.
+    fn phase_extras(&self, phase: &Phase, coming: Coming) -> Vec<Line> {
+        let price = phase.items.first().and_then(|item| self.prices.get(&item.price));
+        let recurring = price.and_then(|price| price.recurring);
+        let end = coming.end.or_else(|| Some(next_boundary(coming.anchor, recurring?, coming.start)));
+        let period = Period { start: coming.start, end: end.unwrap_or(coming.start) };
+        phase.extras.iter().map(|line| Line { period, ..line.clone() }).collect()
     }
 
     /// What was used of metered items that leave a subscription with the end of its period; nothing of a trial.
@@ -355,38 +415,60 @@ impl World {
         }
         self.closing_usage(subscription, items, subscription.period.end, false, true)
     }
-}
 
-/// What turns the items of a subscription into those of a phase: a price that stays keeps its item.
-fn item_changes(present: &[SubscriptionItem], phase: &Phase) -> Vec<ItemChange> {
-    let mut changes = Vec::new();
-    for item in present {
-        match phase.items.iter().find(|wanted| wanted.price == item.price) {
-            Some(wanted) => {
-                let mut metadata = item.metadata.clone();
-                metadata.extend(wanted.metadata.clone());
-                let quantity = wanted.quantity.filter(|quantity| *quantity != item.quantity);
-                if quantity.is_some() || metadata != item.metadata {
-                    changes.push(ItemChange {
-                        id: Some(item.id.clone()),
-                        quantity,
-                        metadata: Some(metadata),
-                        ..ItemChange::default()
-                    });
-                }
-            }
-            None => {
-                changes.push(ItemChange { id: Some(item.id.clone()), deleted: true, ..ItemChange::default() })
+    /// What turns the items of a subscription into those of a phase: a price that stays keeps its item.
+    fn item_changes(&self, present: &[SubscriptionItem], phase: &Phase, at: i64) -> Vec<ItemChange> {
+        let mut changes = Vec::new();
+        for item in present {
+            let Some(wanted) = phase.items.iter().find(|wanted| wanted.price == item.price) else {
+                changes.push(ItemChange {
+                    id: Some(item.id.clone()),
+                    deleted: true,
+                    ..ItemChange::default()
+                });
+                continue;
+            };
+            let mut metadata = item.metadata.clone();
+            metadata.extend(wanted.metadata.clone());
+            let quantity = wanted.quantity.filter(|quantity| *quantity != item.quantity);
+            let terms = self.wanted_terms(wanted, at);
+            if quantity.is_some() || metadata != item.metadata || terms != item.terms {
+                changes.push(ItemChange {
+                    id: Some(item.id.clone()),
+                    quantity,
+                    metadata: Some(metadata),
+                    terms: change_of(terms),
+                    ..ItemChange::default()
+                });
             }
         }
+        let new = phase.items.iter().filter(|wanted| present.iter().all(|item| item.price != wanted.price));
+        changes.extend(new.map(|wanted| ItemChange {
+            price: Some(wanted.price.clone()),
+            quantity: wanted.quantity,
+            metadata: Some(wanted.metadata.clone()),
+            archived_too: true,
+            terms: change_of(self.wanted_terms(wanted, at)),
+            ..ItemChange::default()
+        }));
+        changes
     }
-    let new = phase.items.iter().filter(|wanted| present.iter().all(|item| item.price != wanted.price));
-    changes.extend(new.map(|wanted| ItemChange {
-        price: Some(wanted.price.clone()),
-        quantity: wanted.quantity,
-        metadata: Some(wanted.metadata.clone()),
-        archived_too: true,
-        ..ItemChange::default()
-    }));
-    changes
+
+    /// The terms of an item in its phase, without discounts that are over.
+    fn wanted_terms(&self, wanted: &PhaseItem, at: i64) -> ItemTerms {
+        let ItemTerms { discounts, tax_rates } = &wanted.terms;
+        ItemTerms { discounts: self.holding(discounts, at), tax_rates: tax_rates.clone() }
+    }
+}
+
+/// The period that the first invoice of a phase is for, in unix seconds; without an end it is one interval of its prices.
+#[derive(Debug, Clone, Copy)]
+struct Coming {
+    anchor: i64,
+    start: i64,
+    end: Option<i64>,
+}
+
+fn change_of(terms: ItemTerms) -> ItemTermsChange {
+    ItemTermsChange { discounts: Some(terms.discounts), tax_rates: Some(terms.tax_rates) }
 }

@@ -46,6 +46,7 @@ mod quotes;
 mod refunds;
 mod renewals;
 mod schedule_changes;
+mod schedule_terms;
 mod schedules;
 mod schema;
 mod search;
