@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::Call;
 use crate::model::portal::{PortalConfiguration, PortalProduct, PortalSession};
+use crate::model::product::Recurring;
+use crate::schedules::phases::interval_of;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
@@ -107,6 +109,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         update_ends_trial: true,
         update_restarts: false,
         update_later: Vec::new(),
+        subscription_pause: false,
+        pause_lengths: Vec::new(),
         products: Vec::new(),
     };
     read(world, params, &mut configuration)?;
@@ -139,11 +143,12 @@ fn read(world: &World, params: &Params<'_>, configuration: &mut PortalConfigurat
     params.text("name")?.apply(&mut configuration.name);
     params.metadata_into(&mut configuration.metadata)?;
     let features = params.sub("features");
-    let switches: [(&str, &mut bool); 5] = [
+    let switches: [(&str, &mut bool); 6] = [
         ("payment_method_update", &mut configuration.payment_method_update),
         ("invoice_history", &mut configuration.invoice_history),
         ("customer_update", &mut configuration.customer_update),
         ("subscription_cancel", &mut configuration.subscription_cancel),
+        ("subscription_pause", &mut configuration.subscription_pause),
         ("subscription_update", &mut configuration.subscription_update),
     ];
     for (name, switch) in switches {
@@ -160,14 +165,47 @@ fn read(world: &World, params: &Params<'_>, configuration: &mut PortalConfigurat
         word.clone_into(&mut configuration.cancel_proration);
     }
     read_words(&features, configuration)?;
-    if features.sub("subscription_pause").flag("enabled")? == Field::Set(true) {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            "features[subscription_pause][enabled]",
-            "The sandbox's portal does not pause subscriptions.",
-        ));
-    }
+    read_pause(&features.sub("subscription_pause"), configuration)?;
     read_update(world, &features.sub("subscription_update"), &prorations, configuration)
+}
+
+/// The longest pause that can be chosen, in days.
+const LONGEST_PAUSE: i64 = 3 * 366;
+
+/// How long a customer may pause; a month where nothing is said.
+fn read_pause(pause: &Params<'_>, configuration: &mut PortalConfiguration) -> ApiResult<()> {
+    let month = Recurring { interval: interval_of("month"), count: 1, trial_days: None };
+    if !pause.has("duration") {
+        if pause.flag("enabled")? == Field::Set(true) && configuration.pause_lengths.is_empty() {
+            configuration.pause_lengths = vec![month];
+        }
+        return Ok(());
+    }
+    let duration = pause.sub("duration");
+    duration.required("type")?;
+    if duration.one_of("type", &["indefinite", "interval_options"])? == Field::Set("indefinite") {
+        configuration.pause_lengths.clear();
+        return Ok(());
+    }
+    let mut lengths = Vec::new();
+    for option in duration.list("interval_options") {
+        option.required("interval")?;
+        let word = option.one_of("interval", &["day", "week", "month", "year"])?.value();
+        let count = option.int_within("interval_count", 1..=LONGEST_PAUSE)?.value().unwrap_or(1);
+        let length = Recurring { interval: interval_of(word.unwrap_or("month")), count, ..month };
+        if length.days() > LONGEST_PAUSE {
+            let message = "A pause lasts up to three years.";
+            return Err(ApiError::rule(message).param(&option.full("interval_count")));
+        }
+        lengths.push(length);
+    }
+    if lengths.is_empty() {
+        let full = duration.full("interval_options");
+        let message = format!("Missing required param: {full}.");
+        return Err(ApiError::invalid("parameter_missing", &full, message));
+    }
+    configuration.pause_lengths = lengths;
+    Ok(())
 }
 
 /// What a customer may change of themselves, and what they are asked when they cancel.

@@ -7,10 +7,11 @@ use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::{Field, Params};
 
-const TASKS: [&str; 5] = [
+const TASKS: [&str; 6] = [
     "payment_method_update",
     "customer_update",
     "subscription_cancel",
+    "subscription_pause",
     "subscription_update",
     "subscription_update_confirm",
 ];
@@ -41,6 +42,11 @@ pub(super) fn read(
         "customer_update" => (Task::CustomerUpdate, configuration.customer_update),
         "subscription_cancel" => {
             (Task::SubscriptionCancel { subscription: own(&details)?.id }, configuration.subscription_cancel)
+        }
+        "subscription_pause" => {
+            let subscription = own(&details)?;
+            world.check_pausable(&subscription)?;
+            (Task::SubscriptionPause { subscription: subscription.id }, configuration.subscription_pause)
         }
         "subscription_update" => {
             (Task::SubscriptionUpdate { subscription: own(&details)?.id }, configuration.updates_plans())

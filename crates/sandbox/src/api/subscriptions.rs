@@ -319,26 +319,7 @@ fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 
 fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let subscription = need(&world.subscriptions, call.id(), "id")?;
-    if !matches!(
-        subscription.status,
-        SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue
-    ) {
-        let message =
-            format!("A subscription with status {} cannot be paused.", subscription.status.as_str());
-        return Err(ApiError::refused(message));
-    }
-    if let Some(schedule) = world.schedule_of(&subscription) {
-        let message =
-            format!("A subscription that is managed by a schedule (`{}`) cannot be paused.", schedule.id);
-        return Err(ApiError::refused(message));
-    }
-    if subscription.items.iter().any(|item| world.is_metered(item)) {
-        return Err(ApiError::invalid(
-            "call_not_in_sandbox",
-            "id",
-            "The sandbox does not play the pause of a subscription with metered prices yet: what was used until then would be lost.",
-        ));
-    }
+    world.check_pausable(&subscription)?;
     world.pause_subscription(call.id(), "pause_requested");
     one(world, call.id())
 }

@@ -22,7 +22,57 @@ pub(crate) struct Resumption {
     pub(crate) at: Option<i64>,
 }
 
+impl Resumption {
+    /// A new period begins now, once it is paid.
+    pub(crate) const START_ANEW: Self =
+        Self { keep_anchor: false, on_attempt: false, proration: Proration::Wait, at: None };
+}
+
 impl World {
+    /// Refuses to pause what cannot be paused.
+    pub(crate) fn check_pausable(&self, subscription: &Subscription) -> ApiResult<()> {
+        match subscription.status {
+            SubscriptionStatus::Active | SubscriptionStatus::Trialing | SubscriptionStatus::PastDue => {}
+            SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::Unpaid
+            | SubscriptionStatus::Paused => {
+                let status = subscription.status.as_str();
+                return Err(ApiError::refused(format!(
+                    "A subscription with status {status} cannot be paused."
+                )));
+            }
+        }
+        if let Some(schedule) = self.schedule_of(subscription) {
+            return Err(ApiError::refused(format!(
+                "A subscription that is managed by a schedule (`{}`) cannot be paused.",
+                schedule.id
+            )));
+        }
+        if subscription.items.iter().any(|item| self.is_metered(item)) {
+            return Err(ApiError::invalid(
+                "call_not_in_sandbox",
+                "id",
+                "The sandbox does not play the pause of a subscription with metered prices yet: what was used until then would be lost.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A pause that its customer chose is over: a new period begins and is paid, or the subscription stays paused.
+    pub(crate) fn pause_ends(&mut self, id: &str) {
+        let now = self.now;
+        let over = |found: &Subscription| {
+            found.status == SubscriptionStatus::Paused && found.pause_ends.is_some_and(|at| at <= now)
+        };
+        if self.subscriptions.get(id).is_some_and(over) {
+            self.subscriptions.edit(id, |subscription| subscription.pause_ends = None);
+            // It is paused and has prices, so nothing refuses it.
+            let _ = self.resume_subscription(id, Resumption::START_ANEW);
+        }
+    }
+
     /// Stops a subscription until it is resumed.
     pub(crate) fn pause_subscription(&mut self, id: &str, reason: &str) {
         let now = self.now;
@@ -30,6 +80,7 @@ impl World {
             subscription.status = SubscriptionStatus::Paused;
             subscription.paused_at = Some(now);
             reason.clone_into(&mut subscription.pause_reason);
+            subscription.pause_ends = None;
         });
         self.emit("customer.subscription.paused", self.subscription_value(id));
     }

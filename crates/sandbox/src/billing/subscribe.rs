@@ -144,6 +144,7 @@ impl World {
             pause_collection: None,
             paused_at: None,
             pause_reason: String::new(),
+            pause_ends: None,
             save_default_payment_method: new.save_default_payment_method.clone(),
             test_clock: customer.test_clock.clone(),
             announced: None,

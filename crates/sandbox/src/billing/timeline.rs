@@ -40,6 +40,7 @@ impl World {
             Timer::RefundSettles(id) => self.settle_refund(&id),
             Timer::PendingUpdateExpires(id) => self.pending_expires(&id),
             Timer::CollectionResumes(id) => self.collection_resumes(&id),
+            Timer::PauseEnds(id) => self.pause_ends(&id),
             Timer::ScheduleTurns(id) => self.schedule_turns(&id),
             Timer::ScheduleExpires(id) => self.schedule_expires(&id),
             Timer::QuoteExpires(id) => self.quote_expires(&id),

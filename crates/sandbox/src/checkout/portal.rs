@@ -3,12 +3,14 @@
 use crate::billing::calendar::boundary;
 use crate::billing::cancel::CancelNow;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
+use crate::billing::pause::Resumption;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::portal_flow::Task;
 use crate::model::product::{Price, Recurring};
 use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
 use crate::model::terms::TermsChange;
 use crate::payments::attempt::Presence;
+use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::Metadata;
@@ -45,6 +47,8 @@ impl World {
             update_ends_trial: false,
             update_restarts: false,
             update_later: Vec::new(),
+            subscription_pause: false,
+            pause_lengths: Vec::new(),
             products: Vec::new(),
         };
         self.portal_configurations.put(configuration);
@@ -121,13 +125,42 @@ impl World {
         Ok(subscription.period.end)
     }
 
-    /// Takes a planned cancellation back.
+    /// Whether the portal offers to pause a subscription.
+    pub(crate) fn portal_pauses(&self, configuration: &PortalConfiguration, found: &Subscription) -> bool {
+        configuration.subscription_pause && found.cancel_at.is_none() && self.check_pausable(found).is_ok()
+    }
+
+    /// Pauses for the length at a place of the configuration, or until somebody resumes. Answers when the pause ends.
+    pub(crate) fn portal_pause(&mut self, token: &str, id: &str, place: usize) -> ApiResult<Option<i64>> {
+        let (subscription, configuration) = self.portal_subscription(token, id)?;
+        if !self.portal_pauses(&configuration, &subscription) {
+            return Err(ApiError::rule(
+                "The portal does not let customers pause this subscription. Nothing changed.",
+            ));
+        }
+        let ends = match configuration.pause_lengths.get(place) {
+            Some(length) => Some(boundary(self.now, *length, 1)),
+            None if configuration.pause_lengths.is_empty() => None,
+            None => return Err(ApiError::rule("The portal does not offer this pause. Nothing changed.")),
+        };
+        self.pause_subscription(id, "pause_requested");
+        self.subscriptions.edit(id, |subscription| subscription.pause_ends = ends);
+        if let Some(at) = ends {
+            self.timers.set(at, Timer::PauseEnds(id.to_owned()));
+        }
+        Ok(ends)
+    }
+
+    /// Takes a planned cancellation back, or ends a pause.
     pub(crate) fn portal_resume(&mut self, token: &str, id: &str) -> ApiResult<()> {
         let (subscription, _) = self.portal_subscription(token, id)?;
         if subscription.status.is_terminal() {
             return Err(ApiError::rule(
                 "This subscription has ended and cannot be resumed. Nothing changed.",
             ));
+        }
+        if subscription.status == SubscriptionStatus::Paused && subscription.cancel_at.is_none() {
+            return self.resume_subscription(id, Resumption::START_ANEW);
         }
         self.check_unscheduled(&subscription, "subscription")?;
         self.set_cancel_at(id, None);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::portal_flow::Flow;
+use super::product::Recurring;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
@@ -53,6 +54,11 @@ pub(crate) struct PortalConfiguration {
     /// Changes that wait for the end of the period: `decreasing_item_amount`, `shortening_interval`.
     #[serde(default)]
     pub(crate) update_later: Vec<String>,
+    #[serde(default)]
+    pub(crate) subscription_pause: bool,
+    /// How long a customer may pause; empty means until they resume.
+    #[serde(default)]
+    pub(crate) pause_lengths: Vec<Recurring>,
     /// What a customer may change to; empty means every active recurring price.
     pub(crate) products: Vec<PortalProduct>,
 }
@@ -95,6 +101,12 @@ impl PortalConfiguration {
             .cancel_reasons
             .clone()
             .unwrap_or_else(|| ["too_expensive", "unused", "other"].map(str::to_owned).to_vec());
+        let lengths: Vec<Value> = self
+            .pause_lengths
+            .iter()
+            .map(|length| json!({ "interval": length.interval.as_str(), "interval_count": length.count }))
+            .collect();
+        let kind = if lengths.is_empty() { "indefinite" } else { "interval_options" };
         Shape::PortalConfiguration.with(json!({
             "id": self.id,
             "created": self.created,
@@ -117,7 +129,9 @@ impl PortalConfiguration {
                     "enabled": self.subscription_cancel, "mode": self.cancel_mode, "proration_behavior": self.cancel_proration,
                     "cancellation_reason": { "enabled": self.cancel_reasons.is_some(), "options": reasons },
                 },
-                "subscription_pause": { "enabled": false, "duration": { "interval_options": [], "type": "indefinite" } },
+                "subscription_pause": {
+                    "enabled": self.subscription_pause, "duration": { "interval_options": lengths, "type": kind },
+                },
                 "subscription_update": {
                     "enabled": self.subscription_update, "default_allowed_updates": self.allowed_updates,
                     "proration_behavior": self.update_proration, "products": products,

@@ -18,6 +18,7 @@ pub(crate) enum Task {
     PaymentMethodUpdate,
     CustomerUpdate,
     SubscriptionCancel { subscription: String },
+    SubscriptionPause { subscription: String },
     SubscriptionUpdate { subscription: String },
     SubscriptionUpdateConfirm { subscription: String, items: Vec<FlowItem> },
 }
@@ -29,6 +30,7 @@ impl Task {
             Self::PaymentMethodUpdate => "payment_method_update",
             Self::CustomerUpdate => "customer_update",
             Self::SubscriptionCancel { .. } => "subscription_cancel",
+            Self::SubscriptionPause { .. } => "subscription_pause",
             Self::SubscriptionUpdate { .. } => "subscription_update",
             Self::SubscriptionUpdateConfirm { .. } => "subscription_update_confirm",
         }
@@ -40,6 +42,7 @@ impl Task {
             Self::PaymentMethodUpdate => "card".to_owned(),
             Self::CustomerUpdate => "customer".to_owned(),
             Self::SubscriptionCancel { subscription } => format!("subscriptions/{subscription}/cancel"),
+            Self::SubscriptionPause { subscription } => format!("subscriptions/{subscription}/pause"),
             Self::SubscriptionUpdate { subscription } => format!("subscriptions/{subscription}/change"),
             Self::SubscriptionUpdateConfirm { subscription, .. } => {
                 format!("subscriptions/{subscription}/confirm")
@@ -85,7 +88,9 @@ impl Flow {
             Task::SubscriptionCancel { subscription } => {
                 json!({ "retention": null, "subscription": subscription })
             }
-            Task::SubscriptionUpdate { subscription } => json!({ "subscription": subscription }),
+            Task::SubscriptionPause { subscription } | Task::SubscriptionUpdate { subscription } => {
+                json!({ "subscription": subscription })
+            }
             Task::SubscriptionUpdateConfirm { subscription, items } => {
                 let items: Vec<Value> = items
                     .iter()

@@ -123,6 +123,9 @@ pub(crate) struct Subscription {
     pub(crate) pause_collection: Option<PauseCollection>,
     pub(crate) paused_at: Option<i64>,
     pub(crate) pause_reason: String,
+    /// When a pause that was chosen in the portal ends by itself, in unix seconds.
+    #[serde(default)]
+    pub(crate) pause_ends: Option<i64>,
     pub(crate) save_default_payment_method: String,
     #[serde(default)]
     pub(crate) test_clock: Option<String>,

@@ -55,6 +55,11 @@ fn notice_message(frame: &Frame, notice: &PortalNotice) -> Markup {
         PortalNotice::CancelScheduled(at) => {
             good(say(locale, Text::NoticeCancel, &[("date", &date(locale, &frame.zone, *at))]))
         }
+        PortalNotice::Paused(Some(at)) => {
+            good(say(locale, Text::NoticePausedUntil, &[("date", &date(locale, &frame.zone, *at))]))
+        }
+        PortalNotice::Paused(None) => good(t(locale, Text::NoticePaused).to_owned()),
+        PortalNotice::PauseOver => good(t(locale, Text::NoticePauseOver).to_owned()),
         PortalNotice::Resumed => good(t(locale, Text::NoticeResumed).to_owned()),
         PortalNotice::Changed(plan) => good(say(locale, Text::NoticeChanged, &[("plan", plan)])),
         PortalNotice::CustomerChanged => good(t(locale, Text::NoticeCustomer).to_owned()),
@@ -131,7 +136,10 @@ fn what_is_next(frame: &Frame, subscription: &PortalSubscription) -> String {
             None => t(locale, Text::PastDueNoteBare).to_owned(),
         },
         (SubscriptionStatus::Incomplete, _) => t(locale, Text::IncompleteNote).to_owned(),
-        (SubscriptionStatus::Paused, _) => t(locale, Text::PausedNote).to_owned(),
+        (SubscriptionStatus::Paused, _) => match subscription.pause_ends {
+            Some(at) => on(Text::PausedUntilNote, at),
+            None => t(locale, Text::PausedNote).to_owned(),
+        },
         (SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired, _) => {
             t(locale, Text::EndedNote).to_owned()
         }
@@ -146,11 +154,20 @@ fn plan_actions(frame: &Frame, subscription: &PortalSubscription, index: usize) 
                 button class="second-action" { (t(locale, Text::KeepPlan)) }
             }
         } @else {
+            @if subscription.status == SubscriptionStatus::Paused {
+                form method="post" action=(subscription.resume_action) data-once=(t(locale, Text::Working)) {
+                    button class="second-action" { (t(locale, Text::ResumePlan)) }
+                }
+                p class="hint" { (t(locale, Text::ResumePlanNote)) }
+            }
             @if !subscription.choices.is_empty() || subscription.quantity.is_some() {
                 details class="fold" {
                     summary { (t(locale, Text::ChangePlan)) }
                     (change_form(frame, subscription, index))
                 }
+            }
+            @if let Some(path) = &subscription.pause_path {
+                p { a class="quiet" href=(path) { (t(locale, Text::PausePlan)) } }
             }
             p { a class="quiet" href=(subscription.cancel_path) { (t(locale, Text::CancelPlan)) } }
         }

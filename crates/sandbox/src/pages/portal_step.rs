@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::card::{card_fields, problem_message, test_cards};
-use super::format::price_per;
+use super::format::{date, price_per, relative};
 use super::layout::{Tone, back_to, join, link_out, message, page};
 use super::portal::{change_form, customer_form};
 use super::text::{Text, say, t};
-use super::views::{CardForm, ChangedLine, Frame, PortalStep, PortalStepView};
+use super::views::{CardForm, ChangedLine, Frame, PortalStep, PortalStepView, PortalSubscription};
 use super::words::decline;
 
 /// One task. Posted fields: those of the forms on the portal's home; none to confirm a change.
@@ -21,6 +21,7 @@ pub fn portal_step_page(view: &PortalStepView) -> Markup {
             PortalStep::Card { .. } => Text::ChangeCard,
             PortalStep::Customer(_) => Text::ChangeDetails,
             PortalStep::Change(_) => Text::ChangePlan,
+            PortalStep::Pause { .. } => Text::PausePlan,
             PortalStep::Confirm { .. } => Text::StepConfirmTitle,
             PortalStep::Done { .. } => Text::StepDoneTitle,
         },
@@ -35,6 +36,10 @@ pub fn portal_step_page(view: &PortalStepView) -> Markup {
             PortalStep::Change(subscription) => {
                 p { (subscription.name) ", " (price_per(locale, &subscription.price, subscription.interval)) }
                 (change_form(frame, subscription, 0))
+            },
+            PortalStep::Pause { subscription, ends, action } => {
+                p { (subscription.name) ", " (price_per(locale, &subscription.price, subscription.interval)) }
+                (pause_form(frame, subscription, ends, action))
             },
             PortalStep::Confirm { before, after, charges_at_once, declined, action } => {
                 @if let Some(code) = declined {
@@ -58,6 +63,33 @@ pub fn portal_step_page(view: &PortalStepView) -> Markup {
         }
     };
     page(frame, title, "narrow", &body)
+}
+
+fn pause_form(frame: &Frame, subscription: &PortalSubscription, ends: &[i64], action: &str) -> Markup {
+    let locale = frame.locale;
+    let price = price_per(locale, &subscription.price, subscription.interval);
+    html! {
+        form class="choices" method="post" action=(action) data-once=(t(locale, Text::Working)) {
+            @if !ends.is_empty() {
+                fieldset {
+                    legend { (t(locale, Text::PauseLegend)) }
+                    @for (i, at) in ends.iter().enumerate() {
+                        @let id = format!("length-{i}");
+                        label class="choice" for=(id) {
+                            input type="radio" id=(id) name="length" value=(i) checked[i == 0] required;
+                            span { (date(locale, &frame.zone, *at)) }
+                            span class="muted" { (relative(locale, frame.now, *at)) }
+                        }
+                    }
+                }
+            }
+            p class="hint" {
+                @if ends.is_empty() { (t(locale, Text::PauseOpenNote)) }
+                @else { (say(locale, Text::PauseNote, &[("price", &price)])) }
+            }
+            button class="main-action" { (t(locale, Text::PauseButton)) }
+        }
+    }
 }
 
 fn card(frame: &Frame, form: &CardForm, action: &str) -> Markup {

@@ -248,6 +248,14 @@ texts! {
     PastDueNoteBare: "A payment could not be charged. Change the card to pay it now.", "お支払いができませんでした。カードを変更するとお支払いできます。";
     EndedNote: "This plan is over. Nothing more is charged.", "このプランは終了しました。今後の請求はありません。";
     PausedNote: "This plan is paused. Nothing is charged while it is.", "このプランは休止中です。休止中の請求はありません。";
+    PausedUntilNote: "Paused until {date}, {relative}. Then a new period begins for {price}.", "{date}（{relative}）まで休止中です。その後、{price}で新しい期間が始まります。";
+    PausePlan: "Pause plan", "プランを休止する";
+    PauseLegend: "Paused until", "休止の終わり";
+    PauseNote: "Nothing is charged during the pause. After it, a new period begins and {price} is charged to your card.", "休止中の請求はありません。終わると新しい期間が始まり、登録済みのカードに{price}が請求されます。";
+    PauseOpenNote: "Nothing is charged until you resume the plan here.", "ここで再開するまで、請求はありません。";
+    PauseButton: "Pause now", "休止する";
+    ResumePlan: "Resume plan", "プランを再開する";
+    ResumePlanNote: "A new period begins today and is charged to your card.", "今日から新しい期間が始まり、登録済みのカードに請求されます。";
     ChangePlan: "Change plan", "プランを変更する";
     ChangePlanLegend: "Choose a plan", "プランを選ぶ";
     ChangePlanNote: "Unused time on your plan now counts towards the new one.", "現在のプランの残り期間は、新しいプランの料金に充てられます。";
@@ -303,6 +311,9 @@ texts! {
     StepDoneLead: "The change was made. You can close this page.", "変更が完了しました。このページは閉じてかまいません。";
     NoticeCancel: "The plan ends on {date}. You pay nothing more.", "{date}に解約となります。今後の請求はありません。";
     NoticeResumed: "The cancellation is undone. The plan goes on.", "解約を取り消しました。プランは継続します。";
+    NoticePaused: "The plan is paused. Nothing is charged until you resume it.", "プランを休止しました。再開するまで請求はありません。";
+    NoticePausedUntil: "The plan is paused until {date}. Nothing is charged until then.", "{date}まで休止しました。それまで請求はありません。";
+    NoticePauseOver: "The plan goes on.", "プランを再開しました。";
     NoticeChanged: "You are on {plan} now.", "{plan}に変更しました。";
     NoticeCard: "The card was changed. Nothing was charged.", "カードを変更しました。請求は発生していません。";
     NoticeCardPaid: "The card was changed and {amount} was paid with it.", "カードを変更し、{amount}をお支払いしました。";

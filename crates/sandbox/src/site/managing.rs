@@ -53,8 +53,13 @@ pub(super) fn portal(sandbox: &Sandbox, request: &HttpRequest, token: &str, rest
             finish(sandbox, request, to)
         }
         ("POST", ["subscriptions", id, "resume"]) => {
+            let paused = |world: &World| {
+                let found = world.subscriptions.get(id)?;
+                (found.paused_at.is_some() && found.cancel_at.is_none()).then_some("going")
+            };
+            let notice = sandbox.read(paused).unwrap_or("resumed");
             let result = sandbox.change(|world| world.on_line_of(id, |world| world.portal_resume(token, id)));
-            finish(sandbox, request, result.map(|()| format!("{home}?notice=resumed")))
+            finish(sandbox, request, result.map(|()| format!("{home}?notice={notice}")))
         }
         ("POST", ["subscriptions", id, "change"]) => change_plan(sandbox, request, &session, id, &home),
         ("POST", ["card"]) => change_card(sandbox, request, &session, &configuration),
@@ -156,6 +161,8 @@ fn read_notice(world: &World, request: &HttpRequest) -> Option<PortalNotice> {
     match asked.text("notice") {
         "cancelled" => asked.number("at").map(PortalNotice::CancelScheduled),
         "customer" => Some(PortalNotice::CustomerChanged),
+        "paused" => Some(PortalNotice::Paused(asked.number("at"))),
+        "going" => Some(PortalNotice::PauseOver),
         "resumed" => Some(PortalNotice::Resumed),
         "changed" => world
             .prices
@@ -264,6 +271,8 @@ pub(super) fn row(
                 })
             })
             .collect(),
+        pause_ends: subscription.pause_ends.filter(|_| subscription.paused_at.is_some()),
+        pause_path: world.portal_pauses(configuration, subscription).then(|| format!("{base}/pause")),
         cancel_path: format!("{base}/cancel"),
         resume_action: format!("{base}/resume"),
         change_action: format!("{base}/change"),

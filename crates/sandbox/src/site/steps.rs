@@ -3,6 +3,7 @@
 use super::buying::decline_word;
 use super::frame::{Fields, frame, html, interval, locale, money, problem, redirect};
 use super::managing::{finish, row};
+use crate::billing::calendar::boundary;
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::portal_flow::{After, Task};
 use crate::pages::{self, CardForm, ChangedLine, CustomerForm, PortalStep, PortalStepView};
@@ -83,6 +84,25 @@ pub(super) fn answer(
                 Err(error) => finish(sandbox, request, Err(error)),
             }
         }
+        ("GET", ["subscriptions", id, "pause"]) => {
+            match sandbox.read(|world| pause_step(world, session, configuration, id)) {
+                Some(step) => show(sandbox, request, session, step, 200),
+                None => nothing(sandbox, request),
+            }
+        }
+        ("POST", ["subscriptions", id, "pause"]) => {
+            let place =
+                Fields::posted(request).number("length").and_then(|place| usize::try_from(place).ok());
+            let paused = sandbox.change(|world| {
+                world.on_line_of(id, |world| world.portal_pause(token, id, place.unwrap_or_default()))
+            });
+            let to = paused.map(|ends| {
+                let until = ends.map(|at| format!("&at={at}")).unwrap_or_default();
+                let home = format!("/p/session/{token}?notice=paused{until}");
+                done(session, &format!("subscriptions/{id}/pause"), home)
+            });
+            finish(sandbox, request, to)
+        }
         ("GET", ["done"]) => {
             let message = match session.flow.as_ref().map(|flow| &flow.after) {
                 Some(After::Confirmation { message }) => message.clone(),
@@ -118,6 +138,24 @@ pub(super) fn show(
             return_url: session.return_url.clone(),
         };
         html(status, pages::portal_step_page(&view), &leads_to)
+    })
+}
+
+/// The lengths of a pause to choose from; `None` where the portal does not offer one.
+fn pause_step(
+    world: &World,
+    session: &PortalSession,
+    configuration: &PortalConfiguration,
+    id: &str,
+) -> Option<PortalStep> {
+    let own = world.subscriptions.get(id).filter(|found| found.customer == session.customer)?;
+    let row = row(world, session, configuration, own)?;
+    let now = world.now_of(Some(&session.customer));
+    let ends = configuration.pause_lengths.iter().map(|length| boundary(now, *length, 1)).collect();
+    world.portal_pauses(configuration, own).then(|| PortalStep::Pause {
+        subscription: Box::new(row),
+        ends,
+        action: format!("/p/session/{}/subscriptions/{id}/pause", session.token),
     })
 }
 
@@ -171,6 +209,7 @@ fn change_lines(
         Task::PaymentMethodUpdate
         | Task::CustomerUpdate
         | Task::SubscriptionCancel { .. }
+        | Task::SubscriptionPause { .. }
         | Task::SubscriptionUpdate { .. }
         | Task::SubscriptionUpdateConfirm { .. } => return None,
     };

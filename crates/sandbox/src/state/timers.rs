@@ -45,6 +45,8 @@ pub(crate) enum Timer {
     PendingUpdateExpires(String),
     /// A paused collection resumes.
     CollectionResumes(String),
+    /// A pause that was chosen in the portal is over.
+    PauseEnds(String),
     /// A phase of a subscription schedule begins, or its last one ends.
     ScheduleTurns(String),
     /// A subscription schedule ends in a week.
@@ -82,6 +84,7 @@ impl Timer {
             | Self::PendingUpdateExpires(id)
             | Self::RefundSettles(id)
             | Self::CollectionResumes(id)
+            | Self::PauseEnds(id)
             | Self::ScheduleTurns(id)
             | Self::ScheduleExpires(id)
             | Self::QuoteExpires(id)

@@ -17,8 +17,6 @@ const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/checkout/sessions", "`subscription_data[billing_mode]`: `classic`, `itemized`"),
     ("POST", "/v1/subscriptions", "`billing_mode`: `classic`, `itemized`"),
     ("POST", "/v1/invoices/create_preview", "`subscription_details[billing_mode]`: `classic`, `itemized`"),
-    ("POST", "/v1/billing_portal/configurations", "`features[subscription_pause][enabled]=true`"),
-    ("POST", "/v1/billing_portal/configurations/{id}", "`features[subscription_pause][enabled]=true`"),
     ("POST", "/v1/prices", "`currency_options[…][custom_unit_amount]`"),
     ("POST", "/v1/prices/{id}", "`currency_options[…][custom_unit_amount]`"),
     ("POST", "/v1/products", "`default_price_data[currency_options][…][custom_unit_amount]`"),

@@ -213,7 +213,6 @@ fn a_configuration_says_what_the_portal_offers() {
         &format!("customer={}&configuration={}&{flow}", scene.customer, id(&configuration)),
     );
     for wrong in [
-        "features[subscription_pause][enabled]=true",
         "features[customer_update][allowed_updates][0]=colour",
         "features[subscription_cancel][cancellation_reason][enabled]=true&features[subscription_cancel][cancellation_reason][options][0]=bored",
     ] {
@@ -246,5 +245,87 @@ fn a_change_ends_a_trial_where_the_configuration_says_so() {
             303
         );
         assert_eq!(text(&client.subscription(&subscription), "/status"), status, "{behavior}");
+    }
+}
+
+const PAUSES: &str = "features[subscription_pause][enabled]=true";
+
+#[test]
+fn a_customer_pauses_for_a_while_and_the_plan_goes_on_by_itself() {
+    let scene = scene();
+    let two = format!(
+        "{PAUSES}&features[subscription_pause][duration][type]=interval_options&features[subscription_pause][duration][interval_options][0][interval]=week&features[subscription_pause][duration][interval_options][1][interval]=month&features[subscription_pause][duration][interval_options][1][interval_count]=2"
+    );
+    let configuration = scene.client.post("/v1/billing_portal/configurations", &two);
+    let pause = &configuration["features"]["subscription_pause"];
+    assert_eq!(pause["duration"]["interval_options"][1], json!({ "interval": "month", "interval_count": 2 }));
+    let id = id(&scene.subscription);
+    let form = format!(
+        "configuration={}&flow_data[type]=subscription_pause&flow_data[subscription_pause][subscription]={id}&flow_data[after_completion][type]=redirect&flow_data[after_completion][redirect][return_url]=https://app.test/paused",
+        text(&configuration, "/id")
+    );
+    let (session, path) = scene.open(&form);
+    assert_eq!(text(&session, "/flow/subscription_pause/subscription"), id);
+    let (_, page) = answer(&scene.client, "GET", &path, "");
+    assert!(page.ends_with(&format!("/subscriptions/{id}/pause")), "{page}");
+    let shown = scene.show(&page);
+    assert!(shown.contains("name=\"length\"") && shown.contains("15 Mar 2026"), "{shown}");
+    assert_eq!(scene.submit(&page, "length=2").0, 400, "nobody offered that");
+    assert_eq!(scene.submit(&page, "length=0"), (303, "https://app.test/paused".to_owned()));
+    let paused = scene.subscription();
+    assert_eq!(text(&paused, "/status"), "paused");
+    assert_eq!(text(&paused, "/status_details/paused/subscription/type"), "pause_requested");
+    assert_eq!(scene.client.events("type=customer.subscription.paused").len(), 1);
+    let home = scene.client.send("GET", &path, "notice=paused");
+    assert!(String::from_utf8(home.body).unwrap().contains("Paused until 22 Jan 2026"));
+    scene.client.sandbox.advance_time(7 * DAY - 1);
+    assert_eq!(text(&scene.subscription(), "/status"), "paused");
+    scene.client.sandbox.advance_time(1);
+    let again = scene.subscription();
+    assert_eq!(text(&again, "/status"), "active");
+    assert_eq!(number(&again, "/items/data/0/current_period_start"), START + 7 * DAY);
+    assert_eq!(scene.client.sandbox.ledger().customer(&scene.customer).unwrap().net("usd"), 2000);
+}
+
+#[test]
+fn a_pause_without_an_end_lasts_until_the_customer_resumes() {
+    let scene = scene();
+    let month = scene.client.post("/v1/billing_portal/configurations", PAUSES);
+    let duration = &month["features"]["subscription_pause"]["duration"];
+    assert_eq!(duration["interval_options"], json!([{ "interval": "month", "interval_count": 1 }]));
+    let form = format!("{PAUSES}&features[subscription_pause][duration][type]=indefinite");
+    let open = scene.client.post(&format!("/v1/billing_portal/configurations/{}", id(&month)), &form);
+    assert_eq!(text(&open, "/features/subscription_pause/duration/type"), "indefinite");
+    let (_, path) = scene.open(&format!("configuration={}", id(&open)));
+    let page = format!("{path}/subscriptions/{}/pause", id(&scene.subscription));
+    assert!(scene.show(&path).contains(&page));
+    assert_eq!(scene.submit(&page, ""), (303, format!("{path}?notice=paused")));
+    scene.client.sandbox.advance_time(DAY / 48);
+    let home = scene.show(&path);
+    assert!(home.contains("Resume plan") && !home.contains(&page), "{home}");
+    let resume = page.replace("/pause", "/resume");
+    assert_eq!(scene.submit(&resume, ""), (303, format!("{path}?notice=going")));
+    assert_eq!(text(&scene.subscription(), "/status"), "active");
+    // What the configuration does not offer, and what cannot be paused.
+    let (_, plain) = scene.open("");
+    let refused = format!("{plain}/subscriptions/{}/pause", id(&scene.subscription));
+    assert_eq!(answer(&scene.client, "GET", &refused, "").0, 404);
+    assert_eq!(scene.submit(&refused, "").0, 400);
+    let flow = format!(
+        "customer={}&flow_data[type]=subscription_pause&flow_data[subscription_pause][subscription]={}",
+        scene.customer,
+        id(&scene.subscription)
+    );
+    scene.client.refused(400, "POST", "/v1/billing_portal/sessions", &flow);
+    scene
+        .client
+        .post("/v1/subscription_schedules", &format!("from_subscription={}", id(&scene.subscription)));
+    assert_eq!(scene.submit(&page, "").0, 400, "a schedule manages it");
+    for wrong in [
+        "[type]=interval_options",
+        "[type]=interval_options&features[subscription_pause][duration][interval_options][0][interval]=year&features[subscription_pause][duration][interval_options][0][interval_count]=4",
+    ] {
+        let form = format!("{PAUSES}&features[subscription_pause][duration]{wrong}");
+        scene.client.refused(400, "POST", "/v1/billing_portal/configurations", &form);
     }
 }

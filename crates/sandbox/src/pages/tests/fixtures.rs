@@ -152,6 +152,8 @@ fn subscription(name: &str, status: SubscriptionStatus) -> PortalSubscription {
             choice("price_2", "Pro", 19_800, YEAR, false),
             choice("price_3", "Studio", 9_800, MONTH, false),
         ],
+        pause_ends: None,
+        pause_path: Some("/p/session/x/pause/sub_1".to_owned()),
         cancel_path: "/p/session/x/cancel/sub_1".to_owned(),
         resume_action: "/p/session/x/resume/sub_1".to_owned(),
         change_action: "/p/session/x/change/sub_1".to_owned(),
@@ -191,12 +193,18 @@ fn steps(locale: Locale) -> Vec<(&'static str, Markup)> {
         declined: Some("insufficient_funds".to_owned()),
         action: "/p/session/x/subscriptions/sub_1/confirm".to_owned(),
     };
+    let pause = PortalStep::Pause {
+        subscription: Box::new(subscription("Pro", SubscriptionStatus::Active)),
+        ends: vec![NOW + 7 * DAY, NOW + 31 * DAY],
+        action: "/p/session/x/subscriptions/sub_1/pause".to_owned(),
+    };
     let card = PortalStep::Card { form: CardForm::default(), action: "/p/session/x/card".to_owned() };
     let change = PortalStep::Change(Box::new(subscription("Pro", SubscriptionStatus::Active)));
     vec![
         ("step-card", step(locale, card)),
         ("step-customer", step(locale, PortalStep::Customer(customer_form()))),
         ("step-change", step(locale, change)),
+        ("step-pause", step(locale, pause)),
         ("step-confirm", step(locale, confirm)),
         ("step-done", step(locale, PortalStep::Done { message: None })),
     ]

@@ -81,9 +81,13 @@ pub struct PortalSubscription {
     pub quantity: Option<(i64, i64, Option<i64>)>,
     /// Choices for a change; empty when changing is off or the subscription is over.
     pub choices: Vec<PlanChoice>,
+    /// When a pause ends by itself, seconds.
+    pub pause_ends: Option<i64>,
+    /// GET: the page that asks how long to pause; nothing where that is not offered.
+    pub pause_path: Option<String>,
     /// GET: the page that asks before cancelling ([`portal_cancel_page`](super::super::portal_cancel_page)).
     pub cancel_path: String,
-    /// POST, no fields: undo the cancellation.
+    /// POST, no fields: undo the cancellation, or end the pause.
     pub resume_action: String,
     /// POST `price`, `quantity`: change the plan.
     pub change_action: String,
@@ -152,6 +156,10 @@ pub enum PortalNotice {
     CancelScheduled(i64),
     /// The cancellation was undone.
     Resumed,
+    /// The plan is paused: until this time, seconds, or until somebody resumes it.
+    Paused(Option<i64>),
+    /// The pause was ended.
+    PauseOver,
     /// The plan was changed to this one.
     Changed(String),
     /// The customer's details were changed.
@@ -248,6 +256,16 @@ pub enum PortalStep {
     Customer(CustomerForm),
     /// Another plan.
     Change(Box<PortalSubscription>),
+    /// A pause.
+    Pause {
+        /// What is paused.
+        subscription: Box<PortalSubscription>,
+        /// When each pause to choose from would end, seconds; empty for one that has no end. The place in the list is
+        /// posted as `length`.
+        ends: Vec<i64>,
+        /// Where the form posts.
+        action: String,
+    },
     /// A change that is already chosen.
     Confirm {
         /// What runs now.
