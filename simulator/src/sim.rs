@@ -137,6 +137,8 @@ impl Sim {
             seed: Some(plan.seed),
             public_url: "http://127.0.0.1:12111".to_owned(),
             start_time: Some(plan.start_ms / SECOND_MS),
+            // Nobody is there to enable an endpoint again that was unreachable for too long.
+            settings: quittance_sandbox::Settings { webhook_disable_days: 0, ..Default::default() },
             ..SandboxConfig::default()
         });
         let endpoint_secret = prepare(&sandbox, &catalog, &plan)?;

@@ -62,6 +62,13 @@ pub struct Settings {
     pub payout_failure: Option<String>,
     /// Seconds from one delivery attempt of a webhook to the next.
     pub webhook_retry_seconds: Vec<i64>,
+    /// Days without one answer of 2xx after which an endpoint is disabled that does not take an event by its last retry;
+    /// 0 for never. The provider says only that it takes several days.
+    pub webhook_disable_days: i64,
+    /// Hours after which a draft becomes final although some endpoint has not answered its `invoice.created` with 2xx; the
+    /// provider gives them 72. Until they have, and as long again as drafts stay, it stays a draft. 0 lets no draft wait,
+    /// so that time can be moved without anybody who answers. Invoices of test clocks never wait.
+    pub draft_wait_hours: i64,
     /// The automatic tax of each country; a country that is not here has none.
     pub tax_table: Vec<CountryTax>,
     /// Whether automatic tax is in a price that does not say so itself.
@@ -141,6 +148,8 @@ impl Default for Settings {
                 12 * HOUR,
                 12 * HOUR,
             ],
+            webhook_disable_days: 7,
+            draft_wait_hours: 0,
             tax_table: tax_table(),
             tax_inclusive: false,
             onboard_at_once: false,
@@ -154,7 +163,7 @@ impl Settings {
     pub fn fault(&self) -> Option<String> {
         const YEAR: i64 = 366 * 24 * HOUR;
         const MOST_TRIES: usize = 100;
-        let ranges: [(&str, &[i64], i64); 12] = [
+        let ranges: [(&str, &[i64], i64); 14] = [
             ("retry_days", &self.retry_days, 366),
             ("upcoming_days", &[self.upcoming_days], 366),
             ("clock_advance_seconds", &[self.clock_advance_seconds], YEAR),
@@ -166,6 +175,8 @@ impl Settings {
             ("debit_days", &[self.debit_days], 366),
             ("voucher_days", &[self.voucher_days], 366),
             ("payout_days", &[self.payout_days], 366),
+            ("webhook_disable_days", &[self.webhook_disable_days], 3660),
+            ("draft_wait_hours", &[self.draft_wait_hours], 366 * 24),
             ("webhook_retry_seconds", &self.webhook_retry_seconds, YEAR),
         ];
         let wrong = self.tax_table.iter().find(|entry| {

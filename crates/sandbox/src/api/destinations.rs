@@ -80,7 +80,8 @@ fn render(endpoint: &WebhookEndpoint, includes: impl Fn(&str) -> bool) -> Value 
     if let Some(version) = &endpoint.api_version {
         fields.insert("snapshot_api_version".to_owned(), json!(version));
     }
-    if !endpoint.enabled {
+    // The API has no word for one that failed for days.
+    if !endpoint.enabled && endpoint.failing_since.is_none() {
         fields.insert("status_details".to_owned(), json!({ "disabled": { "reason": "user" } }));
     }
     let mut hidden = serde_json::Map::new();
@@ -191,6 +192,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         hears_of,
         enabled_events,
         enabled: true,
+        failing_since: None,
         api_version: version,
         description: params.text("description")?.value(),
         metadata,
@@ -234,6 +236,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 fn switch(world: &mut World, call: &Call<'_>, on: bool) -> ApiResult<Value> {
     let mut endpoint = need(world, call.id())?;
     endpoint.enabled = on;
+    endpoint.failing_since = None;
     let endpoint = keep(world, endpoint);
     if !on {
         world.give_up_endpoint(call.id());

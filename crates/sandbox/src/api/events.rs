@@ -122,7 +122,11 @@ impl World {
     pub(crate) fn add_endpoint(&mut self, url: &str, secret: &str) {
         let there = self.endpoints.iter().find(|endpoint| endpoint.url == url);
         if let Some(id) = there.map(|endpoint| endpoint.id.clone()) {
-            self.endpoints.edit(&id, |endpoint| secret.clone_into(&mut endpoint.secret));
+            self.endpoints.edit(&id, |endpoint| {
+                secret.clone_into(&mut endpoint.secret);
+                // Whoever names it again wants to hear of events again.
+                endpoint.enabled |= endpoint.failing_since.take().is_some();
+            });
             return;
         }
         let endpoint = WebhookEndpoint {
@@ -135,6 +139,7 @@ impl World {
             hears_of: HearsOf::OWN,
             enabled_events: vec!["*".to_owned()],
             enabled: true,
+            failing_since: None,
             api_version: Some(API_VERSION.to_owned()),
             description: None,
             metadata: Metadata::new(),
@@ -199,6 +204,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         hears_of: if connect { HearsOf::CONNECTED } else { HearsOf::OWN },
         enabled_events,
         enabled: true,
+        failing_since: None,
         api_version,
         description: params.text("description")?.value(),
         metadata,
@@ -219,6 +225,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     }
     if let Field::Set(disabled) = params.flag("disabled")? {
         endpoint.enabled = !disabled;
+        endpoint.failing_since = None;
     }
     params.text("description")?.apply(&mut endpoint.description);
     params.metadata_into(&mut endpoint.metadata)?;

@@ -52,6 +52,7 @@ fn open(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         hears_of: HearsOf::ALL,
         enabled_events: vec!["*".to_owned()],
         enabled: false,
+        failing_since: None,
         api_version: None,
         description: None,
         metadata: Metadata::new(),

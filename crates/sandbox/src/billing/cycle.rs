@@ -162,6 +162,9 @@ impl World {
         else {
             return;
         };
+        if self.holds_draft(&invoice) {
+            return;
+        }
         if let Err(error) = self.finalize_invoice(id, None) {
             self.note_unfinalized(id, &error);
             return;

@@ -84,6 +84,7 @@ impl World {
             collection: new.collection,
             auto_advance: new.auto_advance,
             finalizes_at: None,
+            awaits_endpoints: false,
             due_date: new.days_until_due.map(|days| self.now + days * 86_400),
             attempted: false,
             attempt_count: 0,

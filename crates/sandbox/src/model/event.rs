@@ -49,6 +49,9 @@ pub(crate) struct Event {
     pub(crate) pending: Vec<String>,
     /// Whether an endpoint has refused it for good, or the network lost it.
     pub(crate) failed: bool,
+    /// When an endpoint acknowledged it last, in unix seconds.
+    #[serde(default)]
+    pub(crate) received_at: Option<i64>,
     /// What became of it, by endpoint.
     pub(crate) notes: BTreeMap<String, DeliveryNote>,
     /// An event of version 2 of the API alone has its own details here; most are twins of an event of version 1.
@@ -150,6 +153,9 @@ pub(crate) struct WebhookEndpoint {
     pub(crate) hears_of: HearsOf,
     pub(crate) enabled_events: Vec<String>,
     pub(crate) enabled: bool,
+    /// Since when every answer was wrong, in unix seconds. One that was disabled for it keeps it.
+    #[serde(default)]
+    pub(crate) failing_since: Option<i64>,
     pub(crate) api_version: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,

@@ -176,6 +176,9 @@ pub(crate) struct Invoice {
     pub(crate) collection: Collection,
     pub(crate) auto_advance: bool,
     pub(crate) finalizes_at: Option<i64>,
+    /// It would be final if every endpoint had acknowledged that it was created.
+    #[serde(default)]
+    pub(crate) awaits_endpoints: bool,
     pub(crate) due_date: Option<i64>,
     pub(crate) attempted: bool,
     pub(crate) attempt_count: i64,

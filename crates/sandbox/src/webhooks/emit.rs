@@ -61,6 +61,7 @@ impl World {
             idempotency_key: self.request.as_ref().and_then(|request| request.idempotency_key.clone()),
             pending: Vec::new(),
             failed: false,
+            received_at: None,
             notes: BTreeMap::new(),
             thin,
         };

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 pub(crate) mod deliveries;
+mod drafts;
 pub(crate) mod emit;
 pub(crate) mod policy;
 pub(crate) mod queue;

@@ -9,6 +9,8 @@ use crate::model::event::{Event, Fate, Form, WebhookEndpoint};
 use crate::state::world::World;
 use crate::versions::Version;
 
+const DAY: i64 = 86_400;
+
 /// A delivery to make: one signed HTTP request.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -186,14 +188,29 @@ impl World {
             }
         });
         let received = matches!(outcome, DeliveryOutcome::Answered(status) if (200..300).contains(&status));
+        let now = self.own_now();
         if received {
-            self.events
-                .edit(&queued.event, |event| event.pending.retain(|pending| *pending != queued.endpoint));
+            self.endpoints.edit(&queued.endpoint, |endpoint| {
+                // One that was disabled for its failures stays so until somebody enables it.
+                if endpoint.enabled {
+                    endpoint.failing_since = None;
+                }
+            });
+            self.events.edit(&queued.event, |event| {
+                event.pending.retain(|pending| *pending != queued.endpoint);
+                event.received_at = Some(now);
+            });
+            self.let_draft_go(&queued.event);
             return;
         }
         if queued.by_hand {
             return;
         }
+        self.endpoints.edit(&queued.endpoint, |endpoint| {
+            if endpoint.enabled {
+                endpoint.failing_since.get_or_insert(now);
+            }
+        });
         let endpoint = self.endpoints.get(&queued.endpoint);
         let retries = endpoint.is_some_and(|endpoint| endpoint.enabled && !endpoint.is_listener());
         match self.settings.webhook_retry_seconds.get(queued.attempt).filter(|_| retries) {
@@ -202,8 +219,26 @@ impl World {
                 queued.due = self.own_now() + wait;
                 self.deliveries.push(queued);
             }
-            None => self.give_up(&queued),
+            None => {
+                self.give_up(&queued);
+                self.disable_failing(&queued.endpoint);
+            }
         }
+    }
+
+    /// Disables an endpoint that has answered nothing right for days.
+    fn disable_failing(&mut self, id: &str) {
+        let (now, days) = (self.own_now(), self.settings.webhook_disable_days);
+        let failing = |endpoint: &&WebhookEndpoint| {
+            let since = endpoint.failing_since.filter(|_| endpoint.enabled && !endpoint.is_listener());
+            days > 0 && since.is_some_and(|since| now - since >= days * DAY)
+        };
+        let Some(url) = self.endpoints.get(id).filter(failing).map(|endpoint| endpoint.url.clone()) else {
+            return;
+        };
+        tracing::warn!(%url, "the sandbox disables a webhook endpoint that has failed for days");
+        self.endpoints.edit(id, |endpoint| endpoint.enabled = false);
+        self.give_up_endpoint(id);
     }
 
     /// An event does not reach an endpoint any more.

@@ -261,3 +261,102 @@ fn every_event_carries_an_object_of_its_type() {
     }
     assert_eq!(client.deliver().len(), client.events("created[gte]=0").len());
 }
+
+fn set(client: &crate::client::Client, name: &str, value: i64) {
+    let mut settings = client.control("GET", "settings", &Value::Null);
+    settings[name] = json!(value);
+    client.control("PUT", "settings", &settings);
+}
+
+/// Answers everything that falls due within some seconds with this status.
+fn answer_for(client: &crate::client::Client, seconds: i64, status: u16) {
+    let end = client.sandbox.now() + seconds;
+    loop {
+        for delivery in client.sandbox.due_deliveries() {
+            client.sandbox.delivery_result(&delivery.delivery_id, DeliveryOutcome::Answered(status));
+        }
+        match client.sandbox.next_due().filter(|next| *next <= end) {
+            Some(next) => client.sandbox.advance_time_to(next),
+            None => break,
+        }
+    }
+    client.sandbox.advance_time_to(end);
+}
+
+#[test]
+fn an_endpoint_that_fails_for_days_is_disabled() {
+    let client = client();
+    let shown = || client.get("/v1/webhook_endpoints", "")["data"][0].clone();
+    client.post("/v1/customers", "");
+    answer_for(&client, 4 * DAY, 500);
+    assert_eq!(text(&shown(), "/status"), "enabled", "an event was given up, but not for a week");
+    client.post("/v1/customers", "");
+    answer_for(&client, 2 * DAY, 200);
+    client.post("/v1/customers", "");
+    answer_for(&client, 6 * DAY, 500);
+    assert_eq!(text(&shown(), "/status"), "enabled", "it has answered in between");
+    client.post("/v1/customers", "");
+    client.post("/v1/products", "name=Pro");
+    answer_for(&client, 4 * DAY, 500);
+    assert_eq!(text(&shown(), "/status"), "disabled");
+    assert_eq!(client.events("delivery_success=false").len(), 4);
+    client.post("/v1/customers", "");
+    assert!(client.sandbox.due_deliveries().is_empty(), "it hears of nothing");
+    client.post(&format!("/v1/webhook_endpoints/{}", id(&shown())), "disabled=false");
+    client.post("/v1/customers", "");
+    answer_for(&client, 4 * DAY, 500);
+    assert_eq!(text(&shown(), "/status"), "enabled", "and has a week again");
+    set(&client, "webhook_disable_days", 0);
+    for _ in 0..3 {
+        client.post("/v1/customers", "");
+        answer_for(&client, 4 * DAY, 500);
+    }
+    assert_eq!(text(&shown(), "/status"), "enabled", "never, where the settings say so");
+}
+
+fn draft(client: &crate::client::Client) -> String {
+    let customer = client.customer("pm_card_visa");
+    client.post("/v1/invoiceitems", &format!("customer={customer}&amount=500&currency=usd"));
+    let form = format!("customer={customer}&auto_advance=true&pending_invoice_items_behavior=include");
+    id(&client.post("/v1/invoices", &form))
+}
+
+#[test]
+fn drafts_wait_for_endpoints_where_the_settings_say_so() {
+    const HOUR: i64 = 3600;
+    let status = |client: &crate::client::Client, invoice: &str| {
+        text(&client.get(&format!("/v1/invoices/{invoice}"), ""), "/status").to_owned()
+    };
+    let client = client();
+    let unheard = draft(&client);
+    client.sandbox.advance_time(HOUR);
+    assert_eq!(status(&client, &unheard), "paid", "nobody waits unless told to");
+    set(&client, "draft_wait_hours", 72);
+    answer_for(&client, 0, 200);
+    let heard = draft(&client);
+    answer_for(&client, HOUR - 1, 200);
+    assert_eq!(status(&client, &heard), "draft");
+    client.sandbox.advance_time(1);
+    assert_eq!(status(&client, &heard), "paid", "an answer at once changes nothing");
+    let refused = draft(&client);
+    answer_for(&client, 10 * HOUR, 500);
+    let late = client.sandbox.now();
+    assert_eq!(status(&client, &refused), "draft");
+    answer_for(&client, 20 * HOUR, 200);
+    let paid = client.get(&format!("/v1/invoices/{refused}"), "");
+    let at = paid["status_transitions"]["finalized_at"].as_i64().unwrap();
+    assert_eq!(text(&paid, "/status"), "paid");
+    assert_eq!(at - late, 27_300 + HOUR, "an hour after its next try, which was answered");
+    let never = draft(&client);
+    answer_for(&client, 72 * HOUR - 1, 500);
+    assert_eq!(status(&client, &never), "draft");
+    answer_for(&client, 1, 500);
+    assert_eq!(status(&client, &never), "paid", "not for ever");
+    let gone = draft(&client);
+    let endpoint = id(&client.get("/v1/webhook_endpoints", "")["data"][0]);
+    client.delete(&format!("/v1/webhook_endpoints/{endpoint}"), "");
+    let other = draft(&client);
+    client.sandbox.advance_time(HOUR);
+    assert_eq!(status(&client, &other), "paid", "there is nobody to wait for");
+    assert_eq!(status(&client, &gone), "draft");
+}
