@@ -67,7 +67,7 @@ fn open_session(frame: &Frame, session: &OpenSessionRow) -> Markup {
         tr {
             td { a href=(session.path) { (session.description) } }
             td { code { (session.id) } }
-            td { (when(frame, session.expires_at)) }
+            td data-head="expires" { (when(frame, session.expires_at)) }
         }
     }
 }
