@@ -32,6 +32,7 @@ pub(super) fn dispatch(
             taken.and_then(|id| need(&world.discounts, &id, "id")).map(|discount| discount.render())
         }
         ("GET", "customers/{id}/payment_methods") => methods(world, call),
+        ("GET", "customers/{customerId}/payment_methods/{id}") => own_method(world, call),
         _ => return None,
     })
 }
@@ -105,6 +106,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     read(params, &mut customer)?;
     let attached = params.text("payment_method")?.value();
     let source = params.text("source")?.value();
+    let tax_ids = super::tax_ids::read_all(params)?;
     let default = params.sub("invoice_settings").text("default_payment_method")?.value();
     let balance = params.int("balance")?.value();
     world.customers.put(customer.clone());
@@ -131,8 +133,12 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         world.give_discount(&mut customer, &discount);
     }
     let object = customer.render();
+    let id = customer.id.clone();
     world.customers.put(customer);
     world.emit_at(mark, "customer.created", object.clone(), None);
+    for (kind, value) in tax_ids {
+        world.add_tax_id(&id, kind, value);
+    }
     Ok(object)
 }
 
@@ -293,6 +299,16 @@ fn all(world: &World, call: &Call<'_>) -> ApiResult<Value> {
             && email.as_ref().is_none_or(|email| customer.email.as_ref() == Some(email))
     };
     list(&world.customers, &call.params, "/v1/customers", None, keep, Customer::render)
+}
+
+fn own_method(world: &World, call: &Call<'_>) -> ApiResult<Value> {
+    let customer = world.live_customer(call.id(), "customer")?;
+    let id = call.ids.get(1).map_or("", String::as_str);
+    let method = need(&world.payment_methods, id, "payment_method")?;
+    if method.customer.as_ref() == Some(&customer.id) {
+        return Ok(method.render());
+    }
+    Err(ApiError::missing("PaymentMethod", id, "payment_method"))
 }
 
 fn methods(world: &World, call: &Call<'_>) -> ApiResult<Value> {

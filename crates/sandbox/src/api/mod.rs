@@ -45,6 +45,7 @@ mod streams;
 pub(crate) mod subscription_changes;
 pub(crate) mod subscription_items;
 pub(crate) mod subscriptions;
+mod tax_ids;
 pub(crate) mod tax_rates;
 mod test_clocks;
 mod topups;
@@ -90,6 +91,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
     let answer = match resource {
         "account" | "balance" | "balance_transactions" => account::dispatch(world, method, path, call),
         "customers" if path.contains("/sources") => sources::dispatch(world, method, path, call),
+        "customers" if path.contains("/tax_ids") => tax_ids::dispatch(world, method, path, call),
         "customers" if path.contains("/cash_balance") => cash::dispatch(world, method, path, call),
         "test_helpers" if path.starts_with("test_helpers/customers") => {
             cash::dispatch(world, method, path, call)

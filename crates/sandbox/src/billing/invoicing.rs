@@ -71,6 +71,7 @@ impl World {
             status: InvoiceStatus::Draft,
             reason: new.reason,
             quote: None,
+            customer_tax_ids: self.tax_ids_of(&new.customer),
             customer_email: customer.and_then(|customer| customer.email.clone()),
             customer_name: customer.and_then(|customer| customer.name.clone()),
             starting_balance: 0,
@@ -217,6 +218,7 @@ impl World {
         self.number_and_balance(&mut invoice)?;
         invoice.finalization_error = serde_json::Value::Null;
         invoice.status = InvoiceStatus::Open;
+        invoice.customer_tax_ids = self.tax_ids_of(&invoice.customer);
         invoice.finalizes_at = None;
         invoice.transitions.finalized = Some(self.now);
         let (due, due_date, collection) = (invoice.amount_due, invoice.due_date, invoice.collection);

@@ -44,6 +44,7 @@ impl World {
             Timer::ScheduleTurns(id) => self.schedule_turns(&id),
             Timer::ScheduleExpires(id) => self.schedule_expires(&id),
             Timer::QuoteExpires(id) => self.quote_expires(&id),
+            Timer::TaxIdAnswered(id) => self.tax_id_answered(&id),
             Timer::UsageReported(name) => self.report_usage(&name),
             Timer::ClockArrives(id) => self.clock_arrives(&id),
             Timer::ClockExpires(id) => self.clock_expires(&id),

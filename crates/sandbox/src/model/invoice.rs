@@ -166,6 +166,9 @@ pub(crate) struct Invoice {
     pub(crate) quote: Option<String>,
     pub(crate) customer: String,
     pub(crate) customer_email: Option<String>,
+    /// Types and values of the customer's tax IDs; as they were when it became final.
+    #[serde(default)]
+    pub(crate) customer_tax_ids: Vec<(String, String)>,
     pub(crate) customer_name: Option<String>,
     pub(crate) subscription: Option<String>,
     pub(crate) subscription_metadata: Metadata,
@@ -287,6 +290,11 @@ impl Invoice {
             "account_name": "Sandbox",
             "customer": self.customer,
             "customer_email": self.customer_email,
+            "customer_tax_ids": self
+                .customer_tax_ids
+                .iter()
+                .map(|(kind, value)| json!({ "type": kind, "value": value }))
+                .collect::<Vec<_>>(),
             "customer_name": self.customer_name,
             "customer_tax_exempt": if self.terms.exempt.is_empty() { "none" } else { self.terms.exempt.as_str() },
             "automatic_tax": {

@@ -40,6 +40,7 @@ pub(crate) mod schedule;
 pub(crate) mod share;
 pub(crate) mod subscription;
 pub(crate) mod tax;
+pub(crate) mod tax_id;
 pub(crate) mod terms;
 pub(crate) mod test_cards;
 pub(crate) mod test_clock;

@@ -55,6 +55,8 @@ pub(crate) enum Timer {
     QuoteExpires(String),
     /// What was wrong with streamed usage is told; by meter, or by nothing where no meter was found.
     UsageReported(String),
+    /// An office says whether it knows a tax ID.
+    TaxIdAnswered(String),
     /// A test clock arrives where it was sent; on the account's own time.
     ClockArrives(String),
     /// A test clock is deleted by itself; on the account's own time.
@@ -88,6 +90,7 @@ impl Timer {
             | Self::ScheduleTurns(id)
             | Self::ScheduleExpires(id)
             | Self::QuoteExpires(id)
+            | Self::TaxIdAnswered(id)
             | Self::UsageReported(id)
             | Self::ClockArrives(id)
             | Self::ClockExpires(id) => id,

@@ -38,6 +38,7 @@ use crate::model::quote::Quote;
 use crate::model::schedule::Schedule;
 use crate::model::subscription::Subscription;
 use crate::model::tax::TaxRate;
+use crate::model::tax_id::TaxId;
 use crate::model::test_clock::TestClock;
 use crate::model::topup::Topup;
 use crate::model::transfer::{ApplicationFee, Reversal, Transfer};
@@ -89,6 +90,8 @@ pub(crate) struct World {
     pub(crate) promotion_codes: Table<PromotionCode>,
     pub(crate) discounts: Table<Discount>,
     pub(crate) tax_rates: Table<TaxRate>,
+    #[serde(default)]
+    pub(crate) tax_ids: Table<TaxId>,
     pub(crate) payment_intents: Table<PaymentIntent>,
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) charges: Table<Charge>,
@@ -156,6 +159,7 @@ impl World {
             promotion_codes: Table::default(),
             discounts: Table::default(),
             tax_rates: Table::default(),
+            tax_ids: Table::default(),
             payment_intents: Table::default(),
             setup_intents: Table::default(),
             charges: Table::default(),
@@ -246,6 +250,7 @@ impl World {
             "cn" => self.credit_notes.get(id).map(CreditNote::render),
             "cbtxn" => self.balance_entries.get(id).map(BalanceEntry::render),
             "promo" => self.promotion_codes.get(id).map(|code| self.code_value(code)),
+            "txi" => self.tax_ids.get(id).map(TaxId::render),
             "txr" => self.tax_rates.get(id).map(TaxRate::render),
             "di" => self.discounts.get(id).map(Discount::render),
             "shr" => self.shipping_rates.get(id).map(ShippingRate::render),

@@ -6,6 +6,7 @@ use super::error::{ApiError, ApiResult};
 use crate::model::coupon::{Coupon, PromotionCode};
 use crate::model::customer::PaymentMethod;
 use crate::model::product::Price;
+use crate::model::tax_id::TaxId;
 use crate::state::world::World;
 use crate::versions::{Version, changes};
 
@@ -242,7 +243,10 @@ fn add_on_demand(within: Within<'_>, value: &mut Value, name: &str) {
             world.prices.get(id).map(Price::render_currency_options).unwrap_or_default()
         }
         ("customer", "tax") | ("product", "default_price") if value.get(name).is_none() => Value::Null,
-        ("customer", "tax_ids") => listed(Vec::new(), format!("/v1/customers/{id}/tax_ids")),
+        ("customer", "tax_ids") => {
+            let tax_ids = world.tax_ids.of(id).rev().map(TaxId::render).collect();
+            listed(tax_ids, format!("/v1/customers/{id}/tax_ids"))
+        }
         ("customer", "sources") => {
             let sources = world.payment_methods.of(id).rev().filter(|method| method.is_source());
             listed(sources.map(PaymentMethod::render_source).collect(), format!("/v1/customers/{id}/sources"))

@@ -54,6 +54,7 @@ mod sources;
 mod streams;
 mod subscriptions;
 mod tax;
+mod tax_ids;
 mod test_clocks;
 mod thin;
 mod tiers;
