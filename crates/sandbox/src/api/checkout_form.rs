@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::model::checkout::{CheckoutSession, Mode};
 use crate::model::checkout_form::{CustomField, FieldKind, Recovery, ShippingRate};
-use crate::state::world::World;
+use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::params::{Field, Metadata, Params};
 
@@ -154,28 +154,51 @@ fn read_shipping(world: &mut World, params: &Params<'_>, session: &mut CheckoutS
     }
     for option in given {
         let data = option.sub("shipping_rate_data");
-        let amount = data.sub("fixed_amount");
-        let currency = amount.required("currency")?.to_ascii_lowercase();
-        if session.currency.as_ref() != Some(&currency) {
-            let message = "The currency of a shipping rate must be that of the Checkout Session.";
-            return Err(ApiError::rule(message).param(&amount.full("currency")));
-        }
-        amount.required("amount")?;
-        let mut metadata = Metadata::new();
-        data.metadata_into(&mut metadata)?;
-        let rate = ShippingRate {
-            id: world.chance.id("shr_"),
-            created: world.now,
-            display_name: data.required("display_name")?,
-            amount: amount.int_within("amount", 0..=99_999_999)?.value().unwrap_or_default(),
-            currency,
-            delivery_estimate: read_estimate(&data)?,
-            metadata,
+        let (rate, param) = match option.text("shipping_rate")?.value() {
+            Some(_) if option.has("shipping_rate_data") => {
+                let message = "Each shipping option has one of shipping_rate and shipping_rate_data.";
+                return Err(ApiError::rule(message).param(&option.full("shipping_rate")));
+            }
+            Some(id) => {
+                let full = option.full("shipping_rate");
+                let rate = need(&world.shipping_rates, &id, &full)?;
+                if !rate.active {
+                    let message =
+                        format!("The shipping rate {id} is archived and cannot be offered any more.");
+                    return Err(ApiError::rule(message).param(&full));
+                }
+                (rate, full)
+            }
+            None => (read_rate(world, &data)?, data.full("fixed_amount[currency]")),
         };
+        if session.currency.as_ref() != Some(&rate.currency) {
+            let message = "The currency of a shipping rate must be that of the Checkout Session.";
+            return Err(ApiError::rule(message).param(&param));
+        }
         world.shipping_rates.put(rate.clone());
         session.form.shipping_rates.push(rate);
     }
     Ok(())
+}
+
+/// Reads a new shipping rate; it is not kept yet.
+pub(super) fn read_rate(world: &mut World, data: &Params<'_>) -> ApiResult<ShippingRate> {
+    data.one_of("type", &["fixed_amount"])?;
+    let amount = data.sub("fixed_amount");
+    let currency = amount.required("currency")?.to_ascii_lowercase();
+    amount.required("amount")?;
+    let mut metadata = Metadata::new();
+    data.metadata_into(&mut metadata)?;
+    Ok(ShippingRate {
+        id: world.chance.id("shr_"),
+        created: world.now,
+        display_name: data.required("display_name")?,
+        amount: amount.int_within("amount", 0..=99_999_999)?.value().unwrap_or_default(),
+        currency,
+        delivery_estimate: read_estimate(data)?,
+        metadata,
+        active: true,
+    })
 }
 
 /// When the goods may arrive: two bounds of a unit and a number, either of them open.

@@ -40,6 +40,7 @@ mod schedule_phases;
 mod schedules;
 mod search;
 mod setup_intents;
+mod shipping_rates;
 mod sources;
 mod streams;
 pub(crate) mod subscription_changes;
@@ -127,6 +128,7 @@ pub(crate) fn dispatch(world: &mut World, method: &str, template: &str, call: &C
         "invoices" | "invoice_payments" => invoices::dispatch(world, method, path, call),
         "invoiceitems" => invoice_items::dispatch(world, method, path, call),
         "credit_notes" => credit_notes::dispatch(world, method, path, call),
+        "shipping_rates" => shipping_rates::dispatch(world, method, path, call),
         "tax_rates" => tax_rates::dispatch(world, method, path, call),
         "events" | "webhook_endpoints" => events::dispatch(world, method, path, call),
         "stripecli" => listen::dispatch(world, method, path, call),

@@ -79,7 +79,11 @@ impl CustomField {
     }
 }
 
-/// A way to send the goods, made by a session.
+const fn yes() -> bool {
+    true
+}
+
+/// A way to send the goods, made by the seller or by a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ShippingRate {
     pub(crate) id: String,
@@ -90,6 +94,9 @@ pub(crate) struct ShippingRate {
     pub(crate) currency: String,
     pub(crate) delivery_estimate: Value,
     pub(crate) metadata: Metadata,
+    /// Whether new sessions can offer it.
+    #[serde(default = "yes")]
+    pub(crate) active: bool,
 }
 
 impl Stored for ShippingRate {
@@ -106,7 +113,7 @@ impl ShippingRate {
     /// The object.
     pub(crate) fn render(&self) -> Value {
         json!({
-            "id": self.id, "object": "shipping_rate", "active": true, "created": self.created,
+            "id": self.id, "object": "shipping_rate", "active": self.active, "created": self.created,
             "delivery_estimate": self.delivery_estimate, "display_name": self.display_name,
             "fixed_amount": { "amount": self.amount, "currency": self.currency }, "livemode": false,
             "metadata": self.metadata, "tax_behavior": "unspecified", "tax_code": null, "type": "fixed_amount",

@@ -135,7 +135,7 @@ fn goods_are_sent_at_the_chosen_price() {
     let customer = client.get(&format!("/v1/customers/{}", text(&complete, "/customer")), "");
     assert_eq!(text(&customer, "/shipping/address/country"), "JP");
     client.refused(
-        400,
+        404,
         "POST",
         "/v1/checkout/sessions",
         &format!("{BOX}&{HOSTED}&shipping_options[0][shipping_rate]=shr_1"),
@@ -363,4 +363,37 @@ fn the_button_and_the_ways_to_pay_are_the_sellers_choice() {
     );
     let older = session(&client, &format!("{BOX}&{HOSTED}&payment_method_types[0]=card"));
     assert_eq!(older["payment_method_types"], json!(["card"]));
+}
+
+#[test]
+fn a_kept_shipping_rate_is_offered_until_it_is_archived() {
+    let client = client();
+    let form = "display_name=Ground&type=fixed_amount&fixed_amount[amount]=500&fixed_amount[currency]=USD&delivery_estimate[maximum][unit]=day&delivery_estimate[maximum][value]=3&metadata[a]=b";
+    let rate = client.post("/v1/shipping_rates", form);
+    let other = id(&client
+        .post("/v1/shipping_rates", "display_name=Luft&fixed_amount[amount]=900&fixed_amount[currency]=eur"));
+    let ground = id(&rate);
+    assert_eq!((text(&rate, "/fixed_amount/currency"), &rate["active"]), ("usd", &json!(true)));
+    let session = format!("{BOX}&{HOSTED}&shipping_options[0][shipping_rate]={ground}");
+    let made = client.post("/v1/checkout/sessions", &session);
+    assert_eq!(
+        (text(&made, "/shipping_cost/shipping_rate"), number(&made, "/shipping_cost/amount_total")),
+        (ground.as_str(), 500)
+    );
+    let wrong = format!("{BOX}&{HOSTED}&shipping_options[0][shipping_rate]={other}");
+    client.refused(400, "POST", "/v1/checkout/sessions", &wrong);
+    client.refused(
+        400,
+        "POST",
+        "/v1/checkout/sessions",
+        &format!("{session}&shipping_options[0][shipping_rate_data][display_name]=x"),
+    );
+    let listed = client.get("/v1/shipping_rates", "currency=eur");
+    assert_eq!((listed["data"].as_array().unwrap().len(), text(&listed, "/data/0/id")), (1, other.as_str()));
+    let path = format!("/v1/shipping_rates/{ground}");
+    assert_eq!(text(&client.post(&path, "active=false&metadata[c]=d"), "/metadata/c"), "d");
+    client.refused(400, "POST", "/v1/checkout/sessions", &session);
+    assert_eq!(text(&client.get("/v1/shipping_rates", "active=false"), "/data/0/id"), ground);
+    assert_eq!(client.get(&path, "")["active"], false);
+    client.refused(400, "POST", "/v1/shipping_rates", "display_name=x");
 }
