@@ -46,6 +46,8 @@ drift_kinds! {
     Entitlement = "entitlement" by Sync;
     /// The provider's customer has another e-mail address than ours.
     Email = "email" by Sync;
+    /// The provider has deleted a customer that is linked to one of ours.
+    DeletedCustomer = "deleted_customer" by Sync;
     /// A subscription runs at the provider, and belongs to none of our customers.
     UnownedSubscription = "unowned_subscription" by Operator;
     /// Money arrived that belongs to none of our customers.
@@ -57,6 +59,44 @@ drift_kinds! {
 }
 
 impl DriftKind {
+    /// Whether the sync that answers its mark has also mended it. An address is written by a command or taken over at once:
+    /// it is over when a whole sweep finds it no more.
+    #[must_use]
+    pub const fn is_over_with_a_sync(self) -> bool {
+        match self {
+            Self::Status
+            | Self::Content
+            | Self::Unknown
+            | Self::Gone
+            | Self::Entitlement
+            | Self::DeletedCustomer => true,
+            Self::Email
+            | Self::UnownedSubscription
+            | Self::UnownedPayment
+            | Self::Duplicate
+            | Self::UnknownPrice => false,
+        }
+    }
+
+    /// Whether an operator may decide that it stays so. What a machine mends may not: the next difference of the same object
+    /// would be silent too.
+    #[must_use]
+    pub const fn can_be_ignored(self) -> bool {
+        match self {
+            Self::Email
+            | Self::UnownedSubscription
+            | Self::UnownedPayment
+            | Self::Duplicate
+            | Self::UnknownPrice => true,
+            Self::Status
+            | Self::Content
+            | Self::Unknown
+            | Self::Gone
+            | Self::Entitlement
+            | Self::DeletedCustomer => false,
+        }
+    }
+
     /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -142,6 +182,16 @@ pub enum WrongAccess {
 impl WrongAccess {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::None, Self::TooMuch, Self::TooLittle];
+
+    /// What our side would give if it were right: `ours` is what it gives.
+    #[must_use]
+    pub const fn righted(self, ours: Access) -> Access {
+        match self {
+            Self::None => ours,
+            Self::TooMuch => Access::Revoked,
+            Self::TooLittle => Access::Granted,
+        }
+    }
 
     /// Compares what our side gives with what it should.
     #[must_use]

@@ -734,7 +734,7 @@ fn settle_duplicates(stored: &Stored, now: Timestamp, out: &mut Projection) {
             });
         }
     }
-    demand_mending(out);
+    demand_mending(stored, out);
 }
 
 /// A cancellation that was decided stays decided, so that never both of two are cancelled, but only while
@@ -753,10 +753,13 @@ fn forget_outdated(out: &mut Projection) {
     }
 }
 
-fn demand_mending(out: &mut Projection) {
+fn demand_mending(stored: &Stored, out: &mut Projection) {
     for subscription in &out.subscriptions {
         let id = &subscription.facts.id;
         let live = subscription.is_live();
+        // One that nobody had seen gave nobody access: all that was paid for it goes back, should it have renewed meanwhile. Of
+        // another one earlier periods may have been the customer's only ones.
+        let unseen = stored.subscriptions.iter().all(|old| old.facts.id != *id);
         match &subscription.duplicate {
             Some(Duplicate::Cancel { kept, refund }) => {
                 if live {
@@ -768,7 +771,13 @@ fn demand_mending(out: &mut Projection) {
                         detail: format!("a second live subscription of its plan group beside {kept}"),
                     });
                 }
-                let paid = subscription.facts.latest_invoice.iter().flat_map(|i| &i.payments);
+                let newest = subscription.facts.latest_invoice.iter();
+                let earlier = out.invoices.iter().filter(|invoice| {
+                    let newest =
+                        subscription.facts.latest_invoice.as_ref().is_some_and(|i| i.id == invoice.id);
+                    unseen && !newest && invoice.bill.subscription.as_ref() == Some(id)
+                });
+                let paid = newest.chain(earlier).flat_map(|i| &i.payments);
                 // What a dispute holds is not ours to give; should it be won, the payment is kept again.
                 let kept_money = |payment: &str| {
                     let known = out.payments.iter().find(|p| p.id == payment);

@@ -33,9 +33,10 @@ pub struct AlertSettings {
 
 /// What is to be told of a row that was not told.
 fn turn(row: &AlertRow) -> Turn {
+    let told = row.announced_at.is_some_and(|at| at >= row.created_at);
     match row.resolved_at {
-        Some(at) => Turn::Ended(at),
-        None => Turn::Stands { since: row.created_at, told_before: row.announced_at },
+        Some(at) if told => Turn::Ended(at),
+        over => Turn::Stands { since: row.created_at, told_before: row.announced_at, over },
     }
 }
 
@@ -80,7 +81,10 @@ impl Engine {
                 let mut standing = Vec::new();
                 let mut told = 0;
                 for row in rows.iter().filter(|row| turn(row).from(&policy) <= now) {
-                    let stands = row.resolved_at.is_none();
+                    let stands = match turn(row) {
+                        Turn::Stands { .. } => true,
+                        Turn::Ended(_) => false,
+                    };
                     // Another node may be faster.
                     if !outbox::told(tx, row, stands.then_some(now))? {
                         continue;

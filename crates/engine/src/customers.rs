@@ -132,7 +132,7 @@ impl Engine {
             .write("customers.want", move |tx| {
                 customers::lock(tx, &id)?;
                 let place = place(tx, &request)?;
-                if !customers::provider_ids(tx, &id, &scope)?.is_empty() {
+                if customers::usable(tx, &id, &scope)?.is_some() {
                     return Ok(None);
                 }
                 let turn = match place {
@@ -147,17 +147,13 @@ impl Engine {
         Ok(command)
     }
 
-    /// The provider's customer of one of ours, if there is one.
+    /// The provider's customer that new purchases of one of ours are made with, if there is one.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn known_provider_customer(&self, id: &CustomerId) -> Result<Option<String>, Problem> {
         let (id, scope) = (id.clone(), self.scope().to_string());
-        let ids = self
-            .db()
-            .read("customers.provider_ids", move |tx| customers::provider_ids(tx, &id, &scope))
-            .await?;
-        Ok(ids.into_iter().next())
+        Ok(self.db().read("customers.usable", move |tx| customers::usable(tx, &id, &scope)).await?)
     }
 
     /// Links a provider's customer to ours because an operator says so, and looks at it at once.

@@ -64,6 +64,7 @@ impl Engine {
             | DriftKind::Gone
             | DriftKind::Entitlement
             | DriftKind::Email
+            | DriftKind::DeletedCustomer
             | DriftKind::Duplicate
             | DriftKind::UnknownPrice => None,
         };
@@ -99,9 +100,18 @@ impl Engine {
     /// Ignores a finding for good: it is seen again and not told again.
     ///
     /// # Errors
-    /// `not_found`, `wrong_state` when it is over.
+    /// `not_found`, `wrong_state` when it is over, or is nobody's to ignore.
     pub async fn ignore_drift(&self, seq: i64, by: &str) -> Result<DriftRow, Problem> {
         let row = self.open_finding(seq).await?;
+        if !row.kind.can_be_ignored() {
+            return Err(wrong_state(
+                &format!(
+                    "A difference of the kind {} is mended by a sync, and is not ignored.",
+                    row.kind.as_str()
+                ),
+                "If it stays, something stands in the sync's way: quittance parked list, quittance explain.",
+            ));
+        }
         let (now, by) = (self.now(), by.to_owned());
         self.db()
             .write("drift.ignore", move |tx| {

@@ -26,6 +26,8 @@ mod deliveries;
 mod disputes;
 #[path = "it/drift.rs"]
 mod drift;
+#[path = "it/drift_own.rs"]
+mod drift_own;
 #[path = "it/dunning.rs"]
 mod dunning;
 #[path = "it/erasure.rs"]

@@ -2,7 +2,7 @@
 //!
 //! Refuses to know: when and to whom it goes.
 
-use quittance_store::outbox::AlertRow;
+use quittance_store::outbox::{AlertRow, told_when_over};
 
 use crate::format::Language;
 use crate::layout;
@@ -15,30 +15,33 @@ const MOST_SHOWN: usize = 25;
 /// The longest text of one part of an alert, in characters.
 const MOST_TEXT: usize = 600;
 
-/// Writes the mail. Those that ended meanwhile are shown as such.
+/// Writes the mail. What ended meanwhile is left out, unless it is to be known all the same.
 #[must_use]
 pub fn content(alerts: &[AlertRow], settings: &MailSettings) -> Option<Content> {
-    let standing: Vec<&AlertRow> = alerts.iter().filter(|alert| alert.resolved_at.is_none()).collect();
-    let first = standing.first()?;
-    let subject = match standing.len() {
+    let told: Vec<&AlertRow> =
+        alerts.iter().filter(|alert| alert.resolved_at.is_none() || told_when_over(&alert.kind)).collect();
+    let first = told.first()?;
+    let subject = match told.len() {
         1 => format!("Alert: {} {}", words(&first.kind), first.object),
         several => format!("{several} alerts: {} and others", words(&first.kind)),
     };
     let subject: String = one_line(&subject).chars().take(150).collect();
     let mut source = String::new();
-    for alert in standing.iter().take(MOST_SHOWN) {
+    for alert in told.iter().take(MOST_SHOWN) {
         let customer = alert.customer.as_deref().map(|id| format!(", customer {}", short(id)));
+        let over = alert.resolved_at.map(|at| format!(" until {}", escape(&at.to_string())));
         source.push_str(&format!(
-            "# {}: {}\n\n{}\n\nSince {}{}.\n\n**To mend it:** {}\n\n",
+            "# {}: {}\n\n{}\n\nSince {}{}{}.\n\n**To mend it:** {}\n\n",
             short(&words(&alert.kind)),
             short(&alert.object),
             short(&alert.detail),
             escape(&alert.created_at.to_string()),
+            over.unwrap_or_default(),
             customer.unwrap_or_default(),
             short(&alert.mend),
         ));
     }
-    let more = standing.len().saturating_sub(MOST_SHOWN);
+    let more = told.len().saturating_sub(MOST_SHOWN);
     if more > 0 {
         source.push_str(&format!("{more} more: GET /v1/alerts shows all of them\\.\n\n"));
     }
@@ -112,6 +115,14 @@ mod tests {
         let mail = content(&[alert(1, "a", true), alert(2, "b", false)], &settings).unwrap();
         assert!(!mail.text.contains("sub_1") && mail.text.contains("sub_2"), "{}", mail.text);
         assert_eq!(content(&[alert(1, "a", true)], &settings), None);
+    }
+
+    #[test]
+    fn that_access_was_wrong_is_told_when_it_is_over_too() {
+        let wrong = AlertRow { kind: "wrong_access".to_owned(), ..alert(1, "access is too little", true) };
+        let mail = content(&[wrong], &samples::settings()).unwrap();
+        assert_eq!(mail.subject, "Alert: wrong access sub_1");
+        assert!(mail.text.contains("until 2026-"), "{}", mail.text);
     }
 
     #[test]

@@ -231,7 +231,8 @@ static LINK: &Sql = crate::sql!(
 );
 static RELINK: &Sql = crate::sql!(
     "customers.relink",
-    "UPDATE provider_customers SET customer = $3, linked_by = 'operator' WHERE scope = $1 AND provider_customer = $2"
+    "UPDATE provider_customers SET customer = $3, linked_by = 'operator', gone_at = NULL
+     WHERE scope = $1 AND provider_customer = $2"
 );
 static LINKED: &Sql = crate::sql!(
     "customers.linked",
@@ -241,6 +242,20 @@ static OF: &Sql = crate::sql!(
     "customers.provider_ids",
     "SELECT provider_customer FROM provider_customers WHERE customer = $1 AND scope = $2
      ORDER BY CASE linked_by WHEN 'created' THEN 0 ELSE 1 END, created_at, provider_customer"
+);
+static USABLE: &Sql = crate::sql!(
+    "customers.usable",
+    "SELECT provider_customer FROM provider_customers WHERE customer = $1 AND scope = $2 AND gone_at IS NULL
+     ORDER BY CASE linked_by WHEN 'created' THEN 0 ELSE 1 END, created_at, provider_customer LIMIT 1"
+);
+static GONE: &Sql = crate::sql!(
+    "customers.gone",
+    "UPDATE provider_customers SET gone_at = $3 WHERE scope = $1 AND provider_customer = $2 AND gone_at IS NULL"
+);
+static BELIEVED: &Sql = crate::sql!(
+    "customers.believed",
+    "SELECT provider_customer, customer, created_at FROM provider_customers
+     WHERE scope = $1 AND provider_customer > $2 AND gone_at IS NULL ORDER BY provider_customer LIMIT $3"
 );
 
 /// Links a provider's customer to ours; an existing link stays. An operator may replace one.
@@ -277,6 +292,51 @@ pub fn linked(tx: &mut dyn Tx, scope: &str, provider_customer: &str) -> Result<O
 /// As the database.
 pub fn provider_ids(tx: &mut dyn Tx, customer: &CustomerId, scope: &str) -> Result<Vec<String>> {
     tx.query(OF, params![customer.as_str(), scope])?.iter().map(|row| row.text("provider_customer")).collect()
+}
+
+/// The provider's customer that new purchases of one of ours are made with: as [`provider_ids`], without those that the
+/// provider has deleted.
+///
+/// # Errors
+/// As the database.
+pub fn usable(tx: &mut dyn Tx, customer: &CustomerId, scope: &str) -> Result<Option<String>> {
+    let rows = tx.query(USABLE, params![customer.as_str(), scope])?;
+    rows.first().map(|row| row.text("provider_customer")).transpose()
+}
+
+/// Records that the provider has deleted one of its customers. The link stays, for what it bought.
+///
+/// # Errors
+/// As the database.
+pub fn gone(tx: &mut dyn Tx, scope: &str, provider_customer: &str, now: Timestamp) -> Result<()> {
+    tx.exec(GONE, params![scope, provider_customer, now.ms()])?;
+    Ok(())
+}
+
+/// A link to a customer of the provider's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The provider's customer.
+    pub provider_customer: String,
+    /// Ours.
+    pub customer: CustomerId,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// Links to customers that the provider is believed to have, by its id, after `after`.
+///
+/// # Errors
+/// As the database.
+pub fn believed(tx: &mut dyn Tx, scope: &str, after: &str, limit: i64) -> Result<Vec<Link>> {
+    let read = |row: &Row| {
+        Ok(Link {
+            provider_customer: row.text("provider_customer")?,
+            customer: json::parsed("customer", &row.text("customer")?, CustomerId::parse)?,
+            created_at: Timestamp::from_ms(row.i64("created_at")?),
+        })
+    };
+    tx.query(BELIEVED, params![scope, after, limit])?.iter().map(read).collect()
 }
 
 static LINKED_EMAIL: &Sql = crate::sql!(

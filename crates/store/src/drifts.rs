@@ -54,8 +54,16 @@ static PUT: &Sql = crate::sql!(
        state, found_at, last_seen_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $13)
      ON CONFLICT (scope, kind, object) WHERE state <> 'mended' DO UPDATE SET
-       last_seen_at = $13, ours = $6, theirs = $7, mark = COALESCE($12, drifts.mark)
-     RETURNING seq, found_at, state"
+       last_seen_at = $13, ours = $6, theirs = $7, mark = COALESCE($12, drifts.mark),
+       cause = CASE WHEN $8 = 'unexplained' THEN drifts.cause ELSE $8 END,
+       cause_detail = CASE WHEN $8 = 'unexplained' THEN drifts.cause_detail ELSE $9 END,
+       wrong = CASE WHEN drifts.wrong = 'none' THEN $10 ELSE drifts.wrong END,
+       wrong_since = CASE WHEN drifts.wrong = 'none' AND $10 <> 'none' THEN drifts.last_seen_at ELSE drifts.wrong_since END
+     RETURNING seq, state"
+);
+static KNOWN: &Sql = crate::sql!(
+    "drifts.known",
+    "SELECT wrong FROM drifts WHERE scope = $1 AND kind = $2 AND object = $3 AND state <> 'mended' {FOR_UPDATE}"
 );
 static MENDED: &Sql = crate::sql!(
     "drifts.mended",
@@ -69,7 +77,7 @@ static END: &Sql = crate::sql!(
 static UNSEEN: &Sql = crate::sql!(
     "drifts.unseen",
     "SELECT seq, wrong, wrong_since, found_at, kind, object FROM drifts
-     WHERE scope = $1 AND state = 'open' AND mark IS NULL AND last_seen_at < $2 LIMIT $3"
+     WHERE scope = $1 AND state = 'open' AND mark IS NULL AND last_seen_at < $2 AND kind <> $3 ORDER BY seq LIMIT $4"
 );
 static GET: &Sql = crate::sql!(
     "drifts.get",
@@ -91,8 +99,19 @@ static SUMS: &Sql = crate::sql!(
      WHERE scope = $1 AND seq > $2 GROUP BY kind, state ORDER BY kind, state"
 );
 
-/// Keeps what was found; for each its number when it is new, `None` when it is known (or ignored) already. `mark` is
-/// what the finding's aggregate was marked with.
+/// What keeping a finding came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nobody had found it before: its number.
+    New(i64),
+    /// It was known, and has only now made access wrong: its number.
+    TurnedWrong(i64),
+    /// It was known, or is ignored.
+    Known,
+}
+
+/// Keeps what was found. `mark` is what the finding's aggregate was marked with. What is found again has the newer sides and
+/// the newer cause, where there is one; access that it made wrong stays counted.
 ///
 /// # Errors
 /// As the database.
@@ -102,7 +121,9 @@ pub fn put(
     finding: &Finding,
     mark: Option<i64>,
     now: Timestamp,
-) -> Result<Option<i64>> {
+) -> Result<Kept> {
+    let before = tx.query(KNOWN, params![scope, finding.kind.as_str(), &finding.object])?;
+    let before = before.first().map(word_of_wrong).transpose()?;
     let rows = tx.query(
         PUT,
         params![
@@ -121,9 +142,14 @@ pub fn put(
             now.ms()
         ],
     )?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let new = row.i64("found_at")? == now.ms() && row.text("state")? == "open";
-    Ok(if new { Some(row.i64("seq")?) } else { None })
+    let Some(row) = rows.first() else { return Ok(Kept::Known) };
+    let seq = row.i64("seq")?;
+    let open = row.text("state")? == "open";
+    Ok(match before {
+        None => Kept::New(seq),
+        Some(WrongAccess::None) if open && finding.wrong != WrongAccess::None => Kept::TurnedWrong(seq),
+        Some(WrongAccess::None | WrongAccess::TooMuch | WrongAccess::TooLittle) => Kept::Known,
+    })
 }
 
 /// A finding that is over.
@@ -165,12 +191,14 @@ pub fn synced(tx: &mut dyn Tx, aggregate: &str, target: i64, now: Timestamp) -> 
 /// Most findings that end at once because they are no longer seen.
 const MOST_UNSEEN: i64 = 1_000;
 
-/// Ends what waited for an operator and a whole sweep, begun at `began`, has not seen any more.
+/// Ends what no sync ends and a whole sweep, begun at `began`, has not seen any more. Money of nobody is seen only once by
+/// each sweep's own place in the ledger, and ends when it finds an owner.
 ///
 /// # Errors
 /// As the database.
 pub fn unseen(tx: &mut dyn Tx, scope: &str, began: Timestamp, now: Timestamp) -> Result<Vec<Ended>> {
-    let rows = tx.query(UNSEEN, params![scope, began.ms(), MOST_UNSEEN])?;
+    let money = DriftKind::UnownedPayment.as_str();
+    let rows = tx.query(UNSEEN, params![scope, began.ms(), money, MOST_UNSEEN])?;
     end(tx, &rows, "gone", now)
 }
 

@@ -36,4 +36,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 21, name: "money", text: include_str!("../migrations/0021_money.sql") },
     Migration { version: 22, name: "fraud", text: include_str!("../migrations/0022_fraud.sql") },
     Migration { version: 23, name: "services", text: include_str!("../migrations/0023_services.sql") },
+    Migration {
+        version: 24,
+        name: "gone_customers",
+        text: include_str!("../migrations/0024_gone_customers.sql"),
+    },
 ];

@@ -392,6 +392,108 @@ static HOLDINGS: &Sql = crate::sql!(
      ORDER BY source_type, source_id, line"
 );
 
+static HOLDINGS_AFTER: &Sql = crate::sql!(
+    "mirror.holdings_after",
+    "SELECT aggregate, customer, source_type, source_id, line, plan, quantity, standing, catalog_version FROM holdings
+     WHERE aggregate > $1 OR (aggregate = $1 AND (source_type > $2 OR (source_type = $2 AND (source_id > $3
+       OR (source_id = $3 AND line > $4)))))
+     ORDER BY aggregate, source_type, source_id, line LIMIT $5"
+);
+static HOLDINGS_OF_AGGREGATE: &Sql = crate::sql!(
+    "mirror.holdings_of_aggregate",
+    "SELECT source_type, source_id, line, plan, quantity, standing, catalog_version FROM holdings WHERE aggregate = $1
+     ORDER BY source_type, source_id, line"
+);
+static PURCHASE: &Sql =
+    crate::sql!("mirror.purchase", "SELECT data FROM purchases WHERE scope = $1 AND id = $2");
+
+/// A holding, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedHolding {
+    /// The aggregate that gives it.
+    pub aggregate: String,
+    /// The customer who has it.
+    pub customer: String,
+    /// What is held.
+    pub held: HoldingRow,
+}
+
+/// Where a reader of all holdings is: behind this one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HoldingPlace {
+    aggregate: String,
+    kind: String,
+    source: String,
+    line: String,
+}
+
+impl PlacedHolding {
+    /// The place of this one.
+    #[must_use]
+    pub fn place(&self) -> HoldingPlace {
+        HoldingPlace {
+            aggregate: self.aggregate.clone(),
+            kind: self.held.kind.as_str().to_owned(),
+            source: self.held.source.clone(),
+            line: self.held.line.clone(),
+        }
+    }
+}
+
+/// Holdings that come from subscriptions and purchases, of all customers, after a place.
+///
+/// # Errors
+/// As the database.
+pub fn holdings_after(tx: &mut dyn Tx, place: &HoldingPlace, limit: i64) -> Result<Vec<PlacedHolding>> {
+    let read = |row: &Row| {
+        Ok(PlacedHolding {
+            aggregate: row.text("aggregate")?,
+            customer: row.text("customer")?,
+            held: read_holding(row)?,
+        })
+    };
+    let at = params![&place.aggregate, &place.kind, &place.source, &place.line, limit];
+    tx.query(HOLDINGS_AFTER, at)?.iter().map(read).collect()
+}
+
+/// What an aggregate gives to its customer.
+///
+/// # Errors
+/// As the database.
+pub fn holdings_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<HoldingRow>> {
+    tx.query(HOLDINGS_OF_AGGREGATE, params![aggregate])?.iter().map(read_holding).collect()
+}
+
+/// For each aggregate the subscriptions and purchases that it gives anything by.
+///
+/// # Errors
+/// As the database.
+pub fn sources_held(tx: &mut dyn Tx, aggregates: &[String]) -> Result<Vec<Vec<String>>> {
+    let rows: Vec<Vec<V>> = aggregates.iter().map(|key| params![key].to_vec()).collect();
+    let found = tx.batch(HOLDINGS_OF_AGGREGATE, &rows)?;
+    found.iter().map(|rows| rows.iter().map(|row| row.text("source_id")).collect()).collect()
+}
+
+/// For each id the subscription that is mirrored.
+///
+/// # Errors
+/// As the database.
+pub fn subscriptions_of_ids(tx: &mut dyn Tx, ids: &[String]) -> Result<Vec<Option<SubscriptionRow>>> {
+    let rows: Vec<Vec<V>> = ids.iter().map(|id| params![id].to_vec()).collect();
+    let found = tx.batch(SUBSCRIPTION, &rows)?;
+    found.iter().map(|rows| rows.first().map(read_subscription).transpose()).collect()
+}
+
+/// For each id the purchase that is mirrored.
+///
+/// # Errors
+/// As the database.
+pub fn purchases_of_ids(tx: &mut dyn Tx, scope: &str, ids: &[String]) -> Result<Vec<Option<Purchase>>> {
+    let rows: Vec<Vec<V>> = ids.iter().map(|id| params![scope, id].to_vec()).collect();
+    let found = tx.batch(PURCHASE, &rows)?;
+    found.iter().map(|rows| rows.first().map(|row| json::read(row, "data")).transpose()).collect()
+}
+
 /// Replaces what an aggregate gives to its customer. Other aggregates' and operators' gifts stay.
 ///
 /// # Errors

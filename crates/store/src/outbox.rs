@@ -62,8 +62,12 @@ static RAISE: &Sql = crate::sql!(
 );
 static RESOLVE: &Sql = crate::sql!(
     "outbox.resolve",
-    "UPDATE alerts SET resolved_at = $3, untold = (announced_at IS NOT NULL AND announced_at >= created_at)
+    "UPDATE alerts SET resolved_at = $3, untold = (untold AND $4) OR (announced_at IS NOT NULL AND announced_at >= created_at)
      WHERE kind = $1 AND object = $2 AND resolved_at IS NULL"
+);
+static STANDS: &Sql = crate::sql!(
+    "outbox.stands",
+    "SELECT 1 AS one FROM alerts WHERE aggregate = $1 AND kind = $2 AND resolved_at IS NULL LIMIT 1"
 );
 static OPEN_OF_AGGREGATE: &Sql = crate::sql!(
     "outbox.open_of_aggregate",
@@ -115,13 +119,31 @@ pub fn raise(tx: &mut dyn Tx, alert: &NewAlert, now: Timestamp) -> Result<bool> 
     rows.first().map_or(Ok(false), |row| Ok(row.i64("created_at")? == now.ms()))
 }
 
+/// Access was wrong. The sweep that finds it also has it mended, mostly before anybody could be told; that it was so is to
+/// be known all the same.
+pub const WRONG_ACCESS: &str = "wrong_access";
+
+/// Whether an alert is told although it was over before anybody was told of it.
+#[must_use]
+pub fn told_when_over(kind: &str) -> bool {
+    kind == WRONG_ACCESS
+}
+
 /// Ends one alert, if it stands.
 ///
 /// # Errors
 /// As the database.
 pub fn resolve(tx: &mut dyn Tx, kind: &str, object: &str, now: Timestamp) -> Result<()> {
-    tx.exec(RESOLVE, params![kind, object, now.ms()])?;
+    tx.exec(RESOLVE, params![kind, object, now.ms(), told_when_over(kind)])?;
     Ok(())
+}
+
+/// Whether an alert of this kind stands about an aggregate.
+///
+/// # Errors
+/// As the database.
+pub fn stands(tx: &mut dyn Tx, aggregate: &str, kind: &str) -> Result<bool> {
+    Ok(!tx.query(STANDS, params![aggregate, kind])?.is_empty())
 }
 
 /// Ends the alerts of an aggregate that are not among `standing` (kind, object) any more.
@@ -139,7 +161,8 @@ pub fn resolve_others(
     for row in &open {
         let key = (row.text("kind")?, row.text("object")?);
         if !standing.contains(&key) {
-            over.push(params![key.0, key.1, now.ms()].to_vec());
+            let told = told_when_over(&key.0);
+            over.push(params![key.0, key.1, now.ms(), told].to_vec());
         }
     }
     if !over.is_empty() {

@@ -82,6 +82,40 @@ fn a19_of_two_paid_subscriptions_the_older_stays_and_the_younger_goes_back() {
     assert!(again.anomalies.is_empty());
 }
 
+/// A long outage: the second one has renewed before anybody saw it.
+#[test]
+fn of_a_duplicate_that_nobody_had_seen_every_payment_goes_back() {
+    let second = paid("sub_b", 1_000, true);
+    let mut earlier = second.latest_invoice.clone().unwrap();
+    earlier.id = "in_earlier".into();
+    earlier.payments[0].payment = "pi_earlier".into();
+    earlier.bill.subscription = Some("sub_b".into());
+    let mut other = earlier.clone();
+    other.id = "in_other".into();
+    other.payments[0].payment = "pi_other".into();
+    other.bill.subscription = Some("sub_a".into());
+    let given_back = |stored: &Stored| {
+        let observed = Observed {
+            subscriptions: vec![second.clone(), paid("sub_a", 0, true)],
+            invoices: vec![earlier.clone(), other.clone()],
+            ..Observed::default()
+        };
+        let out = project(observed, stored, &catalog(), &AccessPolicy::default(), T0);
+        let payments = out.effects.into_iter().filter_map(|effect| match effect {
+            Effect::RefundDuplicate { payment, .. } => Some(payment),
+            Effect::CancelDuplicate { .. }
+            | Effect::AcceptDispute { .. }
+            | Effect::ContestDispute { .. }
+            | Effect::Notice(_) => None,
+        });
+        payments.collect::<Vec<_>>()
+    };
+    assert_eq!(given_back(&linked()), ["pi_sub_b", "pi_earlier"]);
+    // One that was seen may have been the customer's only one in the earlier period.
+    let seen = after(&run(vec![second.clone()], &linked()));
+    assert_eq!(given_back(&seen), ["pi_sub_b"]);
+}
+
 #[test]
 fn of_a_duplicate_only_money_that_we_still_hold_goes_back() {
     let asked = |money| {

@@ -427,7 +427,7 @@ fn refused_alert(row: &CommandRow, error: &str) -> NewAlert {
         customer: row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
         aggregate: None,
         detail: format!("the provider refused {}: {error}; no money moved", row.kind),
-        mend: "Look at it at the provider, and give back by hand what is left; a refused one is asked for again when the customer is next synced, three times at most.".to_owned(),
+        mend: "Look at it at the provider, and give back what is left: quittance refund PAYMENT. A refused one is asked for again when the customer is next synced, three times at most.".to_owned(),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
-use quittance_domain::{Access, AggregateKey, CustomerId, SubscriptionStatus, Timestamp};
+use quittance_domain::subscription::SubscriptionFacts;
+use quittance_domain::{Access, AggregateKey, CustomerId, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_store::aggregates::AggregateRow;
 use quittance_store::mirror::SubscriptionRow;
 use quittance_store::{aggregates, customers, mirror};
@@ -12,7 +13,6 @@ use quittance_stripe::observe::ObservedSubscription;
 use super::{Noticed, SweepReport};
 use crate::engine::Engine;
 use crate::problem::Problem;
-use crate::settings::EmailTruth;
 use crate::sync::{digest_of, translate};
 
 /// What we hold of a subscription that differs.
@@ -49,7 +49,6 @@ impl Engine {
             }
             noticed.push(self.differing(found, &ours, missed));
         }
-        noticed.extend(self.other_emails(listed).await?);
         Ok(noticed)
     }
 
@@ -67,6 +66,14 @@ impl Engine {
         Ok(ours.await?)
     }
 
+    /// The plan whose rules a subscription follows: what its first line means today, else what the mirror holds.
+    fn plan_of(&self, facts: &SubscriptionFacts, row: Option<&SubscriptionRow>) -> Option<PlanKey> {
+        let catalog = self.catalog();
+        let line = facts.items.first()?;
+        let meant = catalog.meaning(&line.price, line.lookup_key.as_deref(), &[]).map(|(plan, _)| plan);
+        meant.or_else(|| row?.subscription.plans.first().map(|held| held.plan.clone()))
+    }
+
     fn differing(
         &self,
         found: &ObservedSubscription,
@@ -81,8 +88,12 @@ impl Engine {
             .map(|customer| AggregateKey::customer(self.scope().clone(), &customer.id).to_string());
         let missed = aggregate.as_ref().and_then(|key| missed.get(key));
         let theirs =
-            translate::subscription(found, &[], &self.settings().customer_metadata_keys, self.prices())
-                .map(|facts| self.settings().access.standing(&facts, before, now).at(now));
+            translate::subscription(found, &[], &self.settings().customer_metadata_keys, self.prices()).map(
+                |facts| {
+                    let plan = self.plan_of(&facts, ours.row.as_ref());
+                    self.settings().access.standing_of(&facts, plan.as_ref(), before, now).at(now)
+                },
+            );
         let mine = before.map_or(Access::Revoked, |standing| standing.at(now));
         let kind = match &ours.row {
             None => DriftKind::Unknown,
@@ -106,48 +117,6 @@ impl Engine {
             },
             email: None,
         }
-    }
-
-    /// Customers whose address at the provider is not ours. The first subscription of each tells.
-    async fn other_emails(&self, listed: &[ObservedSubscription]) -> Result<Vec<Noticed>, Problem> {
-        if self.settings().email_truth == EmailTruth::Ignore {
-            return Ok(Vec::new());
-        }
-        let mut told: BTreeMap<&str, &quittance_stripe::observe::Email> = BTreeMap::new();
-        for found in listed.iter().filter(|s| !matches!(s.status.as_str(), "canceled" | "incomplete_expired"))
-        {
-            if let Some((id, email)) =
-                found.customer.as_ref().and_then(|c| Some((c.id.as_str(), c.email.as_ref()?)))
-            {
-                told.entry(id).or_insert(email);
-            }
-        }
-        let (scope, ids): (_, Vec<String>) =
-            (self.scope().to_string(), told.keys().map(|id| (*id).to_owned()).collect());
-        let linked =
-            self.db().read("sweep.emails", move |tx| customers::linked_emails(tx, &scope, &ids)).await?;
-        let mut noticed = Vec::new();
-        for ((buyer, theirs), ours) in told.into_iter().zip(linked) {
-            let Some((customer, Some(address))) = ours else { continue };
-            if theirs.is(&address) {
-                continue;
-            }
-            noticed.push(Noticed {
-                finding: Finding {
-                    kind: DriftKind::Email,
-                    object: buyer.to_owned(),
-                    aggregate: Some(AggregateKey::customer(self.scope().clone(), buyer).to_string()),
-                    customer: Some(customer),
-                    ours: Some("an address".to_owned()),
-                    theirs: Some("another address".to_owned()),
-                    cause: Cause::Unexplained,
-                    wrong: WrongAccess::None,
-                    since: None,
-                },
-                email: Some(theirs.expose().to_owned()),
-            });
-        }
-        Ok(noticed)
     }
 }
 

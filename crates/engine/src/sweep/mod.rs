@@ -5,19 +5,25 @@
 //! could mend wrongly waits for an operator.
 
 mod compare;
+mod customers;
+mod holdings;
+mod ids;
 mod own;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use quittance_domain::drift::{Cause, DriftKind, Finding, Mending, WrongAccess};
 use quittance_domain::ids::LeaseToken;
+use quittance_domain::projection::AnomalyKind;
 use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
+use quittance_store::drifts::{self, Kept};
 use quittance_store::inbox::{self, NewEvent};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_store::sweeps::{self, SweepLease, SweepRow};
-use quittance_store::{Tx, coverage, customers, drifts, mirror};
+use quittance_store::{Tx, coverage, customers as store_customers, mirror};
 use quittance_stripe::calls::events::ListEvents;
 use quittance_stripe::calls::subscriptions::{EXPAND_TO_COMPARE, ListSubscriptions};
 use quittance_stripe::calls::{self, Call, Paging};
@@ -33,6 +39,7 @@ use crate::sync::names_missing;
 use crate::turns::Turn;
 use crate::world::Point;
 use crate::{inbox as inbox_of_engine, telemetry};
+use ids::Ids;
 
 const KIND: &str = LongRun::Sweep.as_str();
 /// Events are looked for this far before the last run began: clocks differ, and lists lag.
@@ -47,12 +54,17 @@ pub(crate) const AGAIN_MS: i64 = 5 * MINUTE_MS;
 const MIRROR_PAGE: i64 = 500;
 /// Findings that one run keeps and tells at most; what differs beyond that is marked and counted all the same.
 const MOST_FINDINGS: u64 = 10_000;
+/// Differences that a dry run shows at most; it counts all.
+const MOST_SHOWN: usize = 1_000;
 
 /// What a sweep found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SweepReport {
     /// Subscriptions that were compared.
     pub subscriptions: u64,
+    /// Customers that were compared; none in a run by the clock that left them to the day's first.
+    #[serde(default)]
+    pub customers: u64,
     /// Those that the mirror has otherwise.
     pub differing: u64,
     /// Those that the mirror does not have.
@@ -79,6 +91,63 @@ pub struct SweepReport {
     pub calls: u64,
 }
 
+/// What a sweep came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// How much of what.
+    pub report: SweepReport,
+    /// What a dry run found, which keeps nothing: the first thousand. Of another run [`Engine::drift`] has them.
+    pub differences: Vec<Difference>,
+}
+
+/// A difference that a dry run found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What differs.
+    pub finding: Finding,
+    /// What a run that is not dry does about it.
+    pub then: Then,
+}
+
+/// What becomes of a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// A sync looks and mends it.
+    Sync,
+    /// Our address is written to the provider.
+    WriteOurs,
+    /// The provider's address is taken over.
+    TakeTheirs,
+    /// It waits for an operator.
+    Operator,
+}
+
+impl Then {
+    /// The word of command line and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::WriteOurs => "write_ours",
+            Self::TakeTheirs => "take_theirs",
+            Self::Operator => "operator",
+        }
+    }
+
+    fn of(kind: DriftKind, truth: EmailTruth) -> Self {
+        match (kind, kind.mending()) {
+            (DriftKind::Email, _) => match truth {
+                EmailTruth::Ours => Self::WriteOurs,
+                EmailTruth::Provider => Self::TakeTheirs,
+                EmailTruth::Ignore => Self::Operator,
+            },
+            (_, Mending::Sync) => Self::Sync,
+            (_, Mending::Operator) => Self::Operator,
+        }
+    }
+}
+
 /// A finding, with what only its mending needs.
 #[derive(Debug, Clone)]
 struct Noticed {
@@ -100,6 +169,12 @@ struct Cursor {
     told: bool,
     /// The subscriptions were compared.
     seen: bool,
+    /// The last customer that was read.
+    #[serde(default)]
+    customers_after: Option<String>,
+    /// The customers were compared.
+    #[serde(default)]
+    customers_seen: bool,
 }
 
 /// A run under way.
@@ -107,8 +182,14 @@ struct Run {
     lease: SweepLease,
     /// It changes nothing: not even where an interrupted run goes on, nor when the next one is due.
     dry: bool,
+    /// Somebody asked for it.
+    by_hand: bool,
     /// The row as it was found.
     found: SweepRow,
+    /// When it began, before whatever interrupted it.
+    began: Timestamp,
+    /// What it shows, if it is dry.
+    shown: Mutex<Vec<Difference>>,
 }
 
 impl Engine {
@@ -118,6 +199,14 @@ impl Engine {
     /// # Errors
     /// What the provider or the database says; the run goes on from its checkpoint next time.
     pub async fn sweep(&self, by_hand: bool, dry_run: bool) -> Result<Option<SweepReport>, Problem> {
+        Ok(self.swept(by_hand, dry_run).await?.map(|swept| swept.report))
+    }
+
+    /// As [`Engine::sweep`], and with `dry_run` also what was found.
+    ///
+    /// # Errors
+    /// As [`Engine::sweep`].
+    pub async fn swept(&self, by_hand: bool, dry_run: bool) -> Result<Option<Swept>, Problem> {
         let lease = SweepLease {
             kind: KIND,
             scope: self.scope().to_string(),
@@ -129,14 +218,18 @@ impl Engine {
             self.db().write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, until, by_hand)).await?;
         let Some(found) = claimed else { return Ok(None) };
         self.world().point(Point::SweepClaimed).await;
-        let run = Run { lease, dry: dry_run, found };
+        let began =
+            found.started_at.filter(|_| !dry_run && found.cursor.is_some()).unwrap_or_else(|| self.now());
+        let run = Run { lease, dry: dry_run, by_hand, found, began, shown: Mutex::default() };
         let outcome = self.run_sweep(&run).await;
         if run.dry || outcome.is_err() {
             let next = if run.dry { run.found.next_at } else { self.now().plus_ms(AGAIN_MS) };
             let held = run.lease.clone();
             self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
         }
-        outcome.map(Some)
+        let report = outcome?;
+        let differences = run.shown.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(Some(Swept { report, differences }))
     }
 
     /// When the next run is due; `None` while the database does not say.
@@ -148,8 +241,7 @@ impl Engine {
 
     async fn run_sweep(&self, run: &Run) -> Result<SweepReport, Problem> {
         let row = &run.found;
-        let resumed = row.cursor.as_deref().filter(|_| !run.dry);
-        let began = row.started_at.filter(|_| resumed.is_some()).unwrap_or_else(|| self.now());
+        let (resumed, began) = (row.cursor.as_deref().filter(|_| !run.dry), run.began);
         let mut cursor: Cursor = resumed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         // The events first: they say why something differs.
         let mut missed = BTreeMap::new();
@@ -161,6 +253,9 @@ impl Engine {
         }
         if !cursor.seen {
             self.sweep_subscriptions(run, &missed, &mut cursor).await?;
+        }
+        if !cursor.customers_seen {
+            self.sweep_customers(run, &mut cursor).await?;
         }
         self.sweep_own(run, &mut cursor.report).await?;
         let report = cursor.report;
@@ -216,21 +311,30 @@ impl Engine {
         cursor: &mut Cursor,
     ) -> Result<(), Problem> {
         // A run that goes on from a checkpoint has not seen the pages before it: what is gone, the next one tells.
-        let mut listed = cursor.after.is_none().then(BTreeSet::new);
+        let mut listed = cursor.after.is_none().then(Ids::default);
         let (of, meter) = (self.mirrored().await?, Meter::start(self.now(), cursor.report.subscriptions));
         for _ in 0..MOST_PAGES {
+            let after = cursor.after.clone();
             let call = calls::subscriptions::list(&ListSubscriptions {
                 expand: EXPAND_TO_COMPARE,
-                paging: Paging { starting_after: cursor.after.as_deref(), ..Paging::default() },
+                paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
                 ..Default::default()
             });
-            let page = self.listed(call, &mut cursor.report.calls).await?;
+            let page = match self.listed(call, &mut cursor.report.calls).await {
+                // Where it was left off is gone at the provider: from the newest again.
+                Err(error) if after.is_some() && names_missing(&error) => {
+                    (cursor.after, cursor.report.subscriptions) = (None, 0);
+                    listed = Some(Ids::default());
+                    continue;
+                }
+                listed => listed?,
+            };
             let noticed = self.compare(&page.items, missed, &mut cursor.report).await?;
             self.keep(run, noticed, &mut cursor.report).await?;
             if let Some(listed) = &mut listed {
-                listed.extend(page.items.iter().map(|s| s.id.clone()));
+                page.items.iter().for_each(|s| listed.add(&s.id));
                 // What cannot be read is there all the same.
-                listed.extend(page.odd.iter().filter_map(|odd| odd.id.clone()));
+                page.odd.iter().filter_map(|odd| odd.id.as_deref()).for_each(|id| listed.add(id));
                 if !page.has_more {
                     self.find_gone(run, listed, missed, &mut cursor.report).await?;
                 }
@@ -270,7 +374,7 @@ impl Engine {
     async fn find_gone(
         &self,
         run: &Run,
-        listed: &BTreeSet<String>,
+        listed: &Ids,
         missed: &BTreeMap<String, (String, Timestamp)>,
         report: &mut SweepReport,
     ) -> Result<(), Problem> {
@@ -284,9 +388,12 @@ impl Engine {
             let Some(last) = page.last() else { return Ok(()) };
             after.clone_from(&last.subscription.facts.id);
             let now = self.now();
-            let gone = page
-                .into_iter()
-                .filter(|row| !listed.contains(&row.subscription.facts.id) && !row.subscription.missing);
+            // One that was made while the pages came may be on none of them.
+            let settled = run.began.plus_ms(-OVERLAP_MS);
+            let gone = page.into_iter().filter(|row| {
+                let held = &row.subscription;
+                !listed.has(&held.facts.id) && !held.missing && held.facts.created_at < settled
+            });
             let findings = gone.map(|row| {
                 let event = missed.get(&row.aggregate);
                 let gives = row.subscription.standing.at(now).allows();
@@ -317,39 +424,52 @@ impl Engine {
                 DriftKind::Gone => report.gone += 1,
                 DriftKind::Entitlement
                 | DriftKind::Email
+                | DriftKind::DeletedCustomer
                 | DriftKind::UnownedSubscription
                 | DriftKind::UnownedPayment
                 | DriftKind::Duplicate
                 | DriftKind::UnknownPrice => {}
             }
             report.for_operator += u64::from(finding.kind.mending() == Mending::Operator);
-            telemetry::drift(finding.kind.as_str());
         }
-        if noticed.is_empty() || run.dry {
+        let (truth, instance) = (self.settings().email_truth, self.instance().to_owned());
+        if run.dry {
+            let mut shown = run.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let room = MOST_SHOWN.saturating_sub(shown.len());
+            shown.extend(noticed.into_iter().take(room).map(|Noticed { finding, .. }| {
+                let then = Then::of(finding.kind, truth);
+                Difference { finding, then }
+            }));
+            return Ok(());
+        }
+        if noticed.is_empty() {
             return Ok(());
         }
         let room = MOST_FINDINGS.saturating_sub(report.findings - noticed.len() as u64);
         let (scope, now) = (self.scope().to_string(), self.now());
-        let (truth, instance) = (self.settings().email_truth, self.instance().to_owned());
         let engine = self.clone();
         let new = self
             .db()
             .write("sweep.keep", move |tx| {
-                let mends =
-                    |n: &&Noticed| n.finding.kind.mending() == Mending::Sync && n.finding.aggregate.is_some();
+                let mends = |n: &&Noticed| n.finding.kind.is_over_with_a_sync();
                 let keys: Vec<&str> =
                     noticed.iter().filter(mends).filter_map(|n| n.finding.aggregate.as_deref()).collect();
                 let hints: Vec<Hint<'_>> = keys.iter().map(|key| hint(key, now)).collect();
                 let marks = aggregates::mark_all(tx, &hints, now)?;
                 let marked: BTreeMap<&str, i64> = keys.into_iter().zip(marks).collect();
                 let mut new = Vec::new();
-                for (n, _) in noticed.iter().zip(0..room) {
-                    let mark = n.finding.aggregate.as_deref().and_then(|key| marked.get(key)).copied();
-                    if let Some(seq) = drifts::put(tx, &scope, &n.finding, mark, now)? {
-                        if let Some(alert) = alert(&n.finding, seq) {
-                            outbox::raise(tx, &alert, now)?;
+                // Money is found once each, at its place in the ledger: what is not kept is not found again.
+                let kept = |n: &&Noticed| n.finding.kind == DriftKind::UnownedPayment;
+                for n in noticed.iter().zip(0..).filter(|(n, at)| *at < room || kept(n)).map(|(n, _)| n) {
+                    let key = n.finding.aggregate.as_deref().filter(|_| mends(&n));
+                    let mark = key.and_then(|key| marked.get(key)).copied();
+                    match drifts::put(tx, &scope, &n.finding, mark, now)? {
+                        Kept::New(seq) => {
+                            raise(tx, &n.finding, seq, now)?;
+                            new.push((seq, n.finding.clone()));
                         }
-                        new.push((seq, n.finding.clone()));
+                        Kept::TurnedWrong(seq) => raise(tx, &n.finding, seq, now)?,
+                        Kept::Known => {}
                     }
                     mend_email(tx, &engine, n, truth, &instance, now)?;
                 }
@@ -358,6 +478,7 @@ impl Engine {
             .await?;
         report.new_findings += new.len() as u64;
         for (seq, finding) in &new {
+            telemetry::drift(finding.kind.as_str());
             tracing::warn!(
                 finding = seq,
                 kind = finding.kind.as_str(),
@@ -456,7 +577,7 @@ impl Engine {
                 Ok(missed)
             })
             .await?;
-        for event in &missed {
+        for event in missed.iter().filter(|_| !dry_run) {
             telemetry::drift("missed_event");
             tracing::warn!(event = event.event_id, kind = event.event_type, "an event had not reached us");
         }
@@ -469,6 +590,32 @@ impl Engine {
 
 fn hint(key: &str, now: Timestamp) -> Hint<'_> {
     Hint { key, priority: Urgency::Sweep, due: now, unpark: false, thorough: true }
+}
+
+/// Tells operators of a finding, unless the sync of its aggregate has told them of the same.
+fn raise(tx: &mut dyn Tx, finding: &Finding, seq: i64, now: Timestamp) -> quittance_store::Result<()> {
+    let said = match finding.kind {
+        DriftKind::UnownedSubscription => Some(AnomalyKind::UnlinkedCustomer),
+        DriftKind::Duplicate => Some(AnomalyKind::DuplicateSubscription),
+        DriftKind::UnknownPrice => Some(AnomalyKind::UnknownPrice),
+        DriftKind::Status
+        | DriftKind::Content
+        | DriftKind::Unknown
+        | DriftKind::Gone
+        | DriftKind::Entitlement
+        | DriftKind::Email
+        | DriftKind::DeletedCustomer
+        | DriftKind::UnownedPayment => None,
+    };
+    if let (Some(said), Some(key)) = (said, &finding.aggregate)
+        && outbox::stands(tx, key, said.as_str())?
+    {
+        return Ok(());
+    }
+    match alert(finding, seq) {
+        Some(alert) => outbox::raise(tx, &alert, now).map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// What operators should know of a finding: access that is wrong, or something that only they can mend.
@@ -499,7 +646,7 @@ fn alert(finding: &Finding, seq: i64) -> Option<NewAlert> {
         (Mending::Sync, WrongAccess::None) => None,
         // Over with the sync that mends it, as every alert of an aggregate that no longer stands.
         (Mending::Sync, wrong @ (WrongAccess::TooMuch | WrongAccess::TooLittle)) => Some(told(
-            "wrong_access".to_owned(),
+            outbox::WRONG_ACCESS.to_owned(),
             format!("access is {}; {sides}", wrong.as_str().replace('_', " ")),
             format!("Nothing to do: it is being mended. Why it happened: quittance drift show {seq}"),
             finding.aggregate.clone(),
@@ -520,7 +667,7 @@ pub(crate) fn over(
 ) -> quittance_store::Result<()> {
     match kind.mending() {
         Mending::Operator => outbox::resolve(tx, &operator_alert(kind), object, now),
-        Mending::Sync => outbox::resolve(tx, "wrong_access", object, now),
+        Mending::Sync => outbox::resolve(tx, outbox::WRONG_ACCESS, object, now),
     }
 }
 
@@ -537,11 +684,11 @@ fn mend_email(
     match truth {
         EmailTruth::Ignore => {}
         EmailTruth::Provider => {
-            let patch = customers::CustomerPatch {
-                email: customers::Change::Set(theirs.clone()),
+            let patch = store_customers::CustomerPatch {
+                email: store_customers::Change::Set(theirs.clone()),
                 ..Default::default()
             };
-            customers::upsert(tx, customer, &patch, now)?;
+            store_customers::upsert(tx, customer, &patch, now)?;
         }
         EmailTruth::Ours => {
             let request = Request::UpdateCustomer {

@@ -3,7 +3,6 @@
 
 use quittance_domain::Subscription;
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
-use quittance_domain::projection::paid_money_came_back;
 use quittance_domain::subscription::Duplicate;
 use quittance_domain::time::HOUR_MS;
 use quittance_store::mirror::SubscriptionRow;
@@ -15,15 +14,13 @@ use crate::problem::Problem;
 
 /// Money younger than this may still find its customer.
 const MONEY_SETTLES_MS: i64 = HOUR_MS;
-/// Open findings about money that are looked at again in one run.
-const MOST_MONEY: i64 = 1_000;
 
 fn finding(kind: DriftKind, row: &SubscriptionRow, cause: Cause) -> Finding {
     Finding {
         kind,
         object: row.subscription.facts.id.clone(),
         customer: row.subscription.customer.clone(),
-        aggregate: None,
+        aggregate: Some(row.aggregate.clone()),
         ours: None,
         theirs: Some(row.subscription.facts.status.to_string()),
         cause,
@@ -44,56 +41,40 @@ impl Engine {
                 .await?;
             let Some(last) = page.last() else { break };
             after.clone_from(&last.subscription.facts.id);
-            let mut noticed = Vec::new();
-            for row in &page {
-                noticed.extend(self.own_findings(row).await?);
-            }
+            let noticed = self.own_findings(&page).await?;
             self.keep(run, noticed, report).await?;
         }
+        self.sweep_holdings(run, report).await?;
         self.several_live(run, report).await?;
         self.money_of_nobody(run, report).await
     }
 
-    async fn own_findings(&self, row: &SubscriptionRow) -> Result<Vec<Noticed>, Problem> {
+    /// Of a page of subscriptions, those of nobody, those whose price the catalog does not name, and those that give their
+    /// customer nothing to hold.
+    async fn own_findings(&self, page: &[SubscriptionRow]) -> Result<Vec<Noticed>, Problem> {
+        let now = self.now();
+        let keys: Vec<String> = page.iter().map(|row| row.aggregate.clone()).collect();
+        let held = self.db().read("sweep.held", move |tx| mirror::sources_held(tx, &keys)).await?;
         let mut found = Vec::new();
-        let live = row.subscription.is_live();
-        if live && row.subscription.customer.is_none() {
-            found.push(finding(DriftKind::UnownedSubscription, row, Cause::NotOurs).into());
-        }
-        if live && row.subscription.plans.is_empty() && !row.subscription.facts.items.is_empty() {
-            found.push(finding(DriftKind::UnknownPrice, row, Cause::Unexplained).into());
-        }
-        if let Some(wrong) = self.against_policy(row).await? {
-            found.push(Noticed {
-                finding: Finding {
-                    aggregate: Some(row.aggregate.clone()),
-                    ours: Some(row.subscription.standing.at(self.now()).as_str().to_owned()),
-                    wrong,
-                    ..finding(DriftKind::Entitlement, row, Cause::PolicyChanged)
-                },
-                email: None,
-            });
+        for (row, held) in page.iter().zip(held) {
+            let subscription = &row.subscription;
+            let live = subscription.is_live();
+            if live && subscription.customer.is_none() {
+                found.push(finding(DriftKind::UnownedSubscription, row, Cause::NotOurs).into());
+            }
+            if live && subscription.plans.is_empty() && !subscription.facts.items.is_empty() {
+                found.push(finding(DriftKind::UnknownPrice, row, Cause::Unexplained).into());
+            }
+            let gives = subscription.customer.is_some() && subscription.standing.at(now).allows();
+            if gives && !subscription.plans.is_empty() && !held.contains(&subscription.facts.id) {
+                found.push(Noticed::from(Finding {
+                    ours: Some("nothing is held".to_owned()),
+                    wrong: WrongAccess::TooLittle,
+                    ..finding(DriftKind::Entitlement, row, Cause::Unexplained)
+                }));
+            }
         }
         Ok(found)
-    }
-
-    /// What today's policy makes of a mirrored subscription, when that is not what is stored.
-    async fn against_policy(&self, row: &SubscriptionRow) -> Result<Option<WrongAccess>, Problem> {
-        let (now, policy, held) = (self.now(), &self.settings().access, &row.subscription);
-        let contradicts = held.facts.named_customer.is_some() && held.facts.named_customer != held.customer;
-        if held.missing || contradicts {
-            return Ok(None);
-        }
-        let should = policy.standing(&held.facts, Some(held.standing), now).at(now);
-        let wrong = WrongAccess::between(held.standing.at(now), should);
-        if wrong == WrongAccess::None {
-            return Ok(None);
-        }
-        let key = row.aggregate.clone();
-        let payments =
-            self.db().read("sweep.payments", move |tx| mirror::payments_of_aggregate(tx, &key)).await?;
-        let taken = paid_money_came_back(&held.facts, &payments, policy);
-        Ok((!(taken && wrong == WrongAccess::TooLittle)).then_some(wrong))
     }
 
     /// Customers with more than one live subscription of one plan group, which no machine may mend.
@@ -123,16 +104,17 @@ impl Engine {
     async fn money_of_nobody(&self, run: &Run, report: &mut SweepReport) -> Result<(), Problem> {
         let (scope, name) = (self.scope().to_string(), format!("sweep.money/{}", self.scope()));
         let until = self.now().plus_ms(-MONEY_SETTLES_MS);
+        let cursor = name.clone();
+        let seen = self.db().read("sweep.money_seen", move |tx| meta::get(tx, &cursor)).await?;
+        let mut seen: i64 = seen.and_then(|seq| seq.parse().ok()).unwrap_or(0);
         loop {
-            let (books, cursor) = (scope.clone(), name.clone());
+            let books = scope.clone();
             let page = self
                 .db()
-                .read("sweep.money", move |tx| {
-                    let seen = meta::get(tx, &cursor)?.and_then(|seq| seq.parse().ok()).unwrap_or(0);
-                    ledger::money_in(tx, &books, seen, until, MIRROR_PAGE)
-                })
+                .read("sweep.money", move |tx| ledger::money_in(tx, &books, seen, until, MIRROR_PAGE))
                 .await?;
             let Some(last) = page.last().map(|money| money.seq) else { break };
+            seen = last;
             let nobody = page.into_iter().filter(|money| money.customer.is_none()).map(|money| Finding {
                 kind: DriftKind::UnownedPayment,
                 object: money.payment,
@@ -146,7 +128,7 @@ impl Engine {
             });
             self.keep(run, nobody.map(Noticed::from).collect(), report).await?;
             if run.dry {
-                break;
+                continue;
             }
             let cursor = name.clone();
             self.db().write("sweep.money_seen", move |tx| meta::set(tx, &cursor, &last.to_string())).await?;
@@ -156,24 +138,31 @@ impl Engine {
 
     /// Ends findings about money whose customer was linked meanwhile, and sees the others again.
     async fn money_found_an_owner(&self) -> Result<(), Problem> {
-        let (scope, now) = (self.scope().to_string(), self.now());
-        self.db()
-            .write("sweep.money_again", move |tx| {
-                let open =
-                    drifts::list(tx, &scope, false, Some(DriftKind::UnownedPayment), i64::MAX, MOST_MONEY)?;
-                for row in open {
-                    let buyer = row.theirs.as_deref().unwrap_or_default();
-                    if customers::linked(tx, &scope, buyer)?.is_some() {
-                        drifts::claimed(tx, row.seq, "linked", now)?;
-                        super::over(tx, row.kind, &row.object, now)?;
-                    } else {
-                        drifts::see(tx, row.seq, now)?;
+        let mut before = i64::MAX;
+        loop {
+            let (scope, now, cursor) = (self.scope().to_string(), self.now(), before);
+            let last = self
+                .db()
+                .write("sweep.money_again", move |tx| {
+                    let money = Some(DriftKind::UnownedPayment);
+                    let open = drifts::list(tx, &scope, false, money, cursor, MIRROR_PAGE)?;
+                    for row in &open {
+                        let buyer = row.theirs.as_deref().unwrap_or_default();
+                        if customers::linked(tx, &scope, buyer)?.is_some() {
+                            drifts::claimed(tx, row.seq, "linked", now)?;
+                            super::over(tx, row.kind, &row.object, now)?;
+                        } else {
+                            drifts::see(tx, row.seq, now)?;
+                        }
                     }
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(())
+                    Ok(open.last().map(|row| row.seq))
+                })
+                .await?;
+            match last {
+                Some(seq) => before = seq,
+                None => return Ok(()),
+            }
+        }
     }
 }
 

@@ -214,6 +214,10 @@ fn apply(
     let mut applied =
         Applied { customer: stored.customer.clone(), commands: fraud_waits, ..Applied::default() };
     write_mirror(tx, input, stored.customer.as_ref(), &projection)?;
+    if input.fetched.observed.customer_gone {
+        // Whoever buys next is another customer there.
+        customers::gone(tx, &input.scope, &input.provider_customer, input.now)?;
+    }
     remember_prices(tx, input, catalog, &stored)?;
     ledger::record(tx, &input.fetched.books.records(), input.now)?;
     let noted = |invoice: &str| {
@@ -231,13 +235,12 @@ fn apply(
         settle_checkouts(tx, input, &mut applied)?;
         let same =
             projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
-        if newly_linked || !same {
-            mirror::replace_holdings(
-                tx,
-                &input.claim.key,
-                customer,
-                &holdings_of(input, catalog, &projection),
-            )?;
+        let holdings = holdings_of(input, catalog, &projection);
+        // What a sweep finds to be held otherwise than the mirror says is written anew.
+        let held_otherwise = input.claim.thorough
+            && !as_held(&mirror::holdings_of_aggregate(tx, &input.claim.key)?, &holdings);
+        if newly_linked || !same || held_otherwise {
+            mirror::replace_holdings(tx, &input.claim.key, customer, &holdings)?;
             engine.touch(tx, customer, input.now)?;
         }
     }
@@ -432,6 +435,11 @@ fn holdings_of(
     subscriptions.chain(purchases).collect()
 }
 
+/// Whether what is stored is what should be held, in whatever order.
+fn as_held(stored: &[HoldingRow], should: &[HoldingRow]) -> bool {
+    stored.len() == should.len() && should.iter().all(|held| stored.contains(held))
+}
+
 fn settle_checkouts(tx: &mut dyn Tx, input: &Input, applied: &mut Applied) -> quittance_store::Result<()> {
     for (id, state) in &input.fetched.checkouts {
         let Some(row) = input.context.checkouts.iter().find(|c| c.id == *id) else { continue };
@@ -603,20 +611,30 @@ fn write_alerts(
 
 fn mend(anomaly: &Anomaly, input: &Input, customer: Option<&CustomerId>, projection: &Projection) -> String {
     match anomaly.kind {
-        AnomalyKind::UnknownPrice => "add the price to a plan in catalog.toml and restart".into(),
+        AnomalyKind::UnknownPrice => {
+            "add the price to a plan in catalog.toml, then: quittance catalog check, and restart".into()
+        }
         AnomalyKind::UnknownStatus => "update Quittance; until then access stays as it was".into(),
         AnomalyKind::UnlinkedCustomer => {
             format!(
-                "link it: POST /v1/customers/{{id}}/links {{\"provider_customer\": \"{}\"}}",
+                "link it: POST /v1/customers/{{id}}/links {{\"provider_customer\": \"{}\"}}; or, after a sweep, by its finding: quittance drift list, quittance drift claim NUMBER --customer ID",
                 input.provider_customer
             )
         }
         AnomalyKind::CustomerContradiction => {
-            "correct the metadata at the provider, or link the provider's customer to the right one".into()
+            format!(
+                "correct the metadata of {0} at the provider, or link it to the right one: POST /v1/customers/{{id}}/links {{\"provider_customer\": \"{0}\"}}",
+                input.provider_customer
+            )
         }
-        AnomalyKind::SubscriptionMissing => "check whether the right account's key is configured".into(),
+        AnomalyKind::SubscriptionMissing => {
+            "check whether the right account's key is configured: quittance doctor; if it was deleted there, nothing is to do".into()
+        }
         AnomalyKind::DuplicateSubscription => {
-            "cancel the one that is too many, and refund it if it was charged".into()
+            format!(
+                "cancel the one that is too many: POST /v1/subscriptions/{}/cancel {{\"at\": \"now\"}}; and give back what it was charged: quittance refund PAYMENT",
+                anomaly.object
+            )
         }
         AnomalyKind::NoticeWindowMissed => {
             "the customer is told all the same; see why the worker was late, and `quittance notices show`"

@@ -61,6 +61,8 @@ pub(super) struct Context {
     pub cases: Vec<Case>,
     /// The customer is suspended: what is still paid must be seen by its own time.
     pub suspended: bool,
+    /// The provider's customer is the one that new purchases are made with.
+    pub current: bool,
 }
 
 /// What the provider said.
@@ -112,6 +114,12 @@ impl Engine {
             .read("sync.context", move |tx| {
                 let customer = customers::linked(tx, &scope, &id)?;
                 let suspended = is_suspended(tx, customer.as_ref())?;
+                let current = match &customer {
+                    Some(customer) => {
+                        customers::usable(tx, customer, &scope)?.as_deref() == Some(id.as_str())
+                    }
+                    None => false,
+                };
                 let checkouts = match &customer {
                     Some(customer) => checkouts::of_customer(tx, customer.as_str(), &scope, MOST_CHECKOUTS)?,
                     None => Vec::new(),
@@ -140,6 +148,7 @@ impl Engine {
                     hints,
                     kinds,
                     suspended,
+                    current,
                     checkouts,
                     told: notices::told(tx, &claim.key, MOST_TOLD)?,
                     announced: notices::ahead(tx, &scope, now)?,
@@ -316,6 +325,13 @@ impl Engine {
         let made: Vec<CheckoutId> =
             out.observed.subscriptions.iter().filter_map(|s| s.checkout.clone()).collect();
         out.checkouts = made.iter().map(|id| (id.clone(), CheckoutState::Complete)).collect();
+        if out.observed.customer_gone && context.current {
+            // Nobody pays at a session of a customer who was deleted. What is paid and settles later is left alone.
+            let open = context.checkouts.iter().filter(|c| c.state == CheckoutState::Open);
+            out.checkouts.extend(
+                open.filter(|c| !made.contains(&c.id)).map(|c| (c.id.clone(), CheckoutState::Expired)),
+            );
+        }
         let unexplained = context.unfinished().any(|c| !made.contains(&c.id));
         let explained = context.unfinished().any(|c| made.contains(&c.id));
         let session_hinted = context.hinted(&["checkout.session.", "payment_intent."]);

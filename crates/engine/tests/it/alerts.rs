@@ -159,3 +159,38 @@ async fn an_end_is_told_where_the_beginning_was_and_what_comes_back_is_quiet_fir
     })
     .await;
 }
+
+/// A sweep finds wrong access and has it mended in the same second: nobody would ever hear of it.
+#[tokio::test]
+async fn wrong_access_is_told_although_it_was_over_before_anybody_could_be_told() {
+    on_each_watched(|h, postbox| {
+        Box::pin(async move {
+            let app = app_of(h);
+            endpoint(h, "https://ops.example.com/", &["alert.raised", "alert.resolved"]).await;
+            let now = h.engine.now();
+            h.test
+                .db
+                .write("test.wrong", move |tx| {
+                    let alert = NewAlert {
+                        kind: outbox::WRONG_ACCESS.to_owned(),
+                        object: "sub_1".to_owned(),
+                        customer: None,
+                        aggregate: Some("stripe/test/self/customer/cus_1".to_owned()),
+                        detail: "access is too little".to_owned(),
+                        mend: "nothing to do".to_owned(),
+                    };
+                    outbox::raise(tx, &alert, now)?;
+                    outbox::resolve_others(tx, "stripe/test/self/customer/cus_1", &[], now)
+                })
+                .await
+                .unwrap();
+            after(h, 10).await;
+            assert_eq!(app.kinds("https://ops.example.com/"), ["alert.raised"]);
+            assert!(app.got("https://ops.example.com/")[0].value()["data"]["ended_at"].is_string());
+            assert_eq!(postbox.mails().len(), 1);
+            after(h, 10_000).await;
+            assert_eq!(app.kinds("https://ops.example.com/").len(), 1, "once");
+        })
+    })
+    .await;
+}

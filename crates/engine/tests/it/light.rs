@@ -115,6 +115,7 @@ async fn a_sweep_finds_what_is_gone() {
     on_each(|h| {
         Box::pin(async move {
             h.subscriber("ada").await;
+            h.pass_ms(3_600_000);
             h.sandbox.reset();
             let dry = h.engine.sweep(true, true).await.unwrap().unwrap();
             h.settle().await;

@@ -34,11 +34,61 @@ async fn an_interrupted_sweep_reads_no_event_twice_and_misses_none() {
             assert_eq!(report.missed_events, report.events - told, "none of the new ones had come");
             // What was refused never reached the provider.
             assert_eq!(calls_of(h, "/v1/events"), pages(events), "each page once");
-            assert_eq!(report.calls, pages(events) + pages(ids.len()), "as many calls as pages");
+            let listed = [events, ids.len(), ids.len()];
+            assert_eq!(report.calls, listed.map(pages).iter().sum::<u64>(), "as many calls as pages");
             h.settle().await;
             for n in 0..ids.len() {
                 assert!(h.allowed(&format!("user_{n}"), "article:full").await, "user_{n}");
             }
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_interrupted_sweep_compares_each_subscription_and_each_customer_once() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.drop_webhooks();
+            let price = price_id(h, "pro_month_jpy");
+            for n in 0..101 {
+                let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]=user_{n}"));
+                foreign_subscription(h, &buyer, &price, "&trial_period_days=20");
+            }
+            h.drop_webhooks();
+            h.sandbox.reset_provider_calls();
+            for list in ["starting_after=sub", "starting_after=cus"] {
+                h.trouble(list, Trouble::Status(500), 1);
+                h.engine.sweep(true, false).await.expect_err("interrupted");
+            }
+            let report = h.engine.sweep(true, false).await.unwrap().unwrap();
+            assert_eq!((report.subscriptions, report.customers), (101, 101), "{report:?}");
+            assert_eq!(report.unknown + report.under_way, 101, "{report:?}");
+            assert_eq!((calls_of(h, "/v1/subscriptions"), calls_of(h, "/v1/customers")), (2, 2));
+            h.settle().await;
+            let again = h.engine.sweep(true, false).await.unwrap().unwrap();
+            assert_eq!((again.findings, again.missed_events), (0, 0), "{again:?}");
+        })
+    })
+    .await;
+}
+
+/// The object that a list was left off at can be gone by the time that it goes on.
+#[tokio::test]
+async fn a_place_that_the_provider_has_no_more_begins_the_list_anew() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.drop_webhooks();
+            for n in 0..101 {
+                foreign_buyer(h, &format!("metadata[quittance_customer]=user_{n}"));
+            }
+            h.drop_webhooks();
+            h.trouble("starting_after=cus", Trouble::Status(500), 1);
+            h.engine.sweep(true, false).await.expect_err("interrupted");
+            h.sandbox.reset();
+            foreign_buyer(h, "metadata[quittance_customer]=bob");
+            let report = h.engine.sweep(true, false).await.unwrap().unwrap();
+            assert_eq!(report.customers, 1, "{report:?}");
         })
     })
     .await;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quittance_engine::progress::{LongRun, RunState};
+use quittance_engine::sweep::Difference;
 use quittance_engine::{Problem, ProblemCode};
 use quittance_store::aggregates::AggregateRow;
 use quittance_store::commands::CommandRow;
@@ -297,6 +298,52 @@ struct SweepInput {
     dry_run: Option<bool>,
 }
 
+/// A difference that a dry run found.
+#[derive(Debug, Serialize, ToSchema)]
+struct DifferenceView {
+    /// What differs.
+    #[serde(rename = "type")]
+    #[schema(example = "status")]
+    kind: &'static str,
+    /// The provider's object that it is about.
+    #[schema(example = "sub_1SaBcDeF")]
+    object: String,
+    /// The customer, if one is known.
+    customer: Option<String>,
+    /// What our side said.
+    #[schema(example = "active")]
+    ours: Option<String>,
+    /// What the provider said.
+    #[schema(example = "canceled")]
+    theirs: Option<String>,
+    /// Why, where that is known, as `/v1/drift` says it.
+    #[schema(example = "missed_event")]
+    cause: &'static str,
+    /// What it does to access: `none`, `too_much` or `too_little`.
+    #[schema(example = "too_much")]
+    wrong_access: &'static str,
+    /// What a run that is not dry does: `sync`, `write_ours` or `take_theirs` for an e-mail address, `operator` when it waits
+    /// for one.
+    #[schema(example = "sync")]
+    then: &'static str,
+}
+
+impl From<Difference> for DifferenceView {
+    fn from(found: Difference) -> Self {
+        let finding = found.finding;
+        Self {
+            kind: finding.kind.as_str(),
+            object: finding.object,
+            customer: finding.customer.map(|id| id.to_string()),
+            ours: finding.ours,
+            theirs: finding.theirs,
+            cause: finding.cause.as_str(),
+            wrong_access: finding.wrong.as_str(),
+            then: found.then.as_str(),
+        }
+    }
+}
+
 /// What a sweep found.
 #[derive(Debug, Serialize, ToSchema)]
 struct SweepView {
@@ -304,6 +351,10 @@ struct SweepView {
     dry_run: bool,
     /// Subscriptions that were compared.
     subscriptions: u64,
+    /// Customers that were compared.
+    customers: u64,
+    /// Subscriptions that differ because a look is about to answer their webhook: no drift.
+    under_way: u64,
     /// Those that our mirror had otherwise.
     differing: u64,
     /// Those that it did not have.
@@ -322,6 +373,8 @@ struct SweepView {
     for_operator: u64,
     /// Calls to the provider.
     calls: u64,
+    /// What a dry run found: the first thousand. Empty for another run, whose findings `/v1/drift` has.
+    differences: Vec<DifferenceView>,
 }
 
 /// Compare with the provider, now
@@ -337,7 +390,7 @@ async fn run_sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail
     change
         .run(|context, input| async move {
             let dry_run = input.dry_run.unwrap_or(false);
-            let report = context.engine.sweep(true, dry_run).await?.ok_or_else(|| {
+            let swept = context.engine.swept(true, dry_run).await?.ok_or_else(|| {
                 Problem::new(
                     ProblemCode::WrongState,
                     "A sweep is running already, here or on another node.",
@@ -345,9 +398,12 @@ async fn run_sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail
                 )
                 .retry_after(30)
             })?;
+            let report = swept.report;
             Reply::ok(&SweepView {
                 dry_run,
                 subscriptions: report.subscriptions,
+                customers: report.customers,
+                under_way: report.under_way,
                 differing: report.differing,
                 unknown: report.unknown,
                 gone: report.gone,
@@ -357,6 +413,7 @@ async fn run_sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail
                 new_findings: report.new_findings,
                 for_operator: report.for_operator,
                 calls: report.calls,
+                differences: swept.differences.into_iter().map(DifferenceView::from).collect(),
             })
         })
         .await

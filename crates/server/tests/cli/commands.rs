@@ -185,6 +185,11 @@ fn reconcile_counts_what_nobody_told() {
     let (code, out, err) = run(&mut command(&["reconcile", "--dry-run", "--json"]));
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &report["report"]["unknown"]), (1, &json!(1)), "{out}{err}");
+    let shown = &report["differences"][0];
+    assert_eq!((&shown["type"], &shown["cause"]), (&json!("unknown"), &json!("missed_event")), "{out}");
+    assert_eq!((&shown["wrong_access"], &shown["then"]), (&json!("too_little"), &json!("sync")), "{out}");
+    let (code, out, _) = run(&mut command(&["reconcile", "--dry-run"]));
+    assert!(code == 1 && out.contains("sub_") && out.contains("a sync mends it"), "{out}");
     assert_eq!(run(&mut command(&["reconcile"])).0, 0);
     let (code, _, err) = run(quittance(folder.path(), &["reconcile"]).env("DATABASE_URL", "sqlite://q.db"));
     assert!(code == 2 && err.contains("STRIPE_SECRET_KEY"), "{err}");

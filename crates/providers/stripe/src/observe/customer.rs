@@ -139,8 +139,8 @@ pub struct ObservedCustomer {
     pub livemode: Option<bool>,
     /// Metadata.
     pub metadata: MetadataMap,
-    /// Whether it has an e-mail address.
-    pub email_present: bool,
+    /// Its e-mail address.
+    pub email: Option<Email>,
     /// The payment method that invoices use.
     pub default_payment_method: Option<String>,
     /// Minor units; negative is credit.
@@ -163,7 +163,7 @@ impl ObservedCustomer {
             created_s: if deleted { node.opt_int("created")? } else { Some(node.int("created")?) },
             livemode: if deleted { node.opt_flag("livemode")? } else { Some(node.flag("livemode")?) },
             metadata: node.metadata("metadata")?,
-            email_present: node.opt_text("email")?.is_some_and(|email| !email.is_empty()),
+            email: node.opt_text("email")?.filter(|email| !email.is_empty()).map(Email),
             default_payment_method,
             balance: node.opt_int("balance")?,
         })

@@ -1,0 +1,382 @@
+//! Drift on our own side: what customers hold, links to customers that are gone, and what is told of a finding.
+
+use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
+use quittance_domain::{PlanKey, Standing, Timestamp};
+use quittance_engine::settings::EmailTruth;
+use quittance_engine::sweep::{SweepReport, Then};
+use quittance_engine::{ProblemCode, Settings};
+use quittance_store::customers::{Change, CustomerPatch};
+use quittance_store::drifts::{self, DriftRow};
+use quittance_store::mirror::{self, HoldingRow};
+use quittance_store::outbox;
+
+use crate::house::{House, Trouble, catalog, customer, on_each, pro};
+use crate::known_kit::{
+    bent_engine, buyer_of, failing_subscriber, foreign_buyer, foreign_subscription, odd_price, price_id, text,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+
+async fn open(h: &House) -> Vec<DriftRow> {
+    h.engine.drift(false, None, i64::MAX, 1_000).await.unwrap()
+}
+
+async fn sweep(h: &House) -> SweepReport {
+    h.engine.sweep(true, false).await.unwrap().unwrap()
+}
+
+async fn alerts(h: &House) -> Vec<String> {
+    let rows = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+    rows.into_iter().map(|row| row.kind).collect()
+}
+
+/// What somebody does to what is held.
+type Tampering = fn(&mut Vec<HoldingRow>);
+
+/// Somebody writes around the one door.
+async fn hold(h: &House, subscription: &str, who: &str, change: Tampering) {
+    let key = h.engine.subscription(subscription).await.unwrap().aggregate;
+    let of = key.clone();
+    let mut held =
+        h.test.db.read("test.held", move |tx| mirror::holdings_of_aggregate(tx, &of)).await.unwrap();
+    change(&mut held);
+    let who = customer(who);
+    h.test.db.write("test.hold", move |tx| mirror::replace_holdings(tx, &key, &who, &held)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_held_otherwise_than_the_mirror_says_is_found_and_written_anew() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            let bob = h.subscriber("bob").await;
+            h.provider("DELETE", &format!("/v1/subscriptions/{bob}"), "");
+            h.settle().await;
+            assert_eq!(sweep(h).await.findings, 0);
+            let wrong: [(&str, &str, Tampering, &str); 4] = [
+                (&id, "ada", |held| held.clear(), "too_little"),
+                (&id, "ada", |held| held[0].standing = Standing::Revoked, "too_little"),
+                (&id, "ada", |held| held[0].plan = PlanKey::parse("studio").unwrap(), "none"),
+                // Its subscription is over, and is on no list of those that run.
+                (&bob, "bob", |held| held[0].standing = Standing::Granted { until: None }, "too_much"),
+            ];
+            for (subscription, who, change, access) in wrong {
+                hold(h, subscription, who, change).await;
+                let report = sweep(h).await;
+                assert_eq!((report.findings, report.new_findings), (1, 1), "{access}: {report:?}");
+                let rows = open(h).await;
+                assert_eq!(
+                    (rows[0].kind, rows[0].object.as_str(), rows[0].wrong.as_str()),
+                    (DriftKind::Entitlement, subscription, access),
+                    "{rows:?}"
+                );
+                h.settle().await;
+                assert!(open(h).await.is_empty(), "{access}");
+                assert_eq!(sweep(h).await.findings, 0, "{access}: mended");
+            }
+            assert!(h.allowed("ada", "article:full").await && !h.allowed("bob", "article:full").await);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plans_own_grace_is_no_drift() {
+    for test in quittance_store::testing::databases().await {
+        let mut settings = Settings::default();
+        let own = quittance_domain::access::PlanAccess { grace_days: Some(30), ..Default::default() };
+        settings.access.grace_days = 3;
+        settings.access.plan.insert(PlanKey::parse("pro").unwrap(), own);
+        let h = House::with(test, settings, catalog()).await;
+        let id = failing_subscriber(&h, "ada").await;
+        h.live(5).await;
+        assert!(h.allowed("ada", "article:full").await, "thirty days");
+        assert_eq!(sweep(&h).await.findings, 0);
+        // Nor does another difference say that access is wrong.
+        h.provider("POST", &format!("/v1/subscriptions/{id}"), "metadata[note]=seen");
+        h.drop_webhooks();
+        sweep(&h).await;
+        let rows = open(&h).await;
+        assert_eq!((rows.len(), rows[0].wrong), (1, WrongAccess::None), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_policy_would_not_give_is_taken_back() {
+    for test in quittance_store::testing::databases().await {
+        let mut settings = Settings::default();
+        settings.access.grace_days = 30;
+        let h = House::with(test, settings, catalog()).await;
+        failing_subscriber(&h, "ada").await;
+        h.live(5).await;
+        assert_eq!(sweep(&h).await.findings, 0);
+        let strict = h.engine_with(Settings::default()).await;
+        h.live(4).await;
+        let report = strict.sweep(true, false).await.unwrap().unwrap();
+        assert_eq!((report.findings, report.differing), (1, 0), "{report:?}");
+        let row = open(&h).await.remove(0);
+        assert_eq!(
+            (row.kind, row.cause.as_str(), row.wrong),
+            (DriftKind::Entitlement, "policy_changed", WrongAccess::TooMuch)
+        );
+        h.pass_burst();
+        strict.drain().await.unwrap();
+        assert!(open(&h).await.is_empty());
+        assert!(!strict.check("ada", "article:full").await.unwrap().allowed);
+        assert_eq!(strict.sweep(true, false).await.unwrap().unwrap().findings, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_customer_who_was_deleted_there_is_found_and_buys_again_as_another() {
+    on_each(|h| {
+        Box::pin(async move {
+            let before = h.open(&pro("ada")).await;
+            let gone = h.engine.known_provider_customer(&customer("ada")).await.unwrap().unwrap();
+            let subscribed = h.subscriber("bob").await;
+            let bob = buyer_of(h, &subscribed);
+            for buyer in [&gone, &bob] {
+                h.provider("DELETE", &format!("/v1/customers/{buyer}"), "");
+            }
+            h.withhold();
+            h.sandbox.advance_time(3_600);
+            let report = sweep(h).await;
+            assert!(report.missed_events > 0, "{report:?}");
+            let rows = open(h).await;
+            let of = |kind, object: &str| {
+                let row = rows.iter().find(|row| row.kind == kind && row.object == object);
+                row.unwrap_or_else(|| panic!("{kind:?} of {object} is not found: {rows:?}")).cause.clone()
+            };
+            assert_eq!(of(DriftKind::DeletedCustomer, &gone), "customer_deleted");
+            assert_eq!(of(DriftKind::DeletedCustomer, &bob), "customer_deleted");
+            assert_eq!(of(DriftKind::Status, &subscribed), "missed_event");
+            h.settle().await;
+            assert!(open(h).await.is_empty());
+            assert!(!h.allowed("bob", "article:full").await);
+            assert_eq!(sweep(h).await.findings, 0, "found once");
+            let again = h.open(&pro("ada")).await;
+            assert_ne!(again.id, before.id);
+            let new = h.engine.known_provider_customer(&customer("ada")).await.unwrap().unwrap();
+            assert_ne!(new, gone);
+            h.pay(again.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            assert!(h.allowed("ada", "article:full").await);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn customers_are_listed_once_a_day_and_by_hand() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            h.settle().await;
+            let by_clock = |customers: u64, after_ms: i64| async move {
+                h.pass_ms(after_ms);
+                let report = h.engine.sweep(false, false).await.unwrap().unwrap();
+                assert_eq!(report.customers, customers, "{report:?}");
+            };
+            by_clock(1, HOUR_MS).await;
+            by_clock(0, HOUR_MS).await;
+            assert_eq!(sweep(h).await.customers, 1);
+            by_clock(0, HOUR_MS).await;
+            by_clock(1, 24 * HOUR_MS).await;
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_sync_has_told_is_not_told_again_and_what_it_has_not_is() {
+    on_each(|h| {
+        Box::pin(async move {
+            let price = odd_price(h);
+            let told = foreign_buyer(h, "metadata[quittance_customer]=ada");
+            let silent = foreign_buyer(h, "metadata[quittance_customer]=bob");
+            foreign_subscription(h, &told, &price, "");
+            let other = foreign_subscription(h, &silent, &price, "");
+            h.settle().await;
+            let now = h.engine.now();
+            let object = other.clone();
+            h.test
+                .db
+                .write("test.resolve", move |tx| outbox::resolve(tx, "unknown_price", &object, now))
+                .await
+                .unwrap();
+            sweep(h).await;
+            let rows = open(h).await;
+            assert_eq!(rows.iter().filter(|row| row.kind == DriftKind::UnknownPrice).count(), 2, "{rows:?}");
+            let mut kinds = alerts(h).await;
+            kinds.sort_unstable();
+            assert_eq!(kinds, ["drift_unknown_price", "unknown_price"], "one for each subscription");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parked_look_is_the_cause_and_a_difference_that_turns_wrong_is_told() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), "metadata[note]=seen");
+            h.trouble(&format!("customer={}", buyer_of(h, &id)), Trouble::Status(403), 1_000);
+            h.settle().await;
+            sweep(h).await;
+            let rows = open(h).await;
+            assert_eq!(
+                (rows.len(), rows[0].kind, rows[0].cause.as_str(), rows[0].wrong),
+                (1, DriftKind::Content, "parked", WrongAccess::None),
+                "{rows:?}"
+            );
+            assert!(!alerts(h).await.contains(&"wrong_access".to_owned()));
+            // The same status there, for another period; ours is over, and so is access.
+            h.live(40).await;
+            sweep(h).await;
+            let found = open(h).await.into_iter().find(|row| row.seq == rows[0].seq).unwrap();
+            assert_eq!(found.wrong, WrongAccess::TooLittle, "{found:?}");
+            assert_eq!(alerts(h).await.iter().filter(|kind| *kind == "wrong_access").count(), 1);
+            assert_eq!(found.wrong_since, Some(rows[0].last_seen_at), "by then it was not wrong: {found:?}");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn money_of_nobody_stays_found_however_much_it_is() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (scope, now) = (h.engine.scope().to_string(), h.engine.now());
+            h.test
+                .db
+                .write("test.money", move |tx| {
+                    for n in 0..1_200 {
+                        let finding = Finding {
+                            kind: DriftKind::UnownedPayment,
+                            object: format!("pi_{n}"),
+                            customer: None,
+                            aggregate: None,
+                            ours: None,
+                            theirs: Some("guest".to_owned()),
+                            cause: Cause::NotOurs,
+                            wrong: WrongAccess::None,
+                            since: None,
+                        };
+                        drifts::put(tx, &scope, &finding, None, now)?;
+                    }
+                    Ok(())
+                })
+                .await
+                .unwrap();
+            for _ in 0..2 {
+                h.pass_ms(HOUR_MS);
+                sweep(h).await;
+                let sums = h.engine.drift_sums().await.unwrap();
+                assert_eq!((sums.len(), sums[0].state.as_str(), sums[0].count), (1, "open", 1_200));
+            }
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_made_while_the_pages_came_is_not_gone() {
+    for test in quittance_store::testing::databases().await {
+        let h = House::build(test).await;
+        let id = h.subscriber("ada").await;
+        let (engine, bent) = bent_engine(&h, Settings::default(), catalog()).await;
+        // The sweep's list has not got it.
+        bent.bend(|path, body| {
+            if path.contains("/v1/subscriptions?") && !path.contains("customer=cus") {
+                body["data"] = serde_json::json!([]);
+            }
+        });
+        let report = engine.sweep(true, false).await.unwrap().unwrap();
+        assert_eq!((report.subscriptions, report.gone), (0, 0), "{report:?}");
+        h.pass_ms(HOUR_MS);
+        let report = engine.sweep(true, false).await.unwrap().unwrap();
+        assert_eq!(report.gone, 1, "{report:?}");
+        assert_eq!(open(&h).await[0].object, id);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_what_differs_and_what_would_become_of_it() {
+    for (truth, then) in [(EmailTruth::Ours, Then::WriteOurs), (EmailTruth::Provider, Then::TakeTheirs)] {
+        for test in quittance_store::testing::databases().await {
+            let settings = Settings { email_truth: truth, ..Settings::default() };
+            let h = House::with(test, settings, catalog()).await;
+            let patch =
+                CustomerPatch { email: Change::Set("ada@example.com".into()), ..CustomerPatch::default() };
+            h.engine.put_customer(&customer("ada"), patch).await.unwrap();
+            let id = h.subscriber("ada").await;
+            let buyer = buyer_of(&h, &id);
+            h.provider("POST", &format!("/v1/customers/{buyer}"), "email=other@example.com");
+            h.settle().await;
+            h.provider("DELETE", &format!("/v1/subscriptions/{id}"), "");
+            h.drop_webhooks();
+            let swept = h.engine.swept(true, true).await.unwrap().unwrap();
+            let shown: Vec<(DriftKind, &str, Then)> = swept
+                .differences
+                .iter()
+                .map(|found| (found.finding.kind, found.finding.object.as_str(), found.then))
+                .collect();
+            assert_eq!(
+                shown,
+                [(DriftKind::Status, id.as_str(), Then::Sync), (DriftKind::Email, buyer.as_str(), then)]
+            );
+            assert!(open(&h).await.is_empty(), "it keeps nothing");
+            assert!(h.engine.swept(true, false).await.unwrap().unwrap().differences.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_written_yet_is_one_finding_until_it_is() {
+    on_each(|h| {
+        Box::pin(async move {
+            let patch =
+                CustomerPatch { email: Change::Set("ada@example.com".into()), ..CustomerPatch::default() };
+            h.engine.put_customer(&customer("ada"), patch).await.unwrap();
+            let buyer = buyer_of(h, &h.subscriber("ada").await);
+            h.provider("POST", &format!("/v1/customers/{buyer}"), "email=other@example.com");
+            h.settle().await;
+            h.trouble(&format!("/v1/customers/{buyer}"), Trouble::Status(500), 3);
+            assert_eq!(sweep(h).await.new_findings, 1);
+            h.engine.drain().await.unwrap();
+            let before: Vec<Timestamp> = open(h).await.iter().map(|row| row.found_at).collect();
+            assert_eq!(before.len(), 1, "no sync ends it");
+            h.pass_ms(60_000);
+            assert_eq!(sweep(h).await.new_findings, 0, "it is known");
+            for _ in 0..6 {
+                h.pass_ms(HOUR_MS);
+                h.settle().await;
+            }
+            sweep(h).await;
+            assert!(open(h).await.is_empty(), "it was written");
+            let at_provider = h.provider("GET", &format!("/v1/customers/{buyer}"), "");
+            assert_eq!(text(&at_provider["email"]), "ada@example.com");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_sync_mends_is_nobodys_to_ignore() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.drop_webhooks();
+            let buyer = foreign_buyer(h, "metadata[quittance_customer]=ada");
+            foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), "");
+            h.drop_webhooks();
+            sweep(h).await;
+            let row = open(h).await.remove(0);
+            assert_eq!(row.kind, DriftKind::Unknown);
+            let refused = h.engine.ignore_drift(row.seq, "ops").await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::WrongState);
+            assert!(refused.mend.contains("quittance parked"), "{}", refused.mend);
+        })
+    })
+    .await;
+}
