@@ -121,7 +121,8 @@ fn schema(database: &str, identity: &str) -> String {
 const ROWS: &str = "
 INSERT INTO customers (id, email, name, locale, metadata, created_at, updated_at, version)
   VALUES ('bench_template', 'bench_template@example.com', NULL, NULL, '{}', 1, 1, 1);
-INSERT INTO provider_customers VALUES ('stripe/acct/test', 'cus_A', 'bench_template', 'created', 1);
+INSERT INTO provider_customers (scope, provider_customer, customer, linked_by, created_at)
+  VALUES ('stripe/acct/test', 'cus_A', 'bench_template', 'created', 1);
 INSERT INTO subscriptions VALUES ('stripe/acct/test', 'sub_A', 'stripe/test/self/customer/cus_A', 'bench_template', 'active', 'pro', 'd', '{\"id\":\"sub_A\"}', 1, 1);
 INSERT INTO events (provider, account, event_id, livemode, type, aggregate, mark, payload, sha256, source, created_at, received_at, deliveries)
   VALUES ('stripe', 'acct', 'evt_A', FALSE, 'a', 'stripe/test/self/customer/cus_A', 1, 'cus_A', '', 'webhook', 1, 1, 1),
