@@ -183,6 +183,7 @@ impl Engine {
             return Err(stale("The amount is another one now."));
         }
         let links = self.settings().changes.on_action == OnAction::Link;
+        let wanted = wanted.on(&ground)?;
         let request = wanted.request(Some(said.proration_date), links);
         let command = self.want_quoted(&wanted.row, &request, quote, before.count).await?;
         self.carry_out(&wanted.row, &command).await
@@ -226,7 +227,7 @@ impl Engine {
     }
 
     /// What the provider says of a subscription now, whatever the mirror has of it.
-    async fn ground(&self, id: &str) -> Result<ObservedSubscription, Problem> {
+    pub(crate) async fn ground(&self, id: &str) -> Result<ObservedSubscription, Problem> {
         Ok(self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?)
     }
 

@@ -11,6 +11,7 @@ use quittance_store::mirror::{self, SubscriptionRow};
 use quittance_store::{Tx, checkouts, terms};
 use quittance_stripe::calls;
 use quittance_stripe::client::Priority;
+use quittance_stripe::observe::ObservedSubscription;
 
 use crate::commands::request::{CancelAt, Feedback, Proration, Request};
 use crate::commands::under_way;
@@ -110,6 +111,24 @@ impl Resolved {
             && self.item.quantity == self.quantity
             && self.row.subscription.facts.ahead.next_phase.is_none()
             && self.row.subscription.facts.ahead.pending.is_none()
+    }
+
+    /// Whether the mirror takes the price for one that stays; it may lag behind.
+    fn seems_to_stay(&self) -> bool {
+        self.item.price == self.price
+    }
+
+    /// The same change of what the provider has now.
+    ///
+    /// # Errors
+    /// `wrong_state` when it has another line in its place.
+    pub(crate) fn on(mut self, ground: &ObservedSubscription) -> Result<Self, Problem> {
+        let found = ground.items.iter().find(|item| item.id == self.item.id);
+        let found =
+            found.ok_or_else(|| wrong_state(&self.row, "has another line by now; look at it again"))?;
+        self.item.price.clone_from(&found.price_id);
+        self.item.quantity = found.quantity.unwrap_or(1);
+        Ok(self)
     }
 
     /// The command that makes it.
@@ -273,8 +292,11 @@ impl Engine {
         if let Some(command) = self.change_asked_before(asked).await? {
             return self.carry_out(&self.subscription(id).await?, &command).await;
         }
-        let wanted = self.resolve(id, change).await?;
+        let mut wanted = self.resolve(id, change).await?;
         self.refuse_suspended(wanted.row.subscription.customer.as_ref()).await?;
+        if wanted.seems_to_stay() {
+            wanted = wanted.on(&self.ground(id).await?)?;
+        }
         if wanted.is_so() {
             return Ok(wanted.row);
         }

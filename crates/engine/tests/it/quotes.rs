@@ -204,3 +204,33 @@ async fn what_changes_in_a_trial_costs_nothing_before_its_end() {
         assert!(after.due.minor > 9_800, "the trial is over, and we were not told: {after:?}");
     }
 }
+
+/// The mirror takes the price for one that stays, and the provider has another one: what is asked for is what is made, and
+/// costs what was said.
+#[tokio::test]
+async fn a_price_is_not_left_out_because_a_mirror_lags_behind() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let item =
+                h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0]["id"].clone();
+            let year = crate::known_kit::price_id(h, "pro_year_jpy");
+            let to_a_year = format!("items[0][id]={}&items[0][price]={year}", item.as_str().unwrap());
+            let monthly = Change { interval: Some("month".into()), ..units(2) };
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), &to_a_year);
+            h.withhold();
+            let paid = charged(h);
+            let preview = h.engine.preview_change(&id, &monthly).await.unwrap();
+            h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
+            assert_eq!(is(h, &id), ("pro_month_jpy".into(), 2));
+            assert_eq!(charged(h) - paid, preview.due.minor);
+            // And without a quote: what is so by the mirror only is no answer.
+            h.settle().await;
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), &to_a_year);
+            h.withhold();
+            h.engine.change_subscription(&id, &monthly, None).await.unwrap();
+            assert_eq!(is(h, &id), ("pro_month_jpy".into(), 2));
+        })
+    })
+    .await;
+}
