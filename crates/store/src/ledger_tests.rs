@@ -85,14 +85,33 @@ async fn a_fact_is_posted_once_and_corrected_by_reversal() {
 async fn the_database_refuses_to_change_or_remove_an_entry() {
     on_each_database(|db| async move {
         put(&db, &[invoice("in_1", 10, Some(sale(100, "jpy")))], 20).await;
+        let act = crate::audit::NewAct {
+            actor: "grace".into(),
+            way: crate::audit::Way::Console,
+            action: "refund".into(),
+            target: "pi_1".into(),
+            input: None,
+        };
+        let begun = move |tx: &mut dyn Tx| {
+            let act = crate::audit::begin(tx, &act, at(1))?;
+            crate::audit::end(tx, act, None, at(2))
+        };
+        db.write("test.act", begun).await.expect("written");
         let mut tried = vec![
             "UPDATE ledger_entries SET detail = 'x'",
             "DELETE FROM ledger_entries",
             "UPDATE ledger_postings SET amount = 0",
             "DELETE FROM ledger_postings",
         ];
-        if db.dialect() == crate::Dialect::Postgres {
-            tried.push("TRUNCATE ledger_entries, ledger_postings");
+        match db.dialect() {
+            crate::Dialect::Postgres => tried.push("TRUNCATE ledger_entries, ledger_postings"),
+            // It takes rows away without saying DELETE.
+            crate::Dialect::Sqlite => tried.extend([
+                "REPLACE INTO ledger_postings SELECT * FROM ledger_postings",
+                "REPLACE INTO ledger_entries SELECT * FROM ledger_entries",
+                "REPLACE INTO audit SELECT * FROM audit",
+                "REPLACE INTO audit_ends SELECT * FROM audit_ends",
+            ]),
         }
         for text in tried {
             let refused = db.write("test.change", move |tx| tx.script(text)).await;

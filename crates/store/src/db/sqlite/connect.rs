@@ -99,7 +99,8 @@ fn common(connection: &Connection) -> Result<()> {
     // A plan depends on the statement alone: SQLite would otherwise prepare many again whenever a parameter changes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     connection
-        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
+        // With recursive triggers a row that REPLACE takes away meets the trigger that forbids it, as a DELETE does.
+        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
         .map_err(failed)
 }
 
