@@ -366,9 +366,55 @@ pub fn decide(projection: &mut Projection, policy: &DisputePolicy, now: Timestam
     projection.look_again_at = look_at;
 }
 
+/// Characters that are kept for saying that lines were left out.
+const LEFT_OUT: usize = 60;
+
+/// As much of a log as fits into `most` characters: its newest lines, and how many before them were left out. `lines` are oldest
+/// first.
+#[must_use]
+pub fn newest_that_fit(lines: &[String], most: usize) -> String {
+    let length = |line: &String| line.chars().count() + 1;
+    let all: usize = lines.iter().map(length).sum();
+    let room = if all > most { most.saturating_sub(LEFT_OUT) } else { most };
+    let mut used = 0;
+    let mut kept: Vec<&str> = Vec::new();
+    for line in lines.iter().rev() {
+        used += length(line);
+        if used > room {
+            break;
+        }
+        kept.push(line);
+    }
+    let left_out = lines.len() - kept.len();
+    let mut text =
+        if left_out == 0 { String::new() } else { format!("{left_out} earlier lines are left out.\n") };
+    for line in kept.into_iter().rev() {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_is_too_long_keeps_its_newest_lines_and_says_so() {
+        let lines: Vec<String> = (0..50).map(|n| format!("{n:02} ä")).collect();
+        assert_eq!(
+            newest_that_fit(&lines, 250),
+            lines.iter().map(|line| format!("{line}\n")).collect::<String>()
+        );
+        let text = newest_that_fit(&lines, 249);
+        assert!(text.chars().count() <= 249, "{text}");
+        assert!(
+            text.starts_with("13 earlier lines are left out.\n13 ä\n") && text.ends_with("49 ä\n"),
+            "{text}"
+        );
+        assert_eq!(newest_that_fit(&["x".repeat(500)], 100), "1 earlier lines are left out.\n");
+        assert_eq!(newest_that_fit(&[], 100), "");
+    }
 
     const T0: Timestamp = Timestamp::from_seconds(1_800_000_000);
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{MoneyState, PolicyError};
 use crate::money::Money;
-use crate::projection::Projection;
-use crate::subscription::SubscriptionStatus;
+use crate::projection::{PaymentFacts, Projection};
+use crate::subscription::{InvoiceFacts, SubscriptionStatus};
 use crate::time::{MINUTE_MS, Timestamp};
 
 /// What follows when fraud is seen.
@@ -223,6 +223,15 @@ impl SuspensionStep {
         }
     }
 
+    /// Whether it lets somebody be charged again, who must not be shut out then.
+    #[must_use]
+    pub const fn lets_charge(&self) -> bool {
+        match self {
+            Self::Resume { .. } | Self::Release { .. } => true,
+            Self::End { .. } | Self::Pause { .. } | Self::Hold { .. } | Self::GiveBack { .. } => false,
+        }
+    }
+
     /// What takes it back, when the suspension is lifted; what ended or went back does not come back.
     #[must_use]
     pub fn taken_back(&self) -> Option<Self> {
@@ -235,10 +244,12 @@ impl SuspensionStep {
 }
 
 /// What a suspension since `since` asks for: what was bought before is paused or ended, what an open checkout still bought
-/// afterwards ends and is given back, and no invoice is tried any more.
+/// afterwards ends and is given back, and no invoice is tried any more. `others` are invoices beside the newest of each
+/// subscription.
 #[must_use]
 pub fn suspension_steps(
     projection: &Projection,
+    others: &[InvoiceFacts],
     since: Timestamp,
     policy: &FraudPolicy,
 ) -> Vec<SuspensionStep> {
@@ -265,10 +276,22 @@ pub fn suspension_steps(
             for (payment, _) in paid.into_iter().filter(|(id, money)| money.minor > 0 && ours(id)) {
                 steps.push(SuspensionStep::GiveBack { payment: payment.to_owned() });
             }
-        } else if let Some(invoice) =
-            s.facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "open")
-            && invoice.next_attempt_at.is_some()
-        {
+        }
+    }
+    // The invoices of what ends are tried no more by that.
+    let (ending, staying): (Vec<_>, Vec<_>) = projection
+        .subscriptions
+        .iter()
+        .filter(|s| !s.missing)
+        .partition(|s| s.facts.status.is_final() || s.facts.created_at >= since);
+    let ends = |invoice: &InvoiceFacts| {
+        ending.iter().filter_map(|s| s.facts.latest_invoice.as_ref()).any(|latest| latest.id == invoice.id)
+    };
+    let mut held = BTreeSet::new();
+    let newest = staying.iter().filter_map(|s| s.facts.latest_invoice.as_ref());
+    for invoice in newest.chain(others.iter().filter(|invoice| !ends(invoice))) {
+        let tried = invoice.status == "open" && invoice.next_attempt_at.is_some();
+        if tried && held.insert(invoice.id.as_str()) {
             steps.push(SuspensionStep::Hold { invoice: invoice.id.clone() });
         }
     }
@@ -309,9 +332,21 @@ const fn charges(status: &SubscriptionStatus) -> bool {
     }
 }
 
+/// A payment that was warned of and whose money is still ours to give back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warned {
+    /// The payment.
+    pub payment: String,
+    /// When the bank warned; the time of the payment where that is not known.
+    pub at: Timestamp,
+}
+
 /// The payments that were warned of and whose money is still ours to give back.
-pub fn warned(projection: &Projection) -> impl Iterator<Item = &str> {
-    projection.payments.iter().filter(|p| p.money == MoneyState::Warned).map(|p| p.id.as_str())
+#[must_use]
+pub fn warned(projection: &Projection) -> Vec<Warned> {
+    let warned = projection.payments.iter().filter(|p| p.money == MoneyState::Warned);
+    let at = |p: &PaymentFacts| p.warning.as_ref().map_or(p.created_at, |warning| warning.created_at);
+    warned.map(|p| Warned { payment: p.id.clone(), at: at(p) }).collect()
 }
 
 #[cfg(test)]

@@ -232,6 +232,8 @@ pub enum AnomalyKind {
     EarlyFraudWarning,
     /// Many different cards failed within a short time.
     CardTesting,
+    /// What a suspension did is undone at the provider again and again, and is asked for no more.
+    SuspensionUndone,
 }
 
 impl AnomalyKind {
@@ -254,6 +256,7 @@ impl AnomalyKind {
             Self::DisputeDeadline => "dispute_deadline",
             Self::EarlyFraudWarning => "early_fraud_warning",
             Self::CardTesting => "card_testing",
+            Self::SuspensionUndone => "suspension_undone",
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use quittance_domain::{AggregateKey, CommandId, CustomerId};
 use quittance_store::aggregates::{self, Hint, Priority};
-use quittance_store::commands;
 use quittance_store::customers::{self, CustomerPatch, CustomerRow, LinkedBy};
 use quittance_store::history::{self, NewLine};
 use quittance_store::mirror::{self, SubscriptionRow};
@@ -127,6 +126,7 @@ impl Engine {
         let request = Request::CreateCustomer { customer: id.clone() };
         let (instance, scope, id, now) =
             (self.instance().to_owned(), self.scope().to_string(), id.clone(), self.now());
+        let engine = self.clone();
         let command = self
             .db()
             .write("customers.want", move |tx| {
@@ -140,7 +140,7 @@ impl Engine {
                     Place::Turn(turn) => turn,
                 };
                 let command = request.command(&instance, None, Some(&id), Which::Turn(turn))?;
-                commands::insert(tx, &command, now)?;
+                engine.write_down(tx, &command, now)?;
                 Ok(Some(command.id()))
             })
             .await?;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use quittance_domain::dispute::Turn;
+use quittance_domain::dispute::{Turn, newest_that_fit};
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_store::disputes::{self, DisputeRow};
 use quittance_store::history::{self, HistoryRow, NewLine};
-use quittance_store::{commands, customers, mirror};
+use quittance_store::{customers, mirror};
 use serde_json::{Value, json};
 
 use crate::api_keys::Caller;
@@ -136,11 +136,13 @@ impl Engine {
             }
         };
         add("uncategorized_text", note.map_or_else(|| evidence.summary.clone(), str::to_owned));
-        let log = evidence
+        let log: Vec<String> = evidence
             .access
             .iter()
-            .map(|line| format!("{} {} {} {}\n", line.at, line.kind, line.object, line.data));
-        add("access_activity_log", log.collect());
+            .map(|line| format!("{} {} {} {}", line.at, line.kind, line.object, line.data))
+            .collect();
+        // What was used shortly before the dispute says more than what was used at first.
+        add("access_activity_log", newest_that_fit(&log, MOST_CHARS));
         if let Some(id) = evidence.dispute.customer.clone() {
             let found = self.db().read("customers.get", move |tx| customers::get(tx, &id)).await?;
             if let Some(row) = found {
@@ -196,7 +198,8 @@ impl Engine {
     }
 
     async fn answer(&self, row: DisputeRow, request: Request, by: &Caller) -> Result<DisputeRow, Problem> {
-        let (aggregate, by) = (row.aggregate.clone(), by.key.to_string());
+        self.refuse_in_shadow()?;
+        let (aggregate, by, engine) = (row.aggregate.clone(), by.key.to_string(), self.clone());
         let customer = row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok());
         let (instance, now, kind) = (self.instance().to_owned(), self.now(), request.kind());
         let object = row.facts.id.clone();
@@ -209,7 +212,7 @@ impl Engine {
                 };
                 let command =
                     request.command(&instance, Some(&aggregate), customer.as_ref(), Which::Turn(turn))?;
-                if commands::insert(tx, &command, now)? {
+                if engine.write_down(tx, &command, now)? {
                     let line = NewLine {
                         customer: customer.clone(),
                         aggregate: Some(aggregate.clone()),

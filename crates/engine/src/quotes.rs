@@ -204,7 +204,7 @@ impl Engine {
         let which = Which::Asked(quote.as_str());
         let command = request.command(&instance, Some(&row.aggregate), customer.as_ref(), which)?;
         let id = command.id();
-        let object = request.object();
+        let (object, engine) = (request.object(), self.clone());
         let written = self
             .db()
             .write("quotes.want", move |tx| {
@@ -214,7 +214,7 @@ impl Engine {
                 if commands::asked(tx, &object)?.count != before {
                     return Ok(false);
                 }
-                commands::insert(tx, &command, now)?;
+                engine.write_down(tx, &command, now)?;
                 Ok(true)
             })
             .await

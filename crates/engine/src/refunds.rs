@@ -4,7 +4,9 @@
 use quittance_domain::access::MoneyState;
 use quittance_domain::projection::{AnomalyKind, PaymentFacts, Projection};
 use quittance_domain::refund::{self, Moved, RefundReason, RefundRefusal, RefundStatus, Refundable};
-use quittance_domain::{AggregateKey, CommandId, Currency, CustomerId, Money, Timestamp};
+use quittance_domain::{
+    AggregateKey, AggregateObject, CommandId, Currency, CustomerId, Money, Scope, Timestamp,
+};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
 use quittance_store::commands::{self, CommandRow, CommandState};
 use quittance_store::history::{self, NewLine};
@@ -13,7 +15,7 @@ use quittance_store::{StoreError, Tx, customers, outbox};
 use quittance_stripe::calls::invoices::PaymentOf;
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::Priority;
-use quittance_stripe::error::ErrorKind;
+use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::ObservedInvoicePayment;
 use serde_json::{Value, json};
 
@@ -95,8 +97,31 @@ pub struct Refunded {
 struct Paid {
     payment: String,
     invoice: Option<String>,
-    provider_customer: String,
+    /// None for a guest's.
+    provider_customer: Option<String>,
     facts: PaymentFacts,
+}
+
+impl Paid {
+    /// What is locked while it is decided how much goes back, and looked at afterwards.
+    fn aggregate(&self, scope: &Scope) -> String {
+        match &self.provider_customer {
+            Some(customer) => AggregateKey::customer(scope.clone(), customer),
+            None => {
+                AggregateKey { scope: scope.clone(), object: AggregateObject::Payment(self.payment.clone()) }
+            }
+        }
+        .to_string()
+    }
+}
+
+/// Whose payment it is.
+fn owner(
+    tx: &mut dyn Tx,
+    scope: &str,
+    provider_customer: Option<&str>,
+) -> Result<Option<CustomerId>, StoreError> {
+    provider_customer.map_or(Ok(None), |buyer| customers::linked(tx, scope, buyer))
 }
 
 impl Engine {
@@ -112,7 +137,7 @@ impl Engine {
         let (customer, of) = self
             .db()
             .read("refunds.plan", move |tx| {
-                Ok((customers::linked(tx, &scope, &buyer)?, refundable(tx, &payment, &facts)?))
+                Ok((owner(tx, &scope, buyer.as_deref())?, refundable(tx, &payment, &facts, None)?))
             })
             .await?;
         let amount =
@@ -169,9 +194,10 @@ impl Engine {
         asked: Option<&str>,
     ) -> Result<CommandId, Problem> {
         self.refuse_in_shadow()?;
-        let key = AggregateKey::customer(self.scope().clone(), &paid.provider_customer).to_string();
+        let key = paid.aggregate(self.scope());
         let (scope, instance, now) = (self.scope().to_string(), self.instance().to_owned(), self.now());
         let (new, seed, by) = (new.clone(), asked.map(str::to_owned), by.key.to_string());
+        let engine = self.clone();
         let written = self
             .db()
             .write("refunds.want", move |tx| {
@@ -179,12 +205,12 @@ impl Engine {
                 let hint =
                     Hint { key: &key, priority: Urgency::Waiting, due: now, unpark: false, thorough: true };
                 aggregates::mark(tx, &hint, now)?;
-                let of = refundable(tx, &paid.payment, &paid.facts)?;
+                let of = refundable(tx, &paid.payment, &paid.facts, None)?;
                 let amount = match refund::amount(&of, new.amount, new.currency) {
                     Ok(amount) => amount,
                     Err(why) => return Ok(Err((paid.payment.clone(), why))),
                 };
-                let customer = customers::linked(tx, &scope, &paid.provider_customer)?;
+                let customer = owner(tx, &scope, paid.provider_customer.as_deref())?;
                 let request = Request::Refund {
                     payment: paid.payment.clone(),
                     amount,
@@ -195,7 +221,7 @@ impl Engine {
                 let turn = commands::asked(tx, &request.object())?.count;
                 let which = seed.as_deref().map_or(Which::Turn(turn), Which::Asked);
                 let command = request.command(&instance, Some(&key), customer.as_ref(), which)?;
-                if commands::insert(tx, &command, now)? {
+                if engine.write_down(tx, &command, now)? {
                     history::insert(tx, &line(&request, customer, &key, &by, now)?)?;
                 }
                 Ok(Ok(command.id()))
@@ -209,6 +235,13 @@ impl Engine {
     /// Which payment is meant, by which invoice it was made, whose it is, and what became of it.
     async fn what_was_paid(&self, new: &NewRefund) -> Result<Paid, Problem> {
         let (payment, invoice) = match &new.of {
+            RefundOf::Payment(id) if id.starts_with("ch_") || id.starts_with("py_") => {
+                return Err(Problem::new(
+                    ProblemCode::InvalidRequest,
+                    format!("`payment` is {id}, which is a charge and no payment."),
+                    "Send the payment that it belongs to (`payment_intent` of the charge, pi_…). A charge without one is refunded at the provider; the ledger will show it.",
+                ));
+            }
             RefundOf::Payment(id) if !id.starts_with("pi_") => {
                 return Err(Problem::invalid("`payment` must be the provider's id of a payment (pi_…)."));
             }
@@ -228,57 +261,51 @@ impl Engine {
             }
             other => other?,
         };
-        let provider_customer = intent.customer.ok_or_else(|| {
-            Problem::new(
-                ProblemCode::WrongState,
-                format!("The payment {payment} belongs to no customer of the provider."),
-                "Refund it at the provider; the ledger will show it.",
-            )
-        })?;
-        let all = self.fetch_payments(&provider_customer, &[]).await.map_err(crate::sync::as_problem)?;
-        let facts = all.into_iter().find(|found| found.id == payment).ok_or_else(|| {
-            Problem::new(
-                ProblemCode::WrongState,
-                format!("The payment {payment} has brought no money that could go back."),
-                "GET /v1/payments shows what was paid.",
-            )
-        })?;
-        Ok(Paid { payment, invoice, provider_customer, facts })
+        let facts = self.fetch_payment(&payment).await.map_err(crate::sync::as_problem)?;
+        let facts = facts.ok_or_else(|| no_money(&payment))?;
+        Ok(Paid { payment, invoice, provider_customer: intent.customer, facts })
     }
 
     /// The invoice that a payment paid, if one.
     async fn invoice_of(&self, payment: &str) -> Result<Option<String>, Problem> {
+        match self.paid_by(payment).await? {
+            PaidFor::Nothing => Ok(None),
+            PaidFor::Invoice(invoice) => Ok(Some(invoice)),
+            PaidFor::Part(invoice) => Err(several_payments(&invoice)),
+        }
+    }
+
+    /// What a payment paid for. A credit note refunds a payment of the invoice of its own choice: with several, it is not for us to
+    /// choose.
+    pub(crate) async fn paid_by(&self, payment: &str) -> Result<PaidFor, StripeError> {
         let call = calls::invoices::list_payments(PaymentOf::PaymentIntent(payment), Paging::default());
         let page = self.stripe().send(call, Priority::Live).await?;
         let Some(invoice) =
             page.items.iter().filter(|found| is_paid(found)).map(|found| found.invoice.clone()).next()
         else {
-            return Ok(None);
+            return Ok(PaidFor::Nothing);
         };
-        // A credit note refunds an invoice's payment of its own choice: with several, it is not for us to choose.
-        self.only_payment_of(&invoice).await.map(|_| Some(invoice))
+        let payments = self.payments_of(&invoice).await?;
+        Ok(if payments.len() > 1 { PaidFor::Part(invoice) } else { PaidFor::Invoice(invoice) })
+    }
+
+    async fn payments_of(&self, invoice: &str) -> Result<Vec<String>, StripeError> {
+        let call = calls::invoices::list_payments(PaymentOf::Invoice(invoice), Paging::default());
+        let page = self.stripe().send(call, Priority::Live).await?;
+        let paid = page.items.into_iter().filter(is_paid);
+        Ok(paid.filter_map(|found| found.payment.payment_intent).collect())
     }
 
     async fn only_payment_of(&self, invoice: &str) -> Result<String, Problem> {
-        let call = calls::invoices::list_payments(PaymentOf::Invoice(invoice), Paging::default());
-        let page = match self.stripe().send(call, Priority::Live).await {
+        let mut paid = match self.payments_of(invoice).await {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => {
                 return Err(Problem::not_found("invoice"));
             }
-            other => other?,
+            other => other?.into_iter(),
         };
-        let mut paid = page
-            .items
-            .iter()
-            .filter(|found| is_paid(found))
-            .filter_map(|found| found.payment.payment_intent.clone());
         match (paid.next(), paid.next()) {
             (Some(payment), None) => Ok(payment),
-            (Some(_), Some(_)) => Err(Problem::new(
-                ProblemCode::WrongState,
-                format!("The invoice {invoice} was paid by several payments."),
-                "Name the payment, and send `credit_note: false`; then make the credit note at the provider.",
-            )),
+            (Some(_), Some(_)) => Err(several_payments(invoice)),
             (None, _) => Err(Problem::new(
                 ProblemCode::WrongState,
                 format!("The invoice {invoice} was paid by no payment."),
@@ -330,12 +357,44 @@ impl Engine {
     }
 }
 
+/// What a payment paid for.
+pub(crate) enum PaidFor {
+    /// No invoice.
+    Nothing,
+    /// This invoice, alone.
+    Invoice(String),
+    /// This invoice, together with other payments.
+    Part(String),
+}
+
+pub(crate) fn no_money(payment: &str) -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        format!("The payment {payment} has brought no money that could go back."),
+        "GET /v1/payments shows what was paid.",
+    )
+}
+
+fn several_payments(invoice: &str) -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        format!("The invoice {invoice} was paid by several payments."),
+        "Name the payment, and send `credit_note: false`; then make the credit note at the provider.",
+    )
+}
+
 fn is_paid(found: &ObservedInvoicePayment) -> bool {
     found.payment.status.as_deref().is_none_or(|status| status == "paid")
 }
 
-/// What is left of a payment: by what the provider says, and by what we have asked for and it does not show yet.
-fn refundable(tx: &mut dyn Tx, payment: &str, facts: &PaymentFacts) -> Result<Refundable, StoreError> {
+/// What is left of a payment: by what the provider says, and by what we have asked for and it does not show yet, beside the command
+/// `own` that wants to know.
+pub(crate) fn refundable(
+    tx: &mut dyn Tx,
+    payment: &str,
+    facts: &PaymentFacts,
+    own: Option<&CommandId>,
+) -> Result<Refundable, StoreError> {
     let mut promised: i64 = 0;
     for row in commands::of_object(tx, &refund_object(payment))? {
         let Ok(Request::Refund { amount, out_of_band, .. }) = serde_json::from_str(&row.request) else {
@@ -351,9 +410,9 @@ fn refundable(tx: &mut dyn Tx, payment: &str, facts: &PaymentFacts) -> Result<Re
             promised = promised.saturating_add(amount.minor);
         }
     }
-    // What mends a duplicate gives all of it back.
+    // What mends by itself gives all of it back.
     let mending = commands::of_object(tx, &duplicate_object(payment))?;
-    if mending.iter().any(|row| row.state == CommandState::Pending) {
+    if mending.iter().any(|row| row.state == CommandState::Pending && Some(&row.id) != own) {
         promised = facts.amount.minor;
     }
     Ok(Refundable { paid: facts.amount, returned: facts.refunded.minor, promised, money: facts.money })
@@ -418,7 +477,7 @@ fn made(row: &CommandRow) -> Option<String> {
     answer.get("id")?.as_str().map(str::to_owned)
 }
 
-fn refused(payment: &str, why: RefundRefusal) -> Problem {
+pub(crate) fn refused(payment: &str, why: RefundRefusal) -> Problem {
     Problem::new(
         ProblemCode::RefundRefused,
         format!("Nothing was refunded of {payment}: {why}."),

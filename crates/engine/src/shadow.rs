@@ -193,7 +193,8 @@ impl Engine {
         if self.in_shadow() { Err(Problem::shadow_mode()) } else { Ok(()) }
     }
 
-    /// Writes a command down that a sync or a sweep asks for; in shadow mode only that it would have been. `true` when it is new.
+    /// Writes a command down: the one door for all of them. In shadow mode it is only kept that it would have been; what a person or
+    /// the app asks for is refused before. `true` when it is new.
     ///
     /// # Errors
     /// As the database.

@@ -3,13 +3,16 @@
 //! A suspension is a fact; what it asks of the provider is found at each sync, so that what slips through (a checkout that is paid
 //! at the same moment) is caught by the next one.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use quittance_domain::checkout::CheckoutState;
+use quittance_domain::command::mending_turn;
 use quittance_domain::digest::short_hex;
 use quittance_domain::fraud::{CardAttempt, FraudAction, FraudPolicy, Level, SuspensionStep};
 use quittance_domain::fraud::{distinct_cards, suspension_steps, warned};
 use quittance_domain::projection::{Anomaly, AnomalyKind, Projection};
+use quittance_domain::subscription::InvoiceFacts;
 use quittance_domain::{AggregateKey, CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
 use quittance_store::commands::{self, CommandState};
@@ -20,7 +23,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::api_keys::Caller;
-use crate::commands::request::{Request, Which};
+use crate::commands::request::{Request, SUSPENSION, Which};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 
@@ -31,15 +34,18 @@ const MOST_REPEATS: i64 = 20;
 /// Most characters of a reason.
 const MOST_REASON: usize = 500;
 
+/// The episode of what no suspension asks for, but a warning.
+pub(crate) const NO_EPISODE: i64 = 0;
 /// How the engine names itself where a rule shuts somebody out.
 const BY_RULE: &str = "rule";
 
 impl Engine {
     /// Shuts a customer out: of new checkouts, or of everything. Open checkouts are closed; what the subscriptions and the access
-    /// become is configuration. Done again with another level it takes the place of what stood.
+    /// become is configuration. Done again it takes the place of what stood: with the same level it stands since then, and with
+    /// the lower one what was paused goes on.
     ///
     /// # Errors
-    /// `not_found` for a customer that we do not know.
+    /// `not_found` for a customer that we do not know, `shadow_mode`.
     pub async fn suspend(
         &self,
         customer: &CustomerId,
@@ -47,6 +53,7 @@ impl Engine {
         reason: &str,
         by: &Caller,
     ) -> Result<SuspensionRow, Problem> {
+        self.refuse_in_shadow()?;
         if reason.trim().is_empty() || reason.chars().count() > MOST_REASON {
             return Err(Problem::invalid(format!("`reason` must say in 1 to {MOST_REASON} characters why.")));
         }
@@ -57,10 +64,10 @@ impl Engine {
             set_by: by.key.to_string(),
             since: self.now(),
             lifted_at: None,
+            let_in_at: None,
         };
-        let (engine, written) = (self.clone(), row.clone());
-        let (instance, scope) = (self.instance().to_owned(), self.scope().clone());
-        let known = self
+        let (engine, written, scope) = (self.clone(), row, self.scope().clone());
+        let stored = self
             .db()
             .write("suspensions.put", move |tx| {
                 // Aggregates before customers, as every sync has it.
@@ -68,15 +75,12 @@ impl Engine {
                     mark(tx, &AggregateKey::customer(scope.clone(), &id).to_string(), written.since)?;
                 }
                 if !customers::lock(tx, &written.customer)? {
-                    return Ok(false);
+                    return Ok(None);
                 }
-                shut_out(tx, &engine, &instance, &scope.to_string(), &written)?;
-                Ok(true)
+                shut_out(tx, &engine, written.clone()).map(Some)
             })
             .await?;
-        if !known {
-            return Err(Problem::not_found("customer"));
-        }
+        let Some(row) = stored else { return Err(Problem::not_found("customer")) };
         self.wake();
         self.reload(customer.as_str()).await?;
         Ok(row)
@@ -85,10 +89,11 @@ impl Engine {
     /// Lets a customer in again: what the suspension paused goes on. What ended or went back stays so.
     ///
     /// # Errors
-    /// `not_found` when nothing stands.
+    /// `not_found` when nothing stands, `shadow_mode`.
     pub async fn unsuspend(&self, customer: &CustomerId, by: &Caller) -> Result<(), Problem> {
+        self.refuse_in_shadow()?;
         let (engine, id, by, now) = (self.clone(), customer.clone(), by.key.to_string(), self.now());
-        let (instance, scope) = (self.instance().to_owned(), self.scope().clone());
+        let scope = self.scope().clone();
         let lifted = self
             .db()
             .write("suspensions.lift", move |tx| {
@@ -100,22 +105,7 @@ impl Engine {
                 }
                 let Some(row) = fraud::standing(tx, id.as_str())? else { return Ok(false) };
                 fraud::lift(tx, &id, now)?;
-                let prefix = format!("suspension/{}/", row.since.ms());
-                for done in commands::of_customer(tx, id.as_str(), 1_000)? {
-                    if !done.object.starts_with(&prefix) || done.state == CommandState::Failed {
-                        continue;
-                    }
-                    let Ok(Request::Suspension { episode, step }) = serde_json::from_str(&done.request)
-                    else {
-                        continue;
-                    };
-                    let Some(back) = step.taken_back() else { continue };
-                    let request = Request::Suspension { episode, step: back };
-                    let turn = commands::asked(tx, &request.object())?.count;
-                    let aggregate = done.aggregate.as_deref();
-                    let command = request.command(&instance, aggregate, Some(&id), Which::Turn(turn))?;
-                    commands::insert(tx, &command, now)?;
-                }
+                take_back(tx, &engine, &id, now)?;
                 history::insert(
                     tx,
                     &line(&id, "customer.unsuspended", json!({ "level": row.level }), &by, now),
@@ -235,25 +225,61 @@ fn line(customer: &CustomerId, kind: &str, data: serde_json::Value, by: &str, no
     }
 }
 
-/// Writes a suspension down and closes what is open to buy. The customer's row is locked.
-fn shut_out(
-    tx: &mut dyn Tx,
-    engine: &Engine,
-    instance: &str,
-    scope: &str,
-    row: &SuspensionRow,
-) -> Result<(), StoreError> {
-    fraud::suspend(tx, row)?;
-    for open in checkouts::of_customer(tx, row.customer.as_str(), scope, MOST_CHECKOUTS)? {
+/// Writes a suspension down, closes what is open to buy, and lets go what a lower level does not hold; the row as it stands then.
+/// The customer's row is locked.
+fn shut_out(tx: &mut dyn Tx, engine: &Engine, mut row: SuspensionRow) -> Result<SuspensionRow, StoreError> {
+    let now = row.since;
+    let before = fraud::suspension(tx, row.customer.as_str())?;
+    row.let_in_at = before.as_ref().and_then(|before| before.let_in_at);
+    if let Some(stood) = before.filter(|before| before.lifted_at.is_none() && before.level >= row.level) {
+        // What came before it and what after it does not change because somebody says it again.
+        row.since = stood.since;
+        if stood.level > row.level {
+            row.let_in_at = Some(now);
+            take_back(tx, engine, &row.customer, now)?;
+        }
+    }
+    fraud::suspend(tx, &row)?;
+    let scope = engine.scope().to_string();
+    for open in checkouts::of_customer(tx, row.customer.as_str(), &scope, MOST_CHECKOUTS)? {
         let (Some(session), CheckoutState::Open) = (&open.session, open.state) else { continue };
         let request = Request::ExpireCheckout { checkout: open.id.clone(), session: session.clone() };
-        let command = request.command(instance, None, Some(&row.customer), Which::Turn(0))?;
-        commands::insert(tx, &command, row.since)?;
+        let command = request.command(engine.instance(), None, Some(&row.customer), Which::Turn(0))?;
+        engine.write_down(tx, &command, now)?;
     }
     // The reason stays with the suspension, where an erasure finds it.
     let data = json!({ "level": row.level });
-    history::insert(tx, &line(&row.customer, "customer.suspended", data, &row.set_by, row.since))?;
-    engine.touch(tx, &row.customer, row.since)
+    history::insert(tx, &line(&row.customer, "customer.suspended", data, &row.set_by, now))?;
+    engine.touch(tx, &row.customer, now)?;
+    Ok(row)
+}
+
+/// Asks for the opposite of what suspensions did to a customer and nobody has asked to take back yet: one that an earlier
+/// suspension left behind too.
+fn take_back(
+    tx: &mut dyn Tx,
+    engine: &Engine,
+    customer: &CustomerId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut newest: BTreeMap<String, (Option<String>, i64, SuspensionStep)> = BTreeMap::new();
+    for row in commands::of_customer_and_kind(tx, customer.as_str(), SUSPENSION)? {
+        match (row.state, serde_json::from_str(&row.request)) {
+            (CommandState::Pending | CommandState::Succeeded, Ok(Request::Suspension { episode, step })) => {
+                newest.insert(step.object().to_owned(), (row.aggregate, episode, step));
+            }
+            (CommandState::Pending | CommandState::Succeeded | CommandState::Failed, Ok(_) | Err(_)) => {}
+        }
+    }
+    for (aggregate, episode, step) in newest.into_values() {
+        let Some(back) = step.taken_back() else { continue };
+        let request = Request::Suspension { episode, step: back };
+        let turn = commands::asked(tx, &request.object())?.count;
+        let command =
+            request.command(engine.instance(), aggregate.as_deref(), Some(customer), Which::Turn(turn))?;
+        engine.write_down(tx, &command, now)?;
+    }
+    Ok(())
 }
 
 /// What one look at a customer of the provider has to do with fraud.
@@ -265,6 +291,8 @@ pub(crate) struct Look<'a> {
     pub(crate) provider_customer: &'a str,
     pub(crate) customer: Option<&'a CustomerId>,
     pub(crate) attempts: &'a [CardAttempt],
+    /// Invoices beside the newest of each subscription.
+    pub(crate) invoices: &'a [InvoiceFacts],
     pub(crate) now: Timestamp,
 }
 
@@ -272,61 +300,81 @@ impl Look<'_> {
     /// Counts the cards that failed, tells of card testing, and does what the policy says. Inside the one door.
     pub(crate) fn judge(&self, tx: &mut dyn Tx, projection: &mut Projection) -> Result<bool, StoreError> {
         let policy = &self.engine.settings().fraud;
-        let since = policy.since(self.now);
+        let let_in = self.let_in_at(tx)?;
         let mut actions = Vec::new();
-        let own = self.failed_cards(tx, since)?;
-        if !own.is_empty() {
-            let near = match self.address(tx, since)? {
-                Some(address) => fraud::cards_of_address(tx, self.scope, &address, since)?,
-                None => Vec::new(),
-            };
-            for (cards, most, whose) in [
-                (distinct_cards(&own, since), policy.cards_per_customer, "this customer"),
-                (
-                    distinct_cards(&near, since),
-                    policy.cards_per_address,
-                    "the address that this customer came from",
-                ),
-            ] {
-                if most > 0 && u32::try_from(cards).unwrap_or(u32::MAX) >= most {
-                    projection.anomalies.push(Anomaly {
-                        kind: AnomalyKind::CardTesting,
-                        object: self.provider_customer.to_owned(),
-                        detail: format!(
-                            "{cards} different cards of {whose} failed within {} minutes",
-                            policy.window_minutes
-                        ),
-                    });
-                    actions.extend(
-                        policy.on_card_testing.iter().copied().map(|action| (action, "card testing")),
-                    );
-                    break;
-                }
-            }
+        if self.cards_are_tested(tx, let_in, projection)? {
+            actions.extend(policy.on_card_testing.iter().map(|action| (*action, "card testing")));
         }
-        let payments: Vec<String> = warned(projection).map(str::to_owned).collect();
-        if !payments.is_empty() {
-            let on = policy.on_early_fraud_warning.iter().copied();
-            actions.extend(on.map(|action| (action, "early fraud warning")));
-        }
+        let warned = warned(projection);
+        // Whoever let the customer in again knew of what was warned of before. Its money goes back all the same.
+        let news = warned.iter().any(|warned| let_in.is_none_or(|let_in| warned.at > let_in));
+        let on =
+            policy.on_early_fraud_warning.iter().filter(|action| news || **action == FraudAction::Refund);
+        actions.extend(on.map(|action| (*action, "early fraud warning")));
         let mut waits = false;
         for (action, why) in actions {
             match (action, self.customer) {
                 (FraudAction::BlockCheckouts, Some(customer)) => {
-                    self.shut_out_by_rule(tx, customer, Level::Checkouts, why)?;
+                    waits |= self.shut_out_by_rule(tx, customer, Level::Checkouts, why)?;
                 }
                 (FraudAction::Suspend, Some(customer)) => {
-                    self.shut_out_by_rule(tx, customer, Level::All, why)?;
+                    waits |= self.shut_out_by_rule(tx, customer, Level::All, why)?;
                 }
                 (FraudAction::Refund, _) => {
-                    for payment in &payments {
-                        waits |= self.ask(tx, 0, &SuspensionStep::GiveBack { payment: payment.clone() })?;
+                    for warned in &warned {
+                        let step = SuspensionStep::GiveBack { payment: warned.payment.clone() };
+                        waits |= self.ask(tx, NO_EPISODE, &step, projection)?;
                     }
                 }
                 (FraudAction::BlockCheckouts | FraudAction::Suspend, None) => {}
             }
         }
         Ok(waits | self.keep_out(tx, projection)?)
+    }
+
+    /// When a person let the customer in again last.
+    fn let_in_at(&self, tx: &mut dyn Tx) -> Result<Option<Timestamp>, StoreError> {
+        let Some(customer) = self.customer else { return Ok(None) };
+        Ok(fraud::suspension(tx, customer.as_str())?.and_then(|row| row.let_in_at))
+    }
+
+    /// Tells of card testing, and whether it went on after the customer was let in again.
+    fn cards_are_tested(
+        &self,
+        tx: &mut dyn Tx,
+        let_in: Option<Timestamp>,
+        projection: &mut Projection,
+    ) -> Result<bool, StoreError> {
+        let policy = &self.engine.settings().fraud;
+        let since = policy.since(self.now);
+        let own = self.failed_cards(tx, since)?;
+        if own.is_empty() {
+            return Ok(false);
+        }
+        let near = match self.address(tx, since)? {
+            Some(address) => fraud::cards_of_address(tx, self.scope, &address, since)?,
+            None => Vec::new(),
+        };
+        let judged = let_in.map_or(since, |let_in| since.max(let_in.plus_ms(1)));
+        for (attempts, most, whose) in [
+            (&own, policy.cards_per_customer, "this customer"),
+            (&near, policy.cards_per_address, "the address that this customer came from"),
+        ] {
+            let many = |cards: usize| most > 0 && u32::try_from(cards).unwrap_or(u32::MAX) >= most;
+            let cards = distinct_cards(attempts, since);
+            if many(cards) {
+                projection.anomalies.push(Anomaly {
+                    kind: AnomalyKind::CardTesting,
+                    object: self.provider_customer.to_owned(),
+                    detail: format!(
+                        "{cards} different cards of {whose} failed within {} minutes",
+                        policy.window_minutes
+                    ),
+                });
+                return Ok(many(distinct_cards(attempts, judged)));
+            }
+        }
+        Ok(false)
     }
 
     /// Where the customer came from last.
@@ -345,21 +393,21 @@ impl Look<'_> {
         fraud::cards_of_customer(tx, self.scope, self.provider_customer, since)
     }
 
-    /// Whoever was let in again after what was seen stays in: a person has decided.
+    /// Shuts the customer out, unless it is already; `true` when it is new. Beside another integration the alert is all: whoever is
+    /// in charge decides.
     fn shut_out_by_rule(
         &self,
         tx: &mut dyn Tx,
         customer: &CustomerId,
         level: Level,
         why: &str,
-    ) -> Result<(), StoreError> {
-        let policy = &self.engine.settings().fraud;
+    ) -> Result<bool, StoreError> {
+        if self.engine.in_shadow() {
+            return Ok(false);
+        }
         customers::lock(tx, customer)?;
-        if let Some(last) = fraud::suspension(tx, customer.as_str())? {
-            let decided = last.lifted_at.is_some_and(|at| at >= policy.since(self.now));
-            if decided || (last.lifted_at.is_none() && last.level >= level) {
-                return Ok(());
-            }
+        if fraud::standing(tx, customer.as_str())?.is_some_and(|stands| stands.level >= level) {
+            return Ok(false);
         }
         let row = SuspensionRow {
             customer: customer.clone(),
@@ -368,34 +416,60 @@ impl Look<'_> {
             set_by: BY_RULE.to_owned(),
             since: self.now,
             lifted_at: None,
+            let_in_at: None,
         };
-        shut_out(tx, self.engine, self.instance, self.scope, &row)
+        shut_out(tx, self.engine, row)?;
+        // This look did not know yet that all open invoices are wanted.
+        mark(tx, self.aggregate, self.now)?;
+        Ok(true)
     }
 
     /// What a suspension that stands asks for now.
-    fn keep_out(&self, tx: &mut dyn Tx, projection: &Projection) -> Result<bool, StoreError> {
+    fn keep_out(&self, tx: &mut dyn Tx, projection: &mut Projection) -> Result<bool, StoreError> {
         let Some(customer) = self.customer else { return Ok(false) };
         let Some(row) = fraud::standing(tx, customer.as_str())?.filter(|row| row.level == Level::All) else {
             return Ok(false);
         };
         let mut waits = false;
-        for step in suspension_steps(projection, row.since, &self.engine.settings().fraud) {
-            waits |= self.ask(tx, row.since.ms(), &step)?;
+        let policy = &self.engine.settings().fraud;
+        for step in suspension_steps(projection, self.invoices, row.since, policy) {
+            waits |= self.ask(tx, row.since.ms(), &step, projection)?;
         }
         Ok(waits)
     }
 
     /// Asks for a step, unless it waits already. One that was done and does not hold is asked for again: somebody has undone it.
-    fn ask(&self, tx: &mut dyn Tx, episode: i64, step: &SuspensionStep) -> Result<bool, StoreError> {
+    /// Money goes back once.
+    fn ask(
+        &self,
+        tx: &mut dyn Tx,
+        episode: i64,
+        step: &SuspensionStep,
+        projection: &mut Projection,
+    ) -> Result<bool, StoreError> {
         let request = Request::Suspension { episode, step: step.clone() };
         let asked = commands::asked(tx, &request.object())?;
-        let waits = asked.newest.is_some_and(|row| row.state == CommandState::Pending);
-        if waits || asked.count >= MOST_REPEATS {
-            return Ok(false);
-        }
+        let newest = asked.newest.map(|row| row.state);
+        let turn = if let SuspensionStep::GiveBack { .. } = step {
+            mending_turn(asked.count, newest)
+        } else if newest == Some(CommandState::Pending) {
+            None
+        } else if asked.count < MOST_REPEATS {
+            Some(asked.count)
+        } else {
+            projection.anomalies.push(Anomaly {
+                kind: AnomalyKind::SuspensionUndone,
+                object: step.object().to_owned(),
+                detail: format!(
+                    "what the suspension did was undone at the provider {MOST_REPEATS} times, and is asked for no more; its customer may be charged"
+                ),
+            });
+            None
+        };
+        let Some(turn) = turn else { return Ok(false) };
         let command =
-            request.command(self.instance, Some(self.aggregate), self.customer, Which::Turn(asked.count))?;
-        commands::insert(tx, &command, self.now)
+            request.command(self.instance, Some(self.aggregate), self.customer, Which::Turn(turn))?;
+        self.engine.write_down(tx, &command, self.now)
     }
 }
 

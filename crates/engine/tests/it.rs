@@ -90,10 +90,14 @@ mod quotes;
 mod races;
 #[path = "it/refunds.rs"]
 mod refunds;
+#[path = "it/retention.rs"]
+mod retention;
 #[path = "it/shadow.rs"]
 mod shadow;
 #[path = "it/shop.rs"]
 mod shop;
+#[path = "it/suspensions.rs"]
+mod suspensions;
 #[path = "it/sweeps.rs"]
 mod sweeps;
 #[path = "it/taken.rs"]

@@ -385,6 +385,21 @@ pub fn parked(tx: &mut dyn Tx, limit: i64) -> Result<Vec<CommandRow>> {
     tx.query(PARKED, params![limit])?.iter().map(read).collect()
 }
 
+static OF_CUSTOMER_AND_KIND: &Sql = crate::sql!(
+    "commands.of_customer_and_kind",
+    "SELECT id, idempotency_key, kind, object, aggregate, customer, request, state, result, attempts, first_sent_at, next_attempt_at,
+       lease_until, last_error, parked_at, created_at
+     FROM commands WHERE customer = $1 AND kind = $2 ORDER BY created_at, id"
+);
+
+/// All commands of one kind for a customer, oldest first.
+///
+/// # Errors
+/// As the database.
+pub fn of_customer_and_kind(tx: &mut dyn Tx, customer: &str, kind: &str) -> Result<Vec<CommandRow>> {
+    tx.query(OF_CUSTOMER_AND_KIND, params![customer, kind])?.iter().map(read).collect()
+}
+
 /// A customer's commands, newest first.
 ///
 /// # Errors

@@ -24,24 +24,26 @@ pub struct SuspensionRow {
     pub since: Timestamp,
     /// When it was lifted.
     pub lifted_at: Option<Timestamp>,
+    /// When a person let the customer in again last, in whole or in part, from this one or one before.
+    pub let_in_at: Option<Timestamp>,
 }
 
 static PUT: &Sql = crate::sql!(
     "fraud.suspend",
-    "INSERT INTO suspensions (customer, level, reason, set_by, since) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (customer) DO UPDATE SET level = $2, reason = $3, set_by = $4, since = $5, lifted_at = NULL"
+    "INSERT INTO suspensions (customer, level, reason, set_by, since, let_in_at) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (customer) DO UPDATE SET level = $2, reason = $3, set_by = $4, since = $5, let_in_at = $6, lifted_at = NULL"
 );
 static LIFT: &Sql = crate::sql!(
     "fraud.lift",
-    "UPDATE suspensions SET lifted_at = $2 WHERE customer = $1 AND lifted_at IS NULL"
+    "UPDATE suspensions SET lifted_at = $2, let_in_at = $2 WHERE customer = $1 AND lifted_at IS NULL"
 );
 static GET: &Sql = crate::sql!(
     "fraud.suspension",
-    "SELECT customer, level, reason, set_by, since, lifted_at FROM suspensions WHERE customer = $1"
+    "SELECT customer, level, reason, set_by, since, lifted_at, let_in_at FROM suspensions WHERE customer = $1"
 );
 static LIST: &Sql = crate::sql!(
     "fraud.suspensions",
-    "SELECT customer, level, reason, set_by, since, lifted_at FROM suspensions WHERE lifted_at IS NULL AND customer > $1
+    "SELECT customer, level, reason, set_by, since, lifted_at, let_in_at FROM suspensions WHERE lifted_at IS NULL AND customer > $1
      ORDER BY customer LIMIT $2"
 );
 
@@ -53,6 +55,7 @@ fn read(row: &Row) -> Result<SuspensionRow> {
         set_by: row.text("set_by")?,
         since: Timestamp::from_ms(row.i64("since")?),
         lifted_at: row.opt_i64("lifted_at")?.map(Timestamp::from_ms),
+        let_in_at: row.opt_i64("let_in_at")?.map(Timestamp::from_ms),
     })
 }
 
@@ -61,8 +64,9 @@ fn read(row: &Row) -> Result<SuspensionRow> {
 /// # Errors
 /// As the database.
 pub fn suspend(tx: &mut dyn Tx, row: &SuspensionRow) -> Result<()> {
-    let SuspensionRow { customer, level, reason, set_by, since, .. } = row;
-    tx.exec(PUT, params![customer.as_str(), level.as_str(), reason, set_by, since.ms()])?;
+    let SuspensionRow { customer, level, reason, set_by, since, let_in_at, lifted_at: _ } = row;
+    let let_in_at = let_in_at.map(Timestamp::ms);
+    tx.exec(PUT, params![customer.as_str(), level.as_str(), reason, set_by, since.ms(), let_in_at])?;
     Ok(())
 }
 

@@ -41,4 +41,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "gone_customers",
         text: include_str!("../migrations/0024_gone_customers.sql"),
     },
+    Migration { version: 25, name: "let_in", text: include_str!("../migrations/0025_let_in.sql") },
 ];

@@ -4,6 +4,7 @@
 use quittance_domain::CustomerId;
 use quittance_domain::checkout::{CheckoutState, CheckoutUi};
 use quittance_domain::mutant::{self, Mutant};
+use quittance_domain::refund::RefundReason as Why;
 use quittance_domain::trial::Bridge;
 use quittance_store::StoreError;
 use quittance_store::checkouts::CheckoutRow;
@@ -12,7 +13,7 @@ use quittance_store::customers::CustomerRow;
 use quittance_store::{checkouts, customers};
 use quittance_stripe::calls::checkout::{Begins, CheckoutMode, CreateCheckout, Discount, Place};
 use quittance_stripe::calls::customers::CustomerDetails;
-use quittance_stripe::calls::payments::{CreateIntent, Paid, RefundReason};
+use quittance_stripe::calls::payments::CreateIntent;
 use quittance_stripe::calls::portal::{CreatePortal, PortalFlow};
 use quittance_stripe::calls::subscriptions::CancelSubscription;
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
@@ -28,6 +29,7 @@ use super::request::{CancelAt, Discounted, PortalStart, Request, Start};
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sync::translate::{BARE_KEY, CHECKOUT_KEY, REFERENCE_KEY, is_payment, payment_state};
+use crate::sync::{SyncError, as_problem};
 use crate::trials::STARTS_AFTER_KEY;
 
 /// The metadata key under which we name our customer at the provider.
@@ -50,6 +52,8 @@ pub(super) fn metadata(pairs: &[(&str, &str)]) -> Metadata {
 pub(super) enum Setback {
     /// Our own database could not be read; nothing was sent.
     Ours(Problem),
+    /// What was looked at first forbids it; nothing was sent.
+    Refused(Problem),
     /// What the provider said, or failed to say.
     Theirs(StripeError),
 }
@@ -69,6 +73,15 @@ impl From<Problem> for Setback {
 impl From<StripeError> for Setback {
     fn from(error: StripeError) -> Self {
         Self::Theirs(error)
+    }
+}
+
+impl From<SyncError> for Setback {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Provider(error) => Self::Theirs(error),
+            error @ (SyncError::Store(_) | SyncError::WrongAccount(_)) => Self::Ours(as_problem(error)),
+        }
     }
 }
 
@@ -167,12 +180,14 @@ impl Engine {
                 self.cancel_now(subscription, &format!("second subscription beside {kept}"), None).await
             }
             Request::EndTrial { subscription, charges } => self.end_trial(subscription, *charges, key).await,
-            Request::RefundDuplicate { payment, .. } => self.refund_rest(row, payment, key).await,
+            Request::RefundDuplicate { payment, .. } => {
+                return self.refund_rest(row, payment, Some(Why::Duplicate), key).await;
+            }
             Request::Refund { payment, amount, reason, invoice, out_of_band } => {
                 let wish = GiveBack {
                     payment,
                     minor: amount.minor,
-                    reason: *reason,
+                    reason: Some(*reason),
                     invoice: invoice.as_deref(),
                     out_of_band: *out_of_band,
                 };
@@ -184,7 +199,9 @@ impl Engine {
                 self.contest(dispute, &evidence, key).await
             }
             Request::AcceptDispute { dispute } => self.accept_dispute(dispute, key).await,
-            Request::Suspension { step, .. } => self.suspension_step(row, step, key).await,
+            Request::Suspension { episode, step } => {
+                return self.suspension_step(row, (*episode, step), key).await;
+            }
             Request::PayInvoice { invoice, .. } => self.try_invoice(invoice, key).await,
             Request::GiveUpInvoice { subscription, invoice, how } => {
                 self.give_up(subscription, invoice, *how, key).await
@@ -424,26 +441,6 @@ impl Engine {
             Ok(json!({ "id": found.id, "status": found.status }))
         } else {
             Err(refused)
-        }
-    }
-
-    /// Gives back what is left of a payment. No amount is named: somebody may have given a part back already, and
-    /// naming the whole would then be refused. Nothing left is what was wanted.
-    pub(super) async fn refund_rest(
-        &self,
-        row: &CommandRow,
-        payment: &str,
-        key: IdempotencyKey,
-    ) -> Result<Value, StripeError> {
-        let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
-        let paid = Paid::PaymentIntent(payment);
-        let call = calls::payments::refund(paid, None, Some(RefundReason::Duplicate), &marks, key);
-        match self.stripe().send(call, Priority::Live).await {
-            Ok(refund) => Ok(json!({ "id": refund.id, "status": refund.status })),
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "charge_already_refunded") => {
-                Ok(json!({ "status": "already_refunded" }))
-            }
-            Err(error) => Err(error),
         }
     }
 

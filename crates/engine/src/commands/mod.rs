@@ -82,7 +82,7 @@ impl Engine {
     ) -> Result<CommandId, Problem> {
         self.refuse_in_shadow()?;
         let (request, instance, now) = (request.clone(), self.instance().to_owned(), self.now());
-        let asked = asked.map(str::to_owned);
+        let (asked, engine) = (asked.map(str::to_owned), self.clone());
         let (aggregate, customer) = (aggregate.map(str::to_owned), customer.cloned());
         let id = self
             .db()
@@ -99,7 +99,7 @@ impl Engine {
                 };
                 let command: NewCommand =
                     request.command(&instance, aggregate.as_deref(), customer.as_ref(), which)?;
-                commands::insert(tx, &command, now)?;
+                engine.write_down(tx, &command, now)?;
                 Ok(command.id())
             })
             .await
@@ -199,7 +199,7 @@ impl Engine {
         if let (Some(level), Some(customer)) = (request.stopped_at(), &row.customer)
             && let Some(problem) = self.shut_out_at(customer, level).await?
         {
-            return self.refuse(&row, &token, &problem).await;
+            return self.refuse(&row, &token, &problem, None).await;
         }
         let later = match sending(row.first_sent_at, self.now()) {
             Sending::SameKey => None,
@@ -217,13 +217,23 @@ impl Engine {
             }
             // Nothing was sent. The lease runs out, and the command is tried again.
             Err(Setback::Ours(problem)) => Err(problem),
+            Err(Setback::Refused(problem)) => {
+                let alert = request.mends().then(|| refused_alert(&row, &problem.detail));
+                self.refuse(&row, &token, &problem, alert).await
+            }
             Err(Setback::Theirs(error)) => self.record_trouble(&row, &token, error).await,
         }
     }
 
-    /// Ends a command that must not be sent: its customer was shut out since it was written down. One that an earlier try may have
+    /// Ends a command that must not be sent: what it is about has changed since it was written down. One that an earlier try may have
     /// sent may have had its effect: that is unknown until the look that follows.
-    async fn refuse(&self, row: &CommandRow, token: &LeaseToken, problem: &Problem) -> Result<Try, Problem> {
+    async fn refuse(
+        &self,
+        row: &CommandRow,
+        token: &LeaseToken,
+        problem: &Problem,
+        alert: Option<NewAlert>,
+    ) -> Result<Try, Problem> {
         let maybe_sent = row.attempts > 1;
         let problem = if maybe_sent { maybe_done(problem) } else { problem.clone() };
         let body = kept(&problem);
@@ -231,6 +241,9 @@ impl Engine {
         let (id, aggregate, lease, now) = (row.id.clone(), row.aggregate.clone(), token.clone(), self.now());
         self.db()
             .write("commands.refuse", move |tx| {
+                if let Some(alert) = &alert {
+                    outbox::raise(tx, alert, now)?;
+                }
                 let held = commands::finish(tx, &id, &lease, &outcome, now)?;
                 if let Some(key) = aggregate.as_deref().filter(|_| held) {
                     record::look_again(tx, key, false, now)?;
@@ -426,7 +439,7 @@ fn refused_alert(row: &CommandRow, error: &str) -> NewAlert {
         object: row.object.clone(),
         customer: row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
         aggregate: None,
-        detail: format!("the provider refused {}: {error}; no money moved", row.kind),
+        detail: format!("{} was refused: {error}; no money moved", row.kind),
         mend: "Look at it at the provider, and give back what is left: quittance refund PAYMENT. A refused one is asked for again when the customer is next synced, three times at most.".to_owned(),
     }
 }

@@ -271,7 +271,7 @@ impl Engine {
 }
 
 /// A call of the same command with another purpose.
-fn derived(key: &IdempotencyKey, purpose: &str) -> IdempotencyKey {
+pub(super) fn derived(key: &IdempotencyKey, purpose: &str) -> IdempotencyKey {
     IdempotencyKey::new(format!("{}-{purpose}", key.as_str())).unwrap_or_else(|_| key.clone())
 }
 

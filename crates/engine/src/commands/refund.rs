@@ -1,24 +1,26 @@
 //! Giving money back: by the invoice's credit note where there is an invoice, else by a plain refund. One call each, so that
 //! money and document cannot part.
 
-use quittance_domain::refund::RefundReason as Why;
+use quittance_domain::refund::{self, RefundReason as Why};
 use quittance_store::commands::CommandRow;
 use quittance_stripe::calls::credit_notes::{CreditNoteReason, GivenBack};
 use quittance_stripe::calls::payments::{Paid, RefundReason};
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
 use quittance_stripe::client::Priority;
-use quittance_stripe::error::StripeError;
+use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{ObservedCreditNote, ObservedRefund};
 use serde_json::{Value, json};
 
-use super::execute::{COMMAND_KEY, metadata};
+use super::execute::{COMMAND_KEY, Setback, metadata};
+use super::plan::derived;
 use crate::engine::Engine;
+use crate::refunds::{PaidFor, no_money, refundable, refused};
 
 /// What goes back.
 pub(super) struct GiveBack<'a> {
     pub(super) payment: &'a str,
     pub(super) minor: i64,
-    pub(super) reason: Why,
+    pub(super) reason: Option<Why>,
     pub(super) invoice: Option<&'a str>,
     pub(super) out_of_band: bool,
 }
@@ -36,25 +38,74 @@ impl Engine {
             return Ok(json!({ "status": "succeeded" }));
         }
         let Some(invoice) = wish.invoice else {
-            let reason = match wish.reason {
+            let reason = wish.reason.map(|why| match why {
                 Why::RequestedByCustomer => RefundReason::RequestedByCustomer,
                 Why::Duplicate => RefundReason::Duplicate,
                 Why::Fraudulent => RefundReason::Fraudulent,
-            };
+            });
             let paid = Paid::PaymentIntent(wish.payment);
-            let call = calls::payments::refund(paid, Some(wish.minor), Some(reason), &marks, key);
+            let call = calls::payments::refund(paid, Some(wish.minor), reason, &marks, key);
             let made = self.stripe().send(call, Priority::Live).await?;
             return Ok(json!({ "id": made.id, "status": made.status }));
         };
         let reason = match wish.reason {
-            Why::RequestedByCustomer => None,
-            Why::Duplicate => Some(CreditNoteReason::Duplicate),
-            Why::Fraudulent => Some(CreditNoteReason::Fraudulent),
+            Some(Why::RequestedByCustomer) | None => None,
+            Some(Why::Duplicate) => Some(CreditNoteReason::Duplicate),
+            Some(Why::Fraudulent) => Some(CreditNoteReason::Fraudulent),
         };
         let how = if wish.out_of_band { GivenBack::OutOfBand } else { GivenBack::Refund };
         let call = calls::credit_notes::create(invoice, wish.minor, how, reason, &marks, key);
         let note = self.stripe().send(call, Priority::Live).await?;
         Ok(self.told_by_note(&note).await)
+    }
+
+    /// Gives back what is left of a payment, without being asked: by what the provider says now, and by what went back outside of it
+    /// or is promised. Nothing left is what was wanted.
+    pub(super) async fn refund_rest(
+        &self,
+        row: &CommandRow,
+        payment: &str,
+        reason: Option<Why>,
+        key: IdempotencyKey,
+    ) -> Result<Value, Setback> {
+        let Some(facts) = self.fetch_payment(payment).await? else {
+            return Err(Setback::Refused(no_money(payment)));
+        };
+        let (id, own) = (payment.to_owned(), row.id.clone());
+        let of = self.db().read("refunds.rest", move |tx| refundable(tx, &id, &facts, Some(&own))).await?;
+        if of.left() == 0 {
+            return Ok(already());
+        }
+        let amount =
+            refund::amount(&of, None, None).map_err(|why| Setback::Refused(refused(payment, why)))?;
+        let invoice = match self.paid_by(payment).await? {
+            PaidFor::Invoice(invoice) => Some(invoice),
+            PaidFor::Nothing | PaidFor::Part(_) => None,
+        };
+        let invoice = invoice.as_deref();
+        let wish = GiveBack { payment, minor: amount.minor, reason, invoice, out_of_band: false };
+        let plain = derived(&key, "plain");
+        let sent = match self.give_back(row, &wish, key).await {
+            // The credit note of a refund that failed stands, and leaves no room for another one: the money goes back without.
+            Err(error) if invoice.is_some() && matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
+                self.give_back(row, &GiveBack { invoice: None, ..wish }, plain).await
+            }
+            other => other,
+        };
+        match sent {
+            // Some of it went back between two sendings: what the first one did is there.
+            Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
+                let made = match self.given_back_before(row, payment, invoice).await? {
+                    None if invoice.is_some() => self.given_back_before(row, payment, None).await?,
+                    made => made,
+                };
+                Ok(made.ok_or(error)?)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { code: Some(code), .. } if code == "charge_already_refunded") => {
+                Ok(already())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// What an earlier sending of a command gave back; `None` when it gave back nothing.
@@ -96,4 +147,9 @@ impl Engine {
         };
         json!({ "id": refund, "status": status, "credit_note": note.id })
     }
+}
+
+/// Somebody was faster.
+fn already() -> Value {
+    json!({ "status": "already_refunded" })
 }

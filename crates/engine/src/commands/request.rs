@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, ProblemCode};
 
+/// The kind of the commands of suspensions.
+pub(crate) const SUSPENSION: &str = "suspension.step";
 /// How every key of ours begins.
 pub(crate) const KEY_PREFIX: &str = "quittance-";
 
@@ -370,7 +372,7 @@ pub(crate) fn refund_object(payment: &str) -> String {
     format!("refund/{payment}")
 }
 
-/// The object of what mends a duplicate: of its subscription, or of its payment.
+/// The object of what is mended without being asked for: a second subscription, or a payment that is given back.
 pub(crate) fn duplicate_object(id: &str) -> String {
     format!("duplicate/{id}")
 }
@@ -417,7 +419,7 @@ impl Request {
             Self::Refund { .. } => "refund.create",
             Self::ContestDispute { .. } => "dispute.contest",
             Self::AcceptDispute { .. } => "dispute.accept",
-            Self::Suspension { .. } => "suspension.step",
+            Self::Suspension { .. } => SUSPENSION,
             Self::PayInvoice { .. } => "invoice.pay",
             Self::GiveUpInvoice { .. } => "invoice.give_up",
         }
@@ -448,6 +450,8 @@ impl Request {
             Self::ContestDispute { dispute, .. } | Self::AcceptDispute { dispute } => {
                 format!("dispute/{dispute}")
             }
+            // All that gives a payment back by itself goes one after the other, whatever it is for.
+            Self::Suspension { step: SuspensionStep::GiveBack { payment }, .. } => duplicate_object(payment),
             Self::Suspension { episode, step } => format!("suspension/{episode}/{}", step.object()),
             Self::PayInvoice { invoice, .. } | Self::GiveUpInvoice { invoice, .. } => invoice_object(invoice),
         }
@@ -520,6 +524,8 @@ impl Request {
             | Self::ChangeSubscription { .. }
             | Self::ResumeSubscription { .. }
             | Self::EndTrial { charges: true, .. } => Some(Level::All),
+            // Whoever was shut out again since they were let in is not charged.
+            Self::Suspension { step, .. } if step.lets_charge() => Some(Level::All),
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
             | Self::ExpireCheckout { .. }

@@ -1,6 +1,7 @@
 //! The steps of a suspension, and of its end, at the provider.
 
 use quittance_domain::fraud::SuspensionStep;
+use quittance_domain::refund::RefundReason;
 use quittance_store::commands::CommandRow;
 use quittance_stripe::calls::subscriptions::{PauseCollection, UpdateSubscription};
 use quittance_stripe::calls::{self, IdempotencyKey};
@@ -8,16 +9,18 @@ use quittance_stripe::client::Priority;
 use quittance_stripe::error::StripeError;
 use serde_json::{Value, json};
 
+use super::execute::Setback;
 use crate::engine::Engine;
+use crate::suspensions::NO_EPISODE;
 
 impl Engine {
     pub(super) async fn suspension_step(
         &self,
         row: &CommandRow,
-        step: &SuspensionStep,
+        (episode, step): (i64, &SuspensionStep),
         key: IdempotencyKey,
-    ) -> Result<Value, StripeError> {
-        match step {
+    ) -> Result<Value, Setback> {
+        let answer = match step {
             SuspensionStep::End { subscription } => {
                 self.cancel_now(subscription, "the customer is suspended", None).await
             }
@@ -33,8 +36,13 @@ impl Engine {
             }
             SuspensionStep::Hold { invoice } => self.advance(invoice, false, key).await,
             SuspensionStep::Release { invoice } => self.advance(invoice, true, key).await,
-            SuspensionStep::GiveBack { payment } => self.refund_rest(row, payment, key).await,
-        }
+            SuspensionStep::GiveBack { payment } => {
+                // The provider blocks a card of which it is told so. A suspension may have other reasons.
+                let reason = (episode == NO_EPISODE).then_some(RefundReason::Fraudulent);
+                return self.refund_rest(row, payment, reason, key).await;
+            }
+        };
+        Ok(answer?)
     }
 
     async fn advance(&self, invoice: &str, tries: bool, key: IdempotencyKey) -> Result<Value, StripeError> {

@@ -192,6 +192,7 @@ fn apply(
         provider_customer: &input.provider_customer,
         customer: stored.customer.as_ref(),
         attempts: &input.fetched.cards,
+        invoices: &input.fetched.invoices,
         now: input.now,
     };
     let fraud_waits = fraud.judge(tx, &mut projection)?;
@@ -649,6 +650,12 @@ fn mend(anomaly: &Anomaly, input: &Input, customer: Option<&CustomerId>, project
             let who = customer.map_or("CUSTOMER", CustomerId::as_str);
             format!(
                 "shut the customer out: quittance customers suspend {who} --reason \"card testing\"; or let it in again: quittance customers unsuspend {who}"
+            )
+        }
+        AnomalyKind::SuspensionUndone => {
+            let who = customer.map_or("CUSTOMER", CustomerId::as_str);
+            format!(
+                "find who undoes it at the provider (a person, another program), then begin anew: quittance customers unsuspend {who}, quittance customers suspend {who} --reason \"…\""
             )
         }
         AnomalyKind::EarlyFraudWarning => {

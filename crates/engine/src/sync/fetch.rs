@@ -5,6 +5,7 @@
 
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::digest::short_hex;
+use quittance_domain::dispute::DisputeFacts;
 use quittance_domain::dunning::Case;
 use quittance_domain::fraud::CardAttempt;
 use quittance_domain::notices::{Announcement, Told};
@@ -170,7 +171,8 @@ impl Engine {
         let subscriptions = self.fetch_subscriptions(customer, &mut out.observed.unreadable).await?;
         self.fetch_customer(customer, context, &subscriptions, thorough, &mut out).await?;
         let failing = subscriptions.iter().any(|s| dunning::fails(&s.status));
-        let open_invoices = if failing { self.fetch_open_invoices(customer).await? } else { Vec::new() };
+        let open_invoices =
+            if failing || context.suspended { self.fetch_open_invoices(customer).await? } else { Vec::new() };
         let attempts = self.fetch_attempts(&subscriptions).await?;
         let others = self.fetch_cases_invoices(context, &subscriptions, &open_invoices).await?;
         out.invoices =
@@ -435,7 +437,7 @@ impl Engine {
         Some(plan.key.clone())
     }
 
-    pub(crate) async fn fetch_payments(
+    async fn fetch_payments(
         &self,
         customer: &str,
         known: &[PaymentFacts],
@@ -460,8 +462,34 @@ impl Engine {
                 break;
             }
         }
+        let scope = self.scope().to_string();
+        let id = customer.to_owned();
+        let warnings = self
+            .db()
+            .read("sync.warnings", move |tx| quittance_store::disputes::warnings(tx, &scope, &id))
+            .await?;
+        let about = self.fetch_disputes(&charges, known).await?;
+        Ok(translate::payments(&charges, &about, &warnings))
+    }
+
+    /// What became of one payment, whoever made it; `None` when it has brought no money.
+    pub(crate) async fn fetch_payment(&self, payment: &str) -> Result<Option<PaymentFacts>, SyncError> {
+        let call = calls::payments::list_charges_of(payment, Paging::default());
+        let mut charges = self.look(call).await?.items;
+        for charge in charges.iter_mut().filter(|charge| !charge.refunds_complete) {
+            charge.refunds = self.fetch_refunds(&charge.id).await?;
+        }
+        let about = self.fetch_disputes(&charges, &[]).await?;
+        Ok(translate::payments(&charges, &about, &[]).into_iter().next())
+    }
+
+    async fn fetch_disputes(
+        &self,
+        charges: &[ObservedCharge],
+        known: &[PaymentFacts],
+    ) -> Result<Vec<(String, Vec<DisputeFacts>)>, SyncError> {
         let mut about = Vec::new();
-        for charge in &charges {
+        for charge in charges {
             let Some(payment) = &charge.payment_intent else { continue };
             // The provider's flag says that a dispute stands; one that was won has to be seen too.
             let known = known.iter().any(|p| p.id == *payment && !p.disputes.is_empty());
@@ -472,13 +500,7 @@ impl Engine {
             let found = self.look(call).await?;
             about.push((payment.clone(), translate::disputes(found, &charge.currency)));
         }
-        let scope = self.scope().to_string();
-        let id = customer.to_owned();
-        let warnings = self
-            .db()
-            .read("sync.warnings", move |tx| quittance_store::disputes::warnings(tx, &scope, &id))
-            .await?;
-        Ok(translate::payments(&charges, &about, &warnings))
+        Ok(about)
     }
 }
 

@@ -60,7 +60,11 @@ impl Engine {
                 paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
                 ..Default::default()
             };
-            let page = self.look(calls::invoices::list(&wanted)).await?;
+            let page = match self.look(calls::invoices::list(&wanted)).await {
+                Ok(page) => page,
+                Err(error) if names_missing(&error) => break,
+                Err(error) => return Err(error.into()),
+            };
             after = page.last_id.clone();
             all.extend(page.items);
             if !page.has_more {

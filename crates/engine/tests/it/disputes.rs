@@ -174,3 +174,38 @@ async fn another_policy_shows_whom_it_would_let_in_or_shut_out_and_changes_nothi
     })
     .await;
 }
+
+/// The bank reads so many characters: what came shortly before the dispute says most.
+#[tokio::test]
+async fn evidence_that_is_too_long_keeps_its_newest_lines_and_says_so() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (_, payment) = bought_with(h, "ada", "pm_card_createDispute").await;
+            let at = h.engine.now();
+            let write = move |tx: &mut dyn quittance_store::Tx| {
+                for n in 0..400 {
+                    let line = quittance_store::history::NewLine {
+                        customer: Some(customer("ada")),
+                        aggregate: None,
+                        at,
+                        kind: "access.changed".into(),
+                        object: format!("line-{n:03}"),
+                        data: "{}".into(),
+                        cause: "{}".into(),
+                    };
+                    quittance_store::history::insert(tx, &line)?;
+                }
+                Ok(())
+            };
+            h.test.db.write("test.lines", write).await.unwrap();
+            let disputes = h.engine.disputes(true, i64::MAX, 10).await.unwrap();
+            let dispute = disputes.iter().find(|row| row.payment == payment).unwrap();
+            h.engine.contest_dispute(&dispute.facts.id, None, &operator()).await.unwrap();
+            let sent = h.provider("GET", &format!("/v1/disputes/{}", dispute.facts.id), "");
+            let log = sent["evidence"]["access_activity_log"].as_str().unwrap();
+            assert!(log.contains("earlier lines are left out") && log.chars().count() <= 15_000, "{log}");
+            assert!(log.contains("line-399") && !log.contains("line-000"), "{log}");
+        })
+    })
+    .await;
+}

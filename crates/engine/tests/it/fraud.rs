@@ -318,3 +318,39 @@ async fn a_warning_suspends_and_refunds_where_the_policy_says_so() {
     })
     .await;
 }
+
+/// The rules see the same things at each look, long after a person has judged them.
+#[tokio::test]
+async fn whoever_was_let_in_again_is_not_shut_out_for_what_was_seen_before() {
+    let policy = FraudPolicy {
+        cards_per_customer: 3,
+        on_early_fraud_warning: vec![FraudAction::Suspend],
+        ..FraudPolicy::default()
+    };
+    with(policy, async |h| {
+        bought_with(h, "ada", "pm_card_createIssuerFraudRecord").await;
+        h.settle().await;
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 1);
+        h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap();
+        h.live(2).await;
+        // A look that reads all payments once more.
+        h.engine.suspend(&customer("ada"), Level::Checkouts, "looked into", &operator()).await.unwrap();
+        h.settle().await;
+        h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap();
+        h.settle().await;
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 2);
+        assert!(h.allowed("ada", "article:full").await);
+
+        // What they do after that counts anew.
+        let course = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
+        let row = h.open(&course).await;
+        for (n, card) in CARDS[..3].iter().enumerate() {
+            assert_eq!(lines_of(h, "ada", "customer.suspended").await, 2, "{n} cards");
+            h.sandbox.advance_time(5);
+            decline(h, row.session.as_deref().unwrap(), card);
+            h.settle().await;
+        }
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 3);
+    })
+    .await;
+}

@@ -246,6 +246,8 @@ async fn a19_e8_two_paid_sessions_end_with_one_subscription_and_one_refund() {
             assert_eq!(ledger.charges.iter().filter(|c| c.paid).count(), 2);
             assert_eq!(ledger.refunds.len(), 1, "one payment went back, once");
             assert_eq!(ledger.refunds[0].amount, 1980);
+            let notes = h.provider("GET", "/v1/credit_notes", &format!("customer={customer}"));
+            assert_eq!((&notes["data"][0]["reason"], &notes["data"][1]), (&"duplicate".into(), &().into()));
             assert!(h.allowed("ada", "article:full").await);
             let alerts = h.engine.alerts(true, i64::MAX, 10).await.unwrap();
             assert!(alerts.iter().any(|a| a.kind == "duplicate_subscription"), "{alerts:?}");
@@ -314,7 +316,9 @@ async fn e8_a_disputed_duplicate_is_given_back_when_the_dispute_is_won() {
 async fn e8_a_refund_that_stays_refused_is_told_and_not_tried_for_ever() {
     on_each(|h| {
         Box::pin(async move {
-            h.trouble("POST /v1/refunds", Trouble::Status(400), usize::MAX);
+            for call in ["POST /v1/refunds", "POST /v1/credit_notes"] {
+                h.trouble(call, Trouble::Status(400), usize::MAX);
+            }
             let (customer, _) = paid_twice(h).await;
             for _ in 0..8 {
                 h.settle().await;

@@ -1,17 +1,18 @@
 //! Refunds: once, never more than is left, by the invoice's credit note, and honest when they fail.
 
+use quittance_domain::fraud::{FraudAction, FraudPolicy, Level};
 use quittance_domain::ledger::Account;
 use quittance_domain::notices::NoticeKind;
 use quittance_domain::refund::{Moved, RefundReason};
 use quittance_domain::{Currency, Timestamp};
-use quittance_engine::ProblemCode;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::inbox::MONEY_SETTLE_MS;
 use quittance_engine::problem::Money;
 use quittance_engine::refunds::{NewRefund, RefundOf};
 use quittance_engine::world::Point;
+use quittance_engine::{ProblemCode, Settings};
 
-use crate::house::{House, Trouble, on_each, pro};
+use crate::house::{House, Trouble, catalog, customer, on_each, pro};
 use crate::known_kit::{bought_with, lines_of, operator, standing_alerts};
 
 fn of(payment: &str, amount: Option<i64>) -> NewRefund {
@@ -256,4 +257,104 @@ async fn a_purchase_without_an_invoice_is_refunded_plainly_and_payments_are_list
         })
     })
     .await;
+}
+
+/// What a rule gives back is what is left, by the same reckoning as what a person gives back, and with the same document.
+#[tokio::test]
+async fn what_went_back_outside_of_the_provider_is_not_given_back_again_by_a_rule() {
+    for test in quittance_store::testing::databases().await {
+        let mut h = House::with(test, Settings::default(), catalog()).await;
+        let course = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
+        let row = h.open(&course).await;
+        h.pay(row.session.as_deref().unwrap(), "pm_card_createIssuerFraudRecord");
+        h.settle().await;
+        let (_, billed) = bought_with(&h, "ada", "pm_card_createIssuerFraudRecord").await;
+        let payments = h.engine.payments(Some("ada"), None, 10).await.unwrap();
+        let plain = payments.iter().find(|row| row.facts.amount.minor == 12_000).unwrap().facts.id.clone();
+        let outside = NewRefund { out_of_band: true, ..of(&plain, Some(2_000)) };
+        h.engine.refund(&outside, &operator(), None).await.unwrap();
+        h.engine.refund(&of(&billed, Some(80)), &operator(), None).await.unwrap();
+        h.settle().await;
+        // From now on such payments go back.
+        let fraud =
+            FraudPolicy { on_early_fraud_warning: vec![FraudAction::Refund], ..FraudPolicy::default() };
+        h.engine = h.engine_with(Settings { fraud, ..Settings::default() }).await;
+        h.engine.suspend(&customer("ada"), Level::Checkouts, "a look", &operator()).await.unwrap();
+        for _ in 0..3 {
+            h.settle().await;
+        }
+        assert_eq!(given_back(&h, &plain).0, 10_000);
+        let reason =
+            &h.provider("GET", "/v1/refunds", &format!("payment_intent={plain}"))["data"][0]["reason"];
+        assert_eq!(reason, "fraudulent");
+        let (back, refunds, notes) = given_back(&h, &billed);
+        assert_eq!((back, refunds, notes), (1_980, 2, 2));
+        let note = &h.provider("GET", "/v1/credit_notes", "limit=1")["data"][0];
+        assert_eq!((&note["amount"], &note["reason"]), (&1_900.into(), &"fraudulent".into()));
+        assert!(!standing_alerts(&h).await.contains(&"mending_refused".to_owned()));
+    }
+}
+
+/// The credit note of a refund that failed stands, and leaves no room for another.
+#[tokio::test]
+async fn a_payment_whose_credit_note_stands_goes_back_without_another() {
+    for test in quittance_store::testing::databases().await {
+        let mut h = House::with(test, Settings::default(), catalog()).await;
+        let (_, payment) = bought_with(&h, "ada", "pm_card_createIssuerFraudRecord").await;
+        h.trouble("POST /v1/credit_notes", Trouble::Status(400), usize::MAX);
+        let fraud =
+            FraudPolicy { on_early_fraud_warning: vec![FraudAction::Refund], ..FraudPolicy::default() };
+        h.engine = h.engine_with(Settings { fraud, ..Settings::default() }).await;
+        h.engine.suspend(&customer("ada"), Level::Checkouts, "a look", &operator()).await.unwrap();
+        h.settle().await;
+        assert_eq!(given_back(&h, &payment), (1_980, 1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_payment_of_a_guest_is_refunded_by_its_id_and_no_more_than_was_paid() {
+    on_each(|h| {
+        Box::pin(async move {
+            let form = "amount=700&currency=jpy&payment_method=pm_card_visa&confirm=true";
+            let paid = h.provider("POST", "/v1/payment_intents", form);
+            let (payment, charge) = (paid["id"].as_str().unwrap(), paid["latest_charge"].as_str().unwrap());
+            let plan = h.engine.plan_refund(&of(payment, Some(300))).await.unwrap();
+            assert_eq!((plan.customer, plan.left), (None, 400));
+            for (amount, made) in [(Some(300), 300), (None, 400)] {
+                let refund = h.engine.refund(&of(payment, amount), &operator(), None).await.unwrap();
+                assert_eq!((refund.amount.minor, refund.moved), (made, Moved::Yes));
+            }
+            assert_eq!(given_back(h, payment), (700, 2, 0));
+            let none = h.engine.refund(&of(payment, None), &operator(), None).await.unwrap_err();
+            assert_eq!(none.code, ProblemCode::RefundRefused);
+            let named = h.engine.refund(&of(charge, None), &operator(), None).await.unwrap_err();
+            assert_eq!(named.code, ProblemCode::InvalidRequest);
+            assert!(named.mend.contains("payment_intent"), "{}", named.mend);
+        })
+    })
+    .await;
+}
+
+/// What a rule gives back and has not yet is promised, as what a person asked for is.
+#[tokio::test]
+async fn what_a_rule_is_about_to_give_back_is_not_given_by_hand_as_well() {
+    for test in quittance_store::testing::databases().await {
+        let mut h = House::with(test, Settings::default(), catalog()).await;
+        let (_, payment) = bought_with(&h, "ada", "pm_card_createIssuerFraudRecord").await;
+        let fraud =
+            FraudPolicy { on_early_fraud_warning: vec![FraudAction::Refund], ..FraudPolicy::default() };
+        h.engine = h.engine_with(Settings { fraud, ..Settings::default() }).await;
+        h.trouble("POST /v1/credit_notes", Trouble::Status(503), 1_000);
+        h.engine.suspend(&customer("ada"), Level::Checkouts, "a look", &operator()).await.unwrap();
+        h.settle().await;
+        let outside = NewRefund { out_of_band: true, ..of(&payment, Some(500)) };
+        let refused = h.engine.refund(&outside, &operator(), None).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::RefundRefused);
+        h.transport.mend();
+        for _ in 0..5 {
+            h.sandbox.advance_time(1_800);
+            h.settle().await;
+        }
+        assert_eq!(given_back(&h, &payment), (1_980, 1, 1));
+    }
 }

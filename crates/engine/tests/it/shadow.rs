@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use quittance_domain::Timestamp;
 use quittance_domain::delivery::Channel;
 use quittance_domain::drift::DriftKind;
+use quittance_domain::fraud::{FraudAction, FraudPolicy, Level};
 use quittance_engine::settings::EmailTruth;
 use quittance_engine::shadow::{self, AppAnswer, Compared, Served};
 use quittance_engine::{Engine, ProblemCode, Settings};
@@ -14,7 +15,7 @@ use quittance_stripe::config::{RateLimits, StripeConfig};
 use quittance_stripe::http::{Exchange, HttpRequest, Method, Transport};
 
 use crate::house::{House, SECRET, SandboxTransport, catalog, customer, on_each, pro};
-use crate::known_kit::{break_card, foreign_buyer, foreign_subscription, price_id};
+use crate::known_kit::{break_card, foreign_buyer, foreign_subscription, give_card, operator, price_id};
 
 /// Writes down what leaves.
 struct Recorder {
@@ -272,4 +273,52 @@ async fn the_database_remembers_how_it_was_served() {
         })
     })
     .await;
+}
+
+/// Fraud and disputes too: what a rule would do is withheld, what a person asks for is refused.
+#[tokio::test]
+async fn nobody_is_shut_out_or_refunded_beside_another_integration() {
+    for test in quittance_store::testing::databases().await {
+        let mut h = House::with(test, Settings::default(), catalog()).await;
+        let fraud = FraudPolicy {
+            on_early_fraud_warning: vec![FraudAction::Refund, FraudAction::Suspend],
+            ..FraudPolicy::default()
+        };
+        let (engine, recorder) = watcher(&h, Settings { fraud, ..Settings::default() }).await;
+        let in_charge = std::mem::replace(&mut h.engine, engine);
+        let price = price_id(&h, "pro_month_jpy");
+        for (id, card) in
+            [("warned", "pm_card_createIssuerFraudRecord"), ("disputed", "pm_card_createDispute")]
+        {
+            let buyer = foreign_buyer(&h, &format!("metadata[quittance_customer]={id}"));
+            give_card(&h, &buyer, card);
+            foreign_subscription(&h, &buyer, &price, "");
+        }
+        for _ in 0..3 {
+            h.settle().await;
+            h.sandbox.advance_time(60);
+        }
+        let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+        assert!(alerts.iter().any(|alert| alert.kind == "early_fraud_warning"), "{alerts:?}");
+        assert_eq!(waiting_commands(&h.engine).await, 0, "nothing is kept to be carried out later");
+        assert!(h.engine.suspensions("", 10).await.unwrap().is_empty());
+        let report = h.engine.shadow_report().await.unwrap();
+        assert!(report.withheld.iter().any(|row| row.kind == "suspension.step"), "{:?}", report.withheld);
+        let (id, by) = (customer("warned"), operator());
+        let disputes = h.engine.disputes(true, i64::MAX, 10).await.unwrap();
+        let dispute = disputes.first().unwrap().facts.id.clone();
+        for refused in [
+            h.engine.suspend(&id, Level::All, "fraud", &by).await.unwrap_err(),
+            h.engine.unsuspend(&id, &by).await.unwrap_err(),
+            h.engine.contest_dispute(&dispute, None, &by).await.unwrap_err(),
+            h.engine.accept_dispute_of(&dispute, &by).await.unwrap_err(),
+        ] {
+            assert_eq!(refused.code, ProblemCode::ShadowMode);
+        }
+        assert_eq!(waiting_commands(&h.engine).await, 0);
+        only_reads(&recorder);
+        let before = h.calls();
+        in_charge.perform_due(100).await.unwrap();
+        assert_eq!(h.calls(), before, "and the one in charge afterwards sends nothing of it");
+    }
 }

@@ -117,6 +117,13 @@ pub fn list_charges(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCha
     Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
 }
 
+/// The charges of a payment, newest first: one that brought the money at most, and those that failed before.
+#[must_use]
+pub fn list_charges_of(payment: &str, paging: Paging<'_>) -> Call<Page<ObservedCharge>> {
+    let form = paging.add(Form::new().text("payment_intent", payment).list("expand", ["data.refunds"]));
+    Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
+}
+
 /// All charges of the account, newest first, failed ones and those of guests included.
 #[must_use]
 pub fn list_all_charges(paging: Paging<'_>) -> Call<Page<ObservedCharge>> {

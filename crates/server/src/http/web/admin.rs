@@ -152,7 +152,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What the sync meets at the provider and cannot explain; everything else is about work of ours.
-const ANOMALIES: [AnomalyKind; 14] = [
+const ANOMALIES: [AnomalyKind; 15] = [
     AnomalyKind::UnknownPrice,
     AnomalyKind::UnknownStatus,
     AnomalyKind::UnlinkedCustomer,
@@ -167,6 +167,7 @@ const ANOMALIES: [AnomalyKind; 14] = [
     AnomalyKind::DisputeDeadline,
     AnomalyKind::EarlyFraudWarning,
     AnomalyKind::CardTesting,
+    AnomalyKind::SuspensionUndone,
 ];
 
 fn is_anomaly(kind: &str) -> bool {

@@ -1,0 +1,145 @@
+//! Suspensions that follow each other: said twice, made softer, lifted while the provider is away, undone by somebody else.
+
+use quittance_domain::fraud::Level;
+
+use crate::house::{House, Trouble, customer, on_each};
+use crate::known_kit::{buyer_of, failing_subscriber, newest_invoice, operator, standing_alerts, text};
+
+async fn shut(h: &House, level: Level) -> i64 {
+    let row = h.engine.suspend(&customer("ada"), level, "stolen card", &operator()).await.unwrap();
+    h.settle().await;
+    row.since.ms()
+}
+
+async fn let_in(h: &House) {
+    h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap();
+    h.settle().await;
+}
+
+fn is_paused(h: &House, subscription: &str) -> bool {
+    let found = h.provider("GET", &format!("/v1/subscriptions/{subscription}"), "");
+    !found["pause_collection"].is_null()
+}
+
+#[tokio::test]
+async fn what_was_paused_goes_on_however_often_and_softly_its_customer_was_shut_out() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let first = shut(h, Level::All).await;
+            h.sandbox.advance_time(60);
+            assert_eq!(shut(h, Level::All).await, first, "it stands since the first time");
+            assert!(is_paused(h, &subscription));
+            let_in(h).await;
+            assert!(!is_paused(h, &subscription), "shut out twice, let in once");
+
+            h.sandbox.advance_time(60);
+            let second = shut(h, Level::All).await;
+            assert!(second > first && is_paused(h, &subscription));
+            assert_eq!(shut(h, Level::Checkouts).await, second);
+            assert!(!is_paused(h, &subscription), "only new checkouts are closed now");
+            assert!(h.allowed("ada", "article:full").await);
+            h.sandbox.advance_time(60);
+            assert!(shut(h, Level::All).await > second, "what was bought meanwhile was bought before");
+            assert!(is_paused(h, &subscription));
+            shut(h, Level::Checkouts).await;
+            let_in(h).await;
+            assert!(!is_paused(h, &subscription));
+            assert!(h.engine.suspensions("", 10).await.unwrap().is_empty());
+        })
+    })
+    .await;
+}
+
+/// The provider is away while the customer is let in, and comes back when they are shut out again.
+#[tokio::test]
+async fn what_was_to_go_on_stays_as_it_is_when_its_customer_is_shut_out_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            shut(h, Level::All).await;
+            h.trouble("POST /v1/subscriptions/", Trouble::Status(503), 1_000);
+            let_in(h).await;
+            assert!(is_paused(h, &subscription));
+            shut(h, Level::All).await;
+            h.transport.mend();
+            for _ in 0..5 {
+                h.sandbox.advance_time(1_800);
+                // Only what waits is sent: no look mends it afterwards.
+                h.engine.perform_due(100).await.unwrap();
+                assert!(is_paused(h, &subscription), "nothing lets it be charged");
+            }
+            h.settle().await;
+            let_in(h).await;
+            assert!(!is_paused(h, &subscription), "and the pause of before is still taken back");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pause_that_somebody_undoes_for_ever_is_told_and_given_up() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            shut(h, Level::All).await;
+            let mut undone = 0;
+            while is_paused(h, &subscription) {
+                assert!(!standing_alerts(h).await.contains(&"suspension_undone".to_owned()));
+                h.provider("POST", &format!("/v1/subscriptions/{subscription}"), "pause_collection=");
+                undone += 1;
+                h.settle().await;
+            }
+            assert_eq!(undone, 20);
+            let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+            let alert = alerts.iter().find(|alert| alert.kind == "suspension_undone").unwrap();
+            assert_eq!(alert.object, subscription);
+            assert!(alert.mend.contains("quittance customers unsuspend ada"), "{}", alert.mend);
+            // As the alert says.
+            let_in(h).await;
+            assert!(!standing_alerts(h).await.contains(&"suspension_undone".to_owned()));
+            h.sandbox.advance_time(60);
+            shut(h, Level::All).await;
+            assert!(is_paused(h, &subscription));
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_open_invoice_is_tried_while_its_customer_is_suspended_not_only_the_newest() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = failing_subscriber(h, "ada").await;
+            let buyer = buyer_of(h, &subscription);
+            let newest = newest_invoice(h, &subscription);
+            // Another program's invoice, of no subscription.
+            h.provider("POST", "/v1/invoiceitems", &format!("customer={buyer}&amount=700&currency=jpy"));
+            let form = format!("customer={buyer}&auto_advance=true&pending_invoice_items_behavior=include");
+            let other = text(&h.provider("POST", "/v1/invoices", &form)["id"]);
+            h.sandbox.advance_time(2 * 3_600);
+            h.settle().await;
+            let invoice = |id: &str| h.provider("GET", &format!("/v1/invoices/{id}"), "");
+            for id in [&newest, &other] {
+                let found = invoice(id);
+                assert_eq!(found["status"], "open", "{found:#}");
+                assert!(!found["next_payment_attempt"].is_null(), "{found:#}");
+            }
+            shut(h, Level::All).await;
+            crate::known_kit::use_card(h, &subscription, "pm_card_visa");
+            h.live(10).await;
+            for id in [&newest, &other] {
+                assert_eq!(
+                    (&invoice(id)["status"], &invoice(id)["auto_advance"]),
+                    (&"open".into(), &false.into())
+                );
+            }
+            let_in(h).await;
+            h.live(10).await;
+            for id in [&newest, &other] {
+                assert_eq!(invoice(id)["auto_advance"], true);
+            }
+        })
+    })
+    .await;
+}
