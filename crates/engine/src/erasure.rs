@@ -1,14 +1,14 @@
 //! Erasing a customer on its own or the operator's wish.
 //!
 //! What is personal goes, in one transaction: address, name, language, notes, the texts of mails, what the provider's events
-//! said, where checkouts came from, which cards failed, why somebody was shut out, and what was written in a cancellation or an
-//! answer to a dispute. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are
+//! said, where checkouts came from, which cards failed, why somebody was shut out or given something, and what was written in terms,
+//! in a cancellation or in an answer to a dispute. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are
 //! what was sold, and must be kept. Refuses to know: what the provider keeps.
 
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 pub use quittance_store::erasure::Erased;
 use quittance_store::history::{self, NewLine};
-use quittance_store::{customers, erasure, fraud, mirror};
+use quittance_store::{customers, erasure, fraud, mirror, terms};
 use serde_json::json;
 
 use crate::commands::request::Request;
@@ -53,6 +53,10 @@ impl Engine {
                     known.iter().map(|id| AggregateKey::customer(scope.clone(), id).to_string()).collect();
                 fraud::erase(tx, &key, &scope.to_string(), &known)?;
                 let erased = erasure::erase(tx, &key, &aggregates, now)?;
+                if let Some(mut row) = terms::get(tx, key.as_str())? {
+                    row.terms.note.clear();
+                    terms::put(tx, &key, &row)?;
+                }
                 for (command, request) in erasure::finished(tx, &key)? {
                     if let Some(silent) = without_words(&request) {
                         erasure::reword(tx, &command, &silent)?;

@@ -86,14 +86,7 @@ impl Engine {
                 if grants::put(tx, &grant)? {
                     history::insert(
                         tx,
-                        &line(
-                            &grant.customer,
-                            &grant.id,
-                            "grant.given",
-                            &grant.reason,
-                            &grant.created_by,
-                            now,
-                        ),
+                        &line(&grant.customer, &grant.id, "grant.given", &grant.created_by, now),
                     )?;
                     engine.touch(tx, &grant.customer, now)?;
                 }
@@ -120,7 +113,7 @@ impl Engine {
                 if !grants::revoke(tx, &grant, &owner, now)? {
                     return Ok(find(tx, &owner, &grant)?.is_some());
                 }
-                history::insert(tx, &line(&owner, &grant, "grant.revoked", "", &by, now))?;
+                history::insert(tx, &line(&owner, &grant, "grant.revoked", &by, now))?;
                 engine.touch(tx, &owner, now)?;
                 Ok(true)
             })
@@ -151,7 +144,6 @@ fn line(
     customer: &CustomerId,
     grant: &impl std::fmt::Display,
     kind: &str,
-    reason: &str,
     by: &str,
     now: Timestamp,
 ) -> NewLine {
@@ -161,7 +153,8 @@ fn line(
         at: now,
         kind: kind.to_owned(),
         object: grant.to_string(),
-        data: json!({ "reason": reason }).to_string(),
+        // The reason stays with the grant, where an erasure finds it.
+        data: json!({}).to_string(),
         cause: json!({ "api_key": by }).to_string(),
     }
 }

@@ -35,14 +35,7 @@ impl Engine {
                 }
                 if terms::get(tx, id.as_str())?.is_none_or(|old| old.terms != written.terms) {
                     terms::put(tx, &id, &written)?;
-                    tell(
-                        tx,
-                        &id,
-                        "terms.changed",
-                        &written.terms.note,
-                        &written.created_by,
-                        written.updated_at,
-                    )?;
+                    tell(tx, &id, "terms.changed", &written.created_by, written.updated_at)?;
                     engine.touch(tx, &id, written.updated_at)?;
                 }
                 Ok(true)
@@ -66,7 +59,7 @@ impl Engine {
             .write("terms.drop", move |tx| {
                 let dropped = customers::lock(tx, &id)? && terms::drop(tx, &id)?;
                 if dropped {
-                    tell(tx, &id, "terms.removed", "", &by, now)?;
+                    tell(tx, &id, "terms.removed", &by, now)?;
                     engine.touch(tx, &id, now)?;
                 }
                 Ok(dropped)
@@ -94,7 +87,6 @@ fn tell(
     tx: &mut dyn Tx,
     customer: &CustomerId,
     kind: &str,
-    note: &str,
     by: &str,
     now: Timestamp,
 ) -> quittance_store::Result<()> {
@@ -104,7 +96,8 @@ fn tell(
         at: now,
         kind: kind.to_owned(),
         object: customer.to_string(),
-        data: json!({ "note": note }).to_string(),
+        // The note stays with the terms, where an erasure finds it.
+        data: json!({}).to_string(),
         cause: json!({ "by": by }).to_string(),
     };
     history::insert(tx, &line)?;

@@ -38,6 +38,8 @@ mod documents;
 mod dunning;
 #[path = "http/embedded.rs"]
 mod embedded;
+#[path = "http/erasure.rs"]
+mod erasure;
 #[path = "http/idempotency.rs"]
 mod idempotency;
 #[path = "http/ledger.rs"]

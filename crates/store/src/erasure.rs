@@ -22,6 +22,15 @@ static CHECKOUTS: &Sql = crate::sql!(
     "erasure.checkouts",
     "UPDATE checkouts SET url = NULL, client_secret = NULL WHERE customer = $1"
 );
+static GRANTS: &Sql =
+    crate::sql!("erasure.grants", "UPDATE grants SET reason = 'erased' WHERE customer = $1");
+// Earlier releases repeated there why something was given or negotiated.
+static LINES: &Sql = crate::sql!(
+    "erasure.lines",
+    "UPDATE history SET data = '{}' WHERE customer = $1 AND kind IN ('grant.given', 'terms.changed') AND data <> '{}'"
+);
+static WITHHELD: &Sql =
+    crate::sql!("erasure.withheld", "UPDATE shadow_withheld SET request = '{}' WHERE customer = $1");
 static UNFINISHED: &Sql = crate::sql!(
     "erasure.unfinished",
     "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending')
@@ -83,7 +92,9 @@ pub fn erase(
     now: Timestamp,
 ) -> Result<Erased> {
     tx.exec(CUSTOMER, params![customer.as_str(), now.ms()])?;
-    tx.exec(CHECKOUTS, params![customer.as_str()])?;
+    for statement in [CHECKOUTS, GRANTS, LINES, WITHHELD] {
+        tx.exec(statement, params![customer.as_str()])?;
+    }
     let mails = tx.exec(MAILS, params![customer.as_str()])?;
     let mut events = 0;
     for key in aggregates {

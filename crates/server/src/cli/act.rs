@@ -1,8 +1,10 @@
 //! What a command changes, for the audit log: every command says here whether it changes something, and what.
 
+use serde_json::{Value, json};
+
 use super::{
-    Command, catalog, customers, deliveries, dispute, drift, events, keys, mail, notices, parked, shadow,
-    signing_keys, terms, webhooks,
+    Command, catalog, customers, deliveries, dispute, drift, events, keys, ledger, mail, notices, parked,
+    shadow, signing_keys, terms, webhooks,
 };
 
 /// An act of the command line.
@@ -12,10 +14,16 @@ pub(super) struct Act {
     pub action: &'static str,
     /// What it names.
     pub target: String,
+    /// What else it was given, where that says how much or how far.
+    pub input: Value,
 }
 
 fn act(action: &'static str, target: impl ToString) -> Option<Act> {
-    Some(Act { action, target: target.to_string() })
+    with(action, target, Value::Null)
+}
+
+fn with(action: &'static str, target: impl ToString, input: Value) -> Option<Act> {
+    Some(Act { action, target: target.to_string(), input })
 }
 
 /// What a command changes; `None` when it only looks, starts something that answers for itself, or works on files.
@@ -29,12 +37,19 @@ pub(super) fn of(command: &Command) -> Option<Act> {
         | Command::Migrate
         | Command::Explain(_)
         | Command::Dunning(_)
-        | Command::Ledger(_)
         | Command::Audit(_)
         | Command::Doctor(_)
         | Command::Simulate(_)
         | Command::Openapi
         | Command::Completions(_) => None,
+        Command::Ledger(command) => match command {
+            ledger::Command::TrialBalance { .. }
+            | ledger::Command::Entries { .. }
+            | ledger::Command::Revenue { .. }
+            | ledger::Command::Export { .. }
+            | ledger::Command::TieOut { mend: false, .. } => None,
+            ledger::Command::TieOut { mend: true, .. } => act("ledger tie-out", "mend"),
+        },
         Command::Events(command) => match command {
             events::Command::List { .. } | events::Command::Show { .. } => None,
             events::Command::Replay { id, .. } => act("events replay", id),
@@ -78,7 +93,9 @@ pub(super) fn of(command: &Command) -> Option<Act> {
         },
         Command::Drift(command) => match command {
             drift::Command::List { .. } | drift::Command::Summary | drift::Command::Show { .. } => None,
-            drift::Command::Claim { id, customer } => act("drift claim", format!("{id} for {customer}")),
+            drift::Command::Claim { id, customer } => {
+                with("drift claim", id, json!({ "customer": customer.as_str() }))
+            }
             drift::Command::Ignore { id } => act("drift ignore", id),
         },
         Command::Webhooks(command) => match command {
@@ -107,14 +124,17 @@ pub(super) fn of(command: &Command) -> Option<Act> {
             dispute::Command::List { .. } | dispute::Command::Show { .. } => None,
             // What leaves the house is on record too.
             dispute::Command::Evidence { id, .. } => act("dispute evidence", id),
-            dispute::Command::Contest { id, .. } => act("dispute contest", id),
+            dispute::Command::Contest { id, note } => with("dispute contest", id, json!({ "note": note })),
             dispute::Command::Accept { id, .. } => act("dispute accept", id),
         },
         Command::Refund(options) if options.dry_run => None,
-        Command::Refund(options) => act("refund", &options.of),
+        Command::Refund(options) => with("refund", &options.of, options.told()),
         Command::Customers(command) => match command {
             customers::Command::Suspended { .. } => None,
-            customers::Command::Suspend { id, .. } => act("customers suspend", id),
+            customers::Command::Suspend { id, reason, checkouts } => {
+                let input = json!({ "level": customers::level(*checkouts), "reason": reason });
+                with("customers suspend", id, input)
+            }
             customers::Command::Unsuspend { id } => act("customers unsuspend", id),
             customers::Command::Erase { customer, yes: _ } => act("customers erase", customer),
         },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quittance_domain::Catalog;
-use quittance_engine::audit::{NewAct, Way};
+use quittance_engine::audit::{self, NewAct, Way};
 use quittance_engine::shadow::{self, Served};
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings, World};
@@ -96,7 +96,7 @@ async fn record(common: &Common, engine: &Engine) -> Result<Option<i64>, Failure
         way: Way::Console,
         action: act.action.to_owned(),
         target: act.target.clone(),
-        input: None,
+        input: audit::kept(&act.input),
     };
     Ok(Some(engine.begin_act(new).await?))
 }

@@ -64,6 +64,10 @@ pub(super) enum Command {
     },
 }
 
+pub(super) const fn level(only_checkouts: bool) -> Level {
+    if only_checkouts { Level::Checkouts } else { Level::All }
+}
+
 fn customer(id: &str) -> Result<CustomerId, String> {
     CustomerId::parse(id).map_err(|error| error.to_string())
 }
@@ -85,8 +89,7 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
     match command {
         Command::Suspended { limit, after } => list(&engine.suspensions(after, *limit).await?, common.json),
         Command::Suspend { id, reason, checkouts } => {
-            let level = if *checkouts { Level::Checkouts } else { Level::All };
-            let row = engine.suspend(id, level, reason, &by).await?;
+            let row = engine.suspend(id, level(*checkouts), reason, &by).await?;
             if common.json {
                 out::say_json(&value(&row));
             } else {

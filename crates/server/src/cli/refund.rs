@@ -8,7 +8,7 @@ use quittance_domain::ids::ApiKeyId;
 use quittance_domain::refund::{Moved, RefundReason};
 use quittance_engine::api_keys::{Caller, KeyScope};
 use quittance_engine::refunds::{NewRefund, RefundOf, RefundPlan, Refunded};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::beside::{self, Need};
 use super::{Common, out};
@@ -53,6 +53,16 @@ pub(super) struct Options {
     /// The same key is one refund, however often it is asked for
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+}
+
+impl Options {
+    /// What was asked for, in the words of the API.
+    pub(super) fn told(&self) -> Value {
+        json!({
+            "amount": self.amount, "currency": self.currency.as_ref().map(Currency::code), "reason": self.reason.as_str(),
+            "credit_note": !self.no_credit_note, "out_of_band": self.out_of_band,
+        })
+    }
 }
 
 fn currency(code: &str) -> Result<Currency, String> {

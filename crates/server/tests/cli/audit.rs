@@ -33,6 +33,32 @@ fn commands_are_on_record_with_their_end() {
         ]
     );
     assert!(console.iter().all(|act| act["actor"] == "grace"), "{console:?}");
+    // How much and how far is on record, in what words is not.
+    let calls: [(&[&str], Value); 7] = [
+        (
+            &["customers", "suspend", "ada", "--checkouts", "--reason", "many cards"],
+            json!({ "level": "checkouts", "reason": "[10 characters]" }),
+        ),
+        (&["customers", "unsuspend", "ada"], Value::Null),
+        (
+            &["refund", "pi_no", "--amount", "700", "--reason", "fraudulent", "--yes"],
+            json!({
+                "amount": 700, "currency": null, "reason": "fraudulent", "credit_note": true, "out_of_band": false
+            }),
+        ),
+        (&["dispute", "contest", "dp_no", "--note", "she had it"], json!({ "note": "[10 characters]" })),
+        (&["dispute", "accept", "dp_no", "--yes"], Value::Null),
+        (&["drift", "claim", "4711", "--customer", "ada"], json!({ "customer": "ada" })),
+        (&["ledger", "tie-out", "--mend", "--wait", "0"], Value::Null),
+    ];
+    for (arguments, _) in &calls {
+        run(&mut command(arguments));
+    }
+    let newest = run_json(&mut command(&["audit", "list", "--json"]));
+    for ((arguments, input), act) in calls.iter().rev().zip(newest["data"].as_array().unwrap()) {
+        assert_eq!(act["action"], format!("{} {}", arguments[0], arguments[1]).replace(" pi_no", ""));
+        assert_eq!(act["input"], *input, "{act}");
+    }
     let (_, out, _) = run(&mut command(&["audit", "list"]));
     assert!(out.contains("grace") && out.contains("refused: not_found"), "{out}");
     let secret = key["key"].as_str().or_else(|| key["secret"].as_str()).unwrap();

@@ -38,11 +38,54 @@ async fn what_an_operator_does_is_on_record_with_its_end() {
             assert_eq!(done["action"], "POST /v1/customers/{id}/grants");
             assert_eq!(done["target"], "/v1/customers/ada/grants");
             assert_eq!((&done["outcome"], &done["problem"]), (&json!("done"), &Value::Null));
-            assert_eq!(done["input"], json!({ "plan": "pro", "reason": "Press" }));
+            assert_eq!(done["input"], json!({ "plan": "pro", "reason": "[5 characters]" }));
             assert!(done["actor"].as_str().unwrap().starts_with("key_") && done["ended_at"].is_string());
             assert_eq!((&refused["outcome"], &refused["problem"]), (&json!("refused"), &json!("not_found")));
             assert_eq!(refused["input"]["name"], "[hidden]");
             app.get("/v1/audit").key(Some(READ)).send().await.problem(403, "forbidden");
+        })
+    })
+    .await;
+}
+
+/// How much and how far is on record, in what words is not.
+#[tokio::test]
+async fn what_moves_money_or_shuts_out_is_on_record_with_its_amount_and_level() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            h.subscriber("ada").await;
+            let calls = [
+                ("/v1/customers/ada/suspend", json!({ "level": "checkouts", "reason": "many cards" }), 200),
+                ("/v1/customers/ada/unsuspend", json!({}), 204),
+                ("/v1/refunds", json!({ "payment": "pi_no", "amount": 700, "reason": "fraudulent" }), 404),
+                ("/v1/disputes/dp_no/contest", json!({ "note": "she had it" }), 404),
+                ("/v1/disputes/dp_no/accept", json!({}), 404),
+                ("/v1/drift/4711/claim", json!({ "customer": "ada" }), 404),
+            ];
+            for (path, body, status) in &calls {
+                let answer = app.post(path).key(Some(ADMIN)).json(body).send().await;
+                assert_eq!(answer.status.as_u16(), *status, "{path}: {}", answer.text());
+            }
+            let mut acts = acts(&app).await;
+            acts.reverse();
+            assert_eq!(acts.len(), calls.len(), "{acts:?}");
+            for (act, (path, _, status)) in acts.iter().zip(&calls) {
+                assert_eq!(act["target"], *path);
+                assert_eq!(act["outcome"], if *status < 300 { "done" } else { "refused" }, "{act}");
+            }
+            let inputs: Vec<&Value> = acts.iter().map(|act| &act["input"]).collect();
+            assert_eq!(
+                inputs,
+                [
+                    &json!({ "level": "checkouts", "reason": "[10 characters]" }),
+                    &json!({}),
+                    &json!({ "payment": "pi_no", "amount": 700, "reason": "fraudulent" }),
+                    &json!({ "note": "[10 characters]" }),
+                    &json!({}),
+                    &json!({ "customer": "ada" }),
+                ]
+            );
         })
     })
     .await;
