@@ -4,16 +4,21 @@
 //! and, at the end, the server itself. When all places are taken, some more are told so and let go, and the rest are only let go.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
+use crate::http::Peer;
 use crate::serve::until;
 use crate::telemetry;
 
@@ -51,15 +56,15 @@ pub async fn serve(
         tokio::select! {
             () = stop.as_mut() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if open.len() < limits.connections => {
+                Ok((stream, peer)) if open.len() < limits.connections => {
                     let way = Way { router: router.clone(), keep_alive: true, header_wait: limits.header_wait };
-                    open.spawn(converse(stream, way, told.clone()));
+                    open.spawn(converse((stream, peer), way, told.clone()));
                 }
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     telemetry::connection_refused();
                     if refused.len() < TOLD {
                         let way = Way { router: busy.clone(), keep_alive: false, header_wait: BUSY_WAIT };
-                        refused.spawn(converse(stream, way, told.clone()));
+                        refused.spawn(converse((stream, peer), way, told.clone()));
                     }
                 }
                 Err(error) => {
@@ -85,14 +90,18 @@ struct Way {
     header_wait: Duration,
 }
 
-async fn converse(stream: TcpStream, way: Way, told: watch::Receiver<bool>) {
+async fn converse((stream, peer): (TcpStream, SocketAddr), way: Way, told: watch::Receiver<bool>) {
     // Answers are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
+    let router = way.router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(way.header_wait)
         .keep_alive(way.keep_alive)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(way.router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

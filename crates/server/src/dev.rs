@@ -112,6 +112,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         provider_origins: vec![sandbox_url.clone()],
         body_limit: checked.config.api.body_limit,
         streams: checked.config.api.streams,
+        proxies: checked.proxies.clone(),
         ready: serve::readiness(&ready),
     });
     let announcement = Announcement {
@@ -213,7 +214,16 @@ fn checked(
         configured @ (Outlet::Smtp(_) | Outlet::Capture) => configured,
     };
     let mail = CheckedMail { outlet, ..mail };
-    Ok(Checked { config, listen, settings, stripe, catalog: Arc::new(catalog), demo_catalog: true, mail })
+    Ok(Checked {
+        config,
+        listen,
+        settings,
+        stripe,
+        catalog: Arc::new(catalog),
+        demo_catalog: true,
+        mail,
+        proxies: http::Proxies::default(),
+    })
 }
 
 /// What the sandbox's stand-in of the browser library takes.

@@ -18,6 +18,8 @@ mod app_kit;
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/addresses.rs"]
+mod addresses;
 #[path = "http/api.rs"]
 mod api;
 #[path = "http/app_webhooks.rs"]

@@ -149,6 +149,7 @@ impl House {
             provider_origins: Vec::new(),
             body_limit: 64 * 1024,
             streams: 4,
+            proxies: http::Proxies::default(),
             ready: Arc::new(|| true),
             secret: None,
         });

@@ -134,6 +134,7 @@ async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> 
         provider_origins: serve::provider_origins(&checked.stripe),
         body_limit: checked.config.api.body_limit,
         streams: checked.config.api.streams,
+        proxies: checked.proxies.clone(),
         ready: serve::readiness(&ready),
     });
     announce(&checked, listener.local_addr().unwrap_or(checked.listen));

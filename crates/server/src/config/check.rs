@@ -24,6 +24,7 @@ use secrecy::SecretString;
 
 use super::{CheckedMail, Config, DEMO_CATALOG, Loaded, Retention};
 use crate::failure::Failure;
+use crate::http::Proxies;
 
 const MINUTE_MS: i64 = 60_000;
 /// Addresses that mails about alerts may go to.
@@ -46,6 +47,8 @@ pub struct Checked {
     pub demo_catalog: bool,
     /// Mail to customers.
     pub mail: CheckedMail,
+    /// The proxies whose word about visitors is taken.
+    pub proxies: Proxies,
 }
 
 impl Loaded {
@@ -63,6 +66,12 @@ impl Loaded {
         database(&self.config)?;
         root_key(&self.config)?;
         let mail = super::mail(&self.config, &settings.public_url)?;
+        let proxies = Proxies::read(&self.config.api.trusted_proxies).map_err(|error| {
+            Failure::config(
+                format!("api.trusted_proxies: {error}"),
+                "List addresses and networks of proxies before this server, such as \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"; or none.",
+            )
+        })?;
         Ok(Checked {
             config: self.config,
             listen,
@@ -71,6 +80,7 @@ impl Loaded {
             catalog: Arc::new(catalog),
             demo_catalog,
             mail,
+            proxies,
         })
     }
 }

@@ -299,6 +299,8 @@ pub struct Api {
     pub streams: usize,
     /// Connections that may be open at the same time.
     pub connections: usize,
+    /// Addresses and networks of proxies before this server, whose `X-Forwarded-For` says where visitors come from.
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Config {
@@ -447,6 +449,7 @@ impl Default for Api {
             streams: 64,
             // Below the 1,024 file handles that a process mostly has.
             connections: 800,
+            trusted_proxies: Vec::new(),
         }
     }
 }

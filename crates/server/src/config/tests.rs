@@ -120,7 +120,7 @@ type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str
 
 #[test]
 fn what_cannot_be_is_named_with_its_mend() {
-    let cases: [Case; 21] = [
+    let cases: [Case; 23] = [
         ("[stripe]\nsecert_key = \"x\"", &[], "stripe.secert_key", "secret_key"),
         ("grace_days = 3", &[], "grace_days", "grace_days in [access]"),
         ("[strip]\nx = 1", &[], "[strip]", "stripe"),
@@ -135,6 +135,8 @@ fn what_cannot_be_is_named_with_its_mend() {
         ("[dunning]\ntime_zone = \"Mars\"", &GOOD, "dunning.time_zone", "Asia/Tokyo"),
         ("[webhooks]\ntolerance_s = 0", &GOOD, "webhooks.tolerance_s", "1 to 86400"),
         ("[retry]\ncap_ms = 1", &GOOD, "retry.cap_ms", "500"),
+        ("[api]\ntrusted_proxies = [\"proxy.internal\"]", &GOOD, "api.trusted_proxies", "10.0.0.0/8"),
+        ("[api]\ntrusted_proxies = [\"0.0.0.0/0\"]", &GOOD, "api.trusted_proxies", "10.0.0.0/8"),
         ("listen = \"nowhere\"", &GOOD, "QUITTANCE_LISTEN", "address:port"),
         ("public_url = \"ftp://x\"", &GOOD, "QUITTANCE_PUBLIC_URL", "https://"),
         ("", &[GOOD[1], ("STRIPE_SECRET_KEY", "pk_test_1")], "publishable", "secret key"),

@@ -9,6 +9,7 @@ use quittance_mail::{MailLinks, Writer};
 use tokio::sync::Semaphore;
 
 use super::guard::RefusalLog;
+use super::peer::Proxies;
 use crate::config::Secret;
 use crate::page_links::PageLinks;
 use crate::pages::{DemoBand, csp};
@@ -36,6 +37,8 @@ pub struct AppConfig {
     pub body_limit: usize,
     /// Streams of changes that may be open at the same time.
     pub streams: usize,
+    /// The proxies whose word about visitors is taken.
+    pub proxies: Proxies,
     /// Whether new work is welcome; false while shutting down.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -75,6 +78,8 @@ pub struct Inner {
     pub body_limit: usize,
     /// Whether new work is welcome.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The proxies whose word about visitors is taken.
+    pub proxies: Proxies,
     /// Room for streams of changes.
     pub streams: Arc<Semaphore>,
     /// The content security policy of all pages.
@@ -111,6 +116,7 @@ impl AppState {
             dev: config.dev,
             body_limit: config.body_limit,
             streams: Arc::new(Semaphore::new(config.streams)),
+            proxies: config.proxies,
             ready: config.ready,
             csp,
             refusals: RefusalLog::default(),

@@ -7,6 +7,7 @@ use quittance_engine::Engine;
 use quittance_engine::api_keys::KeyScope;
 use quittance_server::http::{self, AppConfig, DevInfo};
 use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tower::ServiceExt;
 
@@ -41,6 +42,7 @@ pub fn config(engine: &Engine, dev: bool) -> AppConfig {
         provider_origins: vec!["https://checkout.stripe.com".to_owned(), "http://127.0.0.1:12111".to_owned()],
         body_limit: 64 * 1024,
         streams: 2,
+        proxies: http::Proxies::default(),
         ready: Arc::new(|| true),
     }
 }
@@ -83,6 +85,7 @@ impl App {
             path: path.to_owned(),
             key: Some(ALL.to_owned()),
             headers: HeaderMap::new(),
+            peer: None,
             body: Body::empty(),
         }
     }
@@ -94,6 +97,7 @@ pub struct Call {
     path: String,
     key: Option<String>,
     headers: HeaderMap,
+    peer: Option<IpAddr>,
     body: Body,
 }
 
@@ -105,6 +109,12 @@ impl Call {
 
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
+    /// The other end of the connection.
+    pub fn from(mut self, peer: IpAddr) -> Self {
+        self.peer = Some(peer);
         self
     }
 
@@ -130,6 +140,9 @@ impl Call {
         let mut request = Request::builder().method(self.method.clone()).uri(&self.path);
         for (name, value) in &self.headers {
             request = request.header(name, value);
+        }
+        if let Some(peer) = self.peer {
+            request = request.extension(http::Peer(peer));
         }
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));

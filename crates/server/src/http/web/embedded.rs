@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::frame::{address, frame, words};
 use super::visitor::{of_address, stranger, visitor};
 use crate::http::guard::own_form;
+use crate::http::peer::Client;
 use crate::http::problem::Fail;
 use crate::http::state::{AppState, DevInfo};
 use crate::pages::{EmbeddedChoiceView, EmbeddedView, Locale, csp_with, embedded_choice_page, embedded_page};
@@ -71,6 +72,7 @@ pub struct Choice {
 /// `POST /demo/embedded`: opens a checkout, as the app's server would by the API.
 pub async fn open(
     State(app): State<AppState>,
+    Client(client_ip): Client,
     headers: HeaderMap,
     form: Result<Form<Choice>, FormRejection>,
 ) -> Result<Response, Fail> {
@@ -104,7 +106,7 @@ pub async fn open(
         cancel_url: None,
         starts_after: None,
         ui,
-        client_ip: None,
+        client_ip,
         reference: None,
         idempotency: None,
     };

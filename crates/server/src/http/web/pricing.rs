@@ -17,6 +17,7 @@ use super::cards::{Owned, cards};
 use super::frame::{address, frame, query_of, words};
 use super::visitor::{Visitor, of_address, stranger, visitor};
 use crate::http::guard::own_form;
+use crate::http::peer::Client;
 use crate::http::problem::Fail;
 use crate::http::state::AppState;
 use crate::pages::{
@@ -226,6 +227,7 @@ pub struct Buy {
 /// `POST /pricing/checkout`: opens a checkout and sends the buyer to the provider's page.
 pub async fn buy(
     State(app): State<AppState>,
+    Client(client_ip): Client,
     headers: HeaderMap,
     form: Result<Form<Buy>, FormRejection>,
 ) -> Result<Response, Fail> {
@@ -256,7 +258,7 @@ pub async fn buy(
         starts_after: None,
         ui: CheckoutUi::Hosted,
         reference: None,
-        client_ip: None,
+        client_ip,
         idempotency: None,
     };
     match app.engine.open_checkout(&new).await {
