@@ -117,6 +117,7 @@ async fn converse((stream, peer): (TcpStream, SocketAddr), way: Way, told: watch
 
 #[cfg(test)]
 mod tests {
+    use axum::Extension;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
@@ -172,6 +173,14 @@ mod tests {
         while !ask(&mut next).await.ends_with("yes") {
             next = TcpStream::connect(address).await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_knows_the_other_end_of_its_connection() {
+        let whose =
+            |Extension(peer): Extension<Peer>| async move { if peer.0.is_loopback() { "yes" } else { "no" } };
+        let (address, _stop) = started(HEADER_WAIT, Router::new().route("/", get(whose))).await;
+        assert!(ask(&mut TcpStream::connect(address).await.unwrap()).await.ends_with("yes"));
     }
 
     #[tokio::test]
