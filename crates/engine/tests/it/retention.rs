@@ -10,8 +10,10 @@ use quittance_store::{Sql, params};
 
 use crate::house::{House, on_each, pro};
 
+/// A statement that is made up while the test runs; each has a name of its own, by which it is kept prepared.
 fn statement(text: String) -> &'static Sql {
-    Box::leak(Box::new(Sql::registered("test.retention", text.leak())))
+    let text: &'static str = text.leak();
+    Box::leak(Box::new(Sql::registered(text, text)))
 }
 
 async fn count(h: &House, table: &str) -> i64 {

@@ -10,9 +10,10 @@ use crate::house::{House, on_each, pro};
 /// A word that every text below has.
 const WORD: &str = "Lovelace";
 
-/// A statement that is made up while the test runs.
+/// A statement that is made up while the test runs; each has a name of its own, by which it is kept prepared.
 fn statement(text: String) -> &'static Sql {
-    Box::leak(Box::new(Sql::registered("test.erasure", text.leak())))
+    let text: &'static str = text.leak();
+    Box::leak(Box::new(Sql::registered(text, text)))
 }
 
 /// Where the word stands: `table.column` of all columns of text that there are.
