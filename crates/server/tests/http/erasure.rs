@@ -92,8 +92,8 @@ async fn what_was_written_about_a_person_is_in_no_table_after_the_erasure() {
             assert_eq!(places(h).await, Vec::<String>::new());
             // What an operator does afterwards is not kept by name either.
             let acts = app.get("/v1/audit?limit=100").send().await.ok();
-            let suspended = acts["data"].as_array().unwrap().iter();
-            let suspended = suspended.filter(|act| act["action"] == "POST /v1/customers/{id}/suspend").next().unwrap();
+            let mut acts = acts["data"].as_array().unwrap().iter();
+            let suspended = acts.find(|act| act["action"] == "POST /v1/customers/{id}/suspend").unwrap();
             assert_eq!(suspended["input"], json!({ "level": "checkouts", "reason": "[24 characters]" }));
         })
     })
