@@ -290,6 +290,13 @@ pub enum Effect {
         /// Which one.
         dispute: String,
     },
+    /// Take back what was planned for later, because a change that had waited for its payment was made.
+    DropPlan {
+        /// Whose plan.
+        subscription: String,
+        /// The schedule that holds it.
+        schedule: String,
+    },
     /// Tell the customer something; once per natural key.
     Notice(Notice),
 }
@@ -348,6 +355,7 @@ pub fn project(
     keep_unseen(stored, observed.customer_gone, &observed.unreadable, &mut out);
     project_purchases(observed.purchases, stored, policy, now, &mut out);
     settle_duplicates(stored, now, &mut out);
+    drop_outdated_plans(stored, &mut out);
     find_failed_refunds(&mut out);
     if stored.customer.is_none() && !(out.subscriptions.is_empty() && out.purchases.is_empty()) {
         let subscription = out.subscriptions.first().map(|s| s.facts.id.clone());
@@ -802,6 +810,26 @@ fn demand_mending(stored: &Stored, out: &mut Projection) {
                 ),
             }),
             Some(Duplicate::AskOperator { .. }) | None => {}
+        }
+    }
+}
+
+/// A change that waited for its payment leaves what was planned alone, as it may lapse. Made, it is what was wanted last.
+fn drop_outdated_plans(stored: &Stored, out: &mut Projection) {
+    for new in out.subscriptions.iter().filter(|s| s.is_live() && s.facts.ahead.pending.is_none()) {
+        let Some(old) = stored.subscriptions.iter().find(|s| s.facts.id == new.facts.id) else { continue };
+        let Some(waited) = &old.facts.ahead.pending else { continue };
+        let made = |wanted: &FutureItem| {
+            new.facts.items.iter().any(|i| i.price == wanted.price && i.quantity == wanted.quantity)
+        };
+        let (before, after) = (&old.facts.ahead, &new.facts.ahead);
+        if let Some(schedule) = &after.schedule
+            && after.next_phase.is_some()
+            && before.schedule.as_ref() == Some(schedule)
+            && waited.items.iter().all(made)
+        {
+            let (subscription, schedule) = (new.facts.id.clone(), schedule.clone());
+            out.effects.push(Effect::DropPlan { subscription, schedule });
         }
     }
 }

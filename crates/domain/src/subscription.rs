@@ -224,8 +224,6 @@ pub struct Bill {
     pub paid_at: Option<Timestamp>,
     /// The payment that is being made for it, if one is.
     pub payment: Option<String>,
-    /// Its payment waits for the customer: the bank asks who it is.
-    pub needs_customer: bool,
 }
 
 /// A card, as far as a notice may name it.

@@ -1,6 +1,6 @@
 //! Payments that failed: the cases, what became of them by month and cause, and the way to pay.
 
-use quittance_domain::dunning::{Case, Cause, Outcome};
+use quittance_domain::dunning::{Case, Cause, Outcome, PaymentIssue};
 use quittance_domain::{Currency, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
 use quittance_store::dunning::{self, CaseRow, Sum};
@@ -9,6 +9,7 @@ use quittance_stripe::calls;
 use quittance_stripe::client::Priority;
 
 use crate::engine::Engine;
+use crate::invoice_page::is_owed;
 use crate::problem::{Problem, ProblemCode};
 
 /// Months of a report at most.
@@ -171,27 +172,30 @@ impl Engine {
             .read("dunning.invoices", move |tx| mirror::subscriptions_of_customer(tx, id.as_str()))
             .await?;
         let latest = |row: &mirror::SubscriptionRow| {
-            let found = row.subscription.facts.latest_invoice.as_ref();
-            found.map(|found| (found.id.clone(), found.status == "open", row.aggregate.clone()))
+            let found = row.subscription.facts.latest_invoice.as_ref()?;
+            let owed = PaymentIssue::of(&row.subscription).is_some();
+            Some((found.id.clone(), found.status == "open", owed, row.aggregate.clone()))
         };
-        let mut known: Vec<(String, bool, String)> = rows.iter().filter_map(latest).collect();
-        known.sort_by_key(|(_, open, _)| !open);
-        let (found, aggregate) = match invoice {
+        let mut known: Vec<(String, bool, bool, String)> = rows.iter().filter_map(latest).collect();
+        known.sort_by_key(|(_, open, owed, _)| (!open, !owed));
+        let (found, owed, aggregate) = match invoice {
             Some(wanted) => match known.into_iter().find(|(id, ..)| id == wanted) {
-                Some((id, _, aggregate)) => (id, aggregate),
+                Some((id, _, owed, aggregate)) => (id, owed, aggregate),
                 // A link in an old letter: the invoice may be an older one of theirs.
-                None => (wanted.to_owned(), self.own_case(customer, wanted).await?),
+                None => (wanted.to_owned(), false, self.own_case(customer, wanted).await?),
             },
             None => match known.into_iter().next() {
-                Some((id, _, aggregate)) => (id, aggregate),
+                Some((id, _, owed, aggregate)) => (id, owed, aggregate),
                 None => return Ok(WayToPay::Paid),
             },
         };
         let now = self.stripe().send(calls::invoices::retrieve(&found), Priority::Live).await?;
-        match (now.status.as_str(), now.hosted_url) {
-            ("open" | "uncollectible", Some(url)) => Ok(WayToPay::Page(url.0)),
-            ("open" | "uncollectible", None) => Ok(WayToPay::PaymentMethod),
-            _ => {
+        match now.hosted_url {
+            Some(url) if is_owed(&now.status) => Ok(WayToPay::Page(url.0)),
+            None if is_owed(&now.status) => Ok(WayToPay::PaymentMethod),
+            // A draft has no page; that of an unpaid subscription is owed all the same.
+            Some(_) | None if owed && now.status == "draft" => Ok(WayToPay::PaymentMethod),
+            Some(_) | None => {
                 self.look_soon(&aggregate).await?;
                 Ok(WayToPay::Paid)
             }

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 /// What an invoice has for its customer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvoicePage {
-    /// It waits to be paid.
+    /// It waits to be paid, or was given up and can still be.
     pub owed: bool,
     /// Where it can be paid and seen; `None` for a draft.
     pub url: Option<String>,
@@ -30,6 +30,11 @@ impl Engine {
     /// What the provider says.
     pub async fn invoice_page(&self, invoice: &str) -> Result<InvoicePage, Problem> {
         let found = self.stripe().send(calls::invoices::hosted(invoice), Priority::Live).await?;
-        Ok(InvoicePage { owed: found.status == "open" && found.amount_remaining > 0, url: found.url })
+        Ok(InvoicePage { owed: is_owed(&found.status) && found.amount_remaining > 0, url: found.url })
     }
+}
+
+/// Whether an invoice in this state can be paid. One that was given up can be too.
+pub(crate) fn is_owed(status: &str) -> bool {
+    matches!(status, "open" | "uncollectible")
 }

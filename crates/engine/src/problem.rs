@@ -57,6 +57,8 @@ codes! {
     CheckoutInProgress = "checkout_in_progress",
     /// The subscription's state does not allow this.
     WrongState = "wrong_state",
+    /// A renewal is not paid: that comes before a change that costs something.
+    PaymentOwed = "payment_owed",
     /// The quote ran out, or what it was computed from has changed.
     QuoteStale = "quote_stale",
     /// The customer is shut out.

@@ -172,6 +172,7 @@ impl Engine {
             proration_date: Some(said.proration_date),
         };
         let wanted = self.resolve(id, &change).await?;
+        self.refuse_suspended(wanted.row.subscription.customer.as_ref()).await?;
         if (&wanted.item.id, &wanted.price, wanted.quantity) != (&said.item, &said.price, said.quantity) {
             return Err(stale("The subscription or the price is another one now."));
         }

@@ -282,7 +282,7 @@ impl Engine {
     /// idempotency key.
     ///
     /// # Errors
-    /// `wrong_state`, `unknown_price`, `payment_declined`, and what the provider says.
+    /// `wrong_state`, `payment_owed`, `unknown_price`, `payment_declined`, and what the provider says.
     pub async fn change_subscription(
         &self,
         id: &str,
@@ -517,6 +517,14 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
 fn check_state(row: &SubscriptionRow, when: When) -> Result<(), Problem> {
     let facts = &row.subscription.facts;
     match (when, &facts.status) {
+        // The small invoice of a change would be paid in the place of the renewal, and the provider would take the
+        // subscription for paid.
+        (When::Now, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid) => Err(Problem::new(
+            ProblemCode::PaymentOwed,
+            format!("The subscription {} has a renewal that is not paid. Nothing was changed.", facts.id),
+            "Have what is owed paid first: `payment_issue.action_url` of GET /v1/subscriptions/{id} leads there, and so \
+             does the billing page. A change for the period's end can be planned, and cancelling is always possible.",
+        )),
         (_, SubscriptionStatus::Paused) => Err(wrong_state(row, "is paused; resume it first")),
         (When::PeriodEnd, _) if facts.ends_at().is_some() => {
             Err(wrong_state(row, "ends before the change would be made; resume it first, or change it now"))

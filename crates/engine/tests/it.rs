@@ -78,6 +78,8 @@ mod once;
 mod orders;
 #[path = "it/permutations.rs"]
 mod permutations;
+#[path = "it/planned.rs"]
+mod planned;
 #[path = "it/portal_parity.rs"]
 mod portal_parity;
 #[path = "it/priced_changes.rs"]

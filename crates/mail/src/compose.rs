@@ -35,9 +35,32 @@ pub fn facts(
         .and_then(plan_name);
     let now_paid = subscription.and_then(price);
     let amount = data.money("amount");
+    let regular = data.money("regular");
+    let (first_charge, afterwards) = match told.kind {
+        // Prices are told beside each other as they are listed; what the first bill then comes to stands by itself.
+        Kind::PriceChanging => (amount.filter(|_| amount != regular), None),
+        Kind::TrialEnding | Kind::RenewalAhead => (None, regular.filter(|_| amount != regular)),
+        Kind::Receipt => {
+            let first = data.money("first_charge");
+            (first, regular.filter(|_| first != regular))
+        }
+        Kind::PaymentFailed
+        | Kind::PaymentActionRequired
+        | Kind::PaymentRecovered
+        | Kind::GraceEnding
+        | Kind::AccessEnded
+        | Kind::TermsChanging
+        | Kind::PlanChanged
+        | Kind::SubscriptionCancelled
+        | Kind::RefundMade
+        | Kind::PurchaseProcessing
+        | Kind::PurchaseFailed
+        | Kind::RefundFailed
+        | Kind::CardExpiring => (None, None),
+    };
     let (plan, new_plan, amount, new_amount) = match told.kind {
         Kind::PlanChanged => (data.text("from_plan").and_then(plan_name), plan, amount, now_paid),
-        Kind::PriceChanging => (plan, None, now_paid, amount),
+        Kind::PriceChanging => (plan, None, now_paid, regular.or(amount)),
         Kind::PaymentFailed
         | Kind::PaymentActionRequired
         | Kind::PaymentRecovered
@@ -62,6 +85,10 @@ pub fn facts(
         new_plan,
         amount,
         new_amount,
+        first_charge,
+        afterwards,
+        trial_end: data.time("trial_end").filter(|_| told.kind == Kind::Receipt),
+        ended_by: data.text("reason").filter(|_| told.kind == Kind::SubscriptionCancelled).map(str::to_owned),
         interval: data
             .text("interval")
             .or_else(|| subscription?.facts.items.first()?.interval.as_deref())
@@ -71,7 +98,7 @@ pub fn facts(
         access_until: access_until(told.kind, data, subscription),
         card: card.and_then(card_words),
         card_expires: card.and_then(|card| card_expires(card, language)),
-        reason: data.text("decline_code").or_else(|| data.text("reason")).map(str::to_owned),
+        reason: data.text("decline_code").map(str::to_owned),
         number: data.text("invoice_number").map(str::to_owned),
         urls: urls(told, data, subscription, link),
     }

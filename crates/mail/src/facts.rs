@@ -23,6 +23,14 @@ pub struct Facts {
     pub amount: Option<Money>,
     /// The price after a change.
     pub new_amount: Option<Money>,
+    /// What is charged first, after discounts, tax and credit, where that is not the amount or price that is told.
+    pub first_charge: Option<Money>,
+    /// What each later period costs, before discounts, tax and credit, where that is not the amount that is told.
+    pub afterwards: Option<Money>,
+    /// When the trial ends that a receipt is about.
+    pub trial_end: Option<Timestamp>,
+    /// Why a subscription was ended by somebody else than its customer, a word of [`ended_by`].
+    pub ended_by: Option<String>,
     /// How often it is charged: `day`, `week`, `month` or `year`.
     pub interval: Option<String>,
     /// When what the notice is about happens or happened.
@@ -63,13 +71,23 @@ pub struct Urls {
 }
 
 /// Every variable of templates, and what it holds. Each may be absent, except `site`.
-pub const VARIABLES: [(&str, &str); 26] = [
+pub const VARIABLES: [(&str, &str); 30] = [
     ("site", "what is sold, as customers know it (`site`)"),
     ("name", "the customer's name"),
     ("plan", "the plan; before a change the old one"),
     ("new_plan", "the plan after a change"),
     ("amount", "the amount; before a change the old price"),
     ("new_amount", "the price after a change"),
+    (
+        "first_charge",
+        "what is charged first, after discounts, tax and credit; only where it is another amount than the one that is told",
+    ),
+    (
+        "afterwards",
+        "what each later period costs, before discounts, tax and credit; only where it is another amount than the one that is told",
+    ),
+    ("trial_end", "the day on which a trial ends; only in the receipt that it begins with"),
+    ("ended_by", "why a plan was ended, in plain words; only where its customer did not end it"),
     ("interval", "how often it is charged: every month"),
     ("date", "the day on which it happens or happened"),
     ("time", "the same with the time of day and its zone"),
@@ -100,13 +118,20 @@ impl Facts {
         let zone = named.unwrap_or_else(|| settings.zone.clone());
         let money = |amount: Option<Money>| amount.map(|amount| format::money(language, amount));
         let day = |at: Option<Timestamp>| at.map(|at| format::date(language, &zone, at));
-        let all: [(&'static str, Option<String>); 26] = [
+        let all: [(&'static str, Option<String>); 30] = [
             ("site", Some(settings.site.clone())),
             ("name", self.name.clone().filter(|name| !name.trim().is_empty())),
             ("plan", self.plan.clone()),
             ("new_plan", self.new_plan.clone()),
             ("amount", money(self.amount)),
             ("new_amount", money(self.new_amount)),
+            ("first_charge", money(self.first_charge)),
+            ("afterwards", money(self.afterwards)),
+            ("trial_end", day(self.trial_end)),
+            (
+                "ended_by",
+                self.ended_by.as_deref().and_then(|word| ended_by(language, word)).map(str::to_owned),
+            ),
             (
                 "interval",
                 self.interval.as_deref().and_then(|word| format::interval(language, word)).map(str::to_owned),
@@ -171,7 +196,45 @@ pub fn reason(language: Language, word: &str) -> Option<&'static str> {
         "processing_error" | "issuer_not_available" | "reenter_transaction" | "try_again_later" => {
             ("Your bank could not be reached.", "カード会社に接続できませんでした。")
         }
-        // A bank's suspicion is not for a mail: whoever reads it may not be the holder.
+        // A bank's suspicion is not for a mail: whoever reads it may not be the holder. It reads like any refusal.
+        "card_declined"
+        | "generic_decline"
+        | "do_not_honor"
+        | "do_not_try_again"
+        | "call_issuer"
+        | "no_action_taken"
+        | "not_permitted"
+        | "transaction_not_allowed"
+        | "card_not_supported"
+        | "currency_not_supported"
+        | "service_not_allowed"
+        | "restricted_card"
+        | "lost_card"
+        | "stolen_card"
+        | "pickup_card"
+        | "fraudulent"
+        | "security_violation"
+        | "merchant_blacklist"
+        | "revocation_of_authorization"
+        | "revocation_of_all_authorizations" => {
+            ("Your bank did not approve the payment.", "カード会社の承認が得られませんでした。")
+        }
+        _ => return None,
+    };
+    Some(language.choose(en, ja))
+}
+
+/// Why a subscription was ended, where its customer did not ask for it: the provider's reasons
+/// (`cancellation_details.reason`). Nothing for `cancellation_requested`, and for reasons that are not known.
+#[must_use]
+pub fn ended_by(language: Language, word: &str) -> Option<&'static str> {
+    let (en, ja) = match word {
+        "payment_failed" => {
+            ("its payment did not go through", "お支払いを確認できなかったため")
+        }
+        "payment_disputed" => {
+            ("its payment was disputed", "お支払いに異議の申し立てがあったため")
+        }
         _ => return None,
     };
     Some(language.choose(en, ja))

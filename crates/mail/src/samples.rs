@@ -50,6 +50,16 @@ pub fn facts(kind: Kind, language: Language) -> Facts {
         new_plan: changes.then(|| language.choose("Studio", "スタジオ").to_owned()),
         amount: jpy(1_980),
         new_amount: jpy(if changes { 9_800 } else { 2_180 }),
+        first_charge: match kind {
+            Kind::PriceChanging => jpy(1_090),
+            _ => None,
+        },
+        afterwards: match kind {
+            Kind::TrialEnding | Kind::RenewalAhead => jpy(2_180),
+            _ => None,
+        },
+        trial_end: None,
+        ended_by: None,
         interval: Some("month".to_owned()),
         at: at(0),
         next_try: at(3),

@@ -8,6 +8,8 @@
     reason = "tests stop at the first surprise"
 )]
 
+#[path = "it/amounts.rs"]
+mod amounts;
 #[path = "../../engine/tests/it/app_kit.rs"]
 #[allow(dead_code, reason = "the engine's tests use the rest")]
 mod app_kit;

@@ -304,7 +304,6 @@ fn invoice(chosen: &mut Unstructured<'_>) -> Result<InvoiceFacts> {
             finalized_at: time(chosen)?,
             paid_at: time(chosen)?,
             payment: None,
-            needs_customer: chosen.arbitrary()?,
         },
         due_at: time(chosen)?,
         paid_at: time(chosen)?,

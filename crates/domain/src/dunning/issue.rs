@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cause;
 use crate::money::Money;
-use crate::subscription::{AttemptState, Subscription, SubscriptionStatus};
+use crate::subscription::{AttemptState, InvoiceFacts, Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
 
 /// What the customer can do about it.
@@ -72,7 +72,13 @@ impl PaymentIssue {
             | SubscriptionStatus::Paused
             | SubscriptionStatus::Unknown(_) => false,
         };
-        let invoice = facts.latest_invoice.as_ref().filter(|invoice| failing && invoice.status == "open")?;
+        // What an unpaid subscription owes for a period stays a draft until somebody has it paid.
+        let owed = |invoice: &&InvoiceFacts| match invoice.status.as_str() {
+            "open" => failing,
+            "draft" => failing && facts.status == SubscriptionStatus::Unpaid,
+            _ => false,
+        };
+        let invoice = facts.latest_invoice.as_ref().filter(owed)?;
         let attempt = invoice.attempt.as_ref();
         let cause = Cause::of(attempt, facts.method.as_deref());
         let kind = match (attempt.map(|attempt| attempt.state), cause) {

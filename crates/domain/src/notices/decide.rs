@@ -1,7 +1,8 @@
 //! Which notices are due, and when the next one will be.
 //!
 //! Two sorts of facts. *News* has happened: it is told if it came up since the last look, or is no older than the policy's
-//! bound, so that the first sight of an old account tells no old news. What is *ahead* is told at a moment that the rules
+//! bound, so that the first sight of an old account tells no old news. The last look counts from a margin before it, because
+//! the provider's times are whole seconds and clocks differ. What is *ahead* is told at a moment that the rules
 //! leave, or at once where that is over and the fact is still to come. Both are found again at every look; the natural key
 //! makes them one message.
 
@@ -12,10 +13,15 @@ use super::moment::{AppliedRule, Choice, Fit, days_before, moments};
 use super::rules::{Case, RuleTable};
 use super::{Announcement, Notice, NoticeKind, NoticePolicy};
 use crate::access::{Access, MoneyState, Standing};
+use crate::dunning::Cause;
 use crate::projection::{Anomaly, AnomalyKind, Effect, Projection, Purchase, PurchaseState, Stored};
 use crate::refund::owed_again;
-use crate::subscription::{Card, Duplicate, InvoiceFacts, Subscription, SubscriptionStatus};
+use crate::subscription::{AttemptState, Card, Duplicate, InvoiceFacts, Subscription, SubscriptionStatus};
 use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
+
+/// How far before the last look something may have happened and still be news, in milliseconds: the provider tells whole
+/// seconds, and its clock and those of the nodes differ by minutes at most. The natural key keeps it one message.
+const LOOK_MARGIN_MS: i64 = 10 * MINUTE_MS;
 
 /// A notice that was written down before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +68,7 @@ pub fn decide(stored: &Stored, projection: &mut Projection, wanted: Wanted<'_>) 
     let mut due = Due {
         wanted,
         known: looked_at.is_some(),
-        news_since: looked_at.map_or(bound, |at| at.min(bound)),
+        news_since: looked_at.map_or(bound, |at| at.plus_ms(-LOOK_MARGIN_MS).min(bound)),
         notices: Vec::new(),
         missed: Vec::new(),
         look: Vec::new(),
@@ -78,7 +84,7 @@ pub fn decide(stored: &Stored, projection: &mut Projection, wanted: Wanted<'_>) 
         due.purchase(old, new, projection);
     }
     due.receipts(projection);
-    due.refunds(projection);
+    due.refunds(stored, projection);
     due.cards(projection);
     let Due { notices, missed, look, .. } = due;
     projection.effects.extend(notices.into_iter().map(Effect::Notice));
@@ -138,19 +144,26 @@ impl Due<'_> {
             let came_up = old.is_some()
                 && before.is_none_or(|b| !is_failing(b) || b.attempt_count != invoice.attempt_count);
             let since = new.facts.failing_since.or(invoice.bill.finalized_at).unwrap_or(new.facts.created_at);
-            let (kind, other) = if invoice.bill.needs_customer {
-                (NoticeKind::PaymentActionRequired, NoticeKind::PaymentFailed)
-            } else {
-                (NoticeKind::PaymentFailed, NoticeKind::PaymentActionRequired)
-            };
             let occurrence = invoice.attempt_count.to_string();
-            if (came_up || self.is_news(since)) && !self.was_told(other, &invoice.id, &occurrence) {
+            let told = |kind| self.was_told(kind, &invoice.id, &occurrence);
+            // Told before anybody could read how the payment stands, and the bank asks: then the first message was wrong. After
+            // one that was right, the customer is merely at it.
+            let corrects = told(NoticeKind::PaymentFailed) && before.is_some_and(|b| !is_answered(b));
+            let kind = if asks_the_customer(invoice, new.facts.method.as_deref()) {
+                (corrects || !told(NoticeKind::PaymentFailed)).then_some(NoticeKind::PaymentActionRequired)
+            } else {
+                (!told(NoticeKind::PaymentActionRequired)).then_some(NoticeKind::PaymentFailed)
+            };
+            if let Some(kind) = kind.filter(|_| came_up || corrects || self.is_news(since)) {
                 let mut data = base(new);
                 put(&mut data, "invoice", &invoice.id);
                 put(&mut data, "attempt", invoice.attempt_count);
                 put(&mut data, "amount", invoice.remaining.minor);
                 put(&mut data, "currency", invoice.remaining.currency);
                 put(&mut data, "next_attempt_at", text(invoice.next_attempt_at));
+                let attempt = invoice.attempt.as_ref();
+                let why = attempt.and_then(|a| a.decline_code.as_deref().or(a.code.as_deref()));
+                put(&mut data, "decline_code", why);
                 self.tell(kind, &invoice.id, occurrence, data);
             }
         }
@@ -256,7 +269,7 @@ impl Due<'_> {
     fn trial_ending(&mut self, new: &Subscription) {
         let facts = &new.facts;
         let (SubscriptionStatus::Trialing, Some(end)) = (&facts.status, facts.trial_end) else { return };
-        if facts.ends_at().is_some_and(|at| at <= end) {
+        if !is_free_trial(new) || facts.ends_at().is_some_and(|at| at <= end) {
             return;
         }
         let start = facts.told.trial_start.unwrap_or(facts.created_at);
@@ -402,7 +415,7 @@ impl Due<'_> {
                 all.subscriptions.iter().find(|s| s.facts.id == id)
             });
             let (Some(total), Some(paid_at)) = (invoice.bill.total, invoice.bill.paid_at) else { continue };
-            let trial = of.is_some_and(|s| s.facts.status == SubscriptionStatus::Trialing);
+            let trial = of.is_some_and(is_free_trial);
             // Nothing was paid, but it is what a trial begins with, and says what will be.
             if invoice.status != "paid" || !(total.minor > 0 || trial) || !self.is_news(paid_at) {
                 continue;
@@ -482,10 +495,14 @@ impl Due<'_> {
         self.tell(kind, &facts.id, occurrence, data);
     }
 
-    fn refunds(&mut self, all: &Projection) {
+    /// A refund is told when it has come about, which may be long after it was made.
+    fn refunds(&mut self, stored: &Stored, all: &Projection) {
         for payment in &all.payments {
+            let known = stored.payments.iter().find(|p| p.id == payment.id);
+            let before = |id: &str| known.and_then(|p| p.refunds.iter().find(|r| r.id == id));
             for refund in payment.refunds.iter().filter(|r| r.status == "succeeded") {
-                if !self.is_news(refund.created_at) {
+                let came_up = self.known && before(&refund.id).is_some_and(|r| r.status != "succeeded");
+                if !came_up && !self.is_news(refund.created_at) {
                     continue;
                 }
                 let mut data = Map::new();
@@ -554,6 +571,24 @@ pub(super) fn meets(change: &Announcement, new: &Subscription) -> bool {
 
 pub(super) fn is_failing(invoice: &InvoiceFacts) -> bool {
     invoice.status == "open" && invoice.attempt_count > 0
+}
+
+/// Whether a failed payment can only go on with the customer, as the provider's payment says; not by which event came, and when.
+fn asks_the_customer(invoice: &InvoiceFacts, method: Option<&str>) -> bool {
+    Cause::of(invoice.attempt.as_ref(), method) == Cause::Authentication
+}
+
+/// Whether the bank's answer to a payment was known.
+fn is_answered(invoice: &InvoiceFacts) -> bool {
+    invoice.attempt.as_ref().is_some_and(|attempt| match attempt.state {
+        AttemptState::NeedsMethod | AttemptState::NeedsCustomer => true,
+        AttemptState::Processing | AttemptState::Other => false,
+    })
+}
+
+/// Whether a trial is a gift; waiting for another subscription's end looks the same to the provider, and is none.
+fn is_free_trial(new: &Subscription) -> bool {
+    new.facts.status == SubscriptionStatus::Trialing && new.facts.ahead.starts_after.is_none()
 }
 
 /// Whether the end came at once, so that the cancellation itself tells it.

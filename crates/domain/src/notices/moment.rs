@@ -11,7 +11,8 @@ use crate::time::{DAY_MS, Timestamp};
 pub enum Fit {
     /// Due within the window.
     Kept,
-    /// The window was over before there was anything to tell (a trial shorter than the window): told at once.
+    /// The window was over before there was anything to tell, or closed with it (a trial no longer than the window): told at
+    /// once.
     AtStart,
     /// The window was over when the subscription was seen for the first time: told at once.
     FirstSight,
@@ -107,7 +108,8 @@ fn window(rule: &Rule, choice: Choice) -> AppliedRule {
         version: rule.version.clone(),
         opens,
         closes,
-        fit: if closes < choice.start { Fit::AtStart } else { Fit::Kept },
+        // A window that closes as it begins leaves no time to be told within it.
+        fit: if closes <= choice.start.plus_ms(choice.lead_ms) { Fit::AtStart } else { Fit::Kept },
     }
 }
 

@@ -106,6 +106,7 @@ fn of_a_duplicate_that_nobody_had_seen_every_payment_goes_back() {
             Effect::CancelDuplicate { .. }
             | Effect::AcceptDispute { .. }
             | Effect::ContestDispute { .. }
+            | Effect::DropPlan { .. }
             | Effect::Notice(_) => None,
         });
         payments.collect::<Vec<_>>()

@@ -1,7 +1,8 @@
 //! Sending what changes a subscription: its plan now or later, its end, its pause.
 //!
-//! A schedule that stands in the way is released first, whoever made it: what is wanted last holds. Every call has a
-//! key of its own that follows from the command's, so that a command can be sent again from its beginning.
+//! What is wanted last holds: a schedule that stands is released, whoever made it. A change that is paid now releases it once
+//! it is made, so that one that is declined takes nothing away; an end or a pause has to do so before. Every call has a key
+//! of its own that follows from the command's, so that a command can be sent again from its beginning.
 
 use quittance_domain::change::PauseHow;
 use quittance_domain::mutant::{self, Mutant};
@@ -43,7 +44,6 @@ impl Engine {
                 waits_for_customer,
                 keeps_price,
             } => {
-                self.release_schedule_of(subscription, &key).await?;
                 let change = ItemChange {
                     id: item,
                     // A price that stays is not named: it may be sold no longer.
@@ -59,17 +59,22 @@ impl Engine {
                     payment_behavior: Some(PaymentBehavior::ErrorIfIncomplete),
                     ..UpdateSubscription::default()
                 };
-                match self.update_subscription(subscription, &wanted, key.clone()).await {
+                let updated = match self.change_items(subscription, &wanted, key.clone()).await {
                     // Nothing happened yet. Held back, the change is there once the customer has confirmed.
                     Err(error) if *waits_for_customer && needs_customer(&error) => {
                         let wanted = UpdateSubscription {
                             payment_behavior: Some(PaymentBehavior::PendingIfIncomplete),
                             ..wanted
                         };
-                        self.update_subscription(subscription, &wanted, derived(&key, "link")).await
+                        self.change_items(subscription, &wanted, derived(&key, "link")).await?
                     }
-                    other => other,
+                    other => other?,
+                };
+                // What waits may lapse, and then what was planned still holds; the sync releases it once it is paid.
+                if updated.pending_update.is_none() {
+                    self.release_schedule_of(subscription, &key).await?;
                 }
+                Ok(told(&updated))
             }
             Request::ScheduleChange { subscription, item, price, quantity } => {
                 self.schedule_change(row, subscription, item, (price, *quantity), &key).await
@@ -154,9 +159,16 @@ impl Engine {
         wanted: &UpdateSubscription<'_>,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let updated =
-            self.stripe().send(calls::subscriptions::update(id, wanted, key), Priority::Live).await?;
-        Ok(told(&updated))
+        Ok(told(&self.change_items(id, wanted, key).await?))
+    }
+
+    async fn change_items(
+        &self,
+        id: &str,
+        wanted: &UpdateSubscription<'_>,
+        key: IdempotencyKey,
+    ) -> Result<ObservedSubscription, StripeError> {
+        self.stripe().send(calls::subscriptions::update(id, wanted, key), Priority::Live).await
     }
 
     /// Takes back the end and ends the pause: whichever stands. What is planned for its plan stays planned.

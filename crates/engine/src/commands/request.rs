@@ -522,6 +522,7 @@ impl Request {
             Self::PayInvoice { .. }
             | Self::CreatePortal { .. }
             | Self::ChangeSubscription { .. }
+            | Self::ScheduleChange { .. }
             | Self::ResumeSubscription { .. }
             | Self::EndTrial { charges: true, .. } => Some(Level::All),
             // Whoever was shut out again since they were let in is not charged.
@@ -529,7 +530,6 @@ impl Request {
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
             | Self::ExpireCheckout { .. }
-            | Self::ScheduleChange { .. }
             | Self::UndoSchedule { .. }
             | Self::PauseSubscription { .. }
             | Self::CancelSubscription { .. }

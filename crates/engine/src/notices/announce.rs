@@ -7,6 +7,9 @@ use quittance_store::aggregates::{self, Hint, Priority};
 use quittance_store::history::{self, NewLine};
 use quittance_store::notices::AnnouncementRow;
 use quittance_store::{mirror, notices};
+use quittance_stripe::calls::prices::ListPrices;
+use quittance_stripe::calls;
+use quittance_stripe::client::Priority as Urgency;
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -28,7 +31,7 @@ pub struct NewAnnouncement {
     pub plan: Option<String>,
     /// When the change takes effect.
     pub effective_at: Timestamp,
-    /// The lookup key of the price that will be charged, or the provider's id of it.
+    /// The lookup key of the price that will be charged, or the provider's id of it. It must be there when it is announced.
     pub new_price: Option<String>,
     /// Where the new terms can be read.
     pub url: Option<String>,
@@ -40,9 +43,10 @@ impl Engine {
     ///
     /// # Errors
     /// `invalid_request` for a kind that is not announced, a plan that does not exist or a day that is past;
-    /// `wrong_state` when the id stands for another announcement.
+    /// `unknown_price` for a new price that is not at the provider; `wrong_state` when the id stands for another announcement.
     pub async fn announce(&self, new: &NewAnnouncement, by: &str) -> Result<(AnnouncementRow, u64), Problem> {
         let announcement = self.checked(new)?;
+        self.check_price(new).await?;
         let (scope, now, by) = (self.scope().to_string(), self.now(), by.to_owned());
         let wanted = announcement.clone();
         let stored = self
@@ -145,6 +149,45 @@ impl Engine {
             new_price: new.new_price.clone(),
             url: new.url.clone(),
         })
+    }
+
+    /// A price that nobody can be charged would silence every message about it, so it is looked for before anybody is met.
+    async fn check_price(&self, new: &NewAnnouncement) -> Result<(), Problem> {
+        match (new.kind, &new.new_price) {
+            (NoticeKind::PriceChanging, None) => Err(Problem::invalid(
+                "`new_price` is needed: customers are told what the provider will charge at it.",
+            )),
+            (_, Some(named)) => self.announced_price(named).await.map(drop),
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// The provider's id of the price that an announcement names: of one of the catalog, of one that only the provider has under
+    /// this lookup key, or by its own id.
+    pub(super) async fn announced_price(&self, named: &str) -> Result<String, Problem> {
+        let mut prices = self.catalog().plans().iter().flat_map(|plan| &plan.prices);
+        if let Some(found) = prices.find(|price| price.lookup_key == named) {
+            return self.price_id(found).await;
+        }
+        let keys = [named];
+        let wanted = ListPrices { lookup_keys: &keys, active: Some(true), ..ListPrices::default() };
+        let page = self.stripe().send(calls::prices::list(&wanted), Urgency::Live).await?;
+        let found = match page.items.into_iter().next() {
+            Some(found) => Some(found),
+            None => match self.stripe().send(calls::prices::retrieve(named), Urgency::Live).await {
+                Ok(found) => Some(found),
+                Err(error) if crate::sync::names_missing(&error) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        match found {
+            Some(found) if found.active && found.price_type == "recurring" => Ok(found.id),
+            Some(_) | None => Err(Problem::new(
+                ProblemCode::UnknownPrice,
+                format!("The provider has no active recurring price `{named}`, by lookup key or by id."),
+                "Push the catalog that has it first (quittance catalog push), or correct the name.",
+            )),
+        }
     }
 
     /// Marks the aggregates of the subscriptions that may be met. Stopped half way it is done again by announcing again.

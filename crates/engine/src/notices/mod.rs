@@ -19,7 +19,7 @@ use quittance_stripe::calls::invoices::PreviewChange;
 use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::ErrorKind;
-use quittance_stripe::observe::{HostedInvoice, InvoicePreview};
+use quittance_stripe::observe::{HostedInvoice, InvoicePreview, PreviewLine};
 use serde_json::{Map, Value, json};
 
 pub use announce::NewAnnouncement;
@@ -134,12 +134,20 @@ impl Engine {
                     add_invoice(&mut data, &invoice, owed)?;
                     hosted_url = invoice.url;
                 }
+                // What a trial begins with says what it will cost, and when.
+                if notice.kind == NoticeKind::Receipt
+                    && data.contains_key("trial_end")
+                    && let Some(charge) = self.preview_of(&data).await?
+                {
+                    data.insert("first_charge".to_owned(), json!(charge.preview.amount_due));
+                    data.insert("regular".to_owned(), json!(charge.regular));
+                }
             }
             NoticeKind::TrialEnding | NoticeKind::RenewalAhead | NoticeKind::PriceChanging => {
-                let Some(preview) = self.preview_of(&data).await? else {
+                let Some(charge) = self.preview_of(&data).await? else {
                     return Ok(Ready::Over("nothing will be charged".to_owned()));
                 };
-                add_preview(&mut data, &preview)?;
+                add_charge(&mut data, &charge)?;
             }
             NoticeKind::AccessEnded
             | NoticeKind::TermsChanging
@@ -159,19 +167,13 @@ impl Engine {
     }
 
     /// What the next renewal comes to, after the change that is announced; `None` when there will be none.
-    async fn preview_of(&self, data: &Map<String, Value>) -> Result<Option<InvoicePreview>, Problem> {
+    async fn preview_of(&self, data: &Map<String, Value>) -> Result<Option<Charge>, Problem> {
         let Some(id) = word(data, "subscription") else { return Ok(None) };
         let mut changed = Vec::new();
         let mut price = None;
-        if let Some(key) = word(data, "new_price") {
+        if let Some(named) = word(data, "new_price") {
             let row = self.subscription(&id).await?;
-            let found =
-                self.catalog().plans().iter().flat_map(|plan| &plan.prices).find(|p| p.lookup_key == key);
-            price = match found {
-                Some(found) => Some(self.price_id(found).await?),
-                // A price that the catalog does not name is the provider's own id of it.
-                None => Some(key),
-            };
+            price = Some(self.announced_price(&named).await?);
             changed = row.subscription.facts.items.into_iter().map(|item| item.id).take(1).collect();
         }
         let items: Vec<ItemChange<'_>> = changed
@@ -185,7 +187,7 @@ impl Engine {
             proration_date_s: None,
         };
         match self.stripe().send(calls::invoices::create_preview(&wanted), Priority::Live).await {
-            Ok(preview) => Ok(Some(preview)),
+            Ok(preview) => Ok(Some(Charge { regular: regular(&preview, price.as_deref()), preview })),
             Err(error) if names_none(error.kind()) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -248,10 +250,27 @@ fn still_true(
     Ok(truth::still_holds(claim, known))
 }
 
-/// The provider has no invoice to preview, or no such subscription any more.
+/// What the next renewal comes to.
+struct Charge {
+    preview: InvoicePreview,
+    /// What each period costs: minor units, before discounts, tax and credit.
+    regular: i64,
+}
+
+/// The part of a preview that comes again with every period: of one price, where that is what is told.
+fn regular(preview: &InvoicePreview, price: Option<&str>) -> i64 {
+    let told = |line: &&PreviewLine| {
+        !line.proration && price.is_none_or(|price| line.price_id.as_deref() == Some(price))
+    };
+    let lines: Vec<i64> = preview.lines.iter().filter(told).map(|line| line.amount).collect();
+    if lines.is_empty() || !preview.lines_complete { preview.subtotal } else { lines.iter().sum() }
+}
+
+/// The provider has no invoice to preview, or no such subscription any more. That it does not know a price is an error: it would
+/// charge something else.
 fn names_none(kind: &ErrorKind) -> bool {
     match kind {
-        ErrorKind::NotFound { .. } => true,
+        ErrorKind::NotFound { param, .. } => param.as_deref() == Some("subscription"),
         ErrorKind::InvalidRequest { code, .. } => code.as_deref() == Some("invoice_upcoming_none"),
         _ => false,
     }
@@ -279,12 +298,14 @@ fn add_invoice(data: &mut Map<String, Value>, invoice: &HostedInvoice, owed: boo
     Ok(())
 }
 
-fn add_preview(data: &mut Map<String, Value>, preview: &InvoicePreview) -> Result<(), Problem> {
+fn add_charge(data: &mut Map<String, Value>, charge: &Charge) -> Result<(), Problem> {
+    let preview = &charge.preview;
     let code = currency(&preview.currency)?;
     let charged = preview.next_payment_attempt_s.map(|at| Timestamp::from_seconds(at).to_string());
     let mut put = |key: &str, value: Value| data.insert(key.to_owned(), value);
     put("amount", json!(preview.amount_due));
     put("total", json!(preview.total));
+    put("regular", json!(charge.regular));
     put("currency", json!(code.code()));
     put("charge_at", json!(charged));
     Ok(())

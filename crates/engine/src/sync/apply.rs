@@ -32,6 +32,7 @@ use super::fetch::{Context, Fetched};
 use super::prices::known_price;
 use super::{SyncEnd, SyncError, dunning};
 use crate::commands::request::{Request, Which};
+use crate::commands::{self as asking, place};
 use crate::engine::Engine;
 use crate::refunds;
 use crate::settings::OnDuplicate;
@@ -547,9 +548,21 @@ fn write_effects(
                 payment: payment.clone(),
                 amount: *amount,
             },
+            Effect::DropPlan { subscription, schedule } => {
+                Request::UndoSchedule { subscription: subscription.clone(), schedule: schedule.clone() }
+            }
         };
-        let asked = commands::asked(tx, &request.object())?;
-        let Some(turn) = mending_turn(asked.count, asked.newest.map(|row| row.state)) else { continue };
+        let turn = if matches!(effect, Effect::DropPlan { .. }) {
+            // Demanded once, when the change is seen: older commands on the subscription say nothing of it.
+            match place(tx, &request)? {
+                asking::Place::Turn(turn) => Some(turn),
+                asking::Place::Joins(_) => None,
+            }
+        } else {
+            let asked = commands::asked(tx, &request.object())?;
+            mending_turn(asked.count, asked.newest.map(|row| row.state))
+        };
+        let Some(turn) = turn else { continue };
         let command =
             request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(turn))?;
         applied.commands |= engine.write_down(tx, &command, input.now)?;

@@ -11,7 +11,7 @@ use quittance_store::commands::{self, CommandState};
 use quittance_store::{Tx, customers, dunning};
 use quittance_stripe::calls;
 use quittance_stripe::observe::{
-    InvoicePaymentRef, LatestInvoice, ObservedInvoice, ObservedPaymentIntent, ObservedSubscription,
+    InvoicePaymentRef, ObservedInvoice, ObservedPaymentIntent, ObservedSubscription,
 };
 use serde::Deserialize;
 
@@ -34,14 +34,15 @@ pub(super) fn fails(status: &str) -> bool {
 }
 
 impl Engine {
-    /// How the payment stands that is to pay the newest invoice of each failing subscription: by the subscription's id.
+    /// How the payment stands that is to pay what each failing subscription owes: by the subscription's id.
     pub(super) async fn fetch_attempts(
         &self,
         subscriptions: &[ObservedSubscription],
+        open: &[ObservedInvoice],
     ) -> Result<Vec<(String, AttemptFacts)>, SyncError> {
         let mut attempts = Vec::new();
         for subscription in subscriptions.iter().filter(|subscription| fails(&subscription.status)) {
-            let Some(LatestInvoice::Expanded(invoice)) = &subscription.latest_invoice else { continue };
+            let Some(invoice) = translate::telling_invoice(subscription, open) else { continue };
             let open = invoice.payments.iter().flatten().find(|payment| waits(payment));
             let Some(payment) = open.and_then(|payment| payment.payment_intent.as_deref()) else { continue };
             if invoice.status != "open" {

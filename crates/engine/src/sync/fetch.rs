@@ -10,7 +10,7 @@ use quittance_domain::dunning::Case;
 use quittance_domain::fraud::CardAttempt;
 use quittance_domain::notices::{Announcement, Told};
 use quittance_domain::projection::{Observed, PaymentFacts, PurchaseFacts, Stored, Unreadable};
-use quittance_domain::subscription::{AttemptState, InvoiceFacts, SubscriptionStatus};
+use quittance_domain::subscription::InvoiceFacts;
 use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::checkouts::{self, CheckoutRow};
@@ -173,7 +173,7 @@ impl Engine {
         let failing = subscriptions.iter().any(|s| dunning::fails(&s.status));
         let open_invoices =
             if failing || context.suspended { self.fetch_open_invoices(customer).await? } else { Vec::new() };
-        let attempts = self.fetch_attempts(&subscriptions).await?;
+        let attempts = self.fetch_attempts(&subscriptions, &open_invoices).await?;
         let others = self.fetch_cases_invoices(context, &subscriptions, &open_invoices).await?;
         out.invoices =
             dunning::invoices(&open_invoices).into_iter().chain(dunning::invoices(&others)).collect();
@@ -186,7 +186,6 @@ impl Engine {
                     if let Some(invoice) = &mut facts.latest_invoice {
                         invoice.attempt = attempt;
                     }
-                    ask_for_the_customer(context, &mut facts);
                     out.observed.invoices.extend(facts.latest_invoice.clone());
                     out.observed.subscriptions.push(facts);
                 }
@@ -594,15 +593,4 @@ pub(crate) fn names_missing(error: &StripeError) -> bool {
 fn note_odd<T>(page: &Page<T>, unreadable: &mut Vec<Unreadable>) {
     unreadable
         .extend(page.odd.iter().map(|odd| Unreadable { id: odd.id.clone(), detail: odd.error.to_string() }));
-}
-
-/// Whether a failed renewal waits for the customer. Only an event that says so is reason to tell: without it the
-/// message is that the payment failed, and leads to the same page.
-fn ask_for_the_customer(context: &Context, facts: &mut quittance_domain::subscription::SubscriptionFacts) {
-    let hinted = context.hinted(&["invoice.payment_action_required", "payment_intent.requires_action"]);
-    let failing = facts.status == SubscriptionStatus::PastDue;
-    if let Some(invoice) = facts.latest_invoice.as_mut().filter(|i| hinted && failing && i.status == "open") {
-        let waits = invoice.attempt.as_ref().is_some_and(|a| a.state == AttemptState::NeedsCustomer);
-        invoice.bill.needs_customer = waits;
-    }
 }

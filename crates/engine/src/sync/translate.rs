@@ -50,9 +50,9 @@ pub(crate) fn subscription(
 ) -> Result<SubscriptionFacts, Unreadable> {
     let currency =
         observed.currency.as_deref().map(Currency::parse).transpose().map_err(|e| odd(&observed.id, e))?;
-    let latest_invoice = match &observed.latest_invoice {
-        Some(LatestInvoice::Expanded(found)) => Some(invoice(found).map_err(|e| odd(&observed.id, e))?),
-        Some(LatestInvoice::Id(_)) | None => None,
+    let latest_invoice = match telling_invoice(observed, open_invoices) {
+        Some(found) => Some(invoice(found).map_err(|e| odd(&observed.id, e))?),
+        None => None,
     };
     let mut items = Vec::with_capacity(observed.items.len());
     for item in &observed.items {
@@ -92,6 +92,26 @@ pub(crate) fn subscription(
             card: card(observed),
         },
     })
+}
+
+/// The invoice that says how a subscription's payment stands: its newest. While one is owed, a newer draft says nothing: the
+/// provider makes one at each period's end, and those of an unpaid subscription stay drafts.
+pub(super) fn telling_invoice<'a>(
+    observed: &'a ObservedSubscription,
+    open_invoices: &'a [ObservedInvoice],
+) -> Option<&'a ObservedInvoice> {
+    let newest = match &observed.latest_invoice {
+        Some(LatestInvoice::Expanded(found)) => found,
+        Some(LatestInvoice::Id(_)) | None => return None,
+    };
+    let owed = open_invoices
+        .iter()
+        .filter(|i| i.status == "open" && i.subscription.as_deref() == Some(&observed.id))
+        .max_by_key(|i| i.created_s);
+    match owed {
+        Some(owed) if newest.status == "draft" && super::dunning::fails(&observed.status) => Some(owed),
+        Some(_) | None => Some(newest),
+    }
 }
 
 /// The card that renewals are charged to: the subscription's own payment method, or else the customer's.
@@ -215,7 +235,6 @@ pub(crate) fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
                     payment.status.as_deref() == Some("open") || payment.status.is_none() && !paid_whole;
                 payment.payment_intent.clone().filter(|_| open)
             }),
-            needs_customer: false,
         },
         due_at: Some(due_at(found)),
         paid_at: found.paid_at_s.map(Timestamp::from_seconds),

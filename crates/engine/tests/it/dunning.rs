@@ -96,6 +96,83 @@ fn page(h: &House, method: &str, path: &str, form: &str) -> (u16, String) {
     (answer.status, to)
 }
 
+/// The provider makes a draft with every period of a subscription that it has given up; what is owed is older.
+#[tokio::test]
+async fn an_unpaid_subscription_says_what_is_owed_and_where_it_is_paid() {
+    on_each(|h| {
+        Box::pin(async move {
+            dashboard(h, r#"{"on_exhaustion":"unpaid"}"#);
+            let id = h.subscriber("ada").await;
+            card(h, &id, "pm_card_chargeCustomerFail");
+            h.live(75).await;
+            let row = h.engine.subscription(&id).await.unwrap();
+            assert_eq!(row.subscription.facts.status.as_str(), "unpaid");
+            let newest = known_kit::newest_invoice(h, &id);
+            assert_eq!(h.provider("GET", &format!("/v1/invoices/{newest}"), "")["status"], "draft");
+            let issue = PaymentIssue::of(&row.subscription).unwrap();
+            assert_eq!((issue.kind.as_str(), issue.amount.minor), ("declined", 1_980));
+            assert_ne!(issue.invoice, newest);
+            for wanted in [None, Some(issue.invoice.as_str())] {
+                let way = h.engine.way_to_pay(&customer("ada"), wanted).await.unwrap();
+                assert!(matches!(&way, WayToPay::Page(url) if url.starts_with("http://127.0.0.1:12111/i/")), "{way:?}");
+            }
+            // Paid, the drafts are left: still nobody says that nothing is owed.
+            card(h, &id, "pm_card_visa");
+            h.provider("POST", &format!("/v1/invoices/{}/pay", issue.invoice), "");
+            h.settle().await;
+            let row = h.engine.subscription(&id).await.unwrap();
+            let left = PaymentIssue::of(&row.subscription).unwrap();
+            assert_eq!((left.kind.as_str(), left.invoice.as_str()), ("due", newest.as_str()));
+            let way = h.engine.way_to_pay(&customer("ada"), None).await.unwrap();
+            assert_eq!(way, WayToPay::PaymentMethod);
+            h.provider("POST", &format!("/v1/invoices/{newest}/pay"), "");
+            h.settle().await;
+            let row = h.engine.subscription(&id).await.unwrap();
+            assert_eq!((row.subscription.facts.status.as_str(), PaymentIssue::of(&row.subscription)), ("active", None));
+            assert_eq!(access(h).await, Access::Granted);
+            assert_eq!(h.engine.way_to_pay(&customer("ada"), None).await.unwrap(), WayToPay::Paid);
+        })
+    })
+    .await;
+}
+
+/// What the provider gave up can still be paid.
+#[tokio::test]
+async fn an_invoice_that_was_given_up_can_still_be_paid() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = known_kit::failing_subscriber(h, "ada").await;
+            let invoice = known_kit::newest_invoice(h, &id);
+            h.provider("POST", &format!("/v1/invoices/{invoice}/mark_uncollectible"), "");
+            h.settle().await;
+            let way = h.engine.way_to_pay(&customer("ada"), Some(&invoice)).await.unwrap();
+            assert!(matches!(way, WayToPay::Page(_)), "{way:?}");
+            assert!(h.engine.invoice_page(&invoice).await.unwrap().owed, "and so the link in a letter says");
+        })
+    })
+    .await;
+}
+
+/// Whether the customer is needed follows from the payment, not from an event that may be lost or late.
+#[tokio::test]
+async fn what_the_bank_asks_is_told_though_no_event_said_so() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            card(h, &id, "pm_card_authenticationRequired");
+            h.settle().await;
+            h.sandbox.advance_time(29 * DAY);
+            h.drop_webhooks();
+            h.engine.sweep(true, false).await.unwrap();
+            h.settle().await;
+            let asked = known_kit::told(h, "ada", Some(NoticeKind::PaymentActionRequired)).await;
+            assert_eq!(asked.len(), 1, "{asked:?}");
+            assert!(known_kit::notices(h, "ada").await.is_empty(), "and not told as a failure beside");
+        })
+    })
+    .await;
+}
+
 /// The whole way of somebody who must confirm a renewal: the link, the bank's page, and access back at that second.
 #[tokio::test]
 async fn a_renewal_that_the_bank_wants_confirmed_leads_to_a_link_that_works() {

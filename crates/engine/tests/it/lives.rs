@@ -120,6 +120,18 @@ impl Life<'_> {
                 // The provider's own second, from which trial and periods count.
                 (self.subscription, self.born) = (facts.id.clone(), facts.created_at);
             }
+            "is kept when unpaid" => {
+                let body = br#"{"on_exhaustion":"unpaid"}"#.to_vec();
+                let kept = HttpRequest { body, ..HttpRequest::new("PUT", "/_sandbox/settings", "", "") };
+                assert_eq!(h.sandbox.handle(kept).status, 200);
+            }
+            "pays what is owed" => {
+                let way = self.engine.way_to_pay(&customer("ada"), None).await.unwrap();
+                let WayToPay::Page(url) = way else { panic!("{way:?}") };
+                let page = url.trim_start_matches("http://127.0.0.1:12111");
+                let paid = h.sandbox.handle(HttpRequest::new("POST", page, "", "use=saved"));
+                assert_eq!(paid.status, 303, "{page}");
+            }
             "card stops working" => break_card(h, &id),
             "new card" => use_card(h, &id, "pm_card_visa"),
             "card that asks" => use_card(h, &id, "pm_card_authenticationRequired"),
@@ -281,6 +293,11 @@ async fn a_trial_that_is_paid_fails_recovers_is_upgraded_and_cancelled() {
 #[tokio::test]
 async fn a_renewal_that_is_never_paid_ends_at_its_second() {
     check("article:full", include_str!("../lives/unpaid.txt")).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_unpaid_says_what_is_owed_and_comes_back_when_it_is_paid() {
+    check("article:full", include_str!("../lives/unpaid_kept.txt")).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use quittance_store::notices::NoticeRow;
 use crate::house::{DAY, House, on_each};
 use crate::known_kit::{
     break_card, buyer_of, foreign_buyer, foreign_subscription, newest_invoice, newest_payment, price_id,
-    standing_alerts, told, use_card,
+    standing_alerts, text, told, use_card,
 };
 
 const HOUR: i64 = 3_600;
@@ -341,6 +341,46 @@ async fn a_changed_price_is_told_with_the_provider_s_amount() {
             h.settle().await;
             let row = only(h, "ada", NoticeKind::PriceChanging).await;
             assert_eq!(ready(h, &row).await.data["amount"], 2_480);
+        })
+    })
+    .await;
+}
+
+/// A price that nobody can be charged would silence every message: it is refused before anybody is met.
+#[tokio::test]
+async fn a_price_that_is_not_at_the_provider_cannot_be_announced() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            let new = NewAnnouncement {
+                id: "fees".into(),
+                kind: NoticeKind::PriceChanging,
+                plan: Some("pro".into()),
+                effective_at: h.engine.now().plus_ms(20 * DAY * 1_000),
+                new_price: Some("pro_month_jpy_2027".into()),
+                url: None,
+            };
+            let refused = h.engine.announce(&new, "a test").await.unwrap_err();
+            assert_eq!(refused.code, quittance_engine::ProblemCode::UnknownPrice, "{refused:?}");
+            assert!(refused.detail.contains("pro_month_jpy_2027"), "{refused:?}");
+            let nameless = NewAnnouncement { new_price: None, ..new.clone() };
+            assert!(h.engine.announce(&nameless, "a test").await.is_err(), "a new price without a price");
+            assert!(h.engine.announcements().await.unwrap().is_empty());
+            // Once it is there it can be announced by its lookup key, whether or not the catalog names it yet.
+            let product = text(
+                &h.provider("GET", "/v1/prices", "lookup_keys[]=pro_month_jpy")["data"][0]["product"],
+            );
+            let form = format!(
+                "product={product}&currency=jpy&unit_amount=2480&recurring[interval]=month&lookup_key=pro_month_jpy_2027"
+            );
+            let dearer = text(&h.provider("POST", "/v1/prices", &form)["id"]);
+            h.engine.announce(&new, "a test").await.unwrap();
+            h.settle().await;
+            let row = only(h, "ada", NoticeKind::PriceChanging).await;
+            assert_eq!(ready(h, &row).await.data["amount"], 2_480);
+            // Archived meanwhile it is an error that comes again, and never silence.
+            h.provider("POST", &format!("/v1/prices/{dearer}"), "active=false");
+            assert!(h.engine.prepare_notice(&row).await.is_err());
         })
     })
     .await;

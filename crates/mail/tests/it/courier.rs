@@ -18,7 +18,7 @@ use super::house::{House, on_each};
 use super::known_kit::{foreign_buyer, foreign_subscription, price_id};
 use super::smtp::{Mood, Server};
 
-fn courier_with(post: Post, change: impl FnOnce(&mut MailSettings)) -> Arc<dyn Courier> {
+pub(super) fn courier_with(post: Post, change: impl FnOnce(&mut MailSettings)) -> Arc<dyn Courier> {
     let mut settings = samples::settings();
     change(&mut settings);
     let writer = Writer::new(Templates::built_in().unwrap(), settings);
@@ -32,7 +32,7 @@ fn smtp(server: &Server) -> Post {
     Post::Smtp(quittance_mail::post::SmtpServer::parse(&server.url(), None, None).unwrap().open())
 }
 
-async fn meet(h: &House, id: &str, locale: &str) {
+pub(super) async fn meet(h: &House, id: &str, locale: &str) {
     let patch = CustomerPatch {
         email: Change::Set(format!("{id}@example.com")),
         name: Change::Set("田中 愛子".to_owned()),

@@ -82,6 +82,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::CheckoutInProgress
         | ProblemCode::WrongState
         | ProblemCode::ShadowMode
+        | ProblemCode::PaymentOwed
         | ProblemCode::QuoteStale
         | ProblemCode::NoProviderCustomer
         | ProblemCode::IdempotencyInFlight => StatusCode::CONFLICT,
@@ -123,6 +124,7 @@ pub const fn title(code: ProblemCode) -> &'static str {
         ProblemCode::CheckoutInProgress => "An earlier checkout is being paid",
         ProblemCode::WrongState => "The subscription's state does not allow this",
         ProblemCode::ShadowMode => "This installation only watches",
+        ProblemCode::PaymentOwed => "A renewal is not paid",
         ProblemCode::QuoteStale => "The quote does not hold any more",
         ProblemCode::NoProviderCustomer => "Nothing at the provider yet",
         ProblemCode::IdempotencyMismatch => "The Idempotency-Key belongs to another request",

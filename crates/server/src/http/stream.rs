@@ -129,7 +129,7 @@ impl Teller {
             };
             if !page.is_empty() {
                 quiet = 0;
-                if !self.send(page).await {
+                if !self.allowed().await || !self.send(page).await {
                     return;
                 }
                 continue;
@@ -141,13 +141,17 @@ impl Teller {
             quiet += 1;
             if quiet >= QUIET {
                 quiet = 0;
-                // A key that was revoked meanwhile ends its streams.
-                let allowed = authorize(&self.app, &self.headers, KeyScope::Read).await.is_ok();
-                if !allowed || !self.send(": still here\n\n".to_owned()).await {
+                if !self.allowed().await || !self.send(": still here\n\n".to_owned()).await {
                     return;
                 }
             }
         }
+    }
+
+    /// A key that was revoked meanwhile ends its streams, before the next page of a snapshot or of changes. Keys that are in
+    /// use are kept in memory, so asking each time costs nothing.
+    async fn allowed(&self) -> bool {
+        authorize(&self.app, &self.headers, KeyScope::Read).await.is_ok()
     }
 
     /// Hands a page over; `false` when nobody takes it.

@@ -47,6 +47,8 @@ pub enum BillingNotice {
     Changed,
     /// The payment of a change was declined.
     Declined,
+    /// A change costs something while a renewal is not paid.
+    Owed,
     /// A quote did not hold any more.
     Stale,
     /// A payment wants a method that is not there.
@@ -185,6 +187,7 @@ fn notice_message(frame: &Frame, notice: &BillingNotice) -> Markup {
         BillingNotice::NothingToPay => (Tone::Good, Text::NoticeNothingToPay),
         BillingNotice::Changed => (Tone::Good, Text::NoticeChanged),
         BillingNotice::Declined => (Tone::Bad, Text::NoticeDeclined),
+        BillingNotice::Owed => (Tone::Bad, Text::NoticeOwed),
         BillingNotice::Stale => (Tone::Warn, Text::NoticeStale),
         BillingNotice::Method => (Tone::Warn, Text::NoticeMethod),
         BillingNotice::Pending => (Tone::Warn, Text::NoticePending),

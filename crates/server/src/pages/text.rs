@@ -243,6 +243,7 @@ texts! {
     NoticeChanged: "Done. If it does not show here yet, reload the page in a few seconds.", "手続きが完了しました。まだ反映されていない場合は、数秒後に再読み込みしてください。";
     NoticeDeclined: "The payment was declined. Nothing was changed or charged. Change your card and try again.", "お支払いが承認されませんでした。変更も請求も行われていません。カードを変更して、もう一度お試しください。";
     NoticeStale: "The cost has changed since you saw it, so nothing was changed or charged. Please look again.", "表示された金額が変わったため、変更も請求も行われていません。もう一度ご確認ください。";
+    NoticeOwed: "A payment is open, so nothing was changed or charged. Please pay it first; you can then change your plan.", "未払いのお支払いがあるため、変更も請求も行われていません。先にお支払いを済ませてから、プランを変更してください。";
     NoticePending: "This could not be done just now. Look at your plan in a minute before you try again.", "今は手続きできませんでした。少し待ってご契約内容を確認してから、もう一度お試しください。";
     AheadPlanned: "Changes to {plan} on {date}.", "{date}に{plan}へ変わります。";
     AheadWaitsTitle: "Your bank asks you to confirm", "カード会社による本人確認が必要です";

@@ -146,6 +146,32 @@ async fn streams_are_counted_and_end_with_their_key() {
     .await;
 }
 
+/// A revoked key hears nothing more, however much there is to tell: neither the rest of a snapshot nor any change.
+#[tokio::test]
+async fn a_revoked_key_ends_a_stream_that_is_never_quiet() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            for number in 0..450 {
+                put(h, &format!("reader_{number:03}")).await;
+            }
+            let (_, mut source) = Source::open(&app, "/v1/entitlements/stream", None).await;
+            assert_eq!(source.next().await.unwrap().name, "reset");
+            let keys = h.engine.list_keys().await.unwrap();
+            let key = keys.iter().find(|key| key.name == READ).unwrap();
+            h.engine.revoke_key(&key.id).await.unwrap();
+            let mut heard = 0;
+            while source.next().await.is_some() {
+                heard += 1;
+                // Somebody is new each time, so that no look finds nothing to tell.
+                put(h, &format!("new_{heard:04}")).await;
+                assert!(heard < 350, "pages of a hundred: what was on its way, and no more");
+            }
+        })
+    })
+    .await;
+}
+
 /// A reader that takes nothing: its task reads no further than a page or two ahead.
 #[tokio::test]
 async fn whoever_takes_nothing_is_not_read_for() {

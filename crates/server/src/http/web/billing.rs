@@ -76,6 +76,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             Some("paid") => Some(BillingNotice::NothingToPay),
             Some("changed") => Some(BillingNotice::Changed),
             Some("declined") => Some(BillingNotice::Declined),
+            Some("owed") => Some(BillingNotice::Owed),
             Some("stale") => Some(BillingNotice::Stale),
             Some("pending") => Some(BillingNotice::Pending),
             Some("method") => Some(BillingNotice::Method),

@@ -70,6 +70,7 @@ impl Checked {
     fn settled(&self, done: Result<SubscriptionRow, Problem>) -> Result<Response, Fail> {
         let told = [
             (ProblemCode::PaymentDeclined, "declined"),
+            (ProblemCode::PaymentOwed, "owed"),
             (ProblemCode::QuoteStale, "stale"),
             (ProblemCode::WrongState, "pending"),
             (ProblemCode::OutcomePending, "pending"),
@@ -105,7 +106,12 @@ pub async fn preview(
         quantity: asked.form.quantity,
         ..Change::default()
     };
-    let preview = app.engine.preview_change(&asked.form.subscription, &change).await?;
+    let preview = match app.engine.preview_change(&asked.form.subscription, &change).await {
+        Err(problem) if problem.code == ProblemCode::PaymentOwed => {
+            return Ok(Redirect::to(&asked.back(Some("owed"))).into_response());
+        }
+        other => other?,
+    };
     let interval = Interval::parse(interval).unwrap_or(Interval::Month);
     let mut frame = frame(&app, &uri, &headers);
     frame.locale = asked.locale;

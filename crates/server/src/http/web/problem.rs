@@ -31,6 +31,7 @@ const fn kind(code: ProblemCode) -> pages::Problem {
         | ProblemCode::CheckoutInProgress
         | ProblemCode::WrongState
         | ProblemCode::ShadowMode
+        | ProblemCode::PaymentOwed
         | ProblemCode::QuoteStale
         | ProblemCode::NoProviderCustomer
         | ProblemCode::IdempotencyMismatch

@@ -1,0 +1,123 @@
+//! What counts as news: times in whole seconds, refunds that take their time, what the bank has answered and when that was known.
+
+use super::*;
+use crate::subscription::{AttemptFacts, AttemptState};
+
+fn refunded(status: &str, created_at: Timestamp) -> Option<Vec<PaymentFacts>> {
+    let refund = RefundFacts { id: "re_1".into(), status: status.into(), amount: yen(500), created_at };
+    Some(vec![PaymentFacts {
+        id: "pi_1".into(),
+        amount: yen(1_980),
+        refunded: yen(500),
+        money: MoneyState::Kept,
+        created_at: T0,
+        refunds: vec![refund],
+        disputes: Vec::new(),
+        warning: None,
+    }])
+}
+
+#[test]
+fn a_refund_that_takes_longer_than_news_lasts_is_told_when_it_has_come_about() {
+    let (mut life, seen) = (Life::new(), facts("active"));
+    assert!(life.look_with(&seen, refunded("pending", T0), T0).is_empty());
+    let late = T0.plus_ms(9 * DAY_MS);
+    assert!(life.look_with(&seen, refunded("pending", T0), late.plus_ms(-DAY_MS)).is_empty());
+    assert_eq!(kinds(&life.look_with(&seen, refunded("succeeded", T0), late)), ["refund_made"]);
+    assert!(life.look_with(&seen, refunded("succeeded", T0), late.plus_ms(DAY_MS)).is_empty(), "once");
+    // Of an account that nobody knew, it is old.
+    let mut stranger = Life::new();
+    assert!(stranger.look_with(&seen, refunded("succeeded", T0), late).is_empty());
+}
+
+/// The provider says which second, and we which millisecond; and its clock is not ours.
+#[test]
+fn what_happened_in_the_second_of_the_last_look_is_news() {
+    let looked = T0.plus_ms(700);
+    let late = T0.plus_ms(20 * DAY_MS);
+    let mut life = Life::new();
+    life.look_with(&facts("active"), Some(Vec::new()), looked);
+    let told = life.look_with(&facts("active"), refunded("succeeded", T0), late);
+    assert_eq!(kinds(&told), ["refund_made"]);
+    for behind in [0, 5 * MINUTE_MS] {
+        let at = T0.plus_ms(-behind);
+        let mut life = Life::new();
+        life.look(&facts("active"), looked);
+        let mut ending = facts("active");
+        ending.cancel_at_period_end = true;
+        ending.told.canceled_at = Some(at);
+        ending.latest_invoice = Some(invoice("paid", 1, at));
+        assert_eq!(kinds(&life.look(&ending, late)), ["subscription_cancelled", "receipt"], "{behind} ms");
+    }
+}
+
+#[test]
+fn a_trial_of_exactly_a_week_misses_no_window() {
+    for known in [false, true] {
+        let mut life = Life::new();
+        if known {
+            life.look(&facts("active"), T0.plus_ms(-DAY_MS));
+        }
+        let told = life.look(&trialing(7), T0.plus_ms(1_500));
+        assert_eq!(kinds(&told), ["trial_ending"], "at its start");
+        assert_eq!((life.missed, life.told[0].rules[0].fit), (0, Fit::AtStart), "known: {known}");
+    }
+}
+
+/// Waiting for another subscription's end looks like a trial to the provider, and is no gift to be told of.
+#[test]
+fn what_begins_when_another_one_ends_is_no_free_trial() {
+    let mut begins = trialing(14);
+    begins.latest_invoice = Some(InvoiceFacts {
+        bill: Bill { total: Some(yen(0)), paid_at: Some(T0), ..Bill::default() },
+        ..invoice("paid", 0, T0)
+    });
+    let mut life = Life::new();
+    assert_eq!(kinds(&life.look(&begins, T0)), ["receipt"], "what a trial begins with");
+    begins.ahead.starts_after = Some("sub_0".into());
+    let mut life = Life::new();
+    assert!(life.look(&begins, T0).is_empty());
+    assert!(life.look(&begins, T0.plus_ms(8 * DAY_MS)).is_empty());
+}
+
+fn tried(state: AttemptState, code: Option<&str>) -> InvoiceFacts {
+    let attempt = AttemptFacts {
+        payment: "pi_1".into(),
+        state,
+        code: code.map(Into::into),
+        decline_code: None,
+        advice: None,
+        method: Some("pm_1".into()),
+    };
+    InvoiceFacts { attempt: Some(attempt), ..invoice("open", 1, T0) }
+}
+
+/// Whether the customer is needed follows from the payment itself, whichever event came, and however often it is looked at.
+#[test]
+fn a_payment_that_needs_the_customer_is_told_as_what_it_is() {
+    let asks = tried(AttemptState::NeedsCustomer, None);
+    let asked_before = tried(AttemptState::NeedsMethod, Some("authentication_required"));
+    let declined = tried(AttemptState::NeedsMethod, Some("card_declined"));
+    let unread = invoice("open", 1, T0);
+    let (asked, failed) = ("payment_action_required", "payment_failed");
+    for (looks, told) in [
+        (vec![&asks], vec![asked]),
+        (vec![&asked_before], vec![asked]),
+        (vec![&declined], vec![failed]),
+        // First a guess, then what it is: the guess is put right, once.
+        (vec![&unread, &asks, &asks], vec![failed, asked]),
+        (vec![&unread, &asked_before], vec![failed, asked]),
+        // The bank said no, and now the customer is at it: nothing new.
+        (vec![&declined, &asks], vec![failed]),
+        (vec![&asks, &declined], vec![asked]),
+        (vec![&asks, &unread], vec![asked]),
+    ] {
+        let mut life = Life::new();
+        let mut heard = Vec::new();
+        for (minute, seen) in looks.iter().enumerate() {
+            let now = T0.plus_ms(i64::try_from(minute).unwrap() * MINUTE_MS);
+            heard.extend(kinds(&life.look(&with_invoice("past_due", (*seen).clone()), now)));
+        }
+        assert_eq!(heard, told, "{looks:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! What is planned for a period's end, and what a change that cannot be made now does to it: nothing. And changes that must not
+//! be made now at all.
+
+use quittance_domain::change::When;
+use quittance_domain::fraud::Level;
+use quittance_domain::subscription::Subscription;
+use quittance_engine::ProblemCode;
+use quittance_engine::checkout::NewCheckout;
+use quittance_engine::subscriptions::Change;
+
+use crate::house::{DAY, House, customer, on_each, pro};
+use crate::known_kit::{
+    break_card, failing_subscriber, lines_of, newest_invoice, operator, standing_alerts, use_card,
+};
+
+const HOUR: i64 = 3_600;
+
+fn units(quantity: i64) -> Change {
+    Change { quantity: Some(quantity), when: Some(When::Now), ..Change::default() }
+}
+
+fn to(plan: &str) -> Change {
+    Change { plan: Some(plan.into()), ..Change::default() }
+}
+
+fn charged(h: &House) -> i64 {
+    h.sandbox.ledger().customers.iter().flat_map(|c| &c.charges).filter(|c| c.paid).map(|c| c.amount).sum()
+}
+
+async fn mirrored(h: &House, id: &str) -> Subscription {
+    h.settle().await;
+    h.engine.subscription(id).await.unwrap().subscription
+}
+
+fn planned(subscription: &Subscription) -> Option<String> {
+    subscription.scheduled.as_ref().and_then(|planned| planned.plan.as_ref()).map(ToString::to_string)
+}
+
+/// A Studio subscription that becomes Pro with the end of its period, and that end.
+async fn studio_then_pro(h: &House) -> (String, i64) {
+    let row = h.open(&NewCheckout { plan: "studio".into(), ..pro("ada") }).await;
+    h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+    h.settle().await;
+    h.sandbox.advance_time(10 * DAY);
+    let id = h.engine.customer("ada").await.unwrap().subscriptions[0].subscription.facts.id.clone();
+    h.engine.change_subscription(&id, &to("pro"), None).await.unwrap();
+    let row = mirrored(h, &id).await;
+    assert_eq!(planned(&row).as_deref(), Some("pro"));
+    (id, row.facts.period_end().unwrap().seconds())
+}
+
+#[tokio::test]
+async fn a_declined_change_leaves_what_was_planned() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (id, end) = studio_then_pro(h).await;
+            break_card(h, &id);
+            let refused = h.engine.change_subscription(&id, &units(2), None).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::PaymentDeclined, "{refused:?}");
+            let row = mirrored(h, &id).await;
+            assert_eq!(planned(&row).as_deref(), Some("pro"), "plan, period and money are as before");
+            use_card(h, &id, "pm_card_visa");
+            let paid = charged(h);
+            h.sandbox.advance_time(end + 2 * HOUR - h.engine.now().seconds());
+            let after = mirrored(h, &id).await;
+            assert_eq!(after.plan().unwrap().plan.as_str(), "pro");
+            assert_eq!(charged(h) - paid, 1_980, "and Pro is what is charged");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_the_bank_leaves_what_was_planned_until_it_is_made() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (id, end) = studio_then_pro(h).await;
+            use_card(h, &id, "pm_card_authenticationRequired");
+            h.engine.change_subscription(&id, &units(2), None).await.unwrap();
+            let waiting = mirrored(h, &id).await;
+            assert!(waiting.pending.is_some() && planned(&waiting).as_deref() == Some("pro"), "{waiting:?}");
+            // Nobody confirms: it lapses, and what was planned still holds.
+            h.sandbox.advance_time(DAY);
+            h.settle().await;
+            let lapsed = mirrored(h, &id).await;
+            assert_eq!((lapsed.pending.as_ref(), planned(&lapsed).as_deref()), (None, Some("pro")));
+            assert_eq!(lines_of(h, "ada", "subscription.change_lapsed").await, 1);
+            // Asked for again and confirmed, it is what was wanted last.
+            h.engine.change_subscription(&id, &units(3), None).await.unwrap();
+            h.settle().await;
+            let path = format!("/v1/invoices/{}/pay", newest_invoice(h, &id));
+            h.provider("POST", &path, "payment_method=pm_card_visa");
+            h.settle().await;
+            let made = mirrored(h, &id).await;
+            assert_eq!((made.plan().unwrap().quantity, made.pending.as_ref(), planned(&made)), (3, None, None));
+            assert_eq!(made.facts.ahead.schedule, None, "its schedule is released");
+            use_card(h, &id, "pm_card_visa");
+            h.sandbox.advance_time(end + 2 * HOUR - h.engine.now().seconds());
+            let after = mirrored(h, &id).await;
+            let held = after.plan().unwrap();
+            assert_eq!((held.plan.as_str(), held.quantity), ("studio", 3));
+            assert!(standing_alerts(h).await.is_empty());
+        })
+    })
+    .await;
+}
+
+/// The small invoice of a change would be taken for the renewal's.
+#[tokio::test]
+async fn who_owes_a_renewal_pays_it_before_anything_else_costs_money() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = failing_subscriber(h, "ada").await;
+            use_card(h, &id, "pm_card_visa");
+            h.settle().await;
+            let paid = charged(h);
+            for wanted in [units(2), Change { when: Some(When::Now), ..to("studio") }] {
+                let refused = h.engine.change_subscription(&id, &wanted, None).await.unwrap_err();
+                assert_eq!(refused.code, ProblemCode::PaymentOwed, "{refused:?}");
+                assert!(refused.mend.contains("payment_issue"), "it says where to pay: {refused:?}");
+                let quoted = h.engine.preview_change(&id, &wanted).await.unwrap_err();
+                assert_eq!(quoted.code, ProblemCode::PaymentOwed);
+            }
+            assert_eq!(charged(h), paid);
+            assert_eq!(mirrored(h, &id).await.facts.status.as_str(), "past_due");
+            h.provider("POST", &format!("/v1/invoices/{}/pay", newest_invoice(h, &id)), "");
+            h.settle().await;
+            h.engine.change_subscription(&id, &units(2), None).await.unwrap();
+            assert_eq!(mirrored(h, &id).await.plan().unwrap().quantity, 2);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_owes_a_renewal_can_still_leave() {
+    on_each(|h| {
+        Box::pin(async move {
+            use quittance_engine::commands::request::CancelAt;
+            let id = failing_subscriber(h, "ada").await;
+            h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap();
+            assert!(mirrored(h, &id).await.facts.ends_at().is_some());
+            h.engine.cancel_subscription(&id, CancelAt::Now, None).await.unwrap();
+            assert!(mirrored(h, &id).await.facts.status.is_final());
+        })
+    })
+    .await;
+}
+
+/// A quote that was made before somebody was shut out is no way around it, and neither is a plan.
+#[tokio::test]
+async fn nothing_is_changed_for_somebody_who_is_shut_out_meanwhile() {
+    on_each(|h| {
+        Box::pin(async move {
+            let row = h.open(&NewCheckout { plan: "studio".into(), ..pro("ada") }).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let id = h.engine.customer("ada").await.unwrap().subscriptions[0].subscription.facts.id.clone();
+            let later = h.engine.preview_change(&id, &to("pro")).await.unwrap();
+            assert_eq!(later.when, When::PeriodEnd);
+            // Written down before, sent after: the command itself must look.
+            let gate = h.hold_point(quittance_engine::world::Point::CommandWanted);
+            let (engine, asked) = (h.engine.clone(), id.clone());
+            let change = tokio::spawn(async move {
+                let wanted = Change { when: Some(When::PeriodEnd), ..to("pro") };
+                engine.change_subscription(&asked, &wanted, None).await
+            });
+            gate.reached().await;
+            h.release_point(quittance_engine::world::Point::CommandWanted);
+            h.engine.suspend(&customer("ada"), Level::All, "stolen card", &operator()).await.unwrap();
+            gate.open();
+            let held = change.await.unwrap().unwrap_err();
+            assert_eq!(held.code, ProblemCode::CustomerSuspended, "{held:?}");
+            let quoted = h.engine.change_as_quoted(&id, later.quote.as_str()).await.unwrap_err();
+            assert_eq!(quoted.code, ProblemCode::CustomerSuspended, "{quoted:?}");
+            let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
+            assert!(found["schedule"].is_null(), "nothing was planned: {}", found["schedule"]);
+        })
+    })
+    .await;
+}

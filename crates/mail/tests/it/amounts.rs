@@ -1,0 +1,183 @@
+//! What letters say of money and of its absence: the amounts that the provider will charge, first and afterwards, why it could not,
+//! and what ended because of it. From the provider's objects to the text that leaves.
+
+use quittance_domain::Timestamp;
+use quittance_domain::delivery::Channel;
+use quittance_domain::notices::NoticeKind;
+use quittance_engine::Engine;
+use quittance_engine::notices::NewAnnouncement;
+use quittance_mail::Post;
+use quittance_mail::settings::Keep;
+use quittance_store::mails;
+
+use super::courier::{courier_with, meet};
+use super::house::{DAY, House, on_each};
+use super::known_kit::{break_card, foreign_buyer, foreign_subscription, price_id};
+
+/// An engine whose mails are kept to be read.
+async fn mailing(h: &House) -> Engine {
+    let courier = courier_with(Post::Capture, |settings| settings.keep = Keep::Text);
+    h.another_engine().await.with_courier(Channel::Mail, courier)
+}
+
+/// Lives on, a quarter of a day at a time, with that engine alone.
+async fn live(h: &House, engine: &Engine, days: i64) {
+    for _ in 0..days * 4 {
+        h.sandbox.advance_time(DAY / 4);
+        settle(h, engine).await;
+    }
+}
+
+async fn settle(h: &House, engine: &Engine) {
+    loop {
+        let delivered = h.deliver().await;
+        h.pass_burst();
+        let worked = engine.drain().await.unwrap();
+        let sent = engine.deliver_due().await.unwrap();
+        if delivered == 0 && worked == 0 && sent == 0 {
+            return;
+        }
+    }
+}
+
+/// Subject and text of the newest letter of a kind.
+async fn letter(h: &House, kind: NoticeKind) -> String {
+    let all = h.test.db.read("test.captured", |tx| mails::captured(tx, i64::MAX, 50)).await.unwrap();
+    let found = all.into_iter().find(|row| row.mail.kind == kind.as_str());
+    let mail = found.unwrap_or_else(|| panic!("no {}", kind.as_str())).mail;
+    format!("{}\n{}", mail.subject.unwrap(), mail.text.unwrap())
+}
+
+fn says(text: &str, words: &[&str], not: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing: {text}");
+    }
+    for word in not {
+        assert!(!text.contains(word), "`{word}` is there: {text}");
+    }
+}
+
+/// Somebody in a trial of fourteen days, and what more the subscription is made with.
+async fn trial(h: &House, engine: &Engine, id: &str, more: &str) -> String {
+    let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={id}"));
+    let form = format!("&trial_period_days=14{more}");
+    let subscription = foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), &form);
+    settle(h, engine).await;
+    subscription
+}
+
+#[tokio::test]
+async fn a_trial_with_a_coupon_for_one_month_says_what_comes_first_and_what_then() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.provider("POST", "/v1/coupons", "id=gift&percent_off=100&duration=once");
+            let engine = mailing(h).await;
+            for (locale, begun, first, then) in [
+                (
+                    "en",
+                    "Your free trial has begun",
+                    "First payment: ¥0 on",
+                    "Then: ¥1,980 every month, until you cancel; before discounts, tax and credit",
+                ),
+                (
+                    "ja",
+                    "無料期間が始まりました",
+                    "初回のお支払い：0円（",
+                    "以降のお支払い：解約されるまで毎月 1,980円（割引・税・残高の適用前）",
+                ),
+            ] {
+                meet(h, locale, locale).await;
+                trial(h, &engine, locale, "&discounts[0][coupon]=gift").await;
+                let text = letter(h, NoticeKind::Receipt).await;
+                says(&text, &[begun, first, then], &["Thank you for your payment", "お支払いありがとう"]);
+                live(h, &engine, 8).await;
+                let text = letter(h, NoticeKind::TrialEnding).await;
+                says(&text, &[first, then], &["¥0 every month", "毎月0円", "毎月 0円"]);
+            }
+            // Without one it is one amount, as it always was.
+            meet(h, "plain", "en").await;
+            trial(h, &engine, "plain", "").await;
+            live(h, &engine, 8).await;
+            let text = letter(h, NoticeKind::TrialEnding).await;
+            says(&text, &["First payment: ¥1,980", "Then: ¥1,980 every month"], &["before discounts"]);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_price_is_told_beside_the_old_one_and_credit_does_not_make_it_nothing() {
+    on_each(|h| {
+        Box::pin(async move {
+            let engine = mailing(h).await;
+            let product =
+                h.provider("GET", "/v1/prices", "lookup_keys[]=pro_month_jpy")["data"][0]["product"].clone();
+            let product = product.as_str().unwrap();
+            let form = format!("product={product}&currency=jpy&unit_amount=2480&recurring[interval]=month");
+            let dearer = h.provider("POST", "/v1/prices", &form)["id"].as_str().unwrap().to_owned();
+            h.provider("POST", "/v1/coupons", "id=half&percent_off=50&duration=forever");
+            for (locale, words) in [
+                ("en", ["costs ¥2,480 every month instead of ¥1,980", "Your first bill at the new price: ¥0"]),
+                ("ja", ["改定後の料金：毎月 2,480円", "改定後の最初のご請求額：0円"]),
+            ] {
+                meet(h, locale, locale).await;
+                let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={locale}&balance=-9000"));
+                let price = price_id(h, "pro_month_jpy");
+                foreign_subscription(h, &buyer, &price, "&discounts[0][coupon]=half");
+                settle(h, &engine).await;
+                let new = NewAnnouncement {
+                    id: format!("dearer-{locale}"),
+                    kind: NoticeKind::PriceChanging,
+                    plan: None,
+                    effective_at: Timestamp::from_ms(engine.now().ms() + 20 * DAY * 1_000),
+                    new_price: Some(dearer.clone()),
+                    url: None,
+                };
+                engine.announce(&new, "a test").await.unwrap();
+                settle(h, &engine).await;
+                let text = letter(h, NoticeKind::PriceChanging).await;
+                says(&text, &words, &["costs ¥0", "改定後の料金：毎月 0円"]);
+                engine.withdraw_announcement(&new.id).await.unwrap();
+            }
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_banks_reason_is_said_and_an_end_for_want_of_payment_is_no_confirmation() {
+    on_each(|h| {
+        Box::pin(async move {
+            let engine = mailing(h).await;
+            for (locale, reason, ended, confirms) in [
+                (
+                    "en",
+                    "Your bank did not approve the payment.",
+                    "because its payment did not go through",
+                    ["We confirm", "If it was not you"],
+                ),
+                (
+                    "ja",
+                    "カード会社の承認が得られませんでした。",
+                    "お支払いを確認できなかったため",
+                    ["解約を承りました", "お心当たりがない場合"],
+                ),
+            ] {
+                meet(h, locale, locale).await;
+                let subscription = h.subscriber(locale).await;
+                break_card(h, &subscription);
+                live(h, &engine, 32).await;
+                says(&letter(h, NoticeKind::PaymentFailed).await, &[reason], &[]);
+                live(h, &engine, 30).await;
+                says(&letter(h, NoticeKind::SubscriptionCancelled).await, &[ended], &confirms);
+            }
+            // Whoever asks for it gets the confirmation.
+            meet(h, "leaver", "en").await;
+            let subscription = h.subscriber("leaver").await;
+            h.provider("DELETE", &format!("/v1/subscriptions/{subscription}"), "");
+            settle(h, &engine).await;
+            says(&letter(h, NoticeKind::SubscriptionCancelled).await, &["We confirm"], &["because its"]);
+        })
+    })
+    .await;
+}
