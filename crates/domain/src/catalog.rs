@@ -165,6 +165,15 @@ impl TaxBehavior {
             Self::Unspecified => "unspecified",
         }
     }
+
+    /// What a price at the provider is made with; nothing where its own setting is to hold.
+    #[must_use]
+    pub const fn at_provider(self) -> Option<&'static str> {
+        match self {
+            Self::Inclusive | Self::Exclusive => Some(self.as_str()),
+            Self::Unspecified => None,
+        }
+    }
 }
 
 /// What those who hold a plan get when its features change in a later catalog.

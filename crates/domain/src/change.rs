@@ -33,16 +33,16 @@ pub struct Terms<'a> {
     pub quantity: i64,
 }
 
-/// Which way a change goes. What makes it less decides before what makes it more.
+/// Which way a change goes. What makes it less decides before what makes it more; two plans are compared by their totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// Charged more often from then on: the long period was paid for and is used up first.
     ShorterInterval,
-    /// A cheaper plan.
+    /// Another plan, for less in total.
     Downgrade,
     /// Charged less often from then on.
     LongerInterval,
-    /// A dearer plan.
+    /// Another plan, for as much in total or more.
     Upgrade,
     /// Fewer units of the same.
     FewerUnits,
@@ -62,16 +62,18 @@ const fn times_a_year(interval: Interval) -> i128 {
     }
 }
 
-/// Which way a change goes. `alike` is the price of the new plan at the old interval, where it is sold like that:
-/// two plans are compared by what each costs for the same time, so that a discount for a long interval does not make a
-/// dearer plan look cheap.
+/// Which way a change goes. `alike` is the price of one unit of the new plan at the old interval, where it is sold like that:
+/// two plans are compared by what all units cost for the same time, so that neither a discount for a long interval nor fewer
+/// units make the dearer bill look cheap, or the cheaper one dear.
 #[must_use]
 pub fn direction(from: &Terms<'_>, to: &Terms<'_>, alike: Option<Money>) -> Direction {
-    let yearly = |unit: Money, interval| i128::from(unit.minor) * times_a_year(interval);
-    let before = yearly(from.unit, from.interval);
+    let yearly = |unit: Money, interval, quantity: i64| {
+        i128::from(unit.minor).saturating_mul(i128::from(quantity)).saturating_mul(times_a_year(interval))
+    };
+    let before = yearly(from.unit, from.interval, from.quantity);
     let after = match alike {
-        Some(unit) => yearly(unit, from.interval),
-        None => yearly(to.unit, to.interval),
+        Some(unit) => yearly(unit, from.interval, to.quantity),
+        None => yearly(to.unit, to.interval, to.quantity),
     };
     let other_plan = from.plan != to.plan;
     let (fewer, more) = (times_a_year(from.interval), times_a_year(to.interval));
@@ -117,9 +119,9 @@ pub enum PauseHow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangePolicy {
-    /// A dearer plan.
+    /// Another plan, for as much in total or more.
     pub upgrade: When,
-    /// A cheaper plan.
+    /// Another plan, for less in total.
     pub downgrade: When,
     /// More units.
     pub more_units: When,
@@ -205,9 +207,19 @@ mod tests {
             // Mixed: what makes it less decides.
             (of(&pro, Year, 19_800, 1), of(&studio, Month, 9_800, 1), None, Direction::ShorterInterval),
             (of(&studio, Month, 9_800, 1), of(&pro, Year, 19_800, 1), None, Direction::Downgrade),
-            (of(&studio, Month, 9_800, 1), of(&pro, Month, 1_980, 9), None, Direction::Downgrade),
             (month, of(&studio, Month, 9_800, 5), None, Direction::Upgrade),
-            (of(&pro, Month, 1_980, 5), of(&studio, Month, 9_800, 1), None, Direction::Upgrade),
+            // Another plan and other units: what all of it costs decides.
+            (of(&pro, Month, 1_980, 5), of(&studio, Month, 9_800, 1), None, Direction::Downgrade),
+            (of(&studio, Month, 9_800, 1), of(&pro, Month, 1_980, 5), None, Direction::Upgrade),
+            (of(&studio, Month, 9_800, 1), of(&pro, Month, 1_980, 4), None, Direction::Downgrade),
+            (of(&pro, Month, 1_960, 5), of(&studio, Month, 9_800, 1), None, Direction::Upgrade),
+            (of(&pro, Month, 1_980, 6), of(&studio, Year, 20_000, 1), Some(yen(9_800)), Direction::Downgrade),
+            (
+                of(&pro, Month, 1_980, 2),
+                of(&studio, Year, 20_000, 1),
+                Some(yen(9_800)),
+                Direction::LongerInterval,
+            ),
             // A deep yearly discount does not make the dearer plan a downgrade.
             (month, of(&studio, Year, 20_000, 1), Some(yen(9_800)), Direction::LongerInterval),
             (month, of(&studio, Year, 20_000, 1), None, Direction::Downgrade),
@@ -251,8 +263,8 @@ mod tests {
             let less = |d| matches!(d, Direction::ShorterInterval | Direction::Downgrade | Direction::FewerUnits);
             let (there, back) = (direction(&from, &to, None), direction(&to, &from, None));
             prop_assert_eq!(there == Direction::Same, back == Direction::Same);
-            let equal_rate = i128::from(a) * times_a_year(from.interval) == i128::from(b) * times_a_year(to.interval);
-            if there != Direction::Same && !(other && equal_rate) {
+            let total = |t: &Terms<'_>| i128::from(t.unit.minor * t.quantity) * times_a_year(t.interval);
+            if there != Direction::Same && !(other && total(&from) == total(&to)) {
                 prop_assert!(less(there) || less(back), "{:?} {:?}", there, back);
             }
         }

@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 pub const MAX_QUANTITY: i64 = 100_000;
 /// The largest total, in minor units: twelve digits, as an invoice's line can hold.
 pub const MAX_TOTAL: i64 = 999_999_999_999;
+/// The step that a trial leaves in the trace.
+const TRIAL: &str = "trial";
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -166,6 +168,15 @@ pub struct Priced {
     pub trace: Vec<Step>,
 }
 
+impl Priced {
+    /// The same without a trial: for whoever had one.
+    #[must_use]
+    pub fn without_trial(mut self) -> Self {
+        self.trace.retain(|step| step.rule != TRIAL);
+        Self { due_now: self.total, trial_days: 0, ..self }
+    }
+}
+
 struct Trace {
     now: i64,
     steps: Vec<Step>,
@@ -217,7 +228,7 @@ pub fn price(catalog: &Catalog, asked: &Asked<'_>) -> Result<Priced, PriceError>
     let trial_days = if chosen.interval == Interval::Once { 0 } else { plan.trial_days };
     if trial_days > 0 {
         let why = format!("nothing is due for {trial_days} days; then this");
-        trace.step("trial", why, total.minor);
+        trace.step(TRIAL, why, total.minor);
     }
     Ok(Priced {
         plan: plan.key.clone(),

@@ -1,8 +1,8 @@
 //! Customers: telling us of one, and having exactly one for each at the provider.
 
-use quittance_domain::{AggregateKey, CommandId, CustomerId};
+use quittance_domain::{AggregateKey, CommandId, CustomerId, SubscriptionStatus};
 use quittance_store::aggregates::{self, Hint, Priority};
-use quittance_store::customers::{self, CustomerPatch, CustomerRow, LinkedBy};
+use quittance_store::customers::{self, Change, CustomerPatch, CustomerRow, LinkedBy};
 use quittance_store::history::{self, NewLine};
 use quittance_store::mirror::{self, SubscriptionRow};
 use serde_json::json;
@@ -66,7 +66,32 @@ impl Engine {
     pub async fn put_customer(&self, id: &CustomerId, patch: CustomerPatch) -> Result<CustomerRow, Problem> {
         check_patch(&patch)?;
         let (id, now) = (id.clone(), self.now());
-        let row = self.db().write("customers.put", move |tx| customers::upsert(tx, &id, &patch, now)).await?;
+        let addressed = matches!(patch.email, Change::Set(_));
+        let row = self
+            .db()
+            .write("customers.put", move |tx| {
+                let row = customers::upsert(tx, &id, &patch, now)?;
+                // A trial that runs is judged by the address too.
+                let known =
+                    if addressed { mirror::subscriptions_of_customer(tx, id.as_str())? } else { Vec::new() };
+                for found in
+                    known.iter().filter(|r| r.subscription.facts.status == SubscriptionStatus::Trialing)
+                {
+                    let hint = Hint {
+                        key: &found.aggregate,
+                        priority: Priority::Sweep,
+                        due: now,
+                        unpark: false,
+                        thorough: false,
+                    };
+                    aggregates::mark(tx, &hint, now)?;
+                }
+                Ok(row)
+            })
+            .await?;
+        if addressed {
+            self.wake();
+        }
         if row.erased_at.is_some() {
             return Err(Problem::new(
                 ProblemCode::WrongState,

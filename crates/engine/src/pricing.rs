@@ -65,7 +65,13 @@ impl Engine {
     /// # Errors
     /// `unknown_price` for what is not sold like that, `promotion_refused` for a promotion or channel that does not hold.
     pub async fn price(&self, ask: &PriceAsk) -> Result<Priced, Problem> {
-        Ok(self.priced(ask).await?.0)
+        let priced = self.priced(ask).await?.0;
+        // As a checkout decides it: who had a trial pays at once.
+        let (days, _) = match &ask.customer {
+            Some(customer) => self.trial_of(customer, priced.trial_days).await?,
+            None => (priced.trial_days, false),
+        };
+        Ok(if days == 0 { priced.without_trial() } else { priced })
     }
 
     /// As [`Engine::price`], with the promotion that was found.
@@ -246,7 +252,7 @@ impl Engine {
             recurring: (own.interval != Interval::Once).then(|| (own.interval.as_str(), 1)),
             lookup_key: Some(&own.lookup_key),
             transfer_lookup_key: false,
-            tax_behavior: None,
+            tax_behavior: plan.tax.at_provider(),
             metadata: &metadata,
         };
         let key = self.shop_key("price", &own.lookup_key)?;

@@ -5,6 +5,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use quittance_domain::command::mending_turn;
+use quittance_domain::projection::Stored;
 use quittance_domain::trial::{ClaimKind, OnSecondTrial, normal_email};
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_store::history::{self, NewLine};
@@ -27,7 +28,7 @@ use crate::sync::SyncError;
 pub(crate) struct BegunTrial {
     /// The subscription.
     pub subscription: String,
-    /// The card's keyed hash, once one is attached.
+    /// The card's keyed hash, where one is new.
     pub card: Option<String>,
 }
 
@@ -106,34 +107,57 @@ impl Engine {
         Ok(claims)
     }
 
-    /// The trials that have begun and were not looked at yet, or not with the card that they have now.
+    /// The trials that have begun and were not looked at yet, or not with the card that pays now, or before their customer was
+    /// changed: the address may be another one. `stored` is the mirror, which is written with what is judged.
     pub(crate) async fn begun_trials(
         &self,
         subscriptions: &[ObservedSubscription],
+        stored: &Stored,
     ) -> Result<Vec<BegunTrial>, SyncError> {
         let mut begun = Vec::new();
         let running =
             |s: &&ObservedSubscription| s.status == "trialing" && !s.metadata.contains_key(STARTS_AFTER_KEY);
         for found in subscriptions.iter().filter(running) {
-            let (scope, id) = (self.scope().to_string(), found.id.clone());
-            let seen = self.db().read("trials.seen", move |tx| trials::seen(tx, &scope, &id)).await?;
-            let card = match (&seen, &found.default_payment_method) {
-                (Some(Some(_)), _) => continue,
-                (Some(None), None) => continue,
-                (_, None) => None,
-                (_, Some(method)) => {
-                    let call = calls::payments::card_fingerprint(method);
-                    match self.stripe().send(call, Priority::Live).await {
-                        Ok(fingerprint) => fingerprint,
-                        Err(error) if crate::sync::names_missing(&error) => None,
-                        Err(error) => return Err(error.into()),
-                    }
-                }
+            let (scope, id, who) = (self.scope().to_string(), found.id.clone(), stored.customer.clone());
+            let (seen, changed_at) = self
+                .db()
+                .read("trials.seen", move |tx| {
+                    let customer = match &who {
+                        Some(who) => customers::get(tx, who.as_str())?,
+                        None => None,
+                    };
+                    Ok((trials::seen(tx, &scope, &id)?, customer.map(|row| row.updated_at)))
+                })
+                .await?;
+            // What is charged: the subscription's own method, or else the customer's.
+            let of_customer =
+                found.customer.as_ref().and_then(|customer| customer.default_payment_method.as_ref());
+            let method = found.default_payment_method.as_ref().or(of_customer);
+            let before = stored.subscriptions.iter().find(|s| s.facts.id == found.id);
+            let same = |method: &str| before.is_some_and(|s| s.facts.method.as_deref() == Some(method));
+            let (known, looked_at) = seen.map_or((None, None), |seen| (seen.card, Some(seen.at)));
+            let new_method = method.filter(|method| known.is_none() || !same(method));
+            let changed = looked_at.is_none_or(|at| changed_at.is_some_and(|changed| changed > at));
+            if new_method.is_none() && !changed {
+                continue;
+            }
+            let card = match new_method {
+                Some(method) => self.fingerprint_of(method).await?,
+                None => None,
             };
             let card = card.map(|card| self.claim_of(ClaimKind::Card, &card));
             begun.push(BegunTrial { subscription: found.id.clone(), card });
         }
         Ok(begun)
+    }
+
+    /// What tells a card from all others; nothing for what is no card, or is gone.
+    async fn fingerprint_of(&self, method: &str) -> Result<Option<String>, SyncError> {
+        match self.stripe().send(calls::payments::card_fingerprint(method), Priority::Live).await {
+            Ok(fingerprint) => Ok(fingerprint),
+            Err(error) if crate::sync::names_missing(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Remembers trials, and ends those that are second ones. `true` when a command was written.

@@ -4,12 +4,14 @@
 //! the same id, so that mailboxes take it for the same; and what is on record as sent is not sent again.
 
 use lettre::Message;
-use quittance_domain::digest;
+use quittance_domain::notices::truth::Truth;
+use quittance_domain::{CustomerId, digest};
 use quittance_engine::customers::CustomerView;
 use quittance_engine::deliveries::{Carried, Courier, Outcome};
 use quittance_engine::{Engine, Problem, ProblemCode};
 use quittance_store::deliveries::DeliveryRow;
 use quittance_store::mails::{self, NewMail};
+use quittance_store::notices::NoticeRow;
 use quittance_store::outbox::{self, NewAlert};
 use serde::Deserialize;
 
@@ -119,6 +121,10 @@ impl MailCourier {
             None => return Ok(suppressed("nobody is linked")),
         };
         let Some(address) = view.customer.email.clone() else {
+            if !notice.rules.is_empty() && engine.still_true(&notice).await? == Truth::Holds {
+                let (alert, at) = (untold(&notice, parcel), engine.now());
+                engine.db().write("mails.untold", move |tx| outbox::raise(tx, &alert, at)).await?;
+            }
             return Ok(suppressed("the customer has no e-mail address"));
         };
         if kind.optional() && unwanted.iter().any(|word| word == kind.as_str()) {
@@ -186,11 +192,12 @@ impl MailCourier {
         let missing = said::missing(items, &letter, &known.variables(settings, language));
         let (lacks, complete) = (lacks(&letter, &missing), missing.is_empty());
         let asked = !told.must_say.is_empty();
-        let at = engine.now();
+        let (at, reached) = (engine.now(), view.customer.id.clone());
         engine
             .db()
             .write("mails.put", move |tx| {
                 mails::put(tx, &mail, at)?;
+                outbox::resolve(tx, UNTOLD, reached.as_str(), at)?;
                 match (complete, asked) {
                     (false, _) => outbox::raise(tx, &lacks, at).map(drop),
                     (true, true) => outbox::resolve(tx, INCOMPLETE, &lacks.object, at).map(drop),
@@ -259,6 +266,26 @@ fn lacks(letter: &Letter, missing: &[&str]) -> NewAlert {
         mend: format!(
             "write it into {template}.md (quittance mail preview shows it); the rules are in docs/notices.md; links need QUITTANCE_SECRET"
         ),
+    }
+}
+
+/// The alert's kind; its object is the customer, so that somebody without an address is one alert.
+const UNTOLD: &str = "notice_untold";
+
+/// A rule asks that somebody is told, and there is no address.
+fn untold(notice: &NoticeRow, parcel: &DeliveryRow) -> NewAlert {
+    let rules: Vec<&str> = notice.rules.iter().map(|rule| rule.id.as_str()).collect();
+    NewAlert {
+        kind: UNTOLD.to_owned(),
+        object: parcel.customer.clone().unwrap_or_default(),
+        customer: parcel.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
+        aggregate: notice.aggregate.clone(),
+        detail: format!(
+            "{}: `{}` asks for it, and the customer has no e-mail address",
+            notice.kind.as_str(),
+            rules.join("`, `")
+        ),
+        mend: "Tell them another way, or give their address: PUT /v1/customers/{id}.".to_owned(),
     }
 }
 

@@ -229,12 +229,8 @@ pub fn reason(language: Language, word: &str) -> Option<&'static str> {
 #[must_use]
 pub fn ended_by(language: Language, word: &str) -> Option<&'static str> {
     let (en, ja) = match word {
-        "payment_failed" => {
-            ("its payment did not go through", "お支払いを確認できなかったため")
-        }
-        "payment_disputed" => {
-            ("its payment was disputed", "お支払いに異議の申し立てがあったため")
-        }
+        "payment_failed" => ("its payment did not go through", "お支払いを確認できなかったため"),
+        "payment_disputed" => ("its payment was disputed", "お支払いに異議の申し立てがあったため"),
         _ => return None,
     };
     Some(language.choose(en, ja))

@@ -25,6 +25,8 @@ pub fn missing<'a>(
     let leaves_out = |item: &&str| match *item {
         "product" => hides("plan"),
         "amount" => hides("amount"),
+        // The day of a receipt is the day on which it was paid.
+        "trial_end" if letter.kind == Kind::Receipt => hides("trial_end"),
         "charge_date" | "trial_end" | "effective_date" => hides("date"),
         "frequency" => hides("interval"),
         "new_terms" => hides(if letter.kind == Kind::PriceChanging { "new_amount" } else { "terms_url" }),
@@ -32,6 +34,7 @@ pub fn missing<'a>(
         "cancel_steps" => !says("cancel_url") && !says("billing_url"),
         "card_last4" => hides("card"),
         "decline" => hides("next_try"),
+        "decline_reason" => hides("reason"),
         _ => false,
     };
     items.into_iter().filter(leaves_out).collect()

@@ -37,6 +37,8 @@ mod ledger;
 mod mail;
 #[path = "cli/money.rs"]
 mod money;
+#[path = "cli/notices.rs"]
+mod notices;
 #[path = "cli/refund.rs"]
 mod refund;
 #[path = "cli/sandbox_data.rs"]

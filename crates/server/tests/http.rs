@@ -48,6 +48,8 @@ mod idempotency;
 mod ledger;
 #[path = "http/mail.rs"]
 mod mail;
+#[path = "http/notices.rs"]
+mod notices;
 #[path = "http/page_link.rs"]
 mod page_link;
 #[path = "http/pages.rs"]

@@ -18,12 +18,21 @@ static HOLDER: &Sql = crate::sql!(
     "SELECT subscription FROM trial_claims WHERE scope = $1 AND kind = $2 AND value = $3"
 );
 static SEEN: &Sql =
-    crate::sql!("trials.seen", "SELECT card FROM trials WHERE scope = $1 AND subscription = $2");
+    crate::sql!("trials.seen", "SELECT card, judged_at FROM trials WHERE scope = $1 AND subscription = $2");
 static NOTE: &Sql = crate::sql!(
     "trials.note",
     "INSERT INTO trials (scope, subscription, card, judged_at) VALUES ($1, $2, $3, $4)
-     ON CONFLICT (scope, subscription) DO UPDATE SET card = $3, judged_at = $4"
+     ON CONFLICT (scope, subscription) DO UPDATE SET card = COALESCE($3, trials.card), judged_at = $4"
 );
+
+/// When a trial was looked at last, and the card that it was seen with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// The card's keyed hash; `None` while no card was there.
+    pub card: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
 
 /// Claims something for a subscription's trial; the subscription that has it, which may be another one.
 ///
@@ -50,16 +59,19 @@ pub fn holder(tx: &mut dyn Tx, scope: &str, kind: ClaimKind, value: &str) -> Res
     rows.first().map(|row| row.text("subscription")).transpose()
 }
 
-/// Whether a trial was looked at, and with which card.
+/// When a trial was looked at, and with which card; `None` when nobody has.
 ///
 /// # Errors
 /// As the database.
-pub fn seen(tx: &mut dyn Tx, scope: &str, subscription: &str) -> Result<Option<Option<String>>> {
+pub fn seen(tx: &mut dyn Tx, scope: &str, subscription: &str) -> Result<Option<Looked>> {
     let rows = tx.query(SEEN, params![scope, subscription])?;
-    rows.first().map(|row| row.opt_text("card")).transpose()
+    let looked = |row: &crate::Row| {
+        Ok(Looked { card: row.opt_text("card")?, at: Timestamp::from_ms(row.i64("judged_at")?) })
+    };
+    rows.first().map(looked).transpose()
 }
 
-/// Notes that a trial was looked at.
+/// Notes that a trial was looked at. Without a card the one that was seen stays.
 ///
 /// # Errors
 /// As the database.

@@ -212,6 +212,9 @@ fn the_own_schedule_tries_each_day_once_and_gives_up_once() {
 fn places_that_went_by_unseen_are_one_try() {
     let mut story = Story::new(own());
     assert_eq!(story.asked(&broke(), 124), "try 1", "the machine was off for five days");
+    for hours in [125, 126, 150] {
+        assert_eq!(story.asked(&broke(), hours), "", "what went by is not made up for, hour by hour");
+    }
     assert_eq!(story.asked(&broke(), 170), "try 2");
 }
 

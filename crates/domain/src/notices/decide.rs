@@ -9,7 +9,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::moment::{AppliedRule, Choice, Fit, days_before, moments};
+use super::moment::{AppliedRule, Choice, Fit, at_once, days_before, moments};
 use super::rules::{Case, RuleTable};
 use super::{Announcement, Notice, NoticeKind, NoticePolicy};
 use crate::access::{Access, MoneyState, Standing};
@@ -108,8 +108,26 @@ struct Due<'a> {
 
 impl Due<'_> {
     fn tell(&mut self, kind: NoticeKind, object: &str, occurrence: String, data: Map<String, Value>) {
+        self.tell_by(kind, object, occurrence, data, Vec::new());
+    }
+
+    /// Tells what some rules want told when it happens.
+    fn tell_by(
+        &mut self,
+        kind: NoticeKind,
+        object: &str,
+        occurrence: String,
+        data: Map<String, Value>,
+        rules: Vec<AppliedRule>,
+    ) {
         let (object, data) = (object.to_owned(), Value::Object(data));
-        self.notices.push(Notice { kind, object, occurrence, about: None, data, rules: Vec::new() });
+        self.notices.push(Notice { kind, object, occurrence, about: None, data, rules });
+    }
+
+    fn rules_at(&self, kind: NoticeKind, new: &Subscription) -> Vec<AppliedRule> {
+        let length = new.facts.trial_end.map(|end| end.since(trial_start(new)));
+        let case = case(kind, new, length.filter(|_| is_free_trial(new)));
+        at_once(&self.wanted.rules.applicable(case, false))
     }
 
     fn is_news(&self, at: Timestamp) -> bool {
@@ -164,7 +182,8 @@ impl Due<'_> {
                 let attempt = invoice.attempt.as_ref();
                 let why = attempt.and_then(|a| a.decline_code.as_deref().or(a.code.as_deref()));
                 put(&mut data, "decline_code", why);
-                self.tell(kind, &invoice.id, occurrence, data);
+                let rules = self.rules_at(kind, new);
+                self.tell_by(kind, &invoice.id, occurrence, data, rules);
             }
         }
         let failed = |t: &Told| {
@@ -272,7 +291,7 @@ impl Due<'_> {
         if !is_free_trial(new) || facts.ends_at().is_some_and(|at| at <= end) {
             return;
         }
-        let start = facts.told.trial_start.unwrap_or(facts.created_at);
+        let start = trial_start(new);
         let case = case(NoticeKind::TrialEnding, new, Some(end.since(start)));
         let rules = self.wanted.rules.applicable(case, false);
         let choice = Choice {
@@ -370,14 +389,14 @@ impl Due<'_> {
             .find(|t| t.kind == kind && t.object == object && t.occurrence == occurrence);
         let applied = told.map_or_else(|| self.fit(moment.rules), |told| told.rules.clone());
         for rule in applied.iter().filter(|rule| rule.fit == Fit::Missed) {
+            let until = text(rule.closes).unwrap_or_default();
             self.missed.push(Anomaly {
                 kind: AnomalyKind::NoticeWindowMissed,
                 object: object.to_owned(),
                 detail: format!(
-                    "{}: `{}` asked for it until {}, and it was told later",
+                    "{}: `{}` asked for it until {until}, and it was told later",
                     kind.as_str(),
-                    rule.id,
-                    rule.closes
+                    rule.id
                 ),
             });
         }
@@ -399,7 +418,10 @@ impl Due<'_> {
         rules
             .into_iter()
             .map(|rule| AppliedRule {
-                fit: if rule.fit == Fit::Kept && now > rule.closes { late } else { rule.fit },
+                fit: match (rule.fit, rule.closes) {
+                    (Fit::Kept, Some(closes)) if now > closes => late,
+                    (fit, _) => fit,
+                },
                 ..rule
             })
             .collect()
@@ -426,7 +448,8 @@ impl Due<'_> {
             if let Some(end) = of.and_then(|s| s.facts.trial_end).filter(|_| trial) {
                 put(&mut data, "trial_end", text(Some(end)));
             }
-            self.tell(NoticeKind::Receipt, &invoice.id, "paid".to_owned(), data);
+            let rules = subscription.map(|s| self.rules_at(NoticeKind::Receipt, s)).unwrap_or_default();
+            self.tell_by(NoticeKind::Receipt, &invoice.id, "paid".to_owned(), data, rules);
         }
     }
 
@@ -584,6 +607,10 @@ fn is_answered(invoice: &InvoiceFacts) -> bool {
         AttemptState::NeedsMethod | AttemptState::NeedsCustomer => true,
         AttemptState::Processing | AttemptState::Other => false,
     })
+}
+
+fn trial_start(new: &Subscription) -> Timestamp {
+    new.facts.told.trial_start.unwrap_or(new.facts.created_at)
 }
 
 /// Whether a trial is a gift; waiting for another subscription's end looks the same to the provider, and is none.

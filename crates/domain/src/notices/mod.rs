@@ -112,6 +112,27 @@ impl NoticeKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
+    /// Whether it is told before what it is about: only then a rule can have a window.
+    #[must_use]
+    pub const fn is_ahead(self) -> bool {
+        match self {
+            Self::TrialEnding | Self::RenewalAhead | Self::PriceChanging | Self::TermsChanging => true,
+            Self::PaymentFailed
+            | Self::PaymentActionRequired
+            | Self::PaymentRecovered
+            | Self::GraceEnding
+            | Self::AccessEnded
+            | Self::PlanChanged
+            | Self::SubscriptionCancelled
+            | Self::Receipt
+            | Self::RefundMade
+            | Self::RefundFailed
+            | Self::CardExpiring
+            | Self::PurchaseProcessing
+            | Self::PurchaseFailed => false,
+        }
+    }
+
     /// Whether a customer may decline it. What card schemes or the law want customers to be told, what confirms a change
     /// of the contract or of money, and what asks for a payment cannot be declined.
     #[must_use]

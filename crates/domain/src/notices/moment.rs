@@ -29,8 +29,8 @@ pub struct AppliedRule {
     pub version: String,
     /// From when on it may be told; `None` sets no earliest moment.
     pub opens: Option<Timestamp>,
-    /// Until when it must be told.
-    pub closes: Timestamp,
+    /// Until when it must be told; `None` for a rule about something that is told when it happens.
+    pub closes: Option<Timestamp>,
     /// How that was kept.
     pub fit: Fit,
 }
@@ -64,14 +64,17 @@ pub struct Choice {
 #[must_use]
 pub fn moments(rules: &[&Rule], choice: Choice) -> Vec<Moment> {
     let wished = days_before(choice.event, choice.days).max(choice.start);
-    let mut windows: Vec<AppliedRule> = rules.iter().map(|rule| window(rule, choice)).collect();
-    windows.sort_by_key(|w| w.closes);
-    let (late, mut open): (Vec<_>, Vec<_>) = windows.into_iter().partition(|w| w.fit != Fit::Kept);
+    let mut windows: Vec<(Timestamp, AppliedRule)> =
+        rules.iter().filter_map(|rule| window(rule, choice)).collect();
+    windows.sort_by_key(|(closes, _)| *closes);
+    let (late, mut open): (Vec<_>, Vec<_>) = windows.into_iter().partition(|(_, w)| w.fit != Fit::Kept);
+    let late: Vec<AppliedRule> = late.into_iter().map(|(_, w)| w).collect();
     let mut out: Vec<Moment> = Vec::new();
-    while let Some(first) = open.first() {
-        let closes = first.closes;
-        let (mut group, rest): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|w| w.opens.is_none_or(|opens| opens <= closes));
+    while let Some((closes, _)) = open.first() {
+        let closes = *closes;
+        let (group, rest): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|(_, w)| w.opens.is_none_or(|opens| opens <= closes));
+        let mut group: Vec<AppliedRule> = group.into_iter().map(|(_, w)| w).collect();
         let opens =
             group.iter().filter_map(|w| w.opens).max().map_or(choice.start, |at| at.max(choice.start));
         let last = closes.plus_ms(-choice.lead_ms).max(opens);
@@ -100,17 +103,32 @@ pub fn moments(rules: &[&Rule], choice: Choice) -> Vec<Moment> {
     out
 }
 
-fn window(rule: &Rule, choice: Choice) -> AppliedRule {
-    let closes = days_before(choice.event, rule.window.latest);
-    let opens = rule.window.earliest.map(|days| days_before(choice.event, days.saturating_add(1)).plus_ms(1));
-    AppliedRule {
+/// A rule's window and when it closes; none of a rule about what is told when it happens.
+fn window(rule: &Rule, choice: Choice) -> Option<(Timestamp, AppliedRule)> {
+    let window = rule.window?;
+    let closes = days_before(choice.event, window.latest);
+    let opens = window.earliest.map(|days| days_before(choice.event, days.saturating_add(1)).plus_ms(1));
+    let applied = AppliedRule {
         id: rule.id.clone(),
         version: rule.version.clone(),
         opens,
-        closes,
+        closes: Some(closes),
         // A window that closes as it begins leaves no time to be told within it.
         fit: if closes <= choice.start.plus_ms(choice.lead_ms) { Fit::AtStart } else { Fit::Kept },
-    }
+    };
+    Some((closes, applied))
+}
+
+/// The rules about something that is told as soon as it is seen.
+pub(super) fn at_once(rules: &[&Rule]) -> Vec<AppliedRule> {
+    let applied = |rule: &&Rule| AppliedRule {
+        id: rule.id.clone(),
+        version: rule.version.clone(),
+        opens: None,
+        closes: None,
+        fit: Fit::Kept,
+    };
+    rules.iter().map(applied).collect()
 }
 
 /// So many times 24 hours before.

@@ -73,8 +73,9 @@ pub struct Rule {
     /// Once a year, however short the periods are.
     #[serde(default)]
     pub yearly: bool,
-    /// When.
-    pub window: Window,
+    /// When, before the event; `None`: told when it happens.
+    #[serde(default)]
+    pub window: Option<Window>,
     /// What the text must contain: keys of the table's items.
     pub must_say: BTreeSet<String>,
 }
@@ -154,9 +155,23 @@ impl RuleTable {
             return Err(RuleError::Rule(format!("more than {MOST} rules")));
         }
         for rule in &self.rules {
-            if rule.window.earliest.is_some_and(|earliest| earliest < rule.window.latest) {
+            let closes_first =
+                |window: &Window| window.earliest.is_some_and(|earliest| earliest < window.latest);
+            if rule.window.as_ref().is_some_and(closes_first) {
                 let text = format!("`{}`: its window opens after it closes (earliest < latest)", rule.id);
                 return Err(RuleError::Rule(text));
+            }
+            if let Some(kind) = rule.notices.iter().find(|kind| kind.is_ahead() != rule.window.is_some()) {
+                return Err(RuleError::Rule(format!(
+                    "`{}`: `{}` {}",
+                    rule.id,
+                    kind.as_str(),
+                    if kind.is_ahead() {
+                        "is told beforehand: give the rule a window"
+                    } else {
+                        "is told when it happens: leave the window out"
+                    }
+                )));
             }
             if let Some(item) = rule.must_say.iter().find(|item| !self.items.contains_key(*item)) {
                 return Err(RuleError::Rule(format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::moment::{Choice, Fit, moments};
-use super::rules::{Case, RuleError, RuleTable};
+use super::rules::{Case, RuleError, RuleTable, Window};
 use super::truth::{Claim, Known, Truth, still_holds};
 use super::*;
 use crate::access::tests::{T0, facts};
@@ -126,15 +126,17 @@ fn the_moment_keeps_every_rule_that_applies() {
                 let rule = rules.iter().find(|r| r.id == applied.id).unwrap();
                 met.insert(rule.id.clone());
                 let left = days_left(event, moment.at);
-                let earliest = rule.window.earliest.map_or(i64::MAX, i64::from);
-                let within = (i64::from(rule.window.latest)..=earliest).contains(&left);
-                let whole = event.since(start) > i64::from(rule.window.latest) * DAY_MS + HOUR_MS;
+                let window = rule.window.unwrap();
+                let earliest = window.earliest.map_or(i64::MAX, i64::from);
+                let within = (i64::from(window.latest)..=earliest).contains(&left);
+                let whole = event.since(start) > i64::from(window.latest) * DAY_MS + HOUR_MS;
                 assert_eq!(applied.fit == Fit::Kept, whole, "{what}: {}", rule.id);
                 assert!(within || !whole, "{what}: `{}` is not kept by {left} days", rule.id);
             }
         }
     }
-    let all: BTreeSet<String> = table.rules.iter().filter(|r| !r.yearly).map(|r| r.id.clone()).collect();
+    let all: BTreeSet<String> =
+        table.rules.iter().filter(|r| !r.yearly && r.window.is_some()).map(|r| r.id.clone()).collect();
     assert_eq!(met, all, "the table of lives meets every rule");
 }
 
@@ -206,6 +208,13 @@ fn tables_that_contradict_themselves_are_refused() {
         Err(RuleError::Rule(_))
     ));
     assert!(matches!(broken("network = ", "netwerk = "), Err(RuleError::Syntax(_))));
+    // What is told beforehand needs a window, and what is told when it happens has none.
+    assert!(matches!(broken("window = { latest = 7 }\n", ""), Err(RuleError::Rule(_))));
+    let receipt = "notices = [\"receipt\"]\n";
+    assert!(matches!(
+        broken(receipt, &format!("{receipt}window = {{ latest = 7 }}\n")),
+        Err(RuleError::Rule(_))
+    ));
 }
 
 #[test]
@@ -693,9 +702,10 @@ fn the_documentation_has_the_rules_of_the_table() {
         who.extend(rule.yearly.then(|| "once a year".to_owned()));
         let mut kinds: Vec<String> = rule.notices.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
         kinds.sort();
-        let days = match rule.window.earliest {
-            Some(earliest) => format!("{} to {earliest}", rule.window.latest),
-            None => format!("{} or more", rule.window.latest),
+        let days = match rule.window {
+            Some(Window { earliest: Some(earliest), latest }) => format!("{latest} to {earliest}"),
+            Some(Window { earliest: None, latest }) => format!("{latest} or more"),
+            None => "when it happens".to_owned(),
         };
         let line = format!(
             "| `{}` | {} | {} | {} | {days} | {} |",

@@ -7,8 +7,8 @@ use quittance_store::aggregates::{self, Hint, Priority};
 use quittance_store::history::{self, NewLine};
 use quittance_store::notices::AnnouncementRow;
 use quittance_store::{mirror, notices};
-use quittance_stripe::calls::prices::ListPrices;
 use quittance_stripe::calls;
+use quittance_stripe::calls::prices::ListPrices;
 use quittance_stripe::client::Priority as Urgency;
 use serde_json::json;
 

@@ -9,7 +9,7 @@ mod proof;
 
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::notices::truth::{self, Claim, Known, Truth};
-use quittance_domain::notices::{Fit, NoticeKind};
+use quittance_domain::notices::{AppliedRule, Fit, NoticeKind};
 use quittance_domain::{Currency, Timestamp};
 use quittance_store::notices::{self, NoticeRow};
 use quittance_store::outbox::{self, NewAlert};
@@ -196,18 +196,20 @@ impl Engine {
     /// A notice that was due in time and goes out when a rule's window is over: operators hear of it.
     async fn note_lateness(&self, notice: &NoticeRow) -> Result<(), Problem> {
         let now = self.now();
-        let late = notice.rules.iter().find(|rule| rule.fit == Fit::Kept && now > rule.closes);
-        let Some(rule) = late else { return Ok(()) };
+        let closed = |rule: &AppliedRule| {
+            rule.closes
+                .filter(|closes| rule.fit == Fit::Kept && now > *closes)
+                .map(|at| (rule.id.clone(), at))
+        };
+        let Some((rule, closes)) = notice.rules.iter().find_map(closed) else { return Ok(()) };
         let alert = NewAlert {
             kind: "notice_window_missed".to_owned(),
             object: notice.object.clone(),
             customer: None,
             aggregate: notice.aggregate.clone(),
             detail: format!(
-                "{}: `{}` asked for it until {}, and it is sent only now",
+                "{}: `{rule}` asked for it until {closes}, and it is sent only now",
                 notice.kind.as_str(),
-                rule.id,
-                rule.closes
             ),
             mend: format!("see why its delivery was late: quittance notices show {}", notice.seq),
         };

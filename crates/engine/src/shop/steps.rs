@@ -1,7 +1,7 @@
 //! Carrying out one step: one call, with the key of the push.
 
 use quittance_domain::Timestamp;
-use quittance_domain::catalog::{Interval, TaxBehavior};
+use quittance_domain::catalog::Interval;
 use quittance_domain::shop::{Found, FoundPortal, Portal, Step};
 use quittance_stripe::calls;
 use quittance_stripe::calls::offers::CreatePromotionCode;
@@ -61,10 +61,7 @@ impl Shop<'_> {
                     recurring: (*interval != Interval::Once).then(|| (interval.as_str(), 1)),
                     lookup_key: Some(lookup_key),
                     transfer_lookup_key: true,
-                    tax_behavior: match tax {
-                        TaxBehavior::Inclusive | TaxBehavior::Exclusive => Some(tax.as_str()),
-                        TaxBehavior::Unspecified => None,
-                    },
+                    tax_behavior: tax.at_provider(),
                     metadata: &metadata,
                 };
                 let made = self.send(calls::prices::create(&wanted, key)).await?;

@@ -201,7 +201,7 @@ impl Engine {
         }
         // One that was paid long after others followed is told as any other; the books alone tell nobody.
         out.observed.invoices.extend(others.iter().filter_map(|invoice| translate::invoice(invoice).ok()));
-        out.trials = self.begun_trials(&subscriptions).await?;
+        out.trials = self.begun_trials(&subscriptions, &context.stored).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;
         if thorough || context.hinted(&["credit_note."]) {

@@ -191,13 +191,20 @@ async fn the_schedule_is_kept_and_retry_after_is_honoured() {
             assert_eq!(app.kinds(A), Vec::<String>::new());
             // Given up after the whole schedule, with an alert that names the mend.
             app.next(A, &vec![Does::Answers(500); 20]);
-            for _ in 0..12 {
-                h.pass_ms(27 * 60 * MINUTE_MS);
-                h.engine.drain().await.unwrap();
+            let mut row = row;
+            for _ in 0..20 {
+                if row.state == DeliveryState::Pending {
+                    h.pass_ms(wait(&row, h).max(0) + 1);
+                    h.engine.drain().await.unwrap();
+                    row = deliveries(h, None).await.remove(0);
+                }
             }
-            let row = deliveries(h, None).await.remove(0);
-            assert!(row.state != DeliveryState::Pending, "{row:?}");
-            assert!(!h.engine.alerts(false, i64::MAX, 10).await.unwrap().is_empty());
+            assert_eq!(row.state, DeliveryState::Failed, "given up, and not merely left out: {row:?}");
+            assert!(row.last_error.as_deref().unwrap().contains("500"), "by the last answer: {row:?}");
+            assert!(row.attempts > 8, "after the whole schedule: {row:?}");
+            let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
+            let given_up = alerts.iter().find(|alert| alert.kind == "delivery_failed");
+            assert!(given_up.is_some_and(|alert| alert.mend.contains("deliveries retry")), "{alerts:?}");
         })
     })
     .await;

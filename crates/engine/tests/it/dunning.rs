@@ -114,7 +114,10 @@ async fn an_unpaid_subscription_says_what_is_owed_and_where_it_is_paid() {
             assert_ne!(issue.invoice, newest);
             for wanted in [None, Some(issue.invoice.as_str())] {
                 let way = h.engine.way_to_pay(&customer("ada"), wanted).await.unwrap();
-                assert!(matches!(&way, WayToPay::Page(url) if url.starts_with("http://127.0.0.1:12111/i/")), "{way:?}");
+                assert!(
+                    matches!(&way, WayToPay::Page(url) if url.starts_with("http://127.0.0.1:12111/i/")),
+                    "{way:?}"
+                );
             }
             // Paid, the drafts are left: still nobody says that nothing is owed.
             card(h, &id, "pm_card_visa");
@@ -128,7 +131,10 @@ async fn an_unpaid_subscription_says_what_is_owed_and_where_it_is_paid() {
             h.provider("POST", &format!("/v1/invoices/{newest}/pay"), "");
             h.settle().await;
             let row = h.engine.subscription(&id).await.unwrap();
-            assert_eq!((row.subscription.facts.status.as_str(), PaymentIssue::of(&row.subscription)), ("active", None));
+            assert_eq!(
+                (row.subscription.facts.status.as_str(), PaymentIssue::of(&row.subscription)),
+                ("active", None)
+            );
             assert_eq!(access(h).await, Access::Granted);
             assert_eq!(h.engine.way_to_pay(&customer("ada"), None).await.unwrap(), WayToPay::Paid);
         })
@@ -314,6 +320,35 @@ async fn never_both_where_the_provider_retries_it_goes_first_and_operators_are_t
         h.live(5).await;
         assert_eq!(refused(&h), 3, "its own two");
         assert!(!alerts(&h).await.contains(&"provider_retries".to_owned()), "over with the subscription");
+    });
+}
+
+/// The provider plans a try of its own when ours is decided and not yet sent: it is asked once more just before.
+#[tokio::test]
+async fn never_both_though_the_provider_plans_its_try_at_the_last_moment() {
+    we_try!(own(), |h| {
+        let id = h.subscriber("ada").await;
+        card(&h, &id, "pm_card_chargeCustomerFail");
+        until_the_renewal_fails(&h).await;
+        assert_eq!(refused(&h), 1);
+        let settings = Settings { dunning: own(), ..Settings::default() };
+        let (engine, bent) = known_kit::bent_engine(&h, settings, catalog()).await;
+        let gate = h.hold_point(quittance_engine::world::Point::CommandClaimed);
+        h.sandbox.advance_time(DAY);
+        let worker = engine.clone();
+        let work = tokio::spawn(async move { worker.drain().await.map(drop) });
+        gate.reached().await;
+        let soon = h.sandbox.now() + DAY;
+        bent.bend(move |_, body| {
+            if body["object"] == "invoice" {
+                body["next_payment_attempt"] = soon.into();
+            }
+        });
+        h.release_point(quittance_engine::world::Point::CommandClaimed);
+        gate.open();
+        work.await.unwrap().unwrap();
+        assert_eq!(refused(&h), 1, "ours was not sent");
+        bent.straighten();
     });
 }
 

@@ -92,7 +92,10 @@ async fn a_change_that_waits_for_the_bank_leaves_what_was_planned_until_it_is_ma
             h.provider("POST", &path, "payment_method=pm_card_visa");
             h.settle().await;
             let made = mirrored(h, &id).await;
-            assert_eq!((made.plan().unwrap().quantity, made.pending.as_ref(), planned(&made)), (3, None, None));
+            assert_eq!(
+                (made.plan().unwrap().quantity, made.pending.as_ref(), planned(&made)),
+                (3, None, None)
+            );
             assert_eq!(made.facts.ahead.schedule, None, "its schedule is released");
             use_card(h, &id, "pm_card_visa");
             h.sandbox.advance_time(end + 2 * HOUR - h.engine.now().seconds());

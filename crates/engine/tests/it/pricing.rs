@@ -142,6 +142,30 @@ async fn a_negotiated_price_gives_its_plan_and_renews_at_what_was_agreed() {
     .await;
 }
 
+/// What a customer has agreed is taxed as the plan is.
+#[tokio::test]
+async fn a_negotiated_price_is_made_with_the_plans_tax() {
+    for (tax, told) in
+        [("inclusive", "inclusive"), ("exclusive", "exclusive"), ("unspecified", "unspecified")]
+    {
+        for test in quittance_store::testing::databases().await {
+            let text = include_str!("../../../../catalog.toml");
+            let taxed = text.replace("key = \"pro\"\n", &format!("key = \"pro\"\ntax = \"{tax}\"\n"));
+            let catalog = Catalog::parse(&taxed).unwrap();
+            let h = House::with(test, quittance_engine::Settings::default(), catalog).await;
+            let ada = customer("ada");
+            h.engine.put_customer(&ada, Default::default()).await.unwrap();
+            let agreed = r#"{"prices":[{"plan":"pro","interval":"month","amount":1500,"currency":"jpy"}]}"#;
+            h.engine.put_terms(&ada, terms(agreed), "test").await.unwrap();
+            h.open(&pro("ada")).await;
+            let key = h.engine.price(&ask_for(&pro("ada"))).await.unwrap().price.lookup_key;
+            let found = h.provider("GET", "/v1/prices", &format!("lookup_keys[]={key}"));
+            assert_eq!(found["data"][0]["unit_amount"], 1_500);
+            assert_eq!(found["data"][0]["tax_behavior"], told);
+        }
+    }
+}
+
 #[tokio::test]
 async fn own_features_begin_on_time_without_any_job() {
     on_each(|h| {

@@ -1,15 +1,17 @@
 //! Trials: one for each customer, card and e-mail; and subscriptions that begin when another one ends.
 
-use quittance_domain::trial::{OnSecondTrial, TrialPolicy};
+use quittance_domain::trial::{ClaimKind, OnSecondTrial, TrialPolicy};
 use quittance_domain::{Catalog, Timestamp};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
 use quittance_engine::{ProblemCode, Settings};
 use quittance_store::customers::CustomerPatch;
 use quittance_store::testing::{TestDb, databases};
-use quittance_store::{commands, history, outbox};
+use quittance_store::{commands, history, outbox, trials};
 
 use crate::house::{DAY, House, customer, on_each, pro};
+use crate::known_kit::{foreign_subscription, give_card, lines_of, price_id, text, use_card};
+use crate::pricing::ask_for;
 
 /// The demo catalog, with a trial of two weeks on every plan that renews.
 fn with_trials() -> Catalog {
@@ -156,6 +158,102 @@ async fn b4_each_key_can_be_switched_off_and_nothing_readable_is_kept() {
         let second = buy(&h, "bob", "pm_card_visa").await;
         assert_eq!(status(&h, &second).await, "trialing");
         assert_eq!(charged(&h), 0);
+    }
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        named(&h, "ada", "ada@gmail.com").await;
+        let id = buy(&h, "ada", "pm_card_visa").await;
+        let method =
+            h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["default_payment_method"].clone();
+        let path = format!("/v1/payment_methods/{}", method.as_str().unwrap());
+        let fingerprint = h.provider("GET", &path, "")["card"]["fingerprint"].as_str().unwrap().to_owned();
+        let scope = h.engine.scope().to_string();
+        let (kept, read) = (fingerprint.clone(), scope.clone());
+        let looked =
+            h.engine.db().read("test.seen", move |tx| trials::seen(tx, &read, &id)).await.unwrap().unwrap();
+        let card = looked.card.unwrap();
+        assert!(card.len() == 64 && card != kept, "a keyed hash: {card}");
+        for (kind, value, holds) in [
+            (ClaimKind::Card, card.as_str(), true),
+            (ClaimKind::Card, fingerprint.as_str(), false),
+            (ClaimKind::Email, "ada@gmail.com", false),
+            (ClaimKind::Customer, "ada", false),
+        ] {
+            let (scope, value) = (scope.clone(), value.to_owned());
+            let holder =
+                h.engine.db().read("test.holder", move |tx| trials::holder(tx, &scope, kind, &value)).await;
+            assert_eq!(holder.unwrap().is_some(), holds, "{}: nothing readable", kind.as_str());
+        }
+    }
+}
+
+/// A trial made at the provider, whose card is the customer's own.
+async fn foreign(h: &House, id: &str, card: &str) -> String {
+    let buyer =
+        text(&h.provider("POST", "/v1/customers", &format!("metadata[quittance_customer]={id}"))["id"]);
+    give_card(h, &buyer, card);
+    let subscription =
+        foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), "&trial_period_days=14");
+    h.settle().await;
+    subscription
+}
+
+/// Whichever card would be charged counts: the customer's own, and one that is put in its place before the trial is over.
+#[tokio::test]
+async fn b4_a_card_of_the_customer_counts_and_so_does_one_that_is_swapped_in() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        let first = foreign(&h, "ada", "pm_card_visa").await;
+        assert_eq!((status(&h, &first).await.as_str(), charged(&h)), ("trialing", 0));
+        let second = foreign(&h, "bob", "pm_card_visa").await;
+        assert_eq!((status(&h, &second).await.as_str(), charged(&h)), ("active", 1_980));
+        let third = foreign(&h, "eve", "pm_card_mastercard").await;
+        assert_eq!(status(&h, &third).await, "trialing", "another card");
+        h.live(2).await;
+        use_card(&h, &third, "pm_card_visa");
+        assert_eq!((status(&h, &third).await.as_str(), charged(&h)), ("active", 2 * 1_980));
+        // The first one keeps its trial, whatever is done with cards.
+        use_card(&h, &first, "pm_card_mastercard");
+        h.settle().await;
+        use_card(&h, &first, "pm_card_visa");
+        assert_eq!(lines_of(&h, "eve", "trial.second_found").await, 1);
+    }
+}
+
+/// An address that comes when the trial has begun is remembered, and found.
+#[tokio::test]
+async fn b4_an_address_that_comes_later_counts() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        let first = foreign(&h, "ada", "pm_card_visa").await;
+        named(&h, "ada", "ada@gmail.com").await;
+        assert_eq!(status(&h, &first).await, "trialing");
+        named(&h, "new", "a.d.a@gmail.com").await;
+        assert!(h.open(&pro("new")).await.wish.trial_refused, "the address had its trial");
+        let other = foreign(&h, "bob", "pm_card_mastercard").await;
+        assert_eq!(status(&h, &other).await, "trialing");
+        named(&h, "bob", "ada+bob@gmail.com").await;
+        assert_eq!(status(&h, &other).await, "active");
+        assert_eq!((charged(&h), lines_of(&h, "bob", "trial.second_found").await), (1_980, 1));
+    }
+}
+
+/// What a price says is due is what the checkout asks for.
+#[tokio::test]
+async fn b4_a_price_knows_who_had_their_trial() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        let new = h.engine.price(&ask_for(&pro("ada"))).await.unwrap();
+        assert_eq!((new.due_now.minor, new.trial_days, new.total.minor), (0, 14, 1_980));
+        let first = buy(&h, "ada", "pm_card_visa").await;
+        h.engine.cancel_subscription(&first, CancelAt::Now, None).await.unwrap();
+        h.settle().await;
+        let again = h.engine.price(&ask_for(&pro("ada"))).await.unwrap();
+        assert_eq!((again.due_now.minor, again.trial_days), (1_980, 0));
+        assert!(again.trace.iter().all(|step| step.rule != "trial"), "{:?}", again.trace);
+        let row = h.open(&pro("ada")).await;
+        let session = h.provider("GET", &format!("/v1/checkout/sessions/{}", row.session.unwrap()), "");
+        assert_eq!(session["amount_total"], again.due_now.minor);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What letters say of money and of its absence: the amounts that the provider will charge, first and afterwards, why it could not,
 //! and what ended because of it. From the provider's objects to the text that leaves.
 
-use quittance_domain::Timestamp;
 use quittance_domain::delivery::Channel;
 use quittance_domain::notices::NoticeKind;
+use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::Engine;
 use quittance_engine::notices::NewAnnouncement;
 use quittance_mail::Post;
@@ -12,7 +12,7 @@ use quittance_store::mails;
 
 use super::courier::{courier_with, meet};
 use super::house::{DAY, House, on_each};
-use super::known_kit::{break_card, foreign_buyer, foreign_subscription, price_id};
+use super::known_kit::{break_card, foreign_buyer, foreign_subscription, give_card, price_id};
 
 /// An engine whose mails are kept to be read.
 async fn mailing(h: &House) -> Engine {
@@ -40,10 +40,13 @@ async fn settle(h: &House, engine: &Engine) {
     }
 }
 
-/// Subject and text of the newest letter of a kind.
-async fn letter(h: &House, kind: NoticeKind) -> String {
+/// Subject and text of the newest letter of a kind to somebody.
+async fn letter(h: &House, who: &str, kind: NoticeKind) -> String {
     let all = h.test.db.read("test.captured", |tx| mails::captured(tx, i64::MAX, 50)).await.unwrap();
-    let found = all.into_iter().find(|row| row.mail.kind == kind.as_str());
+    let theirs = |mail: &mails::NewMail| {
+        mail.customer.as_ref().map(CustomerId::as_str) == Some(who) && mail.kind == kind.as_str()
+    };
+    let found = all.into_iter().find(|row| theirs(&row.mail));
     let mail = found.unwrap_or_else(|| panic!("no {}", kind.as_str())).mail;
     format!("{}\n{}", mail.subject.unwrap(), mail.text.unwrap())
 }
@@ -58,8 +61,10 @@ fn says(text: &str, words: &[&str], not: &[&str]) {
 }
 
 /// Somebody in a trial of fourteen days, and what more the subscription is made with.
-async fn trial(h: &House, engine: &Engine, id: &str, more: &str) -> String {
+async fn trial(h: &House, engine: &Engine, (id, card): (&str, &str), more: &str) -> String {
     let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={id}"));
+    // A card has one trial.
+    give_card(h, &buyer, card);
     let form = format!("&trial_period_days=14{more}");
     let subscription = foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), &form);
     settle(h, engine).await;
@@ -72,33 +77,35 @@ async fn a_trial_with_a_coupon_for_one_month_says_what_comes_first_and_what_then
         Box::pin(async move {
             h.provider("POST", "/v1/coupons", "id=gift&percent_off=100&duration=once");
             let engine = mailing(h).await;
-            for (locale, begun, first, then) in [
+            for (locale, card, begun, first, then) in [
                 (
                     "en",
+                    "pm_card_visa",
                     "Your free trial has begun",
                     "First payment: ¥0 on",
                     "Then: ¥1,980 every month, until you cancel; before discounts, tax and credit",
                 ),
                 (
                     "ja",
+                    "pm_card_mastercard",
                     "無料期間が始まりました",
                     "初回のお支払い：0円（",
                     "以降のお支払い：解約されるまで毎月 1,980円（割引・税・残高の適用前）",
                 ),
             ] {
                 meet(h, locale, locale).await;
-                trial(h, &engine, locale, "&discounts[0][coupon]=gift").await;
-                let text = letter(h, NoticeKind::Receipt).await;
+                trial(h, &engine, (locale, card), "&discounts[0][coupon]=gift").await;
+                let text = letter(h, locale, NoticeKind::Receipt).await;
                 says(&text, &[begun, first, then], &["Thank you for your payment", "お支払いありがとう"]);
                 live(h, &engine, 8).await;
-                let text = letter(h, NoticeKind::TrialEnding).await;
+                let text = letter(h, locale, NoticeKind::TrialEnding).await;
                 says(&text, &[first, then], &["¥0 every month", "毎月0円", "毎月 0円"]);
             }
             // Without one it is one amount, as it always was.
             meet(h, "plain", "en").await;
-            trial(h, &engine, "plain", "").await;
+            trial(h, &engine, ("plain", "pm_card_amex"), "").await;
             live(h, &engine, 8).await;
-            let text = letter(h, NoticeKind::TrialEnding).await;
+            let text = letter(h, "plain", NoticeKind::TrialEnding).await;
             says(&text, &["First payment: ¥1,980", "Then: ¥1,980 every month"], &["before discounts"]);
         })
     })
@@ -117,7 +124,10 @@ async fn a_changed_price_is_told_beside_the_old_one_and_credit_does_not_make_it_
             let dearer = h.provider("POST", "/v1/prices", &form)["id"].as_str().unwrap().to_owned();
             h.provider("POST", "/v1/coupons", "id=half&percent_off=50&duration=forever");
             for (locale, words) in [
-                ("en", ["costs ¥2,480 every month instead of ¥1,980", "Your first bill at the new price: ¥0"]),
+                (
+                    "en",
+                    ["costs ¥2,480 every month instead of ¥1,980", "Your first bill at the new price: ¥0"],
+                ),
                 ("ja", ["改定後の料金：毎月 2,480円", "改定後の最初のご請求額：0円"]),
             ] {
                 meet(h, locale, locale).await;
@@ -135,7 +145,7 @@ async fn a_changed_price_is_told_beside_the_old_one_and_credit_does_not_make_it_
                 };
                 engine.announce(&new, "a test").await.unwrap();
                 settle(h, &engine).await;
-                let text = letter(h, NoticeKind::PriceChanging).await;
+                let text = letter(h, locale, NoticeKind::PriceChanging).await;
                 says(&text, &words, &["costs ¥0", "改定後の料金：毎月 0円"]);
                 engine.withdraw_announcement(&new.id).await.unwrap();
             }
@@ -167,16 +177,44 @@ async fn the_banks_reason_is_said_and_an_end_for_want_of_payment_is_no_confirmat
                 let subscription = h.subscriber(locale).await;
                 break_card(h, &subscription);
                 live(h, &engine, 32).await;
-                says(&letter(h, NoticeKind::PaymentFailed).await, &[reason], &[]);
+                says(&letter(h, locale, NoticeKind::PaymentFailed).await, &[reason], &[]);
                 live(h, &engine, 30).await;
-                says(&letter(h, NoticeKind::SubscriptionCancelled).await, &[ended], &confirms);
+                says(&letter(h, locale, NoticeKind::SubscriptionCancelled).await, &[ended], &confirms);
             }
             // Whoever asks for it gets the confirmation.
             meet(h, "leaver", "en").await;
             let subscription = h.subscriber("leaver").await;
             h.provider("DELETE", &format!("/v1/subscriptions/{subscription}"), "");
             settle(h, &engine).await;
-            says(&letter(h, NoticeKind::SubscriptionCancelled).await, &["We confirm"], &["because its"]);
+            says(
+                &letter(h, "leaver", NoticeKind::SubscriptionCancelled).await,
+                &["We confirm"],
+                &["because its"],
+            );
+        })
+    })
+    .await;
+}
+
+/// What a rule wants told and nobody can be told is an alert, one for each customer, until a mail reaches them.
+#[tokio::test]
+async fn who_has_no_address_and_should_be_told_by_a_rule_is_an_alert() {
+    on_each(|h| {
+        Box::pin(async move {
+            let engine = mailing(h).await;
+            trial(h, &engine, ("ada", "pm_card_visa"), "").await;
+            live(h, &engine, 8).await;
+            let standing = || async {
+                let alerts = engine.alerts(false, i64::MAX, 20).await.unwrap();
+                alerts.into_iter().filter(|alert| alert.kind == "notice_untold").collect::<Vec<_>>()
+            };
+            let [alert] = standing().await.try_into().unwrap();
+            assert_eq!((alert.object.as_str(), alert.customer.as_deref()), ("ada", Some("ada")), "{alert:?}");
+            assert!(alert.detail.contains("visa_"), "{alert:?}");
+            meet(h, "ada", "en").await;
+            live(h, &engine, 8).await;
+            says(&letter(h, "ada", NoticeKind::Receipt).await, &["¥1,980"], &[]);
+            assert!(standing().await.is_empty(), "reached");
         })
     })
     .await;

@@ -15,7 +15,7 @@ use quittance_store::mails::{self, MailRow};
 use quittance_store::notices;
 
 use super::house::{House, on_each};
-use super::known_kit::{foreign_buyer, foreign_subscription, price_id};
+use super::known_kit::{foreign_buyer, foreign_subscription, give_card, price_id};
 use super::smtp::{Mood, Server};
 
 pub(super) fn courier_with(post: Post, change: impl FnOnce(&mut MailSettings)) -> Arc<dyn Courier> {
@@ -328,8 +328,10 @@ fn plain(data: &str) -> String {
 }
 
 /// A trial of fourteen days that began elsewhere, until its end is told.
-async fn trial(h: &House, id: &str, engine: &quittance_engine::Engine) {
+async fn trial(h: &House, (id, card): (&str, &str), engine: &quittance_engine::Engine) {
     let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={id}"));
+    // A card has one trial.
+    give_card(h, &buyer, card);
     foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), "&trial_period_days=14");
     for _ in 0..8 {
         h.sandbox.advance_time(super::house::DAY);
@@ -352,7 +354,7 @@ async fn the_proof_names_the_text_that_left_and_what_a_rule_misses_in_it_is_an_a
             let courier = Arc::new(MailCourier::new(writer, None, smtp(&server)));
             meet(h, "ada", "en").await;
             let engine = h.another_engine().await.with_courier(Channel::Mail, courier);
-            trial(h, "ada", &engine).await;
+            trial(h, ("ada", "pm_card_visa"), &engine).await;
             let kind = Some(NoticeKind::TrialEnding);
             let [proof] =
                 engine.notice_proofs(Some("ada"), kind, i64::MAX, 9).await.unwrap().try_into().unwrap();
@@ -381,7 +383,7 @@ async fn the_proof_names_the_text_that_left_and_what_a_rule_misses_in_it_is_an_a
             meet(h, "bob", "en").await;
             let other =
                 h.another_engine().await.with_courier(Channel::Mail, courier_with(smtp(&server), |_| {}));
-            trial(h, "bob", &other).await;
+            trial(h, ("bob", "pm_card_mastercard"), &other).await;
             assert_eq!(other.notice_proofs(Some("bob"), kind, i64::MAX, 9).await.unwrap().len(), 1);
             assert!(alerts().await.iter().all(|alert| alert.kind != "notice_incomplete"));
         })

@@ -116,6 +116,8 @@ fn words(item: &str, kind: Kind, language: Language) -> &'static str {
         "cancel_link" => ("/mail/cancel/sample", "/mail/cancel/sample"),
         "cancel_steps" => ("ancel", "解約"),
         "card_last4" => ("4242", "4242"),
+        "decline" => ("3 Dec 2026", "2026年12月3日"),
+        "decline_reason" => ("The card has expired.", "カードの有効期限が切れています。"),
         other => panic!("nobody knows how {other} is said: teach this table and quittance_mail::said"),
     };
     language.choose(en, ja)
@@ -128,7 +130,10 @@ fn every_item_of_every_rule_is_said_in_both_languages() {
     assert!(table.rules.len() >= 9);
     for rule in &table.rules {
         for (kind, language) in rule.notices.iter().flat_map(|kind| Language::ALL.map(|l| (*kind, l))) {
-            let facts = samples::facts(kind, language);
+            // A rule about trials is about the receipt that one begins with.
+            let sample = samples::facts(kind, language);
+            let begins = sample.at.filter(|_| kind == Kind::Receipt && rule.trial_days.is_some());
+            let facts = Facts { trial_end: begins, ..sample };
             let letter = writer.write(kind, language, &facts).unwrap();
             let all = format!("{}\n{}", letter.subject, letter.text);
             for item in &rule.must_say {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use quittance_domain::Timestamp;
+use quittance_domain::notices::rules::Window;
 use quittance_domain::notices::{NoticeKind, RuleTable, rules};
 use quittance_engine::Engine;
 use quittance_engine::notices::{NewAnnouncement, Proof};
@@ -26,7 +27,8 @@ Examples:
   quittance notices list --customer user_42
   quittance notices show 17                                 which rules, and each try to deliver
   quittance notices export --customer user_42 --out proof.jsonl
-  quittance notices announce fees-2027 --type price_changing --plan pro --effective-at 2027-04-01T00:00:00Z
+  quittance notices announce fees-2027 --type price_changing --plan pro \\
+    --effective-at 2027-04-01T00:00:00Z --new-price pro_month_jpy_2027   a price that was pushed before
   quittance notices rules                                   who must be told what, and when")]
 pub(super) enum Command {
     /// The newest first
@@ -118,7 +120,9 @@ pub(super) async fn run(command: Command, common: &Common) -> Result<(), Failure
             list(proofs, &table, common.json);
         }
         Command::Show { id } => show(engine.notice_proof(id).await?, &table, common.json),
-        Command::Export { customer, out } => export(&engine, customer.as_deref(), out, &table).await?,
+        Command::Export { customer, out } => {
+            export(&engine, customer.as_deref(), out, &table, common.json).await?
+        }
         Command::Announce { id, kind, plan, effective_at, new_price, url } => {
             let new = NewAnnouncement { id, kind, plan, effective_at, new_price, url };
             let (row, marked) = engine.announce(&new, "command line").await?;
@@ -191,6 +195,7 @@ async fn export(
     customer: Option<&str>,
     file: Option<PathBuf>,
     table: &RuleTable,
+    json: bool,
 ) -> Result<(), Failure> {
     let broken = |path: &PathBuf, error: std::io::Error| {
         Failure::config(
@@ -219,7 +224,11 @@ async fn export(
         }
     }
     if let Some(path) = &file {
-        out::say(&format!("{count} notices written to {}", path.display()));
+        if json {
+            out::say_json(&json!({ "notices": count, "file": path.display().to_string() }));
+        } else {
+            out::say(&format!("{count} notices written to {}", path.display()));
+        }
     }
     Ok(())
 }
@@ -264,9 +273,10 @@ fn say_rules(table: &RuleTable, json: bool) {
         return;
     }
     let cells = |rule: &rules::Rule| {
-        let days = match rule.window.earliest {
-            Some(earliest) => format!("{}-{} days before", rule.window.latest, earliest),
-            None => format!("{} days before or more", rule.window.latest),
+        let days = match rule.window {
+            Some(Window { earliest: Some(earliest), latest }) => format!("{latest}-{earliest} days before"),
+            Some(Window { earliest: None, latest }) => format!("{latest} days before or more"),
+            None => "when it happens".to_owned(),
         };
         let kinds: Vec<&str> = rule.notices.iter().map(|kind| kind.as_str()).collect();
         vec![rule.id.clone(), rule.version.clone(), kinds.join(" "), days, rule.name.en.clone()]

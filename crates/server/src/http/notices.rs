@@ -144,8 +144,8 @@ struct RuleView {
     source: Option<String>,
     /// From when on it may be told.
     opens_at: Option<Time>,
-    /// Until when it must be told.
-    closes_at: Time,
+    /// Until when it must be told; null for a rule about something that is told when it happens.
+    closes_at: Option<Time>,
     /// `kept`, `at_start` (the window was over before there was anything to tell), `first_sight` (over when the subscription
     /// was seen for the first time) or `missed`.
     #[schema(value_type = String, example = "kept")]
@@ -265,7 +265,7 @@ impl NoticeView {
             id: applied.id,
             version: applied.version,
             opens_at: applied.opens.map(Time),
-            closes_at: Time(applied.closes),
+            closes_at: applied.closes.map(Time),
             fit: applied.fit,
         };
         Self {

@@ -13,7 +13,12 @@ use crate::house::{Client, Process, eventually, quittance, run_json};
 /// As a buyer types it, and as a program would pass it on.
 const NUMBERS: [&str; 3] = ["4242424242424242", "4242 4242 4242 4242", "4242+4242+4242+4242"];
 const CARD: &str =
-    "number=4242+4242+4242+4242&expiry=12%2F40&cvc=123&name=ZELDA+CARDHOLDER&email=zelda%40example.com";
+    "number=4242+4242+4242+4242&expiry=11%2F37&cvc=9173&name=ZELDA+CARDHOLDER&email=zelda%40example.com";
+/// The expiry as it was typed and passed on. The provider's own words of a month (`exp_year`) may be kept.
+const EXPIRIES: [&str; 2] = ["11/37", "11%2F37"];
+/// Names of the field that holds the security code.
+const CODES: [&str; 4] = ["cvc", "cvv", "csc", "security_code"];
+const CODE: &str = "9173";
 /// The owner's name, which the provider's webhooks carry and nothing keeps.
 const OWNER: &str = "ZELDA";
 
@@ -76,6 +81,26 @@ fn files(folder: &Path) -> String {
         }
     }
     all
+}
+
+/// Whether the digits of the code follow on the name of its field; alone they may be part of any number.
+fn tells_the_code(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let told = |name: &str| {
+        text.match_indices(name).any(|(at, _)| {
+            let after: String = text.get(at + name.len()..).unwrap_or_default().chars().take(12).collect();
+            after.contains(CODE)
+        })
+    };
+    CODES.into_iter().any(told)
+}
+
+#[test]
+fn the_scan_finds_a_code_that_is_there() {
+    for found in [CARD, r#"{"card":{"cvc": "9173"}}"#, "card%5Bcvc%5D=9173"] {
+        assert!(tells_the_code(found), "{found}");
+    }
+    assert!(!tells_the_code(r#"{"cvc_check":"pass","took":9173}"#));
 }
 
 #[test]
@@ -147,6 +172,10 @@ fn card_data_is_in_no_request_no_log_line_and_no_database_file() {
         for number in NUMBERS {
             assert!(!text.contains(number), "{number} is in {place}");
         }
+        for expiry in EXPIRIES {
+            assert!(!text.contains(expiry), "{expiry} is in {place}");
+        }
+        assert!(!tells_the_code(text), "the security code is in {place}");
     }
     assert!(!log.contains(OWNER) && !stored.contains(OWNER), "the name on the card is kept nowhere");
 }

@@ -37,6 +37,14 @@ async fn a_payment_that_needs_its_customer_is_one_click_away() {
             let customer = app.get("/v1/customers/ada").send().await.ok();
             assert_eq!(customer["subscriptions"][0]["payment_issue"]["action_url"], url);
 
+            // What is owed comes before anything that costs more; the problem says where it is paid.
+            let change = app.post(&format!("/v1/subscriptions/{subscription}/change"));
+            let owed =
+                change.json(&serde_json::json!({ "quantity": 2 })).send().await.problem(409, "payment_owed");
+            assert!(owed["mend"].as_str().unwrap().contains("payment_issue.action_url"), "{owed}");
+            let told = app.get("/billing?customer=ada&notice=owed").key(None).send().await.text();
+            assert!(told.contains("Please pay it first"), "{told}");
+
             for (lang, words) in [("en", "Confirm the payment"), ("ja", "本人認証に進む")] {
                 let page =
                     app.get(&format!("/billing?customer=ada&lang={lang}")).key(None).send().await.text();
