@@ -77,7 +77,7 @@ static END: &Sql = crate::sql!(
 static UNSEEN: &Sql = crate::sql!(
     "drifts.unseen",
     "SELECT seq, wrong, wrong_since, found_at, kind, object FROM drifts
-     WHERE scope = $1 AND state = 'open' AND mark IS NULL AND last_seen_at < $2 AND kind <> $3 ORDER BY seq LIMIT $4"
+     WHERE scope = $1 AND state = 'open' AND mark IS NULL AND last_seen_at < $2 ORDER BY seq LIMIT $3"
 );
 static GET: &Sql = crate::sql!(
     "drifts.get",
@@ -191,14 +191,12 @@ pub fn synced(tx: &mut dyn Tx, aggregate: &str, target: i64, now: Timestamp) -> 
 /// Most findings that end at once because they are no longer seen.
 const MOST_UNSEEN: i64 = 1_000;
 
-/// Ends what no sync ends and a whole sweep, begun at `began`, has not seen any more. Money of nobody is seen only once by
-/// each sweep's own place in the ledger, and ends when it finds an owner.
+/// Ends what no sync ends and a whole sweep, begun at `began`, has not seen any more.
 ///
 /// # Errors
 /// As the database.
 pub fn unseen(tx: &mut dyn Tx, scope: &str, began: Timestamp, now: Timestamp) -> Result<Vec<Ended>> {
-    let money = DriftKind::UnownedPayment.as_str();
-    let rows = tx.query(UNSEEN, params![scope, began.ms(), money, MOST_UNSEEN])?;
+    let rows = tx.query(UNSEEN, params![scope, began.ms(), MOST_UNSEEN])?;
     end(tx, &rows, "gone", now)
 }
 
