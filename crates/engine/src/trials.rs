@@ -1,7 +1,8 @@
 //! The registry of trials: who had one is known by customer, card and e-mail, each as a keyed hash.
 //!
 //! A checkout of somebody who had one opens without one. What only shows once a trial has begun (the card, or a
-//! second checkout in another tab) is found by the sync, and ended as the policy says, once.
+//! second checkout in another tab) is found by the sync, and ended as the policy says, once. A trial that somebody gave at the
+//! provider is not ours to end or to charge: a person is told of it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use quittance_domain::command::mending_turn;
@@ -22,6 +23,7 @@ use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sync::SyncError;
+use crate::sync::translate::CHECKOUT_KEY;
 
 /// A trial that has begun, with its card as it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct BegunTrial {
     pub subscription: String,
     /// The card's keyed hash, where one is new.
     pub card: Option<String>,
+    /// It began with a checkout of ours.
+    pub ours: bool,
 }
 
 /// Where an apply stands.
@@ -146,7 +150,8 @@ impl Engine {
                 None => None,
             };
             let card = card.map(|card| self.claim_of(ClaimKind::Card, &card));
-            begun.push(BegunTrial { subscription: found.id.clone(), card });
+            let ours = found.metadata.contains_key(CHECKOUT_KEY);
+            begun.push(BegunTrial { subscription: found.id.clone(), card, ours });
         }
         Ok(begun)
     }
@@ -193,7 +198,7 @@ impl Engine {
         place: &Place<'_>,
     ) -> quittance_store::Result<bool> {
         let on_second = self.settings().trials.on_second;
-        let charges = match on_second {
+        let charges = match if trial.ours { on_second } else { OnSecondTrial::Alert } {
             OnSecondTrial::Charge => true,
             OnSecondTrial::Cancel => false,
             OnSecondTrial::Alert => {

@@ -187,15 +187,37 @@ async fn b4_each_key_can_be_switched_off_and_nothing_readable_is_kept() {
     }
 }
 
-/// A trial made at the provider, whose card is the customer's own.
-async fn foreign(h: &House, id: &str, card: &str) -> String {
+/// A trial of a checkout of ours, whose card is the customer's own.
+async fn sold(h: &House, id: &str, card: &str) -> String {
+    let checkout = quittance_domain::CheckoutId::derived(&[id]);
+    begun(h, id, card, &format!("&metadata[quittance_checkout]={checkout}")).await
+}
+
+async fn begun(h: &House, id: &str, card: &str, more: &str) -> String {
     let buyer =
         text(&h.provider("POST", "/v1/customers", &format!("metadata[quittance_customer]={id}"))["id"]);
     give_card(h, &buyer, card);
-    let subscription =
-        foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), "&trial_period_days=14");
+    let subscription = foreign_subscription(
+        h,
+        &buyer,
+        &price_id(h, "pro_month_jpy"),
+        &format!("&trial_period_days=14{more}"),
+    );
     h.settle().await;
     subscription
+}
+
+/// Somebody at the provider gave it, or an account that was imported: nothing is charged for what we did not sell.
+#[tokio::test]
+async fn b4_a_trial_that_was_given_at_the_provider_is_told_and_left_alone() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        sold(&h, "ada", "pm_card_visa").await;
+        let given = begun(&h, "bob", "pm_card_visa", "").await;
+        assert_eq!((status(&h, &given).await.as_str(), charged(&h)), ("trialing", 0));
+        let alerts = h.engine.alerts(false, i64::MAX, 10).await.unwrap();
+        assert!(alerts.iter().any(|a| a.kind == "second_trial" && a.object == given), "{alerts:?}");
+    }
 }
 
 /// Whichever card would be charged counts: the customer's own, and one that is put in its place before the trial is over.
@@ -203,11 +225,11 @@ async fn foreign(h: &House, id: &str, card: &str) -> String {
 async fn b4_a_card_of_the_customer_counts_and_so_does_one_that_is_swapped_in() {
     for test in databases().await {
         let h = house(test, TrialPolicy::default()).await;
-        let first = foreign(&h, "ada", "pm_card_visa").await;
+        let first = sold(&h, "ada", "pm_card_visa").await;
         assert_eq!((status(&h, &first).await.as_str(), charged(&h)), ("trialing", 0));
-        let second = foreign(&h, "bob", "pm_card_visa").await;
+        let second = sold(&h, "bob", "pm_card_visa").await;
         assert_eq!((status(&h, &second).await.as_str(), charged(&h)), ("active", 1_980));
-        let third = foreign(&h, "eve", "pm_card_mastercard").await;
+        let third = sold(&h, "eve", "pm_card_mastercard").await;
         assert_eq!(status(&h, &third).await, "trialing", "another card");
         h.live(2).await;
         use_card(&h, &third, "pm_card_visa");
@@ -225,12 +247,12 @@ async fn b4_a_card_of_the_customer_counts_and_so_does_one_that_is_swapped_in() {
 async fn b4_an_address_that_comes_later_counts() {
     for test in databases().await {
         let h = house(test, TrialPolicy::default()).await;
-        let first = foreign(&h, "ada", "pm_card_visa").await;
+        let first = sold(&h, "ada", "pm_card_visa").await;
         named(&h, "ada", "ada@gmail.com").await;
         assert_eq!(status(&h, &first).await, "trialing");
         named(&h, "new", "a.d.a@gmail.com").await;
         assert!(h.open(&pro("new")).await.wish.trial_refused, "the address had its trial");
-        let other = foreign(&h, "bob", "pm_card_mastercard").await;
+        let other = sold(&h, "bob", "pm_card_mastercard").await;
         assert_eq!(status(&h, &other).await, "trialing");
         named(&h, "bob", "ada+bob@gmail.com").await;
         assert_eq!(status(&h, &other).await, "active");
