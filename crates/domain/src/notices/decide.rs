@@ -22,6 +22,8 @@ use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 /// How far before the last look something may have happened and still be news, in milliseconds: the provider tells whole
 /// seconds, and its clock and those of the nodes differ by minutes at most. The natural key keeps it one message.
 const LOOK_MARGIN_MS: i64 = 10 * MINUTE_MS;
+/// How old what is learnt late can be: the provider keeps its events for 30 days.
+const LEARNT_LATE_MS: i64 = 30 * DAY_MS;
 
 /// A notice that was written down before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -524,7 +526,11 @@ impl Due<'_> {
             let known = stored.payments.iter().find(|p| p.id == payment.id);
             let before = |id: &str| known.and_then(|p| p.refunds.iter().find(|r| r.id == id));
             for refund in payment.refunds.iter().filter(|r| r.status == "succeeded") {
-                let came_up = self.known && before(&refund.id).is_some_and(|r| r.status != "succeeded");
+                // Of a payment that is known, what was not there before has come up since, however late it is learnt.
+                let learnt_late =
+                    known.is_some() && refund.created_at >= self.wanted.now.plus_ms(-LEARNT_LATE_MS);
+                let came_up =
+                    self.known && before(&refund.id).map_or(learnt_late, |r| r.status != "succeeded");
                 if !came_up && !self.is_news(refund.created_at) {
                     continue;
                 }

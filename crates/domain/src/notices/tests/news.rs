@@ -30,6 +30,25 @@ fn a_refund_that_takes_longer_than_news_lasts_is_told_when_it_has_come_about() {
     assert!(stranger.look_with(&seen, refunded("succeeded", T0), late).is_empty());
 }
 
+/// Its events can all be lost, and a look for another reason comes before the sweep that brings them.
+#[test]
+fn a_refund_that_is_learnt_late_is_told_and_one_of_long_ago_is_not() {
+    let seen = facts("active");
+    let unrefunded = || {
+        let mut payments = refunded("succeeded", T0);
+        payments.iter_mut().flatten().for_each(|payment| payment.refunds.clear());
+        payments
+    };
+    for (days, told) in [(9, true), (29, true), (31, false)] {
+        let mut life = Life::new();
+        life.look_with(&seen, unrefunded(), T0);
+        let late = T0.plus_ms(days * DAY_MS);
+        life.look_with(&seen, unrefunded(), late.plus_ms(-DAY_MS));
+        let now = life.look_with(&seen, refunded("succeeded", T0.plus_ms(1)), late);
+        assert_eq!(!now.is_empty(), told, "after {days} days: {now:?}");
+    }
+}
+
 /// The provider says which second, and we which millisecond; and its clock is not ours.
 #[test]
 fn what_happened_in_the_second_of_the_last_look_is_news() {
