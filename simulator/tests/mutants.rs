@@ -13,7 +13,7 @@ const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
     match mutant {
         // A stalled sync must outlive its lease while its object changes, which is rare.
         // An old state that is written over a new one is a change once more, and is told once more.
-        // A stale look can also end a checkout that is open: the same key then opens another.
+        // It was told as one key that gave two sessions, too; its timeline was not followed.
         Mutant::Fence => (1_000, &["I2", "I3", "I4", "I6", "I8"]),
         Mutant::Dedupe => (20, &["I2"]),
         Mutant::IdempotencyKey => (50, &["I2", "I7"]),

@@ -24,14 +24,12 @@ impl Default for AlertPolicy {
 /// What is to be told of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// It stands since then; when it was told before, if ever.
+    /// It stands since then, or stood and is to be known all the same; when it was told before, if ever.
     Stands {
         /// Since when.
         since: Timestamp,
         /// When it was told that it stands, an earlier time.
         told_before: Option<Timestamp>,
-        /// When it was over, if it is and is to be told all the same.
-        over: Option<Timestamp>,
     },
     /// It was told, and ended then.
     Ended(Timestamp),
@@ -42,7 +40,7 @@ impl Turn {
     #[must_use]
     pub fn from(self, policy: &AlertPolicy) -> Timestamp {
         match self {
-            Self::Stands { since, told_before, over: _ } => {
+            Self::Stands { since, told_before } => {
                 let quiet = told_before.map(|told| told.plus_ms(policy.quiet_s.saturating_mul(SECOND_MS)));
                 quiet.map_or(since, |quiet| quiet.max(since))
             }
@@ -84,8 +82,7 @@ mod tests {
 
     #[test]
     fn one_that_comes_back_is_quiet_for_a_while_and_is_told_then() {
-        let stands =
-            |since, told_before| Turn::Stands { since: at(since), told_before, over: None }.from(&POLICY);
+        let stands = |since, told_before| Turn::Stands { since: at(since), told_before }.from(&POLICY);
         assert_eq!(stands(500, None), at(500));
         assert_eq!(stands(500, Some(at(400))), at(4_000));
         assert_eq!(stands(9_000, Some(at(400))), at(9_000));

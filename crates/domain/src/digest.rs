@@ -36,6 +36,16 @@ pub fn short_hex(parts: &[&str]) -> String {
     text
 }
 
+/// The first eight bytes of the digest of `parts`: to tell very many names apart in little memory.
+#[must_use]
+pub fn short_bytes(parts: &[&str]) -> [u8; 8] {
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(digest(parts)) {
+        *to = from;
+    }
+    first
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -78,25 +78,6 @@ impl DriftKind {
         }
     }
 
-    /// Whether an operator may decide that it stays so. What a machine mends may not: the next difference of the same object
-    /// would be silent too.
-    #[must_use]
-    pub const fn can_be_ignored(self) -> bool {
-        match self {
-            Self::Email
-            | Self::UnownedSubscription
-            | Self::UnownedPayment
-            | Self::Duplicate
-            | Self::UnknownPrice => true,
-            Self::Status
-            | Self::Content
-            | Self::Unknown
-            | Self::Gone
-            | Self::Entitlement
-            | Self::DeletedCustomer => false,
-        }
-    }
-
     /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -182,16 +163,6 @@ pub enum WrongAccess {
 impl WrongAccess {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::None, Self::TooMuch, Self::TooLittle];
-
-    /// What our side would give if it were right: `ours` is what it gives.
-    #[must_use]
-    pub const fn righted(self, ours: Access) -> Access {
-        match self {
-            Self::None => ours,
-            Self::TooMuch => Access::Revoked,
-            Self::TooLittle => Access::Granted,
-        }
-    }
 
     /// Compares what our side gives with what it should.
     #[must_use]

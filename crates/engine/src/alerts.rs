@@ -36,7 +36,7 @@ fn turn(row: &AlertRow) -> Turn {
     let told = row.announced_at.is_some_and(|at| at >= row.created_at);
     match row.resolved_at {
         Some(at) if told => Turn::Ended(at),
-        over => Turn::Stands { since: row.created_at, told_before: row.announced_at, over },
+        Some(_) | None => Turn::Stands { since: row.created_at, told_before: row.announced_at },
     }
 }
 

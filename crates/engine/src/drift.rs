@@ -103,7 +103,8 @@ impl Engine {
     /// `not_found`, `wrong_state` when it is over, or is nobody's to ignore.
     pub async fn ignore_drift(&self, seq: i64, by: &str) -> Result<DriftRow, Problem> {
         let row = self.open_finding(seq).await?;
-        if !row.kind.can_be_ignored() {
+        // Ignored for good, the next difference of the same object would be silent too.
+        if row.kind.is_over_with_a_sync() {
             return Err(wrong_state(
                 &format!(
                     "A difference of the kind {} is mended by a sync, and is not ignored.",

@@ -104,16 +104,13 @@ impl Engine {
                 let as_mirrored = subscription.standing == held.standing
                     && line.is_some_and(|plan| plan.plan == held.plan && plan.quantity == held.quantity)
                     && subscription.customer.as_ref().is_some_and(|id| id.as_str() == placed.customer);
-                if as_mirrored {
-                    let Some(wrong) = self.against_policy(row).await? else { return Ok(None) };
-                    (in_words(held, now), status, wrong, Cause::PolicyChanged)
-                } else {
-                    let should = self.against_policy(row).await?;
-                    let mirrored = subscription.standing.at(now);
-                    let should = should.map_or(mirrored, |wrong| wrong.righted(mirrored));
-                    let wrong = WrongAccess::between(held.standing.at(now), should);
-                    (in_words(held, now), status, wrong, Cause::Unexplained)
-                }
+                let wrong = WrongAccess::between(held.standing.at(now), self.should_give(row).await?);
+                let cause = match (as_mirrored, wrong) {
+                    (true, WrongAccess::None) => return Ok(None),
+                    (true, WrongAccess::TooMuch | WrongAccess::TooLittle) => Cause::PolicyChanged,
+                    (false, _) => Cause::Unexplained,
+                };
+                (in_words(held, now), status, wrong, cause)
             }
         };
         Ok(Some(Finding {
@@ -129,19 +126,20 @@ impl Engine {
         }))
     }
 
-    /// What today's policy makes of a mirrored subscription, when that is not what is stored.
-    async fn against_policy(&self, row: &SubscriptionRow) -> Result<Option<WrongAccess>, Problem> {
+    /// What a mirrored subscription gives by today's policy; as it is stored, where that is not the policy's to say.
+    async fn should_give(&self, row: &SubscriptionRow) -> Result<Access, Problem> {
         let (now, policy, held) = (self.now(), &self.settings().access, &row.subscription);
+        let stored = held.standing.at(now);
         let contradicts = held.facts.named_customer.is_some() && held.facts.named_customer != held.customer;
         if held.missing || contradicts {
-            return Ok(None);
+            return Ok(stored);
         }
         let plan = held.plans.first().map(|held| &held.plan);
         // What the provider has confirmed it had confirmed when somebody looked last.
         let should =
             |looked_at| policy.standing_of(&held.facts, plan, Some(held.standing), looked_at).at(now);
-        if WrongAccess::between(held.standing.at(now), should(now)) == WrongAccess::None {
-            return Ok(None);
+        if WrongAccess::between(stored, should(now)) == WrongAccess::None {
+            return Ok(stored);
         }
         let key = row.aggregate.clone();
         let (payments, looked_at) = self
@@ -151,12 +149,11 @@ impl Engine {
                 Ok((mirror::payments_of_aggregate(tx, &key)?, looked_at))
             })
             .await?;
-        let wrong = WrongAccess::between(held.standing.at(now), should(looked_at.unwrap_or(now)));
-        let taken = paid_money_came_back(&held.facts, &payments, policy);
-        Ok(match wrong {
-            WrongAccess::None => None,
-            WrongAccess::TooLittle if taken => None,
-            WrongAccess::TooLittle | WrongAccess::TooMuch => Some(wrong),
+        let should = should(looked_at.unwrap_or(now));
+        Ok(match WrongAccess::between(stored, should) {
+            WrongAccess::None => stored,
+            WrongAccess::TooLittle if paid_money_came_back(&held.facts, &payments, policy) => stored,
+            WrongAccess::TooLittle | WrongAccess::TooMuch => should,
         })
     }
 }

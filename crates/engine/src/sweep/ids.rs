@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use quittance_domain::digest::digest;
+use quittance_domain::digest::short_bytes;
 
 /// Ids that were listed. One that was not is taken for one that was once in 2^64 comparisons.
 #[derive(Debug, Default)]
@@ -10,20 +10,12 @@ pub(super) struct Ids(HashSet<[u8; 8]>);
 
 impl Ids {
     pub(super) fn add(&mut self, id: &str) {
-        self.0.insert(short(id));
+        self.0.insert(short_bytes(&[id]));
     }
 
     pub(super) fn has(&self, id: &str) -> bool {
-        self.0.contains(&short(id))
+        self.0.contains(&short_bytes(&[id]))
     }
-}
-
-fn short(id: &str) -> [u8; 8] {
-    let mut first = [0; 8];
-    for (to, from) in first.iter_mut().zip(digest(&[id])) {
-        *to = from;
-    }
-    first
 }
 
 #[cfg(test)]

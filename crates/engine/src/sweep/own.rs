@@ -189,9 +189,3 @@ fn too_many(rows: &[SubscriptionRow]) -> Vec<Finding> {
     }
     found
 }
-
-impl From<Finding> for Noticed {
-    fn from(finding: Finding) -> Self {
-        Self { finding, email: None }
-    }
-}
