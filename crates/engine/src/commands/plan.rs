@@ -12,7 +12,7 @@ use quittance_stripe::calls::schedules::{Phase, PhaseItem};
 use quittance_stripe::calls::subscriptions::{
     ItemChange, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
 };
-use quittance_stripe::calls::{self, IdempotencyKey};
+use quittance_stripe::calls::{self, IdempotencyKey, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{ObservedSchedule, ObservedSubscription, Scheduled};
@@ -234,8 +234,18 @@ impl Engine {
         (price, quantity): (&str, i64),
         key: &IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let found = self.look_at(id).await?;
+        let mut found = self.look_at(id).await?;
+        if !found.items_complete {
+            // A phase is all of its items: one that is not named would be taken away.
+            let call = calls::subscriptions::list_items(id, Paging::default());
+            found.items = self.stripe().send(call, Priority::Live).await?.items;
+        }
         let schedule = match managing(found.schedule.as_ref()) {
+            // An earlier sending of this command, whose answer was lost.
+            Some(schedule) if planned_by(&schedule, row) => {
+                let at = schedule.next_phase().map(|phase| phase.start_s);
+                return Ok(json!({ "id": id, "schedule": schedule.id, "at_s": at }));
+            }
             Some(schedule) => schedule,
             None => {
                 let call = calls::schedules::from_subscription(id, derived(key, "open"));
@@ -247,32 +257,37 @@ impl Engine {
         };
         let start = schedule.current_start_s.or_else(|| period(|i| i.current_period_start_s));
         let end = period(|i| i.current_period_end_s).unwrap_or_default();
-        let now: Vec<PhaseItem> = found
-            .items
-            .iter()
-            .map(|i| PhaseItem { price: i.price_id.clone(), quantity: i.quantity })
-            .collect();
-        let then = found.items.iter().map(|i| {
+        let now = found.items.iter().map(|i| PhaseItem {
+            price: i.price_id.clone(),
+            quantity: i.quantity,
+            kept: i.kept.clone(),
+        });
+        let now: Vec<PhaseItem> = now.collect();
+        let then = found.items.iter().zip(&now).map(|(i, same)| {
             if i.id == item {
-                PhaseItem { price: price.to_owned(), quantity: Some(quantity) }
+                PhaseItem { price: price.to_owned(), quantity: Some(quantity), kept: i.kept.clone() }
             } else {
-                PhaseItem { price: i.price_id.clone(), quantity: i.quantity }
+                same.clone()
             }
         });
+        let then = then.collect();
+        // Only the price changes: discounts and taxes are the subscription's, settings those of the phase that runs.
+        let kept = found.kept.clone();
+        let kept = schedule.running_phase().map_or(kept.clone(), |running| kept.and(&running.kept));
         let phases = [
             Phase {
                 start_s: start.unwrap_or_default(),
                 end_s: end,
                 items: now,
                 trial_end_s: found.trial_end_s.filter(|_| found.status == "trialing"),
-                discounts: found.discounts.clone(),
+                kept: kept.clone(),
             },
             Phase {
                 start_s: end,
                 end_s: end.saturating_add(LAST_PHASE_S),
-                items: then.collect(),
+                items: then,
                 trial_end_s: None,
-                discounts: found.discounts.clone(),
+                kept,
             },
         ];
         let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
@@ -289,6 +304,11 @@ pub(super) fn derived(key: &IdempotencyKey, purpose: &str) -> IdempotencyKey {
 
 pub(super) fn told(found: &ObservedSubscription) -> Value {
     json!({ "id": found.id, "status": found.status, "waits": found.pending_update.is_some() })
+}
+
+/// Whether a schedule says already what this command wants: only with its phases it is marked.
+fn planned_by(schedule: &ObservedSchedule, row: &CommandRow) -> bool {
+    schedule.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
 }
 
 fn is_over(schedule: &ObservedSchedule) -> bool {

@@ -7,10 +7,11 @@ use quittance_domain::subscription::Subscription;
 use quittance_engine::ProblemCode;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::subscriptions::Change;
+use quittance_store::commands::{self, CommandState};
 
-use crate::house::{DAY, House, customer, on_each, pro};
+use crate::house::{DAY, House, Trouble, customer, on_each, pro};
 use crate::known_kit::{
-    break_card, failing_subscriber, lines_of, newest_invoice, operator, standing_alerts, use_card,
+    break_card, failing_subscriber, lines_of, newest_invoice, operator, standing_alerts, text, use_card,
 };
 
 const HOUR: i64 = 3_600;
@@ -178,6 +179,131 @@ async fn nothing_is_changed_for_somebody_who_is_shut_out_meanwhile() {
             assert_eq!(quoted.code, ProblemCode::CustomerSuspended, "{quoted:?}");
             let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
             assert!(found["schedule"].is_null(), "nothing was planned: {}", found["schedule"]);
+        })
+    })
+    .await;
+}
+
+/// The first invoice after what is planned: its total and what of it is tax.
+async fn billed_after(h: &House, id: &str, end: i64) -> (i64, i64) {
+    h.sandbox.advance_time(end + 2 * HOUR - h.engine.now().seconds());
+    assert_eq!(mirrored(h, id).await.plan().unwrap().plan.as_str(), "pro");
+    let invoice = h.provider("GET", &format!("/v1/invoices/{}", newest_invoice(h, id)), "");
+    assert_eq!(invoice["status"], "paid", "{invoice}");
+    let taxes = invoice["total_taxes"].as_array().into_iter().flatten();
+    (invoice["total"].as_i64().unwrap(), taxes.map(|tax| tax["amount"].as_i64().unwrap()).sum())
+}
+
+fn coupon(h: &House, percent: i64) -> String {
+    let form = format!("percent_off={percent}&duration=forever");
+    text(&h.provider("POST", "/v1/coupons", &form)["id"])
+}
+
+fn rate(h: &House, percent: i64) -> String {
+    let form = format!("display_name=Tax&percentage={percent}&inclusive=false");
+    text(&h.provider("POST", "/v1/tax_rates", &form)["id"])
+}
+
+/// A phase of a schedule is all that a subscription is: what it does not name is taken away.
+#[tokio::test]
+async fn a_planned_change_keeps_taxes_and_discounts() {
+    on_each(|h| {
+        Box::pin(async move {
+            let row = h.open(&NewCheckout { plan: "studio".into(), ..pro("ada") }).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let id = h.engine.customer("ada").await.unwrap().subscriptions[0].subscription.facts.id.clone();
+            let (half, fifth, tax) = (coupon(h, 50), coupon(h, 20), rate(h, 10));
+            let path = format!("/v1/subscriptions/{id}");
+            let item = text(&h.provider("GET", &path, "")["items"]["data"][0]["id"]);
+            let form = format!(
+                "discounts[0][coupon]={half}&default_tax_rates[0]={tax}&items[0][id]={item}&items[0][discounts][0][coupon]={fifth}&items[0][metadata][team]=blue&proration_behavior=none"
+            );
+            let before = h.provider("POST", &path, &form);
+            let end = mirrored(h, &id).await.facts.period_end().unwrap().seconds();
+            h.engine.change_subscription(&id, &to("pro"), None).await.unwrap();
+            let planned = h.provider("GET", &path, "");
+            for kept in ["/discounts", "/default_tax_rates", "/items/data/0/discounts"] {
+                assert_eq!(planned.pointer(kept), before.pointer(kept), "the running period is as it was");
+            }
+            // 1,980 less a fifth is 1,584, half of that 792, and a tenth of that the tax.
+            assert_eq!(billed_after(h, &id, end).await, (871, 79));
+            let after = h.provider("GET", &path, "");
+            assert_eq!(after["items"]["data"][0]["metadata"]["team"], "blue");
+        })
+    })
+    .await;
+}
+
+/// What the phase that runs sets for itself is not the schedule's default, and holds on; so does a line's own tax.
+#[tokio::test]
+async fn a_planned_change_keeps_what_the_running_phase_sets() {
+    on_each(|h| {
+        Box::pin(async move {
+            for (id, settings, expected) in [("ada", "automatic_tax[enabled]=true", 376), ("bob", "", 99)] {
+                let row = h.open(&NewCheckout { plan: "studio".into(), ..pro(id) }).await;
+                h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+                h.settle().await;
+                let held = h.engine.customer(id).await.unwrap().subscriptions[0].subscription.facts.clone();
+                let (id, end) = (held.id.clone(), held.period_end().unwrap().seconds());
+                let path = format!("/v1/subscriptions/{id}");
+                let found = h.provider("GET", &path, "");
+                if settings.is_empty() {
+                    let item = text(&found["items"]["data"][0]["id"]);
+                    let form = format!("items[0][id]={item}&items[0][tax_rates][0]={}", rate(h, 5));
+                    h.provider("POST", &path, &form);
+                } else {
+                    let customer = format!("/v1/customers/{}", text(&found["customer"]));
+                    h.provider("POST", &customer, "address[country]=DE");
+                    let made = h.provider(
+                        "POST",
+                        "/v1/subscription_schedules",
+                        &format!("from_subscription={id}"),
+                    );
+                    let phase = &made["phases"][0];
+                    let form = format!(
+                        "phases[0][start_date]={}&phases[0][end_date]={end}&phases[0][items][0][price]={}&phases[0][{}",
+                        phase["start_date"],
+                        text(&phase["items"][0]["price"]),
+                        settings.replacen('[', "][", 1),
+                    );
+                    let path = format!("/v1/subscription_schedules/{}", text(&made["id"]));
+                    h.provider("POST", &path, &form);
+                }
+                h.settle().await;
+                h.engine.change_subscription(&id, &to("pro"), None).await.unwrap();
+                assert_eq!(billed_after(h, &id, end).await.1, expected, "{settings}");
+            }
+        })
+    })
+    .await;
+}
+
+/// The same plan cannot be written again with other words, and need not be: it is there.
+#[tokio::test]
+async fn a_plan_whose_answer_was_lost_is_made_although_the_subscription_changed_since() {
+    on_each(|h| {
+        Box::pin(async move {
+            let row = h.open(&NewCheckout { plan: "studio".into(), ..pro("ada") }).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let id = h.engine.customer("ada").await.unwrap().subscriptions[0].subscription.facts.id.clone();
+            h.trouble("POST /v1/subscription_schedules/sub", Trouble::LostAfter, 100);
+            let gate = h.hold_answers("/v1/subscription_schedules/sub");
+            let (engine, asked) = (h.engine.clone(), id.clone());
+            let change =
+                tokio::spawn(async move { engine.change_subscription(&asked, &to("pro"), None).await });
+            gate.reached().await;
+            let form = format!("discounts[0][coupon]={}", coupon(h, 50));
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), &form);
+            h.release_answers("/v1/subscription_schedules/sub");
+            gate.open();
+            change.await.unwrap().unwrap();
+            assert_eq!(planned(&mirrored(h, &id).await).as_deref(), Some("pro"));
+            let all = |tx: &mut dyn quittance_store::Tx| commands::of_customer(tx, "ada", 100);
+            let asked = h.test.db.read("test", all).await.unwrap();
+            let left: Vec<_> = asked.into_iter().filter(|row| row.state != CommandState::Succeeded).collect();
+            assert!(left.is_empty(), "{left:?}");
         })
     })
     .await;

@@ -2,7 +2,7 @@
 
 use super::{Call, IdempotencyKey, Path, Verb};
 use crate::form::{Form, Metadata};
-use crate::observe::ObservedSchedule;
+use crate::observe::{Kept, ObservedSchedule};
 
 /// One price of a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct PhaseItem {
     pub price: String,
     /// How many; none of a metered price.
     pub quantity: Option<i64>,
+    /// Discounts and tax rates of its own, which an item that does not name them loses.
+    pub kept: Kept,
 }
 
 /// One phase of a schedule.
@@ -24,8 +26,8 @@ pub struct Phase {
     pub items: Vec<PhaseItem>,
     /// The trial within it, up to this moment.
     pub trial_end_s: Option<i64>,
-    /// The subscription's discounts, which a phase that does not name them takes away; `di_...`.
-    pub discounts: Vec<String>,
+    /// Discounts, tax and whatever else a phase that does not name it takes away.
+    pub kept: Kept,
 }
 
 /// A schedule that takes a running subscription over, with the period that runs as its only phase.
@@ -59,9 +61,12 @@ pub fn set_phases(
             form = form
                 .text(&name(&format!("[items][{index}][price]")), &item.price)
                 .int_if(&name(&format!("[items][{index}][quantity]")), item.quantity);
+            for (said, value) in item.kept.said() {
+                form = form.text(&name(&format!("[items][{index}]{said}")), value);
+            }
         }
-        for (index, discount) in phase.discounts.iter().enumerate() {
-            form = form.text(&name(&format!("[discounts][{index}][discount]")), discount);
+        for (said, value) in phase.kept.said() {
+            form = form.text(&name(said), value);
         }
     }
     Call::new("schedules.update", Verb::Post(key), all().id(id), form, ObservedSchedule::read)

@@ -6,7 +6,8 @@ use super::subscriptions::{
 };
 use super::*;
 use crate::form::Metadata;
-use serde_json::Value;
+use crate::observe::{ObservedSubscription, Scheduled};
+use serde_json::{Value, json};
 
 /// A call without the type of its answer.
 struct Wire {
@@ -117,7 +118,46 @@ fn portals() -> Vec<Wire> {
     flows.map(|flow| wire(portal::create(&portal::CreatePortal { flow, ..base }, key()))).into()
 }
 
+/// A subscription whose schedule says everything that a phase can say.
+fn billed() -> ObservedSubscription {
+    let rate = |id: &str| json!({ "id": id, "object": "tax_rate", "percentage": 10.0 });
+    let value = json!({
+        "id": "sub_1", "object": "subscription", "status": "active", "livemode": false, "created": 1,
+        "cancel_at_period_end": false, "discounts": ["di_1", { "id": "di_2", "object": "discount" }],
+        "default_tax_rates": [rate("txr_1")], "metadata": { "a": "b" },
+        "items": { "has_more": false, "data": [{
+            "id": "si_1", "quantity": 3, "discounts": ["di_3"], "tax_rates": [rate("txr_2")],
+            "billing_thresholds": { "usage_gte": 5 }, "metadata": { "seat": "1" },
+            "price": { "id": "price_1", "currency": "jpy", "unit_amount": 1 },
+        }] },
+        "schedule": {
+            "id": "sub_sched_1", "object": "subscription_schedule", "status": "active",
+            "current_phase": { "start_date": 1, "end_date": 2 },
+            "phases": [{
+                "start_date": 1, "end_date": 2, "items": [],
+                "application_fee_percent": 2.5,
+                "automatic_tax": {
+                    "disabled_reason": null, "enabled": true, "liability": { "type": "account", "account": "acct_1" },
+                },
+                "billing_thresholds": { "amount_gte": 500, "reset_billing_cycle_anchor": false },
+                "collection_method": "send_invoice", "default_payment_method": "pm_1", "description": "Ours",
+                "discounts": [{ "coupon": null, "discount": "di_0", "promotion_code": null }],
+                "invoice_settings": {
+                    "account_tax_ids": ["atxi_1"], "custom_fields": [{ "name": "PO", "value": "7" }],
+                    "days_until_due": 14, "description": null, "footer": "Thanks", "issuer": { "type": "self" },
+                },
+                "metadata": { "phase": "one" }, "on_behalf_of": "acct_1",
+                "transfer_data": { "amount_percent": 90, "destination": "acct_2" },
+            }],
+        },
+    });
+    ObservedSubscription::read(&value).unwrap()
+}
+
 fn subscription_calls() -> Vec<Wire> {
+    let billed = billed();
+    let Some(Scheduled::Expanded(schedule)) = &billed.schedule else { panic!("{:?}", billed.schedule) };
+    let phase = schedule.running_phase().unwrap();
     let metadata = metadata();
     let items = [ItemChange { id: "si_1", price: Some("price_2"), quantity: Some(3), deleted: false }];
     let gone = [ItemChange { id: "si_1", price: None, quantity: None, deleted: true }];
@@ -162,9 +202,13 @@ fn subscription_calls() -> Vec<Wire> {
             &[schedules::Phase {
                 start_s: 1,
                 end_s: 2,
-                items: vec![schedules::PhaseItem { price: "price_1".into(), quantity: Some(3) }],
+                items: vec![schedules::PhaseItem {
+                    price: "price_1".into(),
+                    quantity: Some(3),
+                    kept: billed.items[0].kept.clone(),
+                }],
                 trial_end_s: Some(2),
-                discounts: vec!["di_1".into()],
+                kept: billed.kept.clone().and(&phase.kept),
             }],
             &metadata,
             key(),

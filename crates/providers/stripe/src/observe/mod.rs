@@ -13,6 +13,7 @@ mod customer;
 mod dispute;
 mod event;
 mod invoice;
+mod kept;
 mod offer;
 mod page;
 mod payment;
@@ -36,6 +37,7 @@ pub use invoice::{
     HostedInvoice, HostedUrl, InvoicePaymentRef, InvoicePreview, LinePeriod, ObservedInvoice,
     ObservedInvoicePayment, PreviewLine,
 };
+pub use kept::Kept;
 pub use offer::{ObservedCoupon, ObservedPromotionCode};
 pub use page::{OddItem, Page};
 pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};

@@ -190,6 +190,19 @@ impl<'v> Node<'v> {
         Ok(self.expandable(field)?.map(|found| found.id))
     }
 
+    /// Ids, or objects with one; none is empty.
+    pub(super) fn ids(&self, field: &str) -> Result<Vec<String>, ShapeError> {
+        let Some(value) = self.value(field) else { return Ok(Vec::new()) };
+        let elements = value.as_array().ok_or_else(|| self.error(field, ShapeProblem::NotA("a list")))?;
+        let id = |element: &Value| match element {
+            Value::String(id) => Some(id.clone()),
+            Value::Object(found) => found.get("id").and_then(Value::as_str).map(str::to_owned),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+        };
+        let ids = elements.iter().map(id).collect::<Option<Vec<String>>>();
+        ids.ok_or_else(|| self.error(field, ShapeProblem::NotA("ids or objects")))
+    }
+
     /// Metadata; none is empty.
     pub(super) fn metadata(&self, field: &str) -> Result<MetadataMap, ShapeError> {
         let Some(node) = self.child(field)? else { return Ok(MetadataMap::new()) };

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::MetadataMap;
+use super::kept::Kept;
 use super::read::{Node, ShapeError};
 
 /// A subscription schedule as Stripe has it.
@@ -37,6 +38,8 @@ pub struct ObservedPhase {
     pub items: Vec<PlannedItem>,
     /// When the trial within it ends.
     pub trial_end_s: Option<i64>,
+    /// What it sets for itself: tax, collection, invoices, shares.
+    pub kept: Kept,
 }
 
 /// A price and how many of it, of a phase or of a change that waits.
@@ -75,6 +78,13 @@ impl ObservedSchedule {
         })
     }
 
+    /// The phase that runs.
+    #[must_use]
+    pub fn running_phase(&self) -> Option<&ObservedPhase> {
+        let running = self.current_start_s?;
+        self.phases.iter().find(|phase| phase.start_s == running)
+    }
+
     /// The phase after the one that runs.
     #[must_use]
     pub fn next_phase(&self) -> Option<&ObservedPhase> {
@@ -91,6 +101,7 @@ impl ObservedPhase {
             end_s: node.int("end_date")?,
             items: items.iter().map(PlannedItem::from_node).collect::<Result<_, _>>()?,
             trial_end_s: node.opt_int("trial_end")?,
+            kept: Kept::of_phase(node)?,
         })
     }
 }

@@ -6,6 +6,7 @@ use super::MetadataMap;
 use super::card::ObservedCard;
 use super::customer::CustomerRef;
 use super::invoice::ObservedInvoice;
+use super::kept::Kept;
 use super::read::{Node, ShapeError, ShapeProblem};
 use super::schedule::{ObservedSchedule, PlannedItem};
 
@@ -46,8 +47,8 @@ pub struct ObservedSubscription {
     pub cancellation_reason: Option<String>,
     /// What the customer chose from the list of reasons.
     pub cancellation_feedback: Option<String>,
-    /// The discounts on it, `di_...`.
-    pub discounts: Vec<String>,
+    /// What it is billed with besides its prices: discounts and tax rates.
+    pub kept: Kept,
     /// Metadata.
     pub metadata: MetadataMap,
     /// The newest invoice, by id or expanded.
@@ -145,6 +146,8 @@ pub struct ObservedItem {
     pub current_period_start_s: Option<i64>,
     /// End of the paid period.
     pub current_period_end_s: Option<i64>,
+    /// What it is billed with besides its price: discounts and tax rates of its own.
+    pub kept: Kept,
 }
 
 impl ObservedSubscription {
@@ -179,7 +182,7 @@ impl ObservedSubscription {
             pending_update: pending_update(&node)?,
             cancellation_reason: details("reason")?.flatten(),
             cancellation_feedback: details("feedback")?.flatten(),
-            discounts: discounts(&node)?,
+            kept: Kept::of_subscription(&node)?,
             metadata: node.metadata("metadata")?,
             latest_invoice: latest_invoice(&node)?,
             default_payment_method: node.opt_id("default_payment_method")?,
@@ -222,6 +225,7 @@ impl ObservedItem {
             quantity: item.opt_int("quantity")?,
             current_period_start_s: item.opt_int("current_period_start")?.or(period.0),
             current_period_end_s: item.opt_int("current_period_end")?.or(period.1),
+            kept: Kept::of_item(item)?,
         })
     }
 }
@@ -239,20 +243,6 @@ fn pending_update(node: &Node<'_>) -> Result<Option<ObservedPendingUpdate>, Shap
         expires_at_s: waiting.int("expires_at")?,
         items: items.iter().map(PlannedItem::from_node).collect::<Result<_, _>>()?,
     }))
-}
-
-/// Ids, or expanded discounts.
-fn discounts(node: &Node<'_>) -> Result<Vec<String>, ShapeError> {
-    let Some(Value::Array(found)) = node.value("discounts") else { return Ok(Vec::new()) };
-    let id = |value: &Value| match value {
-        Value::String(id) => Some(id.clone()),
-        Value::Object(discount) => discount.get("id").and_then(Value::as_str).map(str::to_owned),
-        _ => None,
-    };
-    found
-        .iter()
-        .map(|value| id(value).ok_or_else(|| node.error("discounts", ShapeProblem::NotA("ids or objects"))))
-        .collect()
 }
 
 fn schedule(node: &Node<'_>) -> Result<Option<Scheduled>, ShapeError> {
