@@ -67,6 +67,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn announce_alerts(&self) -> Result<usize, Problem> {
         let now = self.now();
         if self.next_alert_due().await?.is_none_or(|at| at > now) {
@@ -108,6 +109,7 @@ impl Engine {
     }
 
     /// When the next message about alerts is due.
+    #[crate::boxed]
     pub(crate) async fn next_alert_due(&self) -> Result<Option<Timestamp>, Problem> {
         let policy = self.settings().alerts.policy;
         let read = self.db().read("alerts.due", move |tx| {
@@ -124,6 +126,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn alert(&self, seq: i64) -> Result<AlertRow, Problem> {
         let row = self.db().read("alerts.get", move |tx| outbox::alert(tx, seq)).await?;
         row.ok_or_else(|| Problem::not_found("alert"))

@@ -112,6 +112,7 @@ impl Engine {
     ///
     /// # Errors
     /// `unauthenticated` for an unknown or revoked key.
+    #[crate::boxed]
     pub async fn authenticate(&self, key: &str) -> Result<Arc<Caller>, Problem> {
         let refused = || {
             Problem::new(
@@ -144,6 +145,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn create_key(
         &self,
         name: &str,
@@ -159,6 +161,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn put_key(
         &self,
         name: &str,
@@ -185,6 +188,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn list_keys(&self) -> Result<Vec<ApiKeyRow>, Problem> {
         Ok(self.db().read("api_keys.list", api_keys::list).await?)
     }
@@ -193,6 +197,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when there is no such key in force.
+    #[crate::boxed]
     pub async fn revoke_key(&self, id: &ApiKeyId) -> Result<(), Problem> {
         let (key, now) = (id.clone(), self.now());
         let found = self.db().write("api_keys.revoke", move |tx| api_keys::revoke(tx, &key, now)).await?;

@@ -248,6 +248,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn tell_due(&self) -> Result<usize, Problem> {
         let now = self.now();
         let due = self.db().read("app_told.due", move |tx| app_events::due(tx, now, LOOKS)).await?;
@@ -268,6 +269,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn app_events(
         &self,
         customer: Option<&str>,
@@ -283,6 +285,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn app_event(&self, id: &str) -> Result<AppEventRow, Problem> {
         let key = id.to_owned();
         let row = self.db().read("app_events.get", move |tx| app_events::get(tx, &key)).await?;

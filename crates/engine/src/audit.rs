@@ -61,12 +61,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used: then it must not be done.
+    #[crate::boxed]
     pub async fn begin_act(&self, act: NewAct) -> Result<i64, Problem> {
         let now = self.now();
         Ok(self.db().write("audit.begin", move |tx| audit::begin(tx, &act, now)).await?)
     }
 
     /// Records how an act ended: with the code of a problem, or done.
+    #[crate::boxed]
     pub async fn end_act(&self, act: i64, problem: Option<String>) {
         let now = self.now();
         let end = self.db().write("audit.end", move |tx| audit::end(tx, act, problem.as_deref(), now)).await;
@@ -79,6 +81,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn audit(&self, cursor: i64, limit: i64) -> Result<Vec<ActRow>, Problem> {
         Ok(self.db().read("audit.list", move |tx| audit::list(tx, cursor, limit)).await?)
     }

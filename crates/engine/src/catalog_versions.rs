@@ -8,6 +8,7 @@ use quittance_store::{Db, StoreError, Tx, catalogs};
 ///
 /// # Errors
 /// When the database cannot be used.
+#[crate::boxed]
 pub async fn put_in_force(db: &Db, catalog: &Catalog, now: Timestamp) -> Result<bool, StoreError> {
     let (version, text) = (catalog.version().to_owned(), catalog.text().to_owned());
     db.write("catalogs.put_in_force", move |tx| catalogs::put_in_force(tx, &version, &text, now)).await

@@ -71,6 +71,7 @@ impl Engine {
     ///
     /// # Errors
     /// `unknown_price`, `already_subscribed`, `checkout_in_progress`, and what the provider says.
+    #[crate::boxed]
     pub async fn open_checkout(&self, new: &NewCheckout) -> Result<CheckoutRow, Problem> {
         self.refuse_in_shadow()?;
         if new.ui.is_on_our_page() && self.settings().publishable_key.is_none() {
@@ -326,6 +327,7 @@ impl Engine {
         Ok(())
     }
 
+    #[crate::boxed]
     pub(crate) async fn customer_aggregate(&self, customer: &CustomerId) -> Result<Option<String>, Problem> {
         let found = self.known_provider_customer(customer).await?;
         Ok(found.map(|id| quittance_domain::AggregateKey::customer(self.scope().clone(), &id).to_string()))
@@ -335,6 +337,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn checkout_row(&self, id: &str) -> Result<CheckoutRow, Problem> {
         let key = id.to_owned();
         let row = self.db().read("checkout.get", move |tx| checkouts::get(tx, &key)).await?;

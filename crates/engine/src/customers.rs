@@ -63,6 +63,7 @@ impl Engine {
     ///
     /// # Errors
     /// `invalid_request` for a field that cannot be, `wrong_state` for a customer that was erased.
+    #[crate::boxed]
     pub async fn put_customer(&self, id: &CustomerId, patch: CustomerPatch) -> Result<CustomerRow, Problem> {
         check_patch(&patch)?;
         let (id, now) = (id.clone(), self.now());
@@ -106,6 +107,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for one that we were never told of.
+    #[crate::boxed]
     pub async fn customer(&self, id: &str) -> Result<CustomerView, Problem> {
         let key = id.to_owned();
         let view = self
@@ -127,6 +129,7 @@ impl Engine {
     ///
     /// # Errors
     /// The provider's refusal, or `outcome_pending`.
+    #[crate::boxed]
     pub async fn provider_customer(&self, id: &CustomerId) -> Result<String, Problem> {
         if let Some(found) = self.known_provider_customer(id).await? {
             return Ok(found);
@@ -176,6 +179,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn known_provider_customer(&self, id: &CustomerId) -> Result<Option<String>, Problem> {
         let (id, scope) = (id.clone(), self.scope().to_string());
         Ok(self.db().read("customers.usable", move |tx| customers::usable(tx, &id, &scope)).await?)
@@ -185,6 +189,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when we do not know the customer, `provider_refused` when the provider does not know its own.
+    #[crate::boxed]
     pub async fn link_customer(
         &self,
         id: &CustomerId,

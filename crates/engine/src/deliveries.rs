@@ -116,6 +116,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn deliver_due(&self) -> Result<usize, Problem> {
         let mut tried = 0;
         for channel in Channel::ALL {
@@ -134,6 +135,7 @@ impl Engine {
     }
 
     /// Takes what is due on a channel, `most` of them; nothing where nobody carries it.
+    #[crate::boxed]
     pub(crate) async fn claim_deliveries(
         &self,
         channel: Channel,
@@ -167,6 +169,7 @@ impl Engine {
     }
 
     /// Carries what was claimed, and records how it went.
+    #[crate::boxed]
     pub(crate) async fn carry_delivery(&self, claim: Claimed) -> Result<(), Problem> {
         let Claimed { row, token, began, courier } = claim;
         self.world().point(Point::DeliveryClaimed).await;
@@ -239,6 +242,7 @@ impl Engine {
     }
 
     /// When the next delivery of a channel is due here.
+    #[crate::boxed]
     pub(crate) async fn next_delivery_due(&self, channel: Channel) -> Option<Timestamp> {
         if !self.delivers(channel) {
             return None;
@@ -251,6 +255,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn deliveries(
         &self,
         filter: Filter,
@@ -265,6 +270,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn delivery(&self, seq: i64) -> Result<(DeliveryRow, Vec<AttemptRow>), Problem> {
         let found = self
             .db()
@@ -282,6 +288,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`; `wrong_state` when it is delivered, or being sent right now.
+    #[crate::boxed]
     pub async fn deliver_again(&self, seq: i64) -> Result<DeliveryRow, Problem> {
         self.delivery(seq).await?;
         let now = self.now();

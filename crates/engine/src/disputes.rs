@@ -44,6 +44,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn disputes(
         &self,
         only_open: bool,
@@ -61,6 +62,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn dispute(&self, id: &str) -> Result<DisputeRow, Problem> {
         let (scope, id) = (self.scope().to_string(), id.to_owned());
         let row = self.db().read("disputes.get", move |tx| disputes::get(tx, &scope, &id)).await?;
@@ -71,6 +73,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn dispute_evidence(&self, id: &str) -> Result<Evidence, Problem> {
         let dispute = self.dispute(id).await?;
         let (mut timeline, mut notices) = (Vec::new(), Vec::new());
@@ -123,6 +126,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, and when the database cannot be used: the bank takes evidence once, so that half of it is not sent.
+    #[crate::boxed]
     pub(crate) async fn evidence_fields(
         &self,
         id: &str,
@@ -169,6 +173,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, `wrong_state` when it is not ours to answer, and what the provider says.
+    #[crate::boxed]
     pub async fn contest_dispute(
         &self,
         id: &str,
@@ -189,6 +194,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, `wrong_state` when it is over, and what the provider says.
+    #[crate::boxed]
     pub async fn accept_dispute_of(&self, id: &str, by: &Caller) -> Result<DisputeRow, Problem> {
         let row = self.dispute(id).await?;
         if row.facts.status.turn() == Turn::Over {

@@ -14,6 +14,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn drift(
         &self,
         all: bool,
@@ -29,6 +30,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn drift_sums(&self) -> Result<Vec<Sum>, Problem> {
         let scope = self.scope().to_string();
         Ok(self.db().read("drift.sums", move |tx| drifts::sums(tx, &scope, 0)).await?)
@@ -38,6 +40,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn drift_finding(&self, seq: i64) -> Result<DriftRow, Problem> {
         let row = self.db().read("drift.get", move |tx| drifts::get(tx, seq)).await?;
         row.ok_or_else(|| Problem::not_found("finding"))
@@ -48,6 +51,7 @@ impl Engine {
     ///
     /// # Errors
     /// `wrong_state` for a finding that is over or that belongs to somebody; and as [`Engine::link_customer`].
+    #[crate::boxed]
     pub async fn claim_drift(
         &self,
         seq: i64,
@@ -101,6 +105,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, `wrong_state` when it is over, or is nobody's to ignore.
+    #[crate::boxed]
     pub async fn ignore_drift(&self, seq: i64, by: &str) -> Result<DriftRow, Problem> {
         let row = self.open_finding(seq).await?;
         // Ignored for good, the next difference of the same object would be silent too.

@@ -122,6 +122,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn dunning_cases(&self, which: WhichCases, limit: i64) -> Result<Vec<CaseRow>, Problem> {
         let scope = self.scope().to_string();
         let rows = self
@@ -137,6 +138,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn dunning_report(&self, months: i32) -> Result<Vec<MonthOfCases>, Problem> {
         let bounds = months_before(self.now(), months.clamp(1, MOST_MONTHS));
         let scope = self.scope().to_string();
@@ -161,6 +163,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for an invoice that is not theirs, and what the provider says.
+    #[crate::boxed]
     pub async fn way_to_pay(
         &self,
         customer: &CustomerId,

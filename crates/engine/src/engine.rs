@@ -52,6 +52,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn open(
         db: Db,
         stripe: Arc<StripeClient>,
@@ -193,12 +194,14 @@ impl Engine {
 
     /// Follows what this and other processes commit, so that memory never stays behind the database.
     /// Runs until the database handle is closed.
+    #[crate::boxed]
     pub async fn follow_changes(self) {
         let changes = self.inner.db.changes();
         self.follow(changes).await;
     }
 
     /// Follows these changes until nobody sends any more.
+    #[crate::boxed]
     pub async fn follow(self, mut changes: broadcast::Receiver<Change>) {
         loop {
             match changes.recv().await {

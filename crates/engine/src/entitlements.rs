@@ -168,6 +168,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database is needed and cannot be used.
+    #[crate::boxed]
     pub async fn held(&self, customer: &str) -> Result<Option<Held>, Problem> {
         if let Some(held) = self.entitlements().get(customer) {
             return Ok(Some(held));
@@ -186,6 +187,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used; old answers are forgotten then.
+    #[crate::boxed]
     pub async fn reload(&self, customer: &str) -> Result<Option<Held>, Problem> {
         let (id, catalog, now) = (customer.to_owned(), self.catalog_handle(), self.now());
         let access = self.settings().fraud.suspended_access;
@@ -211,6 +213,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database is needed and cannot be used.
+    #[crate::boxed]
     pub async fn check(&self, customer: &str, feature: &str) -> Result<Answer, Problem> {
         let held = self.held(customer).await?;
         Ok(answer(held.as_ref().map_or(&[], |h| &h.holdings), feature, self.now()))

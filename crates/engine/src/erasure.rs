@@ -33,6 +33,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`; `wrong_state` while a subscription is live, a checkout can be paid or a command is not done.
+    #[crate::boxed]
     pub async fn erase_customer(&self, id: &CustomerId, by: &str) -> Result<(Erased, Timestamp), Problem> {
         let (key, scope, now, by) = (id.clone(), self.scope().clone(), self.now(), by.to_owned());
         let erased = self

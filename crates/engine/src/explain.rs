@@ -51,6 +51,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn explain(&self, customer: &str, feature: &str) -> Result<Explanation, Problem> {
         // From the database, not from memory: an explanation shows what is stored.
         let held = self.reload(customer).await?;
@@ -96,6 +97,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn timeline(
         &self,
         customer: &str,

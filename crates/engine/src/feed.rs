@@ -137,6 +137,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn follow_entitlements(&self, last: Option<&str>) -> Result<Reader, Problem> {
         let (epoch, moved) = (self.epoch(), self.moved());
         self.number_changes().await?;
@@ -153,6 +154,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn number_changes(&self) -> Result<(), Problem> {
         while self.db().read("feed.waiting", feed::is_waiting).await? {
             self.db().write("feed.number", |tx| feed::number(tx, NUMBERED)).await?;
@@ -166,6 +168,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn next(&mut self) -> Result<Vec<Message>, Problem> {
         let mut messages = Vec::new();
         if std::mem::take(&mut self.reset) {
@@ -179,6 +182,7 @@ impl Reader {
     }
 
     /// Waits until something may be new, `ms` milliseconds at most.
+    #[crate::boxed]
     pub async fn wait(&mut self, ms: u64) {
         // The sender lives as long as the engine.
         let _either = select(pin!(self.moved.changed()), self.engine.world().sleep(ms)).await;

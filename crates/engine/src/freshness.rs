@@ -58,6 +58,7 @@ impl Engine {
     ///
     /// # Errors
     /// `invalid_request` for what is none of these, `not_found` for what is not this customer's.
+    #[crate::boxed]
     pub async fn catch_up(
         &self,
         customer: &CustomerId,

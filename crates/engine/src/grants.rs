@@ -54,6 +54,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for an unknown customer, `invalid_request` for what the catalog does not have.
+    #[crate::boxed]
     pub async fn grant(
         &self,
         customer: &CustomerId,
@@ -104,6 +105,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when this customer never had such a grant.
+    #[crate::boxed]
     pub async fn revoke_grant(&self, customer: &CustomerId, id: &str, by: &Caller) -> Result<(), Problem> {
         let engine = self.clone();
         let (owner, grant, now, by) = (customer.clone(), id.to_owned(), self.now(), by.key.to_string());
@@ -130,6 +132,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn grants_of(&self, customer: &CustomerId) -> Result<Vec<GrantRow>, Problem> {
         let id = customer.clone();
         Ok(self.db().read("grants.of_customer", move |tx| grants::of_customer(tx, id.as_str())).await?)

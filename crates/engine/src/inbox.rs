@@ -231,6 +231,7 @@ impl Engine {
     /// # Errors
     /// `invalid_signature`, `invalid_json`, `wrong_mode` (nothing stored), or `overloaded` and
     /// `database_unavailable` (the provider retries).
+    #[crate::boxed]
     pub async fn accept_stripe(&self, header: Option<&[u8]>, body: &[u8]) -> Result<Accepted, Problem> {
         let outcome = self.accept_verified(header, body).await;
         telemetry::inbox(match &outcome {

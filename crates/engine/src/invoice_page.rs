@@ -28,6 +28,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the provider says.
+    #[crate::boxed]
     pub async fn invoice_page(&self, invoice: &str) -> Result<InvoicePage, Problem> {
         let found = self.stripe().send(calls::invoices::hosted(invoice), Priority::Live).await?;
         Ok(InvoicePage { owed: is_owed(&found.status) && found.amount_remaining > 0, url: found.url })

@@ -113,6 +113,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn trial_balance(&self, until: Timestamp) -> Result<Vec<Balance>, Problem> {
         let scope = self.scope().to_string();
         Ok(self.db().read("ledger.trial_balance", move |tx| ledger::trial_balance(tx, &scope, until)).await?)
@@ -122,6 +123,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn ledger_entries(&self, which: Which, limit: i64) -> Result<Vec<EntryRow>, Problem> {
         let which = Which { scope: self.scope().to_string(), ..which };
         Ok(self.db().read("ledger.page", move |tx| ledger::page(tx, &which, limit)).await?)
@@ -131,6 +133,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn ledger_after(&self, seq: i64, limit: i64) -> Result<Vec<EntryRow>, Problem> {
         let scope = self.scope().to_string();
         Ok(self.db().read("ledger.after", move |tx| ledger::after(tx, &scope, seq, limit)).await?)
@@ -140,6 +143,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn post_again(&self, wait_ms: i64) -> Result<bool, Problem> {
         let key = AggregateKey::balance(self.scope().clone()).to_string();
         let mark = self.look_again(&key).await?;
@@ -150,6 +154,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the provider or the database says.
+    #[crate::boxed]
     pub async fn tie_out(&self, each: bool) -> Result<TieOut, Problem> {
         let balance = self.in_turn(calls::balance::retrieve(), Turn::Sweep).await?;
         let mut provider: BTreeMap<Currency, i64> = BTreeMap::new();

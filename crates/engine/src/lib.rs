@@ -64,6 +64,10 @@ pub mod vault;
 pub mod worker;
 pub mod world;
 
+// A future behind a pointer. The body of an `async fn` is otherwise compiled anew in each crate, and each part of it,
+// that awaits it; behind a pointer it is compiled once, here.
+use async_recursion::async_recursion as boxed;
+
 pub use engine::Engine;
 pub use problem::{Money, Problem, ProblemCode};
 pub use settings::Settings;

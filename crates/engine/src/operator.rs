@@ -25,6 +25,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn events(
         &self,
         cursor: i64,
@@ -42,6 +43,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn event(&self, id: &str) -> Result<EventRow, Problem> {
         let (key, own) = (id.to_owned(), self.scope().clone());
         let row = self
@@ -56,6 +58,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn replay(&self, id: &str, wait_ms: i64) -> Result<EventRow, Problem> {
         let event = self.event(id).await?;
         let mark = self.look_again(&event.aggregate).await?;
@@ -65,6 +68,7 @@ impl Engine {
         Ok(EventRow { processed: event.processed && answered, ..event })
     }
 
+    #[crate::boxed]
     pub(crate) async fn look_again(&self, key: &str) -> Result<i64, Problem> {
         let (key, now) = (key.to_owned(), self.now());
         let mark = self
@@ -84,6 +88,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn parked(&self, limit: i64) -> Result<Parked, Problem> {
         let parked = self
             .db()
@@ -101,6 +106,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when nothing of that name is parked.
+    #[crate::boxed]
     pub async fn retry_parked(&self, name: &str) -> Result<(), Problem> {
         if let Ok(id) = CommandId::parse(name) {
             let now = self.now();
@@ -122,6 +128,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn alerts(&self, all: bool, cursor: i64, limit: i64) -> Result<Vec<AlertRow>, Problem> {
         Ok(self.db().read("alerts.list", move |tx| outbox::alerts(tx, all, cursor, limit)).await?)
     }
@@ -130,6 +137,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn backlog(&self) -> Result<Backlog, Problem> {
         let backlog = self.db().read("aggregates.backlog", aggregates::backlog).await?;
         let age = backlog.oldest.map_or(0, |since| self.now().since(since));

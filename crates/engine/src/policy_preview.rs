@@ -45,6 +45,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn preview_policy(
         &self,
         policy: &AccessPolicy,

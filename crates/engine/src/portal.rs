@@ -18,6 +18,7 @@ impl Engine {
     /// # Errors
     /// `no_provider_customer` for one who never came to a checkout, `not_found` for a subscription of somebody else,
     /// `customer_suspended`.
+    #[crate::boxed]
     pub async fn open_portal(
         &self,
         customer: &CustomerId,
@@ -67,6 +68,7 @@ impl Engine {
     ///
     /// # Errors
     /// `unknown_price` for what is not sold like that, `wrong_state`, `not_found`.
+    #[crate::boxed]
     pub async fn portal_change(
         &self,
         customer: &CustomerId,

@@ -64,6 +64,7 @@ impl Engine {
     ///
     /// # Errors
     /// `unknown_price` for what is not sold like that, `promotion_refused` for a promotion or channel that does not hold.
+    #[crate::boxed]
     pub async fn price(&self, ask: &PriceAsk) -> Result<Priced, Problem> {
         let priced = self.priced(ask).await?.0;
         // As a checkout decides it: who had a trial pays at once.
@@ -75,6 +76,7 @@ impl Engine {
     }
 
     /// As [`Engine::price`], with the promotion that was found.
+    #[crate::boxed]
     pub(crate) async fn priced(&self, ask: &PriceAsk) -> Result<(Priced, Option<Promotion>), Problem> {
         let buyer = self.buyer(ask.customer.as_ref()).await?;
         let promotion = match ask.promotion_code.as_deref().filter(|code| !code.is_empty()) {
@@ -156,6 +158,7 @@ impl Engine {
     }
 
     /// The provider's id of what carries a reduction.
+    #[crate::boxed]
     pub(crate) async fn discount_id(&self, deal: &Deal) -> Result<Option<Discounted>, Problem> {
         Ok(match &deal.discount {
             None => None,
@@ -206,6 +209,7 @@ impl Engine {
     }
 
     /// The provider's price behind a deal; a negotiated one is made when it is first needed, on the plan's own product.
+    #[crate::boxed]
     pub(crate) async fn deal_price_id(
         &self,
         plan: &Plan,

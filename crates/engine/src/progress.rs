@@ -78,6 +78,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn run_state(&self, run: LongRun) -> Result<Option<RunState>, Problem> {
         let (scope, now) = (self.scope().to_string(), self.now());
         let row = self.db().read("progress.get", move |tx| sweeps::get(tx, run.as_str(), &scope)).await?;

@@ -74,6 +74,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::change_subscription`].
+    #[crate::boxed]
     pub async fn preview_change(&self, id: &str, change: &Change) -> Result<Preview, Problem> {
         let wanted = self.resolve(id, change).await?;
         let now = self.now();
@@ -125,6 +126,7 @@ impl Engine {
     /// # Errors
     /// `not_found`; `quote_stale` when it ran out, or when subscription, price or amount are not what they were;
     /// else as [`Engine::change_subscription`].
+    #[crate::boxed]
     pub async fn change_as_quoted(&self, id: &str, quote: &str) -> Result<SubscriptionRow, Problem> {
         let quote = QuoteId::parse(quote).map_err(|_| Problem::not_found("quote"))?;
         let key = quote.clone();
@@ -228,6 +230,7 @@ impl Engine {
     }
 
     /// What the provider says of a subscription now, whatever the mirror has of it.
+    #[crate::boxed]
     pub(crate) async fn ground(&self, id: &str) -> Result<ObservedSubscription, Problem> {
         Ok(self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?)
     }

@@ -39,6 +39,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for a session that is not ours.
+    #[crate::boxed]
     pub async fn checkout_returned(&self, session: &str, wait_ms: i64) -> Result<CheckoutRow, Problem> {
         Ok(self.buyer_returned(session, wait_ms).await?.row)
     }
@@ -47,6 +48,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for a session that is not ours.
+    #[crate::boxed]
     pub async fn buyer_returned(&self, session: &str, wait_ms: i64) -> Result<Returned, Problem> {
         let row = self.checkout_row(session).await?;
         match row.state {
@@ -65,6 +67,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub(crate) async fn look_for(
         &self,
         customer: &CustomerId,
@@ -91,6 +94,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for a session that is not ours.
+    #[crate::boxed]
     pub async fn checkout_seen(&self, session: &str) -> Result<Returned, Problem> {
         let row = self.checkout_row(session).await?;
         let Some(provider_customer) = self.known_provider_customer(&row.wish.customer).await? else {
@@ -107,6 +111,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn wait_for(&self, key: &str, mark: i64, wait_ms: i64) -> Result<bool, Problem> {
         let deadline = self.now().plus_ms(wait_ms);
         let mut look_ms = LOOK_MS.0;
@@ -127,6 +132,7 @@ impl Engine {
     }
 
     /// Waits until everything that an aggregate was marked for by now is answered.
+    #[crate::boxed]
     pub(crate) async fn wait_clean(&self, key: &str, wait_ms: i64) -> Result<bool, Problem> {
         let id = key.to_owned();
         let row = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &id)).await?;

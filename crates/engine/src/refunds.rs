@@ -129,6 +129,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::refund`].
+    #[crate::boxed]
     pub async fn plan_refund(&self, new: &NewRefund) -> Result<RefundPlan, Problem> {
         let paid = self.what_was_paid(new).await?;
         let (scope, buyer, payment) =
@@ -157,6 +158,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, `refund_refused` for an amount that cannot be, `wrong_state`, and what the provider says.
+    #[crate::boxed]
     pub async fn refund(
         &self,
         new: &NewRefund,
@@ -277,6 +279,7 @@ impl Engine {
 
     /// What a payment paid for. A credit note refunds a payment of the invoice of its own choice: with several, it is not for us to
     /// choose.
+    #[crate::boxed]
     pub(crate) async fn paid_by(&self, payment: &str) -> Result<PaidFor, StripeError> {
         let call = calls::invoices::list_payments(PaymentOf::PaymentIntent(payment), Paging::default());
         let page = self.stripe().send(call, Priority::Live).await?;
@@ -339,6 +342,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn payments(
         &self,
         customer: Option<&str>,

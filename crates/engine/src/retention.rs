@@ -54,6 +54,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn forget_old(&self) -> Result<u64, Problem> {
         let now = self.now();
         let mut forgotten = 0;

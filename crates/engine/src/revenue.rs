@@ -37,6 +37,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn revenue(&self, months: i32) -> Result<Vec<RevenueMonth>, Problem> {
         let bounds = months_before(self.now(), months.clamp(1, MOST_MONTHS));
         let mut sums: BTreeMap<(usize, Currency), (i64, i64, i64)> = BTreeMap::new();

@@ -43,6 +43,7 @@ pub enum Served {
 ///
 /// # Errors
 /// As the database.
+#[crate::boxed]
 pub async fn served(db: &Db) -> Result<Served, StoreError> {
     let word = db.read("shadow.served", |tx| meta::get(tx, SERVED)).await?;
     Ok(match word.as_deref() {
@@ -180,6 +181,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn remember_served(&self) -> Result<(), Problem> {
         let word = if self.in_shadow() { "shadow" } else { "in_charge" };
         Ok(self.db().write("shadow.remember", move |tx| meta::set(tx, SERVED, word)).await?)
@@ -215,6 +217,7 @@ impl Engine {
     ///
     /// # Errors
     /// `invalid_request` for more than [`MOST_ANSWERS`] or a feature that cannot be.
+    #[crate::boxed]
     pub async fn report_answers(&self, answers: Vec<AppAnswer>) -> Result<Compared, Problem> {
         if answers.len() > MOST_ANSWERS {
             return Err(Problem::invalid(format!("`answers` may have at most {MOST_ANSWERS} entries.")));
@@ -255,6 +258,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn forget_answers(&self) -> Result<u64, Problem> {
         Ok(self.db().write("shadow.clear", shadow::clear).await?)
     }
@@ -263,6 +267,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn shadow_report(&self) -> Result<ShadowReport, Problem> {
         let mut report = ShadowReport { shadow: self.in_shadow(), ..ShadowReport::default() };
         let mut after = (String::new(), String::new());

@@ -77,6 +77,7 @@ impl Shop<'_> {
     ///
     /// # Errors
     /// What the provider says.
+    #[crate::boxed]
     pub async fn compare(&self, holders: &[(String, i64)]) -> Result<(Found, ShopPlan), Problem> {
         let found = self.look().await?;
         let plan = plan_shop(self.catalog, self.portal, holders, &found, self.world.now());
@@ -187,6 +188,7 @@ impl Engine {
     ///
     /// # Errors
     /// What database and provider say.
+    #[crate::boxed]
     pub async fn compare_catalog(&self) -> Result<ShopPlan, Problem> {
         let holders = self.holders().await?;
         Ok(self.shop(String::new()).compare(&holders).await?.1)
@@ -229,6 +231,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn learn_pushed(&self, found: &Found) -> Result<(), Problem> {
         self.prices().forget_all();
         self.learn_shop(&self.shop(String::new()), found).await
@@ -261,6 +264,7 @@ impl Engine {
     }
 
     /// The portal configuration for a plan group and currency that was pushed last.
+    #[crate::boxed]
     pub(crate) async fn portal_configuration(&self, mark: &str) -> Result<Option<String>, Problem> {
         let key = self.portal_key(mark);
         Ok(self.db().read("shop.portal", move |tx| meta::get(tx, &key)).await?)

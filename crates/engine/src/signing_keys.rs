@@ -124,6 +124,7 @@ impl Engine {
     }
 
     /// Reads the keys, from memory when it has been read a moment ago.
+    #[crate::boxed]
     pub(crate) async fn known_keys(&self) -> Result<Arc<Known>, Problem> {
         let now = self.now();
         let epoch = match self.signing().get(now) {
@@ -144,6 +145,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyView>, Problem> {
         let (known, now) = (self.known_keys().await?, self.now());
         let view = |row: &SigningKeyRow| SigningKeyView {
@@ -162,6 +164,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn published_keys(&self) -> Result<Vec<SigningKeyView>, Problem> {
         if self.settings().root_key.is_some()
             && signing::signer(&self.known_keys().await?.times, self.now()).is_none()
@@ -221,6 +224,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn tend_signing_keys(&self) -> Result<(), Problem> {
         if self.settings().root_key.is_none() {
             return Ok(());
@@ -290,6 +294,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_configured` without a root key.
+    #[crate::boxed]
     pub async fn rotate_signing_keys(&self, withdraw: bool) -> Result<Option<SigningKeyView>, Problem> {
         self.vault()?;
         let (rows, now) = (self.db().read("signing_keys.list", signing_keys::list).await?, self.now());

@@ -163,12 +163,14 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn subscription(&self, id: &str) -> Result<SubscriptionRow, Problem> {
         let key = id.to_owned();
         let row = self.db().read("subscriptions.get", move |tx| mirror::subscription(tx, &key)).await?;
         row.ok_or_else(|| Problem::not_found("subscription"))
     }
 
+    #[crate::boxed]
     pub(crate) async fn resolve(&self, id: &str, change: &Change) -> Result<Resolved, Problem> {
         let row = self.subscription(id).await?;
         let facts = &row.subscription.facts;
@@ -264,6 +266,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::change_subscription`]; `wrong_state` at a price that the portal does not offer.
+    #[crate::boxed]
     pub(crate) async fn change_target(
         &self,
         id: &str,
@@ -283,6 +286,7 @@ impl Engine {
     ///
     /// # Errors
     /// `wrong_state`, `payment_owed`, `unknown_price`, `payment_declined`, and what the provider says.
+    #[crate::boxed]
     pub async fn change_subscription(
         &self,
         id: &str,
@@ -306,6 +310,7 @@ impl Engine {
     }
 
     /// A change goes by one of three kinds of command; which one was decided when it was asked for first.
+    #[crate::boxed]
     pub(crate) async fn change_asked_before(
         &self,
         asked: Option<&str>,
@@ -322,6 +327,7 @@ impl Engine {
     ///
     /// # Errors
     /// As the provider.
+    #[crate::boxed]
     pub async fn pay_page(&self, row: &SubscriptionRow) -> Result<Option<String>, Problem> {
         let facts = &row.subscription.facts;
         let open = facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "open");
@@ -333,6 +339,7 @@ impl Engine {
     ///
     /// # Errors
     /// `wrong_state` when nothing is planned.
+    #[crate::boxed]
     pub async fn undo_change(&self, id: &str, asked: Option<&str>) -> Result<SubscriptionRow, Problem> {
         let row = self.subscription(id).await?;
         if let Some(command) = self.asked_before("subscription.undo", asked).await? {
@@ -351,6 +358,7 @@ impl Engine {
     ///
     /// # Errors
     /// `wrong_state` for one that is over or was never paid, `invalid_request` for an end that cannot be.
+    #[crate::boxed]
     pub async fn pause_subscription(
         &self,
         id: &str,
@@ -414,6 +422,7 @@ impl Engine {
     ///
     /// # Errors
     /// `wrong_state` when it is over.
+    #[crate::boxed]
     pub async fn resume_subscription(
         &self,
         id: &str,
@@ -431,6 +440,7 @@ impl Engine {
         self.command_and_sync(&row, &request, asked).await
     }
 
+    #[crate::boxed]
     pub(crate) async fn command_and_sync(
         &self,
         row: &SubscriptionRow,
@@ -452,6 +462,7 @@ impl Engine {
     }
 
     /// A request that comes again is not decided again: what happened since is no reason to do it twice.
+    #[crate::boxed]
     pub(crate) async fn carry_out(
         &self,
         row: &SubscriptionRow,

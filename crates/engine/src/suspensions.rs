@@ -46,6 +46,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for a customer that we do not know, `shadow_mode`.
+    #[crate::boxed]
     pub async fn suspend(
         &self,
         customer: &CustomerId,
@@ -90,6 +91,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when nothing stands, `shadow_mode`.
+    #[crate::boxed]
     pub async fn unsuspend(&self, customer: &CustomerId, by: &Caller) -> Result<(), Problem> {
         self.refuse_in_shadow()?;
         let (engine, id, by, now) = (self.clone(), customer.clone(), by.key.to_string(), self.now());
@@ -126,18 +128,21 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn suspensions(&self, after: &str, limit: i64) -> Result<Vec<SuspensionRow>, Problem> {
         let after = after.to_owned();
         Ok(self.db().read("suspensions.list", move |tx| fraud::suspensions(tx, &after, limit)).await?)
     }
 
     /// Refuses whoever is suspended from buying and changing.
+    #[crate::boxed]
     pub(crate) async fn refuse_suspended(&self, customer: Option<&CustomerId>) -> Result<(), Problem> {
         let Some(customer) = customer else { return Ok(()) };
         self.shut_out_at(customer.as_str(), Level::All).await?.map_or(Ok(()), Err)
     }
 
     /// Why nothing is sent for a customer that is shut out as far as `level`, if that is so.
+    #[crate::boxed]
     pub(crate) async fn shut_out_at(&self, customer: &str, level: Level) -> Result<Option<Problem>, Problem> {
         let id = customer.to_owned();
         let row = self.db().read("suspensions.standing", move |tx| fraud::standing(tx, &id)).await?;

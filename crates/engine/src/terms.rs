@@ -16,6 +16,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for a customer that we do not know, `invalid_request` for terms that cannot be.
+    #[crate::boxed]
     pub async fn put_terms(
         &self,
         customer: &CustomerId,
@@ -52,6 +53,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when there are none.
+    #[crate::boxed]
     pub async fn drop_terms(&self, customer: &CustomerId, by: &str) -> Result<(), Problem> {
         let (id, by, now, engine) = (customer.clone(), by.to_owned(), self.now(), self.clone());
         let dropped = self
@@ -76,6 +78,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` when there are none.
+    #[crate::boxed]
     pub async fn terms_of(&self, customer: &CustomerId) -> Result<TermsRow, Problem> {
         let id = customer.clone();
         let row = self.db().read("terms.get", move |tx| terms::get(tx, id.as_str())).await?;

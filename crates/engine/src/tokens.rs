@@ -51,6 +51,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_configured` without a root key.
+    #[crate::boxed]
     pub async fn entitlement_token(
         &self,
         customer: &CustomerId,
@@ -60,6 +61,7 @@ impl Engine {
         self.token_of(customer, held.as_ref(), audience).await
     }
 
+    #[crate::boxed]
     pub(crate) async fn token_of(
         &self,
         customer: &CustomerId,

@@ -57,6 +57,7 @@ impl Engine {
     }
 
     /// Days of trial that a new subscription of this customer gets, and whether it had one before: then none.
+    #[crate::boxed]
     pub(crate) async fn trial_of(
         &self,
         customer: &CustomerId,
@@ -113,6 +114,7 @@ impl Engine {
 
     /// The trials that have begun and were not looked at yet, or not with the card that pays now, or before their customer was
     /// changed: the address may be another one. `stored` is the mirror, which is written with what is judged.
+    #[crate::boxed]
     pub(crate) async fn begun_trials(
         &self,
         subscriptions: &[ObservedSubscription],

@@ -267,6 +267,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn drain(&self) -> Result<usize, Problem> {
         let mut done = 0;
         loop {

@@ -133,6 +133,7 @@ impl Engine {
     /// # Errors
     /// `invalid_request` for an address or a type that cannot be, `not_configured` without a root key,
     /// `wrong_state` when there are too many.
+    #[crate::boxed]
     pub async fn create_endpoint(
         &self,
         new: &NewEndpoint,
@@ -183,6 +184,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn endpoints(&self) -> Result<Vec<EndpointRow>, Problem> {
         Ok(self.db().read("webhook_endpoints.list", webhook_endpoints::list).await?)
     }
@@ -191,6 +193,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn endpoint(&self, id: &str) -> Result<EndpointRow, Problem> {
         let key = id.to_owned();
         let row =
@@ -225,6 +228,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, or `invalid_request`.
+    #[crate::boxed]
     pub async fn update_endpoint(&self, id: &str, patch: &EndpointPatch) -> Result<EndpointRow, Problem> {
         let url = patch.url.as_deref().map(|url| self.checked_url(url)).transpose()?;
         let types = patch.types.as_deref().map(types_of).transpose()?;
@@ -260,6 +264,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn delete_endpoint(&self, id: &str) -> Result<(), Problem> {
         let (key, now) = (id.to_owned(), self.now());
         let found = self
@@ -276,6 +281,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, `not_configured`, or `invalid_request` for an overlap of more than 30 days.
+    #[crate::boxed]
     pub async fn rotate_secret(
         &self,
         id: &str,
@@ -303,6 +309,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`, or `wrong_state` when the endpoint is switched off.
+    #[crate::boxed]
     pub async fn ping_endpoint(&self, id: &str) -> Result<AppEventId, Problem> {
         let endpoint = self.endpoint_in_force(id).await?;
         let (now, fresh) = (self.now(), hex::encode(self.world().random()));
@@ -343,6 +350,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found` for the endpoint or the event, `wrong_state` when the endpoint is switched off.
+    #[crate::boxed]
     pub async fn replay_to(&self, id: &str, what: &Replay, seed: Option<&str>) -> Result<Replayed, Problem> {
         let endpoint = self.endpoint_in_force(id).await?;
         let fresh = hex::encode(self.world().random());

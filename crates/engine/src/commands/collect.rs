@@ -11,6 +11,7 @@ use crate::engine::Engine;
 
 impl Engine {
     /// Tries an invoice once, unless there is no need any more, or the provider has planned to do so itself.
+    #[crate::boxed]
     pub(super) async fn try_invoice(&self, id: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
         let found = self.invoice(id).await?;
         if found.status != "open" {
@@ -26,6 +27,7 @@ impl Engine {
     }
 
     /// Ends what the invoice is for, unless it was paid meanwhile.
+    #[crate::boxed]
     pub(super) async fn give_up(
         &self,
         subscription: &str,

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 
 impl Engine {
     /// Submits the evidence, unless it was submitted or decided meanwhile.
+    #[crate::boxed]
     pub(super) async fn contest(
         &self,
         id: &str,
@@ -34,6 +35,7 @@ impl Engine {
     }
 
     /// Gives a dispute up, unless it is over.
+    #[crate::boxed]
     pub(super) async fn accept_dispute(&self, id: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
         let found = self.dispute_at_provider(id).await?;
         if DisputeStatus::from(found.status.clone()).turn() == Turn::Over {

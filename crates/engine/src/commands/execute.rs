@@ -96,6 +96,7 @@ fn details(known: Option<&CustomerRow>) -> CustomerDetails<'_> {
 impl Engine {
     /// Sends a command with its own key, or, once the provider may have forgotten that, with a `later` one: but
     /// only when a look shows that the earlier sendings did nothing.
+    #[crate::boxed]
     pub(super) async fn execute(
         &self,
         row: &CommandRow,
@@ -421,6 +422,7 @@ impl Engine {
     }
 
     /// Ends a subscription now; one that has ended already is what was wanted.
+    #[crate::boxed]
     pub(super) async fn cancel_now(
         &self,
         id: &str,

@@ -63,6 +63,7 @@ fn judge(error: &StripeError) -> Verdict {
 
 impl Engine {
     /// Writes a command down in its own transaction.
+    #[crate::boxed]
     pub(crate) async fn want(
         &self,
         request: &Request,
@@ -73,6 +74,7 @@ impl Engine {
     }
 
     /// As [`Engine::want`]; with the seed of a caller's idempotency key, the command is bound to that key instead.
+    #[crate::boxed]
     pub(crate) async fn want_asked(
         &self,
         request: &Request,
@@ -109,6 +111,7 @@ impl Engine {
     }
 
     /// The command that was written down when a caller asked for this under its idempotency key before.
+    #[crate::boxed]
     pub(crate) async fn asked_before(
         &self,
         kind: &str,
@@ -125,6 +128,7 @@ impl Engine {
     /// # Errors
     /// The provider's refusal, or `outcome_pending` when it takes longer than a caller waits: it is then
     /// finished in the background.
+    #[crate::boxed]
     pub(crate) async fn perform(&self, id: &CommandId) -> Result<Value, Problem> {
         self.try_until_over(id).await.map_err(under_way)
     }
@@ -161,6 +165,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn perform_due(&self, limit: i64) -> Result<usize, Problem> {
         if self.in_shadow() {
             return Ok(0);
@@ -174,6 +179,7 @@ impl Engine {
     }
 
     /// Tries a command, or the one on the same object that it waits for.
+    #[crate::boxed]
     async fn try_once(&self, id: &CommandId) -> Result<Try, Problem> {
         let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
         let (command, lease) = (id.clone(), token.clone());

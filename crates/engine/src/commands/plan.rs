@@ -27,6 +27,7 @@ use crate::engine::Engine;
 const LAST_PHASE_S: i64 = DAY_MS / 1_000;
 
 impl Engine {
+    #[crate::boxed]
     pub(super) async fn execute_on_plan(
         &self,
         row: &CommandRow,
@@ -131,6 +132,7 @@ impl Engine {
     }
 
     /// Ends a trial that still runs; one that is over already is left alone.
+    #[crate::boxed]
     pub(super) async fn end_trial(
         &self,
         id: &str,
@@ -153,6 +155,7 @@ impl Engine {
         self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await
     }
 
+    #[crate::boxed]
     pub(super) async fn update_subscription(
         &self,
         id: &str,

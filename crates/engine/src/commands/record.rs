@@ -19,6 +19,7 @@ use crate::telemetry::{self, Funnel};
 
 impl Engine {
     /// `false`: the lease was lost, and whoever has it now records the end.
+    #[crate::boxed]
     pub(super) async fn record_success(
         &self,
         row: &CommandRow,

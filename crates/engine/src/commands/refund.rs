@@ -26,6 +26,7 @@ pub(super) struct GiveBack<'a> {
 }
 
 impl Engine {
+    #[crate::boxed]
     pub(super) async fn give_back(
         &self,
         row: &CommandRow,
@@ -61,6 +62,7 @@ impl Engine {
 
     /// Gives back what is left of a payment, without being asked: by what the provider says now, and by what went back outside of it
     /// or is promised. Nothing left is what was wanted.
+    #[crate::boxed]
     pub(super) async fn refund_rest(
         &self,
         row: &CommandRow,
@@ -109,6 +111,7 @@ impl Engine {
     }
 
     /// What an earlier sending of a command gave back; `None` when it gave back nothing.
+    #[crate::boxed]
     pub(super) async fn given_back_before(
         &self,
         row: &CommandRow,

@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::suspensions::NO_EPISODE;
 
 impl Engine {
+    #[crate::boxed]
     pub(super) async fn suspension_step(
         &self,
         row: &CommandRow,

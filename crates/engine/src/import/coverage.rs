@@ -70,6 +70,7 @@ fn whole(count: i64) -> u64 {
 
 impl Engine {
     /// Lays what was listed beside what is mirrored now.
+    #[crate::boxed]
     pub(super) async fn coverage(
         &self,
         run: &Run<'_>,

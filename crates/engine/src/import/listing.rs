@@ -108,6 +108,7 @@ fn with_something(id: Option<&String>) -> Option<Found> {
 
 impl Engine {
     /// Lists one kind of object to its end.
+    #[crate::boxed]
     pub(super) async fn list_step(&self, run: &mut Run<'_>, cursor: &mut Cursor) -> Result<(), Problem> {
         let step = cursor.step;
         let meter = Meter::start(self.now(), cursor.total(step));

@@ -178,6 +178,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the provider or the database says; run again, it goes on where it was.
+    #[crate::boxed]
     pub async fn import(&self, options: &ImportOptions) -> Result<Option<ImportReport>, Problem> {
         if options.mapping.len() > MOST_MAPPINGS {
             return Err(Problem::invalid(format!("A mapping may have {MOST_MAPPINGS} rows.")));

@@ -44,6 +44,7 @@ impl Engine {
     /// # Errors
     /// `invalid_request` for a kind that is not announced, a plan that does not exist or a day that is past;
     /// `unknown_price` for a new price that is not at the provider; `wrong_state` when the id stands for another announcement.
+    #[crate::boxed]
     pub async fn announce(&self, new: &NewAnnouncement, by: &str) -> Result<(AnnouncementRow, u64), Problem> {
         let announcement = self.checked(new)?;
         self.check_price(new).await?;
@@ -88,6 +89,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn withdraw_announcement(&self, id: &str) -> Result<(), Problem> {
         let (id, now) = (id.to_owned(), self.now());
         let found = self
@@ -104,6 +106,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn announcements(&self) -> Result<Vec<AnnouncementRow>, Problem> {
         let scope = self.scope().to_string();
         let read =
@@ -164,6 +167,7 @@ impl Engine {
 
     /// The provider's id of the price that an announcement names: of one of the catalog, of one that only the provider has under
     /// this lookup key, or by its own id.
+    #[crate::boxed]
     pub(super) async fn announced_price(&self, named: &str) -> Result<String, Problem> {
         let mut prices = self.catalog().plans().iter().flat_map(|plan| &plan.prices);
         if let Some(found) = prices.find(|price| price.lookup_key == named) {

@@ -68,6 +68,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn notice(&self, seq: i64) -> Result<NoticeRow, Problem> {
         let row = self.db().read("notices.get", move |tx| notices::get(tx, seq)).await?;
         row.ok_or_else(|| Problem::not_found("notice"))
@@ -78,6 +79,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn notices(
         &self,
         customer: Option<&str>,
@@ -100,6 +102,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn still_true(&self, notice: &NoticeRow) -> Result<Truth, Problem> {
         let (row, scope, now) = (notice.clone(), self.scope().to_string(), self.now());
         let truth = self.db().read("notices.still_true", move |tx| still_true(tx, &row, &scope, now)).await?;
@@ -111,6 +114,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the provider says; worth a later try when it is transient.
+    #[crate::boxed]
     pub async fn prepare_notice(&self, notice: &NoticeRow) -> Result<Ready, Problem> {
         if let Truth::Over(why) = self.still_true(notice).await?
             && !mutant::is(Mutant::StillTrue)

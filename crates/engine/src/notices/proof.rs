@@ -32,6 +32,7 @@ impl Engine {
     ///
     /// # Errors
     /// `not_found`.
+    #[crate::boxed]
     pub async fn notice_proof(&self, seq: i64) -> Result<Proof, Problem> {
         let found = self
             .db()
@@ -45,6 +46,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn notice_proofs(
         &self,
         customer: Option<&str>,

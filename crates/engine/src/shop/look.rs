@@ -23,6 +23,7 @@ const KEYS: usize = 10;
 
 impl Shop<'_> {
     /// Everything of the catalog that is at the provider.
+    #[crate::boxed]
     pub(super) async fn look(&self) -> Result<Found, Problem> {
         let mut found = Found::default();
         self.look_at_products(&mut found).await?;

@@ -24,6 +24,7 @@ pub(super) const PORTAL: &str = "quittance_portal";
 
 impl Shop<'_> {
     /// Does one step and keeps in `found` what later ones of the same push need.
+    #[crate::boxed]
     pub(super) async fn carry_out(
         &self,
         step: &Step,

@@ -24,6 +24,7 @@ struct Ours {
 
 impl Engine {
     /// Finds what differs on a page of the provider's list.
+    #[crate::boxed]
     pub(super) async fn compare(
         &self,
         listed: &[ObservedSubscription],

@@ -23,6 +23,7 @@ const EVERY_MS: i64 = DAY_MS;
 
 impl Engine {
     /// Lists the provider's customers, if it is time to.
+    #[crate::boxed]
     pub(super) async fn sweep_customers(&self, run: &Run, cursor: &mut Cursor) -> Result<(), Problem> {
         let name = format!("sweep.customers/{}", self.scope());
         let key = name.clone();

@@ -90,6 +90,7 @@ impl From<Finding> for Noticed {
 
 impl Engine {
     /// Keeps findings and marks what a sync mends, in one transaction; a dry run only counts them.
+    #[crate::boxed]
     pub(super) async fn keep(
         &self,
         run: &Run,

@@ -24,6 +24,7 @@ enum Source {
 
 impl Engine {
     /// Looks through all holdings.
+    #[crate::boxed]
     pub(super) async fn sweep_holdings(&self, run: &Run, report: &mut SweepReport) -> Result<(), Problem> {
         let mut place = HoldingPlace::default();
         let within = format!("{}/", self.scope());

@@ -136,6 +136,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the provider or the database says; the run goes on from its checkpoint next time.
+    #[crate::boxed]
     pub async fn sweep(&self, by_hand: bool, dry_run: bool) -> Result<Option<SweepReport>, Problem> {
         Ok(self.swept(by_hand, dry_run).await?.map(|swept| swept.report))
     }
@@ -144,6 +145,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::sweep`].
+    #[crate::boxed]
     pub async fn swept(&self, by_hand: bool, dry_run: bool) -> Result<Option<Swept>, Problem> {
         let lease = SweepLease {
             kind: KIND,
@@ -171,6 +173,7 @@ impl Engine {
     }
 
     /// When the next run is due; `None` while the database does not say.
+    #[crate::boxed]
     pub(crate) async fn sweep_due_at(&self) -> Option<Timestamp> {
         let (scope, now) = (self.scope().to_string(), self.now());
         let row = self.db().read("sweep.due", move |tx| sweeps::get(tx, KIND, &scope)).await.ok()?;
@@ -352,6 +355,7 @@ impl Engine {
         }
     }
 
+    #[crate::boxed]
     pub(crate) async fn mark_swept(&self, mut keys: Vec<String>) -> Result<(), Problem> {
         keys.sort();
         keys.dedup();

@@ -31,6 +31,7 @@ fn finding(kind: DriftKind, row: &SubscriptionRow, cause: Cause) -> Finding {
 
 impl Engine {
     /// Looks through our own side.
+    #[crate::boxed]
     pub(super) async fn sweep_own(&self, run: &Run, report: &mut SweepReport) -> Result<(), Problem> {
         let mut after = String::new();
         loop {

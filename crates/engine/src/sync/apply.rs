@@ -85,6 +85,7 @@ struct Applied {
 }
 
 impl Engine {
+    #[crate::boxed]
     pub(super) async fn apply(
         &self,
         claim: &Claim,

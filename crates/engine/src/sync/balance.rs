@@ -79,6 +79,7 @@ impl Since {
 }
 
 impl Engine {
+    #[crate::boxed]
     pub(super) async fn sync_balance(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
         self.check_account().await?;
         let (mut progress, told, under_way) = self.load_progress(claim).await?;

@@ -35,6 +35,7 @@ pub(super) fn fails(status: &str) -> bool {
 
 impl Engine {
     /// How the payment stands that is to pay what each failing subscription owes: by the subscription's id.
+    #[crate::boxed]
     pub(super) async fn fetch_attempts(
         &self,
         subscriptions: &[ObservedSubscription],
@@ -58,6 +59,7 @@ impl Engine {
     }
 
     /// Invoices of cases that are not over and that nothing else shows: older ones, and those that an event names.
+    #[crate::boxed]
     pub(super) async fn fetch_cases_invoices(
         &self,
         context: &Context,

@@ -103,6 +103,7 @@ impl Context {
 }
 
 impl Engine {
+    #[crate::boxed]
     pub(super) async fn load_context(
         &self,
         claim: &Claim,
@@ -161,6 +162,7 @@ impl Engine {
     }
 
     /// Asks the provider.
+    #[crate::boxed]
     pub(super) async fn fetch(
         &self,
         customer: &str,
@@ -472,6 +474,7 @@ impl Engine {
     }
 
     /// What became of one payment, whoever made it; `None` when it has brought no money.
+    #[crate::boxed]
     pub(crate) async fn fetch_payment(&self, payment: &str) -> Result<Option<PaymentFacts>, SyncError> {
         let call = calls::payments::list_charges_of(payment, Paging::default());
         let mut charges = self.look(call).await?.items;

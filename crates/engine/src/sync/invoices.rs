@@ -10,6 +10,7 @@ use crate::engine::Engine;
 impl Engine {
     /// The newest invoice of each subscription comes with it. Others are listed only where an event is about one, or
     /// somebody wants to know exactly.
+    #[crate::boxed]
     pub(super) async fn fetch_other_invoices(
         &self,
         customer: &str,
@@ -47,6 +48,7 @@ impl Engine {
         Ok(())
     }
 
+    #[crate::boxed]
     pub(super) async fn fetch_open_invoices(
         &self,
         customer: &str,

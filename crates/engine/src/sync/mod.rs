@@ -96,6 +96,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the database cannot be used.
+    #[crate::boxed]
     pub async fn claim(&self, limit: i64) -> Result<Vec<Claim>, Problem> {
         let (token, now) = (LeaseToken::from_random(self.world().random()), self.now());
         let until = now.plus_ms(self.settings().retry.lease_ms);
@@ -114,6 +115,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the end could not be recorded; the lease then runs out and another worker takes over.
+    #[crate::boxed]
     pub async fn sync(&self, claim: Claim) -> Result<SyncEnd, Problem> {
         self.world().point(Point::SyncClaimed).await;
         let result = self.sync_object(&claim).await;
@@ -131,6 +133,7 @@ impl Engine {
         Ok(end)
     }
 
+    #[crate::boxed]
     async fn sync_object(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
         match AggregateKey::parse(&claim.key) {
             Some(AggregateKey { scope, object }) if scope == *self.scope() => match object {

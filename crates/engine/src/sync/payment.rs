@@ -11,6 +11,7 @@ use crate::engine::Engine;
 
 impl Engine {
     /// A dispute or refund names only its payment: find the customer and mark that, thoroughly.
+    #[crate::boxed]
     pub(super) async fn sync_payment(&self, claim: &Claim, payment: &str) -> Result<SyncEnd, SyncError> {
         let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
         if let Some(customer) = &intent.customer
@@ -58,12 +59,14 @@ impl Engine {
     }
 
     /// A session without a customer at first may have one by now.
+    #[crate::boxed]
     pub(super) async fn sync_checkout(&self, claim: &Claim, session: &str) -> Result<SyncEnd, SyncError> {
         let found = self.look(calls::checkout::retrieve(session)).await?;
         self.pass_on(claim, found.customer).await
     }
 
     /// Nothing is fetched for this object: its event is kept, and that is all.
+    #[crate::boxed]
     pub(super) async fn sync_nothing(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
         self.pass_on(claim, None).await
     }

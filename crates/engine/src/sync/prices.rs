@@ -100,6 +100,7 @@ pub(crate) fn known_price(id: &str, plan: &Plan, price: &Price) -> KnownPrice {
 
 impl Engine {
     /// Learns the lookup keys of prices that only their ids are known of. One that is gone stays without.
+    #[crate::boxed]
     pub(super) async fn learn_prices(&self, ids: &[String]) -> Result<(), SyncError> {
         for id in ids {
             match self.look(calls::prices::retrieve(id)).await {
@@ -115,6 +116,7 @@ impl Engine {
     ///
     /// # Errors
     /// `unknown_price` when the provider has none, or charges another amount than the catalog says.
+    #[crate::boxed]
     pub async fn price_id(&self, price: &Price) -> Result<String, Problem> {
         if let Some(id) = &price.stripe {
             return Ok(id.clone());
@@ -156,6 +158,7 @@ impl Engine {
 
     /// Makes sure, once per process, that the key still belongs to the account that this database
     /// mirrors: with another account's key every object would look deleted.
+    #[crate::boxed]
     pub(super) async fn check_account(&self) -> Result<(), SyncError> {
         use std::sync::atomic::Ordering;
         if self.prices().account_checked.load(Ordering::Acquire) {
