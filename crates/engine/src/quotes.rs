@@ -7,7 +7,7 @@ use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{CommandId, Currency, Money, QuoteId, Timestamp};
 use quittance_store::mirror::SubscriptionRow;
 use quittance_store::quotes::{self, QuoteRow};
-use quittance_store::{commands, customers};
+use quittance_store::{Tx, commands, customers};
 use quittance_stripe::calls;
 use quittance_stripe::calls::invoices::PreviewChange;
 use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
@@ -20,7 +20,7 @@ use crate::commands::request::{Proration, Request, Which};
 use crate::commands::under_way;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
-use crate::subscriptions::{Change, Resolved};
+use crate::subscriptions::{Change, Resolved, written};
 use crate::sync::digest_of;
 use crate::world::Point;
 
@@ -138,23 +138,43 @@ impl Engine {
             return self.carry_out(&self.subscription(id).await?, &command).await;
         }
         match self.take_quote(id, &quote, &row).await {
+            Ok((row, command)) => self.carry_out(&row, &command).await,
+            // It may pass by itself, and the quote may be used again.
+            Err(problem) if problem.retry_after_s.is_some() => Err(problem),
             // Another call with this quote came first, and what it did is no reason to refuse this one.
-            Err(problem) if problem.code == ProblemCode::QuoteStale => {
-                match self.change_asked_before(Some(quote.as_str())).await? {
-                    Some(command) => self.carry_out(&self.subscription(id).await?, &command).await,
-                    None => Err(problem),
-                }
-            }
-            other => other,
+            Err(problem) => match self.close_quote(&quote).await? {
+                Some(command) => self.carry_out(&self.subscription(id).await?, &command).await,
+                None => Err(problem),
+            },
         }
     }
 
+    /// The command that was written down under a quote; where there is none, there will be none: what was refused to one
+    /// call is not made by another, on a node whose clock is behind.
+    async fn close_quote(&self, quote: &QuoteId) -> Result<Option<CommandId>, Problem> {
+        let ids = self.changes_under(quote.as_str());
+        let quote = quote.clone();
+        let made = move |tx: &mut dyn Tx| {
+            quotes::lock(tx, &quote)?;
+            let made = written(tx, &ids)?;
+            if made.is_none() {
+                quotes::close(tx, &quote)?;
+            }
+            Ok(made)
+        };
+        Ok(self.db().write("quotes.close", made).await?)
+    }
+
+    /// Looks whether a quote still holds, and writes its command down.
     async fn take_quote(
         &self,
         id: &str,
         quote: &QuoteId,
         row: &QuoteRow,
-    ) -> Result<SubscriptionRow, Problem> {
+    ) -> Result<(SubscriptionRow, CommandId), Problem> {
+        if row.is_closed() {
+            return Err(stale("It was refused before."));
+        }
         if self.now() >= row.expires_at {
             return Err(stale("It ran out."));
         }
@@ -189,11 +209,11 @@ impl Engine {
         let wanted = wanted.on(&ground)?;
         let request = wanted.request(Some(said.proration_date), links);
         let command = self.want_quoted(&wanted.row, &request, quote, before.count).await?;
-        self.carry_out(&wanted.row, &command).await
+        Ok((wanted.row, command))
     }
 
-    /// Writes the command of a quote down, unless something else was asked of the subscription since there were `before`
-    /// commands on it.
+    /// Writes the command of a quote down, unless the quote was refused to another call, or something else was asked of the
+    /// subscription since there were `before` commands on it.
     async fn want_quoted(
         &self,
         row: &SubscriptionRow,
@@ -207,14 +227,15 @@ impl Engine {
         let which = Which::Asked(quote.as_str());
         let command = request.command(&instance, Some(&row.aggregate), customer.as_ref(), which)?;
         let id = command.id();
-        let (object, engine) = (request.object(), self.clone());
+        let (object, engine, quote) = (request.object(), self.clone(), quote.clone());
         let written = self
             .db()
             .write("quotes.want", move |tx| {
                 if let Some(customer) = &customer {
                     customers::lock(tx, customer)?;
                 }
-                if commands::asked(tx, &object)?.count != before {
+                let open = quotes::lock(tx, &quote)?.is_some_and(|row| !row.is_closed());
+                if !open || commands::asked(tx, &object)?.count != before {
                     return Ok(false);
                 }
                 engine.write_down(tx, &command, now)?;

@@ -8,12 +8,12 @@ use quittance_domain::subscription::{ItemFacts, Subscription, SubscriptionStatus
 use quittance_domain::terms::CustomerTerms;
 use quittance_domain::{CommandId, Currency, Money, Timestamp};
 use quittance_store::mirror::{self, SubscriptionRow};
-use quittance_store::{Tx, checkouts, terms};
+use quittance_store::{StoreError, Tx, checkouts, commands, terms};
 use quittance_stripe::calls;
 use quittance_stripe::client::Priority;
 use quittance_stripe::observe::ObservedSubscription;
 
-use crate::commands::request::{CancelAt, Feedback, Proration, Request};
+use crate::commands::request::{CancelAt, Feedback, Proration, Request, asked_id};
 use crate::commands::under_way;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
@@ -315,12 +315,15 @@ impl Engine {
         &self,
         asked: Option<&str>,
     ) -> Result<Option<CommandId>, Problem> {
-        for kind in ["subscription.change", "subscription.schedule", "subscription.undo"] {
-            if let Some(command) = self.asked_before(kind, asked).await? {
-                return Ok(Some(command));
-            }
-        }
-        Ok(None)
+        let Some(seed) = asked else { return Ok(None) };
+        let ids = self.changes_under(seed);
+        Ok(self.db().read("commands.asked", move |tx| written(tx, &ids)).await?)
+    }
+
+    /// The commands that a change under one key can be.
+    pub(crate) fn changes_under(&self, seed: &str) -> [CommandId; 3] {
+        ["subscription.change", "subscription.schedule", "subscription.undo"]
+            .map(|kind| asked_id(self.instance(), kind, seed))
     }
 
     /// Where the customer confirms the payment that a change waits for; `None` when none waits.
@@ -553,4 +556,14 @@ pub(crate) fn wrong_state(row: &SubscriptionRow, why: &str) -> Problem {
         format!("The subscription {} {why}.", row.subscription.facts.id),
         "GET /v1/subscriptions/{id} shows its state.",
     )
+}
+
+/// The first of some commands that is written down.
+pub(crate) fn written(tx: &mut dyn Tx, ids: &[CommandId]) -> Result<Option<CommandId>, StoreError> {
+    for id in ids {
+        if commands::get(tx, id)?.is_some() {
+            return Ok(Some(id.clone()));
+        }
+    }
+    Ok(None)
 }

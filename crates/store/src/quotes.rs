@@ -24,6 +24,14 @@ pub struct QuoteRow {
     pub expires_at: Timestamp,
 }
 
+impl QuoteRow {
+    /// Whether it was refused once: then it holds for nobody any more, whatever a node's clock says.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.expires_at <= self.created_at
+    }
+}
+
 static PUT: &Sql = crate::sql!(
     "quotes.put",
     "INSERT INTO quotes (id, scope, subscription, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)"
@@ -32,6 +40,11 @@ static GET: &Sql = crate::sql!(
     "quotes.get",
     "SELECT id, scope, subscription, data, created_at, expires_at FROM quotes WHERE id = $1"
 );
+static LOCK: &Sql = crate::sql!(
+    "quotes.lock",
+    "SELECT id, scope, subscription, data, created_at, expires_at FROM quotes WHERE id = $1 {FOR_UPDATE}"
+);
+static CLOSE: &Sql = crate::sql!("quotes.close", "UPDATE quotes SET expires_at = created_at WHERE id = $1");
 static PRUNE: &Sql = crate::sql!("quotes.prune", "DELETE FROM quotes WHERE expires_at < $1");
 
 /// Keeps a quote.
@@ -58,7 +71,28 @@ pub fn put(tx: &mut dyn Tx, quote: &QuoteRow) -> Result<()> {
 /// # Errors
 /// As the database.
 pub fn get(tx: &mut dyn Tx, id: &QuoteId) -> Result<Option<QuoteRow>> {
-    let rows = tx.query(GET, params![id.as_str()])?;
+    one(tx, GET, id)
+}
+
+/// One quote; concurrent decisions about it wait for each other.
+///
+/// # Errors
+/// As the database.
+pub fn lock(tx: &mut dyn Tx, id: &QuoteId) -> Result<Option<QuoteRow>> {
+    one(tx, LOCK, id)
+}
+
+/// Lets a quote hold no longer.
+///
+/// # Errors
+/// As the database.
+pub fn close(tx: &mut dyn Tx, id: &QuoteId) -> Result<()> {
+    tx.exec(CLOSE, params![id.as_str()])?;
+    Ok(())
+}
+
+fn one(tx: &mut dyn Tx, sql: &'static Sql, id: &QuoteId) -> Result<Option<QuoteRow>> {
+    let rows = tx.query(sql, params![id.as_str()])?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(QuoteRow {
         id: id.clone(),

@@ -480,10 +480,10 @@ impl Engine {
                 let found = self.stripe().send(call, Priority::Live).await?;
                 Ok(found.cancel_at_period_end.then(|| told(&found)))
             }
+            Request::ChangeSubscription { subscription, .. } => self.changed_before(row, subscription).await,
             Request::UpdateCustomer { .. }
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }
-            | Request::ChangeSubscription { .. }
             | Request::ScheduleChange { .. }
             | Request::UndoSchedule { .. }
             | Request::PauseSubscription { .. }

@@ -8,6 +8,7 @@ use quittance_domain::change::PauseHow;
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::time::DAY_MS;
 use quittance_store::commands::CommandRow;
+use quittance_stripe::calls::events::ListEvents;
 use quittance_stripe::calls::schedules::{Phase, PhaseItem};
 use quittance_stripe::calls::subscriptions::{
     ItemChange, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
@@ -15,6 +16,7 @@ use quittance_stripe::calls::subscriptions::{
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
+use quittance_stripe::event::Event;
 use quittance_stripe::observe::{ObservedSchedule, ObservedSubscription, Scheduled};
 use serde_json::{Value, json};
 
@@ -25,6 +27,9 @@ use crate::engine::Engine;
 /// How long the phase lasts that a scheduled change leads to, in seconds: after it the provider lets the subscription
 /// go on by itself, so that nothing of ours must.
 const LAST_PHASE_S: i64 = DAY_MS / 1_000;
+
+/// How far a clock of ours may be ahead of the provider's when events of a sending are looked for, in seconds.
+const SKEW_S: i64 = 3_600;
 
 impl Engine {
     #[crate::boxed]
@@ -128,6 +133,55 @@ impl Engine {
             | Request::Suspension { .. }
             | Request::PayInvoice { .. }
             | Request::GiveUpInvoice { .. } => Ok(Value::Null),
+        }
+    }
+
+    /// A change that an earlier sending made, or laid before the customer. It may have lapsed, or someone may have taken it
+    /// back since: made again, it would be charged again. So it is not looked for in the subscription but in the events,
+    /// which name the key of the call that caused them and are kept for 30 days.
+    pub(super) async fn changed_before(
+        &self,
+        row: &CommandRow,
+        id: &str,
+    ) -> Result<Option<Value>, StripeError> {
+        if !self.caused_events(row, &["customer.subscription.updated", "invoice.created"]).await? {
+            return Ok(None);
+        }
+        let found = self.look_at(id).await?;
+        if let (Some(schedule), None, Ok(key)) = (
+            managing(found.schedule.as_ref()),
+            &found.pending_update,
+            IdempotencyKey::new(row.idempotency_key.clone()),
+        ) {
+            self.release(&schedule.id, derived(&key, "release")).await?;
+        }
+        Ok(Some(told(&found)))
+    }
+
+    /// Whether an event of these types came of any sending of a command.
+    async fn caused_events(&self, row: &CommandRow, types: &[&str]) -> Result<bool, StripeError> {
+        let since = row.first_sent_at.map(|at| at.seconds() - SKEW_S);
+        let ours = |json: &str| {
+            Event::parse(json.as_bytes()).is_ok_and(|event| {
+                event.idempotency_key.is_some_and(|key| key.starts_with(&row.idempotency_key))
+            })
+        };
+        let mut after: Option<String> = None;
+        loop {
+            let call = calls::events::list(&ListEvents {
+                created_gte_s: since,
+                types,
+                paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
+                ..ListEvents::default()
+            });
+            let page = self.stripe().send(call, Priority::Live).await?;
+            if page.items.iter().any(|event| ours(&event.json)) {
+                return Ok(true);
+            }
+            if !page.has_more || page.last_id.is_none() {
+                return Ok(false);
+            }
+            after = page.last_id;
         }
     }
 

@@ -131,7 +131,7 @@ impl SandboxTransport {
         self.trouble.lock().unwrap().clear();
     }
 
-    /// Makes the next answers whose target contains `part` something else.
+    /// Makes the next answers something else: of calls whose method, target and idempotency key contain `part`.
     pub fn trouble(&self, part: &str, trouble: Trouble, times: usize) {
         self.trouble.lock().unwrap().push((part.to_owned(), trouble, times));
     }
@@ -145,7 +145,9 @@ impl SandboxTransport {
 
     fn call(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         use secrecy::ExposeSecret;
-        let target = format!("{} {}", request.method.as_str(), request.target);
+        let key = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
+        let key = key.map_or("", |(_, value)| value);
+        let target = format!("{} {} {key}", request.method.as_str(), request.target);
         let trouble = self.draw(&target);
         let unknown =
             |message: &str| TransportError { kind: TransportErrorKind::Unknown, message: message.into() };

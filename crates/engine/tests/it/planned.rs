@@ -109,6 +109,37 @@ async fn a_change_that_waits_for_the_bank_leaves_what_was_planned_until_it_is_ma
     .await;
 }
 
+/// What the customer was asked to confirm lapsed, and no answer of ours told that they were asked: they are not asked again.
+#[tokio::test]
+async fn a_change_that_lapsed_unheard_is_not_laid_before_the_customer_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            use_card(h, &id, "pm_card_authenticationRequired");
+            h.settle().await;
+            let asked = |h: &House| {
+                let all = h.provider("GET", "/v1/invoices", &format!("subscription={id}"));
+                all["data"].as_array().unwrap().len()
+            };
+            let before = asked(h);
+            h.trouble("-link", Trouble::LostAfter, 1);
+            h.trouble("-link", Trouble::LostBefore, 1_000);
+            h.engine.change_subscription(&id, &units(2), None).await.unwrap_err();
+            assert_eq!(asked(h), before + 1, "they were asked");
+            // Nobody is up until the provider has forgotten the key.
+            h.transport.mend();
+            for _ in 0..2 {
+                h.sandbox.advance_time(DAY + 2 * HOUR);
+                h.settle().await;
+            }
+            assert_eq!(asked(h), before + 1, "and once only");
+            let now = mirrored(h, &id).await;
+            assert_eq!((now.plan().unwrap().quantity, now.pending.as_ref()), (1, None));
+        })
+    })
+    .await;
+}
+
 /// The small invoice of a change would be taken for the renewal's.
 #[tokio::test]
 async fn who_owes_a_renewal_pays_it_before_anything_else_costs_money() {

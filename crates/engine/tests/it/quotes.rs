@@ -9,6 +9,8 @@ use quittance_store::testing::databases;
 
 use crate::house::{DAY, House, Trouble, on_each};
 
+const HOUR: i64 = 3_600;
+
 /// Where the provider says what a change costs.
 const PREVIEW: &str = "/v1/invoices/create_preview";
 
@@ -230,6 +232,108 @@ async fn a_price_is_not_left_out_because_a_mirror_lags_behind() {
             h.withhold();
             h.engine.change_subscription(&id, &monthly, None).await.unwrap();
             assert_eq!(is(h, &id), ("pro_month_jpy".into(), 2));
+        })
+    })
+    .await;
+}
+
+/// What the first use made, the provider does not preview any more: its refusal is no refusal of the quote.
+#[tokio::test]
+async fn a_look_that_the_other_use_overtook_refuses_nothing() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let paid = charged(h);
+            let preview = h.engine.preview_change(&id, &to("studio")).await.unwrap();
+            let other = h.another_engine().await;
+            let gate = h.hold_answers(PREVIEW);
+            h.trouble(PREVIEW, Trouble::Status(400), 1);
+            let second = used(&other, &id, preview.quote.as_str());
+            gate.reached().await;
+            h.release_answers(PREVIEW);
+            h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
+            gate.open();
+            second.await.unwrap().unwrap();
+            assert_eq!(charged(h) - paid, preview.due.minor, "once");
+        })
+    })
+    .await;
+}
+
+/// A node whose clock is ahead refuses, and one whose clock is behind is asked next: a double click.
+#[tokio::test]
+async fn what_was_refused_once_is_not_made_by_another() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let preview = h.engine.preview_change(&id, &to("studio")).await.unwrap();
+            let paid = charged(h);
+            let too_late = preview.expires_at.since(h.engine.now());
+            for ahead in [too_late, -too_late] {
+                h.pass_ms(ahead);
+                let stale = h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap_err();
+                assert_eq!(
+                    (stale.code, stale.money),
+                    (ProblemCode::QuoteStale, Money::No),
+                    "{ahead}: {stale}"
+                );
+            }
+            h.settle().await;
+            assert_eq!((charged(h), is(h, &id)), (paid, ("pro_month_jpy".to_owned(), 1)));
+        })
+    })
+    .await;
+}
+
+/// Two uses look at once. One looks long, and meanwhile the other is refused: what waited is refused too.
+#[tokio::test]
+async fn a_refusal_beside_a_look_is_for_both() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let preview = h.engine.preview_change(&id, &to("studio")).await.unwrap();
+            let gate = h.hold_answers(PREVIEW);
+            let slow = used(&h.engine, &id, preview.quote.as_str());
+            gate.reached().await;
+            h.pass_ms(preview.expires_at.since(h.engine.now()));
+            let stale = h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap_err();
+            assert_eq!(stale.code, ProblemCode::QuoteStale, "{stale}");
+            h.release_answers(PREVIEW);
+            gate.open();
+            let stale = slow.await.unwrap().unwrap_err();
+            assert_eq!((stale.code, stale.money), (ProblemCode::QuoteStale, Money::No), "{stale}");
+            h.settle().await;
+            assert_eq!(is(h, &id), ("pro_month_jpy".to_owned(), 1));
+        })
+    })
+    .await;
+}
+
+/// The answer is lost, and we are down for as long as the provider knows the key. Someone takes the change back on the dashboard
+/// meanwhile. It was made, once: it is not made and charged again.
+#[tokio::test]
+async fn a_change_that_was_taken_back_is_not_made_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = subscriber(h).await;
+            let paid = charged(h);
+            let preview = h.engine.preview_change(&id, &units(3)).await.unwrap();
+            h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::LostAfter, 1);
+            h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::LostBefore, 1_000);
+            h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap_err();
+            assert_eq!(charged(h), paid + preview.due.minor, "it was made and charged");
+            let item = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
+            let item = item["items"]["data"][0]["id"].as_str().unwrap().to_owned();
+            let back = format!("items[0][id]={item}&items[0][quantity]=1&proration_behavior=none");
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), &back);
+            // Nobody is up until the provider has forgotten the key.
+            h.transport.mend();
+            for _ in 0..2 {
+                h.sandbox.advance_time(DAY + 2 * HOUR);
+                h.settle().await;
+            }
+            assert_eq!(charged(h), paid + preview.due.minor, "and once only");
+            assert_eq!(is(h, &id), ("pro_month_jpy".to_owned(), 1), "whoever took it back has it so");
         })
     })
     .await;
