@@ -11,7 +11,7 @@ use quittance_domain::lease::RetryPolicy;
 use quittance_domain::notices::{NoticePolicy, RuleTable};
 use quittance_domain::shop::PortalPolicy;
 use quittance_domain::signing::RotationPolicy;
-use quittance_domain::time::{MINUTE_MS, SECOND_MS};
+use quittance_domain::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_domain::trial::TrialPolicy;
 use secrecy::SecretString;
 
@@ -19,6 +19,9 @@ use crate::alerts::AlertSettings;
 use crate::app_webhooks::AppWebhooks;
 use crate::retention::RetentionSettings;
 use crate::schedule::Schedule;
+
+/// The shortest pause after a sweep that the provider or the database interrupted, in milliseconds.
+pub const SWEEP_AGAIN_MS: i64 = 5 * MINUTE_MS;
 
 /// What to do with a second live subscription of a plan group that a checkout of ours made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -184,5 +187,41 @@ impl Settings {
         self.sweep_schedule
             .as_ref()
             .map_or_else(|| now.plus_ms(self.sweep_every_ms.max(1)), |schedule| schedule.next_after(now))
+    }
+
+    /// When a sweep that was interrupted at `now` goes on, the last whole one having ended at `finished`: soon, and later the
+    /// longer it has been due, but not later than the next one would be, nor than an hour.
+    #[must_use]
+    pub fn sweep_again(
+        &self,
+        finished: Option<quittance_domain::Timestamp>,
+        now: quittance_domain::Timestamp,
+    ) -> quittance_domain::Timestamp {
+        let overdue_ms = finished.map_or(0, |at| now.since(self.next_sweep(at)));
+        let most_ms = self.next_sweep(now).since(now).clamp(SWEEP_AGAIN_MS, HOUR_MS);
+        now.plus_ms((overdue_ms / 4).clamp(SWEEP_AGAIN_MS, most_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quittance_domain::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_interrupted_sweep_waits_longer_the_longer_it_is_due() {
+        let of = |sweep_every_ms: i64| Settings { sweep_every_ms, ..Settings::default() };
+        let again = |settings: &Settings, due_min: i64| {
+            let finished = Timestamp::from_ms(0);
+            let now = settings.next_sweep(finished).plus_ms(due_min * MINUTE_MS);
+            settings.sweep_again(Some(finished), now).since(now) / MINUTE_MS
+        };
+        let daily = of(24 * HOUR_MS);
+        assert_eq!([0, 20, 40, 120, 240, 5_000].map(|min| again(&daily, min)), [5, 5, 10, 30, 60, 60]);
+        assert_eq!([0, 20, 30, 5_000].map(|min| again(&of(10 * MINUTE_MS), min)), [5, 5, 7, 10]);
+        assert_eq!(again(&of(MINUTE_MS), 5_000), 5);
+        let now = Timestamp::from_ms(0);
+        assert_eq!(daily.sweep_again(None, now), now.plus_ms(SWEEP_AGAIN_MS));
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::deliveries::AT_ONCE;
 use crate::engine::Engine;
 use crate::problem::Problem;
-use crate::sweep;
+use crate::settings::SWEEP_AGAIN_MS;
 
 /// How often what is old is forgotten, in milliseconds.
 const FORGET_EVERY_MS: i64 = 10 * 60 * 1_000;
@@ -239,7 +239,7 @@ impl Engine {
                 && let Err(problem) = self.sweep(false, false).await
             {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
-                rest_ms = sweep::AGAIN_MS;
+                rest_ms = SWEEP_AGAIN_MS;
             }
             if let Err(problem) = self.number_changes().await {
                 tracing::warn!(%problem, "changes not numbered; whoever follows them does it");

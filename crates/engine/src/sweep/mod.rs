@@ -47,8 +47,6 @@ const OVERLAP_MS: i64 = 10 * MINUTE_MS;
 const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
 /// Pages of one list at most: 100 million objects.
 const MOST_PAGES: u32 = 1_000_000;
-/// Pause after a run that the provider or the database interrupted.
-pub(crate) const AGAIN_MS: i64 = 5 * MINUTE_MS;
 /// Mirrored subscriptions that are looked through at a time.
 const MIRROR_PAGE: i64 = 500;
 /// What a sweep found.
@@ -163,7 +161,8 @@ impl Engine {
         let run = Run { lease, dry: dry_run, by_hand, found, began, shown: Mutex::default() };
         let outcome = self.run_sweep(&run).await;
         if run.dry || outcome.is_err() {
-            let next = if run.dry { run.found.next_at } else { self.now().plus_ms(AGAIN_MS) };
+            let again = || self.settings().sweep_again(run.found.finished_at, self.now());
+            let next = if run.dry { run.found.next_at } else { again() };
             let held = run.lease.clone();
             self.db().write("sweep.release", move |tx| sweeps::release(tx, &held, next)).await?;
         }
