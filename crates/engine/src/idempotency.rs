@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use quittance_domain::Timestamp;
 use quittance_domain::digest::{sha256_hex, short_hex};
 use quittance_store::api_requests::{self, Begun};
 
@@ -73,6 +74,8 @@ pub enum Ended {
 struct Keyed {
     caller: String,
     key: String,
+    /// Until when nobody takes it over.
+    until: Timestamp,
 }
 
 /// What to do with a request that carries a key.
@@ -113,15 +116,20 @@ impl Engine {
         if let Some(keyed) = keyed {
             let kept = match &ended {
                 Ended::Refused(problem, _) if problem.retry_after_s.is_some() => {
-                    self.abandon_keyed(&keyed).await
+                    self.abandon_keyed(&keyed).await.map(|()| None)
                 }
                 Ended::Done(answer) | Ended::Replayed(answer) | Ended::Refused(_, answer) => {
                     self.finish_keyed(&keyed, answer).await
                 }
             };
-            if let Err(problem) = kept {
+            match kept {
+                // It took so long that another call with its key ran beside it, and was told this.
+                Ok(Some(answer)) => return Ended::Replayed(answer),
+                Ok(None) => {}
                 // The effect stands and is found again by its ids; only the quick replay is lost.
-                tracing::error!(%problem, method = request.method, "an answer could not be kept");
+                Err(problem) => {
+                    tracing::error!(%problem, method = request.method, "an answer could not be kept");
+                }
             }
         }
         ended
@@ -139,9 +147,10 @@ impl Engine {
             return Err(Problem::invalid("Idempotency-Key must have 1 to 255 visible ASCII characters."));
         }
         let fingerprint = short_hex(&[&request.method, &request.path, &request.body_hash]);
-        let keyed = Keyed { caller: request.caller.key.to_string(), key: key.to_owned() };
-        let (row, now) = (keyed.clone(), self.now());
+        let now = self.now();
         let until = now.plus_ms(self.settings().retry.lease_ms);
+        let keyed = Keyed { caller: request.caller.key.to_string(), key: key.to_owned(), until };
+        let row = keyed.clone();
         let begun = self
             .db()
             .write("idempotency.begin", move |tx| {
@@ -166,24 +175,25 @@ impl Engine {
         }
     }
 
-    /// Keeps the answer of a request that ran under a key. An answer that invites a retry (5xx, 429) is
-    /// forgotten instead, so that the same key can be tried again.
+    /// Keeps the answer of a request that ran under a key, or returns the one that is kept already. An answer that invites a
+    /// retry (5xx, 429) is forgotten instead, so that the same key can be tried again.
     ///
     /// # Errors
     /// When the database cannot be used.
-    async fn finish_keyed(&self, keyed: &Keyed, answer: &Answer) -> Result<(), Problem> {
+    async fn finish_keyed(&self, keyed: &Keyed, answer: &Answer) -> Result<Option<Answer>, Problem> {
         let (row, Answer { status, body }) = (keyed.clone(), answer.clone());
-        self.db()
+        let before = self
+            .db()
             .write("idempotency.finish", move |tx| {
                 if status >= 500 || status == 429 {
-                    api_requests::forget(tx, &row.caller, &row.key)
+                    api_requests::forget(tx, &row.caller, &row.key, row.until).map(|()| None)
                 } else {
                     api_requests::finish(tx, &row.caller, &row.key, status, &body)
                 }
             })
             .await?;
         self.world().point(Point::RequestFinished).await;
-        Ok(())
+        Ok(before.map(|(status, body)| Answer { status, body }))
     }
 
     /// Gives a key back whose request could not be done yet (a 4xx that says when to try again), so that the
@@ -194,7 +204,9 @@ impl Engine {
     async fn abandon_keyed(&self, keyed: &Keyed) -> Result<(), Problem> {
         let row = keyed.clone();
         self.db()
-            .write("idempotency.abandon", move |tx| api_requests::forget(tx, &row.caller, &row.key))
+            .write("idempotency.abandon", move |tx| {
+                api_requests::forget(tx, &row.caller, &row.key, row.until)
+            })
             .await?;
         Ok(())
     }

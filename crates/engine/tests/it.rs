@@ -44,6 +44,8 @@ mod freshness;
 mod house;
 #[path = "it/import.rs"]
 mod import;
+#[path = "it/keyed.rs"]
+mod keyed;
 #[path = "it/known_a.rs"]
 mod known_a;
 #[path = "it/known_a20.rs"]

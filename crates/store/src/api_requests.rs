@@ -6,6 +6,7 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::params;
 use crate::sql::Sql;
+use crate::value::Row;
 
 /// What is known of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ static FINISH: &Sql = crate::sql!(
 );
 static FORGET: &Sql = crate::sql!(
     "api_requests.forget",
-    "DELETE FROM api_requests WHERE api_key = $1 AND idempotency_key = $2 AND status IS NULL"
+    "DELETE FROM api_requests WHERE api_key = $1 AND idempotency_key = $2 AND lease_until = $3 AND status IS NULL"
 );
 static PRUNE: &Sql = crate::sql!("api_requests.prune", "DELETE FROM api_requests WHERE created_at < $1");
 
@@ -65,8 +66,8 @@ pub fn begin(
     if row.text("fingerprint")? != fingerprint {
         return Ok(Begun::Mismatch);
     }
-    if let (Some(status), Some(body)) = (row.opt_i64("status")?, row.opt_text("body")?) {
-        return Ok(Begun::Answered(u16::try_from(status).unwrap_or(500), body));
+    if let Some((status, body)) = answered(row)? {
+        return Ok(Begun::Answered(status, body));
     }
     if row.i64("lease_until")? > now.ms() {
         return Ok(Begun::InFlight);
@@ -75,22 +76,36 @@ pub fn begin(
     Ok(Begun::TakenOver)
 }
 
-/// Keeps the answer.
+/// Keeps the answer. Where the request was taken over and has one by then, that is the answer: status and body.
 ///
 /// # Errors
 /// As the database.
-pub fn finish(tx: &mut dyn Tx, api_key: &str, key: &str, status: u16, body: &str) -> Result<()> {
-    tx.exec(FINISH, params![api_key, key, i64::from(status), body])?;
+pub fn finish(
+    tx: &mut dyn Tx,
+    api_key: &str,
+    key: &str,
+    status: u16,
+    body: &str,
+) -> Result<Option<(u16, String)>> {
+    if tx.exec(FINISH, params![api_key, key, i64::from(status), body])? == 1 {
+        return Ok(None);
+    }
+    let rows = tx.query(GET, params![api_key, key])?;
+    rows.first().map_or(Ok(None), answered)
+}
+
+/// Forgets a request that had no effect and may be tried again with the same key; one that was taken over since stays.
+///
+/// # Errors
+/// As the database.
+pub fn forget(tx: &mut dyn Tx, api_key: &str, key: &str, lease_until: Timestamp) -> Result<()> {
+    tx.exec(FORGET, params![api_key, key, lease_until.ms()])?;
     Ok(())
 }
 
-/// Forgets a request that had no effect and may be tried again with the same key.
-///
-/// # Errors
-/// As the database.
-pub fn forget(tx: &mut dyn Tx, api_key: &str, key: &str) -> Result<()> {
-    tx.exec(FORGET, params![api_key, key])?;
-    Ok(())
+fn answered(row: &Row) -> Result<Option<(u16, String)>> {
+    let (Some(status), Some(body)) = (row.opt_i64("status")?, row.opt_text("body")?) else { return Ok(None) };
+    Ok(Some((u16::try_from(status).unwrap_or(500), body)))
 }
 
 /// Drops answers older than `before`.
