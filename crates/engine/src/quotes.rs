@@ -80,6 +80,7 @@ impl Engine {
         let now = self.now();
         let at = change.proration_date.unwrap_or(now);
         let ground = self.ground(id).await?;
+        let wanted = wanted.on(&ground)?;
         let (due, lines) = self.price_change(&wanted, at, &ground).await?;
         let quote = QuoteId::from_random(self.world().random());
         let expires_at = now.plus_ms(i64::from(self.settings().changes.quote_minutes) * MINUTE_MS);

@@ -121,8 +121,9 @@ impl Resolved {
     /// The same change of what the provider has now.
     ///
     /// # Errors
-    /// `wrong_state` when it has another line in its place.
+    /// `wrong_state` when it has another line in its place; `payment_owed` when a renewal is owed, whatever the mirror says.
     pub(crate) fn on(mut self, ground: &ObservedSubscription) -> Result<Self, Problem> {
+        check_owed(&ground.id, self.when, &SubscriptionStatus::from(ground.status.clone()))?;
         let found = ground.items.iter().find(|item| item.id == self.item.id);
         let found =
             found.ok_or_else(|| wrong_state(&self.row, "has another line by now; look at it again"))?;
@@ -298,7 +299,8 @@ impl Engine {
         }
         let mut wanted = self.resolve(id, change).await?;
         self.refuse_suspended(wanted.row.subscription.customer.as_ref()).await?;
-        if wanted.seems_to_stay() {
+        // What is paid for at once is not decided by a mirror that may lag.
+        if wanted.when == When::Now || wanted.seems_to_stay() {
             wanted = wanted.on(&self.ground(id).await?)?;
         }
         if wanted.is_so() {
@@ -527,18 +529,26 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
         }
 }
 
+/// A change at once waits until what is owed is paid: its small invoice would be paid in the place of the renewal, and the
+/// provider would take the subscription for paid; and a smaller one would give money back that never came.
+fn check_owed(id: &str, when: When, status: &SubscriptionStatus) -> Result<(), Problem> {
+    let owed = matches!(status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid);
+    if when != When::Now || !owed {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::PaymentOwed,
+        format!("The subscription {id} has a renewal that is not paid. Nothing was changed."),
+        "Have what is owed paid first: `payment_issue.action_url` of GET /v1/subscriptions/{id} leads there, and so \
+         does the billing page. A change for the period's end can be planned, and cancelling is always possible.",
+    ))
+}
+
 /// What the provider can do with a subscription in this state, told before it is asked.
 fn check_state(row: &SubscriptionRow, when: When) -> Result<(), Problem> {
     let facts = &row.subscription.facts;
+    check_owed(&facts.id, when, &facts.status)?;
     match (when, &facts.status) {
-        // The small invoice of a change would be paid in the place of the renewal, and the provider would take the
-        // subscription for paid.
-        (When::Now, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid) => Err(Problem::new(
-            ProblemCode::PaymentOwed,
-            format!("The subscription {} has a renewal that is not paid. Nothing was changed.", facts.id),
-            "Have what is owed paid first: `payment_issue.action_url` of GET /v1/subscriptions/{id} leads there, and so \
-             does the billing page. A change for the period's end can be planned, and cancelling is always possible.",
-        )),
         (_, SubscriptionStatus::Paused) => Err(wrong_state(row, "is paused; resume it first")),
         (When::PeriodEnd, _) if facts.ends_at().is_some() => {
             Err(wrong_state(row, "ends before the change would be made; resume it first, or change it now"))

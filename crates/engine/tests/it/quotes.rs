@@ -8,6 +8,7 @@ use quittance_engine::{Engine, Problem, ProblemCode, Settings};
 use quittance_store::testing::databases;
 
 use crate::house::{DAY, House, Trouble, on_each};
+use crate::known_kit::use_card;
 
 const HOUR: i64 = 3_600;
 
@@ -255,6 +256,31 @@ async fn a_look_that_the_other_use_overtook_refuses_nothing() {
             gate.open();
             second.await.unwrap().unwrap();
             assert_eq!(charged(h) - paid, preview.due.minor, "once");
+        })
+    })
+    .await;
+}
+
+/// Nobody has heard that the renewal failed. A change would cost nothing, and give back money that never came.
+#[tokio::test]
+async fn who_owes_what_nobody_has_heard_of_changes_nothing_at_once() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            use_card(h, &id, "pm_card_chargeCustomerFail");
+            h.settle().await;
+            let before = h.engine.preview_change(&id, &units(2)).await.unwrap();
+            h.drop_webhooks();
+            h.sandbox.advance_time(31 * DAY + 2 * HOUR);
+            let paid = charged(h);
+            let wanted = Change { when: Some(When::Now), ..to("studio") };
+            let refused = h.engine.preview_change(&id, &wanted).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::PaymentOwed, "{refused}");
+            let refused = h.engine.change_subscription(&id, &wanted, None).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::PaymentOwed, "{refused}");
+            let stale = h.engine.change_as_quoted(&id, before.quote.as_str()).await.unwrap_err();
+            assert_eq!(stale.code, ProblemCode::QuoteStale, "{stale}");
+            assert_eq!((charged(h), is(h, &id).1), (paid, 1));
         })
     })
     .await;

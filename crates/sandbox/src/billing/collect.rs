@@ -136,6 +136,14 @@ impl World {
         else {
             return;
         };
+        // Its latest invoice decides: a retry of an older one changes nothing.
+        if self
+            .subscriptions
+            .get(&subscription)
+            .is_none_or(|found| found.latest_invoice.as_deref() != Some(invoice))
+        {
+            return;
+        }
         self.change_subscription(&subscription, |subscription| match subscription.status {
             SubscriptionStatus::Active | SubscriptionStatus::Trialing => {
                 subscription.status = SubscriptionStatus::PastDue

@@ -102,3 +102,29 @@ fn a_retry_that_succeeds_is_counted() {
     let paid = client.get(&format!("/v1/invoices/{invoice}"), "");
     assert_eq!((text(&paid, "/status"), number(&paid, "/attempt_count")), ("paid", 2));
 }
+
+/// The latest invoice decides what a subscription is: one that was paid since makes a retry of an older one a matter of that
+/// one alone.
+#[test]
+fn a_retry_of_an_older_invoice_leaves_the_subscription_as_it_is() {
+    let client = client();
+    let (subscription, _) = failing(&client, "pm_card_chargeCustomerFail");
+    let found = client.get(&format!("/v1/subscriptions/{subscription}"), "");
+    let item = text(&found, "/items/data/0/id").to_owned();
+    let older = text(&found, "/latest_invoice").to_owned();
+    // What is left of the first period is more than this costs.
+    let price = client.price(100, "jpy", "year");
+    client.post(
+        &format!("/v1/subscriptions/{subscription}"),
+        &format!("items[0][id]={item}&items[0][price]={price}"),
+    );
+    let latest =
+        text(&client.get(&format!("/v1/subscriptions/{subscription}"), ""), "/latest_invoice").to_owned();
+    assert_ne!(latest, older);
+    assert_eq!(text(&client.get(&format!("/v1/invoices/{latest}"), ""), "/status"), "paid");
+    assert_eq!(status(&client, &subscription), "active");
+    client.sandbox.advance_time(4 * 86_400);
+    let retried = client.get(&format!("/v1/invoices/{older}"), "");
+    assert_eq!((text(&retried, "/status"), number(&retried, "/attempt_count")), ("open", 2));
+    assert_eq!(status(&client, &subscription), "active");
+}
