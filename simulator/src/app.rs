@@ -3,7 +3,7 @@
 //!
 //! It believes nothing that is not signed, by a check of its own, and remembers in which order it heard of what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -68,6 +68,8 @@ pub struct App {
     pub heard: BTreeMap<String, Heard>,
     /// Their ids in the order in which they came first.
     pub order: Vec<String>,
+    /// Events that were given up, and sent again by hand later: out of their order.
+    pub resent: BTreeSet<String>,
     /// All copies that were believed.
     pub copies: u64,
     /// What each customer may use, as the newest `entitlements.updated` says.

@@ -53,6 +53,8 @@ pub async fn free_parked(sim: &Arc<Sim>, chance: &mut Chance) {
     if let Some(Ok(rows)) = listed.await
         && !rows.is_empty()
     {
+        let told = rows.iter().filter_map(|row| row.key.split_once(':')).map(|(event, _)| event.to_owned());
+        sim.app().resent.extend(told);
         let numbers: Vec<i64> = rows.into_iter().map(|row| row.seq).collect();
         sim.tell("operator", format_args!("sends {numbers:?} again"));
         sim.arrived().again.extend(numbers.iter().copied());

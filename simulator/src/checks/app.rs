@@ -76,6 +76,9 @@ impl Record {
                     wrong.push(("I2", format!("{id} is {} and was told as {}", event.body, heard.body)));
                 }
                 let place = places.get(id).copied().unwrap_or(0);
+                if app.resent.contains(id) {
+                    continue;
+                }
                 let customer = event.customer.as_deref().unwrap_or_default();
                 if let Some((before, first)) = last.insert(customer, (place, event))
                     && before > place
