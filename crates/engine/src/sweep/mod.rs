@@ -43,6 +43,8 @@ use ids::Ids;
 const KIND: &str = LongRun::Sweep.as_str();
 /// Events are looked for this far before the last run began: clocks differ, and lists lag.
 const OVERLAP_MS: i64 = 10 * MINUTE_MS;
+/// How long an event may be on its way before it counts as missed.
+const ON_ITS_WAY_MS: i64 = 2 * MINUTE_MS;
 /// The provider keeps events for 30 days.
 const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
 /// Pages of one list at most: 100 million objects.
@@ -404,7 +406,7 @@ impl Engine {
                     inbox_of_engine::new_event(e.json.as_bytes(), self.scope(), "sweep", now, now).ok()
                 })
                 .collect();
-            for event in self.store_missed(events, run.dry).await? {
+            for event in self.store_missed(events, run, now).await? {
                 cursor.report.missed_events += 1;
                 // The list is newest first: what comes later is older.
                 if (all.len() as u64) < MOST_FINDINGS || all.contains_key(&event.aggregate) {
@@ -420,9 +422,16 @@ impl Engine {
         Ok(all)
     }
 
-    /// Stores the events that had not reached us, which marks their aggregates.
-    async fn store_missed(&self, events: Vec<NewEvent>, dry_run: bool) -> Result<Vec<NewEvent>, Problem> {
-        let missed = self
+    /// Stores the events that had not reached us, which marks their aggregates, and returns those that should have: what may
+    /// be on its way is not missed, unless somebody asks now.
+    async fn store_missed(
+        &self,
+        events: Vec<NewEvent>,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<Vec<NewEvent>, Problem> {
+        let dry_run = run.dry;
+        let mut missed = self
             .db()
             .write("sweep.store_missed", move |tx| {
                 let mut missed: Vec<NewEvent> = Vec::new();
@@ -438,11 +447,13 @@ impl Engine {
                 Ok(missed)
             })
             .await?;
+        let any = !missed.is_empty();
+        missed.retain(|event| run.by_hand || now.since(event.created_at) >= ON_ITS_WAY_MS);
         for event in missed.iter().filter(|_| !dry_run) {
             telemetry::drift("missed_event");
             tracing::warn!(event = event.event_id, kind = event.event_type, "an event had not reached us");
         }
-        if !missed.is_empty() {
+        if any {
             self.wake();
         }
         Ok(missed)

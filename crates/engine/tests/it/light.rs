@@ -169,3 +169,26 @@ async fn renewals_keep_access_and_a_lost_cancel_does_not() {
     })
     .await;
 }
+
+/// A sweep that runs by itself meets events that are on their way: they are looked into, and are no drift.
+#[tokio::test]
+async fn what_is_on_its_way_is_not_missed() {
+    on_each(|h| {
+        Box::pin(async move {
+            for (buyer, old_s) in [("ada", 0), ("bob", 180)] {
+                let row = h.open(&pro(buyer)).await;
+                h.sandbox.advance_time(h.engine.settings().sweep_every_ms / 1_000);
+                h.settle().await;
+                h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+                h.withhold();
+                h.sandbox.advance_time(old_s);
+                let report = h.engine.sweep(false, false).await.unwrap().unwrap();
+                h.settle().await;
+                assert!(h.allowed(buyer, "article:full").await, "it is looked into all the same");
+                let missed = (report.missed_events > 3, report.findings > 0);
+                assert_eq!(missed, (old_s > 0, old_s > 0), "{buyer}: {report:?}");
+            }
+        })
+    })
+    .await;
+}
