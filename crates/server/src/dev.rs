@@ -7,7 +7,7 @@ mod announce;
 mod folder;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::serve::{self, Opening, Parts, until};
 use crate::{catalog_seed, cli::out, telemetry};
 
 pub use announce::Announcement;
+use announce::Example;
 use folder::Folder;
 
 /// The key that programs on this machine use unless `QUITTANCE_API_KEY` names another.
@@ -50,6 +51,8 @@ pub struct Wish {
     pub sandbox_port: u16,
     /// Where to keep the state; a temporary folder when absent.
     pub data: Option<PathBuf>,
+    /// What is sold; the demo catalog when absent.
+    pub catalog: Option<PathBuf>,
     /// The API key.
     pub api_key: String,
     /// The developer's own app, to which pages lead back.
@@ -72,7 +75,8 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
 
     let folder = Folder::open(wish.data.as_deref())?;
     let target = WebhookTarget { url: format!("{url}/webhooks/stripe"), secret: folder.webhook_secret() };
-    let catalog = demo_catalog()?;
+    let (catalog, file) = sold(wish.catalog.as_deref())?;
+    let example = Example::of(&catalog);
     let sandbox = Sandbox::new(SandboxConfig {
         public_url: sandbox_url.clone(),
         merchant: Some(SITE.to_owned()),
@@ -95,7 +99,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
     engine.learn_pushed(&found).await?;
     // Set once, here.
     let _ = learner.set(engine.clone());
-    folder.write_config(&checked.config, &target.secret)?;
+    folder.write_config(&checked.config, file.as_deref(), &target.secret)?;
 
     let ready = Arc::new(AtomicBool::new(true));
     let router = http::router(AppConfig {
@@ -120,6 +124,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
         sandbox_url,
         api_key: wish.api_key,
         customer: DEMO_CUSTOMER.to_owned(),
+        example,
         database_url: checked.config.database.url.clone(),
         webhook_secret: target.secret,
         folder: folder.path().to_owned(),
@@ -170,6 +175,15 @@ pub fn demo_catalog() -> Result<Catalog, Failure> {
     Catalog::parse(DEMO_CATALOG).map_err(|error| {
         Failure::config(error.to_string(), "This build's demo catalog is broken: please report it.")
     })
+}
+
+/// What is sold, and its file where it is not the demo catalog.
+fn sold(file: Option<&Path>) -> Result<(Catalog, Option<PathBuf>), Failure> {
+    let Some(file) = file else { return Ok((demo_catalog()?, None)) };
+    let catalog = config::read_catalog(file)?;
+    // Commands beside it may be started elsewhere.
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    Ok((catalog, Some(whole)))
 }
 
 /// The configuration of production with what a developer needs instead.

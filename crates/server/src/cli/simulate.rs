@@ -11,7 +11,8 @@ use quittance_simulator::campaign::{Failure as Broken, Order, Summary, Worlds, p
 use quittance_simulator::faults::Fault;
 
 use super::{Common, found, out};
-use crate::config::DEMO_CATALOG;
+use crate::config;
+use crate::dev::demo_catalog;
 use crate::failure::Failure;
 
 /// Lines of a failure's timeline that are printed; `--timeline` prints all.
@@ -128,17 +129,7 @@ fn impossible(reason: String) -> Failure {
 }
 
 fn read_catalog(options: &Options) -> Result<Catalog, Failure> {
-    let text = match &options.catalog {
-        None => DEMO_CATALOG.to_owned(),
-        Some(path) => std::fs::read_to_string(path).map_err(|error| {
-            Failure::config(
-                format!("the catalog {} cannot be read: {error}", path.display()),
-                "Name a catalog file; the repository's catalog.toml is an example.",
-            )
-        })?,
-    };
-    Catalog::parse(&text)
-        .map_err(|error| Failure::config(error.to_string(), "Correct the catalog; nothing was played."))
+    options.catalog.as_deref().map_or_else(demo_catalog, config::read_catalog)
 }
 
 fn timelines(order: &Order, catalog: &Arc<Catalog>) -> Result<(), Failure> {

@@ -200,15 +200,32 @@ pub fn catalog(loaded: &Loaded, livemode: bool) -> Result<(Catalog, bool), Failu
             ));
         }
     };
-    let catalog = Catalog::parse(&text).map_err(|error| {
+    Ok((parsed(path, &text)?, demo))
+}
+
+/// Reads a catalog that was named.
+///
+/// # Errors
+/// As [`catalog`].
+pub fn read_catalog(path: &Path) -> Result<Catalog, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::config(
+            format!("the catalog {} cannot be read: {error}", path.display()),
+            "Name a catalog file; the repository's catalog.toml is an example.",
+        )
+    })?;
+    parsed(path, &text)
+}
+
+fn parsed(path: &Path, text: &str) -> Result<Catalog, Failure> {
+    Catalog::parse(text).map_err(|error| {
         let what = error.to_string();
         let what = what.trim().trim_start_matches("catalog: ");
         Failure::config(
             format!("the catalog {} cannot be used: {what}", path.display()),
             "Correct the catalog and start again; nothing was sold under it.",
         )
-    })?;
-    Ok((catalog, demo))
+    })
 }
 
 /// The notice rules: those of the file that is named, or the built-in ones.

@@ -29,7 +29,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use check::access_policy;
 pub(crate) use check::sweep_schedule;
-pub use check::{Checked, app_url, app_webhooks, catalog, portal_policy, stripe_config, tokens};
+pub use check::{
+    Checked, app_url, app_webhooks, catalog, portal_policy, read_catalog, stripe_config, tokens,
+};
 pub use load::{Loaded, load};
 pub use mail::{CheckedMail, Mail, Outlet, mail, server as mail_server, templates as mail_templates};
 pub use secret::Secret;

@@ -2,7 +2,45 @@
 
 use std::path::PathBuf;
 
+use quittance_domain::Catalog;
+use quittance_domain::catalog::Interval;
 use serde_json::{Value, json};
+
+/// What the lines to try are about: something of the catalog that costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Example {
+    /// A feature that only those have who paid.
+    feature: Option<String>,
+    /// What to buy.
+    sale: Option<Sale>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sale {
+    name: String,
+    plan: String,
+    interval: String,
+    currency: String,
+}
+
+impl Example {
+    /// The first plan that costs, with its monthly price where it has one.
+    pub(super) fn of(catalog: &Catalog) -> Self {
+        let Some(plan) = catalog.plans().iter().find(|plan| !plan.free && !plan.prices.is_empty()) else {
+            return Self { feature: None, sale: None };
+        };
+        let free = |key: &str| catalog.free_plan().is_some_and(|free| free.features.get(key).is_some());
+        let mut features = plan.features.keys().map(|key| key.as_str());
+        let monthly = plan.prices.iter().find(|price| price.interval == Interval::Month);
+        let sale = monthly.or(plan.prices.first()).map(|price| Sale {
+            name: plan.name.en.clone(),
+            plan: plan.key.to_string(),
+            interval: price.interval.as_str().to_owned(),
+            currency: price.amount.currency.code().to_owned(),
+        });
+        Self { feature: features.find(|key| !free(key)).map(str::to_owned), sale }
+    }
+}
 
 /// Everything that a developer or a program needs.
 #[derive(Debug, Clone)]
@@ -15,6 +53,8 @@ pub struct Announcement {
     pub api_key: String,
     /// The customer that exists.
     pub customer: String,
+    /// What to try.
+    pub(super) example: Example,
     /// The database.
     pub database_url: String,
     /// What webhooks are signed with.
@@ -38,26 +78,32 @@ impl Announcement {
         format!("{}/_sandbox", self.sandbox_url)
     }
 
-    /// Three lines to try, with what each asks.
-    fn lines(&self) -> [(&'static str, String); 3] {
+    /// Lines to try, with what each asks. Each ends its answer's line, which a terminal's prompt would follow else.
+    fn lines(&self) -> Vec<(String, String)> {
         let (url, customer) = (&self.url, &self.customer);
+        let curl = "curl -sw '\\n'";
         let bearer = format!("-H 'Authorization: Bearer {}'", self.api_key);
-        [
+        let may = self.example.feature.as_ref().map(|feature| {
             (
-                "May this customer read whole articles? Not before they have paid.",
-                format!("curl -s {url}/v1/customers/{customer}/entitlements/article:full {bearer}"),
-            ),
+                format!("May this customer use `{feature}`? Not before they have paid."),
+                format!("{curl} {url}/v1/customers/{customer}/entitlements/{feature} {bearer}"),
+            )
+        });
+        let buy = self.example.sale.as_ref().map(|Sale { plan, interval, currency, .. }| {
             (
-                "Open a checkout; `url` is the page to pay on, with card 4242 4242 4242 4242.",
+                "Open a checkout; `url` is the page to pay on, with card 4242 4242 4242 4242.".to_owned(),
                 format!(
-                    "curl -s {url}/v1/checkouts {bearer} -H 'Content-Type: application/json' \\\n      -d '{{\"customer\":\"{customer}\",\"plan\":\"pro\",\"interval\":\"month\",\"currency\":\"jpy\"}}'"
+                    "{curl} {url}/v1/checkouts {bearer} -H 'Content-Type: application/json' \\\n      -d '{{\"customer\":\"{customer}\",\"plan\":\"{plan}\",\"interval\":\"{interval}\",\"currency\":\"{currency}\"}}'"
                 ),
-            ),
+            )
+        });
+        let why = self.example.feature.as_ref().map(|feature| {
             (
-                "Why is the answer what it is?",
-                format!("curl -s '{url}/v1/customers/{customer}/explain?feature=article:full' {bearer}"),
-            ),
-        ]
+                "Why is the answer what it is?".to_owned(),
+                format!("{curl} '{url}/v1/customers/{customer}/explain?feature={feature}' {bearer}"),
+            )
+        });
+        may.into_iter().chain(buy).chain(why).collect()
     }
 
     /// One JSON value for programs.
@@ -112,15 +158,17 @@ impl Announcement {
         for (what, line) in self.lines() {
             text.push_str(&format!("\n    # {what}\n    {line}\n"));
         }
+        let choose = self.example.sale.as_ref().map_or("a plan", |sale| &sale.name);
         text.push_str(&format!(
-            "\n  Next\n    1. Open the pricing page, choose Pro and pay; the page turns to active by itself.\n    \
-             2. Ask again: {program} --config {config} explain {customer} article:full\n    \
+            "\n  Next\n    1. Open the pricing page, choose {choose} and pay; the page turns to active by itself.\n    \
+             2. Ask again: {program} --config {config} explain {customer}{feature}\n    \
              3. See what arrived: {program} --config {config} events list\n    \
              4. Live a month in a minute: the sandbox page declines cards, drops webhooks and moves the clock.\n\n  \
              Ctrl-C stops everything.\n",
             program = program(),
             config = self.config.display(),
             customer = self.customer,
+            feature = self.example.feature.as_ref().map_or_else(|| " FEATURE".to_owned(), |feature| format!(" {feature}")),
         ));
         text
     }

@@ -107,10 +107,17 @@ impl Folder {
     }
 
     /// Writes a configuration with which other commands find this database and this sandbox.
-    pub(super) fn write_config(&self, config: &Config, secret: &str) -> Result<(), Failure> {
+    pub(super) fn write_config(
+        &self,
+        config: &Config,
+        catalog: Option<&Path>,
+        secret: &str,
+    ) -> Result<(), Failure> {
+        let catalog = catalog
+            .map_or_else(String::new, |file| format!("catalog = {}\n", quoted(&file.display().to_string())));
         let text = format!(
             "# Written by `quittance dev` for commands beside it: quittance --config {} events list\n\
-             site = {}\nlisten = {}\npublic_url = {}\nsecret = {}\n\n\
+             {catalog}site = {}\nlisten = {}\npublic_url = {}\nsecret = {}\n\n\
              [app_webhooks]\nallow = {}\n\n\
              [database]\nurl = {}\n\n\
              [stripe]\nsecret_key = \"{SANDBOX_KEY}\"\nwebhook_secret = {}\napi_base = {}\n",

