@@ -107,8 +107,11 @@ fn dev_sells_what_a_file_says() {
     let elsewhere = tempfile::tempdir().unwrap();
     let config = product.field("config");
     let (code, out, err) =
-        run(&mut quittance(elsewhere.path(), &["--config", &config, "explain", "demo", "atlas"]));
-    assert!(code == 0 && out.contains("guide"), "{out}{err}");
+        run(&mut quittance(elsewhere.path(), &["--config", &config, "catalog", "check", "--json"]));
+    assert!(
+        code == 0 && out.contains(r#""demo_catalog":false"#) && out.contains(r#""steps":[]"#),
+        "{out}{err}"
+    );
     assert_eq!(product.interrupt().0.code(), Some(0));
 }
 
