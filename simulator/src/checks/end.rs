@@ -164,7 +164,8 @@ impl Record {
                 let over = sim.arrived().is_over(row.channel, &row.key);
                 let holds = match row.state {
                     DeliveryState::Delivered => arrived,
-                    DeliveryState::Suppressed => over,
+                    // The app heard it and its answer was lost; its event was forgotten before it was sent again by hand.
+                    DeliveryState::Suppressed => over || row.channel == Channel::Webhook && arrived,
                     DeliveryState::Pending | DeliveryState::Failed => false,
                 };
                 if !holds {
