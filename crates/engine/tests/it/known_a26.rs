@@ -122,7 +122,12 @@ static EVERYTHING: Sql = Sql::registered(
      UNION ALL SELECT data FROM history UNION ALL SELECT cause FROM history UNION ALL SELECT data FROM notices
      UNION ALL SELECT detail FROM alerts UNION ALL SELECT mend FROM alerts UNION ALL SELECT data FROM subscriptions
      UNION ALL SELECT data FROM purchases UNION ALL SELECT data FROM payments UNION ALL SELECT wish FROM checkouts
-     UNION ALL SELECT report FROM sweeps UNION ALL SELECT body FROM api_requests",
+     UNION ALL SELECT report FROM sweeps UNION ALL SELECT body FROM api_requests
+     UNION ALL SELECT payload FROM deliveries UNION ALL SELECT last_error FROM deliveries
+     UNION ALL SELECT detail FROM delivery_attempts UNION ALL SELECT body FROM app_events
+     UNION ALL SELECT data FROM quotes UNION ALL SELECT value FROM trial_claims
+     UNION ALL SELECT ours FROM drifts UNION ALL SELECT theirs FROM drifts UNION ALL SELECT cause_detail FROM drifts
+     UNION ALL SELECT input FROM audit UNION ALL SELECT request FROM shadow_withheld",
 );
 
 #[derive(Clone, Default)]
