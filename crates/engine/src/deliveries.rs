@@ -13,12 +13,16 @@ use quittance_domain::CustomerId;
 use quittance_domain::Timestamp;
 use quittance_domain::delivery::{AfterTry, Channel, DeliveryState, after_try};
 use quittance_domain::ids::LeaseToken;
+use quittance_domain::notices::NoticeKind;
 use quittance_store::deliveries::{self, AttemptOutcome, AttemptRow, DeliveryRow, Filter};
+use quittance_store::notices;
 use quittance_store::outbox::{self, NewAlert};
+
+use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
-use crate::telemetry;
+use crate::telemetry::{self, Funnel};
 use crate::world::Point;
 
 /// Deliveries of a channel that are under way at the same time, in one process.
@@ -207,7 +211,7 @@ impl Engine {
         let detail: String = detail.chars().take(MOST_DETAIL).collect();
         let (channel, seq) = (row.channel, row.seq);
         let told = detail.clone();
-        let kept = self
+        let (kept, noticed) = self
             .db()
             .write("deliveries.record", move |tx| {
                 let kept = deliveries::record(tx, &row, &token, end, &told, (began, now))?;
@@ -220,7 +224,10 @@ impl Engine {
                     }
                     AttemptOutcome::Over(_) | AttemptOutcome::RetryAt(_) => {}
                 }
-                Ok(kept)
+                let arrived = kept && end == AttemptOutcome::Over(DeliveryState::Delivered);
+                let notice = arrived.then(|| notice_of(&row)).flatten();
+                let noticed = notice.map_or(Ok(None), |seq| notices::get(tx, seq))?;
+                Ok((kept, noticed))
             })
             .await?;
         self.world().point(Point::DeliveryRecorded).await;
@@ -229,6 +236,13 @@ impl Engine {
             AttemptOutcome::RetryAt(_) => "retry",
         };
         telemetry::delivery(channel, word);
+        if let Some(notice) = noticed.filter(|notice| notice.kind == NoticeKind::PaymentFailed) {
+            let data: Value = serde_json::from_str(&notice.data).unwrap_or_default();
+            let said = |name: &str| data.get(name).and_then(Value::as_str);
+            let customer = notice.customer.as_deref().and_then(|id| CustomerId::parse(id).ok());
+            let object = said("subscription").unwrap_or(&notice.object);
+            telemetry::funnel(Funnel::PaymentFailedNotified, customer.as_ref(), object, said("plan"));
+        }
         if kept && !matches!(end, AttemptOutcome::Over(DeliveryState::Delivered)) {
             tracing::info!(
                 channel = channel.as_str(),
@@ -307,6 +321,12 @@ impl Engine {
 
 /// The alert's kind, with channel and destination as its object.
 const DELIVERY_FAILED: &str = "delivery_failed";
+
+/// The number of the notice that a mail tells.
+fn notice_of(row: &DeliveryRow) -> Option<i64> {
+    let payload: Value = serde_json::from_str(&row.payload).ok()?;
+    payload.get("notice").filter(|_| row.channel == Channel::Mail)?.as_i64()
+}
 
 fn destination_of(row: &DeliveryRow) -> String {
     format!("{}/{}", row.channel.as_str(), row.destination)

@@ -265,8 +265,12 @@ impl Engine {
             ));
         }
         self.world().point(Point::InboxBeforeCommit).await;
+        let (id, kind, aggregate) =
+            (event.event_id.clone(), event.event_type.clone(), event.aggregate.clone());
         let accepted = self.inbox().accept(event).await?;
         self.world().point(Point::InboxAfterCommit).await;
+        let duplicate = accepted == Accepted::Duplicate;
+        tracing::info!(event = id, kind, aggregate, duplicate, "event accepted");
         if accepted == Accepted::New {
             self.wakers().wake_syncs();
         }

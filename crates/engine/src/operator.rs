@@ -141,7 +141,7 @@ impl Engine {
     pub async fn backlog(&self) -> Result<Backlog, Problem> {
         let backlog = self.db().read("aggregates.backlog", aggregates::backlog).await?;
         let age = backlog.oldest.map_or(0, |since| self.now().since(since));
-        telemetry::backlog(backlog.dirty, backlog.parked, age);
+        telemetry::backlog(&backlog, age);
         Ok(backlog)
     }
 }

@@ -9,6 +9,7 @@ use quittance_domain::CustomerId;
 use quittance_domain::delivery::Channel;
 use quittance_domain::drift::WrongAccess;
 use quittance_domain::dunning::Case;
+use quittance_store::aggregates::Backlog;
 
 /// Milliseconds as the seconds that metrics are counted in; a clock that went back counts as zero.
 fn seconds(ms: i64) -> f64 {
@@ -95,9 +96,10 @@ pub fn dunning(case: &Case) {
 
 /// What is waiting.
 #[allow(clippy::cast_precision_loss, reason = "a gauge takes a float; nothing is decided by it")]
-pub fn backlog(dirty: i64, parked: i64, oldest_ms: i64) {
-    gauge!("quittance_aggregates_dirty").set(dirty as f64);
-    gauge!("quittance_aggregates_parked").set(parked as f64);
+pub fn backlog(backlog: &Backlog, oldest_ms: i64) {
+    gauge!("quittance_aggregates_dirty").set(backlog.dirty as f64);
+    gauge!("quittance_aggregates_parked").set(backlog.parked as f64);
+    gauge!("quittance_commands_parked").set(backlog.parked_commands as f64);
     gauge!("quittance_oldest_hint_age_seconds").set(seconds(oldest_ms));
 }
 
@@ -134,5 +136,5 @@ impl Funnel {
 pub fn funnel(step: Funnel, customer: Option<&CustomerId>, object: &str, plan: Option<&str>) {
     counter!("quittance_funnel_total", "event" => step.as_str()).increment(1);
     let customer = customer.map(CustomerId::as_str);
-    tracing::info!(event = step.as_str(), customer, object, plan, "funnel");
+    tracing::info!(step = step.as_str(), customer, object, plan, "funnel");
 }

@@ -451,6 +451,8 @@ pub struct Backlog {
     pub dirty: i64,
     /// Parked ones.
     pub parked: i64,
+    /// Commands that are parked: asked for, and not carried out.
+    pub parked_commands: i64,
     /// When the oldest unanswered hint arrived.
     pub oldest: Option<Timestamp>,
 }
@@ -460,6 +462,7 @@ static BACKLOG: &Sql = crate::sql!(
     "SELECT
        (SELECT COUNT(*) FROM aggregates WHERE dirty_since IS NOT NULL AND parked_at IS NULL) AS dirty,
        (SELECT COUNT(*) FROM aggregates WHERE parked_at IS NOT NULL) AS parked,
+       (SELECT COUNT(*) FROM commands WHERE parked_at IS NOT NULL AND state = 'pending') AS parked_commands,
        (SELECT MIN(dirty_since) FROM aggregates WHERE dirty_since IS NOT NULL AND parked_at IS NULL) AS oldest"
 );
 
@@ -473,6 +476,7 @@ pub fn backlog(tx: &mut dyn Tx) -> Result<Backlog> {
     Ok(Backlog {
         dirty: row.i64("dirty")?,
         parked: row.i64("parked")?,
+        parked_commands: row.i64("parked_commands")?,
         oldest: row.opt_i64("oldest")?.map(Timestamp::from_ms),
     })
 }

@@ -3,7 +3,7 @@
 use quittance_domain::checkout::CheckoutState;
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::ledger::sale;
-use quittance_domain::{AggregateKey, Timestamp};
+use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority};
 use quittance_store::checkouts::Opened;
 use quittance_store::commands::{self, CommandRow, Outcome};
@@ -49,7 +49,7 @@ impl Engine {
             })
             .await?;
         if held {
-            self.tell(request);
+            self.tell(row, request).await;
             if row.aggregate.is_some() {
                 self.wake();
             }
@@ -57,14 +57,18 @@ impl Engine {
         Ok(held)
     }
 
-    fn tell(&self, request: &Request) {
+    async fn tell(&self, row: &CommandRow, request: &Request) {
+        let customer = row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok());
+        let customer = customer.as_ref();
         match request {
-            Request::CreateCheckout { checkout, provider_customer, .. } => {
-                tracing::debug!(provider_customer, "session created");
-                telemetry::funnel(Funnel::CheckoutStarted, None, checkout.as_str(), None);
+            Request::CreateCheckout { checkout, .. } => {
+                let id = checkout.clone();
+                let read = self.db().read("checkouts.get", move |tx| checkouts::get(tx, id.as_str()));
+                let plan = read.await.ok().flatten().map(|row| row.wish.plan.to_string());
+                telemetry::funnel(Funnel::CheckoutStarted, customer, checkout.as_str(), plan.as_deref());
             }
             Request::CreatePortal { provider_customer, .. } => {
-                telemetry::funnel(Funnel::PortalOpened, None, provider_customer, None);
+                telemetry::funnel(Funnel::PortalOpened, customer, provider_customer, None);
             }
             Request::CreateCustomer { .. }
             | Request::UpdateCustomer { .. }

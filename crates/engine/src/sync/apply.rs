@@ -12,10 +12,10 @@ use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::past::KnownPrice;
 use quittance_domain::projection::{
-    Anomaly, AnomalyKind, Effect, PaymentFacts, Projection, Purchase, Stored, project,
+    Anomaly, AnomalyKind, Effect, HistoryLine, PaymentFacts, Projection, Purchase, Stored, project,
 };
-use quittance_domain::subscription::Subscription;
-use quittance_domain::{Access, CheckoutId, CustomerId, Timestamp, app_event};
+use quittance_domain::subscription::SubscriptionStatus;
+use quittance_domain::{Access, CheckoutId, CustomerId, PlanKey, Timestamp, app_event};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::customers::{CustomerPatch, LinkedBy};
 use quittance_store::deliveries::NewDelivery;
@@ -74,14 +74,34 @@ fn wanted(input: &Input) -> Wanted<'_> {
 #[derive(Debug, Clone, Default)]
 struct Applied {
     customer: Option<CustomerId>,
-    access: Vec<(String, Access, Option<String>)>,
+    access: Vec<AccessChange>,
     completed: Vec<(CheckoutId, String)>,
-    notified: Vec<(NoticeKind, String)>,
+    notified: Vec<NoticeKind>,
     alerts: Vec<String>,
     mended: Vec<drifts::Ended>,
     /// Failing payments that are new or changed their outcome.
     cases: Vec<Case>,
     commands: bool,
+}
+
+/// One subscription or purchase gives something else now.
+#[derive(Debug, Clone)]
+struct AccessChange {
+    object: String,
+    from: Option<Access>,
+    to: Access,
+    plan: Option<String>,
+    /// The provider's word for a subscription's state.
+    status: Option<String>,
+    /// The newest event that led to the look, if one did.
+    event: Option<String>,
+}
+
+impl AccessChange {
+    /// Whether something that could be used cannot be used any more; what was never given is not taken away.
+    fn takes_away(&self) -> bool {
+        self.to == Access::Revoked && matches!(self.from, Some(Access::Granted | Access::Grace))
+    }
 }
 
 impl Engine {
@@ -128,28 +148,29 @@ impl Engine {
             tracing::warn!(customer = customer.as_str(), error = %problem, "not reloaded; the next question loads it");
         }
         let customer = applied.customer.as_ref();
-        for (object, access, plan) in &applied.access {
-            telemetry::access_changed(access.as_str());
+        for change in &applied.access {
+            telemetry::access_changed(change.to.as_str());
             tracing::info!(
                 customer = customer.map(CustomerId::as_str),
-                subscription = object,
-                plan,
-                access = access.as_str(),
+                subscription = change.object,
+                plan = change.plan,
+                status = change.status,
+                access = change.to.as_str(),
+                before = change.from.map(Access::as_str),
+                event = change.event,
                 aggregate = claim.key,
                 "access changed"
             );
-            if *access == Access::Revoked {
-                telemetry::funnel(Funnel::EntitlementRevoked, customer, object, plan.as_deref());
+            if change.takes_away() {
+                let plan = change.plan.as_deref();
+                telemetry::funnel(Funnel::EntitlementRevoked, customer, &change.object, plan);
             }
         }
         for (checkout, plan) in &applied.completed {
             telemetry::funnel(Funnel::CheckoutCompleted, customer, checkout.as_str(), Some(plan));
         }
-        for (kind, object) in &applied.notified {
+        for kind in &applied.notified {
             telemetry::notice(kind.as_str());
-            if *kind == NoticeKind::PaymentFailed {
-                telemetry::funnel(Funnel::PaymentFailedNotified, customer, object, None);
-            }
         }
         for kind in &applied.alerts {
             telemetry::alert(kind);
@@ -491,26 +512,27 @@ fn write_history(
         };
         history::insert(tx, &line)?;
         if change.kind.ends_with("access_changed") || change.kind == "access.changed" {
-            applied.access.extend(access_of(projection, &change.object, input.now));
+            applied.access.extend(access_of(input, projection, change));
         }
     }
     Ok(())
 }
 
-fn access_of(
-    projection: &Projection,
-    object: &str,
-    now: Timestamp,
-) -> Option<(String, Access, Option<String>)> {
-    let plan = |s: &Subscription| s.plan().map(|held| held.plan.to_string());
-    let subscription =
-        projection.subscriptions.iter().find(|s| s.facts.id == object).map(|s| (s.access, plan(s)));
-    let purchase = projection
-        .purchases
-        .iter()
-        .find(|p| p.facts.id == object)
-        .map(|p| (p.standing.at(now), p.facts.plan.as_ref().map(ToString::to_string)));
-    subscription.or(purchase).map(|(access, plan)| (object.to_owned(), access, plan))
+fn access_of(input: &Input, projection: &Projection, line: &HistoryLine) -> Option<AccessChange> {
+    let from = line.data.get("from").and_then(|from| serde_json::from_value(from.clone()).ok()).flatten();
+    let change = |to, plan: Option<&PlanKey>, status: Option<&SubscriptionStatus>| AccessChange {
+        object: line.object.clone(),
+        from,
+        to,
+        plan: plan.map(ToString::to_string),
+        status: status.map(|status| status.as_str().to_owned()),
+        event: input.context.hints.last().map(|(id, _)| id.clone()),
+    };
+    let subscription = projection.subscriptions.iter().find(|s| s.facts.id == line.object);
+    let purchase = projection.purchases.iter().find(|p| p.facts.id == line.object);
+    subscription
+        .map(|s| change(s.access, s.plan().map(|held| &held.plan), Some(&s.facts.status)))
+        .or_else(|| purchase.map(|p| change(p.standing.at(input.now), p.facts.plan.as_ref(), None)))
 }
 
 fn write_effects(
@@ -527,7 +549,7 @@ fn write_effects(
                 let Some(customer) = customer else { continue };
                 let seq = store_notices::put(tx, notice, customer, &input.claim.key, input.now)?;
                 if let Some(seq) = seq {
-                    applied.notified.push((notice.kind, notice.object.clone()));
+                    applied.notified.push(notice.kind);
                     tell(tx, engine, customer, notice.kind, seq, input.now)?;
                 }
                 continue;

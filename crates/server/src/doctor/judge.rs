@@ -167,9 +167,9 @@ pub(super) fn modes(other: bool, live: bool) -> Check {
 }
 
 /// What waits, and what was given up.
-pub(super) fn work(backlog: &Backlog, parked_commands: usize, now: Timestamp) -> Check {
+pub(super) fn work(backlog: &Backlog, now: Timestamp) -> Check {
     const NAME: &str = "work";
-    let parked = backlog.parked + i64::try_from(parked_commands).unwrap_or(i64::MAX);
+    let parked = backlog.parked.saturating_add(backlog.parked_commands);
     if parked > 0 {
         return Check::failed(
             NAME,

@@ -98,13 +98,17 @@ fn modes_are_kept_apart() {
 
 #[test]
 fn work_is_done_waits_too_long_or_was_given_up() {
-    let backlog =
-        |dirty, parked, oldest: i64| Backlog { dirty, parked, oldest: (dirty > 0).then(|| at(oldest)) };
-    shown(&work(&backlog(0, 0, 0), 0, at(0)), Outcome::Ok, "0 customers");
-    shown(&work(&backlog(3, 0, -60_000), 0, at(0)), Outcome::Ok, "3 customers");
-    shown(&work(&backlog(3, 0, -600_000), 0, at(0)), Outcome::Failed, "10 minutes");
-    shown(&work(&backlog(0, 1, 0), 0, at(0)), Outcome::Failed, "given up");
-    shown(&work(&backlog(0, 0, 0), 2, at(0)), Outcome::Failed, "2 customers or commands");
+    let backlog = |dirty, parked, parked_commands, oldest: i64| Backlog {
+        dirty,
+        parked,
+        parked_commands,
+        oldest: (dirty > 0).then(|| at(oldest)),
+    };
+    shown(&work(&backlog(0, 0, 0, 0), at(0)), Outcome::Ok, "0 customers");
+    shown(&work(&backlog(3, 0, 0, -60_000), at(0)), Outcome::Ok, "3 customers");
+    shown(&work(&backlog(3, 0, 0, -600_000), at(0)), Outcome::Failed, "10 minutes");
+    shown(&work(&backlog(0, 1, 0, 0), at(0)), Outcome::Failed, "given up");
+    shown(&work(&backlog(0, 0, 2, 0), at(0)), Outcome::Failed, "2 customers or commands");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use quittance_domain::{Mode, Scope, Timestamp};
 use quittance_engine::progress::LongRun;
 use quittance_engine::world::SystemWorld;
 use quittance_engine::{Engine, Settings, World};
-use quittance_store::{Access, Db, Options, commands, health};
+use quittance_store::{Access, Db, Options, health};
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::client::{Priority, StripeClient};
 use quittance_stripe::config::StripeConfig;
@@ -25,8 +25,6 @@ use crate::serve;
 
 /// How long somebody may take to answer a check.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Parked commands that are counted.
-const MOST_PARKED: i64 = 100;
 
 /// The machine's time.
 pub(super) fn now() -> Timestamp {
@@ -180,11 +178,11 @@ async fn look_inside(engine: &Engine) -> Result<Vec<Check>, quittance_engine::Pr
     // Up to the account: `stripe/live/`.
     let prefix = Scope { mode: other, ..engine.scope().clone() }.to_string();
     let prefix = prefix.rsplit_once('/').map_or(prefix.clone(), |(start, _)| format!("{start}/"));
-    let (others, newest, parked) = engine
+    let (others, newest) = engine
         .db()
         .read("doctor.inside", move |tx| {
             let others = health::has_aggregates(tx, &prefix)?;
-            Ok((others, health::newest_webhook(tx)?, commands::parked(tx, MOST_PARKED)?.len()))
+            Ok((others, health::newest_webhook(tx)?))
         })
         .await?;
     let backlog = engine.backlog().await?;
@@ -197,7 +195,7 @@ async fn look_inside(engine: &Engine) -> Result<Vec<Check>, quittance_engine::Pr
     let state = engine.run_state(LongRun::Sweep).await?;
     Ok(vec![
         judge::modes(others, live),
-        judge::work(&backlog, parked, at),
+        judge::work(&backlog, at),
         judge::sweep(state.as_ref(), &open, at),
         judge::received(newest, at),
     ])

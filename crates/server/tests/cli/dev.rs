@@ -267,3 +267,73 @@ fn a_folder_is_used_by_one() {
             .is_empty()
     );
 }
+
+/// Each step of the funnel is counted when it happens, and only then.
+#[test]
+fn dev_counts_the_funnel() {
+    let folder = tempfile::tempdir().unwrap();
+    let product = dev(folder.path(), &[], &[]);
+    let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
+    let provider = Client::new(&product.field("sandbox_url"), "sk_test_any");
+    let steps = |step: &str| {
+        let metrics = api.send("GET", "/metrics", "", "").unwrap().1;
+        let line = format!("quittance_funnel_total{{event=\"{step}\"}} ");
+        metrics.lines().find_map(|found| found.strip_prefix(&line).map(str::to_owned))
+    };
+    let counted = |step: &str| eventually(step, || (steps(step).as_deref() == Some("1")).then_some(()));
+    let advance = |days: i64| {
+        sandbox.json("POST", "/_sandbox/time/advance", &json!({ "seconds": days * 86_400 }));
+    };
+    api.json("PUT", "/v1/customers/eve", &json!({}));
+    // Somebody else's purchase that is never paid: nothing was given, and nothing is taken away.
+    let price =
+        provider.get("/v1/prices?lookup_keys[]=pro_month_jpy")["data"][0]["id"].as_str().unwrap().to_owned();
+    let stranger =
+        provider.form("/v1/customers", "metadata[quittance_customer]=eve")["id"].as_str().unwrap().to_owned();
+    let form = format!("customer={stranger}&items[0][price]={price}&payment_behavior=default_incomplete");
+    provider.form("/v1/subscriptions", &form);
+    advance(2);
+    let access = || api.get("/v1/customers/eve")["access"].clone();
+    eventually("its time is over", || (access() == json!("revoked")).then_some(()));
+
+    api.json("PUT", "/v1/customers/ada", &json!({ "email": "ada@example.com" }));
+    let (session, _) = api.checkout("ada");
+    counted("checkout_started");
+    pay(&sandbox, &session);
+    counted("checkout_completed");
+    eventually("bought", || api.allowed("ada").then_some(()));
+    api.json("POST", "/v1/customers/ada/portal", &json!({}));
+    counted("portal_opened");
+    assert_eq!(steps("payment_failed_notified"), None);
+    let subscription = api.get("/v1/customers/ada")["subscriptions"][0]["id"].as_str().unwrap().to_owned();
+    let buyer =
+        provider.get(&format!("/v1/subscriptions/{subscription}"))["customer"].as_str().unwrap().to_owned();
+    let card =
+        provider.form("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &format!("customer={buyer}"));
+    let form = format!("default_payment_method={}", card["id"].as_str().unwrap());
+    provider.form(&format!("/v1/subscriptions/{subscription}"), &form);
+    advance(32);
+    counted("payment_failed_notified");
+    assert_eq!(steps("entitlement_revoked"), None, "nothing that was given has ended yet");
+    advance(40);
+    eventually("it is over", || (!api.allowed("ada")).then_some(()));
+    counted("entitlement_revoked");
+    let (_, log) = product.interrupt();
+    for (event, field) in [
+        ("checkout_started", "pro"),
+        ("portal_opened", "ada"),
+        ("payment_failed_notified", &subscription),
+        ("entitlement_revoked", &subscription),
+    ] {
+        let line = log.lines().find(|line| {
+            line.contains(&format!("step=\"{event}\"")) || line.contains(&format!("\"step\":\"{event}\""))
+        });
+        assert!(
+            line.is_some_and(|line| line.contains(field) && line.contains("ada")),
+            "{event}, {field}: {log}"
+        );
+    }
+    let told = log.lines().find(|line| line.contains("access changed") && line.contains(&subscription));
+    assert!(told.is_some_and(|line| line.contains("active") && line.contains("evt_")), "{log}");
+    assert!(log.contains("event accepted") && !log.contains("ada@example.com"), "{log}");
+}

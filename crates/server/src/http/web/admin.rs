@@ -55,7 +55,7 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
             waiting: count(counts.waiting),
             oldest_waiting_seconds: oldest,
             dirty: count(backlog.dirty),
-            parked: count(backlog.parked),
+            parked: count(backlog.parked.saturating_add(backlog.parked_commands)),
             outbox: count(counts.outbox),
             customers: count(counts.customers),
             most: count(MOST),
