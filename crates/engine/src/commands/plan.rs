@@ -1,10 +1,12 @@
 //! Sending what changes a subscription: its plan now or later, its end, its pause.
 //!
 //! What is wanted last holds: a schedule that stands is released, whoever made it. A change that is paid now releases it once
-//! it is made, so that one that is declined takes nothing away; an end or a pause has to do so before. Every call has a key
-//! of its own that follows from the command's, so that a command can be sent again from its beginning.
+//! it is made, so that one that is declined takes nothing away; an end or a pause has to do so before, and where it is
+//! refused then, what was planned is planned again. Every call has a key of its own that follows from the command's, so that
+//! a command can be sent again from its beginning.
 
 use quittance_domain::change::PauseHow;
+use quittance_domain::command::Verdict;
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::time::DAY_MS;
 use quittance_store::commands::CommandRow;
@@ -13,7 +15,7 @@ use quittance_stripe::calls::schedules::{Phase, PhaseItem};
 use quittance_stripe::calls::subscriptions::{
     ItemChange, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
 };
-use quittance_stripe::calls::{self, IdempotencyKey, Paging};
+use quittance_stripe::calls::{self, Call, IdempotencyKey, Paging};
 use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::event::Event;
@@ -21,9 +23,12 @@ use quittance_stripe::observe::{ObservedSchedule, ObservedSubscription, Schedule
 use serde_json::{Value, json};
 
 use super::execute::{COMMAND_KEY, metadata};
+use super::judge;
 use super::request::{CancelAt, Proration, Request};
 use crate::engine::Engine;
 
+/// The metadata key that names the command a schedule was released for.
+const RELEASED_KEY: &str = "quittance_released_for";
 /// How long the phase lasts that a scheduled change leads to, in seconds: after it the provider lets the subscription
 /// go on by itself, so that nothing of ours must.
 const LAST_PHASE_S: i64 = DAY_MS / 1_000;
@@ -95,23 +100,19 @@ impl Engine {
                 self.update_subscription(subscription, &wanted, key).await
             }
             Request::PauseSubscription { subscription, how: PauseHow::Subscription, .. } => {
-                self.release_schedule_of(subscription, &key).await?;
-                let paused = self
-                    .stripe()
-                    .send(calls::subscriptions::pause(subscription, key), Priority::Live)
-                    .await?;
-                Ok(told(&paused))
+                let call = calls::subscriptions::pause(subscription, key.clone());
+                self.in_place_of_plan(row, subscription, call, &key).await
             }
             Request::CancelSubscription { subscription, at: CancelAt::PeriodEnd, feedback, comment } => {
                 // It ends with the period, so that what was planned for after it falls away.
-                self.release_schedule_of(subscription, &key).await?;
                 let wanted = UpdateSubscription {
                     cancel_at_period_end: Some(true),
                     feedback: feedback.map(super::request::Feedback::as_str),
                     comment: comment.as_deref(),
                     ..UpdateSubscription::default()
                 };
-                self.update_subscription(subscription, &wanted, key).await
+                let call = calls::subscriptions::update(subscription, &wanted, key.clone());
+                self.in_place_of_plan(row, subscription, call, &key).await
             }
             Request::CancelSubscription { subscription, at: CancelAt::Now, feedback, comment } => {
                 let comment = comment.as_deref().unwrap_or("cancelled through Quittance");
@@ -235,7 +236,7 @@ impl Engine {
         let scheduled = managing(found.schedule.as_ref());
         if ends && let Some(schedule) = &scheduled {
             // The schedule ends it, and only without it the end can be taken back.
-            self.release(&schedule.id, derived(&key, "release")).await?;
+            self.release(&schedule.id, releasing(&key, &schedule.id)).await?;
         }
         let keeps = scheduled.is_some() && !ends;
         let mut answer = told(&found);
@@ -258,8 +259,82 @@ impl Engine {
     async fn release_schedule_of(&self, id: &str, key: &IdempotencyKey) -> Result<(), StripeError> {
         let found = self.look_at(id).await?;
         if let Some(schedule) = managing(found.schedule.as_ref()) {
-            self.release(&schedule.id, derived(key, "release")).await?;
+            self.release(&schedule.id, releasing(key, &schedule.id)).await?;
         }
+        Ok(())
+    }
+
+    /// Makes a call that the provider only takes without a schedule. Refused, it leaves what was planned as it was: the
+    /// schedule is marked before it is released, so that it is found whenever the refusal comes.
+    async fn in_place_of_plan(
+        &self,
+        row: &CommandRow,
+        id: &str,
+        call: Call<ObservedSubscription>,
+        key: &IdempotencyKey,
+    ) -> Result<Value, StripeError> {
+        let found = self.look_at(id).await?;
+        if let Some(schedule) = managing(found.schedule.as_ref()) {
+            let marks = metadata(&[(RELEASED_KEY, row.id.as_str())]);
+            let mark = calls::schedules::mark(&schedule.id, &marks, marking(key, &schedule.id));
+            self.stripe().send(mark, Priority::Live).await?;
+            self.release(&schedule.id, releasing(key, &schedule.id)).await?;
+        }
+        let refused = match self.stripe().send(call, Priority::Live).await {
+            Ok(done) => return Ok(told(&done)),
+            Err(error) => error,
+        };
+        if judge(&refused) != Verdict::Refused {
+            return Err(refused);
+        }
+        match self.plan_again(row, &found, key).await {
+            // Sent again, the command is refused again, and then it is tried again too.
+            Err(error) if judge(&error) == Verdict::Again => Err(error),
+            Err(error) => {
+                tracing::error!(subscription = id, %error, "what was planned could not be planned again");
+                Err(refused)
+            }
+            Ok(()) => Err(refused),
+        }
+    }
+
+    /// Plans again what this command has released.
+    async fn plan_again(
+        &self,
+        row: &CommandRow,
+        found: &ObservedSubscription,
+        key: &IdempotencyKey,
+    ) -> Result<(), StripeError> {
+        let Some(customer) = &found.customer else { return Ok(()) };
+        let call = calls::schedules::list(&customer.id, Paging::default());
+        let all = self.stripe().send(call, Priority::Live).await?.items;
+        let ours = |schedule: &&ObservedSchedule| {
+            schedule.metadata.get(RELEASED_KEY).map(String::as_str) == Some(row.id.as_str())
+                && schedule.released_subscription.as_deref() == Some(&found.id)
+        };
+        // The oldest is the plan; a newer one was begun here, and interrupted.
+        let ours: Vec<&ObservedSchedule> = all.iter().filter(ours).collect();
+        let Some(former) = ours.last() else { return Ok(()) };
+        let again = derived(key, &format!("again-{}", ours.len()));
+        let call = calls::schedules::from_subscription(&found.id, again.clone());
+        let made = self.stripe().send(call, Priority::Live).await?;
+        let now_s = self.now().seconds();
+        let ahead = former.phases.iter().filter(|phase| phase.end_s > now_s);
+        let phases = ahead.enumerate().map(|(index, phase)| match made.current_start_s {
+            Some(start_s) if index == 0 => Phase::again(phase, start_s),
+            Some(_) | None => Phase::again(phase, phase.start_s),
+        });
+        let phases: Vec<Phase> = phases.collect();
+        let marks = former.metadata.iter().filter(|(name, _)| *name != RELEASED_KEY);
+        let marks: Vec<(&str, &str)> = marks.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let call = calls::schedules::set_phases(
+            &made.id,
+            &phases,
+            &former.end_behavior,
+            &metadata(&marks),
+            derived(&again, "phases"),
+        );
+        self.stripe().send(call, Priority::Live).await?;
         Ok(())
     }
 
@@ -337,6 +412,7 @@ impl Engine {
                 end_s: end,
                 items: now,
                 trial_end_s: found.trial_end_s.filter(|_| found.status == "trialing"),
+                proration_behavior: None,
                 kept: kept.clone(),
             },
             Phase {
@@ -344,11 +420,13 @@ impl Engine {
                 end_s: end.saturating_add(LAST_PHASE_S),
                 items: then,
                 trial_end_s: None,
+                proration_behavior: None,
                 kept,
             },
         ];
         let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
-        let call = calls::schedules::set_phases(&schedule.id, &phases, &marks, derived(key, "phases"));
+        let call =
+            calls::schedules::set_phases(&schedule.id, &phases, "release", &marks, derived(key, "phases"));
         let planned = self.stripe().send(call, Priority::Live).await?;
         Ok(json!({ "id": id, "schedule": planned.id, "at_s": end }))
     }
@@ -357,6 +435,15 @@ impl Engine {
 /// A call of the same command with another purpose.
 pub(super) fn derived(key: &IdempotencyKey, purpose: &str) -> IdempotencyKey {
     IdempotencyKey::new(format!("{}-{purpose}", key.as_str())).unwrap_or_else(|_| key.clone())
+}
+
+/// Another schedule is another call: one that was planned again may have to be released too.
+fn releasing(key: &IdempotencyKey, schedule: &str) -> IdempotencyKey {
+    derived(key, &format!("release-{schedule}"))
+}
+
+fn marking(key: &IdempotencyKey, schedule: &str) -> IdempotencyKey {
+    derived(key, &format!("mark-{schedule}"))
 }
 
 pub(super) fn told(found: &ObservedSubscription) -> Value {

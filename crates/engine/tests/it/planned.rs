@@ -1,13 +1,14 @@
 //! What is planned for a period's end, and what a change that cannot be made now does to it: nothing. And changes that must not
 //! be made now at all.
 
-use quittance_domain::change::When;
+use quittance_domain::change::{ChangePolicy, PauseHow, When};
 use quittance_domain::fraud::Level;
 use quittance_domain::subscription::Subscription;
-use quittance_engine::ProblemCode;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::subscriptions::Change;
+use quittance_engine::{ProblemCode, Settings};
 use quittance_store::commands::{self, CommandState};
+use serde_json::{Value, json};
 
 use crate::house::{DAY, House, Trouble, customer, on_each, pro};
 use crate::known_kit::{
@@ -335,6 +336,79 @@ async fn a_plan_whose_answer_was_lost_is_made_although_the_subscription_changed_
             let asked = h.test.db.read("test", all).await.unwrap();
             let left: Vec<_> = asked.into_iter().filter(|row| row.state != CommandState::Succeeded).collect();
             assert!(left.is_empty(), "{left:?}");
+        })
+    })
+    .await;
+}
+
+/// What the provider's schedule says of the time after the period, without what is another one's.
+fn next_phase(h: &House, id: &str) -> Option<Value> {
+    let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
+    let schedule = found["schedule"].as_str()?;
+    let schedule = h.provider("GET", &format!("/v1/subscription_schedules/{schedule}"), "");
+    Some(json!([schedule["phases"], schedule["metadata"], schedule["end_behavior"]]))
+}
+
+/// A plan has to make way before an end or a pause can be asked for, which the provider may refuse.
+#[tokio::test]
+async fn a_refused_end_or_pause_leaves_what_was_planned() {
+    use quittance_engine::commands::request::CancelAt;
+    for test in quittance_store::testing::databases().await {
+        let changes = ChangePolicy { pause: PauseHow::Subscription, ..ChangePolicy::default() };
+        let settings = Settings { changes, ..Settings::default() };
+        let house = House::with(test, settings, crate::house::catalog()).await;
+        let h = &house;
+        let (id, end) = studio_then_pro(h).await;
+        let (tax, half) = (rate(h, 10), coupon(h, 50));
+        let form = format!("default_tax_rates[0]={tax}&discounts[0][coupon]={half}&proration_behavior=none");
+        h.provider("POST", &format!("/v1/subscriptions/{id}"), &form);
+        h.engine.undo_change(&id, None).await.unwrap();
+        h.engine.change_subscription(&id, &to("pro"), None).await.unwrap();
+        let before = next_phase(h, &id).unwrap();
+        h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::Status(400), 100);
+        let refused = h.engine.cancel_subscription(&id, CancelAt::PeriodEnd, None).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::ProviderRefused, "{refused:?}");
+        assert_eq!(planned(&mirrored(h, &id).await).as_deref(), Some("pro"));
+        assert_eq!(next_phase(h, &id).as_ref(), Some(&before), "word for word");
+        let refused = h.engine.pause_subscription(&id, None, None).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::ProviderRefused, "{refused:?}");
+        assert_eq!(next_phase(h, &id).as_ref(), Some(&before));
+        h.transport.mend();
+        let paid = charged(h);
+        h.sandbox.advance_time(end + 2 * HOUR - h.engine.now().seconds());
+        assert_eq!(mirrored(h, &id).await.plan().unwrap().plan.as_str(), "pro");
+        assert_eq!(charged(h) - paid, 1_089, "half of 1,980 and a tenth on top");
+    }
+}
+
+/// Whatever interrupts the planning again: what was planned comes back, and not what was begun meanwhile.
+#[tokio::test]
+async fn a_plan_that_comes_back_in_several_goes_is_the_same() {
+    use quittance_engine::commands::request::CancelAt;
+    on_each(|h| {
+        Box::pin(async move {
+            let (id, _) = studio_then_pro(h).await;
+            let before = next_phase(h, &id).unwrap();
+            h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::Status(400), 100);
+            let gate = h.hold_answers("/v1/subscription_schedules?customer");
+            let (engine, asked) = (h.engine.clone(), id.clone());
+            let cancel =
+                tokio::spawn(
+                    async move { engine.cancel_subscription(&asked, CancelAt::PeriodEnd, None).await },
+                );
+            gate.reached().await;
+            assert_eq!(next_phase(h, &id), None, "it is released, and the refusal is there");
+            h.trouble("POST /v1/subscription_schedules/sub", Trouble::Status(500), 100);
+            h.release_answers("/v1/subscription_schedules?customer");
+            gate.open();
+            cancel.await.unwrap().unwrap_err();
+            assert_ne!(next_phase(h, &id).as_ref(), Some(&before), "a schedule without what was planned");
+            h.transport.mend();
+            h.trouble(&format!("POST /v1/subscriptions/{id}"), Trouble::Status(400), 100);
+            h.sandbox.advance_time(HOUR);
+            h.settle().await;
+            assert_eq!(next_phase(h, &id).as_ref(), Some(&before));
+            assert_eq!(planned(&mirrored(h, &id).await).as_deref(), Some("pro"));
         })
     })
     .await;

@@ -1,8 +1,10 @@
 //! Subscription schedules: make one of a running subscription, say what comes next, release it.
 
-use super::{Call, IdempotencyKey, Path, Verb};
+use serde_json::Value;
+
+use super::{Call, IdempotencyKey, Paging, Path, Verb};
 use crate::form::{Form, Metadata};
-use crate::observe::{Kept, ObservedSchedule};
+use crate::observe::{Kept, ObservedPhase, ObservedSchedule, Page, ShapeError};
 
 /// One price of a phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +28,30 @@ pub struct Phase {
     pub items: Vec<PhaseItem>,
     /// The trial within it, up to this moment.
     pub trial_end_s: Option<i64>,
+    /// What becomes of the difference in price when it begins; nothing, where it is not said.
+    pub proration_behavior: Option<String>,
     /// Discounts, tax and whatever else a phase that does not name it takes away.
     pub kept: Kept,
+}
+
+impl Phase {
+    /// A phase that was read, as it was but for its start. A trial within it is over at the phase's start or later.
+    #[must_use]
+    pub fn again(observed: &ObservedPhase, start_s: i64) -> Self {
+        let items = observed.items.iter().map(|item| PhaseItem {
+            price: item.price_id.clone(),
+            quantity: item.quantity,
+            kept: item.kept.clone(),
+        });
+        Self {
+            start_s,
+            end_s: observed.end_s,
+            items: items.collect(),
+            trial_end_s: observed.trial_end_s,
+            proration_behavior: observed.proration_behavior.clone(),
+            kept: observed.bills.clone().and(&observed.kept),
+        }
+    }
 }
 
 /// A schedule that takes a running subscription over, with the period that runs as its only phase.
@@ -37,17 +61,18 @@ pub fn from_subscription(subscription: &str, key: IdempotencyKey) -> Call<Observ
     Call::new("schedules.create", Verb::Post(key), all(), form, ObservedSchedule::read)
 }
 
-/// Replaces the phases. Nothing is prorated where one follows another, and after the last the subscription goes on
-/// by itself.
+/// Replaces the phases, without charging anything for that. `end_behavior` says what follows the last: with `release`
+/// the subscription goes on by itself.
 #[must_use]
 pub fn set_phases(
     id: &str,
     phases: &[Phase],
+    end_behavior: &str,
     metadata: &Metadata,
     key: IdempotencyKey,
 ) -> Call<ObservedSchedule> {
     let mut form = Form::new()
-        .text("end_behavior", "release")
+        .text("end_behavior", end_behavior)
         .text("proration_behavior", "none")
         .metadata("metadata", metadata);
     for (at, phase) in phases.iter().enumerate() {
@@ -55,7 +80,7 @@ pub fn set_phases(
         form = form
             .int(&name("[start_date]"), phase.start_s)
             .int(&name("[end_date]"), phase.end_s)
-            .text(&name("[proration_behavior]"), "none")
+            .text(&name("[proration_behavior]"), phase.proration_behavior.as_deref().unwrap_or("none"))
             .int_if(&name("[trial_end]"), phase.trial_end_s);
         for (index, item) in phase.items.iter().enumerate() {
             form = form
@@ -70,6 +95,20 @@ pub fn set_phases(
         }
     }
     Call::new("schedules.update", Verb::Post(key), all().id(id), form, ObservedSchedule::read)
+}
+
+/// Writes metadata on a schedule, and changes nothing else.
+#[must_use]
+pub fn mark(id: &str, metadata: &Metadata, key: IdempotencyKey) -> Call<ObservedSchedule> {
+    let form = Form::new().metadata("metadata", metadata);
+    Call::new("schedules.update", Verb::Post(key), all().id(id), form, ObservedSchedule::read)
+}
+
+/// The schedules of a customer, newest first; those that are over too.
+#[must_use]
+pub fn list(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedSchedule>> {
+    let form = paging.add(Form::new().text("customer", customer));
+    Call::new("schedules.list", Verb::Get, all(), form, page)
 }
 
 /// Lets the subscription go on by itself, as it is now.
@@ -87,4 +126,8 @@ pub fn retrieve(id: &str) -> Call<ObservedSchedule> {
 
 fn all() -> Path {
     Path::of("/v1/subscription_schedules")
+}
+
+fn page(value: &Value) -> Result<Page<ObservedSchedule>, ShapeError> {
+    Page::read(value, ObservedSchedule::read)
 }

@@ -6,7 +6,7 @@ use super::subscriptions::{
 };
 use super::*;
 use crate::form::Metadata;
-use crate::observe::{ObservedSubscription, Scheduled};
+use crate::observe::{ObservedPhase, ObservedSubscription, Scheduled};
 use serde_json::{Value, json};
 
 /// A call without the type of its answer.
@@ -134,7 +134,17 @@ fn billed() -> ObservedSubscription {
             "id": "sub_sched_1", "object": "subscription_schedule", "status": "active",
             "current_phase": { "start_date": 1, "end_date": 2 },
             "phases": [{
-                "start_date": 1, "end_date": 2, "items": [],
+                "start_date": 1, "end_date": 2, "proration_behavior": "always_invoice",
+                "items": [{
+                    "price": "price_1", "quantity": 3, "tax_rates": [rate("txr_3")],
+                    "discounts": [{ "coupon": "c_1", "discount": null, "promotion_code": null }],
+                }],
+                "add_invoice_items": [{
+                    "discountable": true, "discounts": [], "metadata": {}, "price": "price_9", "quantity": 1,
+                    "period": { "start": { "type": "phase_start" }, "end": { "type": "timestamp", "timestamp": 2 } },
+                    "tax_rates": [],
+                }],
+                "billing_cycle_anchor": "phase_start", "default_tax_rates": [rate("txr_4")],
                 "application_fee_percent": 2.5,
                 "automatic_tax": {
                     "disabled_reason": null, "enabled": true, "liability": { "type": "account", "account": "acct_1" },
@@ -152,6 +162,11 @@ fn billed() -> ObservedSubscription {
         },
     });
     ObservedSubscription::read(&value).unwrap()
+}
+
+/// A phase that was read, to be written as it was.
+fn again(phase: &ObservedPhase) -> schedules::Phase {
+    schedules::Phase::again(phase, phase.start_s)
 }
 
 fn subscription_calls() -> Vec<Wire> {
@@ -208,11 +223,16 @@ fn subscription_calls() -> Vec<Wire> {
                     kept: billed.items[0].kept.clone(),
                 }],
                 trial_end_s: Some(2),
+                proration_behavior: None,
                 kept: billed.kept.clone().and(&phase.kept),
             }],
+            "release",
             &metadata,
             key(),
         )),
+        wire(schedules::set_phases("sub_sched_1", &[again(phase)], "cancel", &Metadata::new(), key())),
+        wire(schedules::mark("sub_sched_1", &metadata, key())),
+        wire(schedules::list("cus_1", Paging::default())),
         wire(schedules::release("sub_sched_1", key())),
         wire(schedules::retrieve("sub_sched_1")),
         wire(subscriptions::pause("sub_1", key())),

@@ -22,6 +22,8 @@ enum Field {
     Id,
     /// Several of them, each with what follows its index.
     Ids(&'static str),
+    /// Discounts as a phase has them: objects of three ids, of which one is there.
+    Reductions,
     /// Keys of the account's own.
     Map,
     /// An object of these.
@@ -41,6 +43,38 @@ const ITEM: Fields = &[
     ("discounts", Field::Ids("[discount]")),
     ("metadata", Field::Map),
     ("tax_rates", Field::Ids("")),
+];
+
+const PHASE_ITEM: Fields = &[
+    ("billing_thresholds", Field::Inside(&[("usage_gte", Field::Word)])),
+    ("discounts", Field::Reductions),
+    ("metadata", Field::Map),
+    ("tax_rates", Field::Ids("")),
+];
+
+/// What a phase takes from its subscription at first, and what comes with its beginning.
+const PHASE_BILLS: Fields = &[
+    (
+        "add_invoice_items",
+        Field::Each(&[
+            ("discountable", Field::Word),
+            ("discounts", Field::Reductions),
+            ("metadata", Field::Map),
+            (
+                "period",
+                Field::Inside(&[
+                    ("start", Field::Inside(&[("type", Field::Word), ("timestamp", Field::Word)])),
+                    ("end", Field::Inside(&[("type", Field::Word), ("timestamp", Field::Word)])),
+                ]),
+            ),
+            ("price", Field::Id),
+            ("quantity", Field::Word),
+            ("tax_rates", Field::Ids("")),
+        ]),
+    ),
+    ("billing_cycle_anchor", Field::Word),
+    ("default_tax_rates", Field::Ids("")),
+    ("discounts", Field::Reductions),
 ];
 
 const PARTY: Fields = &[("type", Field::Word), ("account", Field::Id)];
@@ -85,6 +119,14 @@ impl Kept {
         Self::read(node, PHASE)
     }
 
+    pub(super) fn of_phase_item(node: &Node<'_>) -> Result<Self, ShapeError> {
+        Self::read(node, PHASE_ITEM)
+    }
+
+    pub(super) fn of_phase_bills(node: &Node<'_>) -> Result<Self, ShapeError> {
+        Self::read(node, PHASE_BILLS)
+    }
+
     /// All of both.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
@@ -112,6 +154,17 @@ impl Kept {
                 Field::Ids(then) => {
                     let ids = node.ids(name)?.into_iter().enumerate();
                     self.said.extend(ids.map(|(index, id)| (format!("{here}[{index}]{then}"), id)));
+                }
+                Field::Reductions => {
+                    for (index, child) in node.array(name)?.unwrap_or_default().iter().enumerate() {
+                        let mut named = Ok(None);
+                        for by in ["discount", "promotion_code", "coupon"] {
+                            if matches!(named, Ok(None)) {
+                                named = child.opt_id(by).map(|id| id.map(|id| (by, id)));
+                            }
+                        }
+                        self.said.extend(named?.map(|(by, id)| (format!("{here}[{index}][{by}]"), id)));
+                    }
                 }
                 Field::Map => {
                     let map = node.metadata(name)?.into_iter();

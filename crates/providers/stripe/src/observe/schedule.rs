@@ -15,6 +15,8 @@ pub struct ObservedSchedule {
     pub status: String,
     /// The subscription that it manages.
     pub subscription: Option<String>,
+    /// The subscription that it managed until it was released.
+    pub released_subscription: Option<String>,
     /// When the phase that runs began.
     pub current_start_s: Option<i64>,
     /// When the phase that runs ends.
@@ -38,8 +40,12 @@ pub struct ObservedPhase {
     pub items: Vec<PlannedItem>,
     /// When the trial within it ends.
     pub trial_end_s: Option<i64>,
+    /// What becomes of the difference in price when it begins; Stripe's word.
+    pub proration_behavior: Option<String>,
     /// What it sets for itself: tax, collection, invoices, shares.
     pub kept: Kept,
+    /// What it is billed with besides its prices: discounts, tax rates, single amounts.
+    pub bills: Kept,
 }
 
 /// A price and how many of it, of a phase or of a change that waits.
@@ -51,6 +57,8 @@ pub struct PlannedItem {
     pub lookup_key: Option<String>,
     /// How many; none of a metered price.
     pub quantity: Option<i64>,
+    /// Discounts and tax rates of its own, as a phase says them.
+    pub kept: Kept,
 }
 
 impl ObservedSchedule {
@@ -70,6 +78,7 @@ impl ObservedSchedule {
             id: node.text("id")?,
             status: node.text("status")?,
             subscription: node.opt_id("subscription")?,
+            released_subscription: node.opt_id("released_subscription")?,
             current_start_s: current("start_date")?.flatten(),
             current_end_s: current("end_date")?.flatten(),
             end_behavior: node.opt_text("end_behavior")?.unwrap_or_default(),
@@ -99,14 +108,20 @@ impl ObservedPhase {
         Ok(Self {
             start_s: node.int("start_date")?,
             end_s: node.int("end_date")?,
-            items: items.iter().map(PlannedItem::from_node).collect::<Result<_, _>>()?,
+            items: items.iter().map(PlannedItem::of_phase).collect::<Result<_, _>>()?,
             trial_end_s: node.opt_int("trial_end")?,
+            proration_behavior: node.opt_text("proration_behavior")?,
             kept: Kept::of_phase(node)?,
+            bills: Kept::of_phase_bills(node)?,
         })
     }
 }
 
 impl PlannedItem {
+    fn of_phase(node: &Node<'_>) -> Result<Self, ShapeError> {
+        Ok(Self { kept: Kept::of_phase_item(node)?, ..Self::from_node(node)? })
+    }
+
     pub(super) fn from_node(node: &Node<'_>) -> Result<Self, ShapeError> {
         let price = node.expandable("price")?;
         let price = match price {
@@ -119,6 +134,7 @@ impl PlannedItem {
             lookup_key: price.expanded.map(|p| p.opt_text("lookup_key")).transpose()?.flatten(),
             price_id: price.id,
             quantity: node.opt_int("quantity")?,
+            kept: Kept::default(),
         })
     }
 }
