@@ -192,3 +192,31 @@ fn every_dependency_is_used() {
     }
     assert!(idle.is_empty(), "named and not used, or excused and used: {}", idle.join(", "));
 }
+
+/// The names of metrics that the sources hand to `counter!`, `gauge!` and `histogram!`.
+fn metrics_of(source: &str) -> impl Iterator<Item = &str> {
+    ["counter!(", "gauge!(", "histogram!("].into_iter().flat_map(move |start| {
+        source.split(start).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+    })
+}
+
+#[test]
+fn the_table_of_metrics_names_those_that_there_are() {
+    let files = files();
+    let mut made: Vec<&str> = files
+        .iter()
+        .filter(|(name, _)| is_rust(name) && name.contains("/src/"))
+        .flat_map(|(_, content)| metrics_of(content))
+        .collect();
+    made.sort_unstable();
+    made.dedup();
+    let document = fs::read_to_string(root().join("docs/operating.md")).expect("the document is there");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `quittance_")?.split('|').next());
+    let mut told: Vec<String> = rows
+        .flat_map(|names| names.split('`').filter(|name| name.ends_with(|end: char| end.is_alphanumeric())))
+        .map(|name| format!("quittance_{}", name.trim_start_matches("quittance_")))
+        .collect();
+    told.sort_unstable();
+    assert!(made.len() > 15, "{made:?}");
+    assert_eq!(told, made, "docs/operating.md on the left, the sources on the right");
+}

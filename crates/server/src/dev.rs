@@ -139,7 +139,7 @@ pub async fn run(wish: Wish) -> Result<(), Failure> {
 
     let parts = Parts {
         engine,
-        http: Some((listener, router)),
+        http: vec![(listener, router)],
         connections: checked.config.api.connections,
         role: Role::Both,
         ready,

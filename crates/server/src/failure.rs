@@ -120,7 +120,11 @@ pub fn of_store(url: &str, error: &StoreError) -> Failure {
         ),
         StoreError::ReadOnly { .. } => (
             "database_read_only",
-            format!("Make {at} and its folder writable for the user that runs quittance, or point DATABASE_URL elsewhere."),
+            if at.starts_with("postgres") {
+                "Point DATABASE_URL at the primary server, not at a standby, and name a user that owns the tables or may write them.".to_owned()
+            } else {
+                format!("Make {at} and its folder writable for the user that runs quittance, or point DATABASE_URL elsewhere.")
+            },
         ),
         StoreError::Full { .. } => (
             "disk_full",

@@ -21,7 +21,7 @@ use quittance_stripe::config::StripeConfig;
 use quittance_stripe::transport::{HttpsTransport, TransportConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::{self, Checked, Config, Outlet, Role};
 use crate::failure::{self, Failure};
@@ -91,6 +91,10 @@ pub async fn open_database(config: &Config, opening: Opening) -> Result<Db, Fail
         if !report.applied.is_empty() {
             tracing::info!(from = report.from, to = report.to, "schema migrated");
         }
+    }
+    if let Opening::Server { .. } = opening {
+        let at = quittance_domain::Timestamp::from_ms(jiff::Timestamp::now().as_millisecond());
+        db.write("serve.write", move |tx| quittance_store::health::write(tx, at)).await.map_err(refused)?;
     }
     Ok(db)
 }
@@ -209,8 +213,8 @@ fn courier(checked: &Checked, engine: &Engine) -> Option<MailCourier> {
 pub struct Parts {
     /// The engine.
     pub engine: Engine,
-    /// HTTP, and where it listens; a worker may have none.
-    pub http: Option<(TcpListener, Router)>,
+    /// What is served where; a worker may serve nothing.
+    pub http: Vec<(TcpListener, Router)>,
     /// How many connections it takes at the same time.
     pub connections: usize,
     /// Which work is done.
@@ -232,23 +236,23 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Fai
         Role::Both | Role::Worker => Some(tokio::spawn(parts.engine.clone().work_until(until(told.clone())))),
         Role::Api => None,
     };
-    let mut server = parts.http.map(|(listener, router)| {
+    let mut servers = JoinSet::new();
+    for (listener, router) in parts.http {
         let stopped = until(told.clone());
         let limits =
             connections::Limits { connections: parts.connections, header_wait: connections::HEADER_WAIT };
-        tokio::spawn(connections::serve(listener, router, http::busy(), limits, stopped))
-    });
+        servers.spawn(connections::serve(listener, router, http::busy(), limits, stopped));
+    }
     let ended_early = tokio::select! {
         () = stop => None,
-        () = end_of(&mut server) => Some("the HTTP server"),
+        Some(_) = servers.join_next() => Some("the HTTP server"),
         () = end_of(&mut worker) => Some("the worker"),
     };
     parts.ready.store(false, Ordering::Release);
     // Nobody may be left to hear it.
     let _ = tell.send(true);
-    if let Some(server) = server
-        && tokio::time::timeout(parts.patience, server).await.is_err()
-    {
+    let finished = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(parts.patience, finished).await.is_err() {
         tracing::warn!("requests were cut off: they took longer than shutdown_s");
     }
     if let Some(worker) = worker

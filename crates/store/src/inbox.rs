@@ -347,7 +347,7 @@ static GET_OF_ANOTHER: &Sql = crate::sql!(
 );
 static HINTS: &Sql = crate::sql!(
     "inbox.hints",
-    "SELECT event_id, type FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 ORDER BY mark LIMIT $4"
+    "SELECT event_id, type, object FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 ORDER BY mark LIMIT $4"
 );
 static KINDS: &Sql = crate::sql!(
     "inbox.kinds",
@@ -389,19 +389,27 @@ pub fn get(tx: &mut dyn Tx, provider: &str, account: &str, event_id: &str) -> Re
 /// Causes of a sync that are told at most; with as many there may be more.
 pub const MOST_HINTS: i64 = 50;
 
-/// Ids and types of the events of an aggregate whose marks lie in `(after, upto]`: the causes of a sync, the oldest
-/// [`MOST_HINTS`].
+/// An event as a cause of a sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hinted {
+    /// The provider's id of the event.
+    pub event: String,
+    /// Its type.
+    pub kind: String,
+    /// The provider's id of what it is about, where the event names one.
+    pub object: Option<String>,
+}
+
+/// The events of an aggregate whose marks lie in `(after, upto]`: the causes of a sync, the oldest [`MOST_HINTS`].
 ///
 /// # Errors
 /// As the database.
-pub fn hints_between(
-    tx: &mut dyn Tx,
-    aggregate: &str,
-    after: i64,
-    upto: i64,
-) -> Result<Vec<(String, String)>> {
+pub fn hints_between(tx: &mut dyn Tx, aggregate: &str, after: i64, upto: i64) -> Result<Vec<Hinted>> {
     let rows = tx.query(HINTS, params![aggregate, after, upto, MOST_HINTS])?;
-    rows.iter().map(|row| Ok((row.text("event_id")?, row.text("type")?))).collect()
+    let hinted = rows.iter().map(|row| {
+        Ok(Hinted { event: row.text("event_id")?, kind: row.text("type")?, object: row.opt_text("object")? })
+    });
+    hinted.collect()
 }
 
 /// The types of all events of an aggregate whose marks lie in `(after, upto]`, each once.

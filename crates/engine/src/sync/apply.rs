@@ -20,6 +20,7 @@ use quittance_store::aggregates::{self, Claim};
 use quittance_store::customers::{CustomerPatch, LinkedBy};
 use quittance_store::deliveries::NewDelivery;
 use quittance_store::history::NewLine;
+use quittance_store::inbox::Hinted;
 use quittance_store::mirror::HoldingRow;
 use quittance_store::outbox::NewAlert;
 use quittance_store::{
@@ -289,7 +290,7 @@ fn apply(
         scope: &input.scope,
         aggregate: &input.claim.key,
         customer: stored.customer.as_ref(),
-        cause: &cause(input),
+        cause: &cause(input, &[]),
         now: input.now,
     };
     applied.commands |= engine.judge_trials(tx, &input.fetched.trials, &trials)?;
@@ -480,17 +481,36 @@ fn settle_checkouts(tx: &mut dyn Tx, input: &Input, applied: &mut Applied) -> qu
             kind: format!("checkout.{}", state.as_str()),
             object: id.to_string(),
             data: json!({ "plan": row.wish.plan, "session": row.session }).to_string(),
-            cause: cause(input),
+            cause: cause(input, row.session.as_slice()),
         };
         history::insert(tx, &line)?;
     }
     Ok(())
 }
 
-fn cause(input: &Input) -> String {
-    let events: Vec<serde_json::Value> =
-        input.context.hints.iter().map(|(id, kind)| json!({ "event": id, "type": kind })).collect();
+/// What a line tells of: its object, and the invoice that a line about a failing payment names.
+fn about(line: &HistoryLine) -> Vec<String> {
+    let invoice = line.data.get("invoice").and_then(serde_json::Value::as_str);
+    std::iter::once(line.object.as_str()).chain(invoice).map(str::to_owned).collect()
+}
+
+/// The sync, and the events that told of `objects`.
+fn cause(input: &Input, objects: &[String]) -> String {
+    let events: Vec<serde_json::Value> = told_of(input, objects)
+        .iter()
+        .map(|hint| json!({ "event": hint.event, "type": hint.kind }))
+        .collect();
     json!({ "sync": input.claim.target, "events": events }).to_string()
+}
+
+/// The events that led to the sync, as far as they are about one of `objects`; all where none is.
+fn told_of<'a>(input: &'a Input, objects: &[String]) -> Vec<&'a Hinted> {
+    let hints = &input.context.hints;
+    let named: Vec<&Hinted> = hints
+        .iter()
+        .filter(|hint| hint.object.as_ref().is_some_and(|object| objects.contains(object)))
+        .collect();
+    if named.is_empty() { hints.iter().collect() } else { named }
 }
 
 fn write_history(
@@ -508,7 +528,7 @@ fn write_history(
             kind: change.kind.to_owned(),
             object: change.object.clone(),
             data: change.data.to_string(),
-            cause: cause(input),
+            cause: cause(input, &about(change)),
         };
         history::insert(tx, &line)?;
         if change.kind.ends_with("access_changed") || change.kind == "access.changed" {
@@ -526,7 +546,7 @@ fn access_of(input: &Input, projection: &Projection, line: &HistoryLine) -> Opti
         to,
         plan: plan.map(ToString::to_string),
         status: status.map(|status| status.as_str().to_owned()),
-        event: input.context.hints.last().map(|(id, _)| id.clone()),
+        event: told_of(input, &about(line)).last().map(|hint| hint.event.clone()),
     };
     let subscription = projection.subscriptions.iter().find(|s| s.facts.id == line.object);
     let purchase = projection.purchases.iter().find(|p| p.facts.id == line.object);

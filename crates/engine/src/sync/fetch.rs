@@ -14,7 +14,8 @@ use quittance_domain::subscription::InvoiceFacts;
 use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::checkouts::{self, CheckoutRow};
-use quittance_store::{customers, dunning as cases, inbox, mirror, notices};
+use quittance_store::inbox::{self, Hinted};
+use quittance_store::{customers, dunning as cases, mirror, notices};
 use quittance_stripe::calls::payments::Paid;
 use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
@@ -44,8 +45,8 @@ const MOST_INVOICES: i64 = 200;
 pub(super) struct Context {
     /// The mirror.
     pub stored: Stored,
-    /// Ids and types of the events that led here, of a long burst only the oldest.
-    pub hints: Vec<(String, String)>,
+    /// The events that led here, of a long burst only the oldest.
+    pub hints: Vec<Hinted>,
     /// The types of all of them: any one may be about money that went back.
     pub kinds: Vec<String>,
     /// Our checkouts of the linked customer.
@@ -128,7 +129,7 @@ impl Engine {
                 };
                 let hints = inbox::hints_between(tx, &claim.key, claim.done, claim.target)?;
                 let kinds = if i64::try_from(hints.len()).is_ok_and(|told| told < inbox::MOST_HINTS) {
-                    hints.iter().map(|(_, kind)| kind.clone()).collect()
+                    hints.iter().map(|hint| hint.kind.clone()).collect()
                 } else {
                     inbox::kinds_between(tx, &claim.key, claim.done, claim.target)?
                 };

@@ -300,6 +300,13 @@ async fn explaining_shows_the_chain_from_event_to_entitlement() {
                 link.history.iter().any(|l| l.kind == "access.changed" && l.cause.contains("evt_")),
                 "{link:?}"
             );
+            let begun = link.history.iter().find(|l| l.kind == "subscription.created").unwrap();
+            let cause: serde_json::Value = serde_json::from_str(&begun.cause).unwrap();
+            let events = cause["events"].as_array().unwrap();
+            let of_it = |event: &serde_json::Value| {
+                event["type"].as_str().is_some_and(|kind| kind.starts_with("customer.subscription."))
+            };
+            assert!(!events.is_empty() && events.iter().all(of_it), "a purchase has more events: {cause}");
             let no = h.engine.explain("nobody", "article:full").await.unwrap();
             assert!(!no.answer.allowed && !no.known_customer);
         })

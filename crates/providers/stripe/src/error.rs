@@ -95,19 +95,22 @@ impl std::error::Error for StripeError {}
 
 impl fmt::Display for StripeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code(), self.message)?;
-        if let Some(id) = &self.request_id {
-            write!(f, " (request {id})")?;
-        }
-        f.write_str(match self.money_moved() {
-            MoneyMoved::No => "; no money moved; ",
-            MoneyMoved::Unknown => "; it is unknown whether money moved; ",
-        })?;
-        f.write_str(self.mend())
+        write!(f, "{}; {}", self.what(), self.mend())
     }
 }
 
 impl StripeError {
+    /// What happened and whether money moved, for places that show [`Self::mend`] apart.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let request = self.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        let money = match self.money_moved() {
+            MoneyMoved::No => "no money moved",
+            MoneyMoved::Unknown => "it is unknown whether money moved",
+        };
+        format!("{}: {}{request}; {money}", self.code(), self.message)
+    }
+
     pub(crate) fn local(kind: ErrorKind, message: impl Into<String>, read_only: bool) -> Self {
         Self {
             kind,

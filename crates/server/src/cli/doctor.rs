@@ -46,7 +46,12 @@ pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failur
     if failed == 0 {
         Ok(())
     } else {
-        Err(found(format!("{failed} checks have failed"), "Mend them from the top, and look again."))
+        let what = if failed == 1 {
+            "1 check has failed".to_owned()
+        } else {
+            format!("{failed} checks have failed")
+        };
+        Err(found(what, "Mend them from the top, and look again."))
     }
 }
 

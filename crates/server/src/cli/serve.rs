@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use clap::Args;
 use quittance_engine::world::SystemWorld;
-use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::{Common, SERVER, on_all_cores, out};
 use crate::config::{Checked, Role};
 use crate::failure::Failure;
-use crate::http::{self, AppConfig};
+use crate::http::{self, AppConfig, Watched};
 use crate::serve::{self, Opening, Parts};
 use crate::telemetry;
 
@@ -24,6 +24,7 @@ Examples:
   quittance serve --print-config          the result of file and environment, secrets hidden
   quittance serve --role api              accept events and answer; a worker syncs
   quittance serve --shadow                beside another integration: docs/migrating.md
+  quittance serve --metrics 127.0.0.1:9464          /metrics there, and no longer where customers reach it
   quittance serve --log json
 
 Stops in order on Ctrl-C or SIGTERM: no new requests, those under way are finished, then the syncs.
@@ -38,6 +39,9 @@ pub(super) struct Options {
     /// Beside an existing integration: mirror everything, change nothing at the provider, and mail nobody
     #[arg(long)]
     shadow: bool,
+    /// Serve /metrics at an address of its own, with /healthz and /readyz, and not beside the API
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// Refuse to start on an old schema instead of bringing it up to date
     #[arg(long)]
     no_migrate: bool,
@@ -79,11 +83,11 @@ pub(super) fn run(options: &Options, common: &Common) -> Result<(), Failure> {
     let checked = loaded.check()?;
     telemetry::start_logs(checked.config.log, SERVER);
     let role = checked.config.role;
-    let migrate = !options.no_migrate;
+    let (metrics, migrate) = (options.metrics, !options.no_migrate);
     on_all_cores(async move {
         match role {
-            Role::Both | Role::Api => serve_http(checked, migrate).await,
-            Role::Worker => work(checked, None, migrate).await,
+            Role::Both | Role::Api => serve_http(checked, metrics, migrate).await,
+            Role::Worker => work(checked, metrics, migrate).await,
         }
     })
 }
@@ -114,7 +118,8 @@ fn print_config(config: &crate::config::Config, json: bool) -> Result<(), Failur
     Ok(())
 }
 
-async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> {
+async fn serve_http(mut checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> Result<(), Failure> {
+    let apart = listen_apart(metrics).await?;
     let listener = serve::bind(checked.listen, "`--port` or QUITTANCE_LISTEN").await?;
     if let (None | Some(""), Ok(address)) = (checked.config.public_url.as_deref(), listener.local_addr()) {
         // With port 0 the system chose one only now.
@@ -124,12 +129,15 @@ async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> 
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
     let signal = serve::signal();
     let ready = Arc::new(AtomicBool::new(true));
+    let render = telemetry::start_metrics()?;
+    let watched =
+        Watched { engine: engine.clone(), metrics: Some(render.clone()), ready: serve::readiness(&ready) };
     let router = http::router(AppConfig {
         engine: engine.clone(),
         site: checked.config.site.clone(),
         mail: checked.mail.writer.clone(),
         secret: checked.config.secret.clone(),
-        metrics: Some(telemetry::start_metrics()?),
+        metrics: apart.is_none().then_some(render),
         dev: None,
         provider_origins: serve::provider_origins(&checked.stripe),
         body_limit: checked.config.api.body_limit,
@@ -140,7 +148,9 @@ async fn serve_http(mut checked: Checked, migrate: bool) -> Result<(), Failure> 
     announce(&checked, listener.local_addr().unwrap_or(checked.listen));
     let parts = Parts {
         engine,
-        http: Some((listener, router)),
+        http: std::iter::once((listener, router))
+            .chain(apart.map(|apart| (apart, http::watch_router(watched))))
+            .collect(),
         connections: checked.config.api.connections,
         role: checked.config.role,
         ready,
@@ -188,34 +198,30 @@ fn announce(checked: &Checked, listen: SocketAddr) {
     );
 }
 
+/// Where metrics are served apart from the API, and says so.
+async fn listen_apart(metrics: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = metrics else { return Ok(None) };
+    let listener = serve::bind(address, "`--metrics`").await?;
+    let listen = listener.local_addr().unwrap_or(address);
+    tracing::info!(metrics = %listen, "metrics are served here");
+    Ok(Some(listener))
+}
+
 async fn work(checked: Checked, metrics: Option<SocketAddr>, migrate: bool) -> Result<(), Failure> {
-    let listener = match metrics {
-        Some(address) => Some(serve::bind(address, "`--metrics`").await?),
-        None => None,
-    };
+    let listener = listen_apart(metrics).await?;
     let db = serve::open_database(&checked.config, Opening::Server { migrate }).await?;
     let engine = serve::engine(db, &checked, Arc::new(SystemWorld::default())).await?;
     let signal = serve::signal();
     let ready = Arc::new(AtomicBool::new(true));
-    let render = telemetry::start_metrics()?;
-    let asked = ready.clone();
-    let router = axum::Router::new()
-        .route("/healthz", axum::routing::get(async || axum::Json(json!({ "status": "ok" }))))
-        .route("/metrics", axum::routing::get(async move || render()))
-        .route(
-            "/readyz",
-            axum::routing::get(async move || {
-                if asked.load(std::sync::atomic::Ordering::Acquire) {
-                    axum::http::StatusCode::OK
-                } else {
-                    axum::http::StatusCode::SERVICE_UNAVAILABLE
-                }
-            }),
-        );
+    let watched = Watched {
+        engine: engine.clone(),
+        metrics: Some(telemetry::start_metrics()?),
+        ready: serve::readiness(&ready),
+    };
     tracing::info!("working; requests are served by others");
     let parts = Parts {
         engine,
-        http: listener.map(|listener| (listener, router)),
+        http: listener.map(|listener| (listener, http::watch_router(watched))).into_iter().collect(),
         connections: checked.config.api.connections,
         role: Role::Worker,
         ready,

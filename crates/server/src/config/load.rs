@@ -77,10 +77,32 @@ fn parse(table: Table, path: Option<&Path>) -> Result<Config, Failure> {
     }
     table.try_into().map_err(|error: toml::de::Error| {
         Failure::config(
-            format!("{shown}: {}", error.to_string().trim()),
+            format!("{shown}: {}", in_words(error.to_string().trim())),
             "Correct the value; the quittance.toml of the repository shows what each setting takes.",
         )
     })
+}
+
+/// The parser's words without types of Rust, and with the setting first: its own name it puts on a line at the end.
+fn in_words(error: &str) -> String {
+    let (what, setting) = error.rsplit_once("\nin ").unwrap_or((error, ""));
+    let mut words = what.to_owned();
+    for (kind, name) in [
+        ("usize", "a whole number, 0 or more"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u32", "a whole number, 0 or more"),
+        ("u64", "a whole number, 0 or more"),
+        ("i64", "a whole number"),
+        ("bool", "true or false"),
+        ("a boolean", "true or false"),
+        ("a sequence", "a list"),
+        ("a string", "a text"),
+    ] {
+        if let Some(start) = words.strip_suffix(&format!("expected {kind}")) {
+            words = format!("{start}expected {name}");
+        }
+    }
+    if setting.is_empty() { words } else { format!("{setting}: {words}") }
 }
 
 /// Lets the environment win. Values that need more than a text are checked with the rest.

@@ -127,12 +127,15 @@ async fn outside(loaded: &Loaded, engine: Option<&Engine>) -> Vec<Check> {
             all.extend(of_provider.map(|check| Check::skipped(check, why.clone())));
         }
     }
+    let answers = all.iter().any(|check| check.check == "provider" && check.outcome == Outcome::Ok);
     match engine {
-        Some(engine) if config::stripe_config(&loaded.config).is_ok() => {
-            all.extend(probe::shop(engine).await);
-        }
+        Some(engine) if answers => all.extend(probe::shop(engine).await),
         Some(_) | None => {
-            let why = "not looked at: the database or the provider's key is in the way";
+            let why = if answers {
+                "not looked at: the database could not be opened"
+            } else {
+                "not looked at: the provider does not answer this key"
+            };
             all.extend(["catalog", "portal", "tax"].map(|check| Check::skipped(check, why)));
         }
     }

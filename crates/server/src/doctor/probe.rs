@@ -216,7 +216,7 @@ pub(super) async fn provider(loaded: &Loaded, stripe: StripeConfig) -> Vec<Check
     match client.send(calls::account::retrieve(), Priority::Live).await {
         Ok(account) => vec![judge::account(&account), clock, endpoint(loaded, &client).await],
         Err(error) => {
-            let failure = Failure::problem("provider", error.to_string(), error.mend());
+            let failure = Failure::problem("provider", error.what(), error.mend());
             let why = "not looked at: the provider does not answer this key";
             vec![Check::of("provider", &failure), clock, Check::skipped("webhook_endpoint", why)]
         }
@@ -230,7 +230,7 @@ async fn endpoint(loaded: &Loaded, client: &StripeClient) -> Check {
     match client.send(calls::webhook_endpoints::list(Paging::default()), Priority::Live).await {
         Ok(page) => judge::endpoint(&page.items, &url),
         Err(error) => {
-            let failure = Failure::problem("provider", error.to_string(), error.mend());
+            let failure = Failure::problem("provider", error.what(), error.mend());
             Check::of("webhook_endpoint", &failure)
         }
     }

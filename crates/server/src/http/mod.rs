@@ -56,6 +56,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use disputes::DisputeView;
 pub use dunning::{CaseView, ChurnView};
 pub use notices::NoticeView;
+pub use operations::{Watched, watch_router};
 pub use peer::{NoNetwork, Peer, Proxies};
 pub use refunds::RefundView;
 pub use shadow::ShadowView;

@@ -1,9 +1,12 @@
 //! For machines that watch: alive, ready, metrics, and the API's description.
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quittance_engine::{Problem, ProblemCode};
+use quittance_engine::{Engine, Problem, ProblemCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,15 +14,44 @@ use utoipa_axum::routes;
 
 use super::problem::{Fail, ProblemDocument};
 use super::reply::Json;
-use super::state::AppState;
+use super::state::{AppState, RenderMetrics};
 
-/// The routes.
+/// What those who watch ask about.
+#[derive(Clone)]
+pub struct Watched {
+    /// The engine.
+    pub engine: Engine,
+    /// Renders the metrics; `None` leaves `/metrics` out.
+    pub metrics: Option<RenderMetrics>,
+    /// Whether new work is welcome; false while shutting down.
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl FromRef<AppState> for Watched {
+    fn from_ref(app: &AppState) -> Self {
+        Self { engine: app.engine.clone(), metrics: app.metrics.clone(), ready: app.ready.clone() }
+    }
+}
+
+/// The routes of a public server.
 pub fn routes() -> OpenApiRouter<AppState> {
+    watched_routes().routes(routes!(get_openapi))
+}
+
+/// What a listener of its own serves: alive, ready, metrics.
+pub fn watch_router(watched: Watched) -> Router {
+    let (router, _) = watched_routes().split_for_parts();
+    router.with_state(watched)
+}
+
+fn watched_routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S>
+where
+    Watched: FromRef<S>,
+{
     OpenApiRouter::default()
         .routes(routes!(get_health))
         .routes(routes!(get_readiness))
         .routes(routes!(get_metrics))
-        .routes(routes!(get_openapi))
 }
 
 /// Alive.
@@ -63,10 +95,10 @@ struct Readiness {
     responses((status = 200, description = "Yes", body = Readiness),
               (status = 503, description = "No, and why", body = ProblemDocument))
 )]
-async fn get_readiness(State(app): State<AppState>) -> Result<Response, Fail> {
+async fn get_readiness(State(watched): State<Watched>) -> Result<Response, Fail> {
     let not_ready =
         |code: ProblemCode, detail: String, mend: &str| Problem::new(code, detail, mend).retry_after(5);
-    if !(app.ready)() {
+    if !(watched.ready)() {
         return Err(not_ready(
             ProblemCode::Overloaded,
             "The server is shutting down.".to_owned(),
@@ -74,7 +106,7 @@ async fn get_readiness(State(app): State<AppState>) -> Result<Response, Fail> {
         )
         .into());
     }
-    let db = app.engine.db();
+    let db = watched.engine.db();
     let schema = db.schema_state().await.map_err(Problem::from)?;
     if schema.current != schema.expected {
         let (current, expected) = (schema.current, schema.expected);
@@ -95,12 +127,14 @@ async fn get_readiness(State(app): State<AppState>) -> Result<Response, Fail> {
 #[utoipa::path(
     get, path = "/metrics", tag = "Health", security(()),
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
-              (status = 404, description = "Metrics are switched off", body = ProblemDocument))
+              (status = 404, description = "They are served at another address (`serve --metrics`), or not at all", body = ProblemDocument))
 )]
-async fn get_metrics(State(app): State<AppState>) -> Result<Response, Fail> {
-    let Some(render) = &app.metrics else { return Err(Problem::not_found("page: metrics are off").into()) };
+async fn get_metrics(State(watched): State<Watched>) -> Result<Response, Fail> {
+    let Some(render) = &watched.metrics else {
+        return Err(Problem::not_found("page: metrics are served at another address, if at all").into());
+    };
     // Fresh gauges; when the database is away the other numbers are wanted all the more.
-    if let Err(problem) = app.engine.backlog().await {
+    if let Err(problem) = watched.engine.backlog().await {
         tracing::warn!(%problem, "the backlog could not be counted");
     }
     let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

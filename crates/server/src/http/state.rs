@@ -27,7 +27,7 @@ pub struct AppConfig {
     pub mail: Writer,
     /// The root key; without it there are no links to pages.
     pub secret: Option<Secret>,
-    /// Renders the metrics; `None` leaves `/metrics` out.
+    /// Renders the metrics; `None` leaves `/metrics` out, because they are served elsewhere.
     pub metrics: Option<RenderMetrics>,
     /// Set by `quittance dev` only: pages then take the customer from the address, and `/admin` needs no key.
     pub dev: Option<DevInfo>,

@@ -43,6 +43,16 @@ fn configuration_errors_are_usage() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("quittance.toml"), "[webhooks]\ntolerence_s = 1\n").unwrap();
     refused(&mut serve(folder.path(), &[]), 2, &["webhooks.tolerence_s", "tolerance_s"]);
+    for (text, words) in [
+        ("[api]\nbody_limit = \"x\"", &["`api.body_limit`: ", "expected a whole number"][..]),
+        ("[api]\nstreams = -1", &["`api.streams`: ", "integer `-1`", "expected a whole number, 0 or more"]),
+        ("[access]\ngrace_days = \"x\"", &["`access.grace_days`: ", "expected a whole number"]),
+        ("role = \"x\"", &["`role`: unknown variant `x`", "`worker`"]),
+        ("[database", &["line 1"]),
+    ] {
+        std::fs::write(folder.path().join("quittance.toml"), text).unwrap();
+        refused(&mut serve(folder.path(), &[]), 2, words);
+    }
     std::fs::write(folder.path().join("quittance.toml"), "").unwrap();
     std::fs::write(folder.path().join("catalog.toml"), "[[plan]]\nkey = \"x\"\n").unwrap();
     refused(&mut serve(folder.path(), &[]), 2, &["catalog.toml"]);
@@ -196,6 +206,34 @@ fn a_read_only_database_is_refused() {
         return;
     };
     refused(&mut command, 1, &["q.db", "writable"]);
+}
+
+/// Told at the start, before anything is accepted.
+#[test]
+fn a_postgres_user_who_may_only_read_is_refused() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let Some(test) = runtime.block_on(quittance_store::testing::postgres()) else { return };
+    let user = format!("reader_{}", std::process::id());
+    let make = format!(
+        "CREATE ROLE {user} LOGIN; GRANT USAGE ON SCHEMA public TO {user};
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}"
+    );
+    runtime.block_on(test.db.write("test.reader", move |tx| tx.script(&make))).unwrap();
+    let (start, rest) = test.url.split_once("://").unwrap();
+    let place = rest.split_once('@').map_or(rest, |(_, place)| place);
+    let url = format!("{start}://{user}@{place}");
+    let folder = tempfile::tempdir().unwrap();
+    for more in [&[][..], &["--no-migrate"]] {
+        refused(
+            serve(folder.path(), more).env("DATABASE_URL", &url),
+            1,
+            &["read-only", "permission denied", "DATABASE_URL", "may write"],
+        );
+    }
+    let server = Process::serve(serve(folder.path(), &[]).env("DATABASE_URL", &test.url));
+    assert_eq!(server.interrupt().0.code(), Some(0), "its owner may");
+    let drop = format!("DROP OWNED BY {user}; DROP ROLE {user}");
+    runtime.block_on(test.db.write("test.reader_gone", move |tx| tx.script(&drop))).unwrap();
 }
 
 /// `serve` as a user to whom nothing belongs; as oneself with the file made read-only when one is not root.

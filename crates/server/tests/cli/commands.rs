@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{Client, dev, eventually, pay, quittance, run, run_json};
+use crate::house::{Client, Process, dev, eventually, pay, quittance, run, run_json};
 
 /// A dev server with one subscriber, and the flag with which commands find it.
-fn sold(folder: &std::path::Path) -> (crate::house::Process, String) {
+fn sold(folder: &std::path::Path) -> (Process, String) {
     let product = dev(folder, &[], &[]);
     let api = product.api("qk_dev");
     let (session, _) = api.checkout("ada");
@@ -159,7 +159,7 @@ fn parked_and_reconcile_say_what_they_found_with_their_exit_code() {
 #[test]
 fn reconcile_counts_what_nobody_told() {
     let folder = tempfile::tempdir().unwrap();
-    let sandbox = crate::house::Process::start(&mut quittance(
+    let sandbox = Process::start(&mut quittance(
         folder.path(),
         &["sandbox", "--port", "0", "--with-catalog", "--json"],
     ));
@@ -260,4 +260,33 @@ fn help_has_examples_and_a_next_step() {
     assert!(code == 2 && err.contains("Next:"), "{err}");
     let (code, _, err) = run(&mut quittance(folder.path(), &["evnts"]));
     assert!(code == 2 && err.contains("events"), "{err}");
+}
+
+#[test]
+fn metrics_are_served_apart_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = quittance(folder.path(), &["serve", "--port", "0", "--metrics", "127.0.0.1:0"]);
+    command
+        .env("STRIPE_SECRET_KEY", "sk_test_1")
+        .env("STRIPE_WEBHOOK_SECRET", "whsec_1")
+        .env("STRIPE_API_BASE", "http://127.0.0.1:9")
+        .env("DATABASE_URL", "sqlite://q.db");
+    let server = Process::serve(&mut command);
+    let log = server.log();
+    let apart = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|line| Some(format!("http://{}", line["metrics"].as_str()?)))
+        .expect("it says where");
+    let (public, watch) = (server.api(""), Client::new(&apart, ""));
+    let status = |client: &Client, path: &str| client.send("GET", path, "", "").unwrap().0;
+    assert_eq!((status(&public, "/metrics"), status(&public, "/readyz")), (404, 200));
+    assert_eq!(
+        (status(&watch, "/metrics"), status(&watch, "/readyz"), status(&watch, "/healthz")),
+        (200, 200, 200)
+    );
+    assert_eq!(status(&watch, "/v1/plans"), 404, "nothing else");
+    let metrics = watch.send("GET", "/metrics", "", "").unwrap().1;
+    assert!(metrics.contains("quittance_aggregates_parked 0"), "gauges are counted when asked: {metrics}");
+    assert_eq!(server.interrupt().0.code(), Some(0));
 }

@@ -76,7 +76,8 @@ pub(super) fn translate(statement: &str, error: &Error) -> StoreError {
         // RAISE EXCEPTION in a trigger of the schema.
         "P0001" => StoreError::Constraint { name: reason(), kind: ConstraintKind::Trigger },
         "53100" => StoreError::Full { reason: reason() },
-        "25006" => StoreError::ReadOnly { reason: reason() },
+        // A read-only transaction; no right to write.
+        "25006" | "42501" => StoreError::ReadOnly { reason: reason() },
         "XX001" | "XX002" => StoreError::Corrupt { reason: reason() },
         // Out of memory or connections, starting up, shutting down, statement or lock wait too long.
         "53200" | "53300" | "53400" | "57014" | "55P03" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => {

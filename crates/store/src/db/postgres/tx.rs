@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::runtime::Runtime;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
@@ -116,12 +117,18 @@ async fn after<X>(
     client: &Client,
     begin: Option<&str>,
     work: impl Future<Output = Result<X, Error>>,
-) -> Result<X, Error> {
-    let Some(begin) = begin else { return work.await };
+) -> Result<X, Refused> {
+    let Some(begin) = begin else { return Ok(work.await?) };
     // Sent in this order, because the first future is polled first.
     let (begun, result) = futures_util::future::join(client.batch_execute(begin), work).await;
-    begun?;
-    result
+    begun.map_err(|error| match error.as_db_error() {
+        // A standby has no transactions that write.
+        Some(db) if *db.code() == SqlState::FEATURE_NOT_SUPPORTED => {
+            Refused::ByUs(StoreError::ReadOnly { reason: db.message().to_owned() })
+        }
+        Some(_) | None => Refused::ByServer(error),
+    })?;
+    Ok(result?)
 }
 
 /// Polls all once in order, which sends all; then waits for each in that order, which is the order of the answers.
@@ -153,7 +160,7 @@ impl Script for PgTx<'_> {
         self.guarded("script", |tx| {
             let begin = tx.begin.take();
             let client = &tx.session.client;
-            Ok(tx.runtime.block_on(after(client, begin, client.batch_execute(text)))?)
+            tx.runtime.block_on(after(client, begin, client.batch_execute(text)))
         })
     }
 }
@@ -169,7 +176,7 @@ impl Tx for PgTx<'_> {
             let params = checked(statement, &prepared, params)?;
             let begin = tx.begin.take();
             let client = &tx.session.client;
-            Ok(tx.runtime.block_on(after(client, begin, client.execute(&prepared.statement, &params)))?)
+            tx.runtime.block_on(after(client, begin, client.execute(&prepared.statement, &params)))
         })
     }
 
@@ -200,7 +207,7 @@ impl Tx for PgTx<'_> {
             let client = &tx.session.client;
             let all =
                 sets.iter().map(|params| client.execute_raw(&prepared.statement, params.iter().copied()));
-            Ok(tx.runtime.block_on(after(client, begin, pipelined(all.collect())))?)
+            tx.runtime.block_on(after(client, begin, pipelined(all.collect())))
         })
     }
 
