@@ -197,9 +197,7 @@ impl Engine {
         by: &Caller,
     ) -> Result<(), Problem> {
         use quittance_stripe::calls;
-        use quittance_stripe::client::Priority as CallPriority;
-        let found =
-            self.stripe().send(calls::customers::retrieve(provider_customer), CallPriority::Live).await?;
+        let found = self.ask(calls::customers::retrieve(provider_customer)).await?;
         let key = AggregateKey::customer(self.scope().clone(), &found.id).to_string();
         let (owner, scope, now, by) = (id.clone(), self.scope().to_string(), self.now(), by.key.clone());
         let (id, engine) = (owner.clone(), self.clone());

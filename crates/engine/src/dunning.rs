@@ -6,7 +6,6 @@ use quittance_store::aggregates::{self, Hint, Priority as Urgency};
 use quittance_store::dunning::{self, CaseRow, Sum};
 use quittance_store::mirror;
 use quittance_stripe::calls;
-use quittance_stripe::client::Priority;
 
 use crate::engine::Engine;
 use crate::invoice_page::is_owed;
@@ -192,7 +191,7 @@ impl Engine {
                 None => return Ok(WayToPay::Paid),
             },
         };
-        let now = self.stripe().send(calls::invoices::retrieve(&found), Priority::Live).await?;
+        let now = self.ask(calls::invoices::retrieve(&found)).await?;
         match now.hosted_url {
             Some(url) if is_owed(&now.status) => Ok(WayToPay::Page(url.0)),
             None if is_owed(&now.status) => Ok(WayToPay::PaymentMethod),

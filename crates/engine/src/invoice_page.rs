@@ -3,7 +3,6 @@
 //! Whoever has its address can pay and see the invoice: it is passed on and kept nowhere.
 
 use quittance_stripe::calls;
-use quittance_stripe::client::Priority;
 
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -30,7 +29,7 @@ impl Engine {
     /// What the provider says.
     #[crate::boxed]
     pub async fn invoice_page(&self, invoice: &str) -> Result<InvoicePage, Problem> {
-        let found = self.stripe().send(calls::invoices::hosted(invoice), Priority::Live).await?;
+        let found = self.ask(calls::invoices::hosted(invoice)).await?;
         Ok(InvoicePage { owed: is_owed(&found.status) && found.amount_remaining > 0, url: found.url })
     }
 }

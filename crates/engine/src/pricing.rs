@@ -11,7 +11,6 @@ use quittance_store::{Tx, catalogs, mirror, terms};
 use quittance_stripe::calls::offers::{CouponOff, CreateCoupon, ListPromotionCodes};
 use quittance_stripe::calls::prices::{CreatePrice, ListPrices};
 use quittance_stripe::calls::{self, IdempotencyKey};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::ErrorKind;
 use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::{ObservedCoupon, ObservedPromotionCode};
@@ -143,7 +142,7 @@ impl Engine {
             return Err(refused("There is no such promotion."));
         }
         let call = calls::offers::retrieve_code(word);
-        let found = match self.stripe().send(call, Priority::Live).await {
+        let found = match self.ask(call).await {
             Ok(found) if found.active => found,
             Ok(_) => return Err(refused("The promotion code is no longer active.")),
             Err(error)
@@ -170,7 +169,7 @@ impl Engine {
                     active: Some(true),
                     ..ListPromotionCodes::default()
                 };
-                let page = self.stripe().send(calls::offers::list_codes(&wanted), Priority::Live).await?;
+                let page = self.ask(calls::offers::list_codes(&wanted)).await?;
                 let found = page.items.into_iter().find(|found| found.coupon == *coupon);
                 let missing = || {
                     out_of_step(format!("The provider has no promotion code `{code}` as the catalog has it."))
@@ -188,12 +187,12 @@ impl Engine {
         if self.prices().has_coupon(id) {
             return Ok(());
         }
-        let existing = self.stripe().send(calls::offers::retrieve_coupon(id), Priority::Live).await;
+        let existing = self.ask(calls::offers::retrieve_coupon(id)).await;
         match existing {
             Ok(_) => {}
             Err(error) if crate::sync::names_missing(&error) => {
                 let key = self.shop_key("coupon", id)?;
-                self.stripe().send(coupon_call(&NewCoupon::own(id, reduction), key), Priority::Live).await?;
+                self.ask(coupon_call(&NewCoupon::own(id, reduction), key)).await?;
             }
             Err(error) => return Err(error.into()),
         }
@@ -237,12 +236,12 @@ impl Engine {
         let keys = [listed.lookup_key.as_str()];
         let call = match &listed.stripe {
             Some(id) => {
-                let found = self.stripe().send(calls::prices::retrieve(id), Priority::Live).await?;
+                let found = self.ask(calls::prices::retrieve(id)).await?;
                 return self.make_price_on(found.product_id.as_deref().ok_or_else(missing)?, plan, own).await;
             }
             None => calls::prices::list(&ListPrices { lookup_keys: &keys, ..ListPrices::default() }),
         };
-        let page = self.stripe().send(call, Priority::Live).await?;
+        let page = self.ask(call).await?;
         let product = page.items.into_iter().find_map(|found| found.product_id).ok_or_else(missing)?;
         self.make_price_on(&product, plan, own).await
     }
@@ -260,7 +259,7 @@ impl Engine {
             metadata: &metadata,
         };
         let key = self.shop_key("price", &own.lookup_key)?;
-        Ok(self.stripe().send(calls::prices::create(&wanted, key), Priority::Live).await?.id)
+        Ok(self.ask(calls::prices::create(&wanted, key)).await?.id)
     }
 }
 

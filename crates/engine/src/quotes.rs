@@ -11,7 +11,6 @@ use quittance_store::{Tx, commands, customers};
 use quittance_stripe::calls;
 use quittance_stripe::calls::invoices::PreviewChange;
 use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
-use quittance_stripe::client::Priority;
 use quittance_stripe::observe::ObservedSubscription;
 use serde::{Deserialize, Serialize};
 
@@ -254,7 +253,7 @@ impl Engine {
     /// What the provider says of a subscription now, whatever the mirror has of it.
     #[crate::boxed]
     pub(crate) async fn ground(&self, id: &str) -> Result<ObservedSubscription, Problem> {
-        Ok(self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await?)
+        Ok(self.ask(calls::subscriptions::retrieve(id, &["schedule"])).await?)
     }
 
     async fn price_change(
@@ -287,7 +286,7 @@ impl Engine {
             proration_behavior: Some(proration),
             proration_date_s: Some(at.seconds()),
         });
-        let preview = self.stripe().send(call, Priority::Live).await?;
+        let preview = self.ask(call).await?;
         let currency = Currency::parse(&preview.currency).map_err(|e| Problem::invalid(e.to_string()))?;
         let lines = preview
             .lines

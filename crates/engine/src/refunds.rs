@@ -14,7 +14,6 @@ use quittance_store::mirror::{self, PaymentRow};
 use quittance_store::{StoreError, Tx, customers, outbox};
 use quittance_stripe::calls::invoices::PaymentOf;
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::ObservedInvoicePayment;
 use serde_json::{Value, json};
@@ -257,7 +256,7 @@ impl Engine {
             }
         };
         let call = calls::payments::retrieve_intent(&payment);
-        let intent = match self.stripe().send(call, Priority::Live).await {
+        let intent = match self.ask(call).await {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => {
                 return Err(Problem::not_found("payment"));
             }
@@ -282,7 +281,7 @@ impl Engine {
     #[crate::boxed]
     pub(crate) async fn paid_by(&self, payment: &str) -> Result<PaidFor, StripeError> {
         let call = calls::invoices::list_payments(PaymentOf::PaymentIntent(payment), Paging::default());
-        let page = self.stripe().send(call, Priority::Live).await?;
+        let page = self.ask(call).await?;
         let Some(invoice) =
             page.items.iter().filter(|found| is_paid(found)).map(|found| found.invoice.clone()).next()
         else {
@@ -294,7 +293,7 @@ impl Engine {
 
     async fn payments_of(&self, invoice: &str) -> Result<Vec<String>, StripeError> {
         let call = calls::invoices::list_payments(PaymentOf::Invoice(invoice), Paging::default());
-        let page = self.stripe().send(call, Priority::Live).await?;
+        let page = self.ask(call).await?;
         let paid = page.items.into_iter().filter(is_paid);
         Ok(paid.filter_map(|found| found.payment.payment_intent).collect())
     }

@@ -10,7 +10,6 @@ use quittance_domain::{CommandId, Currency, Money, Timestamp};
 use quittance_store::mirror::{self, SubscriptionRow};
 use quittance_store::{StoreError, Tx, checkouts, commands, terms};
 use quittance_stripe::calls;
-use quittance_stripe::client::Priority;
 use quittance_stripe::observe::ObservedSubscription;
 
 use crate::commands::request::{CancelAt, Feedback, Proration, Request, asked_id};
@@ -337,7 +336,7 @@ impl Engine {
         let facts = &row.subscription.facts;
         let open = facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "open");
         let (Some(invoice), Some(_)) = (open, &facts.ahead.pending) else { return Ok(None) };
-        Ok(self.stripe().send(calls::invoices::pay_page(&invoice.id), Priority::Live).await?)
+        Ok(self.ask(calls::invoices::pay_page(&invoice.id)).await?)
     }
 
     /// Takes back a change that is planned for the period's end. `asked` is the seed of the caller's idempotency key.

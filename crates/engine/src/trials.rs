@@ -13,7 +13,6 @@ use quittance_store::history::{self, NewLine};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_store::{Tx, commands, customers, mirror, trials};
 use quittance_stripe::calls;
-use quittance_stripe::client::Priority;
 use quittance_stripe::observe::ObservedSubscription;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -160,7 +159,7 @@ impl Engine {
 
     /// What tells a card from all others; nothing for what is no card, or is gone.
     async fn fingerprint_of(&self, method: &str) -> Result<Option<String>, SyncError> {
-        match self.stripe().send(calls::payments::card_fingerprint(method), Priority::Live).await {
+        match self.ask(calls::payments::card_fingerprint(method)).await {
             Ok(fingerprint) => Ok(fingerprint),
             Err(error) if crate::sync::names_missing(&error) => Ok(None),
             Err(error) => Err(error.into()),

@@ -18,10 +18,15 @@ use crate::sync::SyncError;
 
 /// The pause where the limiter names none, and the shortest and the longest one, in milliseconds.
 const PAUSE_MS: (u64, u64, u64) = (100, 5, 5_000);
+/// How long a caller waits for the turn of one call, in milliseconds: a burst of checkouts is let through a little later, a flood
+/// is told to come again.
+const PATIENCE_MS: u64 = 10_000;
 
 /// Who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
+    /// Somebody who asked, or a command. Waits for the limiter, but not for ever.
+    Ask,
     /// A sync's look at the provider, under way. It waits for the limiter, and comes back when the provider is out of reach or
     /// wants a long rest: its worker has others to look at, and its aggregate is tried again by its schedule.
     Look,
@@ -32,15 +37,16 @@ pub(crate) enum Turn {
 impl Turn {
     const fn priority(self) -> Priority {
         match self {
-            Self::Look => Priority::Live,
+            Self::Ask | Self::Look => Priority::Live,
             Self::Sweep => Priority::Sweep,
         }
     }
 
-    /// How long to wait before the call is sent again; `None` when it is not.
-    fn pause_ms(self, error: &StripeError) -> Option<u64> {
+    /// How long to wait before the call is sent again, after `waited` milliseconds; `None` when it is not.
+    fn pause_ms(self, error: &StripeError, waited: u64) -> Option<u64> {
         let told = error.retry_after_ms().unwrap_or(PAUSE_MS.0);
         let waits = match self {
+            Self::Ask => *error.kind() == ErrorKind::Throttled && waited.saturating_add(told) <= PATIENCE_MS,
             Self::Sweep => error.is_held_back(),
             Self::Look => *error.kind() == ErrorKind::Throttled && told <= PAUSE_MS.2,
         };
@@ -54,15 +60,27 @@ impl Engine {
     /// # Errors
     /// What the provider says; that it was held back only where `turn` does not wait for that.
     pub(crate) async fn in_turn<T>(&self, call: Call<T>, turn: Turn) -> Result<T, StripeError> {
+        let mut waited = 0;
         loop {
             match self.stripe().send(call.clone(), turn.priority()).await {
-                Err(error) => match turn.pause_ms(&error) {
-                    Some(pause) => self.world().sleep(pause).await,
+                Err(error) => match turn.pause_ms(&error, waited) {
+                    Some(pause) => {
+                        self.world().sleep(pause).await;
+                        waited = waited.saturating_add(pause);
+                    }
                     None => return Err(error),
                 },
                 answered => return answered,
             }
         }
+    }
+
+    /// Sends a call for somebody who asked, or of a command, when its turn comes.
+    ///
+    /// # Errors
+    /// As [`Engine::in_turn`].
+    pub(crate) async fn ask<T>(&self, call: Call<T>) -> Result<T, StripeError> {
+        self.in_turn(call, Turn::Ask).await
     }
 
     /// Sends a call of a look when its turn comes.

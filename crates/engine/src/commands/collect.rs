@@ -2,7 +2,6 @@
 
 use quittance_domain::dunning::OnExhaustion;
 use quittance_stripe::calls::{self, IdempotencyKey};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::ObservedInvoice;
 use serde_json::{Value, json};
@@ -22,7 +21,7 @@ impl Engine {
                 json!({ "id": id, "status": found.status, "tried": false, "provider_tries_at_s": next }),
             );
         }
-        let paid = self.stripe().send(calls::invoices::pay(id, key), Priority::Live).await?;
+        let paid = self.ask(calls::invoices::pay(id, key)).await?;
         Ok(json!({ "id": id, "status": paid.status, "tried": true }))
     }
 
@@ -43,7 +42,7 @@ impl Engine {
             OnExhaustion::Leave => Ok(json!({ "id": id, "status": found.status })),
             OnExhaustion::Cancel => self.cancel_now(subscription, "its payment failed too often", None).await,
             OnExhaustion::MarkUncollectible => {
-                match self.stripe().send(calls::invoices::mark_uncollectible(id, key), Priority::Live).await {
+                match self.ask(calls::invoices::mark_uncollectible(id, key)).await {
                     Ok(marked) => Ok(json!({ "id": id, "status": marked.status })),
                     // Somebody was faster: what it is now, it is.
                     Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
@@ -61,6 +60,6 @@ impl Engine {
     }
 
     async fn invoice(&self, id: &str) -> Result<ObservedInvoice, StripeError> {
-        self.stripe().send(calls::invoices::retrieve(id), Priority::Live).await
+        self.ask(calls::invoices::retrieve(id)).await
     }
 }

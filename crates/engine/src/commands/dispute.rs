@@ -2,7 +2,6 @@
 
 use quittance_domain::dispute::{DisputeStatus, Turn};
 use quittance_stripe::calls::{self, IdempotencyKey};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::ObservedDispute;
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ impl Engine {
             return Ok(told(&found));
         }
         let fields: Vec<(&str, &str)> = evidence.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        match self.stripe().send(calls::disputes::submit(id, &fields, key), Priority::Live).await {
+        match self.ask(calls::disputes::submit(id, &fields, key)).await {
             Ok(found) => Ok(told(&found)),
             // More has happened between two sendings: if the first one arrived, the bank has what it said.
             Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
@@ -41,12 +40,12 @@ impl Engine {
         if DisputeStatus::from(found.status.clone()).turn() == Turn::Over {
             return Ok(told(&found));
         }
-        let closed = self.stripe().send(calls::disputes::close(id, key), Priority::Live).await?;
+        let closed = self.ask(calls::disputes::close(id, key)).await?;
         Ok(told(&closed))
     }
 
     async fn dispute_at_provider(&self, id: &str) -> Result<ObservedDispute, StripeError> {
-        self.stripe().send(calls::disputes::retrieve(id), Priority::Live).await
+        self.ask(calls::disputes::retrieve(id)).await
     }
 }
 

@@ -17,7 +17,6 @@ use quittance_stripe::calls::payments::CreateIntent;
 use quittance_stripe::calls::portal::{CreatePortal, PortalFlow};
 use quittance_stripe::calls::subscriptions::CancelSubscription;
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::form::Metadata;
 use quittance_stripe::observe::{ObservedCheckout, ObservedPaymentIntent};
@@ -225,7 +224,7 @@ impl Engine {
     ) -> Result<Value, StripeError> {
         let call =
             calls::customers::create(details(known), &metadata(&[(CUSTOMER_KEY, customer.as_str())]), key);
-        match self.stripe().send(call, Priority::Live).await {
+        match self.ask(call).await {
             Ok(created) => Ok(json!({ "id": created.id })),
             // The customer's details changed between two sendings: what the first one made is there.
             Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
@@ -244,7 +243,7 @@ impl Engine {
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
         let call = calls::customers::update(provider_customer, details(known), &Metadata::new(), key);
-        match self.stripe().send(call, Priority::Live).await {
+        match self.ask(call).await {
             Ok(updated) => Ok(json!({ "id": updated.id })),
             Err(error) if *error.kind() == ErrorKind::IdempotencyMismatch => {
                 Ok(json!({ "id": provider_customer }))
@@ -258,8 +257,7 @@ impl Engine {
         let mut after: Option<String> = None;
         loop {
             let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
-            let page =
-                self.stripe().send(calls::customers::list(Some(since_s), paging), Priority::Live).await?;
+            let page = self.ask(calls::customers::list(Some(since_s), paging)).await?;
             let found = page
                 .items
                 .iter()
@@ -316,22 +314,22 @@ impl Engine {
             description: Some(row.wish.plan.as_str()),
             metadata: marks,
         };
-        let intent = self.stripe().send(calls::payments::create_intent(&wanted, key), Priority::Live).await?;
+        let intent = self.ask(calls::payments::create_intent(&wanted, key)).await?;
         Ok(payment_json(&intent))
     }
 
     /// Ends a payment that nobody has made; one that is made, or on its way, is told apart by its status.
     async fn cancel_payment(&self, payment: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
         // A debit that the bank has yet to answer could be cancelled, and would be paid twice if it was not in time.
-        let found = self.stripe().send(calls::payments::retrieve_intent(payment), Priority::Live).await?;
+        let found = self.ask(calls::payments::retrieve_intent(payment)).await?;
         if payment_state(&found) != Some(CheckoutState::Open) {
             return Ok(payment_json(&found));
         }
-        match self.stripe().send(calls::payments::cancel_intent(payment, key), Priority::Live).await {
+        match self.ask(calls::payments::cancel_intent(payment, key)).await {
             Ok(intent) => Ok(payment_json(&intent)),
             Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
                 let call = calls::payments::retrieve_intent(payment);
-                Ok(payment_json(&self.stripe().send(call, Priority::Live).await?))
+                Ok(payment_json(&self.ask(call).await?))
             }
             Err(error) => Err(error),
         }
@@ -383,7 +381,7 @@ impl Engine {
             automatic_tax: false,
         };
         let expiring = IdempotencyKey::new(format!("{}-close", key.as_str()));
-        let session = self.stripe().send(calls::checkout::create(&wanted, key), Priority::Live).await?;
+        let session = self.ask(calls::checkout::create(&wanted, key)).await?;
         match (asks_more(&session, sale.most), expiring) {
             (Some(asked), Ok(key)) => {
                 // Nobody may be charged more than the price: it is closed before anybody has its address.
@@ -402,10 +400,10 @@ impl Engine {
 
     /// Closes a session; one that is closed already, or paid, is told apart by its status.
     async fn expire_session(&self, session: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
-        match self.stripe().send(calls::checkout::expire(session, key), Priority::Live).await {
+        match self.ask(calls::checkout::expire(session, key)).await {
             Ok(session) => Ok(session_json(&session)),
             Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
-                let session = self.stripe().send(calls::checkout::retrieve(session), Priority::Live).await?;
+                let session = self.ask(calls::checkout::retrieve(session)).await?;
                 Ok(session_json(&session))
             }
             Err(error) => Err(error),
@@ -417,7 +415,7 @@ impl Engine {
         wanted: &CreatePortal<'_>,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let session = self.stripe().send(calls::portal::create(wanted, key), Priority::Live).await?;
+        let session = self.ask(calls::portal::create(wanted, key)).await?;
         Ok(json!({ "url": session.url }))
     }
 
@@ -430,15 +428,14 @@ impl Engine {
         feedback: Option<&str>,
     ) -> Result<Value, StripeError> {
         let wanted = CancelSubscription { comment: Some(comment), feedback, ..CancelSubscription::default() };
-        let refused = match self.stripe().send(calls::subscriptions::cancel(id, wanted), Priority::Live).await
-        {
+        let refused = match self.ask(calls::subscriptions::cancel(id, wanted)).await {
             Ok(ended) => return Ok(json!({ "id": ended.id, "status": ended.status })),
             Err(error) => error,
         };
         if !matches!(refused.kind(), ErrorKind::NotFound { .. } | ErrorKind::InvalidRequest { .. }) {
             return Err(refused);
         }
-        let found = self.stripe().send(calls::subscriptions::retrieve(id, &[]), Priority::Live).await?;
+        let found = self.ask(calls::subscriptions::retrieve(id, &[])).await?;
         if matches!(found.status.as_str(), "canceled" | "incomplete_expired") {
             Ok(json!({ "id": found.id, "status": found.status }))
         } else {
@@ -456,7 +453,7 @@ impl Engine {
             }
             Request::CreateCheckout { checkout, provider_customer, price: None, .. } => {
                 let call = calls::payments::list_intents(provider_customer, Paging::default());
-                let page = self.stripe().send(call, Priority::Live).await?;
+                let page = self.ask(call).await?;
                 let ours = |i: &&ObservedPaymentIntent| {
                     i.metadata.get(CHECKOUT_KEY).map(String::as_str) == Some(checkout.as_str())
                 };
@@ -464,7 +461,7 @@ impl Engine {
             }
             Request::CreateCheckout { checkout, provider_customer, .. } => {
                 let call = calls::checkout::list(provider_customer, Paging::default());
-                let page = self.stripe().send(call, Priority::Live).await?;
+                let page = self.ask(call).await?;
                 let ours = |s: &&ObservedCheckout| {
                     s.metadata.get(CHECKOUT_KEY).map(String::as_str) == Some(checkout.as_str())
                 };
@@ -477,7 +474,7 @@ impl Engine {
             // Asked once more, the provider would have it cancelled at a later moment, and the customer would hear of it twice.
             Request::CancelSubscription { subscription, at: CancelAt::PeriodEnd, .. } => {
                 let call = calls::subscriptions::retrieve(subscription, &[]);
-                let found = self.stripe().send(call, Priority::Live).await?;
+                let found = self.ask(call).await?;
                 Ok(found.cancel_at_period_end.then(|| told(&found)))
             }
             Request::ChangeSubscription { subscription, .. } => self.changed_before(row, subscription).await,

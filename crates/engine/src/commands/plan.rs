@@ -16,7 +16,6 @@ use quittance_stripe::calls::subscriptions::{
     ItemChange, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
 };
 use quittance_stripe::calls::{self, Call, IdempotencyKey, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::event::Event;
 use quittance_stripe::observe::{ObservedSchedule, ObservedSubscription, Scheduled};
@@ -175,7 +174,7 @@ impl Engine {
                 paging: Paging { starting_after: after.as_deref(), ..Paging::default() },
                 ..ListEvents::default()
             });
-            let page = self.stripe().send(call, Priority::Live).await?;
+            let page = self.ask(call).await?;
             if page.items.iter().any(|event| ours(&event.json)) {
                 return Ok(true);
             }
@@ -207,7 +206,7 @@ impl Engine {
     }
 
     async fn look_at(&self, id: &str) -> Result<ObservedSubscription, StripeError> {
-        self.stripe().send(calls::subscriptions::retrieve(id, &["schedule"]), Priority::Live).await
+        self.ask(calls::subscriptions::retrieve(id, &["schedule"])).await
     }
 
     #[crate::boxed]
@@ -226,7 +225,7 @@ impl Engine {
         wanted: &UpdateSubscription<'_>,
         key: IdempotencyKey,
     ) -> Result<ObservedSubscription, StripeError> {
-        self.stripe().send(calls::subscriptions::update(id, wanted, key), Priority::Live).await
+        self.ask(calls::subscriptions::update(id, wanted, key)).await
     }
 
     /// Takes back the end and ends the pause: whichever stands. What is planned for its plan stays planned.
@@ -250,7 +249,7 @@ impl Engine {
         }
         if found.status == "paused" {
             let call = calls::subscriptions::resume(id, derived(&key, "unpause"));
-            answer = told(&self.stripe().send(call, Priority::Live).await?);
+            answer = told(&self.ask(call).await?);
         }
         Ok(answer)
     }
@@ -277,10 +276,10 @@ impl Engine {
         if let Some(schedule) = managing(found.schedule.as_ref()) {
             let marks = metadata(&[(RELEASED_KEY, row.id.as_str())]);
             let mark = calls::schedules::mark(&schedule.id, &marks, marking(key, &schedule.id));
-            self.stripe().send(mark, Priority::Live).await?;
+            self.ask(mark).await?;
             self.release(&schedule.id, releasing(key, &schedule.id)).await?;
         }
-        let refused = match self.stripe().send(call, Priority::Live).await {
+        let refused = match self.ask(call).await {
             Ok(done) => return Ok(told(&done)),
             Err(error) => error,
         };
@@ -307,7 +306,7 @@ impl Engine {
     ) -> Result<(), StripeError> {
         let Some(customer) = &found.customer else { return Ok(()) };
         let call = calls::schedules::list(&customer.id, Paging::default());
-        let all = self.stripe().send(call, Priority::Live).await?.items;
+        let all = self.ask(call).await?.items;
         let ours = |schedule: &&ObservedSchedule| {
             schedule.metadata.get(RELEASED_KEY).map(String::as_str) == Some(row.id.as_str())
                 && schedule.released_subscription.as_deref() == Some(&found.id)
@@ -317,7 +316,7 @@ impl Engine {
         let Some(former) = ours.last() else { return Ok(()) };
         let again = derived(key, &format!("again-{}", ours.len()));
         let call = calls::schedules::from_subscription(&found.id, again.clone());
-        let made = self.stripe().send(call, Priority::Live).await?;
+        let made = self.ask(call).await?;
         let now_s = self.now().seconds();
         let ahead = former.phases.iter().filter(|phase| phase.end_s > now_s);
         let phases = ahead.enumerate().map(|(index, phase)| match made.current_start_s {
@@ -334,13 +333,13 @@ impl Engine {
             &metadata(&marks),
             derived(&again, "phases"),
         );
-        self.stripe().send(call, Priority::Live).await?;
+        self.ask(call).await?;
         Ok(())
     }
 
     /// Releases a schedule; one that is over already is what was wanted.
     async fn release(&self, schedule: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
-        let sent = self.stripe().send(calls::schedules::release(schedule, key), Priority::Live).await;
+        let sent = self.ask(calls::schedules::release(schedule, key)).await;
         let refused = match sent {
             Ok(released) => return Ok(json!({ "schedule": released.id, "status": released.status })),
             Err(error) => error,
@@ -348,7 +347,7 @@ impl Engine {
         if !matches!(refused.kind(), ErrorKind::InvalidRequest { .. }) {
             return Err(refused);
         }
-        let found = self.stripe().send(calls::schedules::retrieve(schedule), Priority::Live).await?;
+        let found = self.ask(calls::schedules::retrieve(schedule)).await?;
         if is_over(&found) {
             Ok(json!({ "schedule": found.id, "status": found.status }))
         } else {
@@ -370,7 +369,7 @@ impl Engine {
         if !found.items_complete {
             // A phase is all of its items: one that is not named would be taken away.
             let call = calls::subscriptions::list_items(id, Paging::default());
-            found.items = self.stripe().send(call, Priority::Live).await?.items;
+            found.items = self.ask(call).await?.items;
         }
         let schedule = match managing(found.schedule.as_ref()) {
             // An earlier sending of this command, whose answer was lost.
@@ -381,7 +380,7 @@ impl Engine {
             Some(schedule) => schedule,
             None => {
                 let call = calls::schedules::from_subscription(id, derived(key, "open"));
-                self.stripe().send(call, Priority::Live).await?
+                self.ask(call).await?
             }
         };
         let period = |of: fn(&quittance_stripe::observe::ObservedItem) -> Option<i64>| {
@@ -427,7 +426,7 @@ impl Engine {
         let marks = metadata(&[(COMMAND_KEY, row.id.as_str())]);
         let call =
             calls::schedules::set_phases(&schedule.id, &phases, "release", &marks, derived(key, "phases"));
-        let planned = self.stripe().send(call, Priority::Live).await?;
+        let planned = self.ask(call).await?;
         Ok(json!({ "id": id, "schedule": planned.id, "at_s": end }))
     }
 }

@@ -6,7 +6,6 @@ use quittance_store::commands::CommandRow;
 use quittance_stripe::calls::credit_notes::{CreditNoteReason, GivenBack};
 use quittance_stripe::calls::payments::{Paid, RefundReason};
 use quittance_stripe::calls::{self, IdempotencyKey, Paging};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::{ErrorKind, StripeError};
 use quittance_stripe::observe::{ObservedCreditNote, ObservedRefund};
 use serde_json::{Value, json};
@@ -46,7 +45,7 @@ impl Engine {
             });
             let paid = Paid::PaymentIntent(wish.payment);
             let call = calls::payments::refund(paid, Some(wish.minor), reason, &marks, key);
-            let made = self.stripe().send(call, Priority::Live).await?;
+            let made = self.ask(call).await?;
             return Ok(json!({ "id": made.id, "status": made.status }));
         };
         let reason = match wish.reason {
@@ -56,7 +55,7 @@ impl Engine {
         };
         let how = if wish.out_of_band { GivenBack::OutOfBand } else { GivenBack::Refund };
         let call = calls::credit_notes::create(invoice, wish.minor, how, reason, &marks, key);
-        let note = self.stripe().send(call, Priority::Live).await?;
+        let note = self.ask(call).await?;
         Ok(self.told_by_note(&note).await)
     }
 
@@ -120,7 +119,7 @@ impl Engine {
     ) -> Result<Option<Value>, StripeError> {
         if let Some(invoice) = invoice {
             let call = calls::credit_notes::list(invoice, Paging::default());
-            let page = self.stripe().send(call, Priority::Live).await?;
+            let page = self.ask(call).await?;
             let ours = |note: &&ObservedCreditNote| {
                 note.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
             };
@@ -130,7 +129,7 @@ impl Engine {
             });
         }
         let call = calls::payments::list_refunds(Paid::PaymentIntent(payment), Paging::default());
-        let page = self.stripe().send(call, Priority::Live).await?;
+        let page = self.ask(call).await?;
         let ours = |refund: &&ObservedRefund| {
             refund.metadata.get(COMMAND_KEY).map(String::as_str) == Some(row.id.as_str())
                 && !matches!(refund.status.as_deref(), Some("failed" | "canceled"))
@@ -143,7 +142,7 @@ impl Engine {
         let refund = note.refunds.first();
         let status = match refund {
             Some(id) => {
-                let found = self.stripe().send(calls::payments::retrieve_refund(id), Priority::Live).await;
+                let found = self.ask(calls::payments::retrieve_refund(id)).await;
                 found.ok().and_then(|refund| refund.status)
             }
             None => None,

@@ -5,7 +5,6 @@ use quittance_domain::refund::RefundReason;
 use quittance_store::commands::CommandRow;
 use quittance_stripe::calls::subscriptions::{PauseCollection, UpdateSubscription};
 use quittance_stripe::calls::{self, IdempotencyKey};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::StripeError;
 use serde_json::{Value, json};
 
@@ -48,7 +47,7 @@ impl Engine {
 
     async fn advance(&self, invoice: &str, tries: bool, key: IdempotencyKey) -> Result<Value, StripeError> {
         let call = calls::invoices::set_auto_advance(invoice, tries, key);
-        let found = self.stripe().send(call, Priority::Live).await?;
+        let found = self.ask(call).await?;
         Ok(json!({ "id": found.id, "status": found.status }))
     }
 }

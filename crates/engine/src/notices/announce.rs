@@ -9,7 +9,6 @@ use quittance_store::notices::AnnouncementRow;
 use quittance_store::{mirror, notices};
 use quittance_stripe::calls;
 use quittance_stripe::calls::prices::ListPrices;
-use quittance_stripe::client::Priority as Urgency;
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -175,10 +174,10 @@ impl Engine {
         }
         let keys = [named];
         let wanted = ListPrices { lookup_keys: &keys, active: Some(true), ..ListPrices::default() };
-        let page = self.stripe().send(calls::prices::list(&wanted), Urgency::Live).await?;
+        let page = self.ask(calls::prices::list(&wanted)).await?;
         let found = match page.items.into_iter().next() {
             Some(found) => Some(found),
-            None => match self.stripe().send(calls::prices::retrieve(named), Urgency::Live).await {
+            None => match self.ask(calls::prices::retrieve(named)).await {
                 Ok(found) => Some(found),
                 Err(error) if crate::sync::names_missing(&error) => None,
                 Err(error) => return Err(error.into()),

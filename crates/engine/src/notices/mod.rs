@@ -17,7 +17,6 @@ use quittance_store::{Tx, mirror};
 use quittance_stripe::calls;
 use quittance_stripe::calls::invoices::PreviewChange;
 use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
-use quittance_stripe::client::Priority;
 use quittance_stripe::error::ErrorKind;
 use quittance_stripe::observe::{HostedInvoice, InvoicePreview, PreviewLine};
 use serde_json::{Map, Value, json};
@@ -130,7 +129,7 @@ impl Engine {
             | NoticeKind::PaymentRecovered
             | NoticeKind::Receipt => {
                 if let Some(id) = word(&data, "invoice") {
-                    let invoice = self.stripe().send(calls::invoices::hosted(&id), Priority::Live).await?;
+                    let invoice = self.ask(calls::invoices::hosted(&id)).await?;
                     let owed = !matches!(notice.kind, NoticeKind::Receipt | NoticeKind::PaymentRecovered);
                     if owed && invoice.status != "open" {
                         return Ok(Ready::Over(format!("the invoice is {}", invoice.status)));
@@ -190,7 +189,7 @@ impl Engine {
             proration_behavior: (!items.is_empty()).then_some(ProrationBehavior::None),
             proration_date_s: None,
         };
-        match self.stripe().send(calls::invoices::create_preview(&wanted), Priority::Live).await {
+        match self.ask(calls::invoices::create_preview(&wanted)).await {
             Ok(preview) => Ok(Some(Charge { regular: regular(&preview, price.as_deref()), preview })),
             Err(error) if names_none(error.kind()) => Ok(None),
             Err(error) => Err(error.into()),

@@ -211,3 +211,23 @@ async fn a_returning_customer_costs_the_session_and_the_looks() {
     })
     .await;
 }
+
+/// A burst of checkouts waits for its turn at the limiter instead of being sent away.
+#[tokio::test]
+async fn a_burst_faster_than_the_provider_allows_is_let_through_a_little_later() {
+    on_each(|h| {
+        Box::pin(async move {
+            let engine = h.engine_in_test_mode().await;
+            let began = engine.now();
+            for number in 0..40 {
+                engine.open_checkout(&pro(&format!("buyer_{number}"))).await.unwrap();
+            }
+            let (calls, took) = (h.calls(), engine.now().ms() - began.ms());
+            assert!(calls >= 80, "a customer and a session each: {calls}");
+            // 20 at once and 20 a second, less a second for what was asked before.
+            let least = (i64::try_from(calls).unwrap() - 40) * 1_000 / 20;
+            assert!((least..30_000).contains(&took), "{calls} calls took {took} ms");
+        })
+    })
+    .await;
+}

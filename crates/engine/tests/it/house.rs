@@ -316,6 +316,12 @@ impl House {
         Self::engine_on(&self.test, settings, catalog(), &self.world, &self.transport).await
     }
 
+    /// Another engine that asks the provider no faster than one in test mode.
+    pub async fn engine_in_test_mode(&self) -> Engine {
+        let (settings, limits) = (self.engine.settings().clone(), RateLimits::for_mode(false));
+        Self::engine_within(&self.test, settings, catalog(), &self.world, &self.transport, limits).await
+    }
+
     /// An engine on another database, beside this one.
     pub async fn engine_beside(&self, test: &TestDb) -> Engine {
         Self::engine_on(test, self.engine.settings().clone(), catalog(), &self.world, &self.transport).await
@@ -331,22 +337,34 @@ impl House {
 
     async fn engine_on(
         test: &TestDb,
+        settings: Settings,
+        catalog: Catalog,
+        world: &Arc<TestWorld>,
+        transport: &Arc<SandboxTransport>,
+    ) -> Engine {
+        let limits = RateLimits {
+            per_second: 100_000,
+            per_endpoint_per_second: 100_000,
+            breaker_threshold: 1_000,
+            ..RateLimits::for_mode(false)
+        };
+        Self::engine_within(test, settings, catalog, world, transport, limits).await
+    }
+
+    async fn engine_within(
+        test: &TestDb,
         mut settings: Settings,
         catalog: Catalog,
         world: &Arc<TestWorld>,
         transport: &Arc<SandboxTransport>,
+        limits: RateLimits,
     ) -> Engine {
         // Nobody works in the background of most tests, so that waiting for it is in vain.
         settings.redirect_wait_ms = settings.redirect_wait_ms.min(WAIT_MS);
         test.db.migrate().await.unwrap();
         settings.webhook_secrets = vec![SECRET.to_owned().into()];
         let mut config = StripeConfig::new("sk_test_house".to_owned().into(), false);
-        config.limits = RateLimits {
-            per_second: 100_000,
-            per_endpoint_per_second: 100_000,
-            breaker_threshold: 1_000,
-            ..config.limits
-        };
+        config.limits = limits;
         let clock = world.clone();
         let now = Arc::new(move || clock.now().ms());
         let client = StripeClient::new(config, transport.clone(), now, Arc::new(|_| {})).unwrap();

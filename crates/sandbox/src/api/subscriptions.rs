@@ -9,7 +9,7 @@ use super::{Call, subscription_changes};
 use crate::billing::amounts::in_advance;
 use crate::billing::cancel::CancelNow;
 use crate::billing::discounts::Place;
-use crate::billing::pause::Resumption;
+use crate::billing::pause::{Pausing, Resumption, Unused};
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, quantity_of_metered};
 use crate::model::product::Price;
 use crate::model::share::Share;
@@ -318,9 +318,23 @@ fn cancel(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 }
 
 fn pause(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
-    let subscription = need(&world.subscriptions, call.id(), "id")?;
-    world.check_pausable(&subscription)?;
-    world.pause_subscription(call.id(), "pause_requested");
+    let params = &call.params;
+    params.one_of("type", &["subscription"])?;
+    let bill_for = params.sub("bill_for");
+    // Metered prices are refused, so that there is no usage to collect.
+    bill_for.sub("outstanding_usage_through").one_of("type", &["none", "now"])?;
+    let unused =
+        bill_for.sub("unused_time_from").one_of("type", &["item_current_period_start", "none", "now"])?;
+    let how = Pausing {
+        unused: match unused {
+            Field::Set("item_current_period_start") => Unused::WholePeriod,
+            Field::Set("none") => Unused::Kept,
+            Field::Set(_) | Field::Unset | Field::Absent => Unused::FromNow,
+        },
+        invoice: params.one_of("invoicing_behavior", &["invoice", "pending_invoice_item"])?
+            == Field::Set("invoice"),
+    };
+    world.pause_on_request(call.id(), how)?;
     one(world, call.id())
 }
 

@@ -1,8 +1,9 @@
 //! The end of a subscription: at once, or later and revocable.
 
 use super::usage::Seen;
-use crate::model::invoice::{BillingReason, InvoiceStatus};
+use crate::model::invoice::{BillingReason, InvoiceStatus, Line};
 use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
+use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -26,20 +27,12 @@ impl World {
         }
         let uses_up = matches!(subscription.status, SubscriptionStatus::Active | SubscriptionStatus::PastDue);
         if how.prorate && uses_up {
-            self.credit_rest(&subscription);
+            self.credit_rest(&subscription, self.now);
         }
         if how.invoice {
-            let waiting = self.waiting_items(&subscription.customer, Some(id), &subscription.currency);
             // What was used in this very second, too: no later period would bill it.
             let usage = self.outstanding_usage(&subscription, self.now + 1, Seen::Reported);
-            if !waiting.is_empty() || usage.iter().any(|line| line.amount != 0) {
-                let invoice = self.draft_invoice(
-                    self.invoice_of(&subscription, BillingReason::SubscriptionUpdate, usage),
-                    true,
-                );
-                self.finalize_invoice(&invoice, None)?;
-                self.try_invoice(&invoice, None, crate::payments::attempt::Presence::OffSession)?;
-            }
+            self.invoice_waiting(&subscription, usage)?;
         }
         let mut details = how.details;
         details.reason.get_or_insert_with(|| "cancellation_requested".to_owned());
@@ -47,8 +40,22 @@ impl World {
         Ok(())
     }
 
-    fn credit_rest(&mut self, subscription: &Subscription) {
-        for line in self.credit_lines(subscription, self.now, |_| true) {
+    /// Makes an invoice of what waits for one and of `usage`, and tries to collect it; none of nothing.
+    pub(crate) fn invoice_waiting(&mut self, subscription: &Subscription, usage: Vec<Line>) -> ApiResult<()> {
+        let waiting =
+            self.waiting_items(&subscription.customer, Some(&subscription.id), &subscription.currency);
+        if !waiting.is_empty() || usage.iter().any(|line| line.amount != 0) {
+            let invoice = self
+                .draft_invoice(self.invoice_of(subscription, BillingReason::SubscriptionUpdate, usage), true);
+            self.finalize_invoice(&invoice, None)?;
+            self.try_invoice(&invoice, None, Presence::OffSession)?;
+        }
+        Ok(())
+    }
+
+    /// Credits the time from an instant on to the end of the period, on an invoice to come.
+    pub(crate) fn credit_rest(&mut self, subscription: &Subscription, from: i64) {
+        for line in self.credit_lines(subscription, from, |_| true) {
             self.add_invoice_item(&subscription.customer, line);
         }
     }

@@ -10,6 +10,26 @@ use crate::payments::attempt::{Attempt, Presence};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 
+/// What a pause does with what was paid and not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Unused {
+    /// It is credited from the instant of the pause on.
+    #[default]
+    FromNow,
+    /// The whole running period is credited.
+    WholePeriod,
+    /// It is lost.
+    Kept,
+}
+
+/// How a subscription is paused because somebody asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pausing {
+    pub(crate) unused: Unused,
+    /// Make an invoice of what is due or owed at once; it waits for the next one otherwise.
+    pub(crate) invoice: bool,
+}
+
 /// How a subscription is resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resumption {
@@ -73,6 +93,26 @@ impl World {
         }
     }
 
+    /// Stops a subscription because its owner or customer asks, and credits what was paid and is not used.
+    pub(crate) fn pause_on_request(&mut self, id: &str, how: Pausing) -> ApiResult<()> {
+        let subscription = need(&self.subscriptions, id, "id")?;
+        self.check_pausable(&subscription)?;
+        let from = match how.unused {
+            Unused::FromNow => Some(self.now),
+            Unused::WholePeriod => Some(subscription.period.start),
+            Unused::Kept => None,
+        };
+        if let Some(from) = from {
+            self.credit_rest(&subscription, from);
+        }
+        if how.invoice {
+            self.invoice_waiting(&subscription, Vec::new())?;
+        }
+        self.pause_subscription(id, "pause_requested");
+        self.subscriptions.edit(id, |subscription| subscription.pause_credited = from.is_some());
+        Ok(())
+    }
+
     /// Stops a subscription until it is resumed.
     pub(crate) fn pause_subscription(&mut self, id: &str, reason: &str) {
         let now = self.now;
@@ -81,6 +121,7 @@ impl World {
             subscription.paused_at = Some(now);
             reason.clone_into(&mut subscription.pause_reason);
             subscription.pause_ends = None;
+            subscription.pause_credited = false;
         });
         self.emit("customer.subscription.paused", self.subscription_value(id));
     }
@@ -99,12 +140,17 @@ impl World {
                 "proration_date needs billing_cycle_anchor[type]=unchanged: a new period is never prorated.";
             return Err(ApiError::rule(message).param("proration_date"));
         }
-        if how.keep_anchor && self.now < subscription.period.end {
+        let runs_on = how.keep_anchor && self.now < subscription.period.end;
+        if runs_on && !subscription.pause_credited {
             self.run_again(id);
             return Ok(());
         }
         let anchor = if how.keep_anchor { subscription.anchor } else { self.now };
-        let period = Period { start: self.now, end: next_boundary(anchor, recurring, self.now) };
+        let period = if runs_on {
+            subscription.period
+        } else {
+            Period { start: self.now, end: next_boundary(anchor, recurring, self.now) }
+        };
         let from = how.at.unwrap_or(self.now);
         if !(last_boundary(anchor, recurring, self.now)..=self.now).contains(&from) {
             let message = "proration_date must lie in the running period and not in the future.";

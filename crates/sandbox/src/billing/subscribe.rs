@@ -145,6 +145,7 @@ impl World {
             paused_at: None,
             pause_reason: String::new(),
             pause_ends: None,
+            pause_credited: false,
             save_default_payment_method: new.save_default_payment_method.clone(),
             test_clock: customer.test_clock.clone(),
             announced: None,

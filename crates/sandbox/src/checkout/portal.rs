@@ -3,7 +3,7 @@
 use crate::billing::calendar::boundary;
 use crate::billing::cancel::CancelNow;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
-use crate::billing::pause::Resumption;
+use crate::billing::pause::{Pausing, Resumption};
 use crate::model::portal::{PortalConfiguration, PortalSession};
 use crate::model::portal_flow::Task;
 use crate::model::product::{Price, Recurring};
@@ -143,7 +143,7 @@ impl World {
             None if configuration.pause_lengths.is_empty() => None,
             None => return Err(ApiError::rule("The portal does not offer this pause. Nothing changed.")),
         };
-        self.pause_subscription(id, "pause_requested");
+        self.pause_on_request(id, Pausing::default())?;
         self.subscriptions.edit(id, |subscription| subscription.pause_ends = ends);
         if let Some(at) = ends {
             self.timers.set(at, Timer::PauseEnds(id.to_owned()));

@@ -126,6 +126,9 @@ pub(crate) struct Subscription {
     /// When a pause that was chosen in the portal ends by itself, in unix seconds.
     #[serde(default)]
     pub(crate) pause_ends: Option<i64>,
+    /// The pause credited what was not used, so that the rest of a running period is billed again when it ends.
+    #[serde(default)]
+    pub(crate) pause_credited: bool,
     pub(crate) save_default_payment_method: String,
     #[serde(default)]
     pub(crate) test_clock: Option<String>,

@@ -203,7 +203,8 @@ fn a_resumption_takes_its_parameters() {
     let paused = |card: &str| {
         let customer = client.customer("pm_card_visa");
         let made = id(&client.subscribe(&customer, &price, ""));
-        client.post(&format!("/v1/subscriptions/{made}/pause"), "type=subscription");
+        let how = "type=subscription&bill_for[unused_time_from][type]=none";
+        client.post(&format!("/v1/subscriptions/{made}/pause"), how);
         let method =
             id(&client.post(&format!("/v1/payment_methods/{card}/attach"), &format!("customer={customer}")));
         client.post(
@@ -235,4 +236,48 @@ fn a_resumption_takes_its_parameters() {
         4
     );
     assert_eq!(json!(net(&waits.0)), 3_100);
+}
+
+#[test]
+fn a_pause_credits_what_is_not_used_as_it_is_told() {
+    let client = client();
+    let price = client.price(3_100, "usd", "month");
+    // Ten of 31 days are used.
+    let made: Vec<(String, String)> = (0..5)
+        .map(|_| {
+            let customer = client.customer("pm_card_visa");
+            let subscription = id(&client.subscribe(&customer, &price, ""));
+            (customer, format!("/v1/subscriptions/{subscription}"))
+        })
+        .collect();
+    client.sandbox.advance_time(10 * DAY);
+    let waits = |customer: &str| -> i64 {
+        let items = client.get("/v1/invoiceitems", &format!("customer={customer}&pending=true"));
+        items["data"].as_array().unwrap().iter().map(|item| item["amount"].as_i64().unwrap()).sum()
+    };
+    let net = |customer: &str| client.sandbox.ledger().customer(customer).unwrap().net("usd");
+    let [credited, whole, kept, invoiced, same] = &made[..] else { panic!("five") };
+    client.post(&format!("{}/pause", credited.1), "");
+    assert_eq!(waits(&credited.0), -2_100);
+    client.post(&format!("{}/pause", whole.1), "bill_for[unused_time_from][type]=item_current_period_start");
+    assert_eq!(waits(&whole.0), -3_100);
+    client.post(&format!("{}/pause", kept.1), "bill_for[unused_time_from][type]=none");
+    assert_eq!(waits(&kept.0), 0);
+    client.post(&format!("{}/pause", invoiced.1), "invoicing_behavior=invoice");
+    let balance = client.get(&format!("/v1/customers/{}", invoiced.0), "")["balance"].clone();
+    assert_eq!((waits(&invoiced.0), balance), (0, json!(-2_100)));
+    client.post(&format!("{}/pause", same.1), "");
+    client.refused(400, "POST", &format!("{}/pause", same.1), "");
+    assert_eq!(waits(&same.0), -2_100, "a refused pause credits nothing");
+    // A new period costs what the credit leaves of it.
+    client.post(&format!("{}/resume", credited.1), "");
+    assert_eq!(net(&credited.0), 3_100 + 1_000);
+    client.post(&format!("{}/resume", kept.1), "");
+    assert_eq!(net(&kept.0), 6_200);
+    // The period that still runs is billed again as far as it was credited: what was paused costs nothing.
+    client.sandbox.advance_time(10 * DAY);
+    let resumed = client.post(&format!("{}/resume", same.1), "billing_cycle_anchor[type]=unchanged");
+    assert_eq!((text(&resumed, "/status"), waits(&same.0)), ("active", 0));
+    let balance = client.get(&format!("/v1/customers/{}", same.0), "")["balance"].clone();
+    assert_eq!((net(&same.0), balance), (3_100, json!(-1_000)));
 }

@@ -274,7 +274,8 @@ fn a_pause_stops_billing_and_a_resumption_bills() {
     let client = client();
     let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
     let subscription = id(&client.subscribe(&customer, &price, ""));
-    let paused = client.post(&format!("/v1/subscriptions/{subscription}/pause"), "type=subscription");
+    let how = "type=subscription&bill_for[unused_time_from][type]=none";
+    let paused = client.post(&format!("/v1/subscriptions/{subscription}/pause"), how);
     assert_eq!(text(&paused, "/status"), "paused");
     assert_eq!(text(&paused, "/status_details/paused/subscription/type"), "pause_requested");
     client.sandbox.advance_time(90 * DAY);

@@ -193,7 +193,7 @@ fn announce(checked: &Checked, listen: SocketAddr) {
         mode,
         database,
         plans = checked.catalog.plans().len(),
-        role = ?checked.config.role,
+        role = checked.config.role.as_str(),
         "serving; the webhook endpoint is <public_url>/webhooks/stripe"
     );
 }

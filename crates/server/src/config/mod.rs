@@ -56,6 +56,18 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// The word of configuration and command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]

@@ -74,7 +74,9 @@ impl Teller {
         let mut lines = vec![format!("  {}. {}   (day {})", self.told, step.title, step.day)];
         let mut row = |name: &str, text: &str| lines.push(format!("     {name:<9} {text}"));
         if counts.deliveries > 0 {
-            row("came in", &format!("{} events, delivered {} times", counts.events, counts.deliveries));
+            let (events, times) =
+                (many(counts.events, "event", "events"), many(counts.deliveries, "time", "times"));
+            row("came in", &format!("{events}, delivered {times}"));
         } else {
             row("came in", "nothing");
         }

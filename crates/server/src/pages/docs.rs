@@ -86,10 +86,10 @@ pub fn docs_page(view: &DocsView<'_>) -> Markup {
 }
 
 /// Operations by their first tag, tags in the document's order where it lists them.
-fn by_tag(openapi: &Value) -> Vec<(&str, Vec<Operation<'_>>)> {
+fn by_tag<'a>(openapi: &'a Value) -> Vec<(&'a str, Vec<Operation<'a>>)> {
     let listed = openapi.get("tags").and_then(Value::as_array).into_iter().flatten();
     let order: Vec<&str> = listed.filter_map(|tag| text(tag, "name")).collect();
-    let mut tags: BTreeMap<(usize, &str), Vec<Operation<'_>>> = BTreeMap::new();
+    let mut tags: BTreeMap<(usize, &'a str), Vec<Operation<'a>>> = BTreeMap::new();
     for (path, item) in openapi.get("paths").and_then(Value::as_object).into_iter().flatten() {
         for method in METHODS {
             let Some(body) = item.get(method) else { continue };
@@ -98,7 +98,12 @@ fn by_tag(openapi: &Value) -> Vec<(&str, Vec<Operation<'_>>)> {
             tags.entry((place, tag)).or_default().push(Operation { method, path, item, body });
         }
     }
-    tags.into_iter().map(|((_, tag), operations)| (tag, operations)).collect()
+    // What an app calls comes before what others fetch at well-known places.
+    let called_first = |mut operations: Vec<Operation<'a>>| {
+        operations.sort_by_key(|operation| !operation.path.starts_with("/v1/"));
+        operations
+    };
+    tags.into_iter().map(|((_, tag), operations)| (tag, called_first(operations))).collect()
 }
 
 fn operation_block(view: &DocsView<'_>, operation: &Operation<'_>) -> Markup {
