@@ -31,10 +31,15 @@ pub fn sync_lag(ms: i64) {
     histogram!("quittance_sync_lag_seconds").record(seconds(ms));
 }
 
-/// A call to the provider ended.
-pub fn provider_call(endpoint: &'static str, outcome: &'static str, duration_ms: i64) {
+/// A call to the provider ended after so long, or was held back here and never left.
+pub fn provider_call(endpoint: &'static str, outcome: &'static str, duration_ms: Option<i64>) {
+    let Some(ms) = duration_ms else {
+        counter!("quittance_provider_held_back_total", "endpoint" => endpoint, "outcome" => outcome)
+            .increment(1);
+        return;
+    };
     counter!("quittance_provider_calls_total", "endpoint" => endpoint, "outcome" => outcome).increment(1);
-    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint).record(seconds(duration_ms));
+    histogram!("quittance_provider_call_seconds", "endpoint" => endpoint).record(seconds(ms));
 }
 
 /// Access of a subscription or purchase changed to `to`.

@@ -28,7 +28,14 @@ static EVERYTHING: Sql = Sql::registered(
      UNION ALL SELECT request || COALESCE(result, '') FROM commands
      UNION ALL SELECT reason FROM suspensions
      UNION ALL SELECT detail || mend FROM alerts
-     UNION ALL SELECT COALESCE(input, '') FROM audit",
+     UNION ALL SELECT COALESCE(input, '') FROM audit
+     UNION ALL SELECT reason FROM grants
+     UNION ALL SELECT request FROM shadow_withheld",
+);
+static WITHHOLD: Sql = Sql::registered(
+    "test.erasure_withhold",
+    "INSERT INTO shadow_withheld (scope, kind, object, customer, request, first_at, last_at)
+     VALUES ($1, 'subscription.cancel', 'sub_1', 'ada', '{\"comment\":\"Lovelace left in silence\"}', 1, 1)",
 );
 
 const PERSONAL: [&str; 3] = ["ada.lovelace@example.com", "Lovelace", "likes tea"];
@@ -76,6 +83,13 @@ async fn what_is_personal_goes_for_good_and_what_was_sold_stays() {
         };
         let at = h.engine.now();
         h.test.db.write("test.mail", move |tx| mails::put(tx, &mail, at)).await.unwrap();
+        // Of a time when another integration was in charge.
+        let scope = h.engine.scope().to_string();
+        h.test
+            .db
+            .write("test.withhold", move |tx| tx.exec(&WITHHOLD, params![scope.as_str()]))
+            .await
+            .unwrap();
         assert!(!traces(&h).await.is_empty());
 
         let live = h.engine.erase_customer(&ada, "a test").await.unwrap_err();
@@ -95,7 +109,7 @@ async fn what_is_personal_goes_for_good_and_what_was_sold_stays() {
         h.engine.cancel_subscription(&subscription, ending, None).await.unwrap();
         h.settle().await;
         let told = traces(&h).await;
-        for words in ["had it all", "moves away", "disputes"] {
+        for words in ["had it all", "moves away", "disputes", "left in silence"] {
             assert!(told.iter().any(|text| text.contains(words)), "{words}: {told:?}");
         }
         let (erased, _) = h.engine.erase_customer(&ada, "a test").await.unwrap();

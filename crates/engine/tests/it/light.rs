@@ -2,6 +2,7 @@
 
 use quittance_domain::Access;
 use quittance_domain::checkout::CheckoutState;
+use quittance_engine::progress::LongRun;
 use quittance_engine::world::Point;
 
 use crate::house::{DAY, on_each, pro};
@@ -95,6 +96,12 @@ async fn an_interrupted_dry_run_is_not_gone_on_with() {
             let engine = h.engine.clone();
             let dying = tokio::spawn(async move { engine.sweep(true, true).await });
             gate.reached().await;
+            let state = h.engine.run_state(LongRun::Sweep).await.unwrap().unwrap();
+            let progress = state.progress.unwrap();
+            assert!(
+                state.running && progress.step == "subscriptions" && progress.done == 1,
+                "whoever asks sees how far it is: {progress:?}"
+            );
             dying.abort();
             assert!(dying.await.unwrap_err().is_cancelled());
             h.release_point(Point::SweepCheckpointed);
@@ -102,6 +109,8 @@ async fn an_interrupted_dry_run_is_not_gone_on_with() {
             h.pass_ms(h.engine.settings().retry.lease_ms + 1_000);
             let report = h.engine.sweep(true, false).await.unwrap().unwrap();
             assert_eq!(report.unknown, 1, "{report:?}");
+            let state = h.engine.run_state(LongRun::Sweep).await.unwrap().unwrap();
+            assert!(!state.running && state.finished_at.is_some(), "{state:?}");
             let dry = h.engine.sweep(true, true).await.unwrap().unwrap();
             assert_eq!((dry.subscriptions, dry.missed_events), (1, 0), "it counts its own only: {dry:?}");
         })

@@ -38,8 +38,8 @@ pub struct CallRecord {
     pub status: Option<u16>,
     /// `ok` or the error's stable code; calls held back here are told too.
     pub outcome: &'static str,
-    /// From sending to the read answer; 0 for calls that were held back.
-    pub duration_ms: i64,
+    /// From sending to the read answer, in milliseconds; none for a call that was held back here and never left.
+    pub duration_ms: Option<i64>,
 }
 
 /// Now, in Unix milliseconds.
@@ -143,7 +143,7 @@ impl StripeClient {
             Ok((status, _)) => (Some(*status), "ok"),
             Err(error) => (error.status(), error.code()),
         };
-        let duration_ms = if sent { ended.saturating_sub(begun).max(0) } else { 0 };
+        let duration_ms = sent.then(|| ended.saturating_sub(begun).max(0));
         tracing::debug!(endpoint, status, outcome, duration_ms, "stripe call");
         (self.on_call)(CallRecord { endpoint, status, outcome, duration_ms });
         answer.map(|(_, read)| read)

@@ -136,10 +136,10 @@ async fn every_call_is_recorded() {
     assert_eq!(
         seen,
         [
-            ("customers.create", Some(200), "ok", 7),
-            ("customers.create", Some(500), "provider_failed", 7),
-            ("customers.create", None, "provider_outcome_unknown", 7),
-            ("customers.retrieve", None, "provider_not_found", 0),
+            ("customers.create", Some(200), "ok", Some(7)),
+            ("customers.create", Some(500), "provider_failed", Some(7)),
+            ("customers.create", None, "provider_outcome_unknown", Some(7)),
+            ("customers.retrieve", None, "provider_not_found", None),
         ]
     );
     drop(records);

@@ -25,6 +25,13 @@ const ROOM: u64 = 1_000_000_000;
 /// The shortest signing secret that Stripe has ever given.
 const SECRET_LENGTH: usize = 24;
 
+/// Whether a proxy that nobody has named stands before the server, so that visitors cannot be told from each other by their
+/// addresses. This server speaks no TLS itself.
+pub(super) fn hides_visitors(config: &Config) -> bool {
+    config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+        && config.api.trusted_proxies.is_empty()
+}
+
 /// Keys, and whether they fit together.
 pub(super) fn keys(config: &Config) -> Check {
     const NAME: &str = "keys";

@@ -29,6 +29,21 @@ fn config(key: &str, secret: &str) -> Config {
 const SIGNING: &str = "whsec_0123456789abcdef0123456789abcdef";
 
 #[test]
+fn a_proxy_that_nobody_named_hides_visitors() {
+    let mut config = config("sk_test_1", SIGNING);
+    for (url, proxies, hidden) in [
+        (None, Vec::new(), false),
+        (Some("http://127.0.0.1:4242"), Vec::new(), false),
+        (Some("https://pay.example.com"), Vec::new(), true),
+        (Some("https://pay.example.com"), vec!["10.0.0.0/8".to_owned()], false),
+    ] {
+        config.public_url = url.map(str::to_owned);
+        config.api.trusted_proxies = proxies;
+        assert_eq!(hides_visitors(&config), hidden, "{url:?}");
+    }
+}
+
+#[test]
 fn keys_fit_together_or_do_not() {
     shown(&keys(&config("sk_test_1", SIGNING)), Outcome::Ok, "test key");
     let mut live = config("sk_live_1", SIGNING);

@@ -40,6 +40,11 @@ pub(super) fn configuration(loaded: &Loaded) -> Vec<Check> {
             "there is no catalog.toml: the demo catalog is sold",
             "Write your own: docs/catalog.md",
         ),
+        Ok(checked) if judge::hides_visitors(&checked.config) => Check::warning(
+            NAME,
+            "public_url is https, so that something before this server speaks TLS, and it is not named: every visitor would have its address, and checkouts are counted by customer only",
+            "Name it in api.trusted_proxies, such as [\"127.0.0.1\"] or [\"10.0.0.0/8\"]: docs/money.md",
+        ),
         Ok(checked) => {
             Check::ok(NAME, format!("`quittance serve` would start; {} plans", checked.catalog.plans().len()))
         }
