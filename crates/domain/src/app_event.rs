@@ -9,6 +9,7 @@
 use serde_json::{Value, json};
 
 use crate::access::MoneyState;
+use crate::notices::is_owed;
 use crate::projection::{HistoryLine, PaymentFacts, Projection, Purchase, PurchaseState, Stored};
 use crate::subscription::{Subscription, SubscriptionStatus};
 use crate::time::Timestamp;
@@ -147,11 +148,11 @@ fn money(minor: i64, currency: &str) -> Value {
 /// A failed renewal, once for each try. A first payment that fails is none: the buyer sits in front of it.
 fn failure(old: Option<&Subscription>, new: &Subscription) -> Option<AppFact> {
     let invoice = new.facts.latest_invoice.as_ref()?;
-    let failed = new.facts.status == SubscriptionStatus::PastDue && !new.missing;
+    let failed = is_owed(&new.facts.status) && !new.missing;
     if !failed || invoice.status != "open" || invoice.attempt_count == 0 {
         return None;
     }
-    let before = old.filter(|old| old.facts.status == SubscriptionStatus::PastDue);
+    let before = old.filter(|old| is_owed(&old.facts.status));
     let before = before.and_then(|old| old.facts.latest_invoice.as_ref());
     if before.is_some_and(|b| b.id == invoice.id && b.attempt_count == invoice.attempt_count) {
         return None;

@@ -202,7 +202,8 @@ impl Engine {
             Outcome::Failed { error } => (AttemptOutcome::Over(DeliveryState::Failed), error),
             Outcome::Retry { error, retry_after_ms } => {
                 let chance = self.world().chance();
-                match after_try(row.channel, row.attempts, retry_after_ms, chance, now) {
+                let tried = row.attempts - row.attempts_before;
+                match after_try(row.channel, tried, retry_after_ms, chance, now) {
                     AfterTry::RetryAt(next) => (AttemptOutcome::RetryAt(next), error),
                     AfterTry::GiveUp => (AttemptOutcome::Over(DeliveryState::Failed), error),
                 }

@@ -31,6 +31,8 @@ pub(crate) struct BegunTrial {
     pub subscription: String,
     /// The card's keyed hash, where one is new.
     pub card: Option<String>,
+    /// The keyed hash of the address that the provider's customer has, which may not be the one that our side knows.
+    pub address: Option<String>,
     /// It began with a checkout of ours.
     pub ours: bool,
 }
@@ -81,7 +83,7 @@ impl Engine {
                         return Ok(true);
                     }
                 }
-                for (kind, value) in engine.claims(tx, Some(&customer), None)? {
+                for (kind, value) in engine.claims(tx, Some(&customer), None, None)? {
                     if trials::holder(tx, &scope, kind, &value)?.is_some() {
                         return Ok(true);
                     }
@@ -98,9 +100,11 @@ impl Engine {
         tx: &mut dyn Tx,
         customer: Option<&CustomerId>,
         card: Option<&str>,
+        address: Option<&str>,
     ) -> quittance_store::Result<Vec<(ClaimKind, String)>> {
         let mut claims = Vec::new();
         claims.extend(card.map(|card| (ClaimKind::Card, card.to_owned())));
+        claims.extend(address.map(|address| (ClaimKind::Email, address.to_owned())));
         if let Some(customer) = customer {
             claims.push((ClaimKind::Customer, self.claim_of(ClaimKind::Customer, customer.as_str())));
             let row = customers::get(tx, customer.as_str())?;
@@ -151,8 +155,11 @@ impl Engine {
                 None => None,
             };
             let card = card.map(|card| self.claim_of(ClaimKind::Card, &card));
+            let typed = found.customer.as_ref().and_then(|customer| customer.email.as_ref());
+            let address = typed.and_then(|typed| normal_email(typed.expose()));
+            let address = address.map(|address| self.claim_of(ClaimKind::Email, &address));
             let ours = found.metadata.contains_key(CHECKOUT_KEY);
-            begun.push(BegunTrial { subscription: found.id.clone(), card, ours });
+            begun.push(BegunTrial { subscription: found.id.clone(), card, address, ours });
         }
         Ok(begun)
     }
@@ -176,7 +183,9 @@ impl Engine {
         let mut written = false;
         for trial in begun {
             let mut second: Option<(ClaimKind, String)> = None;
-            for (kind, value) in self.claims(tx, place.customer, trial.card.as_deref())? {
+            for (kind, value) in
+                self.claims(tx, place.customer, trial.card.as_deref(), trial.address.as_deref())?
+            {
                 let holder = trials::claim(tx, place.scope, kind, &value, &trial.subscription, place.now)?;
                 if holder != trial.subscription {
                     second.get_or_insert((kind, holder));

@@ -53,6 +53,8 @@ pub struct DeliveryRow {
     pub state: DeliveryState,
     /// How often it was tried.
     pub attempts: i64,
+    /// How many of these tries were made before somebody let it be tried again.
+    pub attempts_before: i64,
     /// When it is tried next.
     pub next_attempt_at: Timestamp,
     /// What went wrong last, or why it was not sent.
@@ -116,14 +118,14 @@ static CLAIM: &Sql = crate::sql!(
 );
 static GET: &Sql = crate::sql!(
     "deliveries.get",
-    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, next_attempt_at, last_error, created_at,
-       finished_at
+    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, attempts_before, next_attempt_at,
+       last_error, created_at, finished_at
      FROM deliveries WHERE seq = $1"
 );
 static BY_KEY: &Sql = crate::sql!(
     "deliveries.by_key",
-    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, next_attempt_at, last_error, created_at,
-       finished_at
+    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, attempts_before, next_attempt_at,
+       last_error, created_at, finished_at
      FROM deliveries WHERE channel = $1 AND key = $2"
 );
 static FINISH: &Sql = crate::sql!(
@@ -148,7 +150,7 @@ static ATTEMPTS: &Sql = crate::sql!(
 );
 static AGAIN: &Sql = crate::sql!(
     "deliveries.again",
-    "UPDATE deliveries SET state = 'pending', next_attempt_at = $2, finished_at = NULL, attempts = 0
+    "UPDATE deliveries SET state = 'pending', next_attempt_at = $2, finished_at = NULL, attempts_before = attempts
      WHERE seq = $1 AND state IN ('failed', 'suppressed')"
 );
 static SOONER: &Sql = crate::sql!(
@@ -165,8 +167,8 @@ static NEXT_DUE: &Sql = crate::sql!(
 );
 static LIST: &Sql = crate::sql!(
     "deliveries.list",
-    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, next_attempt_at, last_error, created_at,
-       finished_at
+    "SELECT seq, channel, key, lane, destination, customer, payload, state, attempts, attempts_before, next_attempt_at,
+       last_error, created_at, finished_at
      FROM deliveries
      WHERE seq < $1 AND (CAST($2 AS TEXT) IS NULL OR channel = $2) AND (CAST($3 AS TEXT) IS NULL OR state = $3)
        AND (CAST($4 AS TEXT) IS NULL OR customer = $4) AND (CAST($5 AS TEXT) IS NULL OR destination = $5)
@@ -341,6 +343,7 @@ fn read(row: &Row) -> Result<DeliveryRow> {
             DeliveryState::parse(text).ok_or_else(|| word("delivery state")(text))
         })?,
         attempts: row.i64("attempts")?,
+        attempts_before: row.i64("attempts_before")?,
         next_attempt_at: Timestamp::from_ms(row.i64("next_attempt_at")?),
         last_error: row.opt_text("last_error")?,
         created_at: Timestamp::from_ms(row.i64("created_at")?),
@@ -442,6 +445,18 @@ mod tests {
                 .await
                 .unwrap();
                 assert_eq!(seqs(&db, 70, 9).await, ["c", "a"], "and b waits for it again");
+                db.write("test", |tx| {
+                    let seq = due(tx, Channel::Webhook, at(70), 9, 9)?[1];
+                    let held = claim(tx, seq, &token(4), at(70), at(80))?.expect("due");
+                    assert_eq!((held.attempts, held.attempts_before), (4, 3), "its schedule begins anew");
+                    let over = AttemptOutcome::Over(DeliveryState::Delivered);
+                    assert!(record(tx, &held, &token(4), over, "200", (at(70), at(71)))?);
+                    let log: Vec<i64> = attempts(tx, seq, 9)?.iter().map(|tried| tried.attempt).collect();
+                    assert_eq!(log, [4, 3, 2], "and its log goes on");
+                    Ok(())
+                })
+                .await
+                .unwrap();
                 let mail = db.read("test", |tx| next_due(tx, Channel::Mail)).await.unwrap();
                 assert_eq!(mail, None, "channels do not mix");
             })

@@ -42,4 +42,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0024_gone_customers.sql"),
     },
     Migration { version: 25, name: "let_in", text: include_str!("../migrations/0025_let_in.sql") },
+    Migration { version: 26, name: "rounds", text: include_str!("../migrations/0026_rounds.sql") },
 ];

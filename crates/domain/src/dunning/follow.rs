@@ -145,7 +145,7 @@ impl Look<'_> {
             case.next_try_at = None;
         }
         out.look_again_at = [out.look_again_at, case.next_try_at].into_iter().flatten().min();
-        if case.outcome == Outcome::Open && case.attempts > before.attempts {
+        if case.attempts > before.attempts {
             out.history.push(line("payment.failed", &case));
         }
         if case.outcome != before.outcome {
@@ -179,6 +179,15 @@ impl Look<'_> {
             return;
         }
         case.outcome = outcome;
+        match outcome {
+            // The try after which the provider gave up.
+            Outcome::Lost | Outcome::Cancelled => {
+                if let Some(invoice) = invoice {
+                    failed(case, invoice);
+                }
+            }
+            Outcome::Open | Outcome::Recovered | Outcome::Forgiven => {}
+        }
         let facts = &subscription.facts;
         case.ended_at = Some(match outcome {
             Outcome::Recovered => invoice.and_then(|invoice| invoice.paid_at).unwrap_or(self.now),

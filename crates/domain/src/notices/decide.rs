@@ -160,7 +160,7 @@ impl Due<'_> {
     fn payment(&mut self, old: Option<&Subscription>, new: &Subscription) {
         let Some(invoice) = &new.facts.latest_invoice else { return };
         let before = old.and_then(|old| old.facts.latest_invoice.as_ref()).filter(|old| old.id == invoice.id);
-        if new.facts.status == SubscriptionStatus::PastDue && is_failing(invoice) {
+        if is_owed(&new.facts.status) && is_failing(invoice) {
             let came_up = old.is_some()
                 && before.is_none_or(|b| !is_failing(b) || b.attempt_count != invoice.attempt_count);
             let since = new.facts.failing_since.or(invoice.bill.finalized_at).unwrap_or(new.facts.created_at);
@@ -303,6 +303,7 @@ impl Due<'_> {
             lead_ms: i64::from(self.wanted.policy.lead_minutes) * MINUTE_MS,
         };
         let mut data = base(new);
+        put_charged(&mut data, new, end);
         put(&mut data, "trial_end", text(Some(end)));
         self.ahead(NoticeKind::TrialEnding, &facts.id, &end.to_string(), &rules, choice, &data);
     }
@@ -323,6 +324,7 @@ impl Due<'_> {
         let mut rules = self.wanted.rules.applicable(case, false);
         let yearly = self.wanted.rules.applicable(case, true);
         let mut data = base(new);
+        put_charged(&mut data, new, end);
         put(&mut data, "renews_at", text(Some(end)));
         if year_long {
             rules.extend(yearly);
@@ -332,6 +334,7 @@ impl Due<'_> {
             let since = day.plus_ms(-365 * DAY_MS);
             let choice = Choice { event: day, start: since, days: policy.renewal_ahead_days, lead_ms };
             let (mut data, kind) = (data.clone(), NoticeKind::RenewalAhead);
+            put_charged(&mut data, new, day);
             put(&mut data, "yearly", true);
             self.ahead(kind, &facts.id, &format!("year {day}"), &yearly, choice, &data);
         }
@@ -684,17 +687,54 @@ fn next_anniversary(of: Timestamp, now: Timestamp) -> Option<Timestamp> {
 fn base(new: &Subscription) -> Map<String, Value> {
     let mut data = Map::new();
     put(&mut data, "subscription", &new.facts.id);
-    if let Some(held) = new.plan() {
-        put(&mut data, "plan", held.plan.to_string());
-        put(&mut data, "quantity", held.quantity);
-    }
-    if let Some(item) = new.facts.items.first() {
-        put(&mut data, "interval", item.interval.as_deref());
-    }
+    put_held(&mut data, new);
     if let Some(card) = &new.facts.told.card {
         put(&mut data, "card", json!({ "brand": card.brand, "last4": card.last4, "expires": card.month() }));
     }
     data
+}
+
+fn put_held(data: &mut Map<String, Value>, subscription: &Subscription) {
+    if let Some(held) = subscription.plan() {
+        put(data, "plan", held.plan.to_string());
+        put(data, "quantity", held.quantity);
+    }
+    if let Some(item) = subscription.facts.items.first() {
+        put(data, "interval", item.interval.as_deref());
+    }
+}
+
+/// Whether a subscription in this status still owes what failed: the last try is told too, after which the provider gives up.
+pub(crate) const fn is_owed(status: &SubscriptionStatus) -> bool {
+    match status {
+        SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => true,
+        SubscriptionStatus::Trialing
+        | SubscriptionStatus::Active
+        | SubscriptionStatus::Incomplete
+        | SubscriptionStatus::IncompleteExpired
+        | SubscriptionStatus::Canceled
+        | SubscriptionStatus::Paused
+        | SubscriptionStatus::Unknown(_) => false,
+    }
+}
+
+/// What will be charged for at an instant: what is held, or what is planned to take its place by then. The provider's price of
+/// what is planned is `planned_price`.
+pub fn put_charged(data: &mut Map<String, Value>, subscription: &Subscription, at: Timestamp) {
+    for key in ["plan", "quantity", "interval", "planned_price"] {
+        data.remove(key);
+    }
+    let Some(planned) = subscription.scheduled.as_ref().filter(|planned| planned.at <= at) else {
+        put_held(data, subscription);
+        return;
+    };
+    if let Some(plan) = &planned.plan {
+        put(data, "plan", plan.to_string());
+    }
+    put(data, "quantity", planned.quantity);
+    put(data, "interval", planned.interval.as_deref());
+    let first = subscription.facts.ahead.next_phase.as_ref().and_then(|next| next.items.first());
+    put(data, "planned_price", first.map(|item| item.price.as_str()));
 }
 
 fn put_bill(data: &mut Map<String, Value>, invoice: &InvoiceFacts) {

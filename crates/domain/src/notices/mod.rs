@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::ids::PlanKey;
 use crate::time::Timestamp;
 
-pub use decide::{Told, Wanted, decide};
+pub(crate) use decide::is_owed;
+pub use decide::{Told, Wanted, decide, put_charged};
 pub use moment::{AppliedRule, Fit};
 pub use rules::RuleTable;
 

@@ -667,12 +667,12 @@ fn what_is_no_longer_so_is_over() {
     leaving.told.canceled_at = Some(T0.plus_ms(DAY_MS));
     assert!(cancelled(&leaving));
     assert!(!cancelled(&facts("active")), "taken back");
-    let changed = |plan: &str| {
-        let data = serde_json::json!({ "plan": plan, "quantity": 1 });
+    let changed = |plan: &str, interval: &str| {
+        let data = serde_json::json!({ "plan": plan, "quantity": 1, "interval": interval });
         ask(NoticeKind::PlanChanged, "sub_1", "", None, data, &facts("active"), T0)
     };
-    assert!(changed("pro"));
-    assert!(!changed("studio"), "changed again since");
+    assert!(changed("pro", "month"));
+    assert!(!changed("studio", "month") && !changed("pro", "year"), "changed again since");
     assert!(ask(NoticeKind::Receipt, "in_1", "paid", None, nothing(), &leaving, T0));
     let price = ask(NoticeKind::PriceChanging, "sub_1", "x", None, nothing(), &facts("active"), T0);
     assert!(!price, "withdrawn");

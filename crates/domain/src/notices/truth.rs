@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::decide::{is_failing, meets};
+use super::decide::{is_failing, is_owed, meets};
 use super::{Announcement, NoticeKind};
 use crate::access::Standing;
 use crate::projection::{PaymentFacts, Purchase, PurchaseState};
@@ -82,8 +82,10 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
             let said = |key: &str| claim.data.get(key);
             let (plan, quantity) =
                 (said("plan").and_then(Value::as_str), said("quantity").and_then(Value::as_i64));
+            let interval = s.facts.items.first().and_then(|item| item.interval.as_deref());
             s.is_live()
                 && s.plan().is_some_and(|p| Some(p.plan.as_str()) == plan && Some(p.quantity) == quantity)
+                && said("interval").is_none_or(|told| told.as_str() == interval)
         }),
         NoticeKind::SubscriptionCancelled => on(claim, known, |s| {
             s.facts.told.canceled_at.is_some_and(|at| at.to_string() == claim.occurrence)
@@ -134,8 +136,8 @@ fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
     if !is_failing(invoice) {
         return Truth::Over("the invoice is no longer open");
     }
-    if s.facts.status != SubscriptionStatus::PastDue || s.missing {
-        return Truth::Over("the subscription is no longer past due");
+    if !is_owed(&s.facts.status) || s.missing {
+        return Truth::Over("nothing is owed for the subscription any more");
     }
     holds(invoice.attempt_count.to_string() == claim.occurrence, "another attempt has been made since")
 }

@@ -106,6 +106,9 @@ pub struct PortalUpdate {
     pub proration: String,
     /// Changes that wait for the end of the period, sorted.
     pub at_period_end: Vec<String>,
+    /// A change in a trial leaves the trial as it is, as by our API.
+    #[serde(default)]
+    pub keeps_trial: bool,
     /// Products with their prices, both sorted.
     pub products: Vec<(String, Vec<String>)>,
 }
@@ -172,6 +175,7 @@ fn wanted(catalog: &Catalog, policy: &PortalPolicy, found: &Found) -> Vec<Portal
         let update = policy.plan_change.then(|| PortalUpdate {
             proration: policy.proration.clone(),
             at_period_end: sorted(&policy.at_period_end),
+            keeps_trial: true,
             products,
         });
         all.push(Portal { update, ..bare(portal_mark(Some((group, currency))), policy) });

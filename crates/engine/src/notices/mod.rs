@@ -9,7 +9,7 @@ mod proof;
 
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::notices::truth::{self, Claim, Known, Truth};
-use quittance_domain::notices::{AppliedRule, Fit, NoticeKind};
+use quittance_domain::notices::{AppliedRule, Fit, NoticeKind, put_charged};
 use quittance_domain::{Currency, Timestamp};
 use quittance_store::notices::{self, NoticeRow};
 use quittance_store::outbox::{self, NewAlert};
@@ -147,10 +147,20 @@ impl Engine {
                 }
             }
             NoticeKind::TrialEnding | NoticeKind::RenewalAhead | NoticeKind::PriceChanging => {
+                if let (Some(id), Some(about)) = (word(&data, "subscription"), notice.about)
+                    && notice.kind != NoticeKind::PriceChanging
+                {
+                    // What is planned may have changed since it was written down.
+                    put_charged(&mut data, &self.subscription(&id).await?.subscription, about);
+                }
                 let Some(charge) = self.preview_of(&data).await? else {
                     return Ok(Ready::Over("nothing will be charged".to_owned()));
                 };
                 add_charge(&mut data, &charge)?;
+                if let (true, Some(about)) = (data.contains_key("planned_price"), notice.about) {
+                    // A supposed change is previewed as if it were made now.
+                    data.insert("charge_at".to_owned(), json!(about.to_string()));
+                }
             }
             NoticeKind::AccessEnded
             | NoticeKind::TermsChanging
@@ -172,16 +182,18 @@ impl Engine {
     /// What the next renewal comes to, after the change that is announced; `None` when there will be none.
     async fn preview_of(&self, data: &Map<String, Value>) -> Result<Option<Charge>, Problem> {
         let Some(id) = word(data, "subscription") else { return Ok(None) };
-        let mut changed = Vec::new();
-        let mut price = None;
-        if let Some(named) = word(data, "new_price") {
-            let row = self.subscription(&id).await?;
-            price = Some(self.announced_price(&named).await?);
-            changed = row.subscription.facts.items.into_iter().map(|item| item.id).take(1).collect();
-        }
+        let (price, quantity) = match (word(data, "new_price"), word(data, "planned_price")) {
+            (Some(named), _) => (Some(self.announced_price(&named).await?), None),
+            (None, Some(planned)) => (Some(planned), data.get("quantity").and_then(Value::as_i64)),
+            (None, None) => (None, None),
+        };
+        let changed = match &price {
+            Some(_) => self.subscription(&id).await?.subscription.facts.items.into_iter().next(),
+            None => None,
+        };
         let items: Vec<ItemChange<'_>> = changed
             .iter()
-            .map(|item| ItemChange { id: item, price: price.as_deref(), quantity: None, deleted: false })
+            .map(|item| ItemChange { id: &item.id, price: price.as_deref(), quantity, deleted: false })
             .collect();
         let wanted = PreviewChange {
             subscription: &id,

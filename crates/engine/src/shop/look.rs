@@ -216,6 +216,7 @@ pub(super) fn portal(found: ObservedPortalConfiguration) -> Option<FoundPortal> 
         update: found.update.map(|update| PortalUpdate {
             proration: update.proration,
             at_period_end: sorted(update.at_period_end),
+            keeps_trial: update.trial_update.as_deref() == Some(calls::portal::KEEPS_TRIAL),
             products: {
                 let mut products: Vec<(String, Vec<String>)> =
                     update.products.into_iter().map(|(product, prices)| (product, sorted(prices))).collect();

@@ -219,8 +219,10 @@ async fn a_burst_faster_than_the_provider_allows_is_let_through_a_little_later()
         Box::pin(async move {
             let engine = h.engine_in_test_mode().await;
             let began = engine.now();
-            for number in 0..40 {
-                engine.open_checkout(&pro(&format!("buyer_{number}"))).await.unwrap();
+            let buyers: Vec<_> = (0..40).map(|number| pro(&format!("buyer_{number}"))).collect();
+            let opened = buyers.iter().map(|buyer| engine.open_checkout(buyer));
+            for opened in futures_util::future::join_all(opened).await {
+                opened.unwrap();
             }
             let (calls, took) = (h.calls(), engine.now().ms() - began.ms());
             assert!(calls >= 80, "a customer and a session each: {calls}");

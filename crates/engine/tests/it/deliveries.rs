@@ -133,10 +133,21 @@ async fn what_is_given_up_raises_an_alert_that_names_the_mend_and_can_be_sent_ag
             assert!(alert.mend.contains("quittance deliveries retry "), "{}", alert.mend);
             notebook.fares.lock().unwrap().clear();
             let back = engine.deliver_again(failed.seq).await.unwrap();
-            assert_eq!((back.state, back.attempts), (DeliveryState::Pending, 0));
+            let before = i64::try_from(tries.len()).unwrap();
+            assert_eq!(
+                (back.state, back.attempts, back.attempts_before),
+                (DeliveryState::Pending, before, before),
+                "its schedule begins anew"
+            );
             h.pass_ms(30 * 3_600_000);
             engine.drain().await.unwrap();
-            assert_eq!(engine.delivery(failed.seq).await.unwrap().0.state, DeliveryState::Delivered);
+            let (again, log) = engine.delivery(failed.seq).await.unwrap();
+            assert_eq!((again.state, again.attempts), (DeliveryState::Delivered, before + 1));
+            assert_eq!(
+                (log.len(), log[0].outcome.as_str()),
+                (tries.len() + 1, "delivered"),
+                "and its log goes on"
+            );
             let alerts = engine.alerts(false, i64::MAX, 10).await.unwrap();
             assert!(
                 alerts.iter().all(|alert| alert.kind != "delivery_failed"),

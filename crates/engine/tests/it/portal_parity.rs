@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use quittance_domain::Timestamp;
+use quittance_engine::Settings;
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::{CancelAt, Feedback, PortalStart};
 use quittance_engine::inbox::MONEY_SETTLE_MS;
@@ -14,11 +15,13 @@ use quittance_store::testing::{TestDb, databases};
 use crate::app_kit;
 use crate::house::{DAY, House, START, catalog, customer, pro};
 use crate::known_kit::{break_card, buyer_of, newest_invoice, price_id, text, told, use_card};
+use crate::trials::with_trials;
 
 /// What a customer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     Upgrades,
+    UpgradesInTrial,
     Downgrades,
     TakesMore,
     TakesLess,
@@ -37,6 +40,7 @@ impl Does {
             Self::Downgrades => NewCheckout { plan: "studio".into(), ..pro("ada") },
             Self::TakesLess => NewCheckout { quantity: Some(3), ..pro("ada") },
             Self::Upgrades
+            | Self::UpgradesInTrial
             | Self::TakesMore
             | Self::TakesAYear
             | Self::CancelsLater
@@ -52,6 +56,7 @@ impl Does {
         match self {
             Self::ChangesCardAndPays => 30,
             Self::Upgrades
+            | Self::UpgradesInTrial
             | Self::Downgrades
             | Self::TakesMore
             | Self::TakesLess
@@ -66,8 +71,21 @@ impl Does {
 
 /// A subscription in a house whose shop was pushed, on the day of the change.
 async fn before(test: TestDb, does: Does) -> (House, String) {
-    let mut h = House::build(test).await;
-    h.engine = h.engine_in_force(catalog()).await;
+    let catalog = match does {
+        Does::UpgradesInTrial => with_trials(),
+        Does::Upgrades
+        | Does::Downgrades
+        | Does::TakesMore
+        | Does::TakesLess
+        | Does::TakesAYear
+        | Does::CancelsLater
+        | Does::CancelsNow
+        | Does::Resumes
+        | Does::ChangesCard
+        | Does::ChangesCardAndPays => catalog(),
+    };
+    let mut h = House::with(test, Settings::default(), catalog.clone()).await;
+    h.engine = h.engine_in_force(catalog).await;
     let quiet: OnStep = Arc::new(|_, _, _| {});
     h.engine.push_catalog(false, &quiet).await.unwrap();
     let row = h.open(&does.buys()).await;
@@ -99,7 +117,7 @@ async fn by_api(h: &House, id: &str, does: Does) {
     let units = |quantity| Change { quantity: Some(quantity), ..Change::default() };
     let cancel = |at| Ending { at, feedback: Some(Feedback::TooExpensive), comment: Some("for now".into()) };
     match does {
-        Does::Upgrades => change(plan("studio")).await.unwrap(),
+        Does::Upgrades | Does::UpgradesInTrial => change(plan("studio")).await.unwrap(),
         Does::Downgrades => change(plan("pro")).await.unwrap(),
         Does::TakesMore => change(units(3)).await.unwrap(),
         Does::TakesLess => change(units(1)).await.unwrap(),
@@ -161,7 +179,7 @@ async fn by_portal(h: &House, id: &str, does: Does) {
     let card = "number=5555+5555+5555+4444&expiry=12%2F27&cvc=123&name=Ada";
     let to = |key: &str| format!("price={}", price_id(h, key));
     match does {
-        Does::Upgrades => on_page(h, &change, &to("studio_month_jpy")).await,
+        Does::Upgrades | Does::UpgradesInTrial => on_page(h, &change, &to("studio_month_jpy")).await,
         Does::Downgrades => on_page(h, &change, &to("pro_month_jpy")).await,
         Does::TakesAYear => on_page(h, &change, &to("pro_year_jpy")).await,
         Does::TakesMore => post(h, &wide_session(h, id), &change, "quantity=3"),
@@ -264,6 +282,7 @@ macro_rules! changes {
 
 changes! {
     an_upgrade_ends_the_same = Does::Upgrades;
+    an_upgrade_in_a_trial_ends_the_same = Does::UpgradesInTrial;
     a_downgrade_ends_the_same = Does::Downgrades;
     more_units_end_the_same = Does::TakesMore;
     fewer_units_end_the_same = Does::TakesLess;

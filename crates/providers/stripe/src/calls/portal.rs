@@ -117,6 +117,9 @@ pub fn list_configurations(paging: Paging<'_>) -> Call<Page<ObservedPortalConfig
     Call::new("portal_configurations.list", Verb::Get, configurations(), form, page)
 }
 
+/// A plan that is changed in a trial leaves the trial as it is; Stripe's default ends it.
+pub const KEEPS_TRIAL: &str = "continue_trial";
+
 /// Creates a portal configuration.
 #[must_use]
 pub fn create_configuration(
@@ -162,7 +165,9 @@ fn features(wanted: &PortalFeatures<'_>, changes: bool) -> Form {
         let of = |field: &str| format!("features[subscription_update]{field}");
         form = form
             .text(&of("[default_allowed_updates][0]"), "price")
-            .text(&of("[proration_behavior]"), update.proration);
+            .text(&of("[proration_behavior]"), update.proration)
+            // As a change by our API: what was given stays given.
+            .text(&of("[trial_update_behavior]"), KEEPS_TRIAL);
         for (index, (product, prices)) in update.products.iter().enumerate() {
             let product_key = of(&format!("[products][{index}]"));
             form = form

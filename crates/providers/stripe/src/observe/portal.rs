@@ -33,6 +33,8 @@ pub struct ObservedPortalUpdate {
     pub proration: String,
     /// Changes that wait for the end of the period.
     pub at_period_end: Vec<String>,
+    /// What a change in a trial does to it: `end_trial` or `continue_trial`; API versions before it do not say.
+    pub trial_update: Option<String>,
     /// What may be changed, such as `price`.
     pub allowed: Vec<String>,
     /// Products with their prices.
@@ -89,6 +91,7 @@ impl ObservedPortalUpdate {
         Ok(Self {
             proration: node.text("proration_behavior")?,
             at_period_end: conditions.iter().map(|c| c.text("type")).collect::<Result<_, _>>()?,
+            trial_update: node.opt_text("trial_update_behavior")?,
             allowed: node.texts("default_allowed_updates")?,
             products: products
                 .iter()
