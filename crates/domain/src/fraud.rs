@@ -267,7 +267,9 @@ pub fn suspension_steps(
             .flat_map(|invoice| &invoice.payments)
             .map(|paid| (paid.payment.as_str(), paid.amount))
             .collect();
-        if late || policy.suspended_subscriptions == OnSuspension::Cancel {
+        // One that waits for its first payment would be charged when the customer confirms it.
+        let begins = s.facts.status == SubscriptionStatus::Incomplete;
+        if late || begins || policy.suspended_subscriptions == OnSuspension::Cancel {
             steps.push(SuspensionStep::End { subscription: id.clone() });
         } else if s.facts.ahead.pause.is_none() && charges(&s.facts.status) {
             steps.push(SuspensionStep::Pause { subscription: id.clone() });
@@ -312,6 +314,14 @@ pub fn suspension_steps(
             && ours(payment)
         {
             steps.push(SuspensionStep::GiveBack { payment: payment.to_owned() });
+        }
+    }
+    // Whatever else was charged since: a renewal before the pause reached the provider, a change on a page that was open.
+    let charged = |p: &&PaymentFacts| p.created_at >= since && p.amount.minor > 0 && p.money.is_ours();
+    for payment in projection.payments.iter().filter(charged) {
+        let step = SuspensionStep::GiveBack { payment: payment.id.clone() };
+        if !steps.contains(&step) {
+            steps.push(step);
         }
     }
     steps

@@ -113,7 +113,7 @@ impl Engine {
         for line in timeline.iter().filter(|line| line.kind == "checkout.complete") {
             let _ = writeln!(text, "The customer completed the checkout {} on {}.", line.object, line.at);
         }
-        let told = notices.iter().filter(|proof| !proof.tries.is_empty()).count();
+        let told = notices.iter().filter(|proof| proof.was_delivered()).count();
         let _ = writeln!(
             text,
             "{} lines of the customer's account and {told} delivered messages are kept as proof.",

@@ -233,6 +233,9 @@ impl Engine {
     /// What is done now and then: the sweep, counting the backlog, forgetting what is old.
     async fn upkeep_loop(&self) {
         let mut forget_at = self.now();
+        if let Err(problem) = self.follow_the_schedule().await {
+            tracing::warn!(%problem, "the next sweep is due as it was planned before");
+        }
         loop {
             let mut rest_ms = UPKEEP_MS;
             if self.sweep_due_at().await.is_some_and(|at| at <= self.now())

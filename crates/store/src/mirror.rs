@@ -33,7 +33,7 @@ static SUBSCRIPTION: &Sql = crate::sql!(
     "SELECT scope, aggregate, data FROM subscriptions WHERE id = $1 ORDER BY scope LIMIT 1"
 );
 static DIGEST: &Sql =
-    crate::sql!("mirror.digest", "SELECT digest FROM subscriptions WHERE scope = $1 AND id = $2");
+    crate::sql!("mirror.digest", "SELECT digest, status FROM subscriptions WHERE scope = $1 AND id = $2");
 static LIVE_SUBSCRIPTIONS: &Sql = crate::sql!(
     "mirror.live_subscriptions",
     "SELECT id, aggregate FROM subscriptions WHERE scope = $1 AND id > $2
@@ -116,14 +116,15 @@ pub fn subscription(tx: &mut dyn Tx, id: &str) -> Result<Option<SubscriptionRow>
     tx.query(SUBSCRIPTION, params![id])?.first().map(read_subscription).transpose()
 }
 
-/// For each id the digest that we hold, or `None` when we do not mirror it.
+/// For each id the digest that we hold and the status that we believe, or `None` when we do not mirror it.
 ///
 /// # Errors
 /// As the database.
-pub fn digests(tx: &mut dyn Tx, scope: &str, ids: &[String]) -> Result<Vec<Option<String>>> {
+pub fn digests(tx: &mut dyn Tx, scope: &str, ids: &[String]) -> Result<Vec<Option<(String, String)>>> {
     let rows: Vec<Vec<V>> = ids.iter().map(|id| params![scope, id].to_vec()).collect();
     let found = tx.batch(DIGEST, &rows)?;
-    found.iter().map(|rows| rows.first().map(|row| row.text("digest")).transpose()).collect()
+    let read = |row: &Row| Ok((row.text("digest")?, row.text("status")?));
+    found.iter().map(|rows| rows.first().map(read).transpose()).collect()
 }
 
 /// Subscriptions that we believe not to be over, by id, after `after`: `(id, aggregate)`.

@@ -55,6 +55,14 @@ static RELEASE: &Sql = crate::sql!(
     "sweeps.release",
     "UPDATE sweeps SET lease_token = NULL, lease_until = NULL, next_at = $4 WHERE kind = $1 AND scope = $2 AND lease_token = $3"
 );
+static SOONER: &Sql = crate::sql!(
+    "sweeps.sooner",
+    "UPDATE sweeps SET next_at = $3 WHERE kind = $1 AND scope = $2 AND next_at > $3"
+);
+static RENEW: &Sql = crate::sql!(
+    "sweeps.renew",
+    "UPDATE sweeps SET lease_until = $4 WHERE kind = $1 AND scope = $2 AND lease_token = $3"
+);
 static GET: &Sql = crate::sql!(
     "sweeps.get",
     "SELECT cursor, watermark, started_at, finished_at, report, next_at, progress, lease_until FROM sweeps WHERE kind = $1 AND scope = $2"
@@ -125,6 +133,23 @@ pub fn checkpoint(
 ) -> Result<bool> {
     let params = params![lease.kind, &lease.scope, lease.token.as_str(), cursor, until.ms(), progress];
     Ok(tx.exec(CHECKPOINT, params)? == 1)
+}
+
+/// Holds on to a run; `false` when the lease was lost.
+///
+/// # Errors
+/// As the database.
+pub fn renew(tx: &mut dyn Tx, lease: &SweepLease, until: Timestamp) -> Result<bool> {
+    Ok(tx.exec(RENEW, params![lease.kind, &lease.scope, lease.token.as_str(), until.ms()])? == 1)
+}
+
+/// The next run is due at `next` at the latest: the schedule may be another one than when the last run ended.
+///
+/// # Errors
+/// As the database.
+pub fn sooner(tx: &mut dyn Tx, kind: &str, scope: &str, next: Timestamp) -> Result<()> {
+    tx.exec(SOONER, params![kind, scope, next.ms()])?;
+    Ok(())
 }
 
 /// Ends a run.

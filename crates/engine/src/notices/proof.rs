@@ -1,6 +1,6 @@
 //! Proof of what a customer was told: the notice, the rules that it was for, each try to deliver it, and which text left.
 
-use quittance_domain::delivery::Channel;
+use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_domain::notices::NoticeKind;
 use quittance_store::Tx;
 use quittance_store::deliveries::{self, AttemptRow, DeliveryRow};
@@ -25,6 +25,14 @@ pub struct Proof {
     pub tries: Vec<AttemptRow>,
     /// What left, once it did: the digest of its text, its language and wording, and to whom.
     pub mail: Option<MailRow>,
+}
+
+impl Proof {
+    /// Whether a try of it was taken, and not only made.
+    #[must_use]
+    pub fn was_delivered(&self) -> bool {
+        self.tries.iter().any(|tried| tried.outcome == DeliveryState::Delivered.as_str())
+    }
 }
 
 impl Engine {

@@ -36,8 +36,9 @@ impl Engine {
         let known = self.db().read("sweep.digests", move |tx| mirror::digests(tx, &scope, &ids)).await?;
         report.subscriptions += listed.len() as u64;
         let mut noticed = Vec::new();
-        for (found, digest) in listed.iter().zip(known) {
-            if digest.is_some_and(|digest| digest == digest_of(found)) {
+        for (found, known) in listed.iter().zip(known) {
+            // The status beside the digest: what was written wrongly has the digest of what was read rightly.
+            if known.is_some_and(|(digest, status)| status == found.status && digest == digest_of(found)) {
                 continue;
             }
             let ours = self.ours_of(found).await?;

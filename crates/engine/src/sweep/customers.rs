@@ -70,7 +70,8 @@ impl Engine {
             cursor.customers_after = page.last_id.clone();
             cursor.customers_seen = !page.has_more;
             let progress = meter.read("customers", cursor.report.customers, None, self.now());
-            if !self.checkpoint(run, cursor, &progress).await? || cursor.customers_seen {
+            self.checkpoint(run, cursor, &progress).await?;
+            if cursor.customers_seen {
                 break;
             }
         }

@@ -12,9 +12,10 @@ use quittance_store::aggregates::{self, Hint};
 use quittance_store::customers::{self, Change, CustomerPatch};
 use quittance_store::drifts::{self, Kept};
 use quittance_store::outbox::{self, NewAlert};
+use quittance_store::sweeps;
 use serde::Serialize;
 
-use super::{Run, SweepReport, hint};
+use super::{Run, SweepReport, hint, taken_over};
 use crate::commands::request::{Request, Which};
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -115,23 +116,29 @@ impl Engine {
         }
         let (truth, instance) = (self.settings().email_truth, self.instance().to_owned());
         if run.dry {
-            let mut shown = run.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let room = MOST_SHOWN.saturating_sub(shown.len());
-            shown.extend(noticed.into_iter().take(room).map(|Noticed { finding, .. }| {
-                let then = Then::of(finding.kind, truth);
-                Difference { finding, then }
-            }));
-            return Ok(());
+            {
+                let mut shown = run.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let room = MOST_SHOWN.saturating_sub(shown.len());
+                shown.extend(noticed.into_iter().take(room).map(|Noticed { finding, .. }| {
+                    let then = Then::of(finding.kind, truth);
+                    Difference { finding, then }
+                }));
+            }
+            return self.hold(run).await;
         }
         if noticed.is_empty() {
-            return Ok(());
+            return self.hold(run).await;
         }
         let room = MOST_FINDINGS.saturating_sub(report.findings - noticed.len() as u64);
         let (scope, now) = (self.scope().to_string(), self.now());
         let engine = self.clone();
+        let (held, until) = (run.lease.clone(), now.plus_ms(self.settings().retry.lease_ms));
         let new = self
             .db()
             .write("sweep.keep", move |tx| {
+                if !sweeps::renew(tx, &held, until)? {
+                    return Ok(None);
+                }
                 let mends = |n: &&Noticed| n.finding.kind.is_over_with_a_sync();
                 let keys: Vec<&str> =
                     noticed.iter().filter(mends).filter_map(|n| n.finding.aggregate.as_deref()).collect();
@@ -154,9 +161,10 @@ impl Engine {
                     }
                     mend_email(tx, &engine, n, truth, &instance, now)?;
                 }
-                Ok(new)
+                Ok(Some(new))
             })
             .await?;
+        let Some(new) = new else { return Err(taken_over()) };
         report.new_findings += new.len() as u64;
         for (seq, finding) in &new {
             telemetry::drift(finding.kind.as_str());
@@ -173,6 +181,15 @@ impl Engine {
         }
         self.wake();
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Holds on to a run that looks through our own side, page by page.
+    async fn hold(&self, run: &Run) -> Result<(), Problem> {
+        let (held, until) = (run.lease.clone(), self.now().plus_ms(self.settings().retry.lease_ms));
+        let renewed = self.db().write("sweep.hold", move |tx| sweeps::renew(tx, &held, until));
+        if renewed.await? { Ok(()) } else { Err(taken_over()) }
     }
 }
 

@@ -29,7 +29,7 @@ use quittance_stripe::error::StripeError;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
 use crate::progress::{LongRun, Meter, Progress};
 use crate::sync::names_missing;
 use crate::turns::Turn;
@@ -173,6 +173,17 @@ impl Engine {
         Ok(Some(Swept { report, differences }))
     }
 
+    /// A schedule that was changed since the last run counts from now on.
+    ///
+    /// # Errors
+    /// As the database.
+    #[crate::boxed]
+    pub async fn follow_the_schedule(&self) -> Result<(), Problem> {
+        let (scope, next) = (self.scope().to_string(), self.settings().next_sweep(self.now()));
+        self.db().write("sweep.sooner", move |tx| sweeps::sooner(tx, KIND, &scope, next)).await?;
+        Ok(())
+    }
+
     /// When the next run is due; `None` while the database does not say.
     #[crate::boxed]
     pub(crate) async fn sweep_due_at(&self) -> Option<Timestamp> {
@@ -285,9 +296,9 @@ impl Engine {
             cursor.seen = !page.has_more;
             let done = cursor.report.subscriptions;
             let progress = meter.read("subscriptions", done, Some(of), self.now());
-            let still = self.checkpoint(run, cursor, &progress).await?;
+            self.checkpoint(run, cursor, &progress).await?;
             self.world().point(Point::SweepCheckpointed).await;
-            if !still || cursor.seen {
+            if cursor.seen {
                 break;
             }
         }
@@ -301,15 +312,18 @@ impl Engine {
         Ok(u64::try_from(words.values().sum::<i64>()).unwrap_or(0))
     }
 
-    /// Remembers where the run is and holds on to it; `false` when another node has it now.
-    async fn checkpoint(&self, run: &Run, cursor: &Cursor, progress: &Progress) -> Result<bool, Problem> {
+    /// Remembers where the run is and holds on to it.
+    ///
+    /// # Errors
+    /// When another node has it now, and as the database.
+    async fn checkpoint(&self, run: &Run, cursor: &Cursor, progress: &Progress) -> Result<(), Problem> {
         let text = if run.dry { run.found.cursor.clone() } else { serde_json::to_string(cursor).ok() };
         let told = serde_json::to_string(progress).ok();
         let (held, until) = (run.lease.clone(), self.now().plus_ms(self.settings().retry.lease_ms));
         let renewed = self.db().write("sweep.checkpoint", move |tx| {
             sweeps::checkpoint(tx, &held, text.as_deref(), told.as_deref(), until)
         });
-        Ok(renewed.await?)
+        if renewed.await? { Ok(()) } else { Err(taken_over()) }
     }
 
     /// Finds what we believe to run and the provider no longer lists: it ended, and nobody told us.
@@ -415,9 +429,10 @@ impl Engine {
             }
             cursor.told_upto = page.last_id.clone();
             let progress = meter.read("events", cursor.report.events, None, self.now());
-            if !page.has_more || !self.checkpoint(run, cursor, &progress).await? {
+            if !page.has_more {
                 break;
             }
+            self.checkpoint(run, cursor, &progress).await?;
         }
         Ok(all)
     }
@@ -458,6 +473,15 @@ impl Engine {
         }
         Ok(missed)
     }
+}
+
+/// A node that stood still for longer than its lease does nothing more of a run that goes on elsewhere.
+fn taken_over() -> Problem {
+    Problem::new(
+        ProblemCode::WrongState,
+        "Another node has taken this sweep over, because this one did not renew its lease in time.",
+        "Nothing to do: the sweep goes on there.",
+    )
 }
 
 fn hint(key: &str, now: Timestamp) -> Hint<'_> {

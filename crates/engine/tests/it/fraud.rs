@@ -12,7 +12,10 @@ use quittance_engine::{Money, Problem, ProblemCode, Settings};
 use quittance_store::commands::CommandState;
 
 use crate::house::{House, Trouble, catalog, customer, on_each, pro};
-use crate::known_kit::{attempt, bought_with, lines_of, newest_invoice, operator, standing_alerts};
+use crate::known_kit::{
+    attempt, bought_with, buyer_of, foreign_subscription, lines_of, newest_invoice, odd_price, operator,
+    price_id, standing_alerts, text,
+};
 
 async fn with(fraud: FraudPolicy, story: impl for<'a> AsyncFn(&'a House)) {
     for test in quittance_store::testing::databases().await {
@@ -144,6 +147,37 @@ async fn a_suspended_customer_is_never_charged_again_and_goes_on_when_let_in() {
             assert_eq!(lines_of(h, "ada", "customer.unsuspended").await, 1);
             let none = h.engine.unsuspend(&customer("ada"), &operator()).await.unwrap_err();
             assert_eq!(none.code, ProblemCode::NotFound);
+        })
+    })
+    .await;
+}
+
+/// Between the suspension and the pause at the provider a customer can still be charged, on a page that was open: it goes back.
+/// What waits for its first payment ends, so that it cannot be confirmed.
+#[tokio::test]
+async fn what_is_charged_before_the_suspension_reaches_the_provider_goes_back() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let more = "&payment_behavior=default_incomplete";
+            let waits = foreign_subscription(h, &buyer_of(h, &subscription), &odd_price(h), more);
+            h.settle().await;
+            let net = |h: &House| h.sandbox.ledger().customers.iter().map(|c| c.net("jpy")).sum::<i64>();
+            let before = net(h);
+            h.sandbox.advance_time(60);
+            h.engine.suspend(&customer("ada"), Level::All, "stolen card", &operator()).await.unwrap();
+            h.sandbox.advance_time(60);
+            let path = format!("/v1/subscriptions/{subscription}");
+            let item = text(&h.provider("GET", &path, "")["items"]["data"][0]["id"]);
+            let studio = price_id(h, "studio_month_jpy");
+            let form =
+                format!("items[0][id]={item}&items[0][price]={studio}&proration_behavior=always_invoice");
+            h.provider("POST", &path, &form);
+            assert!(net(h) > before, "charged on the page that was open");
+            h.settle().await;
+            assert_eq!(net(h), before, "and given back");
+            let ended = h.provider("GET", &format!("/v1/subscriptions/{waits}"), "");
+            assert_eq!(ended["status"], "canceled", "{ended}");
         })
     })
     .await;

@@ -3,7 +3,9 @@
 use quittance_domain::Access;
 use quittance_domain::checkout::CheckoutState;
 use quittance_engine::progress::LongRun;
+use quittance_engine::schedule::Schedule;
 use quittance_engine::world::Point;
+use quittance_engine::{ProblemCode, Settings};
 
 use crate::house::{DAY, on_each, pro};
 
@@ -113,6 +115,57 @@ async fn an_interrupted_dry_run_is_not_gone_on_with() {
             assert!(!state.running && state.finished_at.is_some(), "{state:?}");
             let dry = h.engine.sweep(true, true).await.unwrap().unwrap();
             assert_eq!((dry.subscriptions, dry.missed_events), (1, 0), "it counts its own only: {dry:?}");
+        })
+    })
+    .await;
+}
+
+/// A node that stood still for longer than its lease does nothing more of a run that another one has taken over.
+#[tokio::test]
+async fn a_sweep_that_was_taken_over_stops() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            let gate = h.hold_point(Point::SweepCheckpointed);
+            let engine = h.engine.clone();
+            let stalled = tokio::spawn(async move { engine.sweep(true, false).await });
+            gate.reached().await;
+            h.release_point(Point::SweepCheckpointed);
+            h.pass_ms(h.engine.settings().retry.lease_ms + 1_000);
+            let other = h.another_engine().await;
+            assert!(other.sweep(true, false).await.unwrap().is_some());
+            gate.open();
+            let stopped = stalled.await.unwrap().unwrap_err();
+            assert_eq!(stopped.code, ProblemCode::WrongState, "{stopped:?}");
+        })
+    })
+    .await;
+}
+
+/// Nodes that meet at a due sweep are one sweep; one that is not due is none; and another schedule counts at once.
+#[tokio::test]
+async fn a_due_sweep_is_run_once_by_whoever_comes_first_and_a_new_schedule_counts_at_once() {
+    on_each(|h| {
+        Box::pin(async move {
+            let rare = Settings { sweep_every_ms: 7 * DAY * 1_000, ..h.engine.settings().clone() };
+            let (one, other) = (h.engine_with(rare.clone()).await, h.engine_with(rare).await);
+            assert!(one.sweep(true, false).await.unwrap().is_some());
+            h.pass_ms(7 * DAY * 1_000 + 1);
+            let (first, second) = tokio::join!(one.sweep(false, false), other.sweep(false, false));
+            let ran = [first.unwrap(), second.unwrap()].iter().flatten().count();
+            assert_eq!(ran, 1, "exactly one");
+            let nightly = Settings {
+                sweep_schedule: Some(Schedule::parse("0 3 * * *", "Asia/Tokyo").unwrap()),
+                ..h.engine.settings().clone()
+            };
+            let nightly = h.engine_with(nightly).await;
+            assert!(nightly.sweep(false, false).await.unwrap().is_none(), "not due yet");
+            nightly.follow_the_schedule().await.unwrap();
+            let due = nightly.run_state(LongRun::Sweep).await.unwrap().unwrap().next_at;
+            assert_eq!((due.seconds() + 9 * 3_600) % DAY, 3 * 3_600, "at three in Tokyo");
+            assert!(due.since(nightly.now()) <= DAY * 1_000, "the next night, not the next week");
+            h.pass_ms(due.since(nightly.now()));
+            assert!(nightly.sweep(false, false).await.unwrap().is_some());
         })
     })
     .await;
