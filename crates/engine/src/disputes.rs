@@ -139,7 +139,16 @@ impl Engine {
                 fields.push((name, text.chars().take(MOST_CHARS).collect()));
             }
         };
-        add("uncategorized_text", note.map_or_else(|| evidence.summary.clone(), str::to_owned));
+        let told = evidence.notices.iter().filter(|proof| proof.was_delivered());
+        let told: Vec<String> = told
+            .map(|proof| {
+                let notice = &proof.notice;
+                format!("{} told: {} {}", notice.created_at, notice.kind, notice.object)
+            })
+            .collect();
+        let room = MOST_CHARS.saturating_sub(evidence.summary.chars().count());
+        let summary = || format!("{}{}", evidence.summary, newest_that_fit(&told, room));
+        add("uncategorized_text", note.map_or_else(summary, str::to_owned));
         let log: Vec<String> = evidence
             .access
             .iter()

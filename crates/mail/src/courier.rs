@@ -104,6 +104,8 @@ impl MailCourier {
         let notice = engine.notice(notice).await?;
         let kind = notice.kind;
         if self.writer.settings().off.contains(&kind) {
+            let mend = "Take it out of mail.off, or tell them another way.";
+            alert_untold(engine, &notice, parcel, "mail.off switches it off", mend).await?;
             return Ok(suppressed("mails of this kind are switched off (mail.off)"));
         }
         let key = format!("{}/{}/{}", kind, notice.object, notice.occurrence);
@@ -121,10 +123,8 @@ impl MailCourier {
             None => return Ok(suppressed("nobody is linked")),
         };
         let Some(address) = view.customer.email.clone() else {
-            if !notice.rules.is_empty() && engine.still_true(&notice).await? == Truth::Holds {
-                let (alert, at) = (untold(&notice, parcel), engine.now());
-                engine.db().write("mails.untold", move |tx| outbox::raise(tx, &alert, at)).await?;
-            }
+            let mend = "Tell them another way, or give their address: PUT /v1/customers/{id}.";
+            alert_untold(engine, &notice, parcel, "the customer has no e-mail address", mend).await?;
             return Ok(suppressed("the customer has no e-mail address"));
         };
         if kind.optional() && unwanted.iter().any(|word| word == kind.as_str()) {
@@ -272,21 +272,29 @@ fn lacks(letter: &Letter, missing: &[&str]) -> NewAlert {
 /// The alert's kind; its object is the customer, so that somebody without an address is one alert.
 const UNTOLD: &str = "notice_untold";
 
-/// A rule asks that somebody is told, and there is no address.
-fn untold(notice: &NoticeRow, parcel: &DeliveryRow) -> NewAlert {
+/// Operators hear of what rules ask for and nobody is told, where it is still so.
+async fn alert_untold(
+    engine: &Engine,
+    notice: &NoticeRow,
+    parcel: &DeliveryRow,
+    why: &str,
+    mend: &str,
+) -> Result<(), Problem> {
+    if notice.rules.is_empty() || engine.still_true(notice).await? != Truth::Holds {
+        return Ok(());
+    }
     let rules: Vec<&str> = notice.rules.iter().map(|rule| rule.id.as_str()).collect();
-    NewAlert {
+    let alert = NewAlert {
         kind: UNTOLD.to_owned(),
         object: parcel.customer.clone().unwrap_or_default(),
         customer: parcel.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
         aggregate: notice.aggregate.clone(),
-        detail: format!(
-            "{}: `{}` asks for it, and the customer has no e-mail address",
-            notice.kind.as_str(),
-            rules.join("`, `")
-        ),
-        mend: "Tell them another way, or give their address: PUT /v1/customers/{id}.".to_owned(),
-    }
+        detail: format!("{}: `{}` asks for it, and {why}", notice.kind.as_str(), rules.join("`, `")),
+        mend: mend.to_owned(),
+    };
+    let at = engine.now();
+    engine.db().write("mails.untold", move |tx| outbox::raise(tx, &alert, at)).await?;
+    Ok(())
 }
 
 fn suppressed(reason: &str) -> Outcome {

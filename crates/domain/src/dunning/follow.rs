@@ -297,7 +297,8 @@ impl Look<'_> {
 fn told(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Open => "payment.at_risk",
-        Outcome::Recovered | Outcome::Forgiven => "payment.recovered",
+        Outcome::Recovered => "payment.recovered",
+        Outcome::Forgiven => "payment.forgiven",
         Outcome::Lost | Outcome::Cancelled => "payment.lost",
     }
 }

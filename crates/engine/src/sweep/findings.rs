@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use quittance_domain::Timestamp;
-use quittance_domain::drift::{DriftKind, Finding, Mending, WrongAccess};
+use quittance_domain::drift::{Cause, DriftKind, Finding, Mending, WrongAccess};
 use quittance_domain::projection::AnomalyKind;
 use quittance_store::Tx;
 use quittance_store::aggregates::{self, Hint};
@@ -249,9 +249,30 @@ fn alert(finding: &Finding, seq: i64) -> Option<NewAlert> {
         (Mending::Sync, wrong @ (WrongAccess::TooMuch | WrongAccess::TooLittle)) => Some(told(
             outbox::WRONG_ACCESS.to_owned(),
             format!("access is {}; {sides}", wrong.as_str().replace('_', " ")),
-            format!("Nothing to do: it is being mended. Why it happened: quittance drift show {seq}"),
+            mend_of_wrong_access(finding, seq),
             finding.aggregate.clone(),
         )),
+    }
+}
+
+/// The sync mends it, unless nobody looks any more.
+fn mend_of_wrong_access(finding: &Finding, seq: i64) -> String {
+    match (&finding.cause, &finding.aggregate) {
+        (Cause::Parked, Some(key)) => {
+            format!(
+                "Looks at it were given up. When what made them fail is mended: quittance parked retry {key}"
+            )
+        }
+        (
+            Cause::Parked
+            | Cause::MissedEvent { .. }
+            | Cause::Failing
+            | Cause::CustomerDeleted
+            | Cause::PolicyChanged
+            | Cause::NotOurs
+            | Cause::Unexplained,
+            _,
+        ) => format!("Nothing to do: it is being mended. Why it happened: quittance drift show {seq}"),
     }
 }
 

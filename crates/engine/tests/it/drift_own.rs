@@ -238,6 +238,9 @@ async fn a_parked_look_is_the_cause_and_a_difference_that_turns_wrong_is_told() 
             assert_eq!(found.wrong, WrongAccess::TooLittle, "{found:?}");
             assert_eq!(alerts(h).await.iter().filter(|kind| *kind == "wrong_access").count(), 1);
             assert_eq!(found.wrong_since, Some(rows[0].last_seen_at), "by then it was not wrong: {found:?}");
+            let standing = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+            let alert = standing.iter().find(|alert| alert.kind == "wrong_access").unwrap();
+            assert!(alert.mend.contains("quittance parked retry stripe/"), "nobody mends it else: {alert:?}");
         })
     })
     .await;

@@ -219,3 +219,22 @@ async fn who_has_no_address_and_should_be_told_by_a_rule_is_an_alert() {
     })
     .await;
 }
+
+/// What a rule wants told and `mail.off` switches off is an alert too.
+#[tokio::test]
+async fn what_a_rule_demands_and_nobody_sends_is_an_alert() {
+    on_each(|h| {
+        Box::pin(async move {
+            let courier =
+                courier_with(Post::Capture, |settings| settings.off = vec![NoticeKind::TrialEnding]);
+            let engine = h.another_engine().await.with_courier(Channel::Mail, courier);
+            meet(h, "ada", "en").await;
+            trial(h, &engine, ("ada", "pm_card_visa"), "").await;
+            live(h, &engine, 8).await;
+            let alerts = engine.alerts(false, i64::MAX, 20).await.unwrap();
+            let alert = alerts.iter().find(|alert| alert.kind == "notice_untold").unwrap();
+            assert!(alert.detail.contains("mail.off") && alert.mend.contains("mail.off"), "{alert:?}");
+        })
+    })
+    .await;
+}

@@ -1,17 +1,28 @@
 //! Card data never touches this server: what is typed on the provider's page, or in its frame on a page of the app, is looked for
-//! in every byte that the server was sent, in its log at the most talkative, and in its database files.
+//! in every byte that the server was sent, in its log at the most talkative, and in its database: every file of an SQLite one, every
+//! row of a PostgreSQL one.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use quittance_store::testing::TestDb;
+use quittance_store::{Sql, params};
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use crate::house::{Client, Process, eventually, quittance, run_json};
 
 /// As a buyer types it, and as a program would pass it on.
-const NUMBERS: [&str; 3] = ["4242424242424242", "4242 4242 4242 4242", "4242+4242+4242+4242"];
+const NUMBERS: [&str; 6] = [
+    "4242424242424242",
+    "4242 4242 4242 4242",
+    "4242+4242+4242+4242",
+    "4000000000000002",
+    "4000 0000 0000 0002",
+    "4000+0000+0000+0002",
+];
 const CARD: &str =
     "number=4242+4242+4242+4242&expiry=11%2F37&cvc=9173&name=ZELDA+CARDHOLDER&email=zelda%40example.com";
 /// The expiry as it was typed and passed on. The provider's own words of a month (`exp_year`) may be kept.
@@ -72,6 +83,38 @@ fn pass(mut from: TcpStream, mut to: TcpStream, kept: Option<&Mutex<Vec<u8>>>) {
     let _closed = to.shutdown(std::net::Shutdown::Write);
 }
 
+/// Every row of every table, as text.
+static ROWS: Sql = Sql::registered(
+    "test.card_data_rows",
+    "SELECT string_agg(query_to_xml(format('SELECT * FROM %I', table_name), true, true, '')::text, '') AS text
+     FROM information_schema.tables WHERE table_schema = 'public'",
+);
+
+/// Where everything is kept.
+enum Kept<'a> {
+    Files(&'a Path),
+    Rows(&'a Runtime, &'a TestDb),
+}
+
+impl Kept<'_> {
+    fn url(&self) -> String {
+        match self {
+            Self::Files(folder) => format!("sqlite://{}", folder.join("q.db").display()),
+            Self::Rows(_, test) => test.url.clone(),
+        }
+    }
+
+    fn all(&self) -> String {
+        match self {
+            Self::Files(folder) => files(folder),
+            Self::Rows(runtime, test) => {
+                let rows = runtime.block_on(test.db.read("test.card_data", |tx| tx.query(&ROWS, params![])));
+                rows.expect("rows").first().expect("a row").text("text").expect("text")
+            }
+        }
+    }
+}
+
 /// Everything in the folder's files, as text.
 fn files(folder: &Path) -> String {
     let mut all = String::new();
@@ -104,7 +147,20 @@ fn the_scan_finds_a_code_that_is_there() {
 }
 
 #[test]
-fn card_data_is_in_no_request_no_log_line_and_no_database_file() {
+fn card_data_is_in_no_request_no_log_line_and_no_file_of_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    card_data_is_nowhere(&Kept::Files(folder.path()));
+}
+
+#[test]
+fn card_data_is_in_no_request_no_log_line_and_no_row_of_postgres() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let Some(test) = runtime.block_on(quittance_store::testing::postgres()) else { return };
+    card_data_is_nowhere(&Kept::Rows(&runtime, &test));
+}
+
+fn card_data_is_nowhere(kept: &Kept<'_>) {
     let folder = tempfile::tempdir().expect("a folder");
     let sandbox = Process::start(&mut quittance(
         folder.path(),
@@ -114,12 +170,10 @@ fn card_data_is_in_no_request_no_log_line_and_no_database_file() {
     let ear = Ear::new();
     let form = format!("url={}/webhooks/stripe&enabled_events[0]=*", ear.url);
     let endpoint = provider.form("/v1/webhook_endpoints", &form);
-    let data = folder.path().join("data");
-    std::fs::create_dir(&data).expect("a folder");
     let command = |arguments: &[&str]| {
         let mut command = quittance(folder.path(), arguments);
         command
-            .env("DATABASE_URL", format!("sqlite://{}", data.join("q.db").display()))
+            .env("DATABASE_URL", kept.url())
             .env("STRIPE_SECRET_KEY", "sk_test_any")
             .env("STRIPE_PUBLISHABLE_KEY", "pk_test_any")
             .env("STRIPE_WEBHOOK_SECRET", endpoint["secret"].as_str().expect("a secret"))
@@ -156,18 +210,29 @@ fn card_data_is_in_no_request_no_log_line_and_no_database_file() {
         api.get(&format!("/v1/customers/{ui}"));
         api.get(&format!("/v1/customers/{ui}/timeline"));
     }
+    // A plan that renews, whose first card is declined.
+    let body = json!({ "customer": "pro", "plan": "pro", "interval": "month", "currency": "jpy" });
+    let made = api.json("POST", "/v1/checkouts", &body);
+    let page = format!("/c/pay/{}", made["session"].as_str().expect("a session"));
+    let form = "application/x-www-form-urlencoded";
+    let declined = CARD.replace("4242+4242+4242+4242", "4000+0000+0000+0002");
+    let (_, answer) = provider.send("POST", &page, form, &declined).expect("an answer");
+    assert!(answer.contains("declined"), "{answer}");
+    let (status, answer) = provider.send("POST", &page, form, CARD).expect("an answer");
+    assert!(status < 400, "{status} {answer}");
+    eventually("it is subscribed to", || api.allowed("pro").then_some(()));
     eventually("the webhooks are here", || {
         let all = api.get("/v1/events?limit=100");
         (all["data"].as_array().expect("events").len() > 8).then_some(())
     });
 
-    let (heard, stored) = (ear.heard(), files(&data));
+    let (heard, stored) = (ear.heard(), kept.all());
     // The ear hears, and the files are read.
     assert!(heard.contains("/webhooks/stripe") && heard.contains("payment_intent"), "webhooks pass here");
     assert!(stored.contains("payment_intent.succeeded") && stored.contains("quittance_checkout"), "stored");
     let (_, log) = server.interrupt();
     assert!(log.contains("TRACE") && log.contains("/v1/checkouts"), "the log is at its most talkative");
-    let stored = format!("{stored}{}", files(&data));
+    let stored = format!("{stored}{}", kept.all());
     for (place, text) in [("a request", &heard), ("the log", &log), ("the database", &stored)] {
         for number in NUMBERS {
             assert!(!text.contains(number), "{number} is in {place}");

@@ -56,7 +56,11 @@ async fn what_was_given_up_is_listed_shown_and_sent_again() {
             assert_eq!(shown["payload"]["notice"].as_i64().map(|n| n > 0), Some(true), "{shown}");
             assert_eq!(app.get(&path).key(Some(READ)).send().await.status, 403);
             let again = app.post(&format!("{path}/retry")).key(Some(ADMIN)).send().await.ok();
-            assert_eq!((again["state"].as_str(), again["attempts"].as_i64()), (Some("pending"), Some(0)));
+            assert_eq!(
+                (again["state"].as_str(), again["attempts"].as_i64()),
+                (Some("pending"), Some(1)),
+                "tries count on"
+            );
             for (path, status) in [
                 ("/v1/deliveries/nine", 404),
                 ("/v1/deliveries/999999", 404),
