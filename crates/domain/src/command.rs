@@ -6,7 +6,7 @@
 //! Refuses to know what is asked of a provider, and how it answers.
 
 use crate::ids::LeaseToken;
-use crate::lease::{AfterFailure, Lease, RetryPolicy, after_failure};
+use crate::lease::{AfterFailure, Lease, RetryPolicy, Trouble, after_failure};
 use crate::time::{HOUR_MS, MINUTE_MS, Timestamp};
 
 /// The provider may forget a key after 24 hours; an hour is left for clocks.
@@ -72,24 +72,42 @@ pub enum AfterTrouble {
     Fail,
     /// Try again at this time.
     RetryAt(Timestamp),
+    /// Tell the operators that the budget is used up, and try again at this time all the same.
+    TellAndRetryAt(Timestamp),
     /// An operator must look.
     Park,
+}
+
+/// Who wants a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// A caller, who does not expect that it comes about hours after they gave up.
+    Asked,
+    /// Nobody but we ourselves, who mend what was observed: it is wanted until it is done.
+    Mending,
 }
 
 /// Decides what follows; the arguments are those of [`after_failure`]. An unknown outcome never ends a command.
 #[must_use]
 pub fn after_trouble(
     verdict: Verdict,
+    wish: Wish,
     policy: &RetryPolicy,
     attempts: u32,
     retry_after_ms: Option<i64>,
     chance: u64,
     now: Timestamp,
 ) -> AfterTrouble {
-    match (verdict, after_failure(policy, attempts, false, retry_after_ms, chance, now)) {
-        (Verdict::Refused, _) => AfterTrouble::Fail,
-        (Verdict::Stuck, _) | (Verdict::Again, AfterFailure::Park) => AfterTrouble::Park,
-        (Verdict::Again, AfterFailure::RetryAt(next)) => AfterTrouble::RetryAt(next),
+    let after = after_failure(policy, attempts, Trouble::Passing, retry_after_ms, chance, now);
+    match (verdict, after, wish) {
+        (Verdict::Refused, _, _) => AfterTrouble::Fail,
+        (Verdict::Stuck, _, _)
+        | (Verdict::Again, AfterFailure::Park, _)
+        | (Verdict::Again, AfterFailure::TellAndRetryAt(_), Wish::Asked) => AfterTrouble::Park,
+        (Verdict::Again, AfterFailure::RetryAt(next), _) => AfterTrouble::RetryAt(next),
+        (Verdict::Again, AfterFailure::TellAndRetryAt(next), Wish::Mending) => {
+            AfterTrouble::TellAndRetryAt(next)
+        }
     }
 }
 
@@ -258,11 +276,16 @@ mod tests {
     #[test]
     fn an_unknown_outcome_never_ends_a_command() {
         let policy = RetryPolicy::default();
-        let after = |verdict, attempts| after_trouble(verdict, &policy, attempts, None, 0, at(0));
+        let wished = |verdict, wish, attempts| after_trouble(verdict, wish, &policy, attempts, None, 0, at(0));
+        let after = |verdict, attempts| wished(verdict, Wish::Asked, attempts);
         assert_eq!(after(Verdict::Refused, 1), AfterTrouble::Fail);
         assert_eq!(after(Verdict::Stuck, 1), AfterTrouble::Park);
         assert!(matches!(after(Verdict::Again, 1), AfterTrouble::RetryAt(_)));
         assert_eq!(after(Verdict::Again, policy.max_attempts), AfterTrouble::Park);
+        let mending = |verdict, attempts| wished(verdict, Wish::Mending, attempts);
+        assert!(matches!(mending(Verdict::Again, policy.max_attempts - 1), AfterTrouble::RetryAt(_)));
+        assert!(matches!(mending(Verdict::Again, policy.max_attempts), AfterTrouble::TellAndRetryAt(_)));
+        assert_eq!(mending(Verdict::Stuck, 1), AfterTrouble::Park);
     }
 
     #[test]

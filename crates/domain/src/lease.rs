@@ -263,11 +263,23 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Whether waiting can mend what failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// An outage, a limit, a lost answer: it passes, however long it lasts.
+    Passing,
+    /// A refused key, an unreadable answer: somebody must do something.
+    Lasting,
+}
+
 /// What follows a failed sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
     /// Try again at this time.
     RetryAt(Timestamp),
+    /// The budget is used up: tell the operators, and try again at this time all the same, because an outage that outlasts
+    /// the budget passes too, and nobody should have to be awake then.
+    TellAndRetryAt(Timestamp),
     /// Stop trying and tell the operators.
     Park,
 }
@@ -275,25 +287,27 @@ pub enum AfterFailure {
 /// Exponential backoff with full jitter, never before the provider's own Retry-After.
 ///
 /// `attempts` counts this failure. `chance` is a random number that the caller drew.
-/// `permanent` failures (a refused key, an unreadable answer) are parked at the third try already:
-/// they do not heal by waiting, but a deployment in progress deserves a second look.
+/// Lasting trouble is parked at the third try already: it does not heal by waiting, but a deployment in progress deserves a
+/// second look. Passing trouble is never parked.
 #[must_use]
 pub fn after_failure(
     policy: &RetryPolicy,
     attempts: u32,
-    permanent: bool,
+    trouble: Trouble,
     retry_after_ms: Option<i64>,
     chance: u64,
     now: Timestamp,
 ) -> AfterFailure {
-    let budget = if permanent { policy.max_attempts.min(3) } else { policy.max_attempts };
-    if attempts >= budget {
-        return AfterFailure::Park;
-    }
+    let used_up = match trouble {
+        Trouble::Passing => attempts >= policy.max_attempts,
+        Trouble::Lasting if attempts >= policy.max_attempts.min(3) => return AfterFailure::Park,
+        Trouble::Lasting => false,
+    };
     let doublings = attempts.saturating_sub(1).min(30);
     let ceiling = policy.base_ms.saturating_mul(1_i64 << doublings).clamp(1, policy.cap_ms.max(1));
     let jittered = i64::try_from(chance % ceiling.unsigned_abs()).unwrap_or(0) + 1;
-    AfterFailure::RetryAt(now.plus_ms(jittered.max(retry_after_ms.unwrap_or(0))))
+    let next = now.plus_ms(jittered.max(retry_after_ms.unwrap_or(0)));
+    if used_up { AfterFailure::TellAndRetryAt(next) } else { AfterFailure::RetryAt(next) }
 }
 
 #[cfg(test)]
@@ -348,24 +362,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn backoff_is_bounded_and_honours_retry_after(attempts in 1_u32..19, chance: u64, wait in proptest::option::of(0_i64..100_000)) {
+        fn backoff_is_bounded_and_honours_retry_after(attempts in 1_u32..400, chance: u64, wait in proptest::option::of(0_i64..100_000)) {
             let policy = RetryPolicy::default();
-            match after_failure(&policy, attempts, false, wait, chance, at(1_000)) {
-                AfterFailure::RetryAt(next) => {
+            let after = after_failure(&policy, attempts, Trouble::Passing, wait, chance, at(1_000));
+            prop_assert_eq!(attempts >= policy.max_attempts, matches!(after, AfterFailure::TellAndRetryAt(_)));
+            match after {
+                AfterFailure::RetryAt(next) | AfterFailure::TellAndRetryAt(next) => {
                     prop_assert!(next > at(1_000));
                     prop_assert!(next.since(at(1_000)) <= policy.cap_ms.max(wait.unwrap_or(0)));
                     prop_assert!(next.since(at(1_000)) >= wait.unwrap_or(0));
                 }
-                AfterFailure::Park => prop_assert!(false, "parked too early"),
+                AfterFailure::Park => prop_assert!(false, "an outage passes"),
             }
         }
     }
 
     #[test]
-    fn the_budget_ends_in_parking() {
+    fn what_waiting_does_not_mend_is_parked() {
         let policy = RetryPolicy::default();
-        assert_eq!(after_failure(&policy, 20, false, None, 0, at(0)), AfterFailure::Park);
-        assert_eq!(after_failure(&policy, 3, true, None, 0, at(0)), AfterFailure::Park);
-        assert!(matches!(after_failure(&policy, 2, true, None, 0, at(0)), AfterFailure::RetryAt(_)));
+        let after = |attempts, trouble| after_failure(&policy, attempts, trouble, None, 0, at(0));
+        assert!(matches!(after(2, Trouble::Lasting), AfterFailure::RetryAt(_)));
+        assert_eq!(after(3, Trouble::Lasting), AfterFailure::Park);
+        assert!(matches!(after(19, Trouble::Passing), AfterFailure::RetryAt(_)));
+        assert!(matches!(after(20, Trouble::Passing), AfterFailure::TellAndRetryAt(_)));
     }
 }

@@ -456,7 +456,7 @@ fn in_progress() -> Problem {
     Problem::new(
         ProblemCode::CheckoutInProgress,
         "An earlier checkout of this customer is paid or being paid.",
-        "Wait for it: GET /v1/customers/{id} shows the subscription as soon as the provider confirms it.",
+        "Wait for it: GET /v1/customers/{id} shows the subscription as soon as the provider confirms it. If it does not within minutes: quittance explain CUSTOMER FEATURE tells what it waits for.",
     )
     .money(problem::Money::Unknown)
     .retry_after(5)

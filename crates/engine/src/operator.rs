@@ -50,7 +50,7 @@ impl Engine {
             .db()
             .read("events.get", move |tx| inbox::get(tx, own.provider.as_str(), &own.account, &key))
             .await?;
-        row.ok_or_else(|| Problem::not_found("event"))
+        row.ok_or_else(|| Problem::not_found("event").mended_by("Check the id: quittance events list, or GET /v1/events, shows what is stored."))
     }
 
     /// Looks again, thoroughly, at what an event was about, and waits a moment for the result:
@@ -102,10 +102,10 @@ impl Engine {
         Ok(parked)
     }
 
-    /// Lets a parked aggregate (by its key) or command (by its id) be tried again.
+    /// Lets a parked aggregate (by its key) or command (by its id) be tried again, or a failing aggregate at once.
     ///
     /// # Errors
-    /// `not_found` when nothing of that name is parked.
+    /// `not_found` when nothing of that name is parked or failing.
     #[crate::boxed]
     pub async fn retry_parked(&self, name: &str) -> Result<(), Problem> {
         if let Ok(id) = CommandId::parse(name) {
@@ -113,12 +113,12 @@ impl Engine {
             let found =
                 self.db().write("parked.retry_command", move |tx| commands::unpark(tx, &id, now)).await?;
             self.wake();
-            return if found { Ok(()) } else { Err(Problem::not_found("parked command")) };
+            return if found { Ok(()) } else { Err(Problem::not_found("parked command").mended_by("Check the name: quittance parked list shows what is parked.")) };
         }
         let key = name.to_owned();
         let row = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &key)).await?;
-        if row.is_none_or(|row| row.parked_at.is_none()) {
-            return Err(Problem::not_found("parked aggregate"));
+        if row.is_none_or(|row| row.parked_at.is_none() && row.attempts == 0) {
+            return Err(Problem::not_found("parked aggregate").mended_by("Check the name: quittance parked list shows what is parked."));
         }
         self.look_again(name).await?;
         Ok(())

@@ -138,6 +138,12 @@ impl Problem {
         Self::new(ProblemCode::NotFound, format!("There is no such {what}."), "Check the id.")
     }
 
+    /// The same problem with another mend.
+    #[must_use]
+    pub fn mended_by(self, mend: impl Into<String>) -> Self {
+        Self { mend: mend.into(), ..self }
+    }
+
     /// Something was to be changed at the provider by an installation that only watches.
     #[must_use]
     pub fn shadow_mode() -> Self {

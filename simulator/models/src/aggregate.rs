@@ -6,7 +6,7 @@
 use quittance_domain::Timestamp;
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::lease::{
-    AfterFailure, AggregateState, ClaimTerms, HintTerms, Lease, Priority, RetryPolicy, after_failure,
+    AfterFailure, AggregateState, ClaimTerms, HintTerms, Lease, Priority, RetryPolicy, Trouble, after_failure,
 };
 use stateright::{Model, Property};
 
@@ -337,8 +337,9 @@ impl Aggregate {
         let worker = state.workers.get_mut(at)?;
         let Worker::Claimed(claim) = std::mem::replace(worker, Worker::Idle) else { return None };
         let attempts = claim.attempts + 1;
-        match after_failure(&POLICY, attempts, false, None, 0, Timestamp::from_ms(-1)) {
-            AfterFailure::RetryAt(next) => state.row.retry(&claim, attempts, next),
+        // Passing trouble is only tried again; what parks is the harder case.
+        match after_failure(&POLICY, attempts, Trouble::Lasting, None, 0, Timestamp::from_ms(-1)) {
+            AfterFailure::RetryAt(next) | AfterFailure::TellAndRetryAt(next) => state.row.retry(&claim, attempts, next),
             AfterFailure::Park => state.row.park(&claim, attempts, NOW),
         };
         Some(())

@@ -5,7 +5,8 @@
 
 use quittance_domain::Timestamp;
 use quittance_domain::command::{
-    AfterTrouble, Command, CommandState, KEY_LIFE_MS, STRAGGLER_MS, Sending, Verdict, after_trouble, sending,
+    AfterTrouble, Command, CommandState, KEY_LIFE_MS, STRAGGLER_MS, Sending, Verdict, Wish, after_trouble,
+    sending,
 };
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::lease::{Lease, RetryPolicy};
@@ -275,9 +276,9 @@ impl Outbox {
         let Node::Calls { token, attempts, .. } = std::mem::replace(place, Node::Idle) else { return None };
         let verdict =
             if self.mutant == Some(Mutant::AssumesFailure) { Verdict::Refused } else { Verdict::Again };
-        match after_trouble(verdict, &POLICY, attempts, None, 0, now) {
+        match after_trouble(verdict, Wish::Asked, &POLICY, attempts, None, 0, now) {
             AfterTrouble::Fail => state.row.finish(&token, CommandState::Failed),
-            AfterTrouble::RetryAt(next) => state.row.retry(&token, next),
+            AfterTrouble::RetryAt(next) | AfterTrouble::TellAndRetryAt(next) => state.row.retry(&token, next),
             AfterTrouble::Park => state.row.park(&token, now),
         };
         Some(())
@@ -439,8 +440,8 @@ impl Model for Outbox {
                 s.looked_up && s.row.state == CommandState::Succeeded
             }),
             Property::sometimes("a command waits for its next key", |_, s: &State| s.rested),
-            Property::sometimes("a command is parked", |m: &Self, s: &State| {
-                s.row.parked_at.is_some() || m.budget.lost + m.budget.timeouts < 3
+            Property::sometimes("a command is parked", |_: &Self, s: &State| {
+                s.row.parked_at.is_some()
             }),
             Property::sometimes("it ends after the first key was forgotten", |_, s: &State| {
                 s.row.state == CommandState::Succeeded

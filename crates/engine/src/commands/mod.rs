@@ -14,7 +14,7 @@ mod refund;
 pub mod request;
 mod suspension;
 
-use quittance_domain::command::{AfterTrouble, Sending, Verdict, after_trouble, joins, later_key, sending};
+use quittance_domain::command::{AfterTrouble, Sending, Verdict, Wish, after_trouble, joins, later_key, sending};
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::{CommandId, CustomerId, Timestamp};
 use quittance_store::Tx;
@@ -292,8 +292,11 @@ impl Engine {
     ) -> Result<Try, Problem> {
         let (now, text) = (self.now(), error.to_string());
         let attempts = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+        let request: Option<Request> = serde_json::from_str(&row.request).ok();
+        let mends = request.as_ref().is_some_and(Request::mends);
         let next = after_trouble(
             judge(&error),
+            if mends { Wish::Mending } else { Wish::Asked },
             &self.settings().retry,
             attempts,
             error.retry_after_ms().and_then(|ms| i64::try_from(ms).ok()),
@@ -310,8 +313,6 @@ impl Engine {
         let refusal = Problem::from(error.clone());
         let body = kept(&refusal);
         let (command, lease) = (row.clone(), token.clone());
-        let request: Option<Request> = serde_json::from_str(&row.request).ok();
-        let mends = request.as_ref().is_some_and(Request::mends);
         let ordinary = request.as_ref().is_some_and(Request::may_be_refused);
         self.db()
             .write("commands.record_trouble", move |tx| match next {
@@ -322,12 +323,22 @@ impl Engine {
                         outbox::raise(tx, &refused_alert(&command, &text), now)?;
                     }
                     let held = commands::finish(tx, &command.id, &lease, &outcome, now)?;
+                    if held && mends {
+                        outbox::resolve(tx, FAILING, command.id.as_str(), now)?;
+                    }
                     if let Some(key) = command.aggregate.as_deref().filter(|_| ordinary && held) {
                         record::look_again(tx, key, false, now)?;
                     }
                     Ok(held)
                 }
                 AfterTrouble::RetryAt(next) => commands::retry(tx, &command.id, &lease, next, &text),
+                AfterTrouble::TellAndRetryAt(next) => {
+                    let held = commands::retry(tx, &command.id, &lease, next, &text)?;
+                    if held {
+                        outbox::raise(tx, &failing_alert(&command, &text), now)?;
+                    }
+                    Ok(held)
+                }
                 AfterTrouble::Park => {
                     outbox::raise(tx, &parked_alert(&command, &text), now)?;
                     commands::park(tx, &command.id, &lease, now, &text)
@@ -339,7 +350,7 @@ impl Engine {
                 telemetry::command(&row.kind, "failed");
                 self.over(&row.id).await
             }
-            AfterTrouble::RetryAt(_) => {
+            AfterTrouble::RetryAt(_) | AfterTrouble::TellAndRetryAt(_) => {
                 telemetry::command(&row.kind, "retried");
                 Ok(Try::Failed(error))
             }
@@ -436,6 +447,9 @@ fn maybe_done(problem: &Problem) -> Problem {
     .money(Money::Unknown)
 }
 
+/// The kind of alert of something that mends and has failed for longer than its budget, with the command.
+pub(crate) const FAILING: &str = "command_failing";
+
 /// Its kind, with the object that could not be mended.
 pub(crate) const MENDING_REFUSED: &str = "mending_refused";
 
@@ -447,6 +461,18 @@ fn refused_alert(row: &CommandRow, error: &str) -> NewAlert {
         aggregate: None,
         detail: format!("{} was refused: {error}; no money moved", row.kind),
         mend: "Look at it at the provider, and give back what is left: quittance refund PAYMENT. A refused one is asked for again when the customer is next synced, three times at most.".to_owned(),
+    }
+}
+
+/// What mends something is wanted until it is done, so it is never parked for an outage.
+fn failing_alert(row: &CommandRow, error: &str) -> NewAlert {
+    NewAlert {
+        kind: FAILING.to_owned(),
+        object: row.id.to_string(),
+        customer: row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
+        aggregate: None,
+        detail: format!("{} is not carried out after {} tries, and is tried on: {error}", row.kind, row.attempts),
+        mend: "It goes on by itself as soon as the provider answers; quittance doctor tells whether it does.".to_owned(),
     }
 }
 

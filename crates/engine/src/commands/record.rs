@@ -11,7 +11,7 @@ use quittance_store::customers::{self, LinkedBy};
 use quittance_store::{Tx, checkouts, ledger, outbox};
 use serde_json::Value;
 
-use super::MENDING_REFUSED;
+use super::{FAILING, MENDING_REFUSED};
 use super::request::Request;
 use crate::engine::Engine;
 use crate::problem::Problem;
@@ -41,6 +41,7 @@ impl Engine {
                 outbox::resolve(tx, "command_parked", row_.id.as_str(), now)?;
                 if request_.mends() {
                     outbox::resolve(tx, MENDING_REFUSED, &row_.object, now)?;
+                    outbox::resolve(tx, FAILING, row_.id.as_str(), now)?;
                 }
                 if let Some(key) = &row_.aggregate {
                     look_again(tx, key, thorough(&request_), now)?;

@@ -62,8 +62,12 @@ impl Then {
         }
     }
 
-    fn of(kind: DriftKind, truth: EmailTruth) -> Self {
-        match (kind, kind.mending()) {
+    /// A sync mends nothing where looks were given up.
+    fn of(finding: &Finding, truth: EmailTruth) -> Self {
+        if finding.cause == Cause::Parked {
+            return Self::Operator;
+        }
+        match (finding.kind, finding.kind.mending()) {
             (DriftKind::Email, _) => match truth {
                 EmailTruth::Ours => Self::WriteOurs,
                 EmailTruth::Provider => Self::TakeTheirs,
@@ -98,6 +102,7 @@ impl Engine {
         noticed: Vec<Noticed>,
         report: &mut SweepReport,
     ) -> Result<(), Problem> {
+        let truth = self.settings().email_truth;
         for Noticed { finding, .. } in &noticed {
             report.findings += 1;
             match finding.kind {
@@ -112,15 +117,15 @@ impl Engine {
                 | DriftKind::Duplicate
                 | DriftKind::UnknownPrice => {}
             }
-            report.for_operator += u64::from(finding.kind.mending() == Mending::Operator);
+            report.for_operator += u64::from(Then::of(finding, truth) == Then::Operator);
         }
-        let (truth, instance) = (self.settings().email_truth, self.instance().to_owned());
+        let instance = self.instance().to_owned();
         if run.dry {
             {
                 let mut shown = run.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let room = MOST_SHOWN.saturating_sub(shown.len());
                 shown.extend(noticed.into_iter().take(room).map(|Noticed { finding, .. }| {
-                    let then = Then::of(finding.kind, truth);
+                    let then = Then::of(&finding, truth);
                     Difference { finding, then }
                 }));
             }

@@ -196,7 +196,7 @@ fn apply(
     engine: &Engine,
 ) -> quittance_store::Result<Option<Applied>> {
     // The fence first: it also locks the row, so that nothing can slip in between check and commit.
-    if !aggregates::complete(tx, &input.claim, input.now)? {
+    if !super::complete(tx, &input.claim, input.now)? {
         return Ok(None);
     }
     let mut stored = input.context.stored.clone();

@@ -215,7 +215,7 @@ impl Engine {
             .db()
             .write("sync.post", move |tx| {
                 let held = if step.last {
-                    aggregates::complete(tx, &claim, now)?
+                    super::complete(tx, &claim, now)?
                 } else {
                     aggregates::hold(tx, &claim, until)?
                 };

@@ -14,10 +14,12 @@ mod prices;
 pub(crate) mod translate;
 
 use quittance_domain::ids::LeaseToken;
-use quittance_domain::lease::{AfterFailure, after_failure};
-use quittance_domain::{AggregateKey, AggregateObject};
+use quittance_domain::lease::{AfterFailure, Trouble, after_failure};
+use quittance_domain::time::MINUTE_MS;
+use quittance_domain::{AggregateKey, AggregateObject, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::outbox::{self, NewAlert};
+use quittance_store::{StoreError, Tx};
 use quittance_stripe::error::StripeError;
 
 pub(crate) use books::{is_booked, movement};
@@ -46,11 +48,11 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    fn is_permanent(&self) -> bool {
+    fn trouble(&self) -> Trouble {
         match self {
-            Self::Provider(error) => !error.is_transient(),
-            Self::Store(_) => false,
-            Self::WrongAccount(_) => true,
+            Self::Provider(error) if error.is_transient() => Trouble::Passing,
+            Self::Store(_) => Trouble::Passing,
+            Self::Provider(_) | Self::WrongAccount(_) => Trouble::Lasting,
         }
     }
 
@@ -163,36 +165,44 @@ impl Engine {
         let decision = after_failure(
             &self.settings().retry,
             u32::try_from(attempts.max(1)).unwrap_or(u32::MAX),
-            error.is_permanent(),
+            error.trouble(),
             error.retry_after_ms(),
             self.world().chance(),
             now,
         );
         let (claim, text, customer) = (claim.clone(), error.to_string(), claim.key.clone());
+        let slowest_ms = self.settings().retry.cap_ms;
         tracing::warn!(aggregate = customer, attempts, error = text, "sync failed");
         let end = self
             .db()
             .write("sync.record_failure", move |tx| {
-                let held = match decision {
-                    AfterFailure::RetryAt(next) => aggregates::retry(tx, &claim, attempts, next, &text)?,
+                let (held, end, alert) = match decision {
+                    AfterFailure::RetryAt(next) => {
+                        (aggregates::retry(tx, &claim, attempts, next, &text)?, SyncEnd::Retried, None)
+                    }
+                    AfterFailure::TellAndRetryAt(next) => {
+                        let alert = failing_alert(&claim, attempts, &text, slowest_ms);
+                        (aggregates::retry(tx, &claim, attempts, next, &text)?, SyncEnd::Retried, Some(alert))
+                    }
                     AfterFailure::Park => {
-                        let held = aggregates::park(tx, &claim, attempts, now, &text)?;
-                        if held {
-                            outbox::raise(tx, &parked_alert(&claim, &text), now)?;
-                        }
-                        held
+                        let alert = parked_alert(&claim, &text);
+                        (aggregates::park(tx, &claim, attempts, now, &text)?, SyncEnd::Parked, Some(alert))
                     }
                 };
-                Ok(match (held, decision) {
-                    (false, _) => SyncEnd::Fenced,
-                    (true, AfterFailure::RetryAt(_)) => SyncEnd::Retried,
-                    (true, AfterFailure::Park) => SyncEnd::Parked,
-                })
+                if !held {
+                    return Ok((SyncEnd::Fenced, None));
+                }
+                let new = match alert {
+                    Some(alert) => outbox::raise(tx, &alert, now)?.then_some(alert.kind),
+                    None => None,
+                };
+                Ok((end, new))
             })
             .await?;
+        let (end, raised) = end;
         self.world().point(Point::SyncFailed).await;
-        if end == SyncEnd::Parked {
-            telemetry::alert("parked");
+        if let Some(kind) = raised {
+            telemetry::alert(&kind);
         }
         Ok(end)
     }
@@ -207,6 +217,33 @@ pub(crate) fn as_problem(error: SyncError) -> Problem {
             crate::problem::ProblemCode::NotConfigured,
             what,
             "Configure the key of the account that is mirrored here.",
+        ),
+    }
+}
+
+/// Ends a sync that answered its marks, and the alert that it had failed for long; `false` when the fence was closed.
+fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp) -> Result<bool, StoreError> {
+    let held = aggregates::complete(tx, claim, now)?;
+    if held && claim.attempts > 0 {
+        outbox::resolve(tx, FAILING_ALERT, &claim.key, now)?;
+    }
+    Ok(held)
+}
+
+/// The kind of alert that an aggregate raises which fails for longer than its budget, and is tried on.
+const FAILING_ALERT: &str = "sync_failing";
+
+fn failing_alert(claim: &Claim, attempts: i64, error: &str, slowest_ms: i64) -> NewAlert {
+    let minutes = (slowest_ms / MINUTE_MS).max(1);
+    NewAlert {
+        kind: FAILING_ALERT.to_owned(),
+        object: claim.key.clone(),
+        customer: None,
+        aggregate: Some(claim.key.clone()),
+        detail: format!("not synced after {attempts} tries, and tried on every {minutes} minutes or sooner: {error}"),
+        mend: format!(
+            "It goes on by itself as soon as the provider answers; quittance doctor tells whether it does. To try at once: quittance parked retry '{}'",
+            claim.key
         ),
     }
 }

@@ -77,7 +77,7 @@ impl Engine {
         let held = self
             .db()
             .write("sync.pass_on", move |tx| {
-                if !aggregates::complete(tx, &claim, now)? {
+                if !super::complete(tx, &claim, now)? {
                     return Ok(false);
                 }
                 if let Some(key) = &target {

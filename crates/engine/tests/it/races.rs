@@ -508,3 +508,48 @@ async fn e8_a_second_subscription_through_another_provider_customer_is_told_to_a
     })
     .await;
 }
+
+/// Hours in which somebody delivers and works, and nobody is awake.
+async fn hours(h: &House, hours: i64) {
+    for _ in 0..hours * 20 {
+        h.pass_ms(3 * 60_000);
+        h.settle().await;
+    }
+}
+
+async fn standing(h: &House) -> Vec<String> {
+    let rows = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+    rows.into_iter().map(|row| row.kind).collect()
+}
+
+#[tokio::test]
+async fn what_an_outage_of_hours_kept_from_being_done_is_done_when_it_ends() {
+    on_each(|h| {
+        Box::pin(async move {
+            paid_twice(h).await;
+            h.trouble("/v1/", Trouble::Status(500), usize::MAX);
+            hours(h, 8).await;
+            assert!(h.engine.parked(10).await.unwrap().aggregates.is_empty(), "an outage passes");
+            assert!(standing(h).await.contains(&"sync_failing".to_owned()), "and is told");
+            assert!(!h.allowed("ada", "article:full").await);
+            h.transport.mend();
+            // All but what takes back the second one.
+            h.trouble("DELETE /v1/subscriptions", Trouble::Status(500), usize::MAX);
+            hours(h, 8).await;
+            assert!(h.allowed("ada", "article:full").await, "nobody freed anything");
+            assert!(h.engine.parked(10).await.unwrap().commands.is_empty(), "what mends is wanted until it is done");
+            let told = standing(h).await;
+            assert!(!told.contains(&"sync_failing".to_owned()), "it is over: {told:?}");
+            assert!(told.contains(&"command_failing".to_owned()), "{told:?}");
+            h.transport.mend();
+            hours(h, 1).await;
+            let ledger = h.sandbox.ledger();
+            let subscriptions = ledger.customers.iter().flat_map(|c| &c.subscriptions);
+            assert_eq!(subscriptions.filter(|s| s.status == "active").count(), 1);
+            let refunds = ledger.customers.iter().flat_map(|c| &c.refunds);
+            assert_eq!(refunds.filter(|r| r.status == "succeeded").count(), 1);
+            assert!(!standing(h).await.contains(&"command_failing".to_owned()));
+        })
+    })
+    .await;
+}

@@ -358,3 +358,25 @@ async fn what_a_rule_is_about_to_give_back_is_not_given_by_hand_as_well() {
         assert_eq!(given_back(&h, &payment), (1_980, 1, 1));
     }
 }
+
+/// Found by the simulator: a call that was taken over saw the refund of its own key as somebody else's, and told that nothing was left.
+#[tokio::test]
+async fn a_call_that_was_overtaken_by_its_own_repetition_tells_the_same_refund() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (_, payment) = bought_with(h, "ada", "pm_card_visa").await;
+            let gate = h.hold_answers(&format!("/v1/payment_intents/{payment}"));
+            let (slow, asked) = (h.engine.clone(), of(&payment, None));
+            let slow =
+                tokio::spawn(async move { slow.refund(&asked, &operator(), Some("a")).await.unwrap() });
+            gate.reached().await;
+            h.release_answers(&format!("/v1/payment_intents/{payment}"));
+            let other = h.another_engine().await;
+            let made = other.refund(&of(&payment, None), &operator(), Some("a")).await.unwrap();
+            gate.open();
+            assert_eq!(slow.await.unwrap().command, made.command);
+            assert_eq!(given_back(h, &payment), (1_980, 1, 1));
+        })
+    })
+    .await;
+}

@@ -304,6 +304,9 @@ impl StripeError {
             | ErrorKind::LockTimeout
             | ErrorKind::Throttled
             | ErrorKind::CircuitOpen => "it is tried again by itself",
+            ErrorKind::Conflict | ErrorKind::Provider | ErrorKind::OutcomeUnknown if self.read_only => {
+                "it is asked again by itself"
+            }
             ErrorKind::Conflict | ErrorKind::Provider | ErrorKind::OutcomeUnknown => {
                 "it is sent again with the same idempotency key"
             }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Call, methods};
 use crate::model::accounts::TypeFilter;
+use crate::model::currency;
 use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
 use crate::model::share::Share;
 use crate::payments::attempt::{Attempt, NewIntent, Presence};
@@ -93,7 +94,8 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     refuse_types(call)?;
     params.required("amount")?;
     let amount = params.int("amount")?.value().unwrap_or_default();
-    check_amount(amount)?;
+    let currency = params.required("currency")?.to_ascii_lowercase();
+    check_amount(amount, &currency)?;
     let customer = params.text("customer")?.value();
     if let Some(customer) = &customer {
         world.live_customer(customer, "customer")?;
@@ -110,7 +112,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let id = world.add_intent(NewIntent {
         amount,
         capture_method: read_capture(params)?.value().unwrap_or_default(),
-        currency: params.required("currency")?.to_ascii_lowercase(),
+        currency,
         customer,
         description: params.text("description")?.value(),
         receipt_email: params.text("receipt_email")?.value(),
@@ -133,12 +135,21 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     if params.flag("confirm")? == Field::Set(true) { confirm(world, call, &id) } else { payment(world, &id) }
 }
 
-fn check_amount(amount: i64) -> ApiResult<()> {
-    if amount < 50 {
+/// Refuses an amount that cannot be charged in a currency.
+fn check_amount(amount: i64, code: &str) -> ApiResult<()> {
+    let (least, step) = (currency::minimum(code), currency::step(code));
+    if amount < least {
         return Err(ApiError::invalid(
             "amount_too_small",
             "amount",
-            "Amount must be at least 50 in the smallest unit of the currency.",
+            format!("Amount must be at least {least} in the smallest unit of {code}."),
+        ));
+    }
+    if amount % step != 0 {
+        return Err(ApiError::invalid(
+            "parameter_invalid_integer",
+            "amount",
+            format!("Amount must be a multiple of {step} in the smallest unit of {code}."),
         ));
     }
     if amount > 99_999_999 {
@@ -162,7 +173,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             | IntentStatus::RequiresAction
     );
     if let Field::Set(amount) = params.int("amount")? {
-        check_amount(amount)?;
+        check_amount(amount, &intent.currency)?;
         if !editable || intent.invoice.is_some() || intent.session.is_some() {
             return Err(unexpected(&intent, "changed"));
         }

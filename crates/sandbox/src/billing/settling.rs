@@ -128,6 +128,9 @@ impl World {
         self.close_payments(id);
         self.emit("invoice.voided", object);
         self.unapply_balance(&invoice);
+        if let Some(subscription) = &invoice.subscription {
+            self.subscription_forgiven(subscription, id);
+        }
         Ok(())
     }
 
@@ -160,8 +163,20 @@ impl World {
         self.invoices.put(invoice);
         self.emit("invoice.marked_uncollectible", object);
         if let Some(subscription) = subscription {
-            self.subscription_paid(&subscription, id, None);
+            self.subscription_forgiven(&subscription, id);
         }
         Ok(())
+    }
+
+    /// Nothing is owed of an invoice any more, and no money came: that ends being past due, and nothing else. What waits for its
+    /// payment waits on.
+    fn subscription_forgiven(&mut self, id: &str, invoice: &str) {
+        let Some(subscription) = self.subscriptions.get(id) else { return };
+        let latest = subscription.latest_invoice.as_deref() == Some(invoice);
+        if latest && subscription.status == SubscriptionStatus::PastDue {
+            let customer = subscription.customer.clone();
+            self.change_subscription(id, |subscription| subscription.status = SubscriptionStatus::Active);
+            self.set_delinquent(&customer, false);
+        }
     }
 }

@@ -145,8 +145,28 @@ fn is_off(param: &Param) -> bool {
     }
 }
 
+/// Objects for which a token may stand.
+const TOKENS: [&str; 1] = ["external_account"];
+
+/// Whether it is a moment, or two that it lies between: lists take both.
+fn is_range(kind: &Kind) -> bool {
+    match kind {
+        Kind::Object(names) => names.contains_key("gte"),
+        Kind::Leaf | Kind::Free | Kind::Array(_) => false,
+    }
+}
+
 fn check_kind(kind: &Kind, param: &Param, full: &str) -> ApiResult<()> {
     match (kind, param) {
+        // Empty is unset, and what is not text cannot be read as if it had not been given.
+        (Kind::Object(_) | Kind::Free, Param::Text(text))
+            if !text.is_empty() && !is_range(kind) && !TOKENS.contains(&full) =>
+        {
+            Err(ApiError::rule("Invalid object").param(full))
+        }
+        (Kind::Array(_), Param::Text(text)) if !text.is_empty() => {
+            Err(ApiError::rule("Invalid array").param(full))
+        }
         (Kind::Free, _) | (_, Param::Text(_)) => Ok(()),
         (Kind::Leaf, Param::Tree(_)) => {
             Err(ApiError::rule(format!("Invalid string: {full} must not be a set of values.")).param(full))
@@ -157,8 +177,11 @@ fn check_kind(kind: &Kind, param: &Param, full: &str) -> ApiResult<()> {
                 if index.parse::<usize>().is_err() {
                     return Err(ApiError::rule(format!("Invalid array: {full}")).param(full));
                 }
-                if let (Some(names), Param::Tree(below)) = (inner, element) {
-                    check_names(names, below, &format!("{full}[{index}]"))?;
+                let full = format!("{full}[{index}]");
+                match (inner, element) {
+                    (Some(names), Param::Tree(below)) => check_names(names, below, &full)?,
+                    (Some(_), Param::Text(_)) => return Err(ApiError::rule("Invalid object").param(&full)),
+                    (None, _) => {}
                 }
             }
             Ok(())

@@ -281,3 +281,64 @@ fn a_pause_credits_what_is_not_used_as_it_is_told() {
     let balance = client.get(&format!("/v1/customers/{}", same.0), "")["balance"].clone();
     assert_eq!((net(&same.0), balance), (3_100, json!(-1_000)));
 }
+
+/// What would be ignored would give wrong money in silence.
+#[test]
+fn a_text_is_no_object_and_no_array() {
+    let client = client();
+    let (customer, price) = (client.customer("pm_card_visa"), client.price(1_000, "usd", "month"));
+    let made = client.subscribe(&customer, &price, "");
+    let path = format!("/v1/subscriptions/{}", id(&made));
+    let changes = ["pause_collection=void", "items=x", "trial_settings=pause", "billing_cycle_anchor=now", "items[0]=x"];
+    for form in changes.iter().chain(&["discounts=x", "discounts[0]=x", "metadata=x"]) {
+        let refused = client.refused(400, "POST", &path, form);
+        let name = form.split('=').next().unwrap();
+        assert_eq!(text(&refused, "/param"), name, "{form}");
+    }
+    client.refused(400, "POST", &format!("/v1/customers/{customer}"), "address=x");
+    assert_eq!(client.post(&path, "pause_collection=&metadata=")["status"], "active", "empty is unset");
+}
+
+#[test]
+fn an_invoice_that_is_given_up_ends_being_past_due_and_pays_for_nothing() {
+    let client = client();
+    for (end, word) in [("void", "void"), ("mark_uncollectible", "uncollectible")] {
+        let customer = client.customer("pm_card_visa");
+        let price = client.price(1_000, "usd", "month");
+        let made = id(&client.subscribe(&customer, &price, ""));
+        let card = client.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &format!("customer={customer}"));
+        client.post(
+            &format!("/v1/customers/{customer}"),
+            &format!("invoice_settings[default_payment_method]={}", id(&card)),
+        );
+        client.sandbox.advance_time(MONTH + DAY);
+        let found = client.subscription(&made);
+        assert_eq!(text(&found, "/status"), "past_due");
+        let given_up = client.post(&format!("/v1/invoices/{}/{end}", text(&found, "/latest_invoice")), "");
+        assert_eq!(text(&given_up, "/status"), word);
+        assert_eq!(text(&client.subscription(&made), "/status"), "active", "{end}");
+        assert_eq!(client.get(&format!("/v1/customers/{customer}"), "")["delinquent"], false);
+        // A first invoice is paid, or it is not.
+        let first = client.post(
+            "/v1/subscriptions",
+            &format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete"),
+        );
+        client.post(&format!("/v1/invoices/{}/{end}", text(&first, "/latest_invoice")), "");
+        assert_eq!(text(&client.subscription(&id(&first)), "/status"), "incomplete", "{end}");
+    }
+}
+
+#[test]
+fn a_payment_is_at_least_and_in_steps_of_what_its_currency_asks() {
+    let client = client();
+    for (form, code) in [
+        ("amount=29&currency=gbp", "amount_too_small"),
+        ("amount=1050&currency=huf", "amount_too_small"),
+        ("amount=1234&currency=kwd", "parameter_invalid_integer"),
+        ("amount=1050&currency=isk", "parameter_invalid_integer"),
+    ] {
+        let refused = client.refused(400, "POST", "/v1/payment_intents", form);
+        assert_eq!(text(&refused, "/code"), code, "{form}");
+    }
+    client.post("/v1/payment_intents", "amount=30&currency=gbp");
+}

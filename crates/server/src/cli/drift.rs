@@ -81,7 +81,7 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
             if open > 0 {
                 return Err(found(
                     format!("{open} open"),
-                    "One: quittance drift show NO. What a sync mends is mended by a running server or worker.",
+                    "One: quittance drift show NO. What a sync mends is mended by a running server or worker; what has the cause parked waits for: quittance parked retry KEY.",
                 ));
             }
         }

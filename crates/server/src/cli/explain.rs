@@ -20,8 +20,10 @@ Examples:
   quittance --config ./billing/quittance.toml explain demo article:full     beside `quittance dev --data ./billing`")]
 pub(super) struct Options {
     /// Your app's id of the customer
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     customer: String,
     /// The feature's key in the catalog
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     feature: String,
 }
 

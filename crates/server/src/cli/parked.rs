@@ -15,7 +15,7 @@ use crate::serve::Opening;
 #[command(after_help = "\
 Examples:
   quittance parked list
-  quittance parked retry stripe/self/test/customer/cus_1…
+  quittance parked retry stripe/test/self/customer/cus_1…
   quittance parked retry --all
 
 Exit code of `list`: 1 when something is parked, so that a monitor can call it.")]
@@ -28,7 +28,7 @@ pub(super) enum Command {
     },
     /// Let it be tried again; a running server or worker does it
     Retry {
-        /// An aggregate's key or a command's id
+        /// An aggregate's key or a command's id, as `list` shows it; or --all
         #[arg(required_unless_present = "all")]
         name: Option<String>,
         /// Everything

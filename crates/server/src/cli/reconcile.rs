@@ -51,10 +51,17 @@ pub(super) async fn run(options: &Options, common: &Common) -> Result<(), Failur
             Err(found(format!("{drift} differences"), "Mend them: quittance reconcile (without --dry-run)"))
         }
         (_, false) => {
-            if !common.json {
-                out::say(&format!("{drift} differences are marked; a running server or worker syncs them."));
+            let marked = drift.saturating_sub(report.for_operator);
+            if !common.json && marked > 0 {
+                out::say(&format!("{marked} differences are marked; a running server or worker syncs them."));
             }
-            Ok(())
+            if report.for_operator == 0 {
+                return Ok(());
+            }
+            Err(found(
+                format!("{} differences wait for you", report.for_operator),
+                "Look: quittance drift list. What has the cause parked is looked at again after: quittance parked retry KEY (quittance parked list)",
+            ))
         }
     }
 }

@@ -248,13 +248,14 @@ fn key(scalar: loose::Scalar<'_>) -> Option<Cow<'_, str>> {
     scalar.text().filter(|text| text.len() <= MAX_ID_BYTES)
 }
 
-/// Snapshot events carry Unix seconds, thin events RFC 3339.
+/// Snapshot events carry Unix seconds, thin events RFC 3339. What no calendar has is no time.
 fn seconds(created: &loose::Scalar<'_>) -> Option<i64> {
-    match created {
+    let told = match created {
         loose::Scalar::Int(seconds) => Some(*seconds),
         loose::Scalar::Text(text) => text.parse::<jiff::Timestamp>().ok().map(|t| t.as_second()),
         loose::Scalar::Nothing | loose::Scalar::Bool(_) => None,
-    }
+    };
+    told.filter(|seconds| jiff::Timestamp::from_second(*seconds).is_ok())
 }
 
 #[cfg(test)]
