@@ -488,6 +488,9 @@ impl Buyer {
             };
             let form = format!("payment_intent={}{amount}", charge.payment_intent);
             let done = self.sim.dashboard("POST", "/v1/refunds", &form);
+            if let Some(id) = done.value().get("id").and_then(serde_json::Value::as_str) {
+                self.sim.record().refunds.made_elsewhere(id.to_owned());
+            }
             self.sim.tell("dashboard", format_args!("refunds {form}: {}", done.status));
         }
     }

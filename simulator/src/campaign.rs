@@ -197,16 +197,20 @@ fn examine(order: &Order, catalog: &Arc<Catalog>, seed: u64) -> Result<Outcome, 
     let mut outcome = order.play(seed, catalog, u64::MAX)?;
     if order.twice {
         let again = order.play(seed, catalog, u64::MAX)?;
-        if outcome.violation.is_none() && outcome.trace != again.trace {
+        let same = (&outcome.trace, outcome.steps, outcome.figures) == (&again.trace, again.steps, again.figures);
+        if outcome.violation.is_none() && !same {
             let differs = outcome.trace.lines().zip(again.trace.lines()).find(|(one, other)| one != other);
-            let detail = format!("two runs of one seed differ, first at {differs:?}");
+            let detail = format!(
+                "two runs of one seed differ, first at {differs:?}; {} and {} steps",
+                outcome.steps, again.steps
+            );
             outcome.violation = Some(Violation { invariant: "determinism", detail });
         }
     }
     Ok(outcome)
 }
 
-/// The fewest faults, counted from the first, with which a seed still breaks an invariant.
+/// A number of faults, counted from the first, with which a seed breaks the same invariant, and not with one fewer.
 fn shrink(
     order: &Order,
     outcome: &Outcome,
@@ -217,14 +221,15 @@ fn shrink(
     let (mut holds, mut breaks) = (0, outcome.faults.sum());
     let mut small = outcome.clone();
     // A run without any fault first: then the fault is in nobody but us.
+    let same = |tried: &Outcome| tried.violation.as_ref().is_some_and(|v| v.invariant == violation.invariant);
     let without = order.play(seed, catalog, 0)?;
-    if without.violation.is_some() {
+    if same(&without) {
         (breaks, small) = (0, without);
     }
     while breaks > holds + 1 {
         let middle = holds.midpoint(breaks);
         let tried = order.play(seed, catalog, middle)?;
-        if tried.violation.is_some() {
+        if same(&tried) {
             (breaks, small) = (middle, tried);
         } else {
             holds = middle;

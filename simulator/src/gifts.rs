@@ -44,7 +44,8 @@ pub struct Gift {
     revoked: Known,
 }
 
-fn operator() -> Arc<Caller> {
+/// Who gives by hand.
+pub(crate) fn operator() -> Arc<Caller> {
     Arc::new(Caller { key: ApiKeyId::derived(&["simulated operator"]), scopes: Vec::new() })
 }
 

@@ -17,6 +17,7 @@ pub mod disk;
 pub mod faults;
 pub mod gifts;
 pub mod lives;
+pub mod money;
 pub mod network;
 pub mod operations;
 pub mod plan;

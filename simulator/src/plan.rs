@@ -55,6 +55,8 @@ pub struct Plan {
     pub silent: bool,
     /// An operator imports the account again and again, while buyers and faults are about and once more when all is calm.
     pub imports: bool,
+    /// An operator gives money back and answers disputes by our API.
+    pub accountant: bool,
     /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
     pub on_exhaustion: &'static str,
     /// The operator's choices.
@@ -77,6 +79,8 @@ pub const MOST_SKEW_MS: i64 = 120 * SECOND_MS;
 const OUTAGE_MS: i64 = 50 * HOUR_MS;
 /// How many worlds in a thousand are silent.
 const SILENT_PER_MILLE: u32 = 80;
+/// How many worlds in a thousand have an operator who gives money back and answers disputes.
+const ACCOUNTANT_PER_MILLE: u32 = 400;
 /// How many worlds in a thousand have an operator who imports.
 const IMPORTS_PER_MILLE: u32 = 300;
 /// The pause between the sweeps of a life's world, in milliseconds.
@@ -126,6 +130,7 @@ impl Plan {
             trial_days: Self::trial(seed),
             silent: false,
             imports: Chance::new(seed, "imports").per_mille(IMPORTS_PER_MILLE),
+            accountant: Chance::new(seed, "accountant's").per_mille(ACCOUNTANT_PER_MILLE),
             longest_outage_ms: OUTAGE_MS,
             life: None,
         };
@@ -234,7 +239,12 @@ impl fmt::Display for Plan {
                 (false, version) => format!("webhooks of {}", version.unwrap_or("the account's version")),
             },
             self.on_exhaustion,
-            if self.imports { ", imported now and then" } else { "" },
+            match (self.imports, self.accountant) {
+                (false, false) => "",
+                (true, false) => ", imported now and then",
+                (false, true) => ", with refunds by hand",
+                (true, true) => ", imported now and then, with refunds by hand",
+            },
         )?;
         writeln!(
             out,

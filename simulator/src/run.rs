@@ -15,6 +15,7 @@ use crate::checks::Figures;
 use crate::disk::Disk;
 use crate::faults::Counts;
 use crate::lives;
+use crate::money;
 use crate::operations;
 use crate::plan::Plan;
 use crate::sim::{Coverage, Sim, Violation, database_options};
@@ -95,6 +96,9 @@ pub fn play_plan(plan: Plan, catalog: &Arc<Catalog>, most_faults: u64) -> Result
                 sim.outside(subscriber::subscriber(Arc::clone(&sim), index));
             }
             sim.outside(operations::operator(Arc::clone(&sim)));
+            if sim.plan.accountant {
+                sim.outside(money::accountant(Arc::clone(&sim)));
+            }
         }
     }
     sim.outside(app::run(Arc::clone(&sim)));
@@ -189,7 +193,13 @@ fn calm(sim: &Arc<Sim>) {
             }
             followed = true;
             let (reader, seed) = (Arc::clone(sim), chance.draw());
-            sim.outside(async move { app::follow(&reader, &mut Chance::new(seed, "follow")).await });
+            sim.outside(async move {
+                app::follow(&reader, &mut Chance::new(seed, "follow")).await;
+                let counted = reader.call(seed, |engine| async move { engine.sweep(true, true).await }).await;
+                if let Some(Ok(Some(report))) = counted {
+                    reader.record().last_sweep = Some(report.findings);
+                }
+            });
             continue;
         }
         followed = false;

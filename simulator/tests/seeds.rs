@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use quittance_domain::Catalog;
 use quittance_simulator::campaign::{Order, Summary, Worlds, play_all};
+use quittance_simulator::faults::Fault;
 use quittance_simulator::lives;
 
 fn catalog() -> Arc<Catalog> {
@@ -55,6 +56,12 @@ fn every_seed_holds_and_is_the_same_world_twice() {
     if summary.seeds >= 100 {
         let missing = summary.uncovered();
         assert!(missing.is_empty(), "nobody passed, or nobody died at: {missing:?}");
+        let never: Vec<&str> = Fault::ALL
+            .into_iter()
+            .filter(|fault| summary.faults.of(*fault) == 0)
+            .map(Fault::as_str)
+            .collect();
+        assert!(never.is_empty(), "never struck: {never:?}");
         assert!(summary.figures.duplicates > 0, "no second subscription came up");
     }
 }
@@ -78,7 +85,7 @@ fn the_sweep_alone_makes_everything_right() {
         seeds: seeds().div_ceil(4),
         threads: threads(),
         worlds: Worlds::Silent,
-        twice: false,
+        twice: true,
         stop: false,
     };
     let summary = play_all(&order, &catalog(), &|_| {}).unwrap();
@@ -95,7 +102,7 @@ fn lives_come_to_what_their_tables_say() {
         seeds: seeds().div_ceil(2),
         threads: threads(),
         worlds: Worlds::Lives,
-        twice: false,
+        twice: true,
         stop: false,
     };
     let summary = play_all(&order, &lives::catalog().unwrap(), &|_| {}).unwrap();

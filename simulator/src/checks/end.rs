@@ -12,7 +12,7 @@ use quittance_sandbox::{CustomerLedger, Ledger, LedgerSubscription};
 use quittance_store::deliveries::DeliveryRow;
 use quittance_store::inbox::{self, EventRow};
 use quittance_store::notices::NoticeRow;
-use quittance_store::{checkouts, deliveries, grants, mirror, notices, outbox};
+use quittance_store::{aggregates, checkouts, commands, deliveries, grants, mirror, notices, outbox};
 
 use super::{Record, Shape, payment_came_back, provider_grants, scope};
 use crate::actors::buyer_id;
@@ -24,6 +24,7 @@ impl Record {
     /// After faults have stopped and all is done: everything must agree.
     pub fn in_the_end(&mut self, sim: &Sim) {
         let ledger = sim.sandbox.ledger();
+        self.everybody_is_up(sim);
         self.inbox_is_whole(sim);
         self.nothing_twice(sim, &ledger);
         self.everything_left(sim);
@@ -37,6 +38,8 @@ impl Record {
             for customer in ours {
                 self.mirror_is_true(sim, &id, customer);
                 self.one_live_each(customer);
+                self.money_is_mirrored(sim, customer);
+                self.only_what_was_asked_went_back(sim, customer);
                 self.access_is_true(sim, &id, customer);
                 self.plans_are_true(sim, customer);
             }
@@ -57,6 +60,73 @@ impl Record {
         self.app_is_told(sim, &ledger);
         self.life_is_as_its_table(sim);
         self.work_was_bounded(sim);
+    }
+
+    /// In a quiet world every node runs, and a sweep finds nothing.
+    fn everybody_is_up(&mut self, sim: &Sim) {
+        let engines = sim.engines();
+        if engines.len() != sim.plan.nodes || engines.iter().any(|(_, _, paused)| *paused) {
+            self.violation("I3", format!("{} of {} nodes run", engines.len(), sim.plan.nodes));
+        }
+        if let Some(found) = self.last_sweep.filter(|found| *found > 0) {
+            self.violation("I3", format!("a last sweep finds {found} differences"));
+        }
+    }
+
+    /// What came back of a payment, and whether it is disputed, is mirrored.
+    fn money_is_mirrored(&mut self, sim: &Sim, customer: &CustomerLedger) {
+        for charge in customer.charges.iter().filter(|c| c.paid) {
+            let payment = charge.payment_intent.clone();
+            let row = self.read(sim, move |tx| mirror::payment(tx, &scope(), &payment)).flatten();
+            let disputes: BTreeMap<&str, &str> = customer
+                .disputes
+                .iter()
+                .filter(|d| d.charge == charge.id)
+                .map(|d| (d.id.as_str(), d.status.as_str()))
+                .collect();
+            let Some(row) = row else {
+                if charge.amount_refunded > 0 || !disputes.is_empty() {
+                    let detail = format!("{} is refunded or disputed and not mirrored", charge.payment_intent);
+                    self.violation("I3", detail);
+                }
+                continue;
+            };
+            let facts = &row.facts;
+            let mirrored: BTreeMap<&str, &str> =
+                facts.disputes.iter().map(|d| (d.id.as_str(), d.status.as_str())).collect();
+            let ours = (facts.amount.minor, facts.refunded.minor, mirrored);
+            let wanted = (charge.amount, charge.amount_refunded, disputes);
+            if ours != wanted {
+                let detail = format!("{} is mirrored as {ours:?} and is {wanted:?}", charge.payment_intent);
+                self.violation("I3", detail);
+            }
+        }
+    }
+
+    /// Money goes back because somebody gave it, or because it was charged for one too many.
+    fn only_what_was_asked_went_back(&mut self, sim: &Sim, customer: &CustomerLedger) {
+        let twins = |prices: &[String]| {
+            let paid = customer.sessions.iter().filter(|s| s.once && s.payment_status == "paid");
+            paid.filter(|s| s.prices == prices).count() > 1
+        };
+        let mut spare: Vec<String> = Vec::new();
+        for charge in customer.charges.iter().filter(|c| c.amount_refunded > 0) {
+            let invoice = customer.invoices.iter().find(|i| Some(&i.id) == charge.invoice.as_ref());
+            let of = invoice.and_then(|i| i.subscription.as_ref());
+            let found = customer.subscriptions.iter().find(|s| Some(&s.id) == of);
+            let by_subscription =
+                found.is_some_and(|s| mended(s).is_some() || self.is_one_too_many(sim, &s.id));
+            let session = customer
+                .sessions
+                .iter()
+                .find(|s| s.once && s.payment_intent.as_ref() == Some(&charge.payment_intent));
+            if by_subscription || session.is_some_and(|s| twins(&s.prices)) {
+                spare.push(charge.id.clone());
+            }
+        }
+        if let Some(broken) = self.refunds.broken(customer, |charge| spare.iter().any(|id| id == charge)) {
+            self.violation(broken.invariant, broken.detail);
+        }
     }
 
     fn inbox_is_whole(&mut self, sim: &Sim) {
@@ -81,6 +151,12 @@ impl Record {
                         "I1",
                         format!("{id} was acknowledged and never synced ({})", row.aggregate),
                     );
+                }
+                // A sweep that stores what was lost again has been told of none of its copies.
+                Some(row) if row.deliveries < self.copies.get(&id).copied().unwrap_or(0) => {
+                    let copies = self.copies.get(&id).copied().unwrap_or(0);
+                    let detail = format!("{id} was acknowledged {copies} times and came {} times", row.deliveries);
+                    self.violation("I1", detail);
                 }
                 Some(_) => {}
             }
@@ -206,6 +282,7 @@ impl Record {
 
     /// Operators hear of what was given up, when it is.
     pub fn given_up_is_told(&mut self, sim: &Sim) {
+        self.parked_is_told(sim);
         let failed = deliveries::Filter { state: Some(DeliveryState::Failed), ..Default::default() };
         let read = self.read(sim, move |tx| {
             let failed = deliveries::list(tx, &failed, i64::MAX, 100)?;
@@ -220,6 +297,27 @@ impl Record {
             let since = row.finished_at.map(|at| at.plus_ms(-2 * MOST_SKEW_MS));
             if !told.any(|alert| since.is_some_and(|since| alert.last_seen_at >= since)) {
                 self.violation("I1", format!("{} was given up and nobody was alerted: {alerts:?}", row.key));
+            }
+        }
+    }
+
+    /// All trouble of these worlds passes: no sync may give up for it. A caller's command may, and operators hear of it.
+    fn parked_is_told(&mut self, sim: &Sim) {
+        let read = self.read(sim, |tx| {
+            let parked = (aggregates::parked(tx, 100)?, commands::parked(tx, 100)?);
+            let alerts =
+                if parked.1.is_empty() { Vec::new() } else { outbox::alerts(tx, true, i64::MAX, 1_000)? };
+            Ok((parked, alerts))
+        });
+        let Some(((syncs, wishes), alerts)) = read else { return };
+        if let Some(row) = syncs.first() {
+            self.violation("I3", format!("{} is parked, for trouble that passes: {:?}", row.key, row.last_error));
+        }
+        for row in wishes {
+            let object = row.id.to_string();
+            let told = alerts.iter().any(|a| a.kind == "command_parked" && a.object == object);
+            if !told || row.last_error.is_none() {
+                self.violation("I1", format!("{object} ({}) is parked and nobody was alerted", row.kind));
             }
         }
     }
@@ -285,6 +383,10 @@ impl Record {
         }
         for found in &customer.subscriptions {
             let Some(kept) = mended(found) else { continue };
+            if self.all_were_taken(customer, found) {
+                let detail = format!("{} was cancelled as the second one, and so was what was kept", found.id);
+                self.violation("I7", detail);
+            }
             let younger = customer.subscriptions.iter().any(|s| s.id == kept && s.created <= found.created);
             let left: Vec<_> = customer
                 .charges
@@ -307,6 +409,19 @@ impl Record {
                 self.violation("I7", detail);
             }
         }
+    }
+
+    /// Whether what was kept beside a second one was itself cancelled beside it: then nothing is left of both.
+    fn all_were_taken(&self, customer: &CustomerLedger, found: &LedgerSubscription) -> bool {
+        let mut at = found;
+        for _ in 0..customer.subscriptions.len() {
+            let kept = mended(at).and_then(|kept| customer.subscriptions.iter().find(|s| s.id == kept));
+            match kept {
+                Some(kept) => at = kept,
+                None => return false,
+            }
+        }
+        true
     }
 
     fn gifts_stand(&mut self, sim: &Sim, id: &str) {

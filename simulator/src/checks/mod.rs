@@ -32,6 +32,7 @@ use crate::actors::buyer_id;
 use crate::changes::Changes;
 use crate::gifts::Gift;
 use crate::lives::Lived;
+use crate::money::Refunds;
 use crate::plan::MOST_SKEW_MS;
 use crate::sim::{Sim, Violation, database_options};
 
@@ -98,6 +99,12 @@ pub struct Record {
     pub figures: Figures,
     /// Events that were acknowledged, and whether one of the answers said that it was new.
     pub acknowledged: BTreeMap<String, bool>,
+    /// How often each was acknowledged.
+    copies: BTreeMap<String, i64>,
+    /// Money that was given back by people.
+    pub refunds: Refunds,
+    /// What a last sweep, that only counts, found when all was calm.
+    pub last_sweep: Option<u64>,
     /// Forgeries that were sent.
     pub forged: BTreeSet<String>,
     /// Events that never reach anybody by webhook.
@@ -254,6 +261,9 @@ impl Record {
         Self {
             figures: Figures::default(),
             acknowledged: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            refunds: Refunds::default(),
+            last_sweep: None,
             forged: BTreeSet::new(),
             unreachable: BTreeSet::new(),
             gifts: Vec::new(),
@@ -286,6 +296,7 @@ impl Record {
 
     /// An event was acknowledged: as new at most once, however often it comes.
     pub fn acknowledged(&mut self, event: &str, accepted: Accepted) {
+        *self.copies.entry(event.to_owned()).or_default() += 1;
         let new = self.acknowledged.entry(event.to_owned()).or_default();
         let again = *new && accepted == Accepted::New;
         *new |= accepted == Accepted::New;

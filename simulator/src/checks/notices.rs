@@ -271,7 +271,7 @@ impl Record {
 
 impl Record {
     /// The mirror holds that a subscription stands beside another one and goes; somebody else may have ended it first.
-    fn is_one_too_many(&mut self, sim: &Sim, id: &str) -> bool {
+    pub(super) fn is_one_too_many(&mut self, sim: &Sim, id: &str) -> bool {
         let id = id.to_owned();
         let row = self.read(sim, move |tx| mirror::subscription(tx, &id)).flatten();
         row.is_some_and(|row| matches!(row.subscription.duplicate, Some(Duplicate::Cancel { .. })))
