@@ -197,7 +197,8 @@ fn examine(order: &Order, catalog: &Arc<Catalog>, seed: u64) -> Result<Outcome, 
     let mut outcome = order.play(seed, catalog, u64::MAX)?;
     if order.twice {
         let again = order.play(seed, catalog, u64::MAX)?;
-        let same = (&outcome.trace, outcome.steps, outcome.figures) == (&again.trace, again.steps, again.figures);
+        let same =
+            (&outcome.trace, outcome.steps, outcome.figures) == (&again.trace, again.steps, again.figures);
         if outcome.violation.is_none() && !same {
             let differs = outcome.trace.lines().zip(again.trace.lines()).find(|(one, other)| one != other);
             let detail = format!(

@@ -108,7 +108,12 @@ async fn give_back(sim: &Arc<Sim>, chance: &mut Chance) {
     };
     let number = {
         let refunds = &mut sim.record().refunds;
-        refunds.asked.push(Refund { payment: payment.clone(), amount, known: Known::Maybe, id: String::new() });
+        refunds.asked.push(Refund {
+            payment: payment.clone(),
+            amount,
+            known: Known::Maybe,
+            id: String::new(),
+        });
         refunds.asked.len() - 1
     };
     let key = format!("refund {number}");
@@ -190,7 +195,9 @@ impl Refunds {
             let told: Vec<&Refund> = self.asked.iter().filter(|r| r.id == refund.id).collect();
             match told.as_slice() {
                 [] => {}
-                [one] if one.payment == payment && one.amount.is_none_or(|amount| amount == refund.amount) => {
+                [one]
+                    if one.payment == payment && one.amount.is_none_or(|amount| amount == refund.amount) =>
+                {
                     continue;
                 }
                 _ => return violation(format!("{} was told as {told:?} and is {refund:?}", refund.id)),
@@ -198,11 +205,12 @@ impl Refunds {
             if self.elsewhere.contains(&refund.id) || ours(&refund.charge) {
                 continue;
             }
-            let fits = |r: &&Refund| {
-                r.payment == payment && r.amount.is_none_or(|amount| amount == refund.amount)
+            // One of which all was asked for may be of any amount: those of a named amount are taken first.
+            let of = |wanted: Option<i64>| {
+                doubtful.iter().position(|r| r.payment == payment && r.amount == wanted)
             };
-            match doubtful.iter().position(fits) {
-                Some(at) => drop(doubtful.swap_remove(at)),
+            match of(Some(refund.amount)).or_else(|| of(None)) {
+                Some(at) => drop(doubtful.remove(at)),
                 None => return violation(format!("{refund:?} was asked for by nobody: {:?}", self.asked)),
             }
         }

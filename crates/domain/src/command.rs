@@ -276,7 +276,8 @@ mod tests {
     #[test]
     fn an_unknown_outcome_never_ends_a_command() {
         let policy = RetryPolicy::default();
-        let wished = |verdict, wish, attempts| after_trouble(verdict, wish, &policy, attempts, None, 0, at(0));
+        let wished =
+            |verdict, wish, attempts| after_trouble(verdict, wish, &policy, attempts, None, 0, at(0));
         let after = |verdict, attempts| wished(verdict, Wish::Asked, attempts);
         assert_eq!(after(Verdict::Refused, 1), AfterTrouble::Fail);
         assert_eq!(after(Verdict::Stuck, 1), AfterTrouble::Park);

@@ -20,6 +20,10 @@ use quittance_stripe::client::StripeClient;
 use quittance_stripe::config::StripeConfig;
 use quittance_stripe::transport::{HttpsTransport, TransportConfig};
 
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CUSTOMERS: usize = 100_000;
 const CHECKS: usize = 200_000;
 const ROUNDS: usize = 9;

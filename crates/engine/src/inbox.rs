@@ -210,7 +210,7 @@ pub fn new_event(
         event_id: event.id.to_string(),
         livemode: event.livemode,
         event_type: event.event_type.to_string(),
-        object: told_of(&event),
+        object: event.object_id.as_ref().map(ToString::to_string),
         aggregate: aggregate.to_string(),
         money,
         api_version: event.api_version.as_ref().map(ToString::to_string),
@@ -223,12 +223,6 @@ pub fn new_event(
         payload: String::new(),
     };
     Ok(NewEvent { payload, ..stored })
-}
-
-/// The object that an event is about: of the payment of an invoice, the invoice, which is what there is to look at.
-fn told_of(event: &Event<'_>) -> Option<String> {
-    let invoice = event.invoice.as_ref().filter(|_| event.object_kind.as_deref() == Some("invoice_payment"));
-    invoice.or(event.object_id.as_ref()).map(ToString::to_string)
 }
 
 impl Engine {

@@ -50,7 +50,10 @@ impl Engine {
             .db()
             .read("events.get", move |tx| inbox::get(tx, own.provider.as_str(), &own.account, &key))
             .await?;
-        row.ok_or_else(|| Problem::not_found("event").mended_by("Check the id: quittance events list, or GET /v1/events, shows what is stored."))
+        row.ok_or_else(|| {
+            Problem::not_found("event")
+                .mended_by("Check the id: quittance events list, or GET /v1/events, shows what is stored.")
+        })
     }
 
     /// Looks again, thoroughly, at what an event was about, and waits a moment for the result:
@@ -113,12 +116,18 @@ impl Engine {
             let found =
                 self.db().write("parked.retry_command", move |tx| commands::unpark(tx, &id, now)).await?;
             self.wake();
-            return if found { Ok(()) } else { Err(Problem::not_found("parked command").mended_by("Check the name: quittance parked list shows what is parked.")) };
+            return if found {
+                Ok(())
+            } else {
+                Err(Problem::not_found("parked command")
+                    .mended_by("Check the name: quittance parked list shows what is parked."))
+            };
         }
         let key = name.to_owned();
         let row = self.db().read("aggregates.get", move |tx| aggregates::get(tx, &key)).await?;
         if row.is_none_or(|row| row.parked_at.is_none() && row.attempts == 0) {
-            return Err(Problem::not_found("parked aggregate").mended_by("Check the name: quittance parked list shows what is parked."));
+            return Err(Problem::not_found("parked aggregate")
+                .mended_by("Check the name: quittance parked list shows what is parked."));
         }
         self.look_again(name).await?;
         Ok(())

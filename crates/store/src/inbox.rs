@@ -355,7 +355,7 @@ static KINDS: &Sql = crate::sql!(
 );
 static INVOICES: &Sql = crate::sql!(
     "inbox.invoices",
-    "SELECT DISTINCT object FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 AND (type LIKE 'invoice.%' OR type LIKE 'invoice_payment.%') AND object IS NOT NULL
+    "SELECT DISTINCT object FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 AND type LIKE 'invoice.%' AND object IS NOT NULL
      ORDER BY object LIMIT $4"
 );
 static KNOWN: &Many = crate::many!(

@@ -339,7 +339,9 @@ impl Aggregate {
         let attempts = claim.attempts + 1;
         // Passing trouble is only tried again; what parks is the harder case.
         match after_failure(&POLICY, attempts, Trouble::Lasting, None, 0, Timestamp::from_ms(-1)) {
-            AfterFailure::RetryAt(next) | AfterFailure::TellAndRetryAt(next) => state.row.retry(&claim, attempts, next),
+            AfterFailure::RetryAt(next) | AfterFailure::TellAndRetryAt(next) => {
+                state.row.retry(&claim, attempts, next)
+            }
             AfterFailure::Park => state.row.park(&claim, attempts, NOW),
         };
         Some(())

@@ -440,9 +440,7 @@ impl Model for Outbox {
                 s.looked_up && s.row.state == CommandState::Succeeded
             }),
             Property::sometimes("a command waits for its next key", |_, s: &State| s.rested),
-            Property::sometimes("a command is parked", |_: &Self, s: &State| {
-                s.row.parked_at.is_some()
-            }),
+            Property::sometimes("a command is parked", |_: &Self, s: &State| s.row.parked_at.is_some()),
             Property::sometimes("it ends after the first key was forgotten", |_, s: &State| {
                 s.row.state == CommandState::Succeeded
                     && s.moment > 5

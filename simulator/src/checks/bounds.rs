@@ -89,10 +89,7 @@ impl Record {
         let unheard = row.attempts - recorded.len() as i64;
         if tries > most + unheard.max(0) {
             let word = row.channel.as_str();
-            self.violation(
-                "I10",
-                format!("{} by {word} was tried {tries} of {most} times", row.key),
-            );
+            self.violation("I10", format!("{} by {word} was tried {tries} of {most} times", row.key));
         }
     }
 

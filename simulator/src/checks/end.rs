@@ -14,7 +14,7 @@ use quittance_store::inbox::{self, EventRow};
 use quittance_store::notices::NoticeRow;
 use quittance_store::{aggregates, checkouts, commands, deliveries, grants, mirror, notices, outbox};
 
-use super::{Record, Shape, payment_came_back, provider_grants, scope};
+use super::{Record, Shape, payment_came_back, provider_grants, scope, stands};
 use crate::actors::buyer_id;
 use crate::gifts;
 use crate::plan::MOST_SKEW_MS;
@@ -85,8 +85,9 @@ impl Record {
                 .map(|d| (d.id.as_str(), d.status.as_str()))
                 .collect();
             let Some(row) = row else {
-                if charge.amount_refunded > 0 || !disputes.is_empty() {
-                    let detail = format!("{} is refunded or disputed and not mirrored", charge.payment_intent);
+                if charge.amount_refunded > 0 || disputes.values().any(|status| stands(status)) {
+                    let detail =
+                        format!("{} is refunded or disputed and not mirrored", charge.payment_intent);
                     self.violation("I3", detail);
                 }
                 continue;
@@ -94,8 +95,11 @@ impl Record {
             let facts = &row.facts;
             let mirrored: BTreeMap<&str, &str> =
                 facts.disputes.iter().map(|d| (d.id.as_str(), d.status.as_str())).collect();
+            // One that was over before anybody looked has left no sign on the payment, and took nothing.
+            let mut wanted = disputes;
+            wanted.retain(|id, status| stands(status) || mirrored.contains_key(id));
             let ours = (facts.amount.minor, facts.refunded.minor, mirrored);
-            let wanted = (charge.amount, charge.amount_refunded, disputes);
+            let wanted = (charge.amount, charge.amount_refunded, wanted);
             if ours != wanted {
                 let detail = format!("{} is mirrored as {ours:?} and is {wanted:?}", charge.payment_intent);
                 self.violation("I3", detail);
@@ -155,7 +159,8 @@ impl Record {
                 // A sweep that stores what was lost again has been told of none of its copies.
                 Some(row) if row.deliveries < self.copies.get(&id).copied().unwrap_or(0) => {
                     let copies = self.copies.get(&id).copied().unwrap_or(0);
-                    let detail = format!("{id} was acknowledged {copies} times and came {} times", row.deliveries);
+                    let detail =
+                        format!("{id} was acknowledged {copies} times and came {} times", row.deliveries);
                     self.violation("I1", detail);
                 }
                 Some(_) => {}
@@ -311,7 +316,10 @@ impl Record {
         });
         let Some(((syncs, wishes), alerts)) = read else { return };
         if let Some(row) = syncs.first() {
-            self.violation("I3", format!("{} is parked, for trouble that passes: {:?}", row.key, row.last_error));
+            self.violation(
+                "I3",
+                format!("{} is parked, for trouble that passes: {:?}", row.key, row.last_error),
+            );
         }
         for row in wishes {
             let object = row.id.to_string();
@@ -384,7 +392,8 @@ impl Record {
         for found in &customer.subscriptions {
             let Some(kept) = mended(found) else { continue };
             if self.all_were_taken(customer, found) {
-                let detail = format!("{} was cancelled as the second one, and so was what was kept", found.id);
+                let detail =
+                    format!("{} was cancelled as the second one, and so was what was kept", found.id);
                 self.violation("I7", detail);
             }
             let younger = customer.subscriptions.iter().any(|s| s.id == kept && s.created <= found.created);

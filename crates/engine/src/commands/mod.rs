@@ -14,7 +14,9 @@ mod refund;
 pub mod request;
 mod suspension;
 
-use quittance_domain::command::{AfterTrouble, Sending, Verdict, Wish, after_trouble, joins, later_key, sending};
+use quittance_domain::command::{
+    AfterTrouble, Sending, Verdict, Wish, after_trouble, joins, later_key, sending,
+};
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::{CommandId, CustomerId, Timestamp};
 use quittance_store::Tx;
@@ -471,8 +473,12 @@ fn failing_alert(row: &CommandRow, error: &str) -> NewAlert {
         object: row.id.to_string(),
         customer: row.customer.as_deref().and_then(|id| CustomerId::parse(id).ok()),
         aggregate: None,
-        detail: format!("{} is not carried out after {} tries, and is tried on: {error}", row.kind, row.attempts),
-        mend: "It goes on by itself as soon as the provider answers; quittance doctor tells whether it does.".to_owned(),
+        detail: format!(
+            "{} is not carried out after {} tries, and is tried on: {error}",
+            row.kind, row.attempts
+        ),
+        mend: "It goes on by itself as soon as the provider answers; quittance doctor tells whether it does."
+            .to_owned(),
     }
 }
 

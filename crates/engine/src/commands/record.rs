@@ -11,8 +11,8 @@ use quittance_store::customers::{self, LinkedBy};
 use quittance_store::{Tx, checkouts, ledger, outbox};
 use serde_json::Value;
 
-use super::{FAILING, MENDING_REFUSED};
 use super::request::Request;
+use super::{FAILING, MENDING_REFUSED};
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::telemetry::{self, Funnel};

@@ -142,7 +142,7 @@ impl Engine {
                         // Asked for behind the fence, where it is known which prices are met.
                         known_prices: Vec::new(),
                     },
-                    invoices: if kinds.iter().any(|kind| kind.starts_with("invoice.") || kind.starts_with("invoice_payment.")) {
+                    invoices: if kinds.iter().any(|kind| kind.starts_with("invoice.")) {
                         inbox::invoices_between(tx, &claim.key, claim.done, claim.target, MOST_INVOICES)?
                     } else {
                         Vec::new()

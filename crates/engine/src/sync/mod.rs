@@ -240,7 +240,9 @@ fn failing_alert(claim: &Claim, attempts: i64, error: &str, slowest_ms: i64) -> 
         object: claim.key.clone(),
         customer: None,
         aggregate: Some(claim.key.clone()),
-        detail: format!("not synced after {attempts} tries, and tried on every {minutes} minutes or sooner: {error}"),
+        detail: format!(
+            "not synced after {attempts} tries, and tried on every {minutes} minutes or sooner: {error}"
+        ),
         mend: format!(
             "It goes on by itself as soon as the provider answers; quittance doctor tells whether it does. To try at once: quittance parked retry '{}'",
             claim.key

@@ -231,6 +231,8 @@ async fn a_parked_look_is_the_cause_and_a_difference_that_turns_wrong_is_told() 
                 "{rows:?}"
             );
             assert!(!alerts(h).await.contains(&"wrong_access".to_owned()));
+            let counted = h.engine.sweep(true, true).await.unwrap().unwrap();
+            assert_eq!((counted.findings, counted.for_operator), (1, 1), "no sync mends it: {counted:?}");
             // The same status there, for another period; ours is over, and so is access.
             h.live(40).await;
             sweep(h).await;

@@ -537,7 +537,10 @@ async fn what_an_outage_of_hours_kept_from_being_done_is_done_when_it_ends() {
             h.trouble("DELETE /v1/subscriptions", Trouble::Status(500), usize::MAX);
             hours(h, 8).await;
             assert!(h.allowed("ada", "article:full").await, "nobody freed anything");
-            assert!(h.engine.parked(10).await.unwrap().commands.is_empty(), "what mends is wanted until it is done");
+            assert!(
+                h.engine.parked(10).await.unwrap().commands.is_empty(),
+                "what mends is wanted until it is done"
+            );
             let told = standing(h).await;
             assert!(!told.contains(&"sync_failing".to_owned()), "it is over: {told:?}");
             assert!(told.contains(&"command_failing".to_owned()), "{told:?}");
@@ -549,6 +552,24 @@ async fn what_an_outage_of_hours_kept_from_being_done_is_done_when_it_ends() {
             let refunds = ledger.customers.iter().flat_map(|c| &c.refunds);
             assert_eq!(refunds.filter(|r| r.status == "succeeded").count(), 1);
             assert!(!standing(h).await.contains(&"command_failing".to_owned()));
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guests_payment_that_could_not_be_looked_at_for_hours_is_told_until_it_is() {
+    on_each(|h| {
+        Box::pin(async move {
+            let form = "amount=500&currency=jpy&payment_method=pm_card_visa&confirm=true&return_url=https://shop.test";
+            let paid = h.provider("POST", "/v1/payment_intents", form)["id"].as_str().unwrap().to_owned();
+            h.provider("POST", "/v1/refunds", &format!("payment_intent={paid}"));
+            h.trouble("/v1/payment_intents", Trouble::Status(500), usize::MAX);
+            hours(h, 8).await;
+            assert_eq!(standing(h).await, ["sync_failing"]);
+            h.transport.mend();
+            hours(h, 1).await;
+            assert!(standing(h).await.is_empty());
         })
     })
     .await;

@@ -289,7 +289,13 @@ fn a_text_is_no_object_and_no_array() {
     let (customer, price) = (client.customer("pm_card_visa"), client.price(1_000, "usd", "month"));
     let made = client.subscribe(&customer, &price, "");
     let path = format!("/v1/subscriptions/{}", id(&made));
-    let changes = ["pause_collection=void", "items=x", "trial_settings=pause", "billing_cycle_anchor=now", "items[0]=x"];
+    let changes = [
+        "pause_collection=void",
+        "items=x",
+        "trial_settings=pause",
+        "billing_cycle_anchor=now",
+        "items[0]=x",
+    ];
     for form in changes.iter().chain(&["discounts=x", "discounts[0]=x", "metadata=x"]) {
         let refused = client.refused(400, "POST", &path, form);
         let name = form.split('=').next().unwrap();
@@ -306,7 +312,8 @@ fn an_invoice_that_is_given_up_ends_being_past_due_and_pays_for_nothing() {
         let customer = client.customer("pm_card_visa");
         let price = client.price(1_000, "usd", "month");
         let made = id(&client.subscribe(&customer, &price, ""));
-        let card = client.post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &format!("customer={customer}"));
+        let card = client
+            .post("/v1/payment_methods/pm_card_chargeCustomerFail/attach", &format!("customer={customer}"));
         client.post(
             &format!("/v1/customers/{customer}"),
             &format!("invoice_settings[default_payment_method]={}", id(&card)),
