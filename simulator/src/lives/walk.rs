@@ -355,7 +355,11 @@ impl Walk {
     fn give_back(&self, part: &str) -> Result<(), String> {
         let charge = self.at_provider().and_then(|c| c.charges.into_iter().find(|charge| charge.paid));
         let intent = charge.map(|charge| charge.payment_intent).unwrap_or_default();
-        self.post("/v1/refunds", &format!("payment_intent={intent}{part}")).map(drop)
+        let made = self.post("/v1/refunds", &format!("payment_intent={intent}{part}"))?;
+        if let Some(id) = made.get("id").and_then(serde_json::Value::as_str) {
+            self.sim.record().refunds.made_elsewhere(id.to_owned());
+        }
+        Ok(())
     }
 
     /// The link of the letter, then the bank's page.
