@@ -8,7 +8,7 @@ use quittance_store::outbox::{self, AlertRow};
 
 use crate::engine::Engine;
 use crate::problem::Problem;
-use crate::sync::PARKED_ALERT;
+use crate::sync::{FAILING_ALERT, PARKED_ALERT};
 use crate::telemetry;
 
 /// What waits for an operator.
@@ -77,7 +77,9 @@ impl Engine {
         let mark = self
             .db()
             .write("operator.look_again", move |tx| {
+                // Its tries are counted afresh, and told of afresh when they are used up.
                 outbox::resolve(tx, PARKED_ALERT, &key, now)?;
+                outbox::resolve(tx, FAILING_ALERT, &key, now)?;
                 let hint =
                     Hint { key: &key, priority: Priority::Waiting, due: now, unpark: true, thorough: true };
                 aggregates::mark(tx, &hint, now)

@@ -231,7 +231,7 @@ fn complete(tx: &mut dyn Tx, claim: &Claim, now: Timestamp) -> Result<bool, Stor
 }
 
 /// The kind of alert that an aggregate raises which fails for longer than its budget, and is tried on.
-const FAILING_ALERT: &str = "sync_failing";
+pub(crate) const FAILING_ALERT: &str = "sync_failing";
 
 fn failing_alert(claim: &Claim, attempts: i64, error: &str, slowest_ms: i64) -> NewAlert {
     let minutes = (slowest_ms / MINUTE_MS).max(1);

@@ -567,6 +567,13 @@ async fn a_guests_payment_that_could_not_be_looked_at_for_hours_is_told_until_it
             h.trouble("/v1/payment_intents", Trouble::Status(500), usize::MAX);
             hours(h, 8).await;
             assert_eq!(standing(h).await, ["sync_failing"]);
+            // By hand at once, and it still fails: told again when its tries are used up again.
+            let alert = h.engine.alerts(false, i64::MAX, 1).await.unwrap().remove(0);
+            h.engine.retry_parked(&alert.object).await.unwrap();
+            assert!(standing(h).await.is_empty());
+            hours(h, 8).await;
+            assert_eq!(standing(h).await, ["sync_failing"]);
+            h.engine.retry_parked(&alert.object).await.unwrap();
             h.transport.mend();
             hours(h, 1).await;
             assert!(standing(h).await.is_empty());
