@@ -573,7 +573,6 @@ async fn a_guests_payment_that_could_not_be_looked_at_for_hours_is_told_until_it
             assert!(standing(h).await.is_empty());
             hours(h, 8).await;
             assert_eq!(standing(h).await, ["sync_failing"]);
-            h.engine.retry_parked(&alert.object).await.unwrap();
             h.transport.mend();
             hours(h, 1).await;
             assert!(standing(h).await.is_empty());
