@@ -13,7 +13,7 @@ use super::errors::{Remedy, remedy, translate};
 use super::tx::{PgTx, Session};
 use crate::db::Shared;
 use crate::db::job::Job;
-use crate::db::queue::{Queue, Taken};
+use crate::db::queue::{Queue, Seat, Taken};
 use crate::db::stats::count;
 use crate::db::tx::swallowed;
 use crate::error::{Result, StoreError};
@@ -49,8 +49,9 @@ enum Attempt {
 impl Worker {
     /// Serves until the queue is closed and empty.
     pub(super) fn serve(mut self, queue: &Queue) {
+        let seat = Seat::default();
         loop {
-            match queue.take(1, None) {
+            match queue.take(&seat, 1, None) {
                 Taken::Jobs(jobs) => jobs.into_iter().for_each(|job| self.run(job)),
                 Taken::Idle => {}
                 Taken::Closed => return,

@@ -20,7 +20,7 @@ use self::errors::translate;
 use self::tx::SqliteTx;
 use self::writer::Writer;
 use super::job::{Answer, Job, closed};
-use super::queue::{Queue, Taken};
+use super::queue::{Queue, Seat, Taken};
 use super::stats::count;
 use super::tx::swallowed;
 use super::{Access, Options, Shared};
@@ -159,8 +159,9 @@ fn write_thread(
     let queue = Arc::clone(queue);
     spawn("store-writer", move || {
         let _held_while_open = lock;
+        let seat = Seat::default();
         loop {
-            match queue.take(group, Some(LOOK_AROUND)) {
+            match queue.take(&seat, group, Some(LOOK_AROUND)) {
                 Taken::Jobs(jobs) => {
                     writer.group(jobs);
                     // A busy writer is never idle, and what others wrote must be noticed all the same.
@@ -183,8 +184,9 @@ fn readers(
         let connection = connect::reader(path)?;
         let (queue, shared) = (Arc::clone(queue), Arc::clone(shared));
         spawn("store-reader", move || {
+            let seat = Seat::default();
             loop {
-                match queue.take(1, None) {
+                match queue.take(&seat, 1, None) {
                     Taken::Jobs(jobs) => jobs.into_iter().for_each(|job| read(&connection, job, &shared)),
                     Taken::Idle => {}
                     Taken::Closed => return,
