@@ -102,6 +102,9 @@ impl Default for AggregateState {
     }
 }
 
+/// How long somebody who waits for a failing aggregate waits for its next try at most, in milliseconds.
+pub const WAITED_FOR_MS: i64 = 5_000;
+
 impl AggregateState {
     /// Whether a hint is still unanswered.
     #[must_use]
@@ -137,11 +140,13 @@ impl AggregateState {
     }
 
     /// Writes a hint down and returns its mark. A hint moves a failing aggregate's next try forward only when a
-    /// person asks: the provider may have asked to wait.
+    /// person asks, since the provider may have asked to wait; when one waits, to [`WAITED_FOR_MS`] from now.
     pub fn mark(&mut self, hint: &HintTerms) -> i64 {
-        let sooner = self.attempts == 0 && hint.due < self.next_attempt_at;
-        if !self.dirty() || hint.unpark || sooner {
+        let soon = hint.due.plus_ms(WAITED_FOR_MS);
+        if !self.dirty() || hint.unpark || self.attempts == 0 && hint.due < self.next_attempt_at {
             self.next_attempt_at = hint.due;
+        } else if self.attempts > 0 && hint.priority == Priority::Waiting && soon < self.next_attempt_at {
+            self.next_attempt_at = soon;
         }
         if hint.unpark {
             self.unpark_row();
@@ -358,6 +363,21 @@ mod tests {
         let again = row.claim(Lease { token: held.token, until: at(20) }, at(2), at(2)).expect("claimable");
         assert!(row.complete(&again, at(3), None));
         assert_eq!((row.dirty(), row.priority, row.thorough), (false, Priority::Sweep, false));
+    }
+
+    #[test]
+    fn somebody_who_waits_shortens_a_long_backoff_and_nobody_else_does() {
+        let waits = |priority, due| HintTerms { priority, due, unpark: false, thorough: false };
+        let failing = || AggregateState { attempts: 9, next_attempt_at: at(900_000), ..state() };
+        let next = |hint| {
+            let mut row = failing();
+            row.mark(&hint);
+            row.next_attempt_at
+        };
+        assert_eq!(next(waits(Priority::Waiting, at(1))), at(1 + WAITED_FOR_MS));
+        assert_eq!(next(waits(Priority::Waiting, at(899_000))), at(900_000), "never later");
+        assert_eq!(next(waits(Priority::Event, at(1))), at(900_000), "the provider may have asked to wait");
+        assert_eq!(next(waits(Priority::Sweep, at(1))), at(900_000));
     }
 
     proptest! {

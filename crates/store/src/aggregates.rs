@@ -40,6 +40,7 @@ pub struct Hint<'a> {
     pub thorough: bool,
 }
 
+// 2 is [`Priority::Waiting`], 5000 [`quittance_domain::lease::WAITED_FOR_MS`].
 static MARK: &Many = crate::many!(
     "aggregates.mark",
     "INSERT INTO aggregates (key, wanted, done, attempts, next_attempt_at, priority, dirty_since, thorough)
@@ -50,6 +51,8 @@ static MARK: &Many = crate::many!(
        next_attempt_at = CASE
          WHEN aggregates.done >= aggregates.wanted
            OR aggregates.attempts = 0 AND excluded.next_attempt_at < aggregates.next_attempt_at THEN excluded.next_attempt_at
+         WHEN aggregates.attempts > 0 AND excluded.priority = 2 AND excluded.next_attempt_at + 5000 < aggregates.next_attempt_at
+           THEN excluded.next_attempt_at + 5000
          ELSE aggregates.next_attempt_at END,
        priority = CASE WHEN aggregates.priority < excluded.priority THEN excluded.priority ELSE aggregates.priority END,
        thorough = aggregates.thorough OR excluded.thorough
@@ -59,7 +62,8 @@ static MARK: &Many = crate::many!(
 static MARK_AGAIN: &Sql = crate::sql!(
     "aggregates.mark_again",
     "UPDATE aggregates SET wanted = wanted + $2
-     WHERE key = $1 AND done < wanted AND priority >= $3 AND (attempts > 0 OR next_attempt_at <= $4) AND (thorough OR NOT $5)"
+     WHERE key = $1 AND done < wanted AND priority >= $3 AND (thorough OR NOT $5)
+       AND (next_attempt_at <= $4 OR attempts > 0 AND ($3 < 2 OR next_attempt_at <= $4 + 5000))"
 );
 static WANTED: &Many =
     crate::many!("aggregates.wanted", "SELECT key, wanted FROM aggregates WHERE key IN ({ROWS FROM $1})");

@@ -558,6 +558,28 @@ async fn what_an_outage_of_hours_kept_from_being_done_is_done_when_it_ends() {
 }
 
 #[tokio::test]
+async fn a_buyer_who_comes_back_after_an_outage_waits_for_seconds() {
+    on_each(|h| {
+        Box::pin(async move {
+            let session = h.open(&pro("ada")).await.session.unwrap();
+            h.pay(&session, "pm_card_visa");
+            h.trouble("/v1/", Trouble::Status(500), usize::MAX);
+            hours(h, 8).await;
+            h.transport.mend();
+            // Whoever only delivers or looks on waits for the next try.
+            h.pass_ms(6_000);
+            h.settle().await;
+            assert!(!h.allowed("ada", "article:full").await, "the next try is minutes away");
+            h.engine.checkout_returned(&session, 0).await.unwrap();
+            h.pass_ms(5_000);
+            h.settle().await;
+            assert!(h.allowed("ada", "article:full").await);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_guests_payment_that_could_not_be_looked_at_for_hours_is_told_until_it_is() {
     on_each(|h| {
         Box::pin(async move {
