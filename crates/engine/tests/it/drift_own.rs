@@ -1,14 +1,15 @@
 //! Drift on our own side: what customers hold, links to customers that are gone, and what is told of a finding.
 
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
-use quittance_domain::{PlanKey, Standing, Timestamp};
+use quittance_domain::ledger::{Account, Entry, Key, Kind, Posting, Record};
+use quittance_domain::{Currency, Money, PlanKey, Standing, Timestamp};
 use quittance_engine::settings::EmailTruth;
 use quittance_engine::sweep::{SweepReport, Then};
 use quittance_engine::{ProblemCode, Settings};
 use quittance_store::customers::{Change, CustomerPatch};
 use quittance_store::drifts::{self, DriftRow};
 use quittance_store::mirror::{self, HoldingRow};
-use quittance_store::outbox;
+use quittance_store::{ledger, outbox};
 
 use crate::house::{House, Trouble, catalog, customer, on_each, pro};
 use crate::known_kit::{
@@ -280,6 +281,50 @@ async fn money_of_nobody_stays_found_however_much_it_is() {
                 let sums = h.engine.drift_sums().await.unwrap();
                 assert_eq!((sums.len(), sums[0].state.as_str(), sums[0].count), (1, "open", 1_200));
             }
+        })
+    })
+    .await;
+}
+
+/// One look posts records in the order of their ids, and a long list its newest page first.
+#[tokio::test]
+async fn money_of_nobody_is_found_although_younger_money_was_written_before_it() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (scope, now) = (h.engine.scope().to_string(), h.engine.now());
+            let paid = |n: i64, at: Timestamp| {
+                let amount = |minor| Money::new(minor, Currency::parse("jpy").unwrap());
+                let line = |account, minor| Posting { account, amount: amount(minor) };
+                Record {
+                    key: Key {
+                        scope: scope.clone(),
+                        kind: Kind::BalanceTransaction,
+                        object: format!("txn_{n}"),
+                    },
+                    at,
+                    detail: "charge".to_owned(),
+                    source: Some(format!("ch_{n}")),
+                    payment: Some(format!("pi_{n}")),
+                    provider_customer: None,
+                    entry: Entry::new([line(Account::Receivable, 100), line(Account::Revenue, -100)]).ok(),
+                }
+            };
+            let hours = |n: i64| now.plus_ms(n * HOUR_MS);
+            // The clock of a simulation is ahead.
+            let books = [paid(1, hours(-2)), paid(2, now), paid(3, hours(-2)), paid(4, hours(24 * 365))];
+            h.test
+                .db
+                .write("test.books", move |tx| ledger::record(tx, &books, now).map(|_| ()))
+                .await
+                .unwrap();
+            sweep(h).await;
+            let early = open(h).await;
+            assert!(early.iter().all(|row| row.object != "pi_2"), "it may still find its customer");
+            h.pass_ms(HOUR_MS);
+            sweep(h).await;
+            let mut found: Vec<String> = open(h).await.into_iter().map(|row| row.object).collect();
+            found.sort_unstable();
+            assert_eq!(found, ["pi_1", "pi_2", "pi_3", "pi_4"]);
         })
     })
     .await;
