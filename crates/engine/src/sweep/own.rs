@@ -174,13 +174,16 @@ fn too_many(rows: &[SubscriptionRow]) -> Vec<Finding> {
         .filter(|row| row.subscription.is_live())
         .filter(|row| !matches!(row.subscription.duplicate, Some(Duplicate::Cancel { .. })))
         .collect();
-    let shares = |one: &Subscription, other: &Subscription| {
+    let too_close = |one: &Subscription, other: &Subscription| {
         one.plans.iter().any(|held| other.plans.iter().any(|plan| plan.group == held.group))
+            && !one.follows(other)
+            && !other.follows(one)
     };
     let mut found = Vec::new();
     for (index, row) in live.iter().enumerate() {
         // The list is newest first: the oldest of a group stays.
-        let older = live.iter().skip(index + 1).find(|other| shares(&row.subscription, &other.subscription));
+        let older =
+            live.iter().skip(index + 1).find(|other| too_close(&row.subscription, &other.subscription));
         if let Some(older) = older {
             found.push(Finding {
                 ours: Some(format!("beside {}", older.subscription.facts.id)),

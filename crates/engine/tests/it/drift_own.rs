@@ -3,6 +3,8 @@
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
 use quittance_domain::ledger::{Account, Entry, Key, Kind, Posting, Record};
 use quittance_domain::{Currency, Money, PlanKey, Standing, Timestamp};
+use quittance_engine::checkout::NewCheckout;
+use quittance_engine::commands::request::CancelAt;
 use quittance_engine::settings::EmailTruth;
 use quittance_engine::sweep::{SweepReport, Then};
 use quittance_engine::{ProblemCode, Settings};
@@ -325,6 +327,26 @@ async fn money_of_nobody_is_found_although_younger_money_was_written_before_it()
             let mut found: Vec<String> = open(h).await.into_iter().map(|row| row.object).collect();
             found.sort_unstable();
             assert_eq!(found, ["pi_1", "pi_2", "pi_3", "pi_4"]);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_begins_when_another_ends_is_not_one_too_many() {
+    on_each(|h| {
+        Box::pin(async move {
+            let old = h.subscriber("ada").await;
+            h.engine.cancel_subscription(&old, CancelAt::PeriodEnd, None).await.unwrap();
+            h.settle().await;
+            let wish = NewCheckout { plan: "studio".into(), starts_after: Some(old.clone()), ..pro("ada") };
+            let row = h.open(&wish).await;
+            h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let both = h.engine.customer("ada").await.unwrap().subscriptions;
+            assert!(both.len() == 2 && both.iter().all(|row| row.subscription.is_live()), "{both:?}");
+            assert_eq!(sweep(h).await.findings, 0, "{:?}", open(h).await);
+            assert!(h.engine.shadow_report().await.unwrap().duplicates.is_empty());
         })
     })
     .await;
