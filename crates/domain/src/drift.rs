@@ -78,6 +78,23 @@ impl DriftKind {
         }
     }
 
+    /// Whether only the list of the provider's customers shows it: a sweep that left them out has not looked.
+    #[must_use]
+    pub const fn is_found_among_customers(self) -> bool {
+        match self {
+            Self::Email | Self::DeletedCustomer => true,
+            Self::Status
+            | Self::Content
+            | Self::Unknown
+            | Self::Gone
+            | Self::Entitlement
+            | Self::UnownedSubscription
+            | Self::UnownedPayment
+            | Self::Duplicate
+            | Self::UnknownPrice => false,
+        }
+    }
+
     /// Reads the word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

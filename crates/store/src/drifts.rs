@@ -77,7 +77,7 @@ static END: &Sql = crate::sql!(
 static UNSEEN: &Sql = crate::sql!(
     "drifts.unseen",
     "SELECT seq, wrong, wrong_since, found_at, kind, object FROM drifts
-     WHERE scope = $1 AND state = 'open' AND mark IS NULL AND last_seen_at < $2 ORDER BY seq LIMIT $3"
+     WHERE scope = $1 AND kind = $2 AND state = 'open' AND mark IS NULL AND last_seen_at < $3 ORDER BY seq LIMIT $4"
 );
 static GET: &Sql = crate::sql!(
     "drifts.get",
@@ -188,16 +188,27 @@ pub fn synced(tx: &mut dyn Tx, aggregate: &str, target: i64, now: Timestamp) -> 
     end(tx, &rows, "synced", now)
 }
 
-/// Most findings that end at once because they are no longer seen.
+/// Most findings of a kind that end at once because they are no longer seen.
 const MOST_UNSEEN: i64 = 1_000;
 
-/// Ends what no sync ends and a whole sweep, begun at `began`, has not seen any more.
+/// Ends what no sync ends and a whole sweep, begun at `began`, has not seen any more; `customers` says whether it looked at
+/// the provider's customers.
 ///
 /// # Errors
 /// As the database.
-pub fn unseen(tx: &mut dyn Tx, scope: &str, began: Timestamp, now: Timestamp) -> Result<Vec<Ended>> {
-    let rows = tx.query(UNSEEN, params![scope, began.ms(), MOST_UNSEEN])?;
-    end(tx, &rows, "gone", now)
+pub fn unseen(
+    tx: &mut dyn Tx,
+    scope: &str,
+    customers: bool,
+    began: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Ended>> {
+    let mut ended = Vec::new();
+    for kind in DriftKind::ALL.iter().filter(|kind| customers || !kind.is_found_among_customers()) {
+        let rows = tx.query(UNSEEN, params![scope, kind.as_str(), began.ms(), MOST_UNSEEN])?;
+        ended.extend(end(tx, &rows, "gone", now)?);
+    }
+    Ok(ended)
 }
 
 /// Ignores an open finding for good, by whom it says; `false` when it is not open.

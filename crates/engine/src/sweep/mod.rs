@@ -215,7 +215,7 @@ impl Engine {
         if !run.dry {
             // What moves the balance has no event of its own everywhere: fees, for one.
             self.mark_swept(vec![AggregateKey::balance(self.scope().clone()).to_string()]).await?;
-            self.finish_sweep(run, began, &report).await?;
+            self.finish_sweep(run, began, cursor.customers_seen, &report).await?;
         }
         tracing::info!(
             subscriptions = report.subscriptions,
@@ -234,14 +234,20 @@ impl Engine {
     }
 
     /// Ends a whole run: what it has not seen any more is over.
-    async fn finish_sweep(&self, run: &Run, began: Timestamp, report: &SweepReport) -> Result<(), Problem> {
+    async fn finish_sweep(
+        &self,
+        run: &Run,
+        began: Timestamp,
+        customers_seen: bool,
+        report: &SweepReport,
+    ) -> Result<(), Problem> {
         let (held, scope, now) = (run.lease.clone(), self.scope().to_string(), self.now());
         let next = self.settings().next_sweep(now);
         let text = serde_json::to_string(report).unwrap_or_default();
         self.db()
             .write("sweep.finish", move |tx| {
                 if sweeps::finish(tx, &held, now, next, Some(began), &text)? {
-                    for ended in drifts::unseen(tx, &scope, began, now)? {
+                    for ended in drifts::unseen(tx, &scope, customers_seen, began, now)? {
                         over(tx, ended.kind, &ended.object, now)?;
                     }
                 }

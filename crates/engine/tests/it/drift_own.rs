@@ -434,6 +434,31 @@ async fn an_address_that_cannot_be_written_yet_is_one_finding_until_it_is() {
     .await;
 }
 
+/// Runs by the clock list customers once a day: the others have not looked at addresses.
+#[tokio::test]
+async fn an_address_that_nobody_looked_at_is_not_mended() {
+    on_each(|h| {
+        Box::pin(async move {
+            let patch =
+                CustomerPatch { email: Change::Set("ada@example.com".into()), ..CustomerPatch::default() };
+            h.engine.put_customer(&customer("ada"), patch).await.unwrap();
+            let buyer = buyer_of(h, &h.subscriber("ada").await);
+            h.provider("POST", &format!("/v1/customers/{buyer}"), "email=other@example.com");
+            h.settle().await;
+            assert_eq!(sweep(h).await.new_findings, 1);
+            h.pass_ms(HOUR_MS);
+            let report = h.engine.sweep(false, false).await.unwrap().unwrap();
+            assert_eq!(report.customers, 0, "{report:?}");
+            assert_eq!(open(h).await.len(), 1, "it still differs");
+            h.settle().await;
+            h.pass_ms(24 * HOUR_MS);
+            let report = h.engine.sweep(false, false).await.unwrap().unwrap();
+            assert_eq!((report.customers, open(h).await.len()), (1, 0), "{report:?}");
+        })
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_a_sync_mends_is_nobodys_to_ignore() {
     on_each(|h| {
