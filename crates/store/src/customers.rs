@@ -341,12 +341,23 @@ pub fn believed(tx: &mut dyn Tx, scope: &str, after: &str, limit: i64) -> Result
 
 static LINKED_EMAIL: &Sql = crate::sql!(
     "customers.linked_email",
-    "SELECT c.id, c.email FROM provider_customers p JOIN customers c ON c.id = p.customer
+    "SELECT c.id, c.email, NOT EXISTS (
+       SELECT 1 FROM provider_customers o WHERE o.customer = c.id AND o.scope = $1 AND o.provider_customer <> $2 AND o.gone_at IS NULL
+     ) AS alone
+     FROM provider_customers p JOIN customers c ON c.id = p.customer
      WHERE p.scope = $1 AND p.provider_customer = $2 AND c.erased_at IS NULL"
 );
 
 /// A customer of ours, and its e-mail address.
-pub type LinkedEmail = (CustomerId, Option<String>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedEmail {
+    /// Who.
+    pub customer: CustomerId,
+    /// The address, if we have one.
+    pub email: Option<String>,
+    /// Whether the provider has no other customer for it.
+    pub alone: bool,
+}
 
 /// For each of the provider's customers ours with its e-mail address, if it is linked.
 ///
@@ -360,8 +371,11 @@ pub fn linked_emails(
     let rows: Vec<Vec<crate::V>> = provider_customers.iter().map(|id| params![scope, id].to_vec()).collect();
     let found = tx.batch(LINKED_EMAIL, &rows)?;
     let read = |row: &Row| {
-        let id = json::parsed("id", &row.text("id")?, CustomerId::parse)?;
-        Ok((id, row.opt_text("email")?))
+        Ok(LinkedEmail {
+            customer: json::parsed("id", &row.text("id")?, CustomerId::parse)?,
+            email: row.opt_text("email")?,
+            alone: row.bool("alone")?,
+        })
     };
     found.iter().map(|rows| rows.first().map(read).transpose()).collect()
 }

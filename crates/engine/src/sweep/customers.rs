@@ -6,7 +6,8 @@
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
 use quittance_domain::time::DAY_MS;
 use quittance_domain::{AggregateKey, Timestamp};
-use quittance_store::{customers, meta};
+use quittance_store::customers::{self, LinkedEmail};
+use quittance_store::meta;
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::observe::ObservedCustomer;
 
@@ -80,18 +81,23 @@ impl Engine {
 
     /// Customers whose address at the provider is not ours.
     async fn other_emails(&self, listed: &[ObservedCustomer]) -> Result<Vec<Noticed>, Problem> {
-        if self.settings().email_truth == EmailTruth::Ignore {
+        let truth = self.settings().email_truth;
+        if truth == EmailTruth::Ignore {
             return Ok(Vec::new());
         }
-        let told: Vec<_> = listed.iter().filter_map(|found| Some((found, found.email.as_ref()?))).collect();
         let scope = self.scope().to_string();
-        let ids: Vec<String> = told.iter().map(|(found, _)| found.id.clone()).collect();
+        let ids: Vec<String> = listed.iter().map(|found| found.id.clone()).collect();
         let linked =
             self.db().read("sweep.emails", move |tx| customers::linked_emails(tx, &scope, &ids)).await?;
         let mut noticed = Vec::new();
-        for ((found, theirs), ours) in told.into_iter().zip(linked) {
-            let Some((customer, Some(address))) = ours else { continue };
-            if theirs.is(&address) {
+        for (found, ours) in listed.iter().zip(linked) {
+            let Some(LinkedEmail { customer, email: Some(address), alone }) = ours else { continue };
+            let same = match &found.email {
+                Some(theirs) => theirs.is(&address),
+                // Of several there one may have the address and another none: nothing is removed for that.
+                None => truth == EmailTruth::Provider && !alone,
+            };
+            if same {
                 continue;
             }
             noticed.push(Noticed {
@@ -101,12 +107,14 @@ impl Engine {
                     aggregate: Some(AggregateKey::customer(self.scope().clone(), &found.id).to_string()),
                     customer: Some(customer),
                     ours: Some("an address".to_owned()),
-                    theirs: Some("another address".to_owned()),
+                    theirs: Some(
+                        if found.email.is_some() { "another address" } else { "no address" }.to_owned(),
+                    ),
                     cause: Cause::Unexplained,
                     wrong: WrongAccess::None,
                     since: None,
                 },
-                email: Some(theirs.expose().to_owned()),
+                email: found.email.as_ref().map(|theirs| theirs.expose().to_owned()),
             });
         }
         Ok(noticed)

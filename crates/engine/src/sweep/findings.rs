@@ -83,7 +83,7 @@ impl Then {
 #[derive(Debug, Clone)]
 pub(super) struct Noticed {
     pub(super) finding: Finding,
-    /// The address that the provider has.
+    /// The address that the provider has, where addresses differ.
     pub(super) email: Option<String>,
 }
 
@@ -307,11 +307,14 @@ fn mend_email(
     instance: &str,
     now: Timestamp,
 ) -> quittance_store::Result<()> {
-    let (Some(theirs), Some(customer)) = (&noticed.email, &noticed.finding.customer) else { return Ok(()) };
+    let (DriftKind::Email, Some(customer)) = (noticed.finding.kind, &noticed.finding.customer) else {
+        return Ok(());
+    };
     match truth {
         EmailTruth::Ignore => {}
         EmailTruth::Provider => {
-            let patch = CustomerPatch { email: Change::Set(theirs.clone()), ..Default::default() };
+            let email = noticed.email.clone().map_or(Change::Clear, Change::Set);
+            let patch = CustomerPatch { email, ..Default::default() };
             customers::upsert(tx, customer, &patch, now)?;
         }
         EmailTruth::Ours => {

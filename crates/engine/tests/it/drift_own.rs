@@ -15,7 +15,8 @@ use quittance_store::{ledger, outbox};
 
 use crate::house::{House, Trouble, catalog, customer, on_each, pro};
 use crate::known_kit::{
-    bent_engine, buyer_of, failing_subscriber, foreign_buyer, foreign_subscription, odd_price, price_id, text,
+    bent_engine, buyer_of, failing_subscriber, foreign_buyer, foreign_subscription, odd_price, operator,
+    price_id, text,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -457,6 +458,46 @@ async fn an_address_that_nobody_looked_at_is_not_mended() {
         })
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_address_that_was_removed_there_is_a_difference() {
+    for truth in [EmailTruth::Ours, EmailTruth::Provider, EmailTruth::Ignore] {
+        for test in quittance_store::testing::databases().await {
+            let settings = Settings { email_truth: truth, ..Settings::default() };
+            let h = House::with(test, settings, catalog()).await;
+            for id in ["ada", "bob"] {
+                let email = Change::Set(format!("{id}@example.com"));
+                let patch = CustomerPatch { email, ..CustomerPatch::default() };
+                h.engine.put_customer(&customer(id), patch).await.unwrap();
+            }
+            let buyer = buyer_of(&h, &h.subscriber("ada").await);
+            h.subscriber("bob").await;
+            // Another one of Bob's, who paid there without saying who he is.
+            let guest = foreign_buyer(&h, "metadata[quittance_customer]=bob");
+            h.engine.link_customer(&customer("bob"), &guest, &operator()).await.unwrap();
+            h.provider("POST", &format!("/v1/customers/{buyer}"), "email=");
+            h.settle().await;
+            let there = |id: &str| h.provider("GET", &format!("/v1/customers/{id}"), "")["email"].clone();
+            assert!(there(&buyer).is_null() && there(&guest).is_null());
+            let found = sweep(&h).await.findings;
+            h.settle().await;
+            let ours = async |id: &str| h.engine.customer(id).await.unwrap().customer.email;
+            assert_eq!(ours("bob").await.as_deref(), Some("bob@example.com"), "{truth:?}");
+            let (ada, there) = (ours("ada").await, there(&buyer));
+            match truth {
+                EmailTruth::Ours => {
+                    assert_eq!((found, there.as_str()), (2, Some("ada@example.com")));
+                    assert_eq!(ada.as_deref(), Some("ada@example.com"));
+                }
+                EmailTruth::Provider => assert_eq!((found, ada, there.is_null()), (1, None, true)),
+                EmailTruth::Ignore => {
+                    assert_eq!((found, ada.as_deref()), (0, Some("ada@example.com")));
+                }
+            }
+            assert_eq!(sweep(&h).await.findings, 0, "{truth:?}");
+        }
+    }
 }
 
 #[tokio::test]
