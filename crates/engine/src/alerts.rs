@@ -6,7 +6,7 @@
 //! Refuses to know: what alerts are about.
 
 use quittance_domain::Timestamp;
-use quittance_domain::alert::{AlertPolicy, Turn, due};
+use quittance_domain::alert::AlertPolicy;
 use quittance_domain::app_event::{AppEventType, AppFact};
 use quittance_domain::delivery::Channel;
 use quittance_domain::digest::short_hex;
@@ -31,21 +31,14 @@ pub struct AlertSettings {
     pub mail: Vec<String>,
 }
 
-/// What is to be told of a row that was not told.
-fn turn(row: &AlertRow) -> Turn {
-    let told = row.announced_at.is_some_and(|at| at >= row.created_at);
-    match row.resolved_at {
-        Some(at) if told => Turn::Ended(at),
-        Some(_) | None => Turn::Stands { since: row.created_at, told_before: row.announced_at },
-    }
+/// Whether what is to be told of a row is its end: operators know that it stood.
+fn ended(row: &AlertRow) -> bool {
+    row.resolved_at.is_some() && row.announced_at.is_some_and(|at| at >= row.created_at)
 }
 
 /// The fact that an app event tells.
 fn fact(row: &AlertRow) -> AppFact {
-    let kind = match turn(row) {
-        Turn::Stands { .. } => AppEventType::AlertRaised,
-        Turn::Ended(_) => AppEventType::AlertResolved,
-    };
+    let kind = if ended(row) { AppEventType::AlertResolved } else { AppEventType::AlertRaised };
     AppFact {
         kind,
         key: format!("{}:{}", row.seq, row.created_at.ms()),
@@ -77,15 +70,11 @@ impl Engine {
         let told = self
             .db()
             .write("alerts.announce", move |tx| {
-                let policy = engine.settings().alerts.policy;
-                let rows = outbox::untold(tx, AT_ONCE)?;
+                let rows = outbox::due(tx, engine.settings().alerts.policy.quiet_ms(), now, AT_ONCE)?;
                 let mut standing = Vec::new();
                 let mut told = 0;
-                for row in rows.iter().filter(|row| turn(row).from(&policy) <= now) {
-                    let stands = match turn(row) {
-                        Turn::Stands { .. } => true,
-                        Turn::Ended(_) => false,
-                    };
+                for row in &rows {
+                    let stands = !ended(row);
                     // Another node may be faster.
                     if !outbox::told(tx, row, stands.then_some(now))? {
                         continue;
@@ -113,11 +102,8 @@ impl Engine {
     pub(crate) async fn next_alert_due(&self) -> Result<Option<Timestamp>, Problem> {
         let policy = self.settings().alerts.policy;
         let read = self.db().read("alerts.due", move |tx| {
-            let rows = outbox::untold(tx, AT_ONCE)?;
-            if rows.is_empty() {
-                return Ok(None);
-            }
-            Ok(due(&policy, rows.iter().map(|row| turn(row).from(&policy)), outbox::last_told(tx)?))
+            let Some(first) = outbox::first_due(tx, policy.quiet_ms())? else { return Ok(None) };
+            Ok(Some(policy.due(first, outbox::last_told(tx)?)))
         });
         Ok(read.await?)
     }

@@ -79,11 +79,31 @@ static ALERTS: &Sql = crate::sql!(
      WHERE seq < $2 AND (resolved_at IS NULL OR $1) ORDER BY seq DESC LIMIT $3"
 );
 
-static UNTOLD: &Sql = crate::sql!(
-    "outbox.untold",
-    "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM alerts
-     WHERE untold ORDER BY seq LIMIT $1"
+// From when an alert that is not told may be told: its end, if it was told that it stands, at once; what comes back some time
+// after it was told last.
+macro_rules! from_when {
+    () => {
+        "CASE WHEN resolved_at IS NOT NULL AND announced_at >= created_at THEN resolved_at
+              WHEN announced_at + CAST($1 AS BIGINT) > created_at THEN announced_at + CAST($1 AS BIGINT)
+              ELSE created_at END"
+    };
+}
+// The oldest of each kind before the second of any: however many there are of one, another kind does not wait for them. What
+// stands comes before what is over.
+static DUE: &Sql = crate::sql!(
+    "outbox.due",
+    concat!(
+        "SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at FROM (
+           SELECT seq, kind, object, customer, detail, mend, created_at, last_seen_at, resolved_at, announced_at,
+             ROW_NUMBER() OVER (PARTITION BY kind ORDER BY resolved_at IS NOT NULL, seq) AS place
+           FROM alerts WHERE untold AND ",
+        from_when!(),
+        " <= $2) AS due
+         ORDER BY place, seq LIMIT $3"
+    )
 );
+static FIRST_DUE: &Sql =
+    crate::sql!("outbox.first_due", concat!("SELECT MIN(", from_when!(), ") AS at FROM alerts WHERE untold"));
 static TOLD: &Sql = crate::sql!(
     "outbox.told",
     "UPDATE alerts SET untold = FALSE, announced_at = $2
@@ -179,12 +199,21 @@ pub fn alerts(tx: &mut dyn Tx, all: bool, cursor: i64, limit: i64) -> Result<Vec
     tx.query(ALERTS, params![all, cursor, limit])?.iter().map(read_alert).collect()
 }
 
-/// Alerts that began or ended and were not told, oldest first.
+/// Alerts that began or ended, were not told and may be told at `now`, of each kind the oldest first; `quiet_ms` is the least
+/// time between two tellings of one that comes back.
 ///
 /// # Errors
 /// As the database.
-pub fn untold(tx: &mut dyn Tx, limit: i64) -> Result<Vec<AlertRow>> {
-    tx.query(UNTOLD, params![limit])?.iter().map(read_alert).collect()
+pub fn due(tx: &mut dyn Tx, quiet_ms: i64, now: Timestamp, limit: i64) -> Result<Vec<AlertRow>> {
+    tx.query(DUE, params![quiet_ms, now.ms(), limit])?.iter().map(read_alert).collect()
+}
+
+/// From when the first of the alerts that were not told may be told; none when nothing waits.
+///
+/// # Errors
+/// As the database.
+pub fn first_due(tx: &mut dyn Tx, quiet_ms: i64) -> Result<Option<Timestamp>> {
+    Ok(tx.query_one(FIRST_DUE, params![quiet_ms])?.opt_i64("at")?.map(Timestamp::from_ms))
 }
 
 /// Records that an alert was told as it stands in `alert`: `standing_at` is when, if it was told that it stands. `false`

@@ -194,3 +194,87 @@ async fn wrong_access_is_told_although_it_was_over_before_anybody_could_be_told(
     })
     .await;
 }
+
+/// Raises an alert of this kind about each of so many objects, in one transaction.
+async fn raise_many(h: &House, kind: &'static str, objects: usize) {
+    let now = h.engine.now();
+    h.test
+        .db
+        .write("test.raise_many", move |tx| {
+            for n in 0..objects {
+                let alert = NewAlert {
+                    kind: kind.to_owned(),
+                    object: format!("{kind}_{n}"),
+                    customer: None,
+                    aggregate: None,
+                    detail: "found".to_owned(),
+                    mend: "look".to_owned(),
+                };
+                outbox::raise(tx, &alert, now)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+/// A message has room for a hundred.
+#[tokio::test]
+async fn an_alert_does_not_wait_for_many_of_another_kind() {
+    on_each_watched(|h, postbox| {
+        Box::pin(async move {
+            let app = app_of(h);
+            endpoint(h, "https://ops.example.com/", &["alert.raised"]).await;
+            let told = |object: &str| {
+                let told = app.got("https://ops.example.com/");
+                told.iter().any(|event| event.value()["data"]["object"] == object)
+            };
+            raise_many(h, "drift_unowned_payment", 250).await;
+            raise_many(h, "dispute_due", 1).await;
+            after(h, 10).await;
+            assert_eq!(postbox.mails().len(), 1);
+            assert!(told("dispute_due_0") && told("drift_unowned_payment_0"), "{:?}", postbox.mails());
+            for _ in 0..2 {
+                after(h, 300).await;
+            }
+            let mails: Vec<usize> = postbox.mails().into_iter().map(|(alerts, _)| alerts).collect();
+            assert_eq!(mails, [100, 100, 51], "and all are told");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_alert_does_not_wait_for_many_that_are_quiet() {
+    on_each_watched(|h, _| {
+        Box::pin(async move {
+            let app = app_of(h);
+            endpoint(h, "https://ops.example.com/", &["alert.raised"]).await;
+            raise_many(h, "unknown_price", 150).await;
+            after(h, 10).await;
+            after(h, 300).await;
+            let now = h.engine.now();
+            h.test
+                .db
+                .write("test.resolve_many", move |tx| {
+                    (0..150).try_for_each(|n| {
+                        outbox::resolve(tx, "unknown_price", &format!("unknown_price_{n}"), now)
+                    })
+                })
+                .await
+                .unwrap();
+            after(h, 300).await;
+            after(h, 300).await;
+            raise_many(h, "unknown_price", 150).await;
+            raise_many(h, "dispute_due", 1).await;
+            after(h, 300).await;
+            let told = app.got("https://ops.example.com/");
+            assert_eq!(told.len(), 151, "those that came back are quiet for an hour");
+            assert_eq!(told[150].value()["data"]["object"], "dispute_due_0");
+            after(h, 3_600).await;
+            after(h, 300).await;
+            assert_eq!(app.got("https://ops.example.com/").len(), 301);
+        })
+    })
+    .await;
+}
