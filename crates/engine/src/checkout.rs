@@ -253,7 +253,18 @@ impl Engine {
         Ok(step)
     }
 
+    /// Has the provider open a checkout. What is refused for good is over: neither the next wish nor an erasure waits for it.
     async fn create_session_for(&self, row: &CheckoutRow) -> Result<CheckoutRow, Problem> {
+        let made = self.session_for(row).await;
+        if let Err(problem) = &made
+            && is_final(problem)
+        {
+            self.give_checkout_up(&row.id).await?;
+        }
+        made
+    }
+
+    async fn session_for(&self, row: &CheckoutRow) -> Result<CheckoutRow, Problem> {
         let customer = &row.wish.customer;
         let gone = || {
             Problem::new(
@@ -295,9 +306,7 @@ impl Engine {
             },
             Err(problem) => {
                 if matches!(problem.code, ProblemCode::ProviderRefused | ProblemCode::PaymentDeclined) {
-                    // Refused for good: nothing was opened, so the next wish must not meet this one.
                     self.prices().forget(&price.lookup_key);
-                    self.set_checkout_state(&row.id, CheckoutState::Expired).await?;
                 }
                 Err(problem)
             }
@@ -311,7 +320,7 @@ impl Engine {
             let plan = self.catalog().plan(row.wish.plan.as_str());
             return match plan.and_then(|plan| charged(row, plan)) {
                 Some(_) => self.create_session_for(row).await.map(|_| ()),
-                None => self.set_checkout_state(&row.id, CheckoutState::Expired).await,
+                None => self.give_checkout_up(&row.id).await,
             };
         };
         let request = Request::ExpireCheckout { checkout: row.id.clone(), session: session.clone() };
@@ -321,9 +330,9 @@ impl Engine {
         Ok(())
     }
 
-    async fn set_checkout_state(&self, id: &CheckoutId, state: CheckoutState) -> Result<(), Problem> {
+    async fn give_checkout_up(&self, id: &CheckoutId) -> Result<(), Problem> {
         let (id, now) = (id.clone(), self.now());
-        self.db().write("checkout.set_state", move |tx| checkouts::set_state(tx, &id, state, now)).await?;
+        self.db().write("checkout.give_up", move |tx| checkouts::give_up(tx, &id, now)).await?;
         Ok(())
     }
 
@@ -358,6 +367,11 @@ impl NewCheckout {
             channel: self.channel.clone(),
         }
     }
+}
+
+/// Whether a problem says that nothing was opened, and that the same request opens nothing later either.
+fn is_final(problem: &Problem) -> bool {
+    problem.retry_after_s.is_none() && problem.money == problem::Money::No
 }
 
 /// The price that a checkout was written down with; of earlier releases' checkouts the list's.

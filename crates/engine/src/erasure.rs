@@ -46,7 +46,7 @@ impl Engine {
                 if let Some(live) = held.into_iter().find(|row| row.subscription.is_live()) {
                     return Ok(Err(Obstacle::Live(live.subscription.facts.id.to_string())));
                 }
-                if erasure::unfinished(tx, &key)? {
+                if erasure::unfinished(tx, &key, now)? {
                     return Ok(Err(Obstacle::UnderWay));
                 }
                 let known = customers::provider_ids(tx, &key, &scope.to_string())?;

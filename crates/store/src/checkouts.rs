@@ -61,6 +61,13 @@ static SET_STATE: &Sql = crate::sql!(
        client_secret = CASE WHEN $2 IN ('open', 'processing') THEN client_secret ELSE NULL END
      WHERE id = $1 AND state <> $2 AND (state IN ('creating', 'open', 'processing') OR state = 'expired' AND $2 = 'complete')"
 );
+// What is sent again may still open it.
+static GIVE_UP: &Sql = crate::sql!(
+    "checkouts.give_up",
+    "UPDATE checkouts SET state = 'expired', updated_at = $2
+     WHERE id = $1 AND state = 'creating'
+       AND NOT EXISTS (SELECT 1 FROM commands WHERE object = $1 AND state = 'pending' AND parked_at IS NULL)"
+);
 static GET: &Sql = crate::sql!(
     "checkouts.get",
     "SELECT id, scope, wish, state, session, url, client_secret, expires_at, created_at FROM checkouts WHERE id = $1 OR session = $1"
@@ -152,6 +159,15 @@ pub fn opened(tx: &mut dyn Tx, id: &CheckoutId, opened: &Opened<'_>, now: Timest
 /// As the database.
 pub fn set_state(tx: &mut dyn Tx, id: &CheckoutId, state: CheckoutState, now: Timestamp) -> Result<bool> {
     Ok(tx.exec(SET_STATE, params![id.as_str(), state.as_str(), now.ms()])? == 1)
+}
+
+/// Ends a checkout that the provider has not opened and that nothing under way opens any more.
+///
+/// # Errors
+/// As the database.
+pub fn give_up(tx: &mut dyn Tx, id: &CheckoutId, now: Timestamp) -> Result<()> {
+    tx.exec(GIVE_UP, params![id.as_str(), now.ms()])?;
+    Ok(())
 }
 
 /// One checkout, by our id or by the provider's session.

@@ -1,5 +1,6 @@
 //! Erasing a customer: personal data goes, the books and the proof that something was told stay.
 
+use quittance_domain::time::DAY_MS;
 use quittance_domain::{CommandId, CustomerId, Timestamp};
 
 use crate::db::Tx;
@@ -31,10 +32,12 @@ static LINES: &Sql = crate::sql!(
 );
 static WITHHELD: &Sql =
     crate::sql!("erasure.withheld", "UPDATE shadow_withheld SET request = '{}' WHERE customer = $1");
+// What the provider opens closes within a day: a checkout that is older and was never told to be open is none that can be paid.
 static UNFINISHED: &Sql = crate::sql!(
     "erasure.unfinished",
     "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending')
-       + (SELECT COUNT(*) FROM checkouts WHERE customer = $1 AND state IN ('creating', 'open', 'processing')) AS n"
+       + (SELECT COUNT(*) FROM checkouts WHERE customer = $1
+          AND (state IN ('open', 'processing') OR state = 'creating' AND created_at > $2)) AS n"
 );
 
 static FINISHED: &Sql = crate::sql!(
@@ -56,8 +59,9 @@ pub struct Erased {
 ///
 /// # Errors
 /// As the database.
-pub fn unfinished(tx: &mut dyn Tx, customer: &CustomerId) -> Result<bool> {
-    Ok(tx.query_one(UNFINISHED, params![customer.as_str()])?.i64("n")? > 0)
+pub fn unfinished(tx: &mut dyn Tx, customer: &CustomerId, now: Timestamp) -> Result<bool> {
+    let since = now.plus_ms(-DAY_MS);
+    Ok(tx.query_one(UNFINISHED, params![customer.as_str(), since.ms()])?.i64("n")? > 0)
 }
 
 /// A customer's finished commands: their ids and requests, in which somebody may have written in their own words.

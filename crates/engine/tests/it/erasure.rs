@@ -1,16 +1,18 @@
 //! Erasing a customer: nothing personal is left, nothing brings it back, and what was sold stays on record.
 
 use quittance_domain::fraud::Level;
-use quittance_engine::ProblemCode;
-use quittance_engine::Settings;
 use quittance_engine::commands::request::CancelAt;
 use quittance_engine::settings::EmailTruth;
 use quittance_engine::subscriptions::Ending;
+use quittance_engine::world::Point;
+use quittance_engine::{Problem, ProblemCode, Settings};
+use quittance_store::checkouts::CheckoutRow;
 use quittance_store::customers::{Change, CustomerPatch};
 use quittance_store::mails::{self, NewMail};
 use quittance_store::{Sql, params};
+use tokio::task::JoinHandle;
 
-use crate::house::{House, catalog, customer};
+use crate::house::{DAY, Gate, House, Trouble, catalog, customer, on_each, pro};
 use crate::known_kit::{bought_with, operator};
 
 static EVERYTHING: Sql = Sql::registered(
@@ -129,4 +131,64 @@ async fn what_is_personal_goes_for_good_and_what_was_sold_stays() {
         assert_eq!(view.subscriptions.len(), 1, "what was sold is still on record");
         assert!(view.customer.erased_at.is_some());
     }
+}
+
+/// Opens a checkout as far as `point`, where something happens meanwhile.
+async fn open_until(
+    h: &House,
+    id: &'static str,
+    point: Point,
+) -> (Gate, JoinHandle<Result<CheckoutRow, Problem>>) {
+    let (gate, engine) = (h.hold_point(point), h.engine.clone());
+    let opening = tokio::spawn(async move { engine.open_checkout(&pro(id)).await });
+    gate.reached().await;
+    h.release_point(point);
+    (gate, opening)
+}
+
+#[tokio::test]
+async fn a_checkout_that_was_refused_does_not_keep_its_customer_from_being_erased() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.trouble("POST /v1/customers", Trouble::Status(400), 1);
+            let refused = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::ProviderRefused);
+            h.engine.erase_customer(&customer("ada"), "a test").await.unwrap();
+
+            // Somebody is shut out while the checkout is being opened.
+            let (gate, opening) = open_until(h, "bob", Point::CommandWanted).await;
+            h.engine.suspend(&customer("bob"), Level::Checkouts, "fraud", &operator()).await.unwrap();
+            gate.open();
+            let refused = opening.await.unwrap().unwrap_err();
+            assert_eq!(refused.code, ProblemCode::CustomerSuspended);
+            h.engine.erase_customer(&customer("bob"), "a test").await.unwrap();
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_checkout_that_may_yet_be_opened_keeps_its_customer_for_a_day() {
+    on_each(|h| {
+        Box::pin(async move {
+            let under_way = async |id: &str| {
+                let refused = h.engine.erase_customer(&customer(id), "a test").await.unwrap_err();
+                assert_eq!(refused.code, ProblemCode::WrongState, "{id}");
+            };
+            // Nobody knows whether it was opened.
+            h.trouble("POST /v1/checkout/sessions", Trouble::LostAfter, 3);
+            let unknown = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
+            assert_eq!(unknown.code, ProblemCode::OutcomePending);
+            under_way("ada").await;
+            assert!(h.open(&pro("ada")).await.session.is_some(), "it is found, and is open");
+            under_way("ada").await;
+            // The process ends in between.
+            let (_gate, opening) = open_until(h, "bob", Point::CheckoutDecided).await;
+            opening.abort();
+            under_way("bob").await;
+            h.pass_ms(DAY * 1_000);
+            h.engine.erase_customer(&customer("bob"), "a test").await.unwrap();
+        })
+    })
+    .await;
 }
