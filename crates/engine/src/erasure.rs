@@ -1,8 +1,8 @@
 //! Erasing a customer on its own or the operator's wish.
 //!
 //! What is personal goes, in one transaction: address, name, language, notes, the texts of mails, what the provider's events
-//! said, where checkouts came from, which cards failed, why somebody was shut out or given something, and what was written in terms,
-//! in a cancellation or in an answer to a dispute. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are
+//! said, where checkouts came from, which cards failed, answers kept for a repeated key, why somebody was shut out or given something, what
+//! the app called a checkout, and what was written in terms, in a cancellation or in an answer to a dispute. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are
 //! what was sold, and must be kept. Refuses to know: what the provider keeps.
 
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use quittance_domain::Timestamp;
 use quittance_domain::digest::{sha256_hex, short_hex};
-use quittance_store::api_requests::{self, Begun};
+use quittance_store::api_requests::{self, Begun, NewAnswer};
+use serde::Deserialize;
 
 use crate::api_keys::Caller;
 use crate::engine::Engine;
@@ -32,13 +33,28 @@ pub struct Request {
     pub path: String,
     /// SHA-256 of the body, in hexadecimal.
     pub body_hash: String,
+    /// The customer that its path names.
+    pub customer: Option<String>,
 }
 
 impl Request {
     /// A request with this body.
     #[must_use]
     pub fn new(caller: Arc<Caller>, key: Option<String>, method: &str, path: &str, body: &[u8]) -> Self {
-        Self { caller, key, method: method.to_owned(), path: path.to_owned(), body_hash: sha256_hex(body) }
+        Self {
+            caller,
+            key,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            body_hash: sha256_hex(body),
+            customer: None,
+        }
+    }
+
+    /// The same request, whose path names this customer.
+    #[must_use]
+    pub fn about(self, customer: Option<String>) -> Self {
+        Self { customer, ..self }
     }
 
     /// Makes the ids of what the request makes, so that a repetition after a crash finds what the first one made.
@@ -74,8 +90,19 @@ pub enum Ended {
 struct Keyed {
     caller: String,
     key: String,
+    /// The customer that the request names.
+    customer: Option<String>,
     /// Until when nobody takes it over.
     until: Timestamp,
+}
+
+/// The customer that an answer names.
+fn customer_in(body: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        customer: Option<String>,
+    }
+    serde_json::from_str::<Named>(body).ok()?.customer
 }
 
 /// What to do with a request that carries a key.
@@ -149,7 +176,12 @@ impl Engine {
         let fingerprint = short_hex(&[&request.method, &request.path, &request.body_hash]);
         let now = self.now();
         let until = now.plus_ms(self.settings().retry.lease_ms);
-        let keyed = Keyed { caller: request.caller.key.to_string(), key: key.to_owned(), until };
+        let keyed = Keyed {
+            caller: request.caller.key.to_string(),
+            key: key.to_owned(),
+            customer: request.customer.clone(),
+            until,
+        };
         let row = keyed.clone();
         let begun = self
             .db()
@@ -188,7 +220,9 @@ impl Engine {
                 if status >= 500 || status == 429 {
                     api_requests::forget(tx, &row.caller, &row.key, row.until).map(|()| None)
                 } else {
-                    api_requests::finish(tx, &row.caller, &row.key, status, &body)
+                    let named = row.customer.clone().or_else(|| customer_in(&body));
+                    let answer = NewAnswer { status, body: &body, customer: named.as_deref() };
+                    api_requests::finish(tx, &row.caller, &row.key, answer)
                 }
             })
             .await?;

@@ -38,7 +38,7 @@ static TAKE_OVER: &Sql = crate::sql!(
 );
 static FINISH: &Sql = crate::sql!(
     "api_requests.finish",
-    "UPDATE api_requests SET status = $3, body = $4 WHERE api_key = $1 AND idempotency_key = $2 AND status IS NULL"
+    "UPDATE api_requests SET status = $3, body = $4, customer = $5 WHERE api_key = $1 AND idempotency_key = $2 AND status IS NULL"
 );
 static FORGET: &Sql = crate::sql!(
     "api_requests.forget",
@@ -76,6 +76,17 @@ pub fn begin(
     Ok(Begun::TakenOver)
 }
 
+/// An answer, as it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct NewAnswer<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: &'a str,
+    /// Whom it tells of, if it tells of one: it goes with what is personal about them.
+    pub customer: Option<&'a str>,
+}
+
 /// Keeps the answer. Where the request was taken over and has one by then, that is the answer: status and body.
 ///
 /// # Errors
@@ -84,10 +95,10 @@ pub fn finish(
     tx: &mut dyn Tx,
     api_key: &str,
     key: &str,
-    status: u16,
-    body: &str,
+    answer: NewAnswer<'_>,
 ) -> Result<Option<(u16, String)>> {
-    if tx.exec(FINISH, params![api_key, key, i64::from(status), body])? == 1 {
+    let NewAnswer { status, body, customer } = answer;
+    if tx.exec(FINISH, params![api_key, key, i64::from(status), body, customer])? == 1 {
         return Ok(None);
     }
     let rows = tx.query(GET, params![api_key, key])?;

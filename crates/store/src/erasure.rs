@@ -1,5 +1,6 @@
 //! Erasing a customer: personal data goes, the books and the proof that something was told stay.
 
+use quittance_domain::checkout::CheckoutWish;
 use quittance_domain::time::DAY_MS;
 use quittance_domain::{CommandId, CustomerId, Timestamp};
 
@@ -23,6 +24,9 @@ static CHECKOUTS: &Sql = crate::sql!(
     "erasure.checkouts",
     "UPDATE checkouts SET url = NULL, client_secret = NULL WHERE customer = $1"
 );
+static WISHES: &Sql = crate::sql!("erasure.wishes", "SELECT id, wish FROM checkouts WHERE customer = $1");
+static WISH: &Sql = crate::sql!("erasure.wish", "UPDATE checkouts SET wish = $2 WHERE id = $1");
+static ANSWERS: &Sql = crate::sql!("erasure.answers", "DELETE FROM api_requests WHERE customer = $1");
 static GRANTS: &Sql =
     crate::sql!("erasure.grants", "UPDATE grants SET reason = 'erased' WHERE customer = $1");
 // Earlier releases repeated there why something was given or negotiated.
@@ -96,8 +100,14 @@ pub fn erase(
     now: Timestamp,
 ) -> Result<Erased> {
     tx.exec(CUSTOMER, params![customer.as_str(), now.ms()])?;
-    for statement in [CHECKOUTS, GRANTS, LINES, WITHHELD] {
+    for statement in [CHECKOUTS, GRANTS, LINES, WITHHELD, ANSWERS] {
         tx.exec(statement, params![customer.as_str()])?;
+    }
+    for row in tx.query(WISHES, params![customer.as_str()])? {
+        let mut wish: CheckoutWish = json::read(&row, "wish")?;
+        if wish.reference.take().is_some() {
+            tx.exec(WISH, params![row.text("id")?, json::write(&wish)?])?;
+        }
     }
     let mails = tx.exec(MAILS, params![customer.as_str()])?;
     let mut events = 0;

@@ -43,4 +43,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 25, name: "let_in", text: include_str!("../migrations/0025_let_in.sql") },
     Migration { version: 26, name: "rounds", text: include_str!("../migrations/0026_rounds.sql") },
+    Migration {
+        version: 27,
+        name: "answers_of_customers",
+        text: include_str!("../migrations/0027_answers_of_customers.sql"),
+    },
 ];

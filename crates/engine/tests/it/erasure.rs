@@ -1,7 +1,12 @@
 //! Erasing a customer: nothing personal is left, nothing brings it back, and what was sold stays on record.
 
+use std::sync::Arc;
+
+use quittance_domain::checkout::CheckoutWish;
 use quittance_domain::fraud::Level;
+use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
+use quittance_engine::idempotency::{Answer, Ended, Request};
 use quittance_engine::settings::EmailTruth;
 use quittance_engine::subscriptions::Ending;
 use quittance_engine::world::Point;
@@ -31,6 +36,8 @@ static EVERYTHING: Sql = Sql::registered(
      UNION ALL SELECT reason FROM suspensions
      UNION ALL SELECT detail || mend FROM alerts
      UNION ALL SELECT COALESCE(input, '') FROM audit
+     UNION ALL SELECT COALESCE(body, '') FROM api_requests
+     UNION ALL SELECT wish FROM checkouts
      UNION ALL SELECT reason FROM grants
      UNION ALL SELECT request FROM shadow_withheld",
 );
@@ -188,6 +195,52 @@ async fn a_checkout_that_may_yet_be_opened_keeps_its_customer_for_a_day() {
             under_way("bob").await;
             h.pass_ms(DAY * 1_000);
             h.engine.erase_customer(&customer("bob"), "a test").await.unwrap();
+        })
+    })
+    .await;
+}
+
+fn asked(key: &str, path: &str) -> Request {
+    Request::new(Arc::new(operator()), Some(key.to_owned()), "PUT", path, b"{}")
+}
+
+/// Asks under a key; whether it was answered before.
+async fn replayed(h: &House, request: &Request, body: &str) -> bool {
+    let answer = Answer { status: 200, body: body.to_owned() };
+    let refusal = |_: &Problem| Answer { status: 409, body: String::new() };
+    match h.engine.once(request, refusal, |_| async { Ok(answer) }).await {
+        Ended::Done(_) => false,
+        Ended::Replayed(given) => given.body == body,
+        Ended::Refused(problem, _) => panic!("{problem:?}"),
+    }
+}
+
+#[tokio::test]
+async fn kept_answers_and_the_apps_name_for_a_checkout_go_too() {
+    on_each(|h| {
+        Box::pin(async move {
+            let wish = NewCheckout { reference: Some("Lovelace's second".to_owned()), ..pro("ada") };
+            let row = h.open(&wish).await;
+            let session = row.session.as_deref().unwrap();
+            h.provider("POST", &format!("/v1/checkout/sessions/{session}/expire"), "");
+            h.settle().await;
+            let named = asked("one", "/v1/customers/ada").about(Some("ada".to_owned()));
+            let (told, others) = (asked("two", "/v1/checkouts"), asked("three", "/v1/checkouts"));
+            let kept = [
+                (&named, r#"{"id":"ada","email":"ada.lovelace@example.com"}"#),
+                (&told, r#"{"customer":"ada","reason":"Lovelace likes it"}"#),
+                (&others, r#"{"customer":"bob"}"#),
+            ];
+            for (request, body) in kept {
+                assert!(!replayed(h, request, body).await && replayed(h, request, body).await, "{body}");
+            }
+            assert_eq!(traces(h).await.len(), 3);
+            h.engine.erase_customer(&customer("ada"), "a test").await.unwrap();
+            assert_eq!(traces(h).await, Vec::<String>::new());
+            assert!(replayed(h, &others, kept[2].1).await, "another's stays");
+            assert!(!replayed(h, &named, "{}").await, "and nothing is given out again");
+            let left = h.engine.checkout_row(row.id.as_str()).await.unwrap();
+            assert_eq!(left.wish, CheckoutWish { reference: None, ..row.wish.clone() });
         })
     })
     .await;

@@ -6,7 +6,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use quittance_engine::api_keys::{Caller, KeyScope};
@@ -53,6 +54,9 @@ impl<S: Wanted, T: DeserializeOwned> FromRequest<AppState> for Mutation<S, T> {
     type Rejection = Fail;
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Fail> {
+        let (mut parts, body) = request.into_parts();
+        let named = customer_of(&mut parts).await;
+        let request = Request::from_parts(parts, body);
         let caller = authorize(app, request.headers(), S::SCOPE).await?;
         let (method, route) = (request.method().clone(), problem::route_of(&request));
         let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
@@ -68,9 +72,20 @@ impl<S: Wanted, T: DeserializeOwned> FromRequest<AppState> for Mutation<S, T> {
             input: audit::kept(&serde_json::from_slice(&body).unwrap_or_default()),
         });
         let request = quittance_engine::idempotency::Request::new(caller, key, method.as_str(), &path, &body);
+        let request = request.about(named);
         let order = Order { app: app.clone(), act, request, method, route };
         Ok(Self { input, order, scope: std::marker::PhantomData })
     }
+}
+
+/// The customer that the path names.
+async fn customer_of(parts: &mut Parts) -> Option<String> {
+    let route = parts.extensions.get::<MatchedPath>()?;
+    if !route.as_str().starts_with("/v1/customers/{id}") {
+        return None;
+    }
+    let named = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    named.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {

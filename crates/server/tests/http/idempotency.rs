@@ -219,6 +219,28 @@ async fn twenty_at_once_are_one() {
     .await;
 }
 
+/// The answer had the address in it, and an address may be the id.
+#[tokio::test]
+async fn an_answer_about_an_erased_customer_is_not_given_again() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            let path = "/v1/customers/ada%40home";
+            let put = || {
+                let about = json!({ "email": "ada@example.com" });
+                app.call(Method::PUT, path).once("k-1").json(&about)
+            };
+            assert_eq!(put().send().await.ok()["email"], "ada@example.com");
+            assert_eq!(put().send().await.header("idempotent-replayed"), "true");
+            let gone = || app.call(Method::DELETE, path).once("k-2");
+            assert_eq!(gone().send().await.ok()["customer"], "ada@home");
+            put().send().await.problem(409, "wrong_state");
+            assert_eq!(gone().send().await.header("idempotent-replayed"), "true", "its own answer is kept");
+        })
+    })
+    .await;
+}
+
 /// As if the process had died after the effect and before its answer was kept.
 async fn forget_answers(h: &House) {
     h.test.db.write("test.forget", |tx| tx.script("DELETE FROM api_requests")).await.unwrap();
