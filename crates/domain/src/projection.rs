@@ -16,7 +16,7 @@ use crate::notices::Notice;
 use crate::past::KnownPrice;
 use crate::refund;
 use crate::subscription::{
-    Duplicate, FutureItem, HeldPlan, InvoiceFacts, Planned, Subscription, SubscriptionFacts,
+    Duplicate, FutureItem, HeldPlan, InvoiceFacts, InvoicePayment, Planned, Subscription, SubscriptionFacts,
     SubscriptionStatus,
 };
 use crate::time::{HOUR_MS, Timestamp};
@@ -347,8 +347,9 @@ pub fn project(
         None => with_new_payments(stored, &observed.invoices, observed.purchases.as_deref()),
     };
     let mut out = Projection { payments, invoices: observed.invoices, ..Projection::default() };
-    for facts in observed.subscriptions {
+    for mut facts in observed.subscriptions {
         let previous = stored.subscriptions.iter().find(|s| s.facts.id == facts.id);
+        facts.paid = facts.newest_paid(previous.and_then(|p| p.facts.paid.clone()), &out.invoices);
         let subscription = project_subscription(facts, previous, stored, catalog, policy, now, &mut out);
         out.subscriptions.push(subscription);
     }
@@ -591,13 +592,32 @@ pub fn paid_money_came_back(
     payments: &[PaymentFacts],
     policy: &AccessPolicy,
 ) -> bool {
-    let Some(invoice) = &facts.latest_invoice else {
-        return false;
+    let ends = |paid: &InvoicePayment, counts: fn(MoneyState) -> bool| {
+        let found = payments.iter().filter(|p| p.id == paid.payment);
+        found.into_iter().any(|p| counts(p.money) && policy.money_ends_access(p.money))
     };
-    invoice
-        .payments
-        .iter()
-        .any(|paid| payments.iter().any(|p| p.id == paid.payment && policy.money_ends_access(p.money)))
+    let newest = facts.latest_invoice.iter().flat_map(|invoice| &invoice.payments);
+    match facts.paid.as_ref().filter(|_| facts.period_is_paid()) {
+        // A change that is paid back leaves the period paid for; one whose payment is contested speaks of the payer.
+        Some(period) => {
+            period.payments.iter().any(|paid| ends(paid, |_| true))
+                || newest.into_iter().any(|paid| ends(paid, |money| !went_back(money)))
+        }
+        None => newest.into_iter().any(|paid| ends(paid, |_| true)),
+    }
+}
+
+/// Whether we gave the money back ourselves.
+fn went_back(money: MoneyState) -> bool {
+    match money {
+        MoneyState::PartlyRefunded | MoneyState::Refunded => true,
+        MoneyState::Kept
+        | MoneyState::Warned
+        | MoneyState::Inquiry
+        | MoneyState::Disputed
+        | MoneyState::DisputeLost
+        | MoneyState::DisputeWon => false,
+    }
 }
 
 /// A refund that failed is money that the customer believes to have got; it is over once as much went back after it.

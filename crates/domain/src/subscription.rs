@@ -166,6 +166,39 @@ pub struct InvoiceFacts {
     /// How the payment stands that is to pay it, where somebody has looked.
     #[serde(default)]
     pub attempt: Option<AttemptFacts>,
+    /// Until when it pays ahead; `None` for one that only corrects what was billed before, or bills what was used.
+    #[serde(default)]
+    pub reaches: Option<Timestamp>,
+}
+
+/// A period that was paid for, or cost nothing: what was bought, whatever invoices for changes came since.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PaidPeriod {
+    /// The invoice that billed it.
+    pub invoice: String,
+    /// When that was due; tells which of two is the newer one.
+    pub due_at: Timestamp,
+    /// When it was paid.
+    pub paid_at: Option<Timestamp>,
+    /// When the period ends.
+    pub until: Timestamp,
+    /// What was paid for it.
+    pub payments: Vec<InvoicePayment>,
+}
+
+impl InvoiceFacts {
+    /// The period that it has paid for, if it bills one and is paid.
+    #[must_use]
+    pub fn paid_period(&self) -> Option<PaidPeriod> {
+        let (until, due_at) = (self.reaches?, self.due_at?);
+        (self.status == "paid").then(|| PaidPeriod {
+            invoice: self.id.clone(),
+            due_at,
+            paid_at: self.paid_at,
+            until,
+            payments: self.payments.clone(),
+        })
+    }
 }
 
 /// The address of the provider's page on which an invoice can be paid. Whoever has it sees the invoice, so it is shown in
@@ -301,6 +334,9 @@ pub struct SubscriptionFacts {
     pub failing_since: Option<Timestamp>,
     /// The latest invoice.
     pub latest_invoice: Option<InvoiceFacts>,
+    /// The newest period that was paid for; `None` where no such invoice has been seen.
+    #[serde(default)]
+    pub paid: Option<PaidPeriod>,
     /// The customer that its metadata names, if any.
     pub named_customer: Option<CustomerId>,
     /// The checkout of ours that made it, if any.
@@ -392,6 +428,26 @@ impl SubscriptionFacts {
     #[must_use]
     pub fn period_start(&self) -> Option<Timestamp> {
         self.items.iter().filter_map(|item| item.period_start).min()
+    }
+
+    /// The newest period that was paid for: its own `invoices` as they are seen now, else what was `known`.
+    #[must_use]
+    pub fn newest_paid(&self, known: Option<PaidPeriod>, invoices: &[InvoiceFacts]) -> Option<PaidPeriod> {
+        let own = invoices.iter().filter(|i| i.bill.subscription.as_ref() == Some(&self.id));
+        let seen = self.latest_invoice.iter().chain(own).filter_map(InvoiceFacts::paid_period);
+        // The last of equals is taken: an invoice as it is now, before what was known of it.
+        known.into_iter().chain(seen).max_by_key(|paid| paid.due_at)
+    }
+
+    /// Whether the period that is running was paid for. Where no invoice has been seen that bills a whole period, the latest one
+    /// tells.
+    #[must_use]
+    pub fn period_is_paid(&self) -> bool {
+        match (&self.paid, self.period_end()) {
+            (Some(paid), Some(end)) => paid.until >= end,
+            (Some(_), None) => true,
+            (None, _) => self.latest_invoice.as_ref().is_some_and(|invoice| invoice.status == "paid"),
+        }
     }
 
     /// Until when the provider has confirmed it, asked at `now`: the end of the running period, or `now`

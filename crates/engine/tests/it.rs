@@ -78,6 +78,8 @@ mod notices;
 mod once;
 #[path = "it/orders.rs"]
 mod orders;
+#[path = "it/paid_periods.rs"]
+mod paid_periods;
 #[path = "it/permutations.rs"]
 mod permutations;
 #[path = "it/planned.rs"]

@@ -242,6 +242,7 @@ fn facts(id: &str, chosen: &mut Unstructured<'_>) -> Result<SubscriptionFacts> {
         cancel_at: time(chosen)?,
         ended_at: time(chosen)?,
         trial_end: time(chosen)?,
+        paid: None,
         failing_since: time(chosen)?,
         latest_invoice: if chosen.arbitrary()? { Some(invoice(chosen)?) } else { None },
         named_customer: named(chosen)?,
@@ -292,6 +293,7 @@ fn invoice(chosen: &mut Unstructured<'_>) -> Result<InvoiceFacts> {
         });
     }
     Ok(InvoiceFacts {
+        reaches: None,
         id: "in_a".to_owned(),
         status: (*chosen.choose(&["paid", "open", "draft", "void", "odd"])?).to_owned(),
         remaining: amount(chosen)?,

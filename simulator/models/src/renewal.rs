@@ -289,8 +289,10 @@ impl Renewal {
             cancel_at: None,
             ended_at: None,
             trial_end: None,
+            paid: None,
             failing_since: truth.failing.map(at),
             latest_invoice: Some(InvoiceFacts {
+                reaches: None,
                 id: format!("in_{}", truth.period),
                 status: if truth.failing.is_some() { "open" } else { "paid" }.into(),
                 remaining: self.nothing,

@@ -291,10 +291,11 @@ impl AccessPolicy {
         if facts.status != SubscriptionStatus::Canceled {
             return None;
         }
-        let invoice = facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "paid")?;
+        let newest = facts.latest_invoice.as_ref().filter(|invoice| invoice.status == "paid");
+        let paid_at = facts.paid.as_ref().map_or_else(|| newest.and_then(|i| i.paid_at), |paid| paid.paid_at);
         let late = self.money.late_payment == OnLatePayment::Grant
-            && matches!((invoice.paid_at, facts.ended_at), (Some(paid), Some(ended)) if paid > ended);
-        let until = facts.period_end()?;
+            && matches!((paid_at, facts.ended_at), (Some(paid), Some(ended)) if paid > ended);
+        let until = facts.period_end().filter(|_| facts.period_is_paid())?;
         (late || self.canceled_keeps_paid_period).then_some(Standing::Granted { until: Some(until) })
     }
 
@@ -325,8 +326,11 @@ fn pauses(facts: &SubscriptionFacts) -> bool {
 /// begins new periods all the same, but their invoices are not paid.
 fn paused(facts: &SubscriptionFacts) -> Standing {
     let trial = facts.trial_end.filter(|_| facts.status == SubscriptionStatus::Trialing);
-    let paid = facts.latest_invoice.as_ref().is_some_and(|invoice| invoice.status == "paid");
-    let until = trial.or_else(|| facts.period_end().filter(|_| paid));
+    let paid = match &facts.paid {
+        Some(paid) => Some(facts.period_end().map_or(paid.until, |end| end.min(paid.until))),
+        None => facts.period_end().filter(|_| facts.period_is_paid()),
+    };
+    let until = trial.or(paid);
     match until {
         Some(until) => Standing::Granted { until: Some(facts.ends_at().map_or(until, |end| end.min(until))) },
         None => Standing::Revoked,

@@ -29,6 +29,7 @@ pub(crate) fn facts(status: &str) -> SubscriptionFacts {
         cancel_at: None,
         ended_at: None,
         trial_end: None,
+        paid: None,
         failing_since: None,
         latest_invoice: None,
         named_customer: None,
@@ -44,6 +45,7 @@ fn a_pause_uses_up_what_was_paid_for_and_nothing_more() {
     use crate::subscription::{Ahead, CollectionPause};
     let policy = AccessPolicy::default();
     let invoice = |status: &str| InvoiceFacts {
+        reaches: None,
         id: "in_1".into(),
         status: status.into(),
         remaining: Money::new(0, Currency::parse("jpy").unwrap()),
@@ -175,6 +177,7 @@ fn cancelled_keeps_the_paid_period_only_by_policy() {
     let mut cancelled = facts("canceled");
     assert_eq!(keep.standing(&cancelled, None, T0), Standing::Revoked, "nothing was paid");
     cancelled.latest_invoice = Some(InvoiceFacts {
+        reaches: None,
         id: "in_1".into(),
         status: "paid".into(),
         remaining: Money::new(0, Currency::parse("jpy").unwrap()),
@@ -289,6 +292,7 @@ fn what_is_paid_after_the_end_gives_the_period_that_it_paid_for_where_the_policy
     let mut ended = facts("canceled");
     ended.ended_at = Some(T0.plus_ms(14 * DAY_MS));
     let mut invoice = InvoiceFacts {
+        reaches: None,
         id: "in_1".into(),
         status: "paid".into(),
         remaining: Money::new(0, Currency::parse("jpy").unwrap()),
@@ -331,6 +335,7 @@ fn what_is_paid_too_late_for_nothing_is_told_from_what_is_paid_late() {
         let mut ended = facts("canceled");
         ended.ended_at = Some(T0.plus_ms(14 * DAY_MS));
         let mut invoice = InvoiceFacts {
+            reaches: None,
             id: "in_1".into(),
             status: "paid".into(),
             remaining: Money::new(0, yen()),

@@ -106,6 +106,7 @@ fn failing(cause: AttemptFacts) -> Subscription {
     facts.method = Some("pm_1".into());
     facts.failing_since = Some(T0);
     facts.latest_invoice = Some(InvoiceFacts {
+        reaches: None,
         id: "in_2".into(),
         status: "open".into(),
         remaining: Money::new(1980, yen),

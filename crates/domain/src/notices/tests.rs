@@ -324,6 +324,7 @@ fn kinds(new: &[(NoticeKind, String)]) -> Vec<&'static str> {
 
 fn invoice(status: &str, attempts: i64, since: Timestamp) -> InvoiceFacts {
     InvoiceFacts {
+        reaches: None,
         id: "in_1".into(),
         status: status.into(),
         remaining: yen(if status == "paid" { 0 } else { 1_980 }),

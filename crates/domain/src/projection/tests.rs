@@ -25,6 +25,7 @@ fn paid(id: &str, created: i64, from_checkout: bool) -> SubscriptionFacts {
     sub.created_at = T0.plus_ms(created);
     sub.checkout = from_checkout.then(|| CheckoutId::derived(&[id]));
     sub.latest_invoice = Some(InvoiceFacts {
+        reaches: None,
         id: format!("in_{id}"),
         status: "paid".into(),
         remaining: yen(0),

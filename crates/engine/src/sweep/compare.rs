@@ -90,12 +90,13 @@ impl Engine {
             .map(|customer| AggregateKey::customer(self.scope().clone(), &customer.id).to_string());
         let missed = aggregate.as_ref().and_then(|key| missed.get(key));
         let theirs =
-            translate::subscription(found, &[], &self.settings().customer_metadata_keys, self.prices()).map(
-                |facts| {
+            translate::subscription(found, &[], &[], &self.settings().customer_metadata_keys, self.prices())
+                .map(|mut facts| {
+                    let known = ours.row.as_ref().and_then(|row| row.subscription.facts.paid.clone());
+                    facts.paid = facts.newest_paid(known, &[]);
                     let plan = self.plan_of(&facts, ours.row.as_ref());
                     self.settings().access.standing_of(&facts, plan.as_ref(), before, now).at(now)
-                },
-            );
+                });
         let mine = before.map_or(Access::Revoked, |standing| standing.at(now));
         let kind = match &ours.row {
             None => DriftKind::Unknown,

@@ -176,6 +176,7 @@ impl Engine {
         let failing = subscriptions.iter().any(|s| dunning::fails(&s.status));
         let open_invoices =
             if failing || context.suspended { self.fetch_open_invoices(customer).await? } else { Vec::new() };
+        let paid_invoices = self.fetch_paid_invoices(&subscriptions, &open_invoices).await?;
         let attempts = self.fetch_attempts(&subscriptions, &open_invoices).await?;
         let others = self.fetch_cases_invoices(context, &subscriptions, &open_invoices).await?;
         out.invoices =
@@ -183,7 +184,7 @@ impl Engine {
         let keys = &self.settings().customer_metadata_keys;
         self.learn_prices(&translate::unknown_prices(&subscriptions, self.prices())).await?;
         for found in &subscriptions {
-            match translate::subscription(found, &open_invoices, keys, self.prices()) {
+            match translate::subscription(found, &open_invoices, &paid_invoices, keys, self.prices()) {
                 Ok(mut facts) => {
                     let attempt = attempts.iter().find(|(id, _)| *id == facts.id).map(|(_, a)| a.clone());
                     if let Some(invoice) = &mut facts.latest_invoice {
@@ -199,11 +200,12 @@ impl Engine {
                 out.books.invoice(&self.scope().to_string(), invoice);
             }
         }
-        for invoice in open_invoices.iter().chain(&others) {
+        for invoice in open_invoices.iter().chain(&others).chain(&paid_invoices) {
             out.books.invoice(&self.scope().to_string(), invoice);
         }
         // One that was paid long after others followed is told as any other; the books alone tell nobody.
-        out.observed.invoices.extend(others.iter().filter_map(|invoice| translate::invoice(invoice).ok()));
+        let told = others.iter().chain(&paid_invoices);
+        out.observed.invoices.extend(told.filter_map(|invoice| translate::invoice(invoice).ok()));
         out.trials = self.begun_trials(&subscriptions, &context.stored).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;

@@ -1,7 +1,7 @@
 //! Invoices of a customer beyond the newest of each subscription, which comes with it.
 
 use quittance_stripe::calls::{self, Paging};
-use quittance_stripe::observe::ObservedInvoice;
+use quittance_stripe::observe::{ObservedInvoice, ObservedSubscription};
 
 use super::fetch::{Context, Fetched, MOST_PAGES, names_missing};
 use super::{SyncError, translate};
@@ -46,6 +46,29 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// The newest paid invoices of each failing subscription that owes more than one: which of those it owes were left behind.
+    #[crate::boxed]
+    pub(super) async fn fetch_paid_invoices(
+        &self,
+        subscriptions: &[ObservedSubscription],
+        open_invoices: &[ObservedInvoice],
+    ) -> Result<Vec<ObservedInvoice>, SyncError> {
+        let mut all = Vec::new();
+        for subscription in translate::owing_more_than_one(subscriptions, open_invoices) {
+            let wanted = calls::invoices::ListInvoices {
+                subscription: Some(subscription),
+                status: Some("paid"),
+                ..Default::default()
+            };
+            match self.look(calls::invoices::list(&wanted)).await {
+                Ok(page) => all.extend(page.items),
+                Err(error) if names_missing(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(all)
     }
 
     #[crate::boxed]

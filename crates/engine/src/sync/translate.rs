@@ -41,10 +41,12 @@ pub(crate) fn named_checkout(metadata: &BTreeMap<String, String>) -> Option<Chec
     metadata.get(CHECKOUT_KEY).and_then(|value| CheckoutId::parse(value).ok())
 }
 
-/// Translates a subscription. `open_invoices` are those of the same customer that are still unpaid.
+/// Translates a subscription. `open_invoices` are those of the same customer that are still unpaid, `paid_invoices` the newest of
+/// its own that were paid, where there is more than one open.
 pub(crate) fn subscription(
     observed: &ObservedSubscription,
     open_invoices: &[ObservedInvoice],
+    paid_invoices: &[ObservedInvoice],
     keys: &[String],
     book: &PriceBook,
 ) -> Result<SubscriptionFacts, Unreadable> {
@@ -78,8 +80,10 @@ pub(crate) fn subscription(
         cancel_at: observed.cancel_at_s.map(Timestamp::from_seconds),
         ended_at: observed.ended_at_s.map(Timestamp::from_seconds),
         trial_end: observed.trial_end_s.map(Timestamp::from_seconds),
-        failing_since: failing_since(&observed.id, open_invoices),
+        failing_since: failing_since(&observed.id, open_invoices, paid_invoices),
         latest_invoice,
+        // Put together from what is seen and what was known.
+        paid: None,
         named_customer: named_customer(&observed.metadata, keys),
         checkout: named_checkout(&observed.metadata),
         ahead: ahead(observed, book),
@@ -189,13 +193,31 @@ pub(crate) fn unknown_prices(observed: &[ObservedSubscription], book: &PriceBook
     unknown
 }
 
-/// When the oldest invoice that is still open became due: the provider's own record of the failure.
-fn failing_since(subscription: &str, open_invoices: &[ObservedInvoice]) -> Option<Timestamp> {
-    open_invoices
-        .iter()
-        .filter(|i| i.status == "open" && i.subscription.as_deref() == Some(subscription))
-        .map(due_at)
-        .min()
+/// When the oldest invoice that is still open became due: the provider's own record of the failure. One that was left behind,
+/// as a later period was paid, is no part of it.
+fn failing_since(
+    subscription: &str,
+    open_invoices: &[ObservedInvoice],
+    paid_invoices: &[ObservedInvoice],
+) -> Option<Timestamp> {
+    let own = |i: &&ObservedInvoice| i.subscription.as_deref() == Some(subscription);
+    let paid = paid_invoices.iter().filter(own).filter(|i| i.status == "paid" && i.reaches_s.is_some());
+    let left_behind = paid.map(|i| i.created_s).max();
+    let open = || open_invoices.iter().filter(own).filter(|i| i.status == "open");
+    let since = open().filter(|i| left_behind.is_none_or(|paid| i.created_s > paid)).map(due_at).min();
+    since.or_else(|| open().map(due_at).min())
+}
+
+/// The failing subscriptions of which more than one invoice is open, so that some may be left behind.
+pub(super) fn owing_more_than_one<'a>(
+    subscriptions: &'a [ObservedSubscription],
+    open_invoices: &[ObservedInvoice],
+) -> impl Iterator<Item = &'a str> {
+    let failing = subscriptions.iter().filter(|s| super::dunning::fails(&s.status)).map(|s| s.id.as_str());
+    failing.filter(|id| {
+        open_invoices.iter().filter(|i| i.status == "open" && i.subscription.as_deref() == Some(id)).count()
+            > 1
+    })
 }
 
 /// When an invoice became due. One that is charged is due at once; one that is sent says when.
@@ -240,6 +262,7 @@ pub(crate) fn invoice(found: &ObservedInvoice) -> Result<InvoiceFacts, String> {
         paid_at: found.paid_at_s.map(Timestamp::from_seconds),
         pay_link: found.hosted_url.as_ref().filter(|_| payable).map(|url| PayLink(url.0.clone())),
         attempt: None,
+        reaches: found.reaches_s.map(Timestamp::from_seconds),
     })
 }
 
@@ -457,8 +480,8 @@ mod tests {
             ObservedInvoice::read(&object).unwrap()
         };
         let at = |seconds| Some(Timestamp::from_seconds(seconds));
-        assert_eq!(failing_since("sub_1", &[invoice(None)]), at(3_700));
-        assert_eq!(failing_since("sub_1", &[invoice(Some(2_600_000))]), at(2_600_000));
-        assert_eq!(failing_since("sub_2", &[invoice(None)]), None);
+        assert_eq!(failing_since("sub_1", &[invoice(None)], &[]), at(3_700));
+        assert_eq!(failing_since("sub_1", &[invoice(Some(2_600_000))], &[]), at(2_600_000));
+        assert_eq!(failing_since("sub_2", &[invoice(None)], &[]), None);
     }
 }

@@ -11,7 +11,9 @@ use quittance_store::mirror;
 use serde_json::json;
 
 use crate::house::{House, catalog, customer, on_each};
-use crate::known_kit::{break_card, foreign_buyer, foreign_subscription, operator, price_id, text};
+use crate::known_kit::{
+    break_card, foreign_buyer, foreign_subscription, operator, price_id, retry_settings, text,
+};
 
 const STATUSES: [&str; 8] =
     ["trialing", "active", "past_due", "unpaid", "paused", "incomplete", "incomplete_expired", "canceled"];
@@ -28,14 +30,6 @@ async fn sweep(h: &House) -> quittance_engine::sweep::SweepReport {
     h.engine.sweep(true, false).await.unwrap().unwrap()
 }
 
-fn on_exhaustion(h: &House, what: &str) {
-    let mut request = quittance_sandbox::HttpRequest::new("PUT", "/_sandbox/settings", "sk_test_house", "");
-    request.body = json!({ "on_exhaustion": what }).to_string().into_bytes();
-    request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
-    let set = h.sandbox.handle(request);
-    assert_eq!(set.status, 200, "{}", set.value());
-}
-
 /// A subscription of a customer of ours, made at the provider.
 fn subscription(h: &House, name: &str, more: &str) -> String {
     let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={name}"));
@@ -44,7 +38,7 @@ fn subscription(h: &House, name: &str, more: &str) -> String {
 
 /// One subscription at the provider in each status, in the order of `STATUSES`.
 async fn one_in_each(h: &House) -> Vec<String> {
-    on_exhaustion(h, "unpaid");
+    retry_settings(h, &json!({ "on_exhaustion": "unpaid" }));
     let unpaid = subscription(h, "unpaid", "");
     h.settle().await;
     break_card(h, &unpaid);

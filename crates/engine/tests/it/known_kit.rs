@@ -180,6 +180,15 @@ pub fn use_card(h: &House, subscription: &str, card: &str) {
     h.provider("POST", &format!("/v1/subscriptions/{subscription}"), &form);
 }
 
+/// Sets how the provider retries, and what follows when its tries are used up.
+pub fn retry_settings(h: &House, settings: &Value) {
+    let mut request = quittance_sandbox::HttpRequest::new("PUT", "/_sandbox/settings", "sk_test_house", "");
+    request.body = settings.to_string().into_bytes();
+    request.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    let set = h.sandbox.handle(request);
+    assert_eq!(set.status, 200, "{}", set.value());
+}
+
 /// A call that may be refused; its status.
 pub fn attempt(h: &House, method: &str, path: &str, form: &str) -> u16 {
     h.sandbox.handle(quittance_sandbox::HttpRequest::new(method, path, "sk_test_house", form)).status

@@ -88,6 +88,7 @@ fn a_trial_of_exactly_a_week_misses_no_window() {
 fn what_begins_when_another_one_ends_is_no_free_trial() {
     let mut begins = trialing(14);
     begins.latest_invoice = Some(InvoiceFacts {
+        reaches: None,
         bill: Bill { total: Some(yen(0)), paid_at: Some(T0), ..Bill::default() },
         ..invoice("paid", 0, T0)
     });

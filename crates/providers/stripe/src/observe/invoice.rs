@@ -64,6 +64,9 @@ pub struct ObservedInvoice {
     pub payments_complete: bool,
     /// What its lines are for; empty where that is not wholly told.
     pub periods: Vec<LinePeriod>,
+    /// How far it pays ahead: the earliest end of the whole periods that it bills, as far as its lines are told. None for one
+    /// that only corrects what was billed before, or bills what was used.
+    pub reaches_s: Option<i64>,
 }
 
 /// What a line of an invoice is for.
@@ -268,6 +271,7 @@ impl ObservedInvoice {
             payments,
             payments_complete,
             periods: periods(node)?,
+            reaches_s: reaches(node)?,
         })
     }
 }
@@ -283,6 +287,34 @@ fn periods(node: &Node<'_>) -> Result<Vec<LinePeriod>, ShapeError> {
         }
     }
     Ok(periods)
+}
+
+/// Corrections say so in both shapes; what was used is billed when its period is over.
+fn reaches(node: &Node<'_>) -> Result<Option<i64>, ShapeError> {
+    let Some((lines, _)) = node.list("lines")? else { return Ok(None) };
+    let created_s = node.int("created")?;
+    let mut ends = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let (of_subscription, corrects) = origin(line)?;
+        if of_subscription && !corrects {
+            ends.extend(line.child("period")?.map(|period| period.opt_int("end")).transpose()?.flatten());
+        }
+    }
+    Ok(ends.into_iter().filter(|end| *end > created_s).min())
+}
+
+/// Whether a line is a subscription's, and whether it corrects a period already billed.
+fn origin(line: &Node<'_>) -> Result<(bool, bool), ShapeError> {
+    let parent = line.child("parent")?;
+    let newer =
+        parent.as_ref().map(|parent| parent.child("subscription_item_details")).transpose()?.flatten();
+    match newer {
+        Some(details) => Ok((true, details.opt_flag("proration")?.unwrap_or(false))),
+        None => {
+            let of_subscription = line.opt_text("type")?.as_deref() == Some("subscription");
+            Ok((of_subscription, line.opt_flag("proration")?.unwrap_or(false)))
+        }
+    }
 }
 
 /// The sum of the newer shape's parts, or the older shape's one number; no tax is null in both.
