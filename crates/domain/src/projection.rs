@@ -752,11 +752,20 @@ fn settle_duplicates(stored: &Stored, now: Timestamp, out: &mut Projection) {
         else {
             continue;
         };
+        // Nobody bought the same twice where a change brought together what was bought apart.
+        let moved = |id: &str| {
+            let before = stored.subscriptions.iter().find(|s| s.facts.id == id).filter(|s| s.is_live());
+            before.is_some_and(|s| {
+                let elsewhere = !s.plans.is_empty() && s.plans.iter().all(|held| held.group != group);
+                elsewhere || matches!(s.duplicate, Some(Duplicate::AskOperator { .. }))
+            })
+        };
         for index in extra {
             let Some(subscription) = out.subscriptions.get_mut(*index) else {
                 continue;
             };
-            let ours = subscription.facts.checkout.is_some();
+            let met = moved(&subscription.facts.id) || moved(&kept_id);
+            let ours = subscription.facts.checkout.is_some() && !met;
             subscription.duplicate = Some(if ours {
                 let refund = subscription.facts.created_at >= kept_created;
                 Duplicate::Cancel { kept: kept_id.clone(), refund }
@@ -826,7 +835,7 @@ fn demand_mending(stored: &Stored, out: &mut Projection) {
                 kind: AnomalyKind::DuplicateSubscription,
                 object: id.clone(),
                 detail: format!(
-                    "a second subscription beside {kept}, not made by a checkout of ours; cancel one"
+                    "a second subscription beside {kept}, which no checkout of ours made one too many; cancel one"
                 ),
             }),
             Some(Duplicate::AskOperator { .. }) | None => {}
@@ -834,24 +843,34 @@ fn demand_mending(stored: &Stored, out: &mut Projection) {
     }
 }
 
-/// A change that waited for its payment leaves what was planned alone, as it may lapse. Made, it is what was wanted last.
+/// A change replaces what was planned before it, by whichever way it was made: it is what was wanted last. One that waits for its
+/// payment leaves the plan alone until then, as it may lapse.
 fn drop_outdated_plans(stored: &Stored, out: &mut Projection) {
     for new in out.subscriptions.iter().filter(|s| s.is_live() && s.facts.ahead.pending.is_none()) {
         let Some(old) = stored.subscriptions.iter().find(|s| s.facts.id == new.facts.id) else { continue };
-        let Some(waited) = &old.facts.ahead.pending else { continue };
         let made = |wanted: &FutureItem| {
             new.facts.items.iter().any(|i| i.price == wanted.price && i.quantity == wanted.quantity)
         };
         let (before, after) = (&old.facts.ahead, &new.facts.ahead);
+        let changed = match &before.pending {
+            Some(waited) => waited.items.iter().all(made),
+            // What the plan itself has made of it leaves another phase ahead, or none.
+            None => before.next_phase == after.next_phase && bought(&old.facts) != bought(&new.facts),
+        };
         if let Some(schedule) = &after.schedule
             && after.next_phase.is_some()
             && before.schedule.as_ref() == Some(schedule)
-            && waited.items.iter().all(made)
+            && changed
         {
             let (subscription, schedule) = (new.facts.id.clone(), schedule.clone());
             out.effects.push(Effect::DropPlan { subscription, schedule });
         }
     }
+}
+
+/// What its lines are, whatever their periods.
+fn bought(facts: &SubscriptionFacts) -> Vec<(&str, i64)> {
+    facts.items.iter().map(|item| (item.price.as_str(), item.quantity)).collect()
 }
 
 fn write_history(stored: &Stored, now: Timestamp, out: &mut Projection) {

@@ -1,7 +1,9 @@
 //! The provider's portal, where customers change card and plan and cancel.
 
+use quittance_domain::change::When;
 use quittance_domain::ids::PlanGroup;
 use quittance_domain::shop::portal_mark;
+use quittance_domain::subscription::SubscriptionFacts;
 use quittance_domain::{Currency, CustomerId, Subscription};
 use quittance_store::mirror;
 
@@ -10,7 +12,7 @@ use crate::commands::request::{PortalStart, Request};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::settings::Settings;
-use crate::subscriptions::Change;
+use crate::subscriptions::{Change, check_owed};
 
 impl Engine {
     /// Opens the portal for a customer and returns its address, which lives a few minutes.
@@ -33,19 +35,22 @@ impl Engine {
                 "Open a checkout first: POST /v1/checkouts.",
             ));
         };
-        let shown = match &start {
-            PortalStart::Home | PortalStart::PaymentMethod => self.shown_subscription(customer).await?,
-            PortalStart::Cancel(subscription)
-            | PortalStart::Change(subscription)
-            | PortalStart::ChangeTo { subscription, .. } => {
-                let row = self.subscription(subscription).await?;
-                if row.subscription.customer.as_ref() != Some(customer) {
-                    return Err(Problem::not_found("subscription"));
+        let offered = match &start {
+            PortalStart::Home | PortalStart::PaymentMethod => self.offered(customer, None).await?,
+            PortalStart::Cancel(subscription) => {
+                self.own(customer, subscription).await?;
+                self.offered(customer, None).await?
+            }
+            PortalStart::Change(subscription) | PortalStart::ChangeTo { subscription, .. } => {
+                let own = self.own(customer, subscription).await?;
+                let offered = self.offered(customer, Some(&own)).await?;
+                if let Offered::Nothing(why) = &offered {
+                    why.refuse_change(&own.facts)?;
                 }
-                Some(row.subscription)
+                offered
             }
         };
-        let mark = portal_mark(shown.as_ref().and_then(place));
+        let mark = portal_mark(offered.place());
         let configuration = self.portal_configuration(&mark).await?;
         let return_url = way_back(return_url, self.settings());
         check_url("return_url", &return_url)?;
@@ -76,10 +81,7 @@ impl Engine {
         plan: Option<&str>,
         interval: Option<&str>,
     ) -> Result<PortalStart, Problem> {
-        let row = self.subscription(subscription).await?;
-        if row.subscription.customer.as_ref() != Some(customer) {
-            return Err(Problem::not_found("subscription"));
-        }
+        self.own(customer, subscription).await?;
         let change = Change {
             plan: plan.map(str::to_owned),
             interval: interval.map(str::to_owned),
@@ -89,12 +91,85 @@ impl Engine {
         Ok(PortalStart::ChangeTo { subscription: subscription.to_owned(), item, price, quantity })
     }
 
-    /// The subscription that decides what a customer is offered: the newest that runs.
-    async fn shown_subscription(&self, customer: &CustomerId) -> Result<Option<Subscription>, Problem> {
+    /// A subscription that is this customer's.
+    async fn own(&self, customer: &CustomerId, subscription: &str) -> Result<Subscription, Problem> {
+        let row = self.subscription(subscription).await?;
+        match row.subscription.customer.as_ref() == Some(customer) {
+            true => Ok(row.subscription),
+            false => Err(Problem::not_found("subscription")),
+        }
+    }
+
+    /// What plans the portal may offer: beside `named`, or to the subscription that the customer has. The portal offers the
+    /// same to all of a customer's subscriptions, at the list's price, and whatever is owed; so it is nothing where that
+    /// would be wrong for one of them.
+    async fn offered(&self, customer: &CustomerId, named: Option<&Subscription>) -> Result<Offered, Problem> {
         let id = customer.clone();
         let read = move |tx: &mut dyn quittance_store::Tx| mirror::subscriptions_of_customer(tx, id.as_str());
         let rows = self.db().read("portal.subscriptions", read).await?;
-        Ok(rows.into_iter().map(|row| row.subscription).find(Subscription::is_live))
+        let live: Vec<Subscription> =
+            rows.into_iter().map(|row| row.subscription).filter(Subscription::is_live).collect();
+        let Some((group, currency)) = named.or(live.first()).and_then(place) else {
+            return Ok(Offered::Nothing(Withheld::NoPlan));
+        };
+        for subscription in &live {
+            if let Err(owed) = check_owed(&subscription.facts.id, When::Now, &subscription.facts.status) {
+                return Ok(Offered::Nothing(Withheld::Owed(owed)));
+            }
+        }
+        if named.is_none() && live.iter().any(|other| place(other) != Some((group, currency))) {
+            return Ok(Offered::Nothing(Withheld::SeveralPlaces));
+        }
+        for subscription in &live {
+            if self.priced_for(subscription).await?.has_own_prices(self, group, currency) {
+                return Ok(Offered::Nothing(Withheld::OwnPrices));
+            }
+        }
+        Ok(Offered::Plans(group.clone(), currency))
+    }
+}
+
+/// What plans a customer finds in the portal.
+enum Offered {
+    /// Those of a plan group, in one currency.
+    Plans(PlanGroup, Currency),
+    /// None; what else the portal does is there.
+    Nothing(Withheld),
+}
+
+/// Why the portal offers no plans.
+enum Withheld {
+    /// There is no subscription with a plan of the catalog.
+    NoPlan,
+    /// A renewal is owed, and the portal would take a change all the same.
+    Owed(Problem),
+    /// What is offered to one subscription would be offered to one of another plan group or currency.
+    SeveralPlaces,
+    /// The portal knows the list's prices only.
+    OwnPrices,
+}
+
+impl Offered {
+    fn place(&self) -> Option<(&PlanGroup, Currency)> {
+        match self {
+            Self::Plans(group, currency) => Some((group, *currency)),
+            Self::Nothing(_) => None,
+        }
+    }
+}
+
+impl Withheld {
+    /// Refuses to lead to a change that the portal does not offer.
+    fn refuse_change(&self, facts: &SubscriptionFacts) -> Result<(), Problem> {
+        match self {
+            Self::Owed(problem) => Err(problem.clone()),
+            Self::OwnPrices => Err(Problem::new(
+                ProblemCode::WrongState,
+                format!("The subscription {} is sold at prices that the portal does not offer.", facts.id),
+                "Change it here instead: POST /v1/subscriptions/{id}/change.",
+            )),
+            Self::NoPlan | Self::SeveralPlaces => Ok(()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use quittance_domain::catalog::{Interval, Plan};
 use quittance_domain::change::{OnAction, PauseHow, Terms, When, direction};
+use quittance_domain::ids::PlanGroup;
 use quittance_domain::pricing::{self, Asked, PriceError, PriceSource, Priced};
 use quittance_domain::subscription::{ItemFacts, Subscription, SubscriptionStatus};
 use quittance_domain::terms::CustomerTerms;
@@ -55,7 +56,7 @@ impl From<CancelAt> for Ending {
 }
 
 /// Who changes, as far as prices depend on it.
-struct Buyer {
+pub(crate) struct Buyer {
     /// The customer's own terms.
     terms: Option<CustomerTerms>,
     /// The channel that the subscription was bought by.
@@ -63,6 +64,15 @@ struct Buyer {
 }
 
 impl Buyer {
+    /// Whether something of a plan group costs them anything but what the list says.
+    pub(crate) fn has_own_prices(&self, engine: &Engine, group: &PlanGroup, currency: Currency) -> bool {
+        let of_group = engine.catalog().prices().filter(|(plan, _)| plan.group == *group);
+        of_group.filter(|(_, price)| price.amount.currency == currency).any(|(plan, price)| {
+            let priced = self.price(engine, plan, (price.interval, currency, 1));
+            priced.is_ok_and(|priced| priced.source != PriceSource::List)
+        })
+    }
+
     /// What a plan costs them now. A channel that is over has no prices any more.
     fn price(
         &self,
@@ -245,7 +255,7 @@ impl Engine {
     }
 
     /// What makes the prices of a subscription's customer other than the list's.
-    async fn priced_for(&self, subscription: &Subscription) -> Result<Buyer, Problem> {
+    pub(crate) async fn priced_for(&self, subscription: &Subscription) -> Result<Buyer, Problem> {
         let customer = subscription.customer.clone();
         let checkout = subscription.facts.checkout.clone();
         let read = move |tx: &mut dyn Tx| {
@@ -530,7 +540,7 @@ fn shows(request: &Request, row: &SubscriptionRow) -> bool {
 
 /// A change at once waits until what is owed is paid: its small invoice would be paid in the place of the renewal, and the
 /// provider would take the subscription for paid; and a smaller one would give money back that never came.
-fn check_owed(id: &str, when: When, status: &SubscriptionStatus) -> Result<(), Problem> {
+pub(crate) fn check_owed(id: &str, when: When, status: &SubscriptionStatus) -> Result<(), Problem> {
     let owed = matches!(status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid);
     if when != When::Now || !owed {
         return Ok(());

@@ -84,6 +84,8 @@ mod paid_periods;
 mod permutations;
 #[path = "it/planned.rs"]
 mod planned;
+#[path = "it/portal_offers.rs"]
+mod portal_offers;
 #[path = "it/portal_parity.rs"]
 mod portal_parity;
 #[path = "it/priced_changes.rs"]
