@@ -185,7 +185,7 @@ impl Engine {
         }
     }
 
-    /// Ends a trial that still runs; one that is over already is left alone.
+    /// Ends a trial that still runs; one that is over already is left alone, unless what it was charged for is not paid.
     #[crate::boxed]
     pub(super) async fn end_trial(
         &self,
@@ -193,16 +193,19 @@ impl Engine {
         charges: bool,
         key: IdempotencyKey,
     ) -> Result<Value, StripeError> {
-        let found = self.look_at(id).await?;
-        if found.status != "trialing" {
-            return Ok(told(&found));
-        }
-        if charges {
+        let mut found = self.look_at(id).await?;
+        if found.status == "trialing" {
+            if !charges {
+                return self.cancel_now(id, "a second trial", None).await;
+            }
             let wanted = UpdateSubscription { ends_trial: true, ..UpdateSubscription::default() };
-            self.update_subscription(id, &wanted, key).await
-        } else {
-            self.cancel_now(id, "a second trial", None).await
+            found = self.change_items(id, &wanted, key).await?;
         }
+        // Who has paid nothing yet has no grace to wait for the next try: that would be one more trial.
+        if charges && found.status == "past_due" {
+            return self.cancel_now(id, "a second trial that could not be charged", None).await;
+        }
+        Ok(told(&found))
     }
 
     async fn look_at(&self, id: &str) -> Result<ObservedSubscription, StripeError> {

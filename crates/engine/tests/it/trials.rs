@@ -111,6 +111,24 @@ async fn b4_a_card_that_had_a_trial_is_found_when_it_is_attached_and_charged_onc
     }
 }
 
+/// Grace is for who has paid before: a card that cannot be charged would have a week for nothing each time.
+#[tokio::test]
+async fn b4_a_second_trial_whose_card_cannot_be_charged_ends_at_once() {
+    for test in databases().await {
+        let h = house(test, TrialPolicy::default()).await;
+        buy(&h, "ada", "pm_card_chargeCustomerFail").await;
+        assert!(h.allowed("ada", "article:full").await, "the first trial is a trial");
+        for again in ["bob", "eve"] {
+            let id = buy(&h, again, "pm_card_chargeCustomerFail").await;
+            assert_eq!(status(&h, &id).await, "canceled");
+            assert!(!h.allowed(again, "article:full").await);
+            h.live(8).await;
+            assert!(!h.allowed(again, "article:full").await);
+        }
+        assert_eq!(charged(&h), 0);
+    }
+}
+
 /// Two tabs, two accounts, one mailbox: both checkouts were open before either trial had begun.
 #[tokio::test]
 async fn b4_two_checkouts_at_the_same_time_are_one_trial() {
