@@ -323,13 +323,16 @@ pub fn decide(projection: &mut Projection, policy: &DisputePolicy, now: Timestam
             look_at = [look_at, decision.look_at].into_iter().flatten().min();
             let id = &dispute.id;
             let until = dispute.due_by.map_or_else(String::new, |due| format!(", until {due}"));
-            let (stage, status) = (dispute.status.stage().as_str(), dispute.status.as_str());
+            let (stage, status) = (dispute.status.stage(), dispute.status.as_str());
             projection.anomalies.push(Anomaly {
                 kind: AnomalyKind::DisputeNeedsResponse,
                 object: id.clone(),
                 detail: format!(
-                    "{} of {} are disputed ({stage}, {}, {status}); an answer is taken{until}",
-                    dispute.amount, payment.id, dispute.reason
+                    "{} of {} are disputed ({}, {}, {status}); an answer is taken{until}",
+                    dispute.amount,
+                    payment.id,
+                    stage.as_str(),
+                    dispute.reason
                 ),
             });
             if decision.urgent {
@@ -345,10 +348,10 @@ pub fn decide(projection: &mut Projection, policy: &DisputePolicy, now: Timestam
             match decision.now {
                 DisputeAction::Ask => {}
                 DisputeAction::Accept => {
-                    projection.effects.push(Effect::AcceptDispute { dispute: id.clone() })
+                    projection.effects.push(Effect::AcceptDispute { dispute: id.clone(), stage })
                 }
                 DisputeAction::Contest => {
-                    projection.effects.push(Effect::ContestDispute { dispute: id.clone() })
+                    projection.effects.push(Effect::ContestDispute { dispute: id.clone(), stage })
                 }
             }
         }

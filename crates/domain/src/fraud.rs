@@ -259,7 +259,7 @@ pub fn suspension_steps(
         known.is_none_or(|p| p.money.is_ours())
     };
     for s in projection.subscriptions.iter().filter(|s| !s.missing && !s.facts.status.is_final()) {
-        let (id, late) = (&s.facts.id, s.facts.created_at >= since);
+        let (id, late) = (&s.facts.id, is_after(s.facts.created_at, since));
         let paid: Vec<(&str, Money)> = s
             .facts
             .latest_invoice
@@ -285,7 +285,7 @@ pub fn suspension_steps(
         .subscriptions
         .iter()
         .filter(|s| !s.missing)
-        .partition(|s| s.facts.status.is_final() || s.facts.created_at >= since);
+        .partition(|s| s.facts.status.is_final() || is_after(s.facts.created_at, since));
     let ends = |invoice: &InvoiceFacts| {
         ending.iter().filter_map(|s| s.facts.latest_invoice.as_ref()).any(|latest| latest.id == invoice.id)
     };
@@ -297,7 +297,7 @@ pub fn suspension_steps(
             steps.push(SuspensionStep::Hold { invoice: invoice.id.clone() });
         }
     }
-    let ended_late = projection.subscriptions.iter().filter(|s| s.facts.created_at >= since);
+    let ended_late = projection.subscriptions.iter().filter(|s| is_after(s.facts.created_at, since));
     for s in ended_late.filter(|s| s.facts.status.is_final()) {
         for paid in s.facts.latest_invoice.iter().flat_map(|invoice| &invoice.payments) {
             if paid.amount.minor > 0 && ours(&paid.payment) {
@@ -310,14 +310,15 @@ pub fn suspension_steps(
         let money = projection.payments.iter().find(|p| Some(p.id.as_str()) == paid);
         // A checkout that was opened before and paid afterwards counts by its payment.
         let at = money.map(|p| p.created_at).or(purchase.facts.sale.created_at);
-        if let (Some(payment), true) = (paid, at.is_some_and(|at| at >= since))
+        if let (Some(payment), true) = (paid, at.is_some_and(|at| is_after(at, since)))
             && ours(payment)
         {
             steps.push(SuspensionStep::GiveBack { payment: payment.to_owned() });
         }
     }
     // Whatever else was charged since: a renewal before the pause reached the provider, a change on a page that was open.
-    let charged = |p: &&PaymentFacts| p.created_at >= since && p.amount.minor > 0 && p.money.is_ours();
+    let charged =
+        |p: &&PaymentFacts| is_after(p.created_at, since) && p.amount.minor > 0 && p.money.is_ours();
     for payment in projection.payments.iter().filter(charged) {
         let step = SuspensionStep::GiveBack { payment: payment.id.clone() };
         if !steps.contains(&step) {
@@ -325,6 +326,12 @@ pub fn suspension_steps(
         }
     }
     steps
+}
+
+/// Whether something of the provider's is younger than a suspension. The provider tells whole seconds: what happened within the
+/// suspension's own counts as after it, because money that is kept wrongly is worse than money that goes back.
+fn is_after(at: Timestamp, since: Timestamp) -> bool {
+    at.seconds() >= since.seconds()
 }
 
 /// Whether the provider charges for it, or would.

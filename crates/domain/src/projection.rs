@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::access::{Access, AccessPolicy, MoneyState, Standing};
 use crate::catalog::Catalog;
-use crate::dispute::{DisputeFacts, WarningFacts};
+use crate::dispute::{DisputeFacts, Stage, WarningFacts};
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::Money;
 use crate::notices::Notice;
@@ -284,11 +284,15 @@ pub enum Effect {
     AcceptDispute {
         /// Which one.
         dispute: String,
+        /// How far it has come.
+        stage: Stage,
     },
     /// Answer a dispute with the evidence that we have, because a rule says so.
     ContestDispute {
         /// Which one.
         dispute: String,
+        /// How far it has come.
+        stage: Stage,
     },
     /// Take back what was planned for later, because a change that had waited for its payment was made.
     DropPlan {

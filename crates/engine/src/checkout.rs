@@ -6,6 +6,7 @@ use quittance_domain::catalog::{Interval, Plan, Price};
 use quittance_domain::checkout::{
     CheckoutDecision, CheckoutState, CheckoutUi, CheckoutWish, Deal, DealDiscount, decide,
 };
+use quittance_domain::fraud::Level;
 use quittance_domain::offer::Promotion;
 use quittance_domain::pricing::{PriceSource, Priced};
 use quittance_domain::trial::{Bridge, bridge};
@@ -261,7 +262,9 @@ impl Engine {
         {
             self.give_checkout_up(&row.id).await?;
         }
-        made
+        let opened = made?;
+        // Shut out meanwhile: it is being closed, and is shown to nobody.
+        self.shut_out_at(row.wish.customer.as_str(), Level::Checkouts).await?.map_or(Ok(opened), Err)
     }
 
     async fn session_for(&self, row: &CheckoutRow) -> Result<CheckoutRow, Problem> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use quittance_domain::dispute::{Turn, newest_that_fit};
+use quittance_domain::dispute::newest_that_fit;
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_store::disputes::{self, DisputeRow};
 use quittance_store::history::{self, HistoryRow, NewLine};
@@ -196,20 +196,22 @@ impl Engine {
         if !row.facts.is_ours_to_answer(self.now()) {
             return Err(not_ours(&row));
         }
-        self.answer(row, Request::ContestDispute { dispute: id.to_owned(), note }, by).await
+        let stage = row.facts.status.stage();
+        self.answer(row, Request::ContestDispute { dispute: id.to_owned(), stage, note }, by).await
     }
 
-    /// Gives a dispute up: the cardholder keeps the money. It cannot be taken back.
+    /// Gives a dispute up instead of answering it: the cardholder keeps the money. It cannot be taken back.
     ///
     /// # Errors
-    /// `not_found`, `wrong_state` when it is over, and what the provider says.
+    /// `not_found`, `wrong_state` when it was answered already or is over, and what the provider says.
     #[crate::boxed]
     pub async fn accept_dispute_of(&self, id: &str, by: &Caller) -> Result<DisputeRow, Problem> {
         let row = self.dispute(id).await?;
-        if row.facts.status.turn() == Turn::Over {
+        if !row.facts.is_ours_to_answer(self.now()) {
             return Err(not_ours(&row));
         }
-        self.answer(row, Request::AcceptDispute { dispute: id.to_owned() }, by).await
+        let stage = row.facts.status.stage();
+        self.answer(row, Request::AcceptDispute { dispute: id.to_owned(), stage }, by).await
     }
 
     async fn answer(&self, row: DisputeRow, request: Request, by: &Caller) -> Result<DisputeRow, Problem> {

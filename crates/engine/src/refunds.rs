@@ -269,7 +269,7 @@ impl Engine {
             }
             other => other?,
         };
-        let facts = self.fetch_payment(&payment).await.map_err(crate::sync::as_problem)?;
+        let facts = self.fetch_payment(&payment, false).await.map_err(crate::sync::as_problem)?;
         let facts = facts.ok_or_else(|| no_money(&payment))?;
         Ok(Paid { payment, invoice, provider_customer: intent.customer, facts })
     }

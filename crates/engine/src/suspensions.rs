@@ -259,6 +259,28 @@ fn shut_out(tx: &mut dyn Tx, engine: &Engine, mut row: SuspensionRow) -> Result<
     Ok(row)
 }
 
+/// Closes a checkout that was opened while its customer was shut out: the suspension could not see it yet.
+pub(crate) fn close_if_shut_out(
+    tx: &mut dyn Tx,
+    engine: &Engine,
+    checkout: &CheckoutId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(row) = checkouts::get(tx, checkout.as_str())? else { return Ok(()) };
+    // Whoever shuts the customer out holds this too, so that one of both sees the other.
+    customers::lock(tx, &row.wish.customer)?;
+    let stands = fraud::standing(tx, row.wish.customer.as_str())?.is_some();
+    match (&row.session, row.state) {
+        (Some(session), CheckoutState::Open) if stands => {
+            let request = Request::ExpireCheckout { checkout: row.id.clone(), session: session.clone() };
+            let command =
+                request.command(engine.instance(), None, Some(&row.wish.customer), Which::Turn(0))?;
+            engine.write_down(tx, &command, now).map(drop)
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
 /// Asks for the opposite of what suspensions did to a customer and nobody has asked to take back yet: one that an earlier
 /// suspension left behind too.
 fn take_back(

@@ -46,6 +46,19 @@ static LIST_OPEN: &Sql = crate::sql!(
      ORDER BY seq DESC LIMIT $3"
 );
 
+static PAYMENTS_OF: &Sql = crate::sql!(
+    "disputes.payments_of_aggregate",
+    "SELECT DISTINCT payment FROM disputes WHERE aggregate = $1 ORDER BY payment LIMIT 100"
+);
+
+/// The payments of an aggregate about which disputes are known.
+///
+/// # Errors
+/// As the database.
+pub fn payments_of_aggregate(tx: &mut dyn Tx, aggregate: &str) -> Result<Vec<String>> {
+    tx.query(PAYMENTS_OF, params![aggregate])?.iter().map(|row| row.text("payment")).collect()
+}
+
 /// Where a dispute belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {

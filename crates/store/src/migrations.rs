@@ -48,4 +48,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "answers_of_customers",
         text: include_str!("../migrations/0027_answers_of_customers.sql"),
     },
+    Migration {
+        version: 28,
+        name: "disputed_payments",
+        text: include_str!("../migrations/0028_disputed_payments.sql"),
+    },
 ];

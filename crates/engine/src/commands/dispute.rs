@@ -33,11 +33,11 @@ impl Engine {
         }
     }
 
-    /// Gives a dispute up, unless it is over.
+    /// Gives a dispute up, unless it was answered or decided meanwhile.
     #[crate::boxed]
     pub(super) async fn accept_dispute(&self, id: &str, key: IdempotencyKey) -> Result<Value, StripeError> {
         let found = self.dispute_at_provider(id).await?;
-        if DisputeStatus::from(found.status.clone()).turn() == Turn::Over {
+        if DisputeStatus::from(found.status.clone()).turn() != Turn::Ours {
             return Ok(told(&found));
         }
         let closed = self.ask(calls::disputes::close(id, key)).await?;

@@ -193,12 +193,12 @@ impl Engine {
                 };
                 self.give_back(row, &wish, key).await
             }
-            Request::ContestDispute { dispute, note } => {
+            Request::ContestDispute { dispute, note, .. } => {
                 // Names and addresses are read when it is sent, and stand in no command.
                 let evidence = self.evidence_fields(dispute, note.as_deref()).await?;
                 self.contest(dispute, &evidence, key).await
             }
-            Request::AcceptDispute { dispute } => self.accept_dispute(dispute, key).await,
+            Request::AcceptDispute { dispute, .. } => self.accept_dispute(dispute, key).await,
             Request::Suspension { episode, step } => {
                 return self.suspension_step(row, (*episode, step), key).await;
             }

@@ -15,6 +15,7 @@ use super::request::Request;
 use super::{FAILING, MENDING_REFUSED};
 use crate::engine::Engine;
 use crate::problem::Problem;
+use crate::suspensions::close_if_shut_out;
 use crate::telemetry::{self, Funnel};
 
 impl Engine {
@@ -29,7 +30,7 @@ impl Engine {
     ) -> Result<bool, Problem> {
         let (row_, request_, token_, scope) =
             (row.clone(), request.clone(), token.clone(), self.scope().clone());
-        let (now, answer_) = (self.now(), answer.clone());
+        let (now, answer_, engine) = (self.now(), answer.clone(), self.clone());
         let held = self
             .db()
             .write("commands.record_success", move |tx| {
@@ -38,6 +39,9 @@ impl Engine {
                     return Ok(false);
                 }
                 record_effects(tx, &row_, &request_, &answer_, &scope, now)?;
+                if let Request::CreateCheckout { checkout, .. } = &request_ {
+                    close_if_shut_out(tx, &engine, checkout, now)?;
+                }
                 outbox::resolve(tx, "command_parked", row_.id.as_str(), now)?;
                 if request_.mends() {
                     outbox::resolve(tx, MENDING_REFUSED, &row_.object, now)?;

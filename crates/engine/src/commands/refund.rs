@@ -69,7 +69,7 @@ impl Engine {
         reason: Option<Why>,
         key: IdempotencyKey,
     ) -> Result<Value, Setback> {
-        let Some(facts) = self.fetch_payment(payment).await? else {
+        let Some(facts) = self.fetch_payment(payment, false).await? else {
             return Err(Setback::Refused(no_money(payment)));
         };
         let (id, own) = (payment.to_owned(), row.id.clone());

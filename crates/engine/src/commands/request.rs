@@ -4,6 +4,7 @@
 
 use quittance_domain::change::PauseHow;
 use quittance_domain::digest::short_hex;
+use quittance_domain::dispute::Stage;
 use quittance_domain::dunning::OnExhaustion;
 use quittance_domain::fraud::{Level, SuspensionStep};
 use quittance_domain::refund::RefundReason;
@@ -323,6 +324,9 @@ pub enum Request {
     ContestDispute {
         /// Which one.
         dispute: String,
+        /// How far it has come: it is answered once at each.
+        #[serde(default = "chargeback")]
+        stage: Stage,
         /// What the operator says, in place of the summary.
         note: Option<String>,
     },
@@ -339,6 +343,9 @@ pub enum Request {
     AcceptDispute {
         /// Which one.
         dispute: String,
+        /// How far it has come.
+        #[serde(default = "chargeback")]
+        stage: Stage,
     },
     /// Try a payment that failed.
     #[serde(rename = "invoice.pay")]
@@ -370,6 +377,16 @@ pub(crate) fn invoice_object(invoice: &str) -> String {
 /// The object of the refunds of a payment that somebody asked for: one goes after the other.
 pub(crate) fn refund_object(payment: &str) -> String {
     format!("refund/{payment}")
+}
+
+/// What was asked for before there were stages was about the money.
+const fn chargeback() -> Stage {
+    Stage::Chargeback
+}
+
+/// A chargeback is answered once, and so is the inquiry before it and the appeal after it: the bank keeps one number for all.
+fn dispute_object(dispute: &str, stage: Stage) -> String {
+    format!("dispute/{dispute}/{}", stage.as_str())
 }
 
 /// The object of what is mended without being asked for: a second subscription, or a payment that is given back.
@@ -447,8 +464,8 @@ impl Request {
             Self::EndTrial { subscription, .. } => format!("trial/{subscription}"),
             Self::RefundDuplicate { payment, .. } => duplicate_object(payment),
             Self::Refund { payment, .. } => refund_object(payment),
-            Self::ContestDispute { dispute, .. } | Self::AcceptDispute { dispute } => {
-                format!("dispute/{dispute}")
+            Self::ContestDispute { dispute, stage, .. } | Self::AcceptDispute { dispute, stage } => {
+                dispute_object(dispute, *stage)
             }
             // All that gives a payment back by itself goes one after the other, whatever it is for.
             Self::Suspension { step: SuspensionStep::GiveBack { payment }, .. } => duplicate_object(payment),
@@ -489,8 +506,8 @@ impl Request {
             Self::CancelSubscription { subscription, at, feedback, comment: Some(_) } => {
                 Some(Self::CancelSubscription { subscription, at, feedback, comment: None })
             }
-            Self::ContestDispute { dispute, note: Some(_) } => {
-                Some(Self::ContestDispute { dispute, note: None })
+            Self::ContestDispute { dispute, stage, note: Some(_) } => {
+                Some(Self::ContestDispute { dispute, stage, note: None })
             }
             Self::CancelSubscription { comment: None, .. }
             | Self::ContestDispute { note: None, .. }

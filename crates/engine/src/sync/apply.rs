@@ -579,9 +579,11 @@ fn write_effects(
             {
                 continue;
             }
-            Effect::AcceptDispute { dispute } => Request::AcceptDispute { dispute: dispute.clone() },
-            Effect::ContestDispute { dispute } => {
-                Request::ContestDispute { dispute: dispute.clone(), note: None }
+            Effect::AcceptDispute { dispute, stage } => {
+                Request::AcceptDispute { dispute: dispute.clone(), stage: *stage }
+            }
+            Effect::ContestDispute { dispute, stage } => {
+                Request::ContestDispute { dispute: dispute.clone(), stage: *stage, note: None }
             }
             Effect::CancelDuplicate { subscription, kept } => {
                 Request::CancelDuplicate { subscription: subscription.clone(), kept: kept.clone() }
@@ -602,13 +604,46 @@ fn write_effects(
                 asking::Place::Joins(_) => None,
             }
         } else {
-            let asked = commands::asked(tx, &request.object())?;
-            mending_turn(asked.count, asked.newest.map(|row| row.state))
+            demanded_turn(tx, &request)?
         };
         let Some(turn) = turn else { continue };
         let command =
             request.command(&input.instance, Some(&input.claim.key), customer, Which::Turn(turn))?;
         applied.commands |= engine.write_down(tx, &command, input.now)?;
+    }
+    Ok(())
+}
+
+/// Which turn takes what is observed and demanded again and again; `None` when it waits, is done or was refused too often.
+fn demanded_turn(tx: &mut dyn Tx, request: &Request) -> quittance_store::Result<Option<i64>> {
+    let asked = commands::asked(tx, &request.object())?;
+    Ok(mending_turn(asked.count, asked.newest.map(|row| row.state)))
+}
+
+/// Asks for what rules say about the disputes of a payment that has no customer; nothing else follows from one.
+pub(super) fn by_rule(
+    tx: &mut dyn Tx,
+    engine: &Engine,
+    aggregate: &str,
+    effects: &[Effect],
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    for effect in effects {
+        let request = match effect {
+            Effect::AcceptDispute { dispute, stage } => {
+                Request::AcceptDispute { dispute: dispute.clone(), stage: *stage }
+            }
+            Effect::ContestDispute { dispute, stage } => {
+                Request::ContestDispute { dispute: dispute.clone(), stage: *stage, note: None }
+            }
+            Effect::Notice(_)
+            | Effect::CancelDuplicate { .. }
+            | Effect::RefundDuplicate { .. }
+            | Effect::DropPlan { .. } => continue,
+        };
+        let Some(turn) = demanded_turn(tx, &request)? else { continue };
+        let command = request.command(engine.instance(), Some(aggregate), None, Which::Turn(turn))?;
+        engine.write_down(tx, &command, now)?;
     }
     Ok(())
 }
@@ -698,10 +733,9 @@ fn mend(anomaly: &Anomaly, input: &Input, customer: Option<&CustomerId>, project
                 .into()
         }
         AnomalyKind::UnreadableObject => "update Quittance; until then its mirror stays as it was".into(),
-        AnomalyKind::DisputeNeedsResponse | AnomalyKind::DisputeDeadline => format!(
-            "quittance dispute evidence {0} --out FOLDER, then quittance dispute contest {0} or quittance dispute accept {0}",
-            anomaly.object
-        ),
+        AnomalyKind::DisputeNeedsResponse | AnomalyKind::DisputeDeadline => {
+            super::payment::answer_dispute(&anomaly.object)
+        }
         AnomalyKind::CardTesting => {
             let who = customer.map_or("CUSTOMER", CustomerId::as_str);
             format!(

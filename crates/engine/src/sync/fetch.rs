@@ -15,7 +15,7 @@ use quittance_domain::{CheckoutId, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim};
 use quittance_store::checkouts::{self, CheckoutRow};
 use quittance_store::inbox::{self, Hinted};
-use quittance_store::{customers, dunning as cases, mirror, notices};
+use quittance_store::{customers, disputes, dunning as cases, mirror, notices};
 use quittance_stripe::calls::payments::Paid;
 use quittance_stripe::calls::subscriptions::{EXPAND_LIST, ListSubscriptions};
 use quittance_stripe::calls::{self, Paging};
@@ -51,6 +51,8 @@ pub(super) struct Context {
     pub kinds: Vec<String>,
     /// Our checkouts of the linked customer.
     pub checkouts: Vec<CheckoutRow>,
+    /// The payments about which disputes are known.
+    pub disputed: Vec<String>,
     /// Invoices that the events are about.
     pub invoices: Vec<String>,
     /// What was told before.
@@ -142,6 +144,7 @@ impl Engine {
                         // Asked for behind the fence, where it is known which prices are met.
                         known_prices: Vec::new(),
                     },
+                    disputed: disputes::payments_of_aggregate(tx, &claim.key)?,
                     invoices: if kinds.iter().any(|kind| kind.starts_with("invoice.")) {
                         inbox::invoices_between(tx, &claim.key, claim.done, claim.target, MOST_INVOICES)?
                     } else {
@@ -224,7 +227,7 @@ impl Engine {
         let money_known = context.stored.payments.iter().any(|p| p.refunded.minor > 0)
             || context.stored.payments.iter().any(|p| p.money != quittance_domain::access::MoneyState::Kept);
         if thorough || money_hinted || money_known || context.suspended {
-            out.observed.payments = Some(self.fetch_payments(customer, &context.stored.payments).await?);
+            out.observed.payments = Some(self.fetch_payments(customer, &context.disputed).await?);
         }
         Ok(out)
     }
@@ -444,7 +447,7 @@ impl Engine {
     async fn fetch_payments(
         &self,
         customer: &str,
-        known: &[PaymentFacts],
+        disputed: &[String],
     ) -> Result<Vec<PaymentFacts>, SyncError> {
         let mut charges = Vec::new();
         let mut after: Option<String> = None;
@@ -472,33 +475,36 @@ impl Engine {
             .db()
             .read("sync.warnings", move |tx| quittance_store::disputes::warnings(tx, &scope, &id))
             .await?;
-        let about = self.fetch_disputes(&charges, known).await?;
+        let about = self.fetch_disputes(&charges, |payment| disputed.contains(payment)).await?;
         Ok(translate::payments(&charges, &about, &warnings))
     }
 
-    /// What became of one payment, whoever made it; `None` when it has brought no money.
+    /// What became of one payment, whoever made it; `None` when it has brought no money. `disputed` where a dispute was heard of.
     #[crate::boxed]
-    pub(crate) async fn fetch_payment(&self, payment: &str) -> Result<Option<PaymentFacts>, SyncError> {
+    pub(crate) async fn fetch_payment(
+        &self,
+        payment: &str,
+        disputed: bool,
+    ) -> Result<Option<PaymentFacts>, SyncError> {
         let call = calls::payments::list_charges_of(payment, Paging::default());
         let mut charges = self.look(call).await?.items;
         for charge in charges.iter_mut().filter(|charge| !charge.refunds_complete) {
             charge.refunds = self.fetch_refunds(&charge.id).await?;
         }
-        let about = self.fetch_disputes(&charges, &[]).await?;
+        let about = self.fetch_disputes(&charges, |_| disputed).await?;
         Ok(translate::payments(&charges, &about, &[]).into_iter().next())
     }
 
     async fn fetch_disputes(
         &self,
         charges: &[ObservedCharge],
-        known: &[PaymentFacts],
+        known: impl Fn(&String) -> bool + Send,
     ) -> Result<Vec<(String, Vec<DisputeFacts>)>, SyncError> {
         let mut about = Vec::new();
         for charge in charges {
             let Some(payment) = &charge.payment_intent else { continue };
-            // The provider's flag says that a dispute stands; one that was won has to be seen too.
-            let known = known.iter().any(|p| p.id == *payment && !p.disputes.is_empty());
-            if !(charge.disputed || known) || about.iter().any(|(id, _)| id == payment) {
+            // The provider's flag says that money was taken; an inquiry, and one that was won, have to be seen too.
+            if !(charge.disputed || known(payment)) || about.iter().any(|(id, _)| id == payment) {
                 continue;
             }
             let call = calls::disputes::list(payment, Paging::default());

@@ -1,35 +1,46 @@
 //! Aggregates that are not a customer: a payment or a session that leads to one, or nothing to fetch.
 
-use quittance_domain::dispute::WarningFacts;
-use quittance_domain::{AggregateKey, Timestamp};
+use quittance_domain::dispute::{self, WarningFacts};
+use quittance_domain::projection::{PaymentFacts, Projection};
+use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim, Hint, Priority as Urgency};
-use quittance_store::{disputes, inbox};
+use quittance_store::outbox::{self, NewAlert};
+use quittance_store::{Tx, customers, disputes, inbox};
 use quittance_stripe::calls::{self, Paging};
 
 use super::{SyncEnd, SyncError};
 use crate::engine::Engine;
 
 impl Engine {
-    /// A dispute or refund names only its payment: find the customer and mark that, thoroughly.
+    /// A dispute or refund names only its payment: find the customer and mark that, thoroughly. What is disputed of a payment
+    /// that nobody is the customer of is kept here.
     #[crate::boxed]
     pub(super) async fn sync_payment(&self, claim: &Claim, payment: &str) -> Result<SyncEnd, SyncError> {
         let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
-        if let Some(customer) = &intent.customer
-            && self.is_warned(claim).await?
-        {
-            self.keep_warnings(payment, customer).await?;
+        let (warned, disputed) = self.heard_of(claim).await?;
+        let mut about = About::default();
+        if disputed {
+            about.payment = self.fetch_payment(payment, true).await?;
         }
-        self.pass_on(claim, intent.customer).await
+        match &intent.customer {
+            Some(customer) if warned => self.keep_warnings(payment, customer).await?,
+            Some(_) | None => {}
+        }
+        self.pass_on(claim, intent.customer, about).await
     }
 
-    /// Whether an event that led here is a warning.
-    async fn is_warned(&self, claim: &Claim) -> Result<bool, SyncError> {
+    /// Whether an event that led here is a warning, and whether a dispute was ever heard of.
+    async fn heard_of(&self, claim: &Claim) -> Result<(bool, bool), SyncError> {
         let claim = claim.clone();
-        let kinds = self
+        let (kinds, known) = self
             .db()
-            .read("sync.kinds", move |tx| inbox::kinds_between(tx, &claim.key, claim.done, claim.target))
+            .read("sync.kinds", move |tx| {
+                let kinds = inbox::kinds_between(tx, &claim.key, claim.done, claim.target)?;
+                Ok((kinds, !disputes::payments_of_aggregate(tx, &claim.key)?.is_empty()))
+            })
             .await?;
-        Ok(kinds.iter().any(|kind| kind.starts_with("radar.")))
+        let heard = |of: &str| kinds.iter().any(|kind| kind.starts_with(of));
+        Ok((heard("radar."), known || heard("charge.dispute.")))
     }
 
     /// A warning names its payment and no customer, so that the look at the payment keeps it, for the customer's to find. What is
@@ -62,28 +73,32 @@ impl Engine {
     #[crate::boxed]
     pub(super) async fn sync_checkout(&self, claim: &Claim, session: &str) -> Result<SyncEnd, SyncError> {
         let found = self.look(calls::checkout::retrieve(session)).await?;
-        self.pass_on(claim, found.customer).await
+        self.pass_on(claim, found.customer, About::default()).await
     }
 
     /// Nothing is fetched for this object: its event is kept, and that is all.
     #[crate::boxed]
     pub(super) async fn sync_nothing(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
-        self.pass_on(claim, None).await
+        self.pass_on(claim, None, About::default()).await
     }
 
-    async fn pass_on(&self, claim: &Claim, customer: Option<String>) -> Result<SyncEnd, SyncError> {
-        let target = customer.map(|id| AggregateKey::customer(self.scope().clone(), &id).to_string());
-        let (claim, now) = (claim.clone(), self.now());
+    async fn pass_on(
+        &self,
+        claim: &Claim,
+        customer: Option<String>,
+        about: About,
+    ) -> Result<SyncEnd, SyncError> {
+        let (claim, engine, now) = (claim.clone(), self.clone(), self.now());
         let held = self
             .db()
             .write("sync.pass_on", move |tx| {
                 if !super::complete(tx, &claim, now)? {
                     return Ok(false);
                 }
-                if let Some(key) = &target {
-                    let hint =
-                        Hint { key, priority: Urgency::Event, due: now, unpark: false, thorough: true };
-                    aggregates::mark(tx, &hint, now)?;
+                match (&customer, about.payment.clone()) {
+                    (Some(id), payment) => hand_over(tx, &engine, id, payment.as_ref(), now)?,
+                    (None, Some(payment)) => keep(tx, &engine, &claim, payment, now)?,
+                    (None, None) => {}
                 }
                 Ok(true)
             })
@@ -91,4 +106,76 @@ impl Engine {
         self.wake();
         Ok(if held { SyncEnd::Done } else { SyncEnd::Fenced })
     }
+}
+
+/// What is known of the object beside whose it is.
+#[derive(Default)]
+struct About {
+    /// The payment with its disputes, where one was heard of.
+    payment: Option<PaymentFacts>,
+}
+
+/// Marks the customer, who looks at it thoroughly; with the disputes that led here, which the payment's own flag need not tell of.
+fn hand_over(
+    tx: &mut dyn Tx,
+    engine: &Engine,
+    customer: &str,
+    payment: Option<&PaymentFacts>,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    let scope = engine.scope().to_string();
+    let key = AggregateKey::customer(engine.scope().clone(), customer).to_string();
+    if let Some(payment) = payment {
+        let ours = customers::linked(tx, &scope, customer)?;
+        put_disputes(tx, (&scope, &key), ours.as_ref(), payment, now)?;
+    }
+    let hint = Hint { key: &key, priority: Urgency::Event, due: now, unpark: false, thorough: true };
+    aggregates::mark(tx, &hint, now).map(drop)
+}
+
+/// Keeps the disputes of a payment without a customer: told and answered as any other, though nobody's access is at stake.
+fn keep(
+    tx: &mut dyn Tx,
+    engine: &Engine,
+    claim: &Claim,
+    payment: PaymentFacts,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    put_disputes(tx, (&engine.scope().to_string(), &claim.key), None, &payment, now)?;
+    let mut projection = Projection { payments: vec![payment], ..Projection::default() };
+    dispute::decide(&mut projection, &engine.settings().disputes, now);
+    let mut standing = Vec::new();
+    for anomaly in &projection.anomalies {
+        let alert = NewAlert {
+            kind: anomaly.kind.as_str().to_owned(),
+            object: anomaly.object.clone(),
+            customer: None,
+            aggregate: Some(claim.key.clone()),
+            detail: anomaly.detail.clone(),
+            mend: answer_dispute(&anomaly.object),
+        };
+        standing.push((alert.kind.clone(), alert.object.clone()));
+        outbox::raise(tx, &alert, now)?;
+    }
+    outbox::resolve_others(tx, &claim.key, &standing, now)?;
+    super::apply::by_rule(tx, engine, &claim.key, &projection.effects, now)?;
+    aggregates::set_look_at(tx, &claim.key, projection.look_again_at)
+}
+
+fn put_disputes(
+    tx: &mut dyn Tx,
+    (scope, aggregate): (&str, &str),
+    customer: Option<&CustomerId>,
+    payment: &PaymentFacts,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    let place = disputes::Place { scope, aggregate, customer, payment: &payment.id };
+    payment.disputes.iter().try_for_each(|facts| disputes::put(tx, place, facts, now))
+}
+
+/// What an operator does about a dispute.
+pub(super) fn answer_dispute(dispute: &str) -> String {
+    format!(
+        "quittance dispute evidence {dispute} --out FOLDER, then quittance dispute contest {dispute} or quittance dispute accept {dispute}"
+    )
 }

@@ -89,7 +89,7 @@ async fn a_rule_accepts_a_small_dispute_at_once() {
         assert_eq!(rows[0].facts.status.as_str(), "lost");
         assert!(!h.allowed("ada", "article:full").await);
         assert!(!told(h, "dispute_needs_response").await);
-        let object = format!("dispute/{}", rows[0].facts.id);
+        let object = format!("dispute/{}/chargeback", rows[0].facts.id);
         let asked = h.test.db.read("test", move |tx| quittance_store::commands::of_object(tx, &object));
         assert_eq!(asked.await.unwrap().len(), 1, "asked for once");
     })
@@ -111,6 +111,85 @@ async fn a_rule_contests_shortly_before_the_deadline_and_leaves_time_for_a_perso
         h.settle().await;
         let after = h.engine.dispute(&row.facts.id).await.unwrap();
         assert_eq!((after.facts.submissions, after.facts.status.as_str()), (1, "under_review"));
+    })
+    .await;
+}
+
+/// The bank keeps one number for the inquiry and for the chargeback that it becomes; each is answered, and each once.
+#[tokio::test]
+async fn an_inquiry_is_mirrored_and_the_chargeback_that_it_becomes_is_answered_anew() {
+    for test in quittance_store::testing::databases().await {
+        let stages = vec![Stage::Chargeback];
+        let rule = DisputeRule {
+            then: DisputeAction::Contest,
+            stages,
+            reasons: Vec::new(),
+            at_most: Default::default(),
+        };
+        let disputes = DisputePolicy { rules: vec![rule], contest_hours: 720, ..DisputePolicy::default() };
+        let h = &House::with(test, Settings { disputes, ..Settings::default() }, catalog()).await;
+        bought_with(h, "ada", "pm_card_createDisputeInquiry").await;
+        h.settle().await;
+        let row = h.engine.disputes(true, i64::MAX, 10).await.unwrap().remove(0);
+        let id = row.facts.id.clone();
+        assert_eq!(
+            (row.facts.status.as_str(), row.customer.as_deref()),
+            ("warning_needs_response", Some("ada"))
+        );
+        assert!(told(h, "dispute_needs_response").await);
+        assert!(h.allowed("ada", "article:full").await, "nothing was taken");
+        let note = Some("escalate_inquiry_evidence".to_owned());
+        h.engine.contest_dispute(&id, note, &operator()).await.unwrap();
+        h.settle().await;
+        for _ in 0..3 {
+            h.sandbox.advance_time(60);
+            h.settle().await;
+        }
+        let after = h.engine.dispute(&id).await.unwrap().facts;
+        assert_eq!(
+            (after.status.stage(), after.status.as_str()),
+            (Stage::Chargeback, "under_review"),
+            "by rule"
+        );
+        assert!(!told(h, "dispute_needs_response").await);
+        let late = h.engine.accept_dispute_of(&id, &operator()).await.unwrap_err();
+        assert_eq!(late.code, ProblemCode::WrongState, "it was answered");
+        let status = h.provider("GET", &format!("/v1/disputes/{id}"), "")["status"].clone();
+        assert_eq!(status, "under_review");
+    }
+}
+
+/// Somebody paid by another way, and nobody of ours is the payer.
+#[tokio::test]
+async fn a_dispute_about_a_payment_of_nobody_is_told_until_it_is_over_and_answered_by_rule() {
+    let pay = |h: &House| {
+        let form = "amount=500&currency=jpy&payment_method=pm_card_createDispute&confirm=true&return_url=https://shop.test";
+        h.provider("POST", "/v1/payment_intents", form)["id"].as_str().unwrap().to_owned()
+    };
+    on_each(|h| {
+        Box::pin(async move {
+            let payment = pay(h);
+            h.settle().await;
+            let row = h.engine.disputes(true, i64::MAX, 10).await.unwrap().remove(0);
+            assert_eq!((row.payment.as_str(), row.customer.as_deref()), (payment.as_str(), None));
+            assert!(told(h, "dispute_needs_response").await && !told(h, "dispute_deadline").await);
+            // Nothing is heard any more; the deadline is told all the same.
+            h.drop_webhooks();
+            h.sandbox.advance_time(row.facts.due_by.unwrap().since(h.engine.now()) / 1_000 - 48 * 3_600);
+            h.settle().await;
+            assert!(told(h, "dispute_deadline").await);
+            h.engine.contest_dispute(&row.facts.id, None, &operator()).await.unwrap();
+            h.settle().await;
+            assert_eq!(h.engine.dispute(&row.facts.id).await.unwrap().facts.status.as_str(), "under_review");
+            assert!(!told(h, "dispute_needs_response").await && !told(h, "dispute_deadline").await);
+        })
+    })
+    .await;
+    with_rule(DisputeAction::Accept, async |h| {
+        pay(h);
+        h.settle().await;
+        let row = h.engine.disputes(false, i64::MAX, 10).await.unwrap().remove(0);
+        assert_eq!(row.facts.status.as_str(), "lost");
     })
     .await;
 }

@@ -1,8 +1,9 @@
 //! Suspensions that follow each other: said twice, made softer, lifted while the provider is away, undone by somebody else.
 
 use quittance_domain::fraud::Level;
+use quittance_engine::ProblemCode;
 
-use crate::house::{House, Trouble, customer, on_each};
+use crate::house::{House, Trouble, customer, on_each, pro};
 use crate::known_kit::{buyer_of, failing_subscriber, newest_invoice, operator, standing_alerts, text};
 
 async fn shut(h: &House, level: Level) -> i64 {
@@ -46,6 +47,59 @@ async fn what_was_paused_goes_on_however_often_and_softly_its_customer_was_shut_
             let_in(h).await;
             assert!(!is_paused(h, &subscription));
             assert!(h.engine.suspensions("", 10).await.unwrap().is_empty());
+        })
+    })
+    .await;
+}
+
+/// The suspension cannot see a checkout whose answer is still on its way.
+#[tokio::test]
+async fn a_checkout_that_is_being_opened_when_its_customer_is_shut_out_is_closed_and_shown_to_nobody() {
+    for level in [Level::Checkouts, Level::All] {
+        on_each(|h| {
+            Box::pin(async move {
+                h.engine
+                    .put_customer(&customer("ada"), quittance_store::customers::CustomerPatch::default())
+                    .await
+                    .unwrap();
+                let gate = h.hold_answers("/v1/checkout/sessions");
+                let engine = h.engine.clone();
+                let opening = tokio::spawn(async move { engine.open_checkout(&pro("ada")).await });
+                gate.reached().await;
+                h.release_answers("/v1/checkout/sessions");
+                h.engine.suspend(&customer("ada"), level, "stolen card", &operator()).await.unwrap();
+                gate.open();
+                let refused = opening.await.unwrap().unwrap_err();
+                assert_eq!(refused.code, ProblemCode::CustomerSuspended);
+                h.settle().await;
+                let sessions = h.provider("GET", "/v1/checkout/sessions", "");
+                assert_eq!(sessions["data"][0]["status"], "expired", "{sessions}");
+            })
+        })
+        .await;
+    }
+}
+
+/// The provider tells whole seconds, and a suspension begins within one.
+#[tokio::test]
+async fn what_is_paid_within_the_second_of_the_suspension_goes_back() {
+    on_each(|h| {
+        Box::pin(async move {
+            let session = h.open(&pro("ada")).await.session.unwrap();
+            h.settle().await;
+            h.sandbox.advance_time(60);
+            h.pass_ms(400);
+            let shut =
+                h.engine.suspend(&customer("ada"), Level::All, "stolen card", &operator()).await.unwrap();
+            // In the same second by the provider's clock.
+            h.sandbox.advance_time(shut.since.seconds() - h.sandbox.now());
+            assert_ne!(shut.since.ms() % 1_000, 0);
+            h.pay(&session, "pm_card_visa");
+            h.settle().await;
+            let ledger = h.sandbox.ledger();
+            let refunded: i64 = ledger.customers.iter().flat_map(|c| &c.refunds).map(|r| r.amount).sum();
+            assert_eq!(refunded, 1_980);
+            assert!(ledger.customers.iter().flat_map(|c| &c.subscriptions).all(|s| s.status == "canceled"));
         })
     })
     .await;
