@@ -407,6 +407,12 @@ impl SubscriptionFacts {
         self.status == SubscriptionStatus::Paused || self.ahead.pause.is_some()
     }
 
+    /// Whether its payments are not collected at a moment: a pause that ends before it suppresses nothing then.
+    #[must_use]
+    pub fn is_uncollected_at(&self, at: Timestamp) -> bool {
+        self.ahead.pause.as_ref().is_some_and(|pause| pause.resumes_at.is_none_or(|resumes| resumes > at))
+    }
+
     /// When it is set to end, whichever way that was said.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {

@@ -89,6 +89,8 @@ pub fn facts(
         afterwards,
         trial_end: data.time("trial_end").filter(|_| told.kind == Kind::Receipt),
         ended_by: data.text("reason").filter(|_| told.kind == Kind::SubscriptionCancelled).map(str::to_owned),
+        paused: told.kind == Kind::AccessEnded && data.text("cause") == Some("paused"),
+        resumes_at: data.time("resumes_at"),
         interval: data
             .text("interval")
             .or_else(|| subscription?.facts.items.first()?.interval.as_deref())
@@ -273,7 +275,10 @@ fn asks(kind: Kind, data: Data<'_>) -> (bool, bool, bool) {
     match kind {
         Kind::PaymentFailed | Kind::GraceEnding => (true, true, true),
         Kind::PaymentActionRequired => (true, true, false),
-        Kind::AccessEnded => (data.text("cause").is_none_or(|cause| cause == "payment"), false, false),
+        Kind::AccessEnded => {
+            let cause = data.text("cause");
+            (cause.is_none_or(|cause| cause == "payment"), cause == Some("paused"), false)
+        }
         Kind::RenewalAhead | Kind::TrialEnding => (false, true, true),
         Kind::PriceChanging | Kind::TermsChanging | Kind::Receipt | Kind::PlanChanged => (false, true, false),
         Kind::CardExpiring => (false, false, true),

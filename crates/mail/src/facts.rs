@@ -31,6 +31,10 @@ pub struct Facts {
     pub trial_end: Option<Timestamp>,
     /// Why a subscription was ended by somebody else than its customer, a word of [`ended_by`].
     pub ended_by: Option<String>,
+    /// The plan is paused, and not over.
+    pub paused: bool,
+    /// When the pause ends by itself.
+    pub resumes_at: Option<Timestamp>,
     /// How often it is charged: `day`, `week`, `month` or `year`.
     pub interval: Option<String>,
     /// When what the notice is about happens or happened.
@@ -71,7 +75,7 @@ pub struct Urls {
 }
 
 /// Every variable of templates, and what it holds. Each may be absent, except `site`.
-pub const VARIABLES: [(&str, &str); 30] = [
+pub const VARIABLES: [(&str, &str); 32] = [
     ("site", "what is sold, as customers know it (`site`)"),
     ("name", "the customer's name"),
     ("plan", "the plan; before a change the old one"),
@@ -88,6 +92,8 @@ pub const VARIABLES: [(&str, &str); 30] = [
     ),
     ("trial_end", "the day on which a trial ends; only in the receipt that it begins with"),
     ("ended_by", "why a plan was ended, in plain words; only where its customer did not end it"),
+    ("paused", "`yes` where the plan is paused and not over"),
+    ("resumes", "the day on which a pause ends by itself"),
     ("interval", "how often it is charged: every month"),
     ("date", "the day on which it happens or happened"),
     ("time", "the same with the time of day and its zone"),
@@ -118,7 +124,7 @@ impl Facts {
         let zone = named.unwrap_or_else(|| settings.zone.clone());
         let money = |amount: Option<Money>| amount.map(|amount| format::money(language, amount));
         let day = |at: Option<Timestamp>| at.map(|at| format::date(language, &zone, at));
-        let all: [(&'static str, Option<String>); 30] = [
+        let all: [(&'static str, Option<String>); 32] = [
             ("site", Some(settings.site.clone())),
             ("name", self.name.clone().filter(|name| !name.trim().is_empty())),
             ("plan", self.plan.clone()),
@@ -132,6 +138,8 @@ impl Facts {
                 "ended_by",
                 self.ended_by.as_deref().and_then(|word| ended_by(language, word)).map(str::to_owned),
             ),
+            ("paused", self.paused.then(|| "yes".to_owned())),
+            ("resumes", day(self.resumes_at)),
             (
                 "interval",
                 self.interval.as_deref().and_then(|word| format::interval(language, word)).map(str::to_owned),

@@ -60,6 +60,8 @@ pub fn facts(kind: Kind, language: Language) -> Facts {
         },
         trial_end: None,
         ended_by: None,
+        paused: false,
+        resumes_at: None,
         interval: Some("month".to_owned()),
         at: at(0),
         next_try: at(3),

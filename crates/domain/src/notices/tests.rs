@@ -18,6 +18,7 @@ use crate::subscription::{Bill, Card, InvoiceFacts, SubscriptionFacts};
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 mod news;
+mod pauses;
 
 fn at(text: &str) -> Timestamp {
     Timestamp::from_ms(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
@@ -250,6 +251,8 @@ fn after(projection: &Projection) -> Stored {
 struct Life {
     stored: Stored,
     told: Vec<Told>,
+    /// The same, as they were written down.
+    written: Vec<Notice>,
     looked_at: Option<Timestamp>,
     announced: Vec<Announcement>,
     missed: usize,
@@ -261,6 +264,7 @@ impl Life {
         Self {
             stored: stored(),
             told: Vec::new(),
+            written: Vec::new(),
             looked_at: None,
             announced: Vec::new(),
             missed: 0,
@@ -302,6 +306,7 @@ impl Life {
                 continue;
             }
             new.push((n.kind, n.occurrence.clone()));
+            self.written.push(n.clone());
             self.told.push(Told {
                 kind: n.kind,
                 object: n.object.clone(),

@@ -69,13 +69,12 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
         NoticeKind::TrialEnding => on(claim, known, |s| {
             s.facts.status == SubscriptionStatus::Trialing
                 && s.facts.trial_end == claim.about
-                && goes_on(s, claim)
+                && is_charged(s, claim)
         }),
         NoticeKind::RenewalAhead => on(claim, known, |s| {
             let yearly = claim.data.get("yearly").and_then(Value::as_bool).unwrap_or(false);
             let same = yearly || s.facts.period_end() == claim.about;
-            let active = s.facts.status == SubscriptionStatus::Active && !s.facts.is_paused();
-            active && same && goes_on(s, claim)
+            s.facts.status == SubscriptionStatus::Active && same && is_charged(s, claim)
         }),
         NoticeKind::PriceChanging | NoticeKind::TermsChanging => announced(claim, known),
         NoticeKind::PlanChanged => on(claim, known, |s| {
@@ -125,6 +124,11 @@ fn on(claim: Claim<'_>, known: Known<'_>, so: impl Fn(&Subscription) -> bool) ->
 /// Whether it does not end before what the notice is about.
 fn goes_on(s: &Subscription, claim: Claim<'_>) -> bool {
     s.facts.ends_at().zip(claim.about).is_none_or(|(end, about)| end > about)
+}
+
+/// Whether it goes on until then and is charged then.
+fn is_charged(s: &Subscription, claim: Claim<'_>) -> bool {
+    goes_on(s, claim) && !claim.about.is_some_and(|about| s.facts.is_uncollected_at(about))
 }
 
 fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {

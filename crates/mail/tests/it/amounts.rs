@@ -238,3 +238,32 @@ async fn what_a_rule_demands_and_nobody_sends_is_an_alert() {
     })
     .await;
 }
+
+/// A pause is no end: the letter says when it goes on by itself and is charged again.
+#[tokio::test]
+async fn a_pause_is_told_as_a_pause_with_the_day_on_which_it_is_charged_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            let engine = mailing(h).await;
+            for (locale, open) in [("en", false), ("en", true), ("ja", false), ("ja", true)] {
+                let who = format!("{locale}-{open}");
+                meet(h, &who, locale).await;
+                let subscription = h.subscriber(&who).await;
+                let end = engine.subscription(&subscription).await.unwrap().subscription.facts.period_end();
+                let at = end.map(|at| at.plus_ms(28 * DAY * 1_000)).filter(|_| !open);
+                engine.pause_subscription(&subscription, at, None).await.unwrap();
+            }
+            live(h, &engine, 29).await;
+            for (who, words) in [
+                ("en-false", ["Pro is paused", "It goes on by itself on: 28 Mar 2026"]),
+                ("en-true", ["Pro is paused", "you are not charged, until it is resumed"]),
+                ("ja-false", ["「プロ」を休止しています", "自動的に再開する日：2026年3月28日"]),
+                ("ja-true", ["「プロ」を休止しています", "請求は発生しません"]),
+            ] {
+                let text = letter(h, who, NoticeKind::AccessEnded).await;
+                says(&text, &words, &["has ended", "stays ended", "終了"]);
+            }
+        })
+    })
+    .await;
+}

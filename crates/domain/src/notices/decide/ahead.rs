@@ -15,7 +15,9 @@ impl Due<'_> {
     pub(super) fn trial_ending(&mut self, new: &Subscription) {
         let facts = &new.facts;
         let (SubscriptionStatus::Trialing, Some(end)) = (&facts.status, facts.trial_end) else { return };
-        if !is_free_trial(new) || facts.ends_at().is_some_and(|at| at <= end) {
+        // Nothing is charged then, so there is no first payment to tell.
+        if !is_free_trial(new) || facts.is_uncollected_at(end) || facts.ends_at().is_some_and(|at| at <= end)
+        {
             return;
         }
         let start = trial_start(new);
@@ -36,10 +38,7 @@ impl Due<'_> {
     pub(super) fn renewal_ahead(&mut self, new: &Subscription) {
         let facts = &new.facts;
         let (Some(start), Some(end)) = (facts.period_start(), facts.period_end()) else { return };
-        if facts.status != SubscriptionStatus::Active
-            || facts.is_paused()
-            || facts.ends_at().is_some_and(|at| at <= end)
-        {
+        if facts.status != SubscriptionStatus::Active || facts.ends_at().is_some_and(|at| at <= end) {
             return;
         }
         let policy = self.wanted.policy;
@@ -55,6 +54,7 @@ impl Due<'_> {
             rules.extend(yearly);
         } else if !yearly.is_empty()
             && let Some(day) = next_anniversary(facts.created_at, self.wanted.now)
+            && !facts.is_uncollected_at(day)
         {
             let since = day.plus_ms(-365 * DAY_MS);
             let choice = Choice { event: day, start: since, days: policy.renewal_ahead_days, lead_ms };
@@ -64,7 +64,7 @@ impl Due<'_> {
             self.ahead(kind, &facts.id, &format!("year {day}"), &yearly, choice, &data);
         }
         let long = end.since(start) >= i64::from(policy.renewal_ahead_from_days) * DAY_MS;
-        if !rules.is_empty() || long {
+        if (!rules.is_empty() || long) && !facts.is_uncollected_at(end) {
             let choice = Choice { event: end, start, days: policy.renewal_ahead_days, lead_ms };
             self.ahead(NoticeKind::RenewalAhead, &facts.id, &end.to_string(), &rules, choice, &data);
         }

@@ -89,6 +89,9 @@ impl Due<'_> {
             (SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired, None) => "cancelled",
             (SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid, None) => "payment",
             (SubscriptionStatus::Paused, None) => "paused",
+            (SubscriptionStatus::Trialing | SubscriptionStatus::Active, None) if new.facts.is_paused() => {
+                "paused"
+            }
             (
                 SubscriptionStatus::Trialing
                 | SubscriptionStatus::Active
@@ -101,6 +104,9 @@ impl Due<'_> {
         let mut data = base(new);
         put(&mut data, "cause", cause);
         put(&mut data, "ended_at", text(Some(ended)));
+        if let Some(pause) = new.facts.ahead.pause.as_ref().filter(|_| cause == "paused") {
+            put(&mut data, "resumes_at", text(pause.resumes_at));
+        }
         self.tell(NoticeKind::AccessEnded, &new.facts.id, format!("{cause}:{ended}"), data);
     }
 
