@@ -143,7 +143,7 @@ fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
     if !is_owed(&s.facts.status) || s.missing {
         return Truth::Over("nothing is owed for the subscription any more");
     }
-    holds(invoice.attempt_count.to_string() == claim.occurrence, "another attempt has been made since")
+    holds(s.newest_failure().as_deref() == Some(claim.occurrence), "another attempt has been made since")
 }
 
 fn bought(claim: Claim<'_>, known: Known<'_>, state: PurchaseState) -> Truth {

@@ -134,7 +134,8 @@ impl Engine {
                     if owed && invoice.status != "open" {
                         return Ok(Ready::Over(format!("the invoice is {}", invoice.status)));
                     }
-                    add_invoice(&mut data, &invoice, owed)?;
+                    let own_try = if owed { self.own_try(&data, &id).await? } else { None };
+                    add_invoice(&mut data, &invoice, owed, own_try)?;
                     hosted_url = invoice.url;
                 }
                 // What a trial begins with says what it will cost, and when.
@@ -177,6 +178,14 @@ impl Engine {
         let must_say = rules.must_say(notice.rules.iter().map(|rule| rule.id.as_str()));
         let must_say = must_say.into_keys().map(str::to_owned).collect();
         Ok(Ready::Send(Box::new(Prepared { data: Value::Object(data), hosted_url, must_say })))
+    }
+
+    /// When we try to take an invoice ourselves, by what the mirror says now.
+    async fn own_try(&self, data: &Map<String, Value>, invoice: &str) -> Result<Option<Timestamp>, Problem> {
+        let Some(id) = word(data, "subscription") else { return Ok(None) };
+        let subscription = self.subscription(&id).await?.subscription;
+        let latest = subscription.facts.latest_invoice.as_ref().is_some_and(|latest| latest.id == invoice);
+        Ok(subscription.own_tries.filter(|_| latest).and_then(|own| own.next_at))
     }
 
     /// What the next renewal comes to, after the change that is announced; `None` when there will be none.
@@ -301,7 +310,13 @@ fn currency(code: &str) -> Result<Currency, Problem> {
     Currency::parse(code).map_err(|error| Problem::invalid(error.to_string()))
 }
 
-fn add_invoice(data: &mut Map<String, Value>, invoice: &HostedInvoice, owed: bool) -> Result<(), Problem> {
+/// Adds what an invoice says; `own_try` is when we try to take it ourselves.
+fn add_invoice(
+    data: &mut Map<String, Value>,
+    invoice: &HostedInvoice,
+    owed: bool,
+    own_try: Option<Timestamp>,
+) -> Result<(), Problem> {
     let code = currency(&invoice.currency)?;
     let mut put = |key: &str, value: Value| data.insert(key.to_owned(), value);
     put("amount", json!(if owed { invoice.amount_remaining } else { invoice.total }));
@@ -309,8 +324,8 @@ fn add_invoice(data: &mut Map<String, Value>, invoice: &HostedInvoice, owed: boo
     put("currency", json!(code.code()));
     put("invoice_number", json!(invoice.number));
     if owed {
-        let next = invoice.next_payment_attempt_s.map(|at| Timestamp::from_seconds(at).to_string());
-        put("next_attempt_at", json!(next));
+        let next = invoice.next_payment_attempt_s.map(Timestamp::from_seconds).or(own_try);
+        put("next_attempt_at", json!(next.map(|at| at.to_string())));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
 use quittance_domain::delivery::Channel;
 use quittance_domain::dispute::{self, DisputePolicy};
-use quittance_domain::dunning::{Case, DunningPolicy, Step};
+use quittance_domain::dunning::{Case, DunningPolicy};
 use quittance_domain::entitlement::SourceKind;
 use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::past::KnownPrice;
@@ -204,7 +204,6 @@ fn apply(
     stored.known_prices = prices_of_before(tx, input, catalog)?;
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
     dispute::decide(&mut projection, &input.disputes, input.now);
-    notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
     refunds::forget_made_up_for(tx, &mut projection)?;
     refunds::resolve_mended(tx, &projection, input.now)?;
@@ -221,21 +220,17 @@ fn apply(
     };
     let fraud_waits = fraud.judge(tx, &mut projection)?;
     let suspended = suspensions::is_suspended(tx, stored.customer.as_ref())?;
-    let mut followed = dunning::look(
+    let followed = dunning::look(
         tx,
         &input.context.cases,
         &input.fetched.invoices,
-        stored.customer.as_ref(),
+        (stored.customer.as_ref(), suspended),
         &input.dunning,
         &mut projection,
         input.now,
     )?;
-    if suspended {
-        followed.steps.retain(|step| match step {
-            Step::Try { .. } => false,
-            Step::GiveUp { .. } => true,
-        });
-    }
+    // Last, because it tells what our own tries came to as well.
+    notices::decide(&stored, &mut projection, wanted(input));
     let mut applied =
         Applied { customer: stored.customer.clone(), commands: fraud_waits, ..Applied::default() };
     write_mirror(tx, input, stored.customer.as_ref(), &projection)?;

@@ -13,13 +13,14 @@ impl Due<'_> {
     /// A failed renewal is told once per invoice and attempt. A first payment that fails is not: the buyer sits in
     /// front of it.
     pub(super) fn payment(&mut self, old: Option<&Subscription>, new: &Subscription) {
-        let Some(invoice) = &new.facts.latest_invoice else { return };
+        let (Some(invoice), Some(occurrence)) = (&new.facts.latest_invoice, new.newest_failure()) else {
+            return;
+        };
         let before = old.and_then(|old| old.facts.latest_invoice.as_ref()).filter(|old| old.id == invoice.id);
         if is_owed(&new.facts.status) && is_failing(invoice) {
-            let came_up = old.is_some()
-                && before.is_none_or(|b| !is_failing(b) || b.attempt_count != invoice.attempt_count);
+            let known = old.filter(|_| before.is_some_and(is_failing)).and_then(Subscription::newest_failure);
+            let came_up = old.is_some() && known.as_ref() != Some(&occurrence);
             let since = new.facts.failing_since.or(invoice.bill.finalized_at).unwrap_or(new.facts.created_at);
-            let occurrence = invoice.attempt_count.to_string();
             let told = |kind| self.was_told(kind, &invoice.id, &occurrence);
             // Told before anybody could read how the payment stands, and the bank asks: then the first message was wrong. After
             // one that was right, the customer is merely at it.
@@ -35,7 +36,7 @@ impl Due<'_> {
                 put(&mut data, "attempt", invoice.attempt_count);
                 put(&mut data, "amount", invoice.remaining.minor);
                 put(&mut data, "currency", invoice.remaining.currency);
-                put(&mut data, "next_attempt_at", text(invoice.next_attempt_at));
+                put(&mut data, "next_attempt_at", text(new.next_attempt_at()));
                 let attempt = invoice.attempt.as_ref();
                 let why = attempt.and_then(|a| a.decline_code.as_deref().or(a.code.as_deref()));
                 put(&mut data, "decline_code", why);
