@@ -233,11 +233,13 @@ pub fn reason(language: Language, word: &str) -> Option<&'static str> {
 }
 
 /// Why a subscription was ended, where its customer did not ask for it: the provider's reasons
-/// (`cancellation_details.reason`). Nothing for `cancellation_requested`, and for reasons that are not known.
+/// (`cancellation_details.reason`) and our own ([`quittance_domain::notices::OwnEnd`]). Nothing for `cancellation_requested`, and for reasons that are not known.
 #[must_use]
 pub fn ended_by(language: Language, word: &str) -> Option<&'static str> {
     let (en, ja) = match word {
         "payment_failed" => ("its payment did not go through", "お支払いを確認できなかったため"),
+        "trial_used" => ("a free trial had been used before", "無料期間を以前にご利用いただいているため"),
+        "suspended" => ("your account is suspended", "アカウントのご利用を停止しているため"),
         "payment_disputed" => ("its payment was disputed", "お支払いに異議の申し立てがあったため"),
         _ => return None,
     };

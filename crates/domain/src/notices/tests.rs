@@ -255,6 +255,7 @@ struct Life {
     written: Vec<Notice>,
     looked_at: Option<Timestamp>,
     announced: Vec<Announcement>,
+    beside: Beside,
     missed: usize,
     next: Option<Timestamp>,
 }
@@ -267,6 +268,7 @@ impl Life {
             written: Vec::new(),
             looked_at: None,
             announced: Vec::new(),
+            beside: Beside::default(),
             missed: 0,
             next: None,
         }
@@ -294,6 +296,7 @@ impl Life {
             rules: &rules,
             told: &self.told,
             announced: &self.announced,
+            beside: &self.beside,
             looked_at: self.looked_at,
             now,
         };
@@ -624,9 +627,9 @@ fn what_is_no_longer_so_is_over() {
     let ask = |kind, object: &str, occurrence: &str, about, data: Value, seen: &SubscriptionFacts, now| {
         let (subscriptions, data) = (mirror(seen, now), data);
         let claim = Claim { kind, object, occurrence, about, data: &data };
-        let (purchases, payments, announced) = (&[], &[], &[]);
-        still_holds(claim, Known { subscriptions: &subscriptions, purchases, payments, announced, now })
-            == Truth::Holds
+        let (purchases, payments, announced, held) = (&[], &[], &[], &[]);
+        let subscriptions = &subscriptions;
+        still_holds(claim, Known { subscriptions, purchases, payments, announced, held, now }) == Truth::Holds
     };
     let nothing = || Value::Null;
     let failing = with_invoice("past_due", invoice("open", 2, T0));

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::decide::{is_failing, is_owed, meets};
-use super::{Announcement, NoticeKind};
+use super::decide::{gives_too, has_too, is_failing, is_owed, meets};
+use super::{Announcement, Held, NoticeKind};
 use crate::access::Standing;
 use crate::projection::{PaymentFacts, Purchase, PurchaseState};
 use crate::refund::owed_again;
@@ -48,6 +48,8 @@ pub struct Known<'a> {
     pub payments: &'a [PaymentFacts],
     /// Announcements that have not been withdrawn.
     pub announced: &'a [Announcement],
+    /// What they have the use of, from whichever source.
+    pub held: &'a [Held],
     /// Now.
     pub now: Timestamp,
 }
@@ -89,8 +91,7 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
         NoticeKind::SubscriptionCancelled => on(claim, known, |s| {
             s.facts.told.canceled_at.is_some_and(|at| at.to_string() == claim.occurrence)
         }),
-        // What was paid was paid.
-        NoticeKind::Receipt => Truth::Holds,
+        NoticeKind::Receipt => begun(claim, known),
         NoticeKind::RefundMade => refunded(claim, known),
         NoticeKind::PurchaseProcessing => bought(claim, known, PurchaseState::Processing),
         NoticeKind::PurchaseFailed => bought(claim, known, PurchaseState::Failed),
@@ -146,6 +147,17 @@ fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
     holds(s.newest_failure().as_deref() == Some(claim.occurrence), "another attempt has been made since")
 }
 
+/// What was paid was paid; a trial that a receipt tells of must still have that end.
+fn begun(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let said = |key: &str| claim.data.get(key).and_then(Value::as_str);
+    let (Some(end), Some(id)) = (said("trial_end"), said("subscription")) else { return Truth::Holds };
+    let trial = known.subscriptions.iter().find(|s| s.facts.id == id).filter(|s| {
+        s.facts.status == SubscriptionStatus::Trialing
+            && s.facts.trial_end.is_some_and(|at| at.to_string() == end)
+    });
+    holds(trial.is_some(), "the trial has ended, or ends on another day")
+}
+
 fn bought(claim: Claim<'_>, known: Known<'_>, state: PurchaseState) -> Truth {
     match known.purchases.iter().find(|p| p.facts.id == claim.object) {
         Some(found) => holds(found.state() == state, "the payment has gone on since"),
@@ -164,7 +176,8 @@ fn recovered(claim: Claim<'_>, known: Known<'_>) -> Truth {
 fn ended(claim: Claim<'_>, known: Known<'_>) -> Truth {
     let purchase = known.purchases.iter().find(|p| p.facts.id == claim.object);
     if let Some(purchase) = purchase {
-        return holds(!purchase.standing.at(known.now).allows(), "access is back");
+        let served = known.held.iter().any(|held| has_too(held, purchase));
+        return holds(!served && !purchase.standing.at(known.now).allows(), "access is back");
     }
     let Some(s) = known.subscriptions.iter().find(|s| s.facts.id == claim.object) else {
         return Truth::Over("the subscription is gone");
@@ -174,6 +187,7 @@ fn ended(claim: Claim<'_>, known: Known<'_>) -> Truth {
         known.subscriptions.iter().filter(|other| other.standing.at(known.now).allows()).any(|other| {
             other.facts.id == claim.object || other.plans.iter().any(|h| groups.contains(&&h.group))
         });
+    let served = served || known.held.iter().any(|held| gives_too(held, s));
     holds(!served, "access is back")
 }
 

@@ -5,12 +5,13 @@
 //! price. Refuses to know how a message looks and which way it goes.
 
 mod announce;
+mod beside;
 mod proof;
 
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::notices::truth::{self, Claim, Known, Truth};
 use quittance_domain::notices::{AppliedRule, Fit, NoticeKind, put_charged};
-use quittance_domain::{Currency, Timestamp};
+use quittance_domain::{Catalog, Currency, Timestamp};
 use quittance_store::notices::{self, NoticeRow};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_store::{Tx, mirror};
@@ -22,6 +23,7 @@ use quittance_stripe::observe::{HostedInvoice, InvoicePreview, PreviewLine};
 use serde_json::{Map, Value, json};
 
 pub use announce::NewAnnouncement;
+pub(crate) use beside::beside;
 pub use proof::Proof;
 pub(crate) use proof::delivery_key;
 
@@ -104,7 +106,11 @@ impl Engine {
     #[crate::boxed]
     pub async fn still_true(&self, notice: &NoticeRow) -> Result<Truth, Problem> {
         let (row, scope, now) = (notice.clone(), self.scope().to_string(), self.now());
-        let truth = self.db().read("notices.still_true", move |tx| still_true(tx, &row, &scope, now)).await?;
+        let catalog = self.catalog_handle();
+        let truth = self
+            .db()
+            .read("notices.still_true", move |tx| still_true(tx, &row, &scope, &catalog, now))
+            .await?;
         Ok(truth)
     }
 
@@ -247,6 +253,7 @@ fn still_true(
     tx: &mut dyn Tx,
     row: &NoticeRow,
     scope: &str,
+    catalog: &Catalog,
     now: Timestamp,
 ) -> quittance_store::Result<Truth> {
     let Some(customer) = &row.customer else { return Ok(Truth::Over("nobody is linked")) };
@@ -258,6 +265,7 @@ fn still_true(
         None => Vec::new(),
     };
     let announced = notices::ahead(tx, scope, now)?;
+    let held = beside::held(tx, customer, catalog, now)?;
     let data = serde_json::from_str(&row.data).unwrap_or_default();
     let claim = Claim {
         kind: row.kind,
@@ -271,6 +279,7 @@ fn still_true(
         purchases: &purchases,
         payments: &payments,
         announced: &announced,
+        held: &held,
         now,
     };
     Ok(truth::still_holds(claim, known))

@@ -254,6 +254,12 @@ async fn our_own_schedule_tries_on_its_days_and_gives_up_once() {
         assert_eq!((case.outcome, case.cause, case.tries), (Outcome::Lost, Cause::Other, 4));
         assert_eq!(case.decline_code.as_deref(), Some("generic_decline"));
         assert_eq!(told(&h, "payment.lost").await, 1);
+        let [cancelled] = &known_kit::told(&h, "ada", Some(NoticeKind::SubscriptionCancelled)).await[..]
+        else {
+            panic!("told once")
+        };
+        let data: serde_json::Value = serde_json::from_str(&cancelled.data).unwrap();
+        assert_eq!(data["reason"], "payment_failed", "it was not its customer who ended it");
         assert!(alerts(&h).await.is_empty(), "{:?}", alerts(&h).await);
     });
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::data::{base, put, put_charged, text};
-use super::{Due, case, is_free_trial, trial_start};
+use super::{Due, case, trial_start};
 use crate::notices::moment::{AppliedRule, Choice, Fit, days_before, moments};
 use crate::notices::rules::Rule;
 use crate::notices::{Announcement, Notice, NoticeKind};
@@ -16,7 +16,9 @@ impl Due<'_> {
         let facts = &new.facts;
         let (SubscriptionStatus::Trialing, Some(end)) = (&facts.status, facts.trial_end) else { return };
         // Nothing is charged then, so there is no first payment to tell.
-        if !is_free_trial(new) || facts.is_uncollected_at(end) || facts.ends_at().is_some_and(|at| at <= end)
+        if !self.is_told_trial(new)
+            || facts.is_uncollected_at(end)
+            || facts.ends_at().is_some_and(|at| at <= end)
         {
             return;
         }

@@ -17,14 +17,16 @@ use super::moment::{AppliedRule, at_once};
 use super::rules::{Case, RuleTable};
 use super::{Announcement, Notice, NoticeKind, NoticePolicy};
 use crate::access::MoneyState;
+use crate::ids::{PlanGroup, PlanKey};
 use crate::projection::{Anomaly, Effect, Projection, Stored};
 use crate::subscription::{Card, Duplicate, Subscription, SubscriptionStatus};
 use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 
 pub(super) use ahead::meets;
 pub use data::put_charged;
-pub(super) use subscription::is_failing;
+pub(super) use money::has_too;
 pub(crate) use subscription::is_owed;
+pub(super) use subscription::{gives_too, is_failing};
 
 /// How far before the last look something may have happened and still be news, in milliseconds: the provider tells whole
 /// seconds, and its clock and those of the nodes differ by minutes at most. The natural key keeps it one message.
@@ -47,6 +49,51 @@ pub struct Told {
     pub rules: Vec<AppliedRule>,
 }
 
+/// Something that a customer has the use of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The subscription, purchase or grant that gives it.
+    pub source: String,
+    /// The plan.
+    pub plan: PlanKey,
+    /// The plan's group, while the catalog has it.
+    pub group: Option<PlanGroup>,
+}
+
+/// Why we ended a subscription ourselves: to the provider that is a request like a customer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnEnd {
+    /// Our tries to have it paid are exhausted.
+    PaymentFailed,
+    /// Its trial was a second one.
+    TrialUsed,
+    /// Its customer is suspended.
+    Suspended,
+}
+
+impl OwnEnd {
+    /// The word that stands in a notice, in the place of the provider's reason.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PaymentFailed => "payment_failed",
+            Self::TrialUsed => "trial_used",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// What a decision needs that no projection shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// What the customer has the use of, from whichever source.
+    pub held: Vec<Held>,
+    /// Subscriptions that we ended ourselves, and why.
+    pub own_ends: Vec<(String, OwnEnd)>,
+    /// Subscriptions whose trial we end, though they are still in it.
+    pub trials_cut: Vec<String>,
+}
+
 /// What a decision needs besides the projection.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -58,6 +105,8 @@ pub struct Wanted<'a> {
     pub told: &'a [Told],
     /// Announced changes that are still ahead.
     pub announced: &'a [Announcement],
+    /// What no projection shows.
+    pub beside: &'a Beside,
     /// When the customer was looked at before; `None` at the first look.
     pub looked_at: Option<Timestamp>,
     /// The moment of this look.
@@ -137,6 +186,11 @@ impl Due<'_> {
         let length = new.facts.trial_end.map(|end| end.since(trial_start(new)));
         let case = case(kind, new, length.filter(|_| is_free_trial(new)));
         at_once(&self.wanted.rules.applicable(case, false))
+    }
+
+    /// Whether a trial is a gift to tell of: not one that we end as it begins.
+    fn is_told_trial(&self, new: &Subscription) -> bool {
+        is_free_trial(new) && !self.wanted.beside.trials_cut.contains(&new.facts.id)
     }
 
     fn is_news(&self, at: Timestamp) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::data::{base, put, put_bill, text};
-use super::{Due, LEARNT_LATE_MS, is_free_trial, word};
+use super::{Due, Held, LEARNT_LATE_MS, word};
 use crate::access::Standing;
 use crate::notices::NoticeKind;
 use crate::projection::{Projection, Purchase, PurchaseState, Stored};
@@ -21,7 +21,7 @@ impl Due<'_> {
                 all.subscriptions.iter().find(|s| s.facts.id == id)
             });
             let (Some(total), Some(paid_at)) = (invoice.bill.total, invoice.bill.paid_at) else { continue };
-            let trial = of.is_some_and(is_free_trial);
+            let trial = of.is_some_and(|s| self.is_told_trial(s));
             // Nothing was paid, but it is what a trial begins with, and says what will be.
             if invoice.status != "paid" || !(total.minor > 0 || trial) || !self.is_news(paid_at) {
                 continue;
@@ -57,6 +57,7 @@ impl Due<'_> {
         if had
             && new.standing == Standing::Revoked
             && let Some(cause) = cause.and_then(word)
+            && !self.wanted.beside.held.iter().any(|held| has_too(held, new))
         {
             put(&mut data, "cause", cause);
             put(&mut data, "ended_at", text(Some(self.wanted.now)));
@@ -135,4 +136,9 @@ impl Due<'_> {
             }
         }
     }
+}
+
+/// Whether something else that is held gives the plan of a purchase.
+pub(in crate::notices) fn has_too(held: &Held, ended: &Purchase) -> bool {
+    held.source != ended.facts.id && Some(&held.plan) == ended.facts.plan.as_ref()
 }

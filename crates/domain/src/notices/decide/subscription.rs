@@ -1,12 +1,14 @@
 //! What became of a subscription: its payments, its access, its end and its changes.
 
 use super::data::{base, put, put_bill, text};
-use super::{Due, Told, word};
+use super::{Due, Held, Told, word};
 use crate::access::{Access, Standing};
 use crate::dunning::Cause;
 use crate::notices::NoticeKind;
 use crate::projection::Projection;
-use crate::subscription::{AttemptState, Duplicate, InvoiceFacts, Subscription, SubscriptionStatus};
+use crate::subscription::{
+    AttemptState, Duplicate, HeldPlan, InvoiceFacts, Subscription, SubscriptionStatus,
+};
 use crate::time::DAY_MS;
 
 impl Due<'_> {
@@ -81,7 +83,7 @@ impl Due<'_> {
     /// is told by that.
     pub(super) fn access_ended(&mut self, old: Option<&Subscription>, new: &Subscription, all: &Projection) {
         let had = old.is_some_and(|old| old.access.allows());
-        if !had || new.access != Access::Revoked || still_served(new, all) {
+        if !had || new.access != Access::Revoked || self.still_served(new, all) {
             return;
         }
         let cause = match (&new.facts.status, money_back(new, all)) {
@@ -102,13 +104,22 @@ impl Due<'_> {
             ) => "ended",
         };
         let ended = new.facts.ended_at.or(new.standing.until()).unwrap_or(self.wanted.now);
+        let occurrence = format!("{cause}:{ended}");
         let mut data = base(new);
         put(&mut data, "cause", cause);
         put(&mut data, "ended_at", text(Some(ended)));
         if let Some(pause) = new.facts.ahead.pause.as_ref().filter(|_| cause == "paused") {
             put(&mut data, "resumes_at", text(pause.resumes_at));
         }
-        self.tell(NoticeKind::AccessEnded, &new.facts.id, format!("{cause}:{ended}"), data);
+        self.tell(NoticeKind::AccessEnded, &new.facts.id, occurrence, data);
+    }
+
+    /// Whether another subscription, a purchase or a grant of a plan group gives what this one gave.
+    fn still_served(&self, ended: &Subscription, all: &Projection) -> bool {
+        let groups: Vec<_> = ended.plans.iter().map(|held| &held.group).collect();
+        let others = all.subscriptions.iter().filter(|s| s.facts.id != ended.facts.id && s.access.allows());
+        let served = others.flat_map(|s| &s.plans).any(|held| groups.contains(&&held.group));
+        served || self.wanted.beside.held.iter().any(|held| gives_too(held, ended))
     }
 
     pub(super) fn cancelled(&mut self, new: &Subscription) {
@@ -121,7 +132,9 @@ impl Due<'_> {
         if self.is_news(asked) && !matches!(new.duplicate, Some(Duplicate::Cancel { .. })) {
             let mut data = base(new);
             put(&mut data, "ended", over);
-            put(&mut data, "reason", facts.ahead.cancellation.as_ref().and_then(|c| c.reason.as_deref()));
+            let ours = self.wanted.beside.own_ends.iter().find(|(id, _)| over && *id == facts.id);
+            let theirs = facts.ahead.cancellation.as_ref().and_then(|c| c.reason.as_deref());
+            put(&mut data, "reason", ours.map(|(_, why)| why.as_str()).or(theirs));
             put(&mut data, "ends_at", text(facts.ended_at.or(facts.ends_at())));
             self.tell(NoticeKind::SubscriptionCancelled, &facts.id, asked.to_string(), data);
         }
@@ -175,13 +188,10 @@ fn ended_unplanned(new: &Subscription) -> bool {
     }
 }
 
-/// Whether another subscription or purchase of a plan group gives what this one gave.
-fn still_served(ended: &Subscription, all: &Projection) -> bool {
-    let groups: Vec<_> = ended.plans.iter().map(|held| &held.group).collect();
-    all.subscriptions
-        .iter()
-        .filter(|s| s.facts.id != ended.facts.id && s.access.allows())
-        .any(|s| s.plans.iter().any(|held| groups.contains(&&held.group)))
+/// Whether something that is held gives, by a plan of the same group, what this subscription gave.
+pub(in crate::notices) fn gives_too(held: &Held, ended: &Subscription) -> bool {
+    let same = |plan: &HeldPlan| Some(&plan.group) == held.group.as_ref();
+    held.source != ended.facts.id && ended.plans.iter().any(same)
 }
 
 fn money_back(new: &Subscription, all: &Projection) -> Option<&'static str> {

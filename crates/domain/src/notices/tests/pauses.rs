@@ -64,7 +64,8 @@ fn what_a_pause_covers_by_now_is_not_told() {
         let catalog = Catalog::parse(SMALL).unwrap();
         let mirror = project(observed, &stored(), &catalog, &AccessPolicy::default(), T0).subscriptions;
         let claim = Claim { kind, object: "sub_1", occurrence: "", about: Some(about), data: &Value::Null };
-        let known = Known { subscriptions: &mirror, purchases: &[], payments: &[], announced: &[], now: T0 };
+        let (subscriptions, purchases, payments, announced, held) = (&mirror, &[], &[], &[], &[]);
+        let known = Known { subscriptions, purchases, payments, announced, held, now: T0 };
         still_holds(claim, known) == Truth::Holds
     };
     let (renews, ends) = (T0.plus_ms(30 * DAY_MS), T0.plus_ms(14 * DAY_MS));
