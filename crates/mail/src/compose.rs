@@ -96,8 +96,9 @@ pub fn facts(
             .or_else(|| subscription?.facts.items.first()?.interval.as_deref())
             .map(str::to_owned),
         at: moment(told, data, subscription),
-        next_try: next_try(told.kind, data, subscription),
-        access_until: access_until(told.kind, data, subscription),
+        next_try: next_try(told.kind, data, subscription).filter(|at| *at > told.now),
+        // A worker that was away tells it later than it was decided.
+        access_until: access_until(told.kind, data, subscription).filter(|at| *at > told.now),
         card: card.and_then(card_words),
         card_expires: card.and_then(|card| card_expires(card, language)),
         reason: data.text("decline_code").map(str::to_owned),

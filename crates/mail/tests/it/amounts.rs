@@ -6,8 +6,9 @@ use quittance_domain::notices::NoticeKind;
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::Engine;
 use quittance_engine::notices::NewAnnouncement;
-use quittance_mail::Post;
 use quittance_mail::settings::Keep;
+use quittance_mail::told::Told;
+use quittance_mail::{Kind, Language, Post, compose};
 use quittance_store::mails;
 
 use super::courier::{courier_with, meet};
@@ -191,6 +192,38 @@ async fn the_banks_reason_is_said_and_an_end_for_want_of_payment_is_no_confirmat
                 &["We confirm"],
                 &["because its"],
             );
+        })
+    })
+    .await;
+}
+
+/// A worker that was away for longer than the grace sends what was decided before it went.
+#[tokio::test]
+async fn a_letter_names_no_end_that_is_over() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let view = h.engine.customer("ada").await.unwrap();
+            let until = view.subscriptions[0].subscription.facts.period_end().unwrap();
+            let data = serde_json::json!({ "subscription": subscription, "until": until.to_string(),
+                "ends_at": until.to_string(), "next_attempt_at": until.to_string() });
+            for kind in [Kind::PaymentFailed, Kind::GraceEnding, Kind::SubscriptionCancelled] {
+                for (ms, known) in [(-1, true), (0, false), (1, false)] {
+                    let told = Told {
+                        kind,
+                        object: subscription.clone(),
+                        data: data.as_object().unwrap().clone(),
+                        has_document: false,
+                        rules: None,
+                        must_say: Vec::new(),
+                        created_at: until,
+                        now: until.plus_ms(ms),
+                    };
+                    let facts = compose::facts(&told, &view, h.engine.catalog(), Language::En, &|_| None);
+                    assert_eq!(facts.access_until, Some(until).filter(|_| known), "{kind} {ms}");
+                    assert!(known || facts.next_try.is_none(), "{kind} {ms}");
+                }
+            }
         })
     })
     .await;

@@ -104,7 +104,14 @@ impl Due<'_> {
             ) => "ended",
         };
         let ended = new.facts.ended_at.or(new.standing.until()).unwrap_or(self.wanted.now);
-        let occurrence = format!("{cause}:{ended}");
+        let mut occurrence = format!("{cause}:{ended}");
+        // Two bills that fail may give the same end. What is on record under the name of before is not told again.
+        if let Some(owed) = new.facts.latest_invoice.as_ref().filter(|_| cause == "payment") {
+            if self.was_told(NoticeKind::AccessEnded, &new.facts.id, &occurrence) {
+                return;
+            }
+            occurrence = format!("{cause}:{}:{ended}", owed.id);
+        }
         let mut data = base(new);
         put(&mut data, "cause", cause);
         put(&mut data, "ended_at", text(Some(ended)));

@@ -141,6 +141,25 @@ fn a_payment_that_needs_the_customer_is_told_as_what_it_is() {
     }
 }
 
+/// A bill is forgiven and the next one fails within the same grace: its end is another fact, though it is the same moment.
+#[test]
+fn two_bills_that_give_the_same_end_are_two_ends_and_one_of_before_is_not_told_again() {
+    let of = |id: &str| with_invoice("past_due", InvoiceFacts { id: id.into(), ..invoice("open", 1, T0) });
+    let late = T0.plus_ms(7 * DAY_MS);
+    let ends = |life: &mut Life, id: &str, at: i64| {
+        life.look(&facts("active"), late.plus_ms(at - 1));
+        kinds(&life.look(&of(id), late.plus_ms(at))).contains(&"access_ended")
+    };
+    let mut life = Life::new();
+    assert!(ends(&mut life, "in_1", 1_000) && ends(&mut life, "in_2", 2_000));
+    assert!(!ends(&mut life, "in_2", 3_000), "the same one");
+    let mut before = Life::new();
+    ends(&mut before, "in_1", 1_000);
+    let told = before.told.iter_mut().find(|t| t.kind == NoticeKind::AccessEnded).unwrap();
+    told.occurrence = format!("payment:{late}");
+    assert!(!ends(&mut before, "in_1", 2_000), "on record since an older version");
+}
+
 /// A second trial that is ended and charged at once: no letter says that it has begun.
 #[test]
 fn a_trial_that_we_end_has_not_begun() {
