@@ -37,6 +37,12 @@ pub struct Facts {
     pub resumes_at: Option<Timestamp>,
     /// How often it is charged: `day`, `week`, `month` or `year`.
     pub interval: Option<String>,
+    /// Units after a change, where they changed or are more than one.
+    pub quantity: Option<i64>,
+    /// Units before a change, where they changed.
+    pub from_quantity: Option<i64>,
+    /// How often it was charged before a change, where that changed.
+    pub from_interval: Option<String>,
     /// When what the notice is about happens or happened.
     pub at: Option<Timestamp>,
     /// When the provider tries to take the payment again.
@@ -75,7 +81,7 @@ pub struct Urls {
 }
 
 /// Every variable of templates, and what it holds. Each may be absent, except `site`.
-pub const VARIABLES: [(&str, &str); 32] = [
+pub const VARIABLES: [(&str, &str); 35] = [
     ("site", "what is sold, as customers know it (`site`)"),
     ("name", "the customer's name"),
     ("plan", "the plan; before a change the old one"),
@@ -95,6 +101,9 @@ pub const VARIABLES: [(&str, &str); 32] = [
     ("paused", "`yes` where the plan is paused and not over"),
     ("resumes", "the day on which a pause ends by itself"),
     ("interval", "how often it is charged: every month"),
+    ("quantity", "units after a change, where they changed or are more than one"),
+    ("from_quantity", "units before a change, where they changed"),
+    ("from_interval", "how often it was charged before a change, where that changed"),
     ("date", "the day on which it happens or happened"),
     ("time", "the same with the time of day and its zone"),
     ("next_try", "the day of the next try to take the payment"),
@@ -123,8 +132,9 @@ impl Facts {
         let named = self.zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
         let zone = named.unwrap_or_else(|| settings.zone.clone());
         let money = |amount: Option<Money>| amount.map(|amount| format::money(language, amount));
+        let often = |word: Option<&str>| Some(format::interval(language, word?)?.to_owned());
         let day = |at: Option<Timestamp>| at.map(|at| format::date(language, &zone, at));
-        let all: [(&'static str, Option<String>); 32] = [
+        let all: [(&'static str, Option<String>); 35] = [
             ("site", Some(settings.site.clone())),
             ("name", self.name.clone().filter(|name| !name.trim().is_empty())),
             ("plan", self.plan.clone()),
@@ -140,10 +150,10 @@ impl Facts {
             ),
             ("paused", self.paused.then(|| "yes".to_owned())),
             ("resumes", day(self.resumes_at)),
-            (
-                "interval",
-                self.interval.as_deref().and_then(|word| format::interval(language, word)).map(str::to_owned),
-            ),
+            ("interval", often(self.interval.as_deref())),
+            ("quantity", self.quantity.map(|units| units.to_string())),
+            ("from_quantity", self.from_quantity.map(|units| units.to_string())),
+            ("from_interval", often(self.from_interval.as_deref())),
             ("date", day(self.at)),
             ("time", self.at.map(|at| format::time(language, &zone, at))),
             ("next_try", day(self.next_try)),

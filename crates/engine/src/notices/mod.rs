@@ -169,9 +169,17 @@ impl Engine {
                     data.insert("charge_at".to_owned(), json!(about.to_string()));
                 }
             }
+            NoticeKind::PlanChanged => {
+                // What is planned for the period's end would be previewed in the place of what is told.
+                if let Some(id) = word(&data, "subscription")
+                    && self.subscription(&id).await?.subscription.scheduled.is_none()
+                    && let Some(charge) = self.preview_of(&data).await?
+                {
+                    add_charge(&mut data, &charge)?;
+                }
+            }
             NoticeKind::AccessEnded
             | NoticeKind::TermsChanging
-            | NoticeKind::PlanChanged
             | NoticeKind::SubscriptionCancelled
             | NoticeKind::RefundMade
             | NoticeKind::PurchaseProcessing

@@ -197,6 +197,63 @@ async fn the_banks_reason_is_said_and_an_end_for_want_of_payment_is_no_confirmat
     .await;
 }
 
+/// What changed is what is told, and what is charged is the provider's to say.
+#[tokio::test]
+async fn a_change_says_what_changed_and_what_is_charged_for_it() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.provider("POST", "/v1/coupons", "id=half&percent_off=50&duration=forever");
+            let engine = mailing(h).await;
+            for (locale, same, units, interval, plan, [listed, charged]) in [
+                (
+                    "en",
+                    "Your plan Pro was changed.",
+                    "Units: 3 instead of 1",
+                    "Charged: every year instead of every month",
+                    "Your plan was changed from Pro to Studio.",
+                    ["Price: ¥9,800, every month; before discounts", "Next payment: ¥4,900 on"],
+                ),
+                (
+                    "ja",
+                    "ご契約の「プロ」の内容が変更されました",
+                    "数量：3（変更前：1）",
+                    "お支払いの間隔：毎年（変更前：毎月）",
+                    "「プロ」から「スタジオ」に変更されました",
+                    ["料金：毎月 9,800円（割引・税・残高の適用前）", "次回のお支払い：4,900円（"],
+                ),
+            ] {
+                let [seats, yearly, other] =
+                    ["seats", "yearly", "other"].map(|who| format!("{who}-{locale}"));
+                for (who, price, more, to) in [
+                    (&seats, "pro_month_jpy", "", "&items[0][quantity]=3"),
+                    (&yearly, "pro_year_jpy", "", ""),
+                    (&other, "studio_month_jpy", "&discounts[0][coupon]=half", ""),
+                ] {
+                    meet(h, who, locale).await;
+                    let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={who}"));
+                    let id = foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), more);
+                    settle(h, &engine).await;
+                    let item = h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0]
+                        ["id"]
+                        .clone();
+                    let form = format!(
+                        "items[0][id]={}&items[0][price]={}{to}&proration_behavior=none",
+                        item.as_str().unwrap(),
+                        price_id(h, price)
+                    );
+                    h.provider("POST", &format!("/v1/subscriptions/{id}"), &form);
+                    settle(h, &engine).await;
+                }
+                says(&letter(h, &seats, NoticeKind::PlanChanged).await, &[same, units], &[interval]);
+                says(&letter(h, &yearly, NoticeKind::PlanChanged).await, &[same, interval], &[units]);
+                let text = letter(h, &other, NoticeKind::PlanChanged).await;
+                says(&text, &[plan, listed, charged], &[units, interval]);
+            }
+        })
+    })
+    .await;
+}
+
 /// A worker that was away for longer than the grace sends what was decided before it went.
 #[tokio::test]
 async fn a_letter_names_no_end_that_is_over() {
