@@ -1,8 +1,10 @@
 //! Mails on pages and over the API: previews for operators, links and choices for customers who are not signed in.
 
+use quittance_domain::access::OnLatePayment;
 use quittance_domain::change::When;
 use quittance_domain::fraud::Level;
 use quittance_domain::{CustomerId, Mode, Provider, Scope};
+use quittance_engine::Settings;
 use quittance_engine::subscriptions::Change;
 use quittance_mail::links::Target;
 use quittance_mail::{Kind, MailLinks};
@@ -11,8 +13,8 @@ use quittance_store::mails::NewMail;
 use serde_json::json;
 
 use crate::client::{ADMIN, App, READ, ROOT};
-use crate::house::{DAY, House, on_each};
-use crate::known_kit::operator;
+use crate::house::{DAY, House, catalog, on_each};
+use crate::known_kit::{failing_subscriber, newest_invoice, operator};
 
 fn links() -> MailLinks {
     MailLinks::new(ROOT.to_owned().into(), &Scope::own(Provider::Stripe, Mode::Test))
@@ -200,6 +202,40 @@ async fn the_link_to_cancel_leads_to_a_form_that_cancels() {
         })
     })
     .await;
+}
+
+/// Money for a subscription that has ended would give nothing: the old letter's link takes none.
+#[tokio::test]
+async fn a_link_to_pay_takes_nothing_for_what_is_over() {
+    for (late_payment, page) in [(OnLatePayment::Ignore, "/billing?"), (OnLatePayment::Grant, "http")] {
+        for test in quittance_store::testing::databases().await {
+            let mut settings = Settings::default();
+            settings.access.money.late_payment = late_payment;
+            let h = &House::with(test, settings, catalog()).await;
+            let app = App::live(h).await;
+            let id = failing_subscriber(h, "ada").await;
+            let invoice = newest_invoice(h, &id);
+            let link = path(h, "ada", &Target::Pay(invoice.clone()));
+            let token = || async {
+                let billing = app.get(&path(h, "ada", &Target::Billing)).key(None).send().await;
+                billing.header("location").split("link=").nth(1).unwrap().to_owned()
+            };
+            let owed = app.get(&link).key(None).send().await;
+            assert!(owed.header("location").starts_with("http://127.0.0.1:12111/i/"), "{}", owed.text());
+            h.provider("DELETE", &format!("/v1/subscriptions/{id}"), "");
+            h.settle().await;
+            let still = h.provider("GET", &format!("/v1/invoices/{invoice}"), "");
+            assert_eq!(still["status"], "open", "at the provider it can still be paid");
+            let over = app.get(&link).key(None).send().await;
+            let gives = late_payment == OnLatePayment::Grant;
+            assert_eq!(over.status, if gives { 303 } else { 200 }, "{}", over.text());
+            for named in [format!("&invoice={invoice}"), String::new()] {
+                let way = format!("/billing/pay?link={}{named}", token().await);
+                let to = app.get(&way).key(None).send().await.header("location").to_owned();
+                assert!(to.starts_with(page), "{late_payment:?}: {to}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

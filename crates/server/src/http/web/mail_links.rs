@@ -65,6 +65,9 @@ pub async fn open(
     }
     let billing = billing(&app, &customer)?;
     match target {
+        Target::Pay(invoice) if app.engine.invoice_is_over(&customer, &invoice).await? => {
+            Ok(closed(&app, &uri, &headers, MailLinkState::Settled))
+        }
         Target::Pay(invoice) => invoice_page(&app, &invoice, true, &billing, &uri, &headers).await,
         Target::Document(invoice) => invoice_page(&app, &invoice, false, &billing, &uri, &headers).await,
         Target::Card => Ok(asks(&app, &uri, &headers, MailLinkAsk::Card)),
