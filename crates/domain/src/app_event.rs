@@ -153,13 +153,14 @@ fn failure(old: Option<&Subscription>, new: &Subscription) -> Option<AppFact> {
         return None;
     }
     let before = old.filter(|old| is_owed(&old.facts.status));
-    let before = before.and_then(|old| old.facts.latest_invoice.as_ref());
-    if before.is_some_and(|b| b.id == invoice.id && b.attempt_count == invoice.attempt_count) {
+    let failure = new.newest_failure()?;
+    let same = |old: &&Subscription| old.facts.latest_invoice.as_ref().is_some_and(|b| b.id == invoice.id);
+    if before.filter(same).and_then(Subscription::newest_failure).as_ref() == Some(&failure) {
         return None;
     }
     Some(AppFact {
         kind: AppEventType::PaymentFailed,
-        key: format!("{}:{}", invoice.id, invoice.attempt_count),
+        key: format!("{}:{failure}", invoice.id),
         data: json!({
             "subscription": new.facts.id,
             "plan": new.plan().map(|held| &held.plan),
@@ -168,7 +169,7 @@ fn failure(old: Option<&Subscription>, new: &Subscription) -> Option<AppFact> {
             "invoice": invoice.id,
             "attempt": invoice.attempt_count,
             "due": money(invoice.remaining.minor, invoice.remaining.currency.code()),
-            "next_attempt_at": invoice.next_attempt_at.map(|at| at.to_string()),
+            "next_attempt_at": new.next_attempt_at().map(|at| at.to_string()),
         }),
     })
 }

@@ -549,6 +549,7 @@ fn project_subscription(
         access: standing.at(now),
         duplicate: previous.and_then(|p| p.duplicate.clone()),
         missing: false,
+        own_tries: previous.and_then(|p| p.own_tries.clone()),
         scheduled: facts
             .ahead
             .next_phase

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Standing};
+use crate::dunning::OwnTries;
 use crate::ids::{CheckoutId, CustomerId, PlanGroup, PlanKey};
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
@@ -463,6 +464,12 @@ impl SubscriptionFacts {
         self.status == SubscriptionStatus::Paused || self.ahead.pause.is_some()
     }
 
+    /// Whether its payments are not collected at a moment: a pause that ends before it suppresses nothing then.
+    #[must_use]
+    pub fn is_uncollected_at(&self, at: Timestamp) -> bool {
+        self.ahead.pause.as_ref().is_some_and(|pause| pause.resumes_at.is_none_or(|resumes| resumes > at))
+    }
+
     /// When it is set to end, whichever way that was said.
     #[must_use]
     pub fn ends_at(&self) -> Option<Timestamp> {
@@ -533,6 +540,9 @@ pub struct Subscription {
     /// What it becomes when an outstanding payment succeeds; `at` is when that is forgotten.
     #[serde(default)]
     pub pending: Option<Planned>,
+    /// What we try ourselves at its latest invoice.
+    #[serde(default)]
+    pub own_tries: Option<OwnTries>,
 }
 
 /// A plan to come, in the catalog's terms.
@@ -560,6 +570,21 @@ impl Subscription {
     pub fn follows(&self, other: &Self) -> bool {
         self.facts.ahead.starts_after.as_deref() == Some(other.facts.id.as_str())
             && (!other.is_live() || other.facts.ends_at().is_some())
+    }
+
+    /// When the latest invoice is tried next by itself: by the provider, whose try goes first, or by us.
+    #[must_use]
+    pub fn next_attempt_at(&self) -> Option<Timestamp> {
+        let planned = self.facts.latest_invoice.as_ref().and_then(|invoice| invoice.next_attempt_at);
+        planned.or_else(|| self.own_tries.as_ref()?.next_at)
+    }
+
+    /// Which try has failed last: the provider's count, and the number of our own, which it does not count.
+    #[must_use]
+    pub fn newest_failure(&self) -> Option<String> {
+        let count = self.facts.latest_invoice.as_ref()?.attempt_count;
+        let own = self.own_tries.as_ref().map_or(0, |own| own.refused);
+        Some(if own > 0 { format!("{count}+{own}") } else { count.to_string() })
     }
 
     /// Whether it occupies its plan groups.

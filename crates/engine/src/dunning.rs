@@ -1,6 +1,8 @@
 //! Payments that failed: the cases, what became of them by month and cause, and the way to pay.
 
+use quittance_domain::access::OnLatePayment;
 use quittance_domain::dunning::{Case, Cause, Outcome, PaymentIssue};
+use quittance_domain::subscription::Subscription;
 use quittance_domain::{Currency, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
 use quittance_store::dunning::{self, CaseRow, Sum};
@@ -110,7 +112,7 @@ impl MonthOfCases {
 pub enum WayToPay {
     /// The provider's page of the invoice.
     Page(String),
-    /// There is nothing to pay any more.
+    /// There is nothing to pay any more, or what would be paid would give nothing.
     Paid,
     /// The invoice can be paid, but has no page: the payment method must be changed.
     PaymentMethod,
@@ -173,18 +175,23 @@ impl Engine {
             .db()
             .read("dunning.invoices", move |tx| mirror::subscriptions_of_customer(tx, id.as_str()))
             .await?;
+        let ended = |row: &&mirror::SubscriptionRow| self.pays_for_nothing(&row.subscription);
         let latest = |row: &mirror::SubscriptionRow| {
             let found = row.subscription.facts.latest_invoice.as_ref()?;
             let owed = PaymentIssue::of(&row.subscription).is_some();
             Some((found.id.clone(), found.status == "open", owed, row.aggregate.clone()))
         };
-        let mut known: Vec<(String, bool, bool, String)> = rows.iter().filter_map(latest).collect();
+        let mut known: Vec<(String, bool, bool, String)> =
+            rows.iter().filter(|row| !ended(row)).filter_map(latest).collect();
         known.sort_by_key(|(_, open, owed, _)| (!open, !owed));
         let (found, owed, aggregate) = match invoice {
             Some(wanted) => match known.into_iter().find(|(id, ..)| id == wanted) {
                 Some((id, _, owed, aggregate)) => (id, owed, aggregate),
                 // A link in an old letter: the invoice may be an older one of theirs.
-                None => (wanted.to_owned(), false, self.own_case(customer, wanted).await?),
+                None => match self.subscription_of_invoice(customer, &rows, wanted).await? {
+                    row if self.pays_for_nothing(&row.subscription) => return Ok(WayToPay::Paid),
+                    row => (wanted.to_owned(), false, row.aggregate),
+                },
             },
             None => match known.into_iter().next() {
                 Some((id, _, owed, aggregate)) => (id, owed, aggregate),
@@ -204,7 +211,41 @@ impl Engine {
         }
     }
 
-    async fn own_case(&self, customer: &CustomerId, invoice: &str) -> Result<String, Problem> {
+    /// Whether somebody who pays an invoice of theirs now would pay for nothing: its subscription has ended.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    #[crate::boxed]
+    pub async fn invoice_is_over(&self, customer: &CustomerId, invoice: &str) -> Result<bool, Problem> {
+        let id = customer.clone();
+        let read = move |tx: &mut dyn quittance_store::Tx| mirror::subscriptions_of_customer(tx, id.as_str());
+        let rows = self.db().read("dunning.invoices", read).await?;
+        match self.subscription_of_invoice(customer, &rows, invoice).await {
+            Ok(row) => Ok(self.pays_for_nothing(&row.subscription)),
+            Err(problem) if problem.code == ProblemCode::NotFound => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Whether what is paid for a subscription from now on gives nothing. A last period that was used to its end is owed.
+    fn pays_for_nothing(&self, subscription: &Subscription) -> bool {
+        let facts = &subscription.facts;
+        let used = facts.ended_at.zip(facts.period_end()).is_some_and(|(ended, end)| end <= ended);
+        facts.status.is_final() && !used && self.settings().access.money.late_payment == OnLatePayment::Ignore
+    }
+
+    async fn subscription_of_invoice(
+        &self,
+        customer: &CustomerId,
+        rows: &[mirror::SubscriptionRow],
+        invoice: &str,
+    ) -> Result<mirror::SubscriptionRow, Problem> {
+        let newest = |row: &&mirror::SubscriptionRow| {
+            row.subscription.facts.latest_invoice.as_ref().is_some_and(|latest| latest.id == invoice)
+        };
+        if let Some(row) = rows.iter().find(newest) {
+            return Ok(row.clone());
+        }
         let which = WhichCases { cursor: i64::MAX, outcome: None, customer: Some(customer.to_string()) };
         let mine = self.dunning_cases(which, 100).await?;
         let found: Option<&Case> = mine.iter().map(|row| &row.case).find(|case| case.invoice == invoice);
@@ -215,8 +256,7 @@ impl Engine {
                 "GET /v1/customers/{id} shows what is owed, as `payment_issue` of each subscription.",
             )
         })?;
-        let row = self.subscription(&found.subscription).await?;
-        Ok(row.aggregate)
+        self.subscription(&found.subscription).await
     }
 
     /// What was paid elsewhere must show here at once.

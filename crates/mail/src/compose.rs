@@ -33,12 +33,11 @@ pub fn facts(
         .text("plan")
         .or_else(|| subscription.and_then(Subscription::plan).map(|held| held.plan.as_str()))
         .and_then(plan_name);
-    let now_paid = subscription.and_then(price);
     let amount = data.money("amount");
     let regular = data.money("regular");
     let (first_charge, afterwards) = match told.kind {
         // Prices are told beside each other as they are listed; what the first bill then comes to stands by itself.
-        Kind::PriceChanging => (amount.filter(|_| amount != regular), None),
+        Kind::PriceChanging | Kind::PlanChanged => (amount.filter(|_| amount != regular), None),
         Kind::TrialEnding | Kind::RenewalAhead => (None, regular.filter(|_| amount != regular)),
         Kind::Receipt => {
             let first = data.money("first_charge");
@@ -50,7 +49,6 @@ pub fn facts(
         | Kind::GraceEnding
         | Kind::AccessEnded
         | Kind::TermsChanging
-        | Kind::PlanChanged
         | Kind::SubscriptionCancelled
         | Kind::RefundMade
         | Kind::PurchaseProcessing
@@ -59,8 +57,8 @@ pub fn facts(
         | Kind::CardExpiring => (None, None),
     };
     let (plan, new_plan, amount, new_amount) = match told.kind {
-        Kind::PlanChanged => (data.text("from_plan").and_then(plan_name), plan, amount, now_paid),
-        Kind::PriceChanging => (plan, None, now_paid, regular.or(amount)),
+        Kind::PlanChanged => (data.text("from_plan").and_then(plan_name), plan, None, regular),
+        Kind::PriceChanging => (plan, None, subscription.and_then(price), regular.or(amount)),
         Kind::PaymentFailed
         | Kind::PaymentActionRequired
         | Kind::PaymentRecovered
@@ -77,6 +75,12 @@ pub fn facts(
         | Kind::RefundFailed
         | Kind::CardExpiring => (plan, None, amount, None),
     };
+    let changed = |key: &str, before: &str| {
+        let (now, before) = (told.data.get(key)?, told.data.get(before)?);
+        (told.kind == Kind::PlanChanged && now != before).then_some(before)
+    };
+    let from_quantity = changed("quantity", "from_quantity").and_then(Value::as_i64);
+    let quantity = told.data.get("quantity").and_then(Value::as_i64);
     let card = told.data.get("card").and_then(Value::as_object);
     Facts {
         name: view.customer.name.clone(),
@@ -89,13 +93,20 @@ pub fn facts(
         afterwards,
         trial_end: data.time("trial_end").filter(|_| told.kind == Kind::Receipt),
         ended_by: data.text("reason").filter(|_| told.kind == Kind::SubscriptionCancelled).map(str::to_owned),
+        paused: told.kind == Kind::AccessEnded && data.text("cause") == Some("paused"),
+        resumes_at: data.time("resumes_at"),
         interval: data
             .text("interval")
             .or_else(|| subscription?.facts.items.first()?.interval.as_deref())
             .map(str::to_owned),
+        quantity: quantity
+            .filter(|units| told.kind == Kind::PlanChanged && (*units > 1 || from_quantity.is_some())),
+        from_quantity,
+        from_interval: changed("interval", "from_interval").and_then(Value::as_str).map(str::to_owned),
         at: moment(told, data, subscription),
-        next_try: next_try(told.kind, data, subscription),
-        access_until: access_until(told.kind, data, subscription),
+        next_try: next_try(told.kind, data, subscription).filter(|at| *at > told.now),
+        // A worker that was away tells it later than it was decided.
+        access_until: access_until(told.kind, data, subscription).filter(|at| *at > told.now),
         card: card.and_then(card_words),
         card_expires: card.and_then(|card| card_expires(card, language)),
         reason: data.text("decline_code").map(str::to_owned),
@@ -167,6 +178,7 @@ fn moment(told: &Told, data: Data<'_>, subscription: Option<&Subscription>) -> O
 fn next_try(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>) -> Option<Timestamp> {
     match kind {
         Kind::PaymentFailed | Kind::PaymentActionRequired | Kind::GraceEnding => data.time("next_attempt_at"),
+        Kind::PlanChanged => data.time("charge_at"),
         Kind::Receipt => {
             let facts = &subscription?.facts;
             let goes_on = facts.ends_at().is_none() && !facts.status.is_final();
@@ -178,7 +190,6 @@ fn next_try(kind: Kind, data: Data<'_>, subscription: Option<&Subscription>) -> 
         | Kind::RenewalAhead
         | Kind::PriceChanging
         | Kind::TermsChanging
-        | Kind::PlanChanged
         | Kind::SubscriptionCancelled
         | Kind::RefundMade
         | Kind::PurchaseProcessing
@@ -273,7 +284,10 @@ fn asks(kind: Kind, data: Data<'_>) -> (bool, bool, bool) {
     match kind {
         Kind::PaymentFailed | Kind::GraceEnding => (true, true, true),
         Kind::PaymentActionRequired => (true, true, false),
-        Kind::AccessEnded => (data.text("cause").is_none_or(|cause| cause == "payment"), false, false),
+        Kind::AccessEnded => {
+            let cause = data.text("cause");
+            (cause.is_none_or(|cause| cause == "payment"), cause == Some("paused"), false)
+        }
         Kind::RenewalAhead | Kind::TrialEnding => (false, true, true),
         Kind::PriceChanging | Kind::TermsChanging | Kind::Receipt | Kind::PlanChanged => (false, true, false),
         Kind::CardExpiring => (false, false, true),

@@ -31,8 +31,18 @@ pub struct Facts {
     pub trial_end: Option<Timestamp>,
     /// Why a subscription was ended by somebody else than its customer, a word of [`ended_by`].
     pub ended_by: Option<String>,
+    /// The plan is paused, and not over.
+    pub paused: bool,
+    /// When the pause ends by itself.
+    pub resumes_at: Option<Timestamp>,
     /// How often it is charged: `day`, `week`, `month` or `year`.
     pub interval: Option<String>,
+    /// Units after a change, where they changed or are more than one.
+    pub quantity: Option<i64>,
+    /// Units before a change, where they changed.
+    pub from_quantity: Option<i64>,
+    /// How often it was charged before a change, where that changed.
+    pub from_interval: Option<String>,
     /// When what the notice is about happens or happened.
     pub at: Option<Timestamp>,
     /// When the provider tries to take the payment again.
@@ -71,7 +81,7 @@ pub struct Urls {
 }
 
 /// Every variable of templates, and what it holds. Each may be absent, except `site`.
-pub const VARIABLES: [(&str, &str); 30] = [
+pub const VARIABLES: [(&str, &str); 35] = [
     ("site", "what is sold, as customers know it (`site`)"),
     ("name", "the customer's name"),
     ("plan", "the plan; before a change the old one"),
@@ -88,7 +98,12 @@ pub const VARIABLES: [(&str, &str); 30] = [
     ),
     ("trial_end", "the day on which a trial ends; only in the receipt that it begins with"),
     ("ended_by", "why a plan was ended, in plain words; only where its customer did not end it"),
+    ("paused", "`yes` where the plan is paused and not over"),
+    ("resumes", "the day on which a pause ends by itself"),
     ("interval", "how often it is charged: every month"),
+    ("quantity", "units after a change, where they changed or are more than one"),
+    ("from_quantity", "units before a change, where they changed"),
+    ("from_interval", "how often it was charged before a change, where that changed"),
     ("date", "the day on which it happens or happened"),
     ("time", "the same with the time of day and its zone"),
     ("next_try", "the day of the next try to take the payment"),
@@ -117,8 +132,9 @@ impl Facts {
         let named = self.zone.as_deref().and_then(|zone| jiff::tz::TimeZone::get(zone).ok());
         let zone = named.unwrap_or_else(|| settings.zone.clone());
         let money = |amount: Option<Money>| amount.map(|amount| format::money(language, amount));
+        let often = |word: Option<&str>| Some(format::interval(language, word?)?.to_owned());
         let day = |at: Option<Timestamp>| at.map(|at| format::date(language, &zone, at));
-        let all: [(&'static str, Option<String>); 30] = [
+        let all: [(&'static str, Option<String>); 35] = [
             ("site", Some(settings.site.clone())),
             ("name", self.name.clone().filter(|name| !name.trim().is_empty())),
             ("plan", self.plan.clone()),
@@ -132,10 +148,12 @@ impl Facts {
                 "ended_by",
                 self.ended_by.as_deref().and_then(|word| ended_by(language, word)).map(str::to_owned),
             ),
-            (
-                "interval",
-                self.interval.as_deref().and_then(|word| format::interval(language, word)).map(str::to_owned),
-            ),
+            ("paused", self.paused.then(|| "yes".to_owned())),
+            ("resumes", day(self.resumes_at)),
+            ("interval", often(self.interval.as_deref())),
+            ("quantity", self.quantity.map(|units| units.to_string())),
+            ("from_quantity", self.from_quantity.map(|units| units.to_string())),
+            ("from_interval", often(self.from_interval.as_deref())),
             ("date", day(self.at)),
             ("time", self.at.map(|at| format::time(language, &zone, at))),
             ("next_try", day(self.next_try)),
@@ -225,11 +243,13 @@ pub fn reason(language: Language, word: &str) -> Option<&'static str> {
 }
 
 /// Why a subscription was ended, where its customer did not ask for it: the provider's reasons
-/// (`cancellation_details.reason`). Nothing for `cancellation_requested`, and for reasons that are not known.
+/// (`cancellation_details.reason`) and our own ([`quittance_domain::notices::OwnEnd`]). Nothing for `cancellation_requested`, and for reasons that are not known.
 #[must_use]
 pub fn ended_by(language: Language, word: &str) -> Option<&'static str> {
     let (en, ja) = match word {
         "payment_failed" => ("its payment did not go through", "お支払いを確認できなかったため"),
+        "trial_used" => ("a free trial had been used before", "無料期間を以前にご利用いただいているため"),
+        "suspended" => ("your account is suspended", "アカウントのご利用を停止しているため"),
         "payment_disputed" => ("its payment was disputed", "お支払いに異議の申し立てがあったため"),
         _ => return None,
     };

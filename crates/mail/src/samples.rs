@@ -52,6 +52,7 @@ pub fn facts(kind: Kind, language: Language) -> Facts {
         new_amount: jpy(if changes { 9_800 } else { 2_180 }),
         first_charge: match kind {
             Kind::PriceChanging => jpy(1_090),
+            Kind::PlanChanged => jpy(4_900),
             _ => None,
         },
         afterwards: match kind {
@@ -60,7 +61,12 @@ pub fn facts(kind: Kind, language: Language) -> Facts {
         },
         trial_end: None,
         ended_by: None,
+        paused: false,
+        resumes_at: None,
         interval: Some("month".to_owned()),
+        quantity: changes.then_some(3),
+        from_quantity: changes.then_some(1),
+        from_interval: changes.then(|| "year".to_owned()),
         at: at(0),
         next_try: at(3),
         access_until: at(7),

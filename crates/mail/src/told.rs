@@ -25,6 +25,8 @@ pub struct Told {
     pub must_say: Vec<String>,
     /// When it was written down.
     pub created_at: Timestamp,
+    /// When it is told.
+    pub now: Timestamp,
 }
 
 /// What is to become of a notice.
@@ -54,5 +56,6 @@ pub async fn prepare(engine: &Engine, notice: &NoticeRow) -> Result<Ready, Probl
         rules,
         must_say: prepared.must_say.clone(),
         created_at: notice.created_at,
+        now: engine.now(),
     })))
 }

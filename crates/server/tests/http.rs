@@ -16,6 +16,10 @@ mod house;
 #[allow(dead_code, missing_docs, reason = "shared with the engine's tests, which use all of it")]
 mod app_kit;
 
+#[path = "../../engine/tests/it/known_kit.rs"]
+#[allow(dead_code, missing_docs, reason = "shared with the engine's tests, which use all of it")]
+mod known_kit;
+
 #[path = "http/access.rs"]
 mod access;
 #[path = "http/addresses.rs"]

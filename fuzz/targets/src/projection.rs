@@ -5,7 +5,7 @@
 use arbitrary::{Result, Unstructured};
 use quittance_domain::access::{Access, AccessPolicy, MoneyPolicy, MoneyState, OnLatePayment, OnMoneyBack};
 use quittance_domain::dispute::{DisputeFacts, DisputeStatus};
-use quittance_domain::notices::{NoticePolicy, RuleTable, Wanted, decide};
+use quittance_domain::notices::{Beside, NoticePolicy, RuleTable, Wanted, decide};
 use quittance_domain::projection::{
     Observed, PaymentFacts, Projection, PurchaseFacts, RefundFacts, SaleFacts, Stored, Unreadable,
 };
@@ -76,6 +76,7 @@ fn decided(
         rules: &RuleTable::built_in(),
         told: &[],
         announced: &[],
+        beside: &Beside::default(),
         looked_at: Some(NOW),
         now,
     };

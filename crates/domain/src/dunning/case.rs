@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cause;
 use crate::money::Money;
+use crate::subscription::Subscription;
 use crate::time::Timestamp;
 
 /// What became of a case.
@@ -99,6 +100,33 @@ pub struct Tried {
     pub state: TriedState,
 }
 
+/// What we do ourselves about the latest invoice of a subscription, as its customer and the app must know it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OwnTries {
+    /// The number of the newest try of ours that was refused; 0 before the first.
+    pub refused: i64,
+    /// When we try next.
+    pub next_at: Option<Timestamp>,
+}
+
+impl OwnTries {
+    /// What the cases say; `None` where there is no try of ours.
+    #[must_use]
+    pub fn of<'a>(subscription: &Subscription, cases: impl IntoIterator<Item = &'a Case>) -> Option<Self> {
+        let facts = &subscription.facts;
+        let invoice = facts.latest_invoice.as_ref()?;
+        let case = cases.into_iter().find(|c| c.subscription == facts.id && c.invoice == invoice.id)?;
+        // A place of the schedule is only a try where the payment method may pass.
+        let helps =
+            facts.method.is_some() && Cause::of(invoice.attempt.as_ref(), facts.method.as_deref()).may_pass();
+        let own = Self {
+            refused: case.refused.filter(|number| *number > case.refused_untold).unwrap_or(0),
+            next_at: case.next_try_at.filter(|_| helps),
+        };
+        (own.refused > 0 || own.next_at.is_some()).then_some(own)
+    }
+}
+
 /// An invoice of a subscription whose payment failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
@@ -118,6 +146,12 @@ pub struct Case {
     pub attempts: i64,
     /// Tries of our own.
     pub tries: i64,
+    /// The number of the newest try of ours that was seen refused; `None` in a case of before it was kept.
+    #[serde(default)]
+    pub refused: Option<i64>,
+    /// The newest that was refused before it was kept, and is told no more.
+    #[serde(default)]
+    pub refused_untold: i64,
     /// Places of the schedule that are over, tried or left out.
     pub passed: usize,
     /// When we try next.

@@ -105,6 +105,8 @@ fn open(subscription: &Subscription, invoice: &InvoiceFacts, now: Timestamp) -> 
         decline_code: None,
         attempts: invoice.attempt_count,
         tries: 0,
+        refused: Some(0),
+        refused_untold: 0,
         passed: 0,
         next_try_at: None,
         failed_method: None,
@@ -122,7 +124,7 @@ fn line(kind: &'static str, case: &Case) -> HistoryLine {
         object: case.subscription.clone(),
         data: json!({
             "invoice": case.invoice, "amount": case.amount.minor, "currency": case.amount.currency,
-            "attempt": case.attempts, "decline_code": case.decline_code, "cause": case.cause, "outcome": case.outcome, "recovery": case.recovery,
+            "attempt": case.attempts, "own_try": case.refused.filter(|number| *number > 0), "decline_code": case.decline_code, "cause": case.cause, "outcome": case.outcome, "recovery": case.recovery,
         }),
     }
 }
@@ -137,6 +139,7 @@ impl Look<'_> {
     ) {
         let mut case = before.clone();
         self.see(&mut case, subscription, invoice);
+        let refused = self.refused(&mut case, before);
         if case.outcome == Outcome::Open
             && let Some(invoice) = invoice.filter(|invoice| invoice.status == "open")
         {
@@ -145,7 +148,7 @@ impl Look<'_> {
             case.next_try_at = None;
         }
         out.look_again_at = [out.look_again_at, case.next_try_at].into_iter().flatten().min();
-        if case.attempts > before.attempts {
+        if refused || case.attempts > before.attempts {
             out.history.push(line("payment.failed", &case));
         }
         if case.outcome != before.outcome {
@@ -158,6 +161,20 @@ impl Look<'_> {
 
     fn newest(&self, invoice: &str) -> Option<&Tried> {
         self.tried.iter().find(|tried| tried.invoice == invoice)
+    }
+
+    /// Whether another try of ours is seen refused, which the provider does not count. What an older version saw is no news.
+    fn refused(&self, case: &mut Case, before: &Case) -> bool {
+        let newest = self.newest(&case.invoice).filter(|tried| tried.state == TriedState::Refused);
+        let number = newest.and_then(|tried| tried.number).unwrap_or(0);
+        if before.outcome != Outcome::Open || before.refused.is_some_and(|known| known >= number) {
+            return false;
+        }
+        case.refused = Some(number);
+        if before.refused.is_none() {
+            case.refused_untold = number;
+        }
+        before.refused.is_some()
     }
 
     /// What became of it.

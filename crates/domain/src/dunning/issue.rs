@@ -48,7 +48,7 @@ pub struct PaymentIssue {
     pub amount: Money,
     /// The provider's count of tries.
     pub attempts: i64,
-    /// When the provider tries next.
+    /// When it is tried next by itself: by the provider, or by us.
     pub next_attempt_at: Option<Timestamp>,
     /// The bank's reason, in the field's standard words.
     pub decline_code: Option<String>,
@@ -94,7 +94,7 @@ impl PaymentIssue {
             invoice: invoice.id.clone(),
             amount: invoice.remaining,
             attempts: invoice.attempt_count,
-            next_attempt_at: invoice.next_attempt_at,
+            next_attempt_at: subscription.next_attempt_at(),
             decline_code: attempt.and_then(|a| a.decline_code.clone().or_else(|| a.code.clone())),
             cause,
         })

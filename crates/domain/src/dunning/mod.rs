@@ -14,7 +14,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use case::{Case, Outcome, Recovery, Tried, TriedState};
+pub use case::{Case, Outcome, OwnTries, Recovery, Tried, TriedState};
 pub use cause::Cause;
 pub use follow::{Followed, Step, follow};
 pub use issue::{IssueKind, PaymentIssue};

@@ -129,6 +129,7 @@ fn failing(cause: AttemptFacts) -> Subscription {
         duplicate: None,
         scheduled: None,
         pending: None,
+        own_tries: None,
         missing: false,
     }
 }
@@ -207,6 +208,42 @@ fn the_own_schedule_tries_each_day_once_and_gives_up_once() {
     for (hours, asked) in table {
         assert_eq!(story.asked(&broke(), hours), asked, "after {hours} hours");
     }
+}
+
+#[test]
+fn each_refused_try_of_ours_is_told_once_and_where_the_next_one_helps_its_time() {
+    let failed = |out: &Followed| out.history.iter().filter(|line| line.kind == "payment.failed").count();
+    let mut story = Story::new(own());
+    for (hours, told) in [(0, 1), (26, 0), (27, 1), (28, 0), (74, 0), (75, 1), (76, 0)] {
+        assert_eq!(failed(&story.look(&broke(), hours)), told, "after {hours} hours");
+    }
+    let own_tries = OwnTries::of(&broke(), &story.cases).unwrap();
+    assert_eq!((own_tries.refused, own_tries.next_at), (2, Some(T0.plus_ms(122 * HOUR_MS))));
+    let lost = failing(attempt("card_declined", "lost_card", "pm_1"));
+    assert_eq!(OwnTries::of(&lost, &story.cases).unwrap().next_at, None, "it is not tried again");
+    // Where the provider retries there is nothing of ours, and what was told keeps its name.
+    let mut theirs = Story::new(DunningPolicy::default());
+    theirs.look(&broke(), 0);
+    assert_eq!(OwnTries::of(&broke(), &theirs.cases), None);
+    assert_eq!(broke().newest_failure().as_deref(), Some("1"));
+}
+
+/// A case of an older version: what it saw refused is old, what follows is not.
+#[test]
+fn a_try_that_an_older_version_saw_refused_is_not_told_again() {
+    let mut story = Story::new(own());
+    story.look(&broke(), 0);
+    story.look(&broke(), 26);
+    let mut old = serde_json::to_value(&story.cases[0]).unwrap();
+    for key in ["refused", "refused_untold"] {
+        old.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    story.cases = vec![serde_json::from_value(old).unwrap()];
+    assert!(story.look(&broke(), 27).history.is_empty());
+    assert_eq!(OwnTries::of(&broke(), &story.cases).unwrap().refused, 0, "under the name of before");
+    story.look(&broke(), 74);
+    assert_eq!(story.look(&broke(), 75).history.len(), 1);
+    assert_eq!(OwnTries::of(&broke(), &story.cases).unwrap().refused, 2);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::ids::PlanKey;
 use crate::time::Timestamp;
 
 pub(crate) use decide::is_owed;
-pub use decide::{Told, Wanted, decide, put_charged};
+pub use decide::{Beside, Held, OwnEnd, Told, Wanted, decide, put_charged};
 pub use moment::{AppliedRule, Fit};
 pub use rules::RuleTable;
 

@@ -18,6 +18,7 @@ use crate::subscription::{Bill, Card, InvoiceFacts, SubscriptionFacts};
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 mod news;
+mod pauses;
 
 fn at(text: &str) -> Timestamp {
     Timestamp::from_ms(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
@@ -250,8 +251,11 @@ fn after(projection: &Projection) -> Stored {
 struct Life {
     stored: Stored,
     told: Vec<Told>,
+    /// The same, as they were written down.
+    written: Vec<Notice>,
     looked_at: Option<Timestamp>,
     announced: Vec<Announcement>,
+    beside: Beside,
     missed: usize,
     next: Option<Timestamp>,
 }
@@ -261,8 +265,10 @@ impl Life {
         Self {
             stored: stored(),
             told: Vec::new(),
+            written: Vec::new(),
             looked_at: None,
             announced: Vec::new(),
+            beside: Beside::default(),
             missed: 0,
             next: None,
         }
@@ -290,6 +296,7 @@ impl Life {
             rules: &rules,
             told: &self.told,
             announced: &self.announced,
+            beside: &self.beside,
             looked_at: self.looked_at,
             now,
         };
@@ -302,6 +309,7 @@ impl Life {
                 continue;
             }
             new.push((n.kind, n.occurrence.clone()));
+            self.written.push(n.clone());
             self.told.push(Told {
                 kind: n.kind,
                 object: n.object.clone(),
@@ -620,9 +628,9 @@ fn what_is_no_longer_so_is_over() {
     let ask = |kind, object: &str, occurrence: &str, about, data: Value, seen: &SubscriptionFacts, now| {
         let (subscriptions, data) = (mirror(seen, now), data);
         let claim = Claim { kind, object, occurrence, about, data: &data };
-        let (purchases, payments, announced) = (&[], &[], &[]);
-        still_holds(claim, Known { subscriptions: &subscriptions, purchases, payments, announced, now })
-            == Truth::Holds
+        let (purchases, payments, announced, held) = (&[], &[], &[], &[]);
+        let subscriptions = &subscriptions;
+        still_holds(claim, Known { subscriptions, purchases, payments, announced, held, now }) == Truth::Holds
     };
     let nothing = || Value::Null;
     let failing = with_invoice("past_due", invoice("open", 2, T0));

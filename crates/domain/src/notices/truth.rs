@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use super::decide::{is_failing, is_owed, meets};
-use super::{Announcement, NoticeKind};
+use super::decide::{gives_too, has_too, is_failing, is_owed, meets};
+use super::{Announcement, Held, NoticeKind};
 use crate::access::Standing;
 use crate::projection::{PaymentFacts, Purchase, PurchaseState};
 use crate::refund::owed_again;
@@ -48,6 +48,8 @@ pub struct Known<'a> {
     pub payments: &'a [PaymentFacts],
     /// Announcements that have not been withdrawn.
     pub announced: &'a [Announcement],
+    /// What they have the use of, from whichever source.
+    pub held: &'a [Held],
     /// Now.
     pub now: Timestamp,
 }
@@ -69,13 +71,12 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
         NoticeKind::TrialEnding => on(claim, known, |s| {
             s.facts.status == SubscriptionStatus::Trialing
                 && s.facts.trial_end == claim.about
-                && goes_on(s, claim)
+                && is_charged(s, claim)
         }),
         NoticeKind::RenewalAhead => on(claim, known, |s| {
             let yearly = claim.data.get("yearly").and_then(Value::as_bool).unwrap_or(false);
             let same = yearly || s.facts.period_end() == claim.about;
-            let active = s.facts.status == SubscriptionStatus::Active && !s.facts.is_paused();
-            active && same && goes_on(s, claim)
+            s.facts.status == SubscriptionStatus::Active && same && is_charged(s, claim)
         }),
         NoticeKind::PriceChanging | NoticeKind::TermsChanging => announced(claim, known),
         NoticeKind::PlanChanged => on(claim, known, |s| {
@@ -90,8 +91,7 @@ pub fn still_holds(claim: Claim<'_>, known: Known<'_>) -> Truth {
         NoticeKind::SubscriptionCancelled => on(claim, known, |s| {
             s.facts.told.canceled_at.is_some_and(|at| at.to_string() == claim.occurrence)
         }),
-        // What was paid was paid.
-        NoticeKind::Receipt => Truth::Holds,
+        NoticeKind::Receipt => begun(claim, known),
         NoticeKind::RefundMade => refunded(claim, known),
         NoticeKind::PurchaseProcessing => bought(claim, known, PurchaseState::Processing),
         NoticeKind::PurchaseFailed => bought(claim, known, PurchaseState::Failed),
@@ -127,6 +127,11 @@ fn goes_on(s: &Subscription, claim: Claim<'_>) -> bool {
     s.facts.ends_at().zip(claim.about).is_none_or(|(end, about)| end > about)
 }
 
+/// Whether it goes on until then and is charged then.
+fn is_charged(s: &Subscription, claim: Claim<'_>) -> bool {
+    goes_on(s, claim) && !claim.about.is_some_and(|about| s.facts.is_uncollected_at(about))
+}
+
 fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
     let newest = known.subscriptions.iter().find_map(|s| {
         let invoice = s.facts.latest_invoice.as_ref().filter(|i| i.id == claim.object)?;
@@ -139,7 +144,18 @@ fn failing(claim: Claim<'_>, known: Known<'_>) -> Truth {
     if !is_owed(&s.facts.status) || s.missing {
         return Truth::Over("nothing is owed for the subscription any more");
     }
-    holds(invoice.attempt_count.to_string() == claim.occurrence, "another attempt has been made since")
+    holds(s.newest_failure().as_deref() == Some(claim.occurrence), "another attempt has been made since")
+}
+
+/// What was paid was paid; a trial that a receipt tells of must still have that end.
+fn begun(claim: Claim<'_>, known: Known<'_>) -> Truth {
+    let said = |key: &str| claim.data.get(key).and_then(Value::as_str);
+    let (Some(end), Some(id)) = (said("trial_end"), said("subscription")) else { return Truth::Holds };
+    let trial = known.subscriptions.iter().find(|s| s.facts.id == id).filter(|s| {
+        s.facts.status == SubscriptionStatus::Trialing
+            && s.facts.trial_end.is_some_and(|at| at.to_string() == end)
+    });
+    holds(trial.is_some(), "the trial has ended, or ends on another day")
 }
 
 fn bought(claim: Claim<'_>, known: Known<'_>, state: PurchaseState) -> Truth {
@@ -160,7 +176,8 @@ fn recovered(claim: Claim<'_>, known: Known<'_>) -> Truth {
 fn ended(claim: Claim<'_>, known: Known<'_>) -> Truth {
     let purchase = known.purchases.iter().find(|p| p.facts.id == claim.object);
     if let Some(purchase) = purchase {
-        return holds(!purchase.standing.at(known.now).allows(), "access is back");
+        let served = known.held.iter().any(|held| has_too(held, purchase));
+        return holds(!served && !purchase.standing.at(known.now).allows(), "access is back");
     }
     let Some(s) = known.subscriptions.iter().find(|s| s.facts.id == claim.object) else {
         return Truth::Over("the subscription is gone");
@@ -170,6 +187,7 @@ fn ended(claim: Claim<'_>, known: Known<'_>) -> Truth {
         known.subscriptions.iter().filter(|other| other.standing.at(known.now).allows()).any(|other| {
             other.facts.id == claim.object || other.plans.iter().any(|h| groups.contains(&&h.group))
         });
+    let served = served || known.held.iter().any(|held| gives_too(held, s));
     holds(!served, "access is back")
 }
 

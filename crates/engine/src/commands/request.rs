@@ -18,6 +18,12 @@ use crate::problem::{Problem, ProblemCode};
 
 /// The kind of the commands of suspensions.
 pub(crate) const SUSPENSION: &str = "suspension.step";
+
+/// The word of what ends a trial that is a second one.
+pub(crate) const TRIAL_END: &str = "trial.end";
+
+/// The word of what gives an invoice up.
+pub(crate) const GIVE_UP: &str = "invoice.give_up";
 /// How every key of ours begins.
 pub(crate) const KEY_PREFIX: &str = "quittance-";
 
@@ -431,14 +437,14 @@ impl Request {
             Self::CancelSubscription { .. } => "subscription.cancel",
             Self::ResumeSubscription { .. } => "subscription.resume",
             Self::CancelDuplicate { .. } => "duplicate.cancel",
-            Self::EndTrial { .. } => "trial.end",
+            Self::EndTrial { .. } => TRIAL_END,
             Self::RefundDuplicate { .. } => "duplicate.refund",
             Self::Refund { .. } => "refund.create",
             Self::ContestDispute { .. } => "dispute.contest",
             Self::AcceptDispute { .. } => "dispute.accept",
             Self::Suspension { .. } => SUSPENSION,
             Self::PayInvoice { .. } => "invoice.pay",
-            Self::GiveUpInvoice { .. } => "invoice.give_up",
+            Self::GiveUpInvoice { .. } => GIVE_UP,
         }
     }
 

@@ -5,12 +5,13 @@
 //! price. Refuses to know how a message looks and which way it goes.
 
 mod announce;
+mod beside;
 mod proof;
 
 use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::notices::truth::{self, Claim, Known, Truth};
 use quittance_domain::notices::{AppliedRule, Fit, NoticeKind, put_charged};
-use quittance_domain::{Currency, Timestamp};
+use quittance_domain::{Catalog, Currency, Timestamp};
 use quittance_store::notices::{self, NoticeRow};
 use quittance_store::outbox::{self, NewAlert};
 use quittance_store::{Tx, mirror};
@@ -22,6 +23,7 @@ use quittance_stripe::observe::{HostedInvoice, InvoicePreview, PreviewLine};
 use serde_json::{Map, Value, json};
 
 pub use announce::NewAnnouncement;
+pub(crate) use beside::beside;
 pub use proof::Proof;
 pub(crate) use proof::delivery_key;
 
@@ -104,7 +106,11 @@ impl Engine {
     #[crate::boxed]
     pub async fn still_true(&self, notice: &NoticeRow) -> Result<Truth, Problem> {
         let (row, scope, now) = (notice.clone(), self.scope().to_string(), self.now());
-        let truth = self.db().read("notices.still_true", move |tx| still_true(tx, &row, &scope, now)).await?;
+        let catalog = self.catalog_handle();
+        let truth = self
+            .db()
+            .read("notices.still_true", move |tx| still_true(tx, &row, &scope, &catalog, now))
+            .await?;
         Ok(truth)
     }
 
@@ -134,7 +140,8 @@ impl Engine {
                     if owed && invoice.status != "open" {
                         return Ok(Ready::Over(format!("the invoice is {}", invoice.status)));
                     }
-                    add_invoice(&mut data, &invoice, owed)?;
+                    let own_try = if owed { self.own_try(&data, &id).await? } else { None };
+                    add_invoice(&mut data, &invoice, owed, own_try)?;
                     hosted_url = invoice.url;
                 }
                 // What a trial begins with says what it will cost, and when.
@@ -162,9 +169,17 @@ impl Engine {
                     data.insert("charge_at".to_owned(), json!(about.to_string()));
                 }
             }
+            NoticeKind::PlanChanged => {
+                // What is planned for the period's end would be previewed in the place of what is told.
+                if let Some(id) = word(&data, "subscription")
+                    && self.subscription(&id).await?.subscription.scheduled.is_none()
+                    && let Some(charge) = self.preview_of(&data).await?
+                {
+                    add_charge(&mut data, &charge)?;
+                }
+            }
             NoticeKind::AccessEnded
             | NoticeKind::TermsChanging
-            | NoticeKind::PlanChanged
             | NoticeKind::SubscriptionCancelled
             | NoticeKind::RefundMade
             | NoticeKind::PurchaseProcessing
@@ -177,6 +192,14 @@ impl Engine {
         let must_say = rules.must_say(notice.rules.iter().map(|rule| rule.id.as_str()));
         let must_say = must_say.into_keys().map(str::to_owned).collect();
         Ok(Ready::Send(Box::new(Prepared { data: Value::Object(data), hosted_url, must_say })))
+    }
+
+    /// When we try to take an invoice ourselves, by what the mirror says now.
+    async fn own_try(&self, data: &Map<String, Value>, invoice: &str) -> Result<Option<Timestamp>, Problem> {
+        let Some(id) = word(data, "subscription") else { return Ok(None) };
+        let subscription = self.subscription(&id).await?.subscription;
+        let latest = subscription.facts.latest_invoice.as_ref().is_some_and(|latest| latest.id == invoice);
+        Ok(subscription.own_tries.filter(|_| latest).and_then(|own| own.next_at))
     }
 
     /// What the next renewal comes to, after the change that is announced; `None` when there will be none.
@@ -238,6 +261,7 @@ fn still_true(
     tx: &mut dyn Tx,
     row: &NoticeRow,
     scope: &str,
+    catalog: &Catalog,
     now: Timestamp,
 ) -> quittance_store::Result<Truth> {
     let Some(customer) = &row.customer else { return Ok(Truth::Over("nobody is linked")) };
@@ -249,6 +273,7 @@ fn still_true(
         None => Vec::new(),
     };
     let announced = notices::ahead(tx, scope, now)?;
+    let held = beside::held(tx, customer, catalog, now)?;
     let data = serde_json::from_str(&row.data).unwrap_or_default();
     let claim = Claim {
         kind: row.kind,
@@ -262,6 +287,7 @@ fn still_true(
         purchases: &purchases,
         payments: &payments,
         announced: &announced,
+        held: &held,
         now,
     };
     Ok(truth::still_holds(claim, known))
@@ -301,7 +327,13 @@ fn currency(code: &str) -> Result<Currency, Problem> {
     Currency::parse(code).map_err(|error| Problem::invalid(error.to_string()))
 }
 
-fn add_invoice(data: &mut Map<String, Value>, invoice: &HostedInvoice, owed: bool) -> Result<(), Problem> {
+/// Adds what an invoice says; `own_try` is when we try to take it ourselves.
+fn add_invoice(
+    data: &mut Map<String, Value>,
+    invoice: &HostedInvoice,
+    owed: bool,
+    own_try: Option<Timestamp>,
+) -> Result<(), Problem> {
     let code = currency(&invoice.currency)?;
     let mut put = |key: &str, value: Value| data.insert(key.to_owned(), value);
     put("amount", json!(if owed { invoice.amount_remaining } else { invoice.total }));
@@ -309,8 +341,8 @@ fn add_invoice(data: &mut Map<String, Value>, invoice: &HostedInvoice, owed: boo
     put("currency", json!(code.code()));
     put("invoice_number", json!(invoice.number));
     if owed {
-        let next = invoice.next_payment_attempt_s.map(|at| Timestamp::from_seconds(at).to_string());
-        put("next_attempt_at", json!(next));
+        let next = invoice.next_payment_attempt_s.map(Timestamp::from_seconds).or(own_try);
+        put("next_attempt_at", json!(next.map(|at| at.to_string())));
     }
     Ok(())
 }

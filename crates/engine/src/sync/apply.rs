@@ -7,9 +7,9 @@ use quittance_domain::checkout::CheckoutState;
 use quittance_domain::command::mending_turn;
 use quittance_domain::delivery::Channel;
 use quittance_domain::dispute::{self, DisputePolicy};
-use quittance_domain::dunning::{Case, DunningPolicy, Step};
+use quittance_domain::dunning::{Case, DunningPolicy};
 use quittance_domain::entitlement::SourceKind;
-use quittance_domain::notices::{self, NoticeKind, NoticePolicy, RuleTable, Wanted};
+use quittance_domain::notices::{self, Beside, NoticeKind, NoticePolicy, RuleTable, Wanted};
 use quittance_domain::past::KnownPrice;
 use quittance_domain::projection::{
     Anomaly, AnomalyKind, Effect, HistoryLine, PaymentFacts, Projection, Purchase, Stored, project,
@@ -60,8 +60,9 @@ struct Input {
     now: Timestamp,
 }
 
-fn wanted(input: &Input) -> Wanted<'_> {
+fn wanted<'a>(input: &'a Input, beside: &'a Beside) -> Wanted<'a> {
     Wanted {
+        beside,
         policy: &input.notices,
         rules: &input.rules,
         told: &input.context.told,
@@ -204,7 +205,6 @@ fn apply(
     stored.known_prices = prices_of_before(tx, input, catalog)?;
     let mut projection = project(input.fetched.observed.clone(), &stored, catalog, &input.policy, input.now);
     dispute::decide(&mut projection, &input.disputes, input.now);
-    notices::decide(&stored, &mut projection, wanted(input));
     duplicates_elsewhere(tx, input, stored.customer.as_ref(), &mut projection)?;
     refunds::forget_made_up_for(tx, &mut projection)?;
     refunds::resolve_mended(tx, &projection, input.now)?;
@@ -221,21 +221,15 @@ fn apply(
     };
     let fraud_waits = fraud.judge(tx, &mut projection)?;
     let suspended = suspensions::is_suspended(tx, stored.customer.as_ref())?;
-    let mut followed = dunning::look(
+    let followed = dunning::look(
         tx,
         &input.context.cases,
         &input.fetched.invoices,
-        stored.customer.as_ref(),
+        (stored.customer.as_ref(), suspended),
         &input.dunning,
         &mut projection,
         input.now,
     )?;
-    if suspended {
-        followed.steps.retain(|step| match step {
-            Step::Try { .. } => false,
-            Step::GiveUp { .. } => true,
-        });
-    }
     let mut applied =
         Applied { customer: stored.customer.clone(), commands: fraud_waits, ..Applied::default() };
     write_mirror(tx, input, stored.customer.as_ref(), &projection)?;
@@ -253,13 +247,12 @@ fn apply(
         services::put(tx, &input.scope, invoice, of)?;
     }
     applied.mended = drifts::synced(tx, &input.claim.key, input.claim.target, input.now)?;
+    let same = projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
     if let Some(customer) = &stored.customer {
         if newly_linked {
             history::adopt(tx, &input.claim.key, customer)?;
         }
         settle_checkouts(tx, input, &mut applied)?;
-        let same =
-            projection.subscriptions == stored.subscriptions && projection.purchases == stored.purchases;
         let holdings = holdings_of(input, catalog, &projection);
         // What a sweep finds to be held otherwise than the mirror says is written anew.
         let held_otherwise = input.claim.thorough
@@ -275,6 +268,21 @@ fn apply(
         let facts = app_event::facts(&stored, &projection, &turn, input.now);
         engine.tell_all(tx, customer, &facts, input.now)?;
     }
+    let trials = Place {
+        scope: &input.scope,
+        aggregate: &input.claim.key,
+        customer: stored.customer.as_ref(),
+        cause: &cause(input, &[]),
+        now: input.now,
+    };
+    applied.commands |= engine.judge_trials(tx, &input.fetched.trials, &trials)?;
+    // Decided last, because it tells of what this commit found and asked for.
+    if let Some(customer) = &stored.customer {
+        let ended = newly_ended(&stored, &projection, newly_linked);
+        let changed = if same { None } else { Some(catalog) };
+        let beside = crate::notices::beside(tx, customer, changed, &projection, &ended, input.now)?;
+        notices::decide(&stored, &mut projection, wanted(input, &beside));
+    }
     write_effects(tx, input, stored.customer.as_ref(), &projection, &mut applied, engine)?;
     write_alerts(tx, input, stored.customer.as_ref(), &projection, &mut applied)?;
     let place = dunning::Place {
@@ -286,16 +294,16 @@ fn apply(
     };
     applied.commands |= dunning::write(tx, &place, &followed, input.now)?;
     applied.cases = dunning::news(&input.context.cases, followed.cases);
-    let trials = Place {
-        scope: &input.scope,
-        aggregate: &input.claim.key,
-        customer: stored.customer.as_ref(),
-        cause: &cause(input, &[]),
-        now: input.now,
-    };
-    applied.commands |= engine.judge_trials(tx, &input.fetched.trials, &trials)?;
     aggregates::set_look_at(tx, &input.claim.key, projection.look_again_at)?;
     Ok(Some(applied))
+}
+
+/// Subscriptions whose end is seen for the first time by somebody who can be told.
+fn newly_ended<'a>(stored: &Stored, projection: &'a Projection, newly_linked: bool) -> Vec<&'a str> {
+    let was_over =
+        |id: &str| stored.subscriptions.iter().any(|s| s.facts.id == id && s.facts.status.is_final());
+    let ended = projection.subscriptions.iter().filter(|s| s.facts.status.is_final());
+    ended.map(|s| s.facts.id.as_str()).filter(|id| newly_linked || !was_over(id)).collect()
 }
 
 /// Whose it is: as it is linked now, since an operator may have done so after the fetch began; else linked by its

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use quittance_domain::dunning::{
-    Case, DunningPolicy, Followed, Outcome, Retries, Step, Tried, TriedState, follow,
+    Case, DunningPolicy, Followed, Outcome, OwnTries, Retries, Step, Tried, TriedState, follow,
 };
 use quittance_domain::projection::Projection;
 use quittance_domain::subscription::{AttemptFacts, AttemptState, InvoiceFacts};
@@ -114,12 +114,12 @@ pub(super) fn invoices(observed: &[ObservedInvoice]) -> Vec<InvoiceFacts> {
     observed.iter().filter_map(|found| translate::invoice(found).ok()).collect()
 }
 
-/// Follows the failing payments, and lets the projection tell what changed.
+/// Follows the failing payments, and lets the projection tell what changed. Whoever is suspended is not charged.
 pub(super) fn look(
     tx: &mut dyn Tx,
     cases: &[Case],
     others: &[InvoiceFacts],
-    customer: Option<&CustomerId>,
+    (customer, suspended): (Option<&CustomerId>, bool),
     policy: &DunningPolicy,
     projection: &mut Projection,
     now: Timestamp,
@@ -140,10 +140,21 @@ pub(super) fn look(
         let at = jiff::Timestamp::from_millisecond(at.ms()).unwrap_or_default();
         i64::from(zone.to_offset(at).seconds()).saturating_mul(1_000)
     };
-    let followed = follow(&projection.subscriptions, others, cases, &tried, policy, &offset, now);
+    let mut followed = follow(&projection.subscriptions, others, cases, &tried, policy, &offset, now);
     projection.history.extend(followed.history.iter().cloned());
     projection.anomalies.extend(followed.anomalies.iter().cloned());
     projection.look_again_at = [projection.look_again_at, followed.look_again_at].into_iter().flatten().min();
+    for subscription in &mut projection.subscriptions {
+        subscription.own_tries = OwnTries::of(subscription, followed.cases.iter().chain(cases));
+    }
+    if suspended {
+        followed.steps.retain(|step| match step {
+            Step::Try { .. } => false,
+            Step::GiveUp { .. } => true,
+        });
+        let own = projection.subscriptions.iter_mut().filter_map(|s| s.own_tries.as_mut());
+        own.for_each(|own| own.next_at = None);
+    }
     Ok(followed)
 }
 

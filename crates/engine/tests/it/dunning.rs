@@ -1,13 +1,16 @@
 //! Failing payments: who tries again and when, the way to pay, recovery at once, and what became of it all.
 
 use quittance_domain::Access;
+use quittance_domain::app_event::AppEventType;
 use quittance_domain::dunning::{
     Case, Cause, DunningPolicy, OnExhaustion, Outcome, PaymentIssue, Recovery, Retries,
 };
 use quittance_domain::notices::NoticeKind;
 use quittance_engine::Settings;
 use quittance_engine::dunning::{WayToPay, WhichCases};
+use quittance_engine::notices::Ready;
 use quittance_sandbox::HttpRequest;
+use quittance_store::app_events;
 
 use crate::house::{DAY, House, Trouble, catalog, customer, on_each};
 use crate::known_kit;
@@ -251,7 +254,52 @@ async fn our_own_schedule_tries_on_its_days_and_gives_up_once() {
         assert_eq!((case.outcome, case.cause, case.tries), (Outcome::Lost, Cause::Other, 4));
         assert_eq!(case.decline_code.as_deref(), Some("generic_decline"));
         assert_eq!(told(&h, "payment.lost").await, 1);
+        let [cancelled] = &known_kit::told(&h, "ada", Some(NoticeKind::SubscriptionCancelled)).await[..]
+        else {
+            panic!("told once")
+        };
+        let data: serde_json::Value = serde_json::from_str(&cancelled.data).unwrap();
+        assert_eq!(data["reason"], "payment_failed", "it was not its customer who ended it");
         assert!(alerts(&h).await.is_empty(), "{:?}", alerts(&h).await);
+    });
+}
+
+/// The provider does not count what we try: customers, timeline and apps hear of each try all the same, once, and of the next.
+#[tokio::test]
+async fn each_try_of_ours_that_fails_is_told_once_with_the_time_of_the_next() {
+    we_try!(own(), |h| {
+        let id = h.subscriber("ada").await;
+        card(&h, &id, "pm_card_chargeCustomerFail");
+        until_the_renewal_fails(&h).await;
+        let days = ["2026-03-01", "2026-03-03", "2026-03-05", "2026-03-07"];
+        let issue = PaymentIssue::of(&h.engine.subscription(&id).await.unwrap().subscription).unwrap();
+        assert_eq!(issue.next_attempt_at.unwrap().to_string(), "2026-03-01T10:00:00Z");
+        for (number, day) in days.into_iter().enumerate() {
+            let notices = known_kit::told(&h, "ada", Some(NoticeKind::PaymentFailed)).await;
+            let newest = notices.iter().max_by_key(|notice| notice.seq).unwrap();
+            let data: serde_json::Value = serde_json::from_str(&newest.data).unwrap();
+            assert_eq!(data["next_attempt_at"], format!("{day}T10:00:00Z"));
+            if let Ready::Send(ready) = h.engine.prepare_notice(newest).await.unwrap() {
+                assert_eq!(
+                    ready.data["next_attempt_at"], data["next_attempt_at"],
+                    "nor does the sending lose it"
+                );
+            } else {
+                panic!("{newest:?} is still so");
+            }
+            h.live(if number == 0 { 1 } else { 2 }).await;
+            h.settle().await;
+        }
+        let mut told_of: Vec<_> = known_kit::told(&h, "ada", Some(NoticeKind::PaymentFailed)).await;
+        told_of.sort_by_key(|notice| notice.seq);
+        let occurrences: Vec<&str> = told_of.iter().map(|notice| notice.occurrence.as_str()).collect();
+        assert_eq!(occurrences, ["1", "1+1", "1+2", "1+3", "1+4"]);
+        assert_eq!((refused(&h), told(&h, "payment.failed").await), (5, 5));
+        let read = |tx: &mut dyn quittance_store::Tx| app_events::list(tx, Some("ada"), i64::MAX, 200);
+        let events = h.test.db.read("test.events", read).await.unwrap();
+        assert_eq!(events.iter().filter(|event| event.kind == AppEventType::PaymentFailed).count(), 5);
+        let last: serde_json::Value = serde_json::from_str(&told_of[4].data).unwrap();
+        assert!(last["next_attempt_at"].is_null(), "nothing is tried any more");
     });
 }
 

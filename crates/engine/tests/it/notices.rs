@@ -1,14 +1,20 @@
 //! What customers are told: each fact once, at its moment, and only while it is true.
 
+use quittance_domain::Timestamp;
+use quittance_domain::fraud::{FraudPolicy, Level, OnSuspension};
 use quittance_domain::notices::truth::Truth;
 use quittance_domain::notices::{Fit, NoticeKind};
+use quittance_engine::Settings;
+use quittance_engine::checkout::NewCheckout;
+use quittance_engine::commands::request::CancelAt;
+use quittance_engine::grants::NewGrant;
 use quittance_engine::notices::{NewAnnouncement, Prepared, Ready};
 use quittance_store::notices::NoticeRow;
 
-use crate::house::{DAY, House, on_each};
+use crate::house::{DAY, House, catalog, customer, on_each, pro};
 use crate::known_kit::{
-    break_card, buyer_of, foreign_buyer, foreign_subscription, newest_invoice, newest_payment, price_id,
-    standing_alerts, text, told, use_card,
+    break_card, buyer_of, foreign_buyer, foreign_subscription, newest_invoice, newest_payment,
+    on_each_selling, operator, price_id, standing_alerts, text, told, use_card,
 };
 
 const HOUR: i64 = 3_600;
@@ -402,6 +408,80 @@ async fn what_leaves_after_its_window_is_an_alert() {
             h.sandbox.advance_time(2 * DAY);
             ready(h, &row).await;
             assert_eq!(standing_alerts(h).await, ["notice_window_missed"]);
+        })
+    })
+    .await;
+}
+
+/// To the provider, what we end is a request like a customer's.
+#[tokio::test]
+async fn whom_we_shut_out_is_not_told_that_they_cancelled() {
+    for test in quittance_store::testing::databases().await {
+        let fraud = FraudPolicy { suspended_subscriptions: OnSuspension::Cancel, ..FraudPolicy::default() };
+        let h = &House::with(test, Settings { fraud, ..Settings::default() }, catalog()).await;
+        for who in ["ada", "bob"] {
+            h.subscriber(who).await;
+        }
+        h.engine.suspend(&customer("ada"), Level::All, "stolen card", &operator()).await.unwrap();
+        h.settle().await;
+        let bobs = h.engine.customer("bob").await.unwrap().subscriptions[0].subscription.facts.id.clone();
+        h.engine.cancel_subscription(&bobs, CancelAt::Now, None).await.unwrap();
+        h.settle().await;
+        for (who, reason) in [("ada", "suspended"), ("bob", "cancellation_requested")] {
+            let row = only(h, who, NoticeKind::SubscriptionCancelled).await;
+            let data: serde_json::Value = serde_json::from_str(&row.data).unwrap();
+            assert_eq!(data["reason"], reason, "{who}");
+        }
+    }
+}
+
+fn gift(expires_at: Option<Timestamp>) -> NewGrant {
+    let (plan, reason) = (Some("pro".to_owned()), "thanks".to_owned());
+    NewGrant { plan, feature: None, limit: None, expires_at, reason, idempotency: None }
+}
+
+/// A gift, a purchase for good, whichever it is: who has it still is not told its end.
+#[tokio::test]
+async fn the_end_of_what_somebody_has_otherwise_is_not_told() {
+    let lifetime = "
+[[plan]]
+key = \"lifetime\"
+group = \"membership\"
+name = { en = \"For good\" }
+includes = \"pro\"
+price = [{ interval = \"once\", currency = \"jpy\", amount = 50000 }]
+";
+    let text = format!("{}{lifetime}", include_str!("../../../../catalog.toml"));
+    on_each_selling(&text, |h| {
+        Box::pin(async move {
+            let once =
+                NewCheckout { plan: "lifetime".into(), interval: Some("once".into()), ..pro("bought") };
+            h.pay(h.open(&once).await.session.as_deref().unwrap(), "pm_card_visa");
+            h.settle().await;
+            let mut subscriptions = Vec::new();
+            for who in ["gift", "short", "none"] {
+                subscriptions.push(h.subscriber(who).await);
+            }
+            let buyer = foreign_buyer(h, "metadata[quittance_customer]=bought");
+            subscriptions.push(foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), ""));
+            h.settle().await;
+            for (who, days) in [("gift", None), ("short", Some(20))] {
+                let new = gift(days.map(|days| h.engine.now().plus_ms(days * DAY * 1_000)));
+                h.engine.grant(&customer(who), &new, &operator()).await.unwrap();
+            }
+            for id in &subscriptions {
+                h.engine.cancel_subscription(id, CancelAt::PeriodEnd, None).await.unwrap();
+            }
+            h.live(29).await;
+            for (who, tells) in [("gift", 0), ("bought", 0), ("short", 1), ("none", 1)] {
+                let ended = told(h, who, Some(NoticeKind::AccessEnded)).await;
+                assert_eq!(ended.len(), tells, "{who}: {ended:?}");
+            }
+            // Given before the mail of the end has left: it is not so any more.
+            let row = only(h, "none", NoticeKind::AccessEnded).await;
+            assert!(!is_over(h, &row).await);
+            h.engine.grant(&customer("none"), &gift(None), &operator()).await.unwrap();
+            assert!(is_over(h, &row).await);
         })
     })
     .await;

@@ -153,6 +153,17 @@ async fn b4_two_checkouts_at_the_same_time_are_one_trial() {
             };
             assert_eq!(status(&h, &of("ada").await).await, "trialing");
             assert_eq!(status(&h, &of("bob").await).await, ends_as, "{on_second:?}");
+            // Told as what it is: no trial that has ended in the same second, and no cancellation of theirs.
+            let data = async |kind| -> Vec<serde_json::Value> {
+                let rows = told(&h, "bob", Some(kind)).await;
+                rows.iter().map(|row| serde_json::from_str(&row.data).unwrap()).collect()
+            };
+            let begun = data(NoticeKind::Receipt).await.iter().filter(|d| d["trial_end"].is_string()).count();
+            assert_eq!(begun, usize::from(on_second == OnSecondTrial::Alert), "{on_second:?}");
+            let ended = data(NoticeKind::SubscriptionCancelled).await;
+            let reasons: Vec<_> = ended.iter().map(|d| d["reason"].as_str().unwrap()).collect();
+            let ours = on_second == OnSecondTrial::Cancel;
+            assert_eq!(reasons, if ours { vec!["trial_used"] } else { vec![] });
             h.live(2).await;
             assert_eq!(charged(&h), paid);
             let alerts = h

@@ -6,8 +6,9 @@ use quittance_domain::notices::NoticeKind;
 use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::Engine;
 use quittance_engine::notices::NewAnnouncement;
-use quittance_mail::Post;
 use quittance_mail::settings::Keep;
+use quittance_mail::told::Told;
+use quittance_mail::{Kind, Language, Post, compose};
 use quittance_store::mails;
 
 use super::courier::{courier_with, meet};
@@ -196,6 +197,95 @@ async fn the_banks_reason_is_said_and_an_end_for_want_of_payment_is_no_confirmat
     .await;
 }
 
+/// What changed is what is told, and what is charged is the provider's to say.
+#[tokio::test]
+async fn a_change_says_what_changed_and_what_is_charged_for_it() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.provider("POST", "/v1/coupons", "id=half&percent_off=50&duration=forever");
+            let engine = mailing(h).await;
+            for (locale, same, units, interval, plan, [listed, charged]) in [
+                (
+                    "en",
+                    "Your plan Pro was changed.",
+                    "Units: 3 instead of 1",
+                    "Charged: every year instead of every month",
+                    "Your plan was changed from Pro to Studio.",
+                    ["Price: ¥9,800, every month; before discounts", "Next payment: ¥4,900 on"],
+                ),
+                (
+                    "ja",
+                    "ご契約の「プロ」の内容が変更されました",
+                    "数量：3（変更前：1）",
+                    "お支払いの間隔：毎年（変更前：毎月）",
+                    "「プロ」から「スタジオ」に変更されました",
+                    ["料金：毎月 9,800円（割引・税・残高の適用前）", "次回のお支払い：4,900円（"],
+                ),
+            ] {
+                let [seats, yearly, other] =
+                    ["seats", "yearly", "other"].map(|who| format!("{who}-{locale}"));
+                for (who, price, more, to) in [
+                    (&seats, "pro_month_jpy", "", "&items[0][quantity]=3"),
+                    (&yearly, "pro_year_jpy", "", ""),
+                    (&other, "studio_month_jpy", "&discounts[0][coupon]=half", ""),
+                ] {
+                    meet(h, who, locale).await;
+                    let buyer = foreign_buyer(h, &format!("metadata[quittance_customer]={who}"));
+                    let id = foreign_subscription(h, &buyer, &price_id(h, "pro_month_jpy"), more);
+                    settle(h, &engine).await;
+                    let item = h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0]
+                        ["id"]
+                        .clone();
+                    let form = format!(
+                        "items[0][id]={}&items[0][price]={}{to}&proration_behavior=none",
+                        item.as_str().unwrap(),
+                        price_id(h, price)
+                    );
+                    h.provider("POST", &format!("/v1/subscriptions/{id}"), &form);
+                    settle(h, &engine).await;
+                }
+                says(&letter(h, &seats, NoticeKind::PlanChanged).await, &[same, units], &[interval]);
+                says(&letter(h, &yearly, NoticeKind::PlanChanged).await, &[same, interval], &[units]);
+                let text = letter(h, &other, NoticeKind::PlanChanged).await;
+                says(&text, &[plan, listed, charged], &[units, interval]);
+            }
+        })
+    })
+    .await;
+}
+
+/// A worker that was away for longer than the grace sends what was decided before it went.
+#[tokio::test]
+async fn a_letter_names_no_end_that_is_over() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let view = h.engine.customer("ada").await.unwrap();
+            let until = view.subscriptions[0].subscription.facts.period_end().unwrap();
+            let data = serde_json::json!({ "subscription": subscription, "until": until.to_string(),
+                "ends_at": until.to_string(), "next_attempt_at": until.to_string() });
+            for kind in [Kind::PaymentFailed, Kind::GraceEnding, Kind::SubscriptionCancelled] {
+                for (ms, known) in [(-1, true), (0, false), (1, false)] {
+                    let told = Told {
+                        kind,
+                        object: subscription.clone(),
+                        data: data.as_object().unwrap().clone(),
+                        has_document: false,
+                        rules: None,
+                        must_say: Vec::new(),
+                        created_at: until,
+                        now: until.plus_ms(ms),
+                    };
+                    let facts = compose::facts(&told, &view, h.engine.catalog(), Language::En, &|_| None);
+                    assert_eq!(facts.access_until, Some(until).filter(|_| known), "{kind} {ms}");
+                    assert!(known || facts.next_try.is_none(), "{kind} {ms}");
+                }
+            }
+        })
+    })
+    .await;
+}
+
 /// What a rule wants told and nobody can be told is an alert, one for each customer, until a mail reaches them.
 #[tokio::test]
 async fn who_has_no_address_and_should_be_told_by_a_rule_is_an_alert() {
@@ -234,6 +324,35 @@ async fn what_a_rule_demands_and_nobody_sends_is_an_alert() {
             let alerts = engine.alerts(false, i64::MAX, 20).await.unwrap();
             let alert = alerts.iter().find(|alert| alert.kind == "notice_untold").unwrap();
             assert!(alert.detail.contains("mail.off") && alert.mend.contains("mail.off"), "{alert:?}");
+        })
+    })
+    .await;
+}
+
+/// A pause is no end: the letter says when it goes on by itself and is charged again.
+#[tokio::test]
+async fn a_pause_is_told_as_a_pause_with_the_day_on_which_it_is_charged_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            let engine = mailing(h).await;
+            for (locale, open) in [("en", false), ("en", true), ("ja", false), ("ja", true)] {
+                let who = format!("{locale}-{open}");
+                meet(h, &who, locale).await;
+                let subscription = h.subscriber(&who).await;
+                let end = engine.subscription(&subscription).await.unwrap().subscription.facts.period_end();
+                let at = end.map(|at| at.plus_ms(28 * DAY * 1_000)).filter(|_| !open);
+                engine.pause_subscription(&subscription, at, None).await.unwrap();
+            }
+            live(h, &engine, 29).await;
+            for (who, words) in [
+                ("en-false", ["Pro is paused", "It goes on by itself on: 28 Mar 2026"]),
+                ("en-true", ["Pro is paused", "you are not charged, until it is resumed"]),
+                ("ja-false", ["「プロ」を休止しています", "自動的に再開する日：2026年3月28日"]),
+                ("ja-true", ["「プロ」を休止しています", "請求は発生しません"]),
+            ] {
+                let text = letter(h, who, NoticeKind::AccessEnded).await;
+                says(&text, &words, &["has ended", "stays ended", "終了"]);
+            }
         })
     })
     .await;

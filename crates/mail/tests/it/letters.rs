@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quittance_domain::notices::RuleTable;
+use quittance_mail::facts::Urls;
 use quittance_mail::templates::Part;
 use quittance_mail::{Facts, Kind, Language, Letter, Templates, Writer, said, samples};
 
@@ -33,6 +34,18 @@ fn every_mail_reads_as_it_was_found_good() {
             let letter = writer.write(kind, language, &samples::facts(kind, language)).unwrap();
             check(
                 &format!("{kind}.{}.txt", language.tag()),
+                &format!("Subject: {}\n\n{}", letter.subject, letter.text),
+            );
+        }
+    }
+    for language in Language::ALL {
+        let sample = samples::facts(Kind::AccessEnded, language);
+        let paused = Facts { paused: true, urls: Urls { pay: None, ..sample.urls.clone() }, ..sample };
+        let resumes = Facts { resumes_at: paused.access_until, ..paused.clone() };
+        for (name, facts) in [("paused", paused), ("resumes", resumes)] {
+            let letter = writer.write(Kind::AccessEnded, language, &facts).unwrap();
+            check(
+                &format!("access_ended_{name}.{}.txt", language.tag()),
                 &format!("Subject: {}\n\n{}", letter.subject, letter.text),
             );
         }

@@ -163,7 +163,7 @@ pub struct PaymentIssueView {
     /// The provider's count of tries so far.
     #[schema(example = 2)]
     pub attempts: i64,
-    /// When the provider tries next; null when it will not.
+    /// When it is tried next by itself, by the provider or by us; null when it will not be.
     pub next_attempt_at: Option<Time>,
     /// The bank's reason, in the provider's standard words.
     #[schema(example = "insufficient_funds")]

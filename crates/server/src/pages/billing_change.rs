@@ -56,6 +56,8 @@ pub struct Actions {
     pub undo: bool,
     /// Whether it can be cancelled, and when it would end.
     pub cancel: Option<Option<Timestamp>>,
+    /// Whether its visitor has come to cancel it.
+    pub cancelling: bool,
     /// Whether an end or a pause can be taken back.
     pub resume: bool,
 }
@@ -186,7 +188,7 @@ fn cancel_form(
         None => t(locale, Text::CancelEffectSoon).to_owned(),
     };
     html! {
-        details class="act" {
+        details class="act" id={ "cancel-" (actions.subscription) } open[actions.cancelling] {
             summary { (t(locale, Text::CancelPlan)) }
             form method="post" action="/billing/cancel" data-once=(t(locale, Text::Working)) {
                 (hidden_fields(fields, &actions.subscription))

@@ -1,6 +1,11 @@
 //! Mails on pages and over the API: previews for operators, links and choices for customers who are not signed in.
 
+use quittance_domain::access::OnLatePayment;
+use quittance_domain::change::When;
+use quittance_domain::fraud::Level;
 use quittance_domain::{CustomerId, Mode, Provider, Scope};
+use quittance_engine::Settings;
+use quittance_engine::subscriptions::Change;
 use quittance_mail::links::Target;
 use quittance_mail::{Kind, MailLinks};
 use quittance_store::customers::CustomerPatch;
@@ -8,7 +13,8 @@ use quittance_store::mails::NewMail;
 use serde_json::json;
 
 use crate::client::{ADMIN, App, READ, ROOT};
-use crate::house::{DAY, House, on_each};
+use crate::house::{DAY, House, catalog, on_each};
+use crate::known_kit::{failing_subscriber, newest_invoice, operator};
 
 fn links() -> MailLinks {
     MailLinks::new(ROOT.to_owned().into(), &Scope::own(Provider::Stripe, Mode::Test))
@@ -109,24 +115,23 @@ async fn a_mails_link_does_its_one_thing_for_its_time() {
             met(h, "eve").await;
             let get = |path: String| app.get(&path).key(None).send();
             let go = |path: String| app.post(&path).key(None).form("").send();
-            for target in [Target::Card, Target::Cancel(subscription.clone())] {
-                // A program that follows links of mails opens nothing at the provider, however often it looks.
-                h.sandbox.reset_provider_calls();
-                for _ in 0..3 {
-                    let page = get(format!("{}?lang=ja", path(h, "ada", &target))).await;
-                    assert_eq!(page.status, 200, "{}", page.text());
-                    assert!(page.text().contains("決済会社のページに移動"), "{}", page.text());
-                    assert!(page.text().contains("method=\"post\""), "{}", page.text());
-                }
-                assert_eq!(h.calls(), 0, "{target:?}");
-                let forged = app.post(&path(h, "ada", &target)).key(None);
-                let forged = forged.header("sec-fetch-site", "cross-site").form("").send().await;
-                assert_eq!((forged.status.as_u16(), h.calls()), (403, 0));
-                let opened = go(path(h, "ada", &target)).await;
-                assert_eq!(opened.status, 303, "{}", opened.text());
-                assert!(opened.header("location").starts_with("http://127.0.0.1:12111/"), "{target:?}");
-                assert!(h.calls() > 0, "{target:?}");
+            let target = Target::Card;
+            // A program that follows links of mails opens nothing at the provider, however often it looks.
+            h.sandbox.reset_provider_calls();
+            for _ in 0..3 {
+                let page = get(format!("{}?lang=ja", path(h, "ada", &target))).await;
+                assert_eq!(page.status, 200, "{}", page.text());
+                assert!(page.text().contains("決済会社のページに移動"), "{}", page.text());
+                assert!(page.text().contains("method=\"post\""), "{}", page.text());
             }
+            assert_eq!(h.calls(), 0);
+            let forged = app.post(&path(h, "ada", &target)).key(None);
+            let forged = forged.header("sec-fetch-site", "cross-site").form("").send().await;
+            assert_eq!((forged.status.as_u16(), h.calls()), (403, 0));
+            let opened = go(path(h, "ada", &target)).await;
+            assert_eq!(opened.status, 303, "{}", opened.text());
+            assert!(opened.header("location").starts_with("http://127.0.0.1:12111/"));
+            assert!(h.calls() > 0);
             let billing = get(path(h, "ada", &Target::Billing)).await.header("location").to_owned();
             assert!(billing.starts_with("/billing?link="), "{billing}");
             assert!(get(billing).await.text().contains("Renews on"));
@@ -144,6 +149,93 @@ async fn a_mails_link_does_its_one_thing_for_its_time() {
         })
     })
     .await;
+}
+
+/// The provider's page refuses where a change is planned and whoever is suspended; ours cancels all the same.
+#[tokio::test]
+async fn the_link_to_cancel_leads_to_a_form_that_cancels() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            for who in ["plain", "planned", "suspended"] {
+                let id = h.subscriber(who).await;
+                match who {
+                    "planned" => {
+                        let change = Change {
+                            interval: Some("year".into()),
+                            when: Some(When::PeriodEnd),
+                            ..Change::default()
+                        };
+                        h.engine.change_subscription(&id, &change, None).await.unwrap();
+                        h.settle().await;
+                        let row = h.engine.subscription(&id).await.unwrap();
+                        assert!(row.subscription.scheduled.is_some());
+                    }
+                    "suspended" => {
+                        let (who, by) = (CustomerId::parse(who).unwrap(), operator());
+                        h.engine.suspend(&who, Level::All, "stolen card", &by).await.unwrap();
+                        h.settle().await;
+                    }
+                    _ => {}
+                }
+                h.sandbox.reset_provider_calls();
+                let link = path(h, who, &Target::Cancel(id.clone()));
+                let to = app.get(&link).key(None).send().await.header("location").to_owned();
+                assert_eq!(to, app.post(&link).key(None).form("").send().await.header("location"), "{who}");
+                let (page, place) = to.split_once('#').unwrap();
+                let shown = app.get(page).key(None).send().await.text();
+                assert_eq!(h.calls(), 0, "{who}: looking changes nothing");
+                assert!(shown.contains(&format!("id=\"{place}\" open")), "{who}: {shown}");
+                let token = page.split("link=").nth(1).unwrap().split('&').next().unwrap();
+                let form = format!("link={token}&lang=en&subscription={id}&reason=");
+                let done = app.post("/billing/cancel").key(None).form(&form).send().await;
+                assert!(done.header("location").contains("notice=changed"), "{who}: {}", done.text());
+                h.settle().await;
+                let row = h.engine.subscription(&id).await.unwrap();
+                assert!(row.subscription.facts.ends_at().is_some(), "{who}");
+                let again = app.get(&link).key(None).send().await;
+                assert!(
+                    again.header("location").starts_with("/billing?link="),
+                    "{who}: it shows when it ends"
+                );
+            }
+        })
+    })
+    .await;
+}
+
+/// Money for a subscription that has ended would give nothing: the old letter's link takes none.
+#[tokio::test]
+async fn a_link_to_pay_takes_nothing_for_what_is_over() {
+    for (late_payment, page) in [(OnLatePayment::Ignore, "/billing?"), (OnLatePayment::Grant, "http")] {
+        for test in quittance_store::testing::databases().await {
+            let mut settings = Settings::default();
+            settings.access.money.late_payment = late_payment;
+            let h = &House::with(test, settings, catalog()).await;
+            let app = App::live(h).await;
+            let id = failing_subscriber(h, "ada").await;
+            let invoice = newest_invoice(h, &id);
+            let link = path(h, "ada", &Target::Pay(invoice.clone()));
+            let token = || async {
+                let billing = app.get(&path(h, "ada", &Target::Billing)).key(None).send().await;
+                billing.header("location").split("link=").nth(1).unwrap().to_owned()
+            };
+            let owed = app.get(&link).key(None).send().await;
+            assert!(owed.header("location").starts_with("http://127.0.0.1:12111/i/"), "{}", owed.text());
+            h.provider("DELETE", &format!("/v1/subscriptions/{id}"), "");
+            h.settle().await;
+            let still = h.provider("GET", &format!("/v1/invoices/{invoice}"), "");
+            assert_eq!(still["status"], "open", "at the provider it can still be paid");
+            let over = app.get(&link).key(None).send().await;
+            let gives = late_payment == OnLatePayment::Grant;
+            assert_eq!(over.status, if gives { 303 } else { 200 }, "{}", over.text());
+            for named in [format!("&invoice={invoice}"), String::new()] {
+                let way = format!("/billing/pay?link={}{named}", token().await);
+                let to = app.get(&way).key(None).send().await.header("location").to_owned();
+                assert!(to.starts_with(page), "{late_payment:?}: {to}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -141,3 +141,53 @@ fn a_payment_that_needs_the_customer_is_told_as_what_it_is() {
         assert_eq!(heard, told, "{looks:?}");
     }
 }
+
+/// A bill is forgiven and the next one fails within the same grace: its end is another fact, though it is the same moment.
+#[test]
+fn two_bills_that_give_the_same_end_are_two_ends_and_one_of_before_is_not_told_again() {
+    let of = |id: &str| with_invoice("past_due", InvoiceFacts { id: id.into(), ..invoice("open", 1, T0) });
+    let late = T0.plus_ms(7 * DAY_MS);
+    let ends = |life: &mut Life, id: &str, at: i64| {
+        life.look(&facts("active"), late.plus_ms(at - 1));
+        kinds(&life.look(&of(id), late.plus_ms(at))).contains(&"access_ended")
+    };
+    let mut life = Life::new();
+    assert!(ends(&mut life, "in_1", 1_000) && ends(&mut life, "in_2", 2_000));
+    assert!(!ends(&mut life, "in_2", 3_000), "the same one");
+    let mut before = Life::new();
+    ends(&mut before, "in_1", 1_000);
+    let told = before.told.iter_mut().find(|t| t.kind == NoticeKind::AccessEnded).unwrap();
+    told.occurrence = format!("payment:{late}");
+    assert!(!ends(&mut before, "in_1", 2_000), "on record since an older version");
+}
+
+/// A second trial that is ended and charged at once: no letter says that it has begun.
+#[test]
+fn a_trial_that_we_end_has_not_begun() {
+    let mut begins = trialing(14);
+    begins.latest_invoice = Some(InvoiceFacts {
+        bill: Bill { total: Some(yen(0)), paid_at: Some(T0), ..Bill::default() },
+        ..invoice("paid", 0, T0)
+    });
+    let mut life = Life::new();
+    life.beside.trials_cut = vec!["sub_1".into()];
+    assert!(life.look(&begins, T0).is_empty());
+    assert!(life.look(&trialing(7), T0).is_empty(), "nor that it ends in a week");
+    life.beside = Beside::default();
+    assert_eq!(kinds(&life.look(&begins, T0)), ["receipt"], "the command failed");
+    let receipt = life.written[0].clone();
+    let mut moved = begins.clone();
+    moved.trial_end = Some(T0.plus_ms(DAY_MS));
+    let mut charged = begins.clone();
+    charged.status = crate::subscription::SubscriptionStatus::Active;
+    for (seen, still) in [(begins, true), (moved, false), (charged, false)] {
+        let mut now = Life::new();
+        now.look(&seen, T0);
+        let (kind, object, occurrence, about) = (receipt.kind, &*receipt.object, &*receipt.occurrence, None);
+        let claim = Claim { kind, object, occurrence, about, data: &receipt.data };
+        let (subscriptions, purchases, payments, announced, held) =
+            (&now.stored.subscriptions, &[], &[], &[], &[]);
+        let known = Known { subscriptions, purchases, payments, announced, held, now: T0 };
+        assert_eq!(still_holds(claim, known) == Truth::Holds, still);
+    }
+}

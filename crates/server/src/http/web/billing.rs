@@ -32,7 +32,8 @@ use crate::pages::{
 pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> Result<Response, Fail> {
     let visitor = of_address(&app, &uri)?.ok_or_else(stranger)?;
     let frame = frame(&app, &uri, &headers);
-    let notice = query_of(&uri).into_iter().find(|(key, _)| key == "notice").map(|(_, value)| value);
+    let asked = |name: &str| query_of(&uri).into_iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let notice = asked("notice");
     let id = &visitor.customer;
     let (view, held) = match app.engine.customer(id.as_str()).await {
         Ok(view) => (Some(view), app.engine.held(id.as_str()).await?),
@@ -49,6 +50,9 @@ pub async fn show(State(app): State<AppState>, uri: Uri, headers: HeaderMap) -> 
         for row in rows {
             let mut shown = block(&app, &visitor, &row.subscription, locale, now);
             shown.ahead = ahead_of(&app.engine, row, locale).await;
+            if let Some(actions) = &mut shown.actions {
+                actions.cancelling = asked("cancel").as_deref() == Some(&actions.subscription);
+            }
             subscriptions.push(shown);
         }
         for purchase in &view.purchases {

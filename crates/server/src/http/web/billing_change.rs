@@ -236,6 +236,7 @@ pub(super) fn actions_of(engine: &Engine, subscription: &Subscription, locale: L
         quantity: item.quantity,
         undo: facts.ahead.schedule.is_some() && subscription.scheduled.is_some(),
         cancel: (!ends).then(|| facts.period_end()),
+        cancelling: false,
         resume: ends || paused,
     })
 }

@@ -1,6 +1,6 @@
 //! The links of mails, for a reader who is not signed in: paying, changing the card, cancelling, and choosing mails.
 //!
-//! A link does the one thing that it was signed for. Opening one changes nothing, here or at the provider: programs that
+//! A link does the one thing that it was signed for, or leads to the customer's own page where that does it. Opening one changes nothing, here or at the provider: programs that
 //! look at mails before people do follow links, so what opens a page of the provider's for one customer, or changes
 //! something, is a form or, for declining a kind of mail, the POST of RFC 8058.
 
@@ -16,6 +16,7 @@ use quittance_mail::Kind;
 use quittance_mail::links::{Opened, Target};
 use quittance_mail::preferences::{self, By};
 
+use super::billing_change::actions_of;
 use super::frame::{address, frame};
 use crate::http::guard::own_form;
 use crate::http::problem::{self, Fail};
@@ -64,10 +65,18 @@ pub async fn open(
     }
     let billing = billing(&app, &customer)?;
     match target {
+        Target::Pay(invoice) if app.engine.invoice_is_over(&customer, &invoice).await? => {
+            Ok(closed(&app, &uri, &headers, MailLinkState::Settled))
+        }
         Target::Pay(invoice) => invoice_page(&app, &invoice, true, &billing, &uri, &headers).await,
         Target::Document(invoice) => invoice_page(&app, &invoice, false, &billing, &uri, &headers).await,
         Target::Card => Ok(asks(&app, &uri, &headers, MailLinkAsk::Card)),
-        Target::Cancel(_) => Ok(asks(&app, &uri, &headers, MailLinkAsk::Cancel)),
+        Target::Cancel(subscription) => {
+            Ok(match own_form_of(&app, &customer, &subscription, &billing).await {
+                Some(form) => Redirect::to(&form).into_response(),
+                None => asks(&app, &uri, &headers, MailLinkAsk::Cancel),
+            })
+        }
         Target::Billing => Ok(Redirect::to(&billing).into_response()),
         Target::Preferences(_) => Ok(Redirect::to(&target.path(&token)).into_response()),
     }
@@ -96,7 +105,10 @@ pub async fn go(
     let billing = billing(&app, &customer)?;
     let start = match target {
         Target::Card => PortalStart::PaymentMethod,
-        Target::Cancel(subscription) => PortalStart::Cancel(subscription),
+        Target::Cancel(subscription) => match own_form_of(&app, &customer, &subscription, &billing).await {
+            Some(form) => return Ok(Redirect::to(&form).into_response()),
+            None => PortalStart::Cancel(subscription),
+        },
         Target::Pay(_) | Target::Document(_) | Target::Billing | Target::Preferences(_) => {
             return Ok(Redirect::to(&target.path(&token)).into_response());
         }
@@ -109,6 +121,21 @@ pub async fn go(
             Ok(Redirect::to(&format!("{billing}&notice=failed")).into_response())
         }
     }
+}
+
+/// Our own form that cancels a subscription of the customer's; none for a plan that the catalog does not have. The provider's page
+/// refuses what a schedule manages, whoever is suspended, and everybody where the portal does not cancel.
+async fn own_form_of(
+    app: &AppState,
+    customer: &CustomerId,
+    subscription: &str,
+    billing: &str,
+) -> Option<String> {
+    let found = app.engine.subscription(subscription).await.ok()?.subscription;
+    let theirs = found.customer.as_ref() == Some(customer);
+    // What is over is shown as that.
+    let shown = !found.is_live() || actions_of(&app.engine, &found, Locale::En).is_some();
+    (theirs && shown).then(|| format!("{billing}&cancel={subscription}#cancel-{subscription}"))
 }
 
 /// Leads to the provider's page of an invoice; to pay it only while it is owed.

@@ -208,6 +208,7 @@ pub(super) fn billing(locale: Locale, name: &str) -> BillingView {
             quantity: 1,
             undo: true,
             cancel: Some(Some(in_days(12))),
+            cancelling: false,
             resume: true,
         }),
     };
