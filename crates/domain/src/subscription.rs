@@ -431,13 +431,13 @@ impl SubscriptionFacts {
         self.items.iter().filter_map(|item| item.period_start).min()
     }
 
-    /// The newest period that was paid for: its own `invoices` as they are seen now, else what was `known`.
+    /// The newest period that was paid for: by its own `invoices` and what else was looked up, else what was `known`.
     #[must_use]
     pub fn newest_paid(&self, known: Option<PaidPeriod>, invoices: &[InvoiceFacts]) -> Option<PaidPeriod> {
         let own = invoices.iter().filter(|i| i.bill.subscription.as_ref() == Some(&self.id));
         let seen = self.latest_invoice.iter().chain(own).filter_map(InvoiceFacts::paid_period);
         // The last of equals is taken: an invoice as it is now, before what was known of it.
-        known.into_iter().chain(seen).max_by_key(|paid| paid.due_at)
+        known.into_iter().chain(self.paid.clone()).chain(seen).max_by_key(|paid| paid.due_at)
     }
 
     /// Whether the period that is running was paid for. Where no invoice has been seen that bills a whole period, the latest one

@@ -174,6 +174,9 @@ pub struct LedgerInvoice {
     pub finalized_at: Option<i64>,
     /// When it was paid, in unix seconds.
     pub paid_at: Option<i64>,
+    /// How far it pays ahead, in unix seconds: the earliest end of the whole periods that it bills; `None` for one that only
+    /// corrects what was billed before, or bills what was used.
+    pub reaches: Option<i64>,
 }
 
 impl Ledger {
@@ -248,6 +251,13 @@ impl CustomerLedger {
                     attempts: invoice.attempt_count,
                     finalized_at: invoice.transitions.finalized,
                     paid_at: invoice.transitions.paid,
+                    reaches: invoice
+                        .lines
+                        .iter()
+                        .filter(|line| line.subscription.is_some() && !line.proration)
+                        .map(|line| line.period.end)
+                        .filter(|end| *end > invoice.created)
+                        .min(),
                 })
                 .collect(),
             sessions: world

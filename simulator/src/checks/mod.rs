@@ -4,6 +4,7 @@
 //! The provider's own ledger is the oracle. The rules of access are written down here a second time, from the table in
 //! the documentation, so that the product and its checker cannot be wrong together.
 
+mod access;
 mod app;
 mod books;
 mod bounds;
@@ -12,18 +13,19 @@ mod end;
 mod lives;
 mod notices;
 
+use access::{failing_since, payment_came_back, provider_grants, stands};
 pub use bounds::Most;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
-use quittance_domain::access::{MoneyState, OnLatePayment, Standing};
+use quittance_domain::access::Standing;
 use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS};
-use quittance_domain::{AccessPolicy, Catalog, Mode, Provider, Scope, Timestamp};
+use quittance_domain::{Catalog, Mode, Provider, Scope, Timestamp};
 use quittance_engine::entitlements::{self, Held};
-use quittance_sandbox::{CustomerLedger, Ledger, LedgerInvoice, LedgerSubscription};
+use quittance_sandbox::{Ledger, LedgerSubscription};
 use quittance_store::inbox::Accepted;
 use quittance_store::mirror::SubscriptionRow;
 use quittance_store::{Db, Tx, aggregates, commands, customers, deliveries, mirror};
@@ -181,75 +183,6 @@ impl Shape {
             trial_end: seconds(facts.trial_end),
             paused: facts.ahead.pause.is_some(),
         }
-    }
-}
-
-/// When the oldest open invoice of a subscription became due, in seconds since the Unix epoch.
-fn failing_since(invoices: &[LedgerInvoice], subscription: &str) -> Option<i64> {
-    let open =
-        invoices.iter().filter(|i| i.status == "open" && i.subscription.as_deref() == Some(subscription));
-    open.map(|i| i.finalized_at.unwrap_or(i.created)).min()
-}
-
-/// Whether what a subscription's newest invoice was paid with has come back, by the policy.
-fn money_came_back(customer: &CustomerLedger, invoice: Option<&str>, policy: &AccessPolicy) -> bool {
-    customer
-        .charges
-        .iter()
-        .filter(|c| c.paid && c.invoice.is_some() && c.invoice.as_deref() == invoice)
-        .any(|c| payment_came_back(customer, &c.id, policy))
-}
-
-fn payment_came_back(customer: &CustomerLedger, charge: &str, policy: &AccessPolicy) -> bool {
-    let Some(found) = customer.charges.iter().find(|c| c.id == charge) else { return false };
-    let disputed = customer.disputes.iter().any(|d| d.charge == charge && stands(&d.status));
-    let refunded = found.amount > 0 && found.amount_refunded >= found.amount;
-    disputed && policy.money_ends_access(MoneyState::Disputed)
-        || !disputed && refunded && policy.money_ends_access(MoneyState::Refunded)
-}
-
-/// Whether a dispute holds the money: open or lost, and no mere inquiry.
-fn stands(status: &str) -> bool {
-    !matches!(
-        status,
-        "won" | "warning_needs_response" | "warning_under_review" | "warning_closed" | "prevented"
-    )
-}
-
-/// The table of access, once more, on the provider's own words.
-fn provider_grants(
-    customer: &CustomerLedger,
-    found: &LedgerSubscription,
-    policy: &AccessPolicy,
-    now_s: i64,
-) -> bool {
-    if money_came_back(customer, found.latest_invoice.as_deref(), policy) {
-        return false;
-    }
-    let planned = found.cancel_at.or(found.cancel_at_period_end.then_some(found.current_period_end));
-    match found.status.as_str() {
-        // What is paid for is used up, or the trial, without any slack.
-        "trialing" | "active" if found.paused => {
-            let newest = customer.invoices.iter().find(|i| Some(&i.id) == found.latest_invoice.as_ref());
-            let paid = newest.is_some_and(|i| i.status == "paid").then_some(found.current_period_end);
-            let trial = found.trial_end.filter(|_| found.status == "trialing");
-            trial.or(paid).is_some_and(|end| now_s < planned.map_or(end, |planned| planned.min(end)))
-        }
-        "trialing" | "active" => match planned {
-            Some(end) => now_s < end,
-            // Within the period, or the slack after it in which a renewal may be on its way.
-            None => now_s < found.current_period_end + i64::from(policy.renewal_slack_hours) * 3_600,
-        },
-        "past_due" => failing_since(&customer.invoices, &found.id)
-            .is_some_and(|since| now_s < since + i64::from(policy.grace_days) * 86_400),
-        "canceled" => {
-            let newest = customer.invoices.iter().find(|i| Some(&i.id) == found.latest_invoice.as_ref());
-            let paid = newest.filter(|i| i.status == "paid");
-            let late = policy.money.late_payment == OnLatePayment::Grant
-                && paid.is_some_and(|i| i.paid_at > found.ended_at && found.ended_at.is_some());
-            paid.is_some() && (policy.canceled_keeps_paid_period || late) && now_s < found.current_period_end
-        }
-        _ => false,
     }
 }
 

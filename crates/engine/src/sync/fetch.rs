@@ -179,7 +179,8 @@ impl Engine {
         let failing = subscriptions.iter().any(|s| dunning::fails(&s.status));
         let open_invoices =
             if failing || context.suspended { self.fetch_open_invoices(customer).await? } else { Vec::new() };
-        let paid_invoices = self.fetch_paid_invoices(&subscriptions, &open_invoices).await?;
+        let paid_invoices =
+            self.fetch_paid_invoices(&subscriptions, &open_invoices, context, thorough).await?;
         let attempts = self.fetch_attempts(&subscriptions, &open_invoices).await?;
         let others = self.fetch_cases_invoices(context, &subscriptions, &open_invoices).await?;
         out.invoices =
@@ -207,8 +208,7 @@ impl Engine {
             out.books.invoice(&self.scope().to_string(), invoice);
         }
         // One that was paid long after others followed is told as any other; the books alone tell nobody.
-        let told = others.iter().chain(&paid_invoices);
-        out.observed.invoices.extend(told.filter_map(|invoice| translate::invoice(invoice).ok()));
+        out.observed.invoices.extend(others.iter().filter_map(|invoice| translate::invoice(invoice).ok()));
         out.trials = self.begun_trials(&subscriptions, &context.stored).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;

@@ -48,17 +48,26 @@ impl Engine {
         Ok(())
     }
 
-    /// The newest paid invoices of each failing subscription that owes more than one: which of those it owes were left behind.
+    /// The newest paid invoices of each subscription of which they tell something: which of those it owes were left behind, or what
+    /// the running period was paid with.
     #[crate::boxed]
     pub(super) async fn fetch_paid_invoices(
         &self,
         subscriptions: &[ObservedSubscription],
         open_invoices: &[ObservedInvoice],
+        context: &Context,
+        thorough: bool,
     ) -> Result<Vec<ObservedInvoice>, SyncError> {
         let mut all = Vec::new();
-        for subscription in translate::owing_more_than_one(subscriptions, open_invoices) {
+        let wanted = |found: &&ObservedSubscription| {
+            let stored = context.stored.subscriptions.iter().find(|s| s.facts.id == found.id);
+            let known = stored.and_then(|s| s.facts.paid.as_ref());
+            translate::owes_more_than_one(found, open_invoices)
+                || translate::has_unseen_payment(found, known, stored.is_none() || thorough)
+        };
+        for subscription in subscriptions.iter().filter(wanted) {
             let wanted = calls::invoices::ListInvoices {
-                subscription: Some(subscription),
+                subscription: Some(&subscription.id),
                 status: Some("paid"),
                 ..Default::default()
             };

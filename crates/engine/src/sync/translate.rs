@@ -9,7 +9,7 @@ use quittance_domain::dispute::{self, DisputeFacts, DisputeStatus, WarningFacts}
 use quittance_domain::projection::{PaymentFacts, PurchaseFacts, RefundFacts, SaleFacts, Unreadable};
 use quittance_domain::subscription::{
     Ahead, Bill, Cancellation, Card, CollectionPause, FutureItem, InvoiceFacts, InvoicePayment, ItemFacts,
-    NextPhase, PayLink, PendingUpdate, SubscriptionFacts, ToldFacts,
+    NextPhase, PaidPeriod, PayLink, PendingUpdate, SubscriptionFacts, ToldFacts,
 };
 use quittance_domain::{CheckoutId, Currency, CustomerId, Money, PlanKey, SubscriptionStatus, Timestamp};
 use quittance_stripe::observe::{
@@ -82,8 +82,11 @@ pub(crate) fn subscription(
         trial_end: observed.trial_end_s.map(Timestamp::from_seconds),
         failing_since: failing_since(&observed.id, open_invoices, paid_invoices),
         latest_invoice,
-        // Put together from what is seen and what was known.
-        paid: None,
+        paid: paid_invoices
+            .iter()
+            .filter(|found| found.subscription.as_deref() == Some(&observed.id))
+            .filter_map(|found| invoice(found).ok()?.paid_period())
+            .max_by_key(|paid| paid.due_at),
         named_customer: named_customer(&observed.metadata, keys),
         checkout: named_checkout(&observed.metadata),
         ahead: ahead(observed, book),
@@ -208,16 +211,28 @@ fn failing_since(
     since.or_else(|| open().map(due_at).min())
 }
 
-/// The failing subscriptions of which more than one invoice is open, so that some may be left behind.
-pub(super) fn owing_more_than_one<'a>(
-    subscriptions: &'a [ObservedSubscription],
-    open_invoices: &[ObservedInvoice],
-) -> impl Iterator<Item = &'a str> {
-    let failing = subscriptions.iter().filter(|s| super::dunning::fails(&s.status)).map(|s| s.id.as_str());
-    failing.filter(|id| {
-        open_invoices.iter().filter(|i| i.status == "open" && i.subscription.as_deref() == Some(id)).count()
-            > 1
-    })
+/// Whether a failing subscription owes more than one invoice, so that some may be left behind by one that was paid.
+pub(super) fn owes_more_than_one(observed: &ObservedSubscription, open_invoices: &[ObservedInvoice]) -> bool {
+    let own = |i: &&ObservedInvoice| i.status == "open" && i.subscription.as_deref() == Some(&observed.id);
+    super::dunning::fails(&observed.status) && open_invoices.iter().filter(own).count() > 1
+}
+
+/// Whether nobody has seen what paid for the period that runs: the newest invoice is of a change, and what is known is of another
+/// period, or nothing is and the look is a subscription's first or a thorough one.
+pub(super) fn has_unseen_payment(
+    observed: &ObservedSubscription,
+    known: Option<&PaidPeriod>,
+    first_or_thorough: bool,
+) -> bool {
+    let Some(LatestInvoice::Expanded(newest)) = &observed.latest_invoice else { return false };
+    let ends = observed.items.iter().filter_map(|item| item.current_period_end_s).min();
+    let unseen = match (known, ends) {
+        (Some(paid), Some(end)) => paid.until < Timestamp::from_seconds(end),
+        (Some(_), None) => false,
+        (None, _) => first_or_thorough,
+    };
+    let over = SubscriptionStatus::from(observed.status.clone()).is_final();
+    unseen && newest.reaches_s.is_none() && !over
 }
 
 /// When an invoice became due. One that is charged is due at once; one that is sent says when.

@@ -139,3 +139,24 @@ async fn an_invoice_that_a_later_paid_period_left_behind_is_no_anchor_of_grace()
     })
     .await;
 }
+
+/// The renewal was paid, and a change was, before anybody looked: the newest invoice is of the change.
+#[tokio::test]
+async fn what_paid_for_the_period_is_looked_up_where_only_a_change_was_seen() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            let end = end_of(h, &id);
+            h.drop_webhooks();
+            h.sandbox.advance_time(end + 2 * DAY - h.sandbox.now());
+            one_more(h, &id);
+            h.drop_webhooks();
+            h.engine.pause_subscription(&id, None, None).await.unwrap();
+            h.settle().await;
+            assert_eq!(access(h).await, (true, Some(Access::Granted)), "the renewal is paid");
+            let paid = h.engine.subscription(&id).await.unwrap().subscription.facts.paid.unwrap();
+            assert_eq!(paid.until.seconds(), end_of(h, &id));
+        })
+    })
+    .await;
+}
