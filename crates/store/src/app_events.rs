@@ -49,7 +49,7 @@ pub struct AppEventRow {
 static PUT: &Sql = crate::sql!(
     "app_events.put",
     "INSERT INTO app_events (id, natural_key, type, customer, at, body) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (natural_key) DO NOTHING"
+     ON CONFLICT DO NOTHING"
 );
 static GET: &Sql =
     crate::sql!("app_events.get", "SELECT seq, id, type, customer, at, body FROM app_events WHERE id = $1");

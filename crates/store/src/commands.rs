@@ -82,13 +82,14 @@ pub fn id_of(idempotency_key: &str) -> CommandId {
     CommandId::derived(&["command", idempotency_key])
 }
 
+// Of two that insert the same at once PostgreSQL may see the id meet before the key: no constraint is named.
 static INSERT: &Sql = crate::sql!(
     "commands.insert",
     "INSERT INTO commands (id, idempotency_key, kind, object, aggregate, customer, request, state, attempts, next_attempt_at, created_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, $8,
        CASE WHEN EXISTS (SELECT 1 FROM commands WHERE object = $4 AND created_at >= $8)
          THEN (SELECT MAX(created_at) + 1 FROM commands WHERE object = $4) ELSE $8 END)
-     ON CONFLICT (idempotency_key) DO NOTHING"
+     ON CONFLICT DO NOTHING"
 );
 static GET: &Sql = crate::sql!(
     "commands.get",
