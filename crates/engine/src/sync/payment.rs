@@ -18,15 +18,13 @@ impl Engine {
     pub(super) async fn sync_payment(&self, claim: &Claim, payment: &str) -> Result<SyncEnd, SyncError> {
         let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
         let (warned, disputed) = self.heard_of(claim).await?;
-        let mut about = About::default();
-        if disputed {
-            about.payment = self.fetch_payment(payment, true).await?;
+        let facts = if disputed { self.fetch_payment(payment, true).await? } else { None };
+        if let Some(customer) = &intent.customer
+            && warned
+        {
+            self.keep_warnings(payment, customer).await?;
         }
-        match &intent.customer {
-            Some(customer) if warned => self.keep_warnings(payment, customer).await?,
-            Some(_) | None => {}
-        }
-        self.pass_on(claim, intent.customer, about).await
+        self.pass_on(claim, intent.customer, facts).await
     }
 
     /// Whether an event that led here is a warning, and whether a dispute was ever heard of.
@@ -73,20 +71,21 @@ impl Engine {
     #[crate::boxed]
     pub(super) async fn sync_checkout(&self, claim: &Claim, session: &str) -> Result<SyncEnd, SyncError> {
         let found = self.look(calls::checkout::retrieve(session)).await?;
-        self.pass_on(claim, found.customer, About::default()).await
+        self.pass_on(claim, found.customer, None).await
     }
 
     /// Nothing is fetched for this object: its event is kept, and that is all.
     #[crate::boxed]
     pub(super) async fn sync_nothing(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
-        self.pass_on(claim, None, About::default()).await
+        self.pass_on(claim, None, None).await
     }
 
+    /// Marks the customer, if there is one; `disputed` is the payment with its disputes, where one was heard of.
     async fn pass_on(
         &self,
         claim: &Claim,
         customer: Option<String>,
-        about: About,
+        disputed: Option<PaymentFacts>,
     ) -> Result<SyncEnd, SyncError> {
         let (claim, engine, now) = (claim.clone(), self.clone(), self.now());
         let held = self
@@ -95,7 +94,7 @@ impl Engine {
                 if !super::complete(tx, &claim, now)? {
                     return Ok(false);
                 }
-                match (&customer, about.payment.clone()) {
+                match (&customer, disputed.clone()) {
                     (Some(id), payment) => hand_over(tx, &engine, id, payment.as_ref(), now)?,
                     (None, Some(payment)) => keep(tx, &engine, &claim, payment, now)?,
                     (None, None) => {}
@@ -106,13 +105,6 @@ impl Engine {
         self.wake();
         Ok(if held { SyncEnd::Done } else { SyncEnd::Fenced })
     }
-}
-
-/// What is known of the object beside whose it is.
-#[derive(Default)]
-struct About {
-    /// The payment with its disputes, where one was heard of.
-    payment: Option<PaymentFacts>,
 }
 
 /// Marks the customer, who looks at it thoroughly; with the disputes that led here, which the payment's own flag need not tell of.

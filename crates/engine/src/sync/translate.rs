@@ -42,7 +42,7 @@ pub(crate) fn named_checkout(metadata: &BTreeMap<String, String>) -> Option<Chec
 }
 
 /// Translates a subscription. `open_invoices` are those of the same customer that are still unpaid, `paid_invoices` the newest of
-/// its own that were paid, where there is more than one open.
+/// its own that were paid, where they were looked up.
 pub(crate) fn subscription(
     observed: &ObservedSubscription,
     open_invoices: &[ObservedInvoice],
