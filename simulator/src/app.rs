@@ -21,13 +21,12 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::chance::Chance;
+use crate::faults::Fault;
 use crate::post::Try;
 use crate::sim::Sim;
 
 /// Where it listens.
 const URL: &str = "https://app.example.com/hooks";
-/// How many messages in a thousand meet trouble.
-const TROUBLE_PER_MILLE: u32 = 150;
 /// How old or early a signature may be, in milliseconds: what the scheme's libraries allow.
 const TOLERANCE_MS: i64 = 5 * MINUTE_MS;
 /// How often a call is made again whose answer is lost.
@@ -74,6 +73,8 @@ pub struct App {
     pub copies: u64,
     /// What each customer may use, as the newest `entitlements.updated` says.
     pub told: BTreeMap<String, Value>,
+    /// The highest sequence of these.
+    newest: BTreeMap<String, i64>,
     /// What each customer may use, as the stream says.
     pub followed: BTreeMap<String, CustomerState>,
     cursor: Option<String>,
@@ -121,7 +122,13 @@ impl App {
         if value.get("type").and_then(Value::as_str) == Some("entitlements.updated") {
             let data = value.get("data").cloned().unwrap_or_default();
             let customer = data.get("customer").and_then(Value::as_str).unwrap_or_default();
-            self.told.insert(customer.to_owned(), data.get("entitlements").cloned().unwrap_or_default());
+            // One that was given up and sent again by hand comes behind newer ones.
+            let sequence = data.get("sequence").and_then(Value::as_i64).unwrap_or_default();
+            let newest = self.newest.entry(customer.to_owned()).or_default();
+            if sequence > *newest {
+                *newest = sequence;
+                self.told.insert(customer.to_owned(), data.get("entitlements").cloned().unwrap_or_default());
+            }
         }
         self.order.push(id.to_owned());
         self.heard.insert(id.to_owned(), Heard { body: message.body.clone(), value });
@@ -172,7 +179,7 @@ impl ToApp {
         let attempt = Try::new(sim, Channel::Webhook, id);
         let (pause, trouble, kind) = {
             let mut chance = sim.post_chance();
-            let trouble = !sim.faults().are_over() && chance.per_mille(TROUBLE_PER_MILLE);
+            let trouble = sim.faults().strikes_by(Fault::AppTrouble, &mut chance);
             (chance.between(10, 800), trouble, chance.below(5))
         };
         sim.sleep(pause).await;

@@ -46,11 +46,15 @@ pub enum Fault {
     Paused,
     /// The disk is full, fails, is locked, or loses power.
     Disk,
+    /// A mail server refuses a message, or its answer is lost.
+    MailTrouble,
+    /// The app refuses a message, fails, is slow, or its answer is lost.
+    AppTrouble,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::WebhookDuplicated,
         Self::WebhookDelayed,
         Self::WebhookUnreachable,
@@ -70,6 +74,8 @@ impl Fault {
         Self::Killed,
         Self::Paused,
         Self::Disk,
+        Self::MailTrouble,
+        Self::AppTrouble,
     ];
 
     /// The words in traces and reports.
@@ -95,6 +101,8 @@ impl Fault {
             Self::Killed => "killed",
             Self::Paused => "paused",
             Self::Disk => "disk",
+            Self::MailTrouble => "mail trouble",
+            Self::AppTrouble => "app trouble",
         }
     }
 
@@ -111,6 +119,7 @@ impl Fault {
             Self::Conflict | Self::RateLimited | Self::LockTimeout | Self::ServerError => 80,
             Self::RequestLate | Self::ServerErrorAfter | Self::CrashAtPoint => 40,
             Self::Outage | Self::Killed | Self::Paused | Self::Disk => 400,
+            Self::MailTrouble | Self::AppTrouble => 300,
         }
     }
 }
@@ -122,18 +131,16 @@ const KINDS: usize = Fault::ALL.len();
 pub struct Rates([u32; KINDS]);
 
 impl Rates {
-    /// Each kind is on or off by chance, so that every combination comes up in some seed.
-    pub fn draw(chance: &mut Chance) -> Self {
-        let mut rates = Self::default();
-        for fault in Fault::ALL {
+    /// Each of these kinds is on or off by chance, so that every combination comes up in some seed.
+    pub fn draw(&mut self, kinds: &[Fault], chance: &mut Chance) {
+        for fault in kinds {
             let rate = 1 + u32::try_from(chance.below(fault.worst())).unwrap_or(0);
             if chance.per_mille(550)
-                && let Some(slot) = rates.0.get_mut(fault.index())
+                && let Some(slot) = self.0.get_mut(fault.index())
             {
                 *slot = rate;
             }
         }
-        rates
     }
 
     /// How often in a thousand occasions.
@@ -189,6 +196,16 @@ impl Faults {
     /// Whether this kind strikes here. `favour` multiplies its chance.
     pub fn strikes(&mut self, fault: Fault, favour: u32) -> bool {
         let drawn = self.chance.per_mille(self.rates.of(fault).saturating_mul(favour));
+        self.lets(fault, drawn)
+    }
+
+    /// The same for a kind that is drawn from `chance`, which is somebody else's.
+    pub fn strikes_by(&mut self, fault: Fault, chance: &mut Chance) -> bool {
+        let drawn = chance.per_mille(self.rates.of(fault));
+        self.lets(fault, drawn)
+    }
+
+    fn lets(&mut self, fault: Fault, drawn: bool) -> bool {
         if !drawn || self.over || self.struck >= self.most {
             return false;
         }

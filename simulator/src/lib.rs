@@ -26,5 +26,6 @@ pub mod run;
 pub mod scheduler;
 pub mod sim;
 pub mod subscriber;
+pub mod suspensions;
 pub mod trace;
 pub mod webhooks;

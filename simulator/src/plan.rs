@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use quittance_domain::Catalog;
+use quittance_domain::access::{MoneyPolicy, OnLatePayment, OnMoneyBack};
 use quittance_domain::catalog::{Interval, Plan as Sold};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use quittance_domain::{AccessPolicy, Catalog};
 use quittance_engine::Settings;
 use quittance_engine::app_webhooks::settings::AppWebhooks;
 use quittance_engine::retention::RetentionSettings;
@@ -57,6 +58,8 @@ pub struct Plan {
     pub imports: bool,
     /// An operator gives money back and answers disputes by our API.
     pub accountant: bool,
+    /// An operator shuts buyers out and lets them in again.
+    pub warden: bool,
     /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
     pub on_exhaustion: &'static str,
     /// The operator's choices.
@@ -81,6 +84,10 @@ const OUTAGE_MS: i64 = 50 * HOUR_MS;
 const SILENT_PER_MILLE: u32 = 80;
 /// How many worlds in a thousand have an operator who gives money back and answers disputes.
 const ACCOUNTANT_PER_MILLE: u32 = 400;
+/// How many worlds in a thousand have an operator who shuts buyers out.
+const WARDEN_PER_MILLE: u32 = 250;
+/// How many worlds in a thousand have other rules for money that comes back or late.
+const OTHER_RULES_PER_MILLE: u32 = 400;
 /// How many worlds in a thousand have an operator who imports.
 const IMPORTS_PER_MILLE: u32 = 300;
 /// The pause between the sweeps of a life's world, in milliseconds.
@@ -113,7 +120,7 @@ impl Plan {
             5..=8 => chance.between(30, 75),
             _ => chance.between(100, 400),
         };
-        let settings = Self::settings(&mut chance, days);
+        let settings = Self::settings(seed, &mut chance, days);
         let plan = Self {
             seed,
             start_ms: start_s * SECOND_MS,
@@ -124,13 +131,14 @@ impl Plan {
             api_version: chance.pick(&VERSIONS).copied().flatten(),
             on_exhaustion: chance.pick(&["cancel", "unpaid", "leave"]).copied().unwrap_or("cancel"),
             settings,
-            rates: Rates::draw(&mut chance),
+            rates: Self::rates(seed, &mut chance),
             favourite: chance.pick(&Point::ALL).copied().unwrap_or(Point::ApplyBeforeCommit),
             stalls_at: Self::stall(seed),
             trial_days: Self::trial(seed),
             silent: false,
             imports: Chance::new(seed, "imports").per_mille(IMPORTS_PER_MILLE),
             accountant: Chance::new(seed, "accountant's").per_mille(ACCOUNTANT_PER_MILLE),
+            warden: Chance::new(seed, "warden's").per_mille(WARDEN_PER_MILLE),
             longest_outage_ms: OUTAGE_MS,
             life: None,
         };
@@ -164,6 +172,15 @@ impl Plan {
         self
     }
 
+    fn rates(seed: u64, chance: &mut Chance) -> Rates {
+        let mut rates = Rates::default();
+        let (apart, others): (Vec<Fault>, Vec<Fault>) =
+            Fault::ALL.into_iter().partition(|f| matches!(f, Fault::MailTrouble | Fault::AppTrouble));
+        rates.draw(&others, chance);
+        rates.draw(&apart, &mut Chance::new(seed, "post and app"));
+        rates
+    }
+
     /// Drawn apart, so that the other worlds stay what they were before there were stalls.
     fn stall(seed: u64) -> Option<Point> {
         let mut chance = Chance::new(seed, "stalls");
@@ -193,7 +210,23 @@ impl Plan {
         Catalog::parse(&text).map_or_else(|_| Arc::clone(catalog), Arc::new)
     }
 
-    fn settings(chance: &mut Chance, days: i64) -> Settings {
+    /// Other rules for what money does that comes back or late; drawn apart, as stalls are.
+    fn other_rules(seed: u64, access: &mut AccessPolicy) {
+        let mut chance = Chance::new(seed, "rules");
+        if !chance.per_mille(OTHER_RULES_PER_MILLE) {
+            return;
+        }
+        let mut rule = || if chance.per_mille(500) { OnMoneyBack::Revoke } else { OnMoneyBack::Keep };
+        access.money.refund_full = rule();
+        access.money.refund_partial = rule();
+        access.money.dispute_opened = rule();
+        access.money.dispute_lost = rule();
+        access.money.late_payment =
+            if chance.per_mille(500) { OnLatePayment::Grant } else { OnLatePayment::Ignore };
+        access.renewal_slack_hours = chance.pick(&[1, 24, 72]).copied().unwrap_or(72);
+    }
+
+    fn settings(seed: u64, chance: &mut Chance, days: i64) -> Settings {
         let mut settings = Settings {
             settle_ms: chance.pick(&[0, 150, 150, 2_000]).copied().unwrap_or(150),
             inbox_queue: chance.pick(&[2, 16, 2_048]).copied().unwrap_or(2_048),
@@ -215,6 +248,7 @@ impl Plan {
         };
         settings.access.grace_days = u32::try_from(chance.between(0, 14)).unwrap_or(7);
         settings.access.canceled_keeps_paid_period = chance.per_mille(200);
+        Self::other_rules(seed, &mut settings.access);
         settings.retry.lease_ms = chance.pick(&[5 * SECOND_MS, MINUTE_MS]).copied().unwrap_or(MINUTE_MS);
         settings.retry.max_attempts = u32::try_from(chance.between(3, 20)).unwrap_or(20);
         settings
@@ -239,12 +273,14 @@ impl fmt::Display for Plan {
                 (false, version) => format!("webhooks of {}", version.unwrap_or("the account's version")),
             },
             self.on_exhaustion,
-            match (self.imports, self.accountant) {
-                (false, false) => "",
-                (true, false) => ", imported now and then",
-                (false, true) => ", with refunds by hand",
-                (true, true) => ", imported now and then, with refunds by hand",
-            },
+            [
+                (self.imports, ", imported now and then"),
+                (self.accountant, ", with refunds by hand"),
+                (self.warden, ", with buyers shut out"),
+            ]
+            .into_iter()
+            .filter_map(|(so, word)| so.then_some(word))
+            .collect::<String>(),
         )?;
         writeln!(
             out,
@@ -258,6 +294,13 @@ impl fmt::Display for Plan {
             self.settings.access.grace_days,
             self.settings.cached_customers,
         )?;
+        if self.settings.access.money != MoneyPolicy::default() {
+            writeln!(
+                out,
+                "  {:?}, slack {} h",
+                self.settings.access.money, self.settings.access.renewal_slack_hours
+            )?;
+        }
         write!(out, "  faults in a thousand:")?;
         for fault in Fault::ALL.into_iter().filter(|fault| self.rates.of(*fault) > 0) {
             write!(out, " {} {},", fault.as_str(), self.rates.of(fault))?;

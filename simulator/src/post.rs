@@ -15,10 +15,8 @@ use quittance_store::deliveries::DeliveryRow;
 use quittance_store::notices::NoticeRow;
 use serde::Deserialize;
 
+use crate::faults::Fault;
 use crate::sim::Sim;
-
-/// How many deliveries in a thousand fail in a way that may pass, and for good.
-const TROUBLE_PER_MILLE: u32 = 150;
 
 /// What arrived on the other side.
 #[derive(Debug, Default)]
@@ -145,7 +143,7 @@ impl SimulatedCourier {
         };
         let (pause, trouble, arrives) = {
             let mut chance = sim.post_chance();
-            let trouble = !sim.faults().are_over() && chance.per_mille(TROUBLE_PER_MILLE);
+            let trouble = sim.faults().strikes_by(Fault::MailTrouble, &mut chance);
             // Now and then longer than anybody waits: half a lease.
             (chance.between(10, sim.plan.settings.retry.lease_ms * 2 / 3), trouble, chance.per_mille(500))
         };

@@ -20,6 +20,7 @@ use crate::operations;
 use crate::plan::Plan;
 use crate::sim::{Coverage, Sim, Violation, database_options};
 use crate::subscriber;
+use crate::suspensions;
 use crate::webhooks;
 
 /// Steps after which a run that goes on and on is stopped.
@@ -29,6 +30,8 @@ const MOST_STEPS: u64 = 1_000_000;
 const CALM_MS: i64 = 6 * DAY_MS;
 /// How long a world stays that has come to rest, to see that it does, in milliseconds.
 const IDLE_MS: i64 = 12 * HOUR_MS;
+/// How long a last sweep may take, in milliseconds.
+const LAST_SWEEP_MS: i64 = 6 * HOUR_MS;
 /// How often an operator frees what is parked while everything comes to rest, in milliseconds.
 const FREE_EVERY_MS: i64 = 6 * HOUR_MS;
 
@@ -98,6 +101,9 @@ pub fn play_plan(plan: Plan, catalog: &Arc<Catalog>, most_faults: u64) -> Result
             sim.outside(operations::operator(Arc::clone(&sim)));
             if sim.plan.accountant {
                 sim.outside(money::accountant(Arc::clone(&sim)));
+            }
+            if sim.plan.warden {
+                sim.outside(suspensions::warden(Arc::clone(&sim)));
             }
         }
     }
@@ -173,7 +179,7 @@ fn calm(sim: &Arc<Sim>) {
     let begun = sim.scheduler.now_ms();
     // What every node needs to come back, and a sweep to find what nobody told.
     let swept = begun + sim.plan.settings.sweep_every_ms + HOUR_MS;
-    let (mut free_at, mut followed, mut rests_since) = (begun, false, None);
+    let (mut free_at, mut followed, mut rests_since) = (begun, None, None);
     let agreed = Arc::new(OnceLock::new());
     if sim.plan.imports {
         sim.outside(operations::import_until_agreed(Arc::clone(sim), Arc::clone(&agreed)));
@@ -188,21 +194,30 @@ fn calm(sim: &Arc<Sim>) {
                 sim.advance(now + HOUR_MS);
                 continue;
             }
-            if followed {
-                return sim.record().in_the_end(sim);
+            if let Some(since) = followed {
+                if sim.record().last_sweep.is_some() || now >= since + LAST_SWEEP_MS {
+                    return sim.record().in_the_end(sim);
+                }
+                sim.advance(now + MINUTE_MS);
+                continue;
             }
-            followed = true;
+            followed = Some(now);
             let (reader, seed) = (Arc::clone(sim), chance.draw());
             sim.outside(async move {
                 app::follow(&reader, &mut Chance::new(seed, "follow")).await;
-                let counted = reader.call(seed, |engine| async move { engine.sweep(true, true).await }).await;
-                if let Some(Ok(Some(report))) = counted {
-                    reader.record().last_sweep = Some(report.findings);
+                // Another node's sweep may keep it out, and then it is asked for once more.
+                while reader.record().last_sweep.is_none() {
+                    let counted = reader.call(seed, |engine| async move { engine.sweep(true, true).await });
+                    if let Some(Ok(Some(report))) = counted.await {
+                        reader.record().last_sweep = Some(report.findings);
+                    } else {
+                        reader.sleep(MINUTE_MS).await;
+                    }
                 }
             });
             continue;
         }
-        followed = false;
+        followed = None;
         if now >= begun + sim.plan.settings.sweep_every_ms + CALM_MS {
             let left = match imported {
                 true => sim.record().what_is_left(sim),

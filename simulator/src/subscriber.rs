@@ -221,6 +221,7 @@ impl Buyer {
         let now = self.sim.scheduler.now_ms();
         let ends = self.chance.per_mille(500);
         let until = ends.then(|| Timestamp::from_ms(now + self.chance.between(HOUR_MS, 40 * DAY_MS)));
+        self.sim.record().suspensions.pauses(&id);
         let subscription = id.clone();
         self.ask(&id, format!("pauses {id} until {until:?}"), move |engine, asked| {
             let id = subscription.clone();

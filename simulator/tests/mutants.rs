@@ -27,6 +27,9 @@ const fn bound(mutant: Mutant) -> (u64, &'static [&'static str]) {
         Mutant::LedgerKey => (20, &["I6"]),
         Mutant::Undo => (200, &["I7"]),
         Mutant::StillTrue => (200, &["I2"]),
+        Mutant::Sweep => (200, &["I1", "I2", "I3"]),
+        Mutant::Quote => (1_000, &["I7"]),
+        Mutant::TrialRegistry => (200, &["I7"]),
     }
 }
 

@@ -16,6 +16,10 @@ export const OTHER_EVENT = {
 export const OF_VERSION = {
   "checkout.session.async_payment_failed": "2024-06-20",
   "checkout.session.async_payment_succeeded": "2024-06-20",
+  // A coupon is given to a customer, which left the API with 2025-03-31.basil.
+  "customer.discount.created": "2024-06-20",
+  "customer.discount.deleted": "2024-06-20",
+  "customer.discount.updated": "2024-06-20",
   "promotion_code.created": "2024-06-20",
   "promotion_code.updated": "2024-06-20",
 };

@@ -19,6 +19,7 @@ use crate::clock::poll;
 use crate::interrupt::{self, Group, output};
 use crate::packages::install_postgres;
 use crate::programs::{User, find, is_root, user};
+use crate::scratch;
 
 /// How much a crash of the machine may lose.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,11 @@ impl Cluster {
     pub fn start(durability: Durability) -> Result<Self> {
         let binaries = binaries()?;
         let account = Account::choose()?;
-        let directory = tempfile::Builder::new().prefix("quittance-postgres-").tempdir()?;
+        let parent = match durability {
+            Durability::Full => std::env::temp_dir(),
+            Durability::None => scratch::parent(),
+        };
+        let directory = tempfile::Builder::new().prefix("quittance-postgres-").tempdir_in(parent)?;
         if let Some(user) = account.becomes {
             chown(directory.path(), Some(user.uid), Some(user.gid))
                 .context("the temporary directory could not be given to the unprivileged user")?;
@@ -171,7 +176,9 @@ fn boot(
         format!("ssl_key_file={}", directory.join(KEY).display()),
     ];
     if durability == Durability::None {
-        settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
+        // Nobody recovers from the log, and it may lie in memory.
+        let short = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=256MB"];
+        settings.extend(short.map(str::to_owned));
     }
     let mut command = account.command(&binaries.join("postgres"), directory);
     command.arg("-D").arg(&data);

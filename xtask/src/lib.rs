@@ -7,4 +7,5 @@ pub mod cluster;
 pub mod interrupt;
 pub mod packages;
 pub mod programs;
+pub mod scratch;
 pub mod workspace;

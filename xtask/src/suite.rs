@@ -17,6 +17,7 @@ use crate::witnesses;
 use xtask::cluster::{Cluster, Durability};
 use xtask::interrupt;
 use xtask::programs::{find, works};
+use xtask::scratch::Scratch;
 use xtask::workspace::{cargo, root};
 
 /// What to run.
@@ -44,7 +45,8 @@ pub fn beside_postgres(arguments: &PostgresArguments) -> Result<()> {
     let (program, rest) = arguments.command.split_first().context("no command was given")?;
     let mut command = Command::new(program);
     command.args(rest);
-    prepare(&mut command, Some(&cluster));
+    let scratch = Scratch::make()?;
+    prepare(&mut command, Some(&cluster), &scratch);
     interrupt::run(&mut command)
 }
 
@@ -83,17 +85,18 @@ fn rust(arguments: &TestArguments, stages: &mut Stages) -> Result<()> {
     } else {
         Some(stages.run("postgres", || Cluster::start(Durability::None))?)
     };
+    let scratch = Scratch::make()?;
     let nextest = find(&["cargo-nextest"]).is_some_and(|program| works(&program, &["nextest", "--version"]));
     stages.run("tests", || {
         let mut command = runner(nextest, arguments.only.as_deref());
-        prepare(&mut command, cluster.as_ref());
+        prepare(&mut command, cluster.as_ref(), &scratch);
         interrupt::run(&mut command)
     })?;
     if !arguments.fast && arguments.only.is_none() {
         stages.run("doctests", || {
             let mut command = cargo();
             command.args(["test", "--doc", "--workspace"]);
-            prepare(&mut command, cluster.as_ref());
+            prepare(&mut command, cluster.as_ref(), &scratch);
             interrupt::run(&mut command)
         })?;
     }
@@ -118,9 +121,11 @@ fn runner(nextest: bool, only: Option<&str>) -> Command {
     command
 }
 
-/// Gives the tests their database and takes away what the caller's shell holds of real accounts.
-fn prepare(command: &mut Command, cluster: Option<&Cluster>) {
+/// Gives the tests their database and their folder, and takes away what the caller's shell holds of real accounts.
+fn prepare(command: &mut Command, cluster: Option<&Cluster>, scratch: &Scratch) {
     scrub(command);
+    let (name, folder) = scratch.variable();
+    command.env(name, folder);
     if let Some(cluster) = cluster {
         command.env("QUITTANCE_TEST_POSTGRES", cluster.url()).env("QUITTANCE_REQUIRE_POSTGRES", "1");
         command.env("QUITTANCE_TEST_POSTGRES_AUTHORITY", cluster.authority());

@@ -69,8 +69,9 @@ fn a_command_meets_a_server_that_is_gone_after_it() {
         start("echo \"$QUITTANCE_TEST_POSTGRES\"; test -z \"$STRIPE_SECRET_KEY\" && sleep 600");
     let url = line(&mut child);
     TcpStream::connect(("127.0.0.1", port(&url))).expect("the server listens");
-    let files_of_the_server = left_in(&files);
-    let data = files_of_the_server.first().expect("the server's directory").join("data");
+    let left = left_in(&files);
+    let of_the_server = |path: &&PathBuf| path.to_string_lossy().contains("quittance-postgres-");
+    let data = left.iter().find(of_the_server).expect("the server's directory").join("data");
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&data).expect("a data directory"));
     assert_ne!(owner, 0, "the server runs as root");
 

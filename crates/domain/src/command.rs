@@ -5,6 +5,8 @@
 //!
 //! Refuses to know what is asked of a provider, and how it answers.
 
+pub mod wanted;
+
 use crate::ids::LeaseToken;
 use crate::lease::{AfterFailure, Lease, RetryPolicy, Trouble, after_failure};
 use crate::time::{HOUR_MS, MINUTE_MS, Timestamp};

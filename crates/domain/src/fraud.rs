@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::{MoneyState, PolicyError};
 use crate::money::Money;
 use crate::projection::{PaymentFacts, Projection};
-use crate::subscription::{InvoiceFacts, SubscriptionStatus};
+use crate::subscription::{CollectionPause, InvoiceFacts, SubscriptionStatus};
 use crate::time::{MINUTE_MS, Timestamp};
 
 /// What follows when fraud is seen.
@@ -52,7 +52,7 @@ pub struct FraudPolicy {
     pub window_minutes: u32,
     /// Different cards that failed for one customer in that time which count as card testing; retries of one card are one. 0 is off.
     pub cards_per_customer: u32,
-    /// The same for all customers who come from one address. 0 is off.
+    /// The same for all customers who come from one address, from which no new checkouts are opened then either. 0 is off.
     pub cards_per_address: u32,
     /// New checkouts of one customer in that time. 0 is without limit.
     pub checkouts_per_customer: u32,
@@ -122,6 +122,19 @@ impl FraudPolicy {
         Ok(())
     }
 
+    /// Whether anybody's cards are counted.
+    #[must_use]
+    pub const fn counts_cards(&self) -> bool {
+        self.cards_per_customer > 0 || self.cards_per_address > 0
+    }
+
+    /// Whether so many different cards failed from one address that nobody buys from there for a while.
+    #[must_use]
+    pub fn shuts_address(&self, attempts: &[CardAttempt], now: Timestamp) -> bool {
+        let cards = u32::try_from(distinct_cards(attempts, self.since(now))).unwrap_or(u32::MAX);
+        self.cards_per_address > 0 && cards >= self.cards_per_address
+    }
+
     /// From when on attempts and checkouts count.
     #[must_use]
     pub fn since(&self, now: Timestamp) -> Timestamp {
@@ -132,7 +145,7 @@ impl FraudPolicy {
 /// A card that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardAttempt {
-    /// The provider's charge.
+    /// The provider's charge; of a card that was to be saved the intent and the card.
     pub charge: String,
     /// A digest of the card's fingerprint: the same for the same card.
     pub card: String,
@@ -187,6 +200,9 @@ pub enum SuspensionStep {
     Pause {
         /// Which one.
         subscription: String,
+        /// The pause that it takes the place of, whose end would let it be charged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<CollectionPause>,
     },
     /// Let the provider try an open invoice no more.
     Hold {
@@ -198,10 +214,13 @@ pub enum SuspensionStep {
         /// Which one.
         payment: String,
     },
-    /// Collect again.
+    /// Collect again, or as far as the pause lets that was there before.
     Resume {
         /// Which one.
         subscription: String,
+        /// The pause that comes back, unless its end has passed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pause: Option<CollectionPause>,
     },
     /// Let the provider try an invoice again.
     Release {
@@ -215,9 +234,9 @@ impl SuspensionStep {
     #[must_use]
     pub fn object(&self) -> &str {
         match self {
-            Self::End { subscription } | Self::Pause { subscription } | Self::Resume { subscription } => {
-                subscription
-            }
+            Self::End { subscription }
+            | Self::Pause { subscription, .. }
+            | Self::Resume { subscription, .. } => subscription,
             Self::Hold { invoice } | Self::Release { invoice } => invoice,
             Self::GiveBack { payment } => payment,
         }
@@ -236,7 +255,9 @@ impl SuspensionStep {
     #[must_use]
     pub fn taken_back(&self) -> Option<Self> {
         match self {
-            Self::Pause { subscription } => Some(Self::Resume { subscription: subscription.clone() }),
+            Self::Pause { subscription, before } => {
+                Some(Self::Resume { subscription: subscription.clone(), pause: before.clone() })
+            }
             Self::Hold { invoice } => Some(Self::Release { invoice: invoice.clone() }),
             Self::End { .. } | Self::GiveBack { .. } | Self::Resume { .. } | Self::Release { .. } => None,
         }
@@ -271,8 +292,12 @@ pub fn suspension_steps(
         let begins = s.facts.status == SubscriptionStatus::Incomplete;
         if late || begins || policy.suspended_subscriptions == OnSuspension::Cancel {
             steps.push(SuspensionStep::End { subscription: id.clone() });
-        } else if s.facts.ahead.pause.is_none() && charges(&s.facts.status) {
-            steps.push(SuspensionStep::Pause { subscription: id.clone() });
+        } else if charges(&s.facts.status) {
+            // A pause that ends by itself would end within the suspension.
+            let before = s.facts.ahead.pause.clone();
+            if before.as_ref().is_none_or(|pause| pause.resumes_at.is_some()) {
+                steps.push(SuspensionStep::Pause { subscription: id.clone(), before });
+            }
         }
         if late {
             for (payment, _) in paid.into_iter().filter(|(id, money)| money.minor > 0 && ours(id)) {
@@ -386,6 +411,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shut_for_as_long_as_its_cards_count() {
+        let policy = FraudPolicy { cards_per_address: 3, ..FraudPolicy::default() };
+        let two = [attempt("1", "a", 0), attempt("2", "b", 1), attempt("3", "b", 2)];
+        let three = [&two[..], &[attempt("4", "c", 3)]].concat();
+        let at = |minute: i64| T0.plus_ms(minute * MINUTE_MS);
+        assert!(!policy.shuts_address(&two, at(3)) && policy.shuts_address(&three, at(3)));
+        assert!(policy.shuts_address(&three, at(60)) && !policy.shuts_address(&three, at(61)));
+        let off = FraudPolicy { cards_per_address: 0, ..policy };
+        assert!(!off.shuts_address(&three, at(3)) && off.counts_cards());
+        assert!(!FraudPolicy { cards_per_customer: 0, ..off }.counts_cards());
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         assert_eq!(FraudPolicy::default().check(), Ok(()));
         let key = |policy: FraudPolicy| policy.check().unwrap_err().key;
@@ -399,8 +437,12 @@ mod tests {
 
     #[test]
     fn what_can_be_taken_back_is() {
-        let pause = SuspensionStep::Pause { subscription: "sub_1".into() };
-        assert_eq!(pause.taken_back(), Some(SuspensionStep::Resume { subscription: "sub_1".into() }));
+        let before = Some(CollectionPause { behavior: "void".into(), resumes_at: Some(T0) });
+        for before in [None, before] {
+            let pause = SuspensionStep::Pause { subscription: "sub_1".into(), before: before.clone() };
+            let back = SuspensionStep::Resume { subscription: "sub_1".into(), pause: before };
+            assert_eq!(pause.taken_back(), Some(back));
+        }
         assert_eq!(SuspensionStep::GiveBack { payment: "pi_1".into() }.taken_back(), None);
     }
 }

@@ -8,7 +8,7 @@
 pub enum Mutant {
     /// A sync writes although another worker has claimed the aggregate since.
     Fence,
-    /// A repeated webhook counts as a new one.
+    /// A repeated webhook is stored once more, and nobody is told.
     Dedupe,
     /// A command is sent with a fresh idempotency key each time.
     IdempotencyKey,
@@ -30,11 +30,17 @@ pub enum Mutant {
     Undo,
     /// A notice is sent without asking whether it is still so.
     StillTrue,
+    /// A sweep does not look at the provider's events.
+    Sweep,
+    /// A quote is taken without asking whether it still holds.
+    Quote,
+    /// Nobody remembers who had a trial.
+    TrialRegistry,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Fence,
         Self::Dedupe,
         Self::IdempotencyKey,
@@ -47,6 +53,9 @@ impl Mutant {
         Self::LedgerKey,
         Self::Undo,
         Self::StillTrue,
+        Self::Sweep,
+        Self::Quote,
+        Self::TrialRegistry,
     ];
 
     /// What is missing, in words.
@@ -65,6 +74,9 @@ impl Mutant {
             Self::LedgerKey => "the natural key of ledger entries",
             Self::Undo => "the undoing of what is planned",
             Self::StillTrue => "the look before a notice is sent",
+            Self::Sweep => "the sweep's look at missed events",
+            Self::Quote => "the look whether a quote still holds",
+            Self::TrialRegistry => "the registry of trials",
         }
     }
 }

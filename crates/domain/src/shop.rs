@@ -15,7 +15,7 @@ use crate::money::Money;
 use crate::offer::Reduction;
 use crate::time::Timestamp;
 
-pub use portal::{CancelMode, Portal, PortalCancel, PortalPolicy, PortalUpdate, portal_mark};
+pub use portal::{CancelMode, Portal, PortalCancel, PortalPolicy, PortalProduct, PortalUpdate, portal_mark};
 
 /// A product as found.
 #[derive(Debug, Clone, PartialEq, Eq)]

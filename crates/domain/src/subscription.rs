@@ -177,7 +177,7 @@ pub struct InvoiceFacts {
 pub struct PaidPeriod {
     /// The invoice that billed it.
     pub invoice: String,
-    /// When that was due; tells which of two is the newer one.
+    /// When that was due.
     pub due_at: Timestamp,
     /// When it was paid.
     pub paid_at: Option<Timestamp>,
@@ -185,6 +185,15 @@ pub struct PaidPeriod {
     pub until: Timestamp,
     /// What was paid for it.
     pub payments: Vec<InvoicePayment>,
+}
+
+impl PaidPeriod {
+    /// By what the newer one of two is told. A trial that is ended in the second in which it began leaves two of one second:
+    /// the one that reaches further came after it.
+    #[must_use]
+    pub fn age(&self) -> (Timestamp, Timestamp) {
+        (self.due_at, self.until)
+    }
 }
 
 impl InvoiceFacts {
@@ -437,7 +446,7 @@ impl SubscriptionFacts {
         let own = invoices.iter().filter(|i| i.bill.subscription.as_ref() == Some(&self.id));
         let seen = self.latest_invoice.iter().chain(own).filter_map(InvoiceFacts::paid_period);
         // The last of equals is taken: an invoice as it is now, before what was known of it.
-        known.into_iter().chain(self.paid.clone()).chain(seen).max_by_key(|paid| paid.due_at)
+        known.into_iter().chain(self.paid.clone()).chain(seen).max_by_key(PaidPeriod::age)
     }
 
     /// Whether the period that is running was paid for. Where no invoice has been seen that bills a whole period, the latest one

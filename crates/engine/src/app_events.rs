@@ -227,7 +227,7 @@ impl Engine {
             self.tell_app(tx, customer, &fact, now)?;
         }
         if moved.1 {
-            let data = json!({ "access": access, "entitlements": shown(&all) });
+            let data = json!({ "sequence": turn, "access": access, "entitlements": shown(&all) });
             self.tell_app(
                 tx,
                 customer,

@@ -14,9 +14,10 @@ use crate::engine::Engine;
 use crate::problem::Problem;
 
 /// Fields whose values are not kept, wherever they stand.
-const HIDDEN: [&str; 8] = ["email", "name", "metadata", "secret", "token", "password", "phone", "address"];
+const HIDDEN: [&str; 10] =
+    ["email", "name", "metadata", "secret", "token", "password", "phone", "address", "client_ip", "locale"];
 /// Fields in which somebody writes in their own words, of which only the length is kept.
-const WORDS: [&str; 3] = ["reason", "note", "comment"];
+const WORDS: [&str; 4] = ["reason", "note", "comment", "reference"];
 /// What is kept of a request at most, in bytes.
 const MOST_INPUT: usize = 4_096;
 
@@ -97,10 +98,11 @@ mod tests {
     fn nothing_secret_or_personal_is_kept() {
         let body = json!({
             "customer": "ada", "email": "ada@example.com", "plan": "pro", "nested": [{ "Client_Secret": "x", "n": 1 }],
+            "client_ip": "203.0.113.7", "locale": "fr", "reference": "Ada's order",
             "metadata": { "note": "likes tea" }, "reason": "Ada's stolen card", "note": "Ada says no", "comment": "Ada",
         });
         let text = kept(&body).unwrap();
-        for gone in ["ada@example.com", "\"x\"", "tea", "Ada"] {
+        for gone in ["ada@example.com", "\"x\"", "tea", "Ada", "203.0.113.7", "\"fr\""] {
             assert!(!text.contains(gone), "{text}");
         }
         let stays = ["\"customer\":\"ada\"", "\"plan\":\"pro\"", "\"n\":1", "\"reason\":\"[17 characters]\""];

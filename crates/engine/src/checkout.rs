@@ -240,7 +240,7 @@ impl Engine {
                     (
                         CheckoutDecision::Create | CheckoutDecision::Reuse(_) | CheckoutDecision::Replace(_),
                         _,
-                    ) => match admit(tx, &policy, &id, &wish.customer, address.as_deref(), now)? {
+                    ) => match admit(tx, (&scope, &policy), &id, &wish.customer, address.as_deref(), now)? {
                         Some(problem) => Step::Refused(problem),
                         None => {
                             checkouts::insert(tx, &id, &scope, &wish, now)?;

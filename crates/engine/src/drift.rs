@@ -2,12 +2,16 @@
 
 use quittance_domain::CustomerId;
 use quittance_domain::drift::DriftKind;
-use quittance_store::drifts::{self, DriftRow, Sum};
+use quittance_store::drifts::{self, DriftRow, Sum, WrongNow};
+use quittance_store::history::{self, NewLine};
+use quittance_store::{customers, ledger};
+use serde_json::json;
 
 use crate::api_keys::Caller;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
-use crate::sweep;
+use crate::sweep::{self, GUEST};
+use crate::telemetry;
 
 impl Engine {
     /// Findings before `cursor`, newest first; those that are over too when `all`.
@@ -32,8 +36,20 @@ impl Engine {
     /// When the database cannot be used.
     #[crate::boxed]
     pub async fn drift_sums(&self) -> Result<Vec<Sum>, Problem> {
-        let scope = self.scope().to_string();
-        Ok(self.db().read("drift.sums", move |tx| drifts::sums(tx, &scope, 0)).await?)
+        let (scope, now) = (self.scope().to_string(), self.now());
+        Ok(self.db().read("drift.sums", move |tx| drifts::sums(tx, &scope, 0, now)).await?)
+    }
+
+    /// How many accounts have wrong access now and for how long, which the metrics show while it lasts.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    #[crate::boxed]
+    pub async fn wrong_access_now(&self) -> Result<Vec<WrongNow>, Problem> {
+        let (scope, now) = (self.scope().to_string(), self.now());
+        let wrong = self.db().read("drift.wrong_now", move |tx| drifts::wrong_now(tx, &scope, now)).await?;
+        telemetry::wrong_access(&wrong);
+        Ok(wrong)
     }
 
     /// One finding.
@@ -47,7 +63,7 @@ impl Engine {
     }
 
     /// Gives what belongs to nobody to one of our customers, by linking the provider's customer; the sync that follows
-    /// gives access.
+    /// gives access. The payment of a guest, who is no customer there, is noted as theirs in our books.
     ///
     /// # Errors
     /// `wrong_state` for a finding that is over or that belongs to somebody; and as [`Engine::link_customer`].
@@ -59,8 +75,11 @@ impl Engine {
         caller: &Caller,
     ) -> Result<DriftRow, Problem> {
         let row = self.open_finding(seq).await?;
+        if row.kind == DriftKind::UnownedPayment && row.theirs.as_deref() == Some(GUEST) {
+            return self.claim_payment(row, customer, caller).await;
+        }
         let buyer = match row.kind {
-            DriftKind::UnownedPayment => row.theirs.clone().filter(|buyer| buyer != "guest"),
+            DriftKind::UnownedPayment => row.theirs.clone(),
             DriftKind::UnownedSubscription => self.buyer_of(&row).await?,
             DriftKind::Status
             | DriftKind::Content
@@ -74,7 +93,7 @@ impl Engine {
         };
         let Some(buyer) = buyer else {
             return Err(wrong_state(
-                "Only a subscription or a payment of one of the provider's customers can be claimed.",
+                "Only a subscription or a payment of nobody can be claimed.",
                 "Mend it at the provider, or ignore it: quittance drift ignore NUMBER",
             ));
         };
@@ -86,6 +105,44 @@ impl Engine {
                 sweep::over(tx, row.kind, &row.object, now)
             })
             .await?;
+        self.drift_finding(seq).await
+    }
+
+    async fn claim_payment(
+        &self,
+        row: DriftRow,
+        customer: &CustomerId,
+        caller: &Caller,
+    ) -> Result<DriftRow, Problem> {
+        let (scope, now, seq) = (self.scope().to_string(), self.now(), row.seq);
+        let (owner, by) = (customer.clone(), caller.key.to_string());
+        let known = self
+            .db()
+            .write("drift.claim_payment", move |tx| {
+                if !customers::lock(tx, &owner)? {
+                    return Ok(false);
+                }
+                if !drifts::claimed(tx, seq, "claimed", now)? {
+                    return Ok(true);
+                }
+                ledger::own(tx, &scope, &row.object, &owner, &by, now)?;
+                let line = NewLine {
+                    customer: Some(owner.clone()),
+                    aggregate: None,
+                    at: now,
+                    kind: "payment.claimed".to_owned(),
+                    object: row.object.clone(),
+                    data: json!({ "finding": seq }).to_string(),
+                    cause: json!({ "api_key": by }).to_string(),
+                };
+                history::insert(tx, &line)?;
+                sweep::over(tx, row.kind, &row.object, now)?;
+                Ok(true)
+            })
+            .await?;
+        if !known {
+            return Err(Problem::not_found("customer"));
+        }
         self.drift_finding(seq).await
     }
 

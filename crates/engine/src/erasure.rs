@@ -3,7 +3,7 @@
 //! What is personal goes, in one transaction: address, name, language, notes, the texts of mails, what the provider's events
 //! said, where checkouts came from, which cards failed, answers kept for a repeated key, why somebody was shut out or given something, what
 //! the app called a checkout, and what was written in terms, in a cancellation or in an answer to a dispute. The id that the app gave, subscriptions, payments, the books and the record of what was told stay: they are
-//! what was sold, and must be kept. Refuses to know: what the provider keeps.
+//! what was sold, and must be kept. What the provider keeps goes by a command of its own, where it is asked for.
 
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 pub use quittance_store::erasure::Erased;
@@ -28,7 +28,49 @@ fn without_words(request: &str) -> Option<String> {
     serde_json::to_string(&silent).ok()
 }
 
+/// What became of a customer at the provider.
+#[derive(Debug)]
+pub struct DeletedThere {
+    /// The provider's customer.
+    pub provider_customer: String,
+    /// Why it is still there, if it is; what takes longer is finished by a server or a worker.
+    pub problem: Option<Problem>,
+}
+
 impl Engine {
+    /// Has the provider delete its customers of one who was erased, each by one command: asked again, what is gone is left alone.
+    /// No money moves by it.
+    ///
+    /// # Errors
+    /// `shadow_mode`, or when the database cannot be used; what the provider refuses stands in the answer.
+    #[crate::boxed]
+    pub async fn delete_at_provider(&self, id: &CustomerId) -> Result<Vec<DeletedThere>, Problem> {
+        self.refuse_in_shadow()?;
+        let (key, scope) = (id.clone(), self.scope().to_string());
+        let present =
+            self.db().read("customers.present", move |tx| customers::present(tx, &key, &scope)).await?;
+        let mut all = Vec::with_capacity(present.len());
+        for provider_customer in present {
+            let request = Request::DeleteCustomer {
+                customer: id.clone(),
+                provider_customer: provider_customer.clone(),
+            };
+            let aggregate = AggregateKey::customer(self.scope().clone(), &provider_customer).to_string();
+            let command = self.want(&request, Some(&aggregate), Some(id)).await?;
+            let problem = self.perform(&command).await.err();
+            all.push(DeletedThere { provider_customer, problem });
+        }
+        Ok(all)
+    }
+
+    /// Refuses what could not be done at the provider, before anything is done here.
+    ///
+    /// # Errors
+    /// `shadow_mode`.
+    pub fn may_delete_at_provider(&self) -> Result<(), Problem> {
+        self.refuse_in_shadow()
+    }
+
     /// Removes what is personal about a customer; `by` says who wishes it. Again, it removes what came since.
     ///
     /// # Errors

@@ -145,7 +145,12 @@ fn is_about_money(event_type: &str) -> bool {
 }
 
 /// Kinds of object that name no customer, only the payment that leads to one.
-const REACHED_BY_PAYMENT: [&str; 3] = ["dispute", "refund", "radar.early_fraud_warning"];
+const REACHED_BY_PAYMENT: [&str; 4] = ["dispute", "refund", "radar.early_fraud_warning", ECHO];
+/// A kind of object that repeats what events that name the customer tell of the same payment; it is looked at after them, for when
+/// they are lost.
+pub(crate) const ECHO: &str = "invoice_payment";
+/// How much later, in milliseconds.
+const ECHO_SETTLE_MS: i64 = 30_000;
 
 /// The aggregate that an event is about.
 #[must_use]
@@ -204,6 +209,7 @@ pub fn new_event(
     let money = Some(&aggregate.scope)
         .filter(|scope| *scope == own && is_about_money(&event.event_type))
         .map(|scope| (AggregateKey::balance(scope.clone()).to_string(), due.plus_ms(MONEY_SETTLE_MS)));
+    let echo = event.object_kind.as_deref() == Some(ECHO);
     let stored = NewEvent {
         provider: own.provider.as_str(),
         account: aggregate.scope.account.clone(),
@@ -218,7 +224,7 @@ pub fn new_event(
         source,
         created_at: event.created_s.map_or(now, Timestamp::from_seconds),
         received_at: now,
-        due,
+        due: if echo { due.plus_ms(ECHO_SETTLE_MS) } else { due },
         made_by: maker(&event),
         payload: String::new(),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quittance_domain::ledger::{Account, Key, Kind};
+use quittance_domain::ledger::{Account, Entry, Key, Kind};
 use quittance_domain::{AggregateKey, Currency, Timestamp};
 use quittance_store::ledger::{self, Balance, EntryRow, Which};
 use quittance_stripe::calls::{self, Paging};
@@ -48,8 +48,10 @@ pub enum Reason {
     NotAtProvider,
     /// Both have it, with other amounts.
     Otherwise,
-    /// A payout has arrived, and the ledger has it under way.
+    /// A payout has arrived, and the ledger has it under way; or the other way round.
     NotArrived,
+    /// A payout has arrived, and the ledger has it with another amount.
+    ArrivedOtherwise,
 }
 
 impl Reason {
@@ -61,6 +63,15 @@ impl Reason {
             Self::NotAtProvider => "not_at_provider",
             Self::Otherwise => "otherwise",
             Self::NotArrived => "payout_not_arrived",
+            Self::ArrivedOtherwise => "payout_otherwise",
+        }
+    }
+
+    /// Whether the balance at the provider differs by it; a payout on its way to the bank has left that already.
+    const fn is_of_the_balance(self) -> bool {
+        match self {
+            Self::NotPosted | Self::NotAtProvider | Self::Otherwise => true,
+            Self::NotArrived | Self::ArrivedOtherwise => false,
         }
     }
 }
@@ -101,11 +112,21 @@ impl TieOut {
     }
 }
 
-/// What moved the balance by one object.
-fn moved(entry: Option<&quittance_domain::ledger::Entry>, currency: Currency) -> i64 {
-    let postings = entry.map(quittance_domain::ledger::Entry::postings).unwrap_or_default();
-    let own = postings.iter().filter(|p| p.account == Account::ProviderBalance);
+/// What an entry moved in one account.
+fn moved(entry: Option<&Entry>, account: Account, currency: Currency) -> i64 {
+    let own = entry.map(Entry::postings).unwrap_or_default().iter().filter(|p| p.account == account);
     own.filter(|p| p.amount.currency == currency).map(|p| p.amount.minor).sum()
+}
+
+/// Which balance transactions are compared one by one, where the sums agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// None of them.
+    None,
+    /// Those since a moment.
+    Since(Timestamp),
+    /// All of them.
+    All,
 }
 
 impl Engine {
@@ -150,12 +171,22 @@ impl Engine {
         self.wait_for(&key, mark, wait_ms).await
     }
 
-    /// Compares the ledger with the provider's balance, and where they differ (or `each` is set) line by line.
+    /// Compares the ledger with the provider's balance and payouts, and where they differ (or `each` is set) line by line. Where
+    /// they agree, the alert that they do not is over.
     ///
     /// # Errors
     /// What the provider or the database says.
     #[crate::boxed]
     pub async fn tie_out(&self, each: bool) -> Result<TieOut, Problem> {
+        let tied = self.hold_against_provider(if each { Lines::All } else { Lines::None }).await?;
+        if tied.agrees() {
+            self.ledger_agrees().await?;
+        }
+        Ok(tied)
+    }
+
+    #[crate::boxed]
+    pub(crate) async fn hold_against_provider(&self, lines: Lines) -> Result<TieOut, Problem> {
         let balance = self.in_turn(calls::balance::retrieve(), Turn::Sweep).await?;
         let mut provider: BTreeMap<Currency, i64> = BTreeMap::new();
         for (code, amount) in balance.available.iter().chain(&balance.pending) {
@@ -181,23 +212,24 @@ impl Engine {
                 .collect(),
             ..TieOut::default()
         };
-        if each || !tied.agrees() {
-            self.explain_difference(&mut tied).await?;
+        match lines {
+            Lines::None | Lines::Since(_) if !tied.agrees() => self.explain_difference(&mut tied).await?,
+            Lines::None => {}
+            Lines::Since(at) => drop(self.compare_movements(&mut tied, Some(at)).await?),
+            Lines::All => self.explain_difference(&mut tied).await?,
         }
+        self.compare_payouts(&mut tied).await?;
         Ok(tied)
     }
 
     async fn explain_difference(&self, tied: &mut TieOut) -> Result<(), Problem> {
-        let (at_provider, paid_out) = self.compare_movements(tied).await?;
+        let at_provider = self.compare_movements(tied, None).await?;
         self.find_unknown(&at_provider, tied).await?;
-        if paid_out {
-            self.compare_payouts(tied).await?;
-        }
         for currency in &mut tied.currencies {
             let of = tied
                 .lines
                 .iter()
-                .filter(|line| line.currency == currency.currency && line.reason != Reason::NotArrived);
+                .filter(|line| line.currency == currency.currency && line.reason.is_of_the_balance());
             let sum =
                 of.fold(0_i64, |sum, line| sum.saturating_add(line.provider).saturating_sub(line.ledger));
             currency.explained = Some(sum);
@@ -205,13 +237,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Every balance transaction against its entry: their ids, and whether one is a payout.
-    async fn compare_movements(&self, tied: &mut TieOut) -> Result<(BTreeSet<String>, bool), Problem> {
-        let scope = self.scope().to_string();
-        let (mut ids, mut paid_out, mut after) = (BTreeSet::new(), false, None::<String>);
+    /// Every balance transaction (since a moment) against its entry; their ids.
+    async fn compare_movements(
+        &self,
+        tied: &mut TieOut,
+        since: Option<Timestamp>,
+    ) -> Result<BTreeSet<String>, Problem> {
+        let (scope, since) = (self.scope().to_string(), since.map(Timestamp::seconds));
+        let (mut ids, mut after) = (BTreeSet::new(), None::<String>);
         for _ in 0..MOST_PAGES {
             let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
-            let page = self.in_turn(calls::balance::list_transactions(None, paging), Turn::Sweep).await?;
+            let page = self.in_turn(calls::balance::list_transactions(since, paging), Turn::Sweep).await?;
             let keys: Vec<Key> = page
                 .items
                 .iter()
@@ -224,11 +260,11 @@ impl Engine {
             let stands = self.db().read("ledger.standing", move |tx| ledger::standing(tx, &keys)).await?;
             for (found, stands) in page.items.iter().zip(stands) {
                 tied.compared += 1;
-                paid_out |= found.kind.starts_with("payout");
                 ids.insert(found.id.clone());
                 let Ok(currency) = Currency::parse(&found.currency) else { continue };
                 let wanted = movement(&scope, found).ok().and_then(|(record, _)| record.entry);
-                let (provider, posted) = (moved(wanted.as_ref(), currency), moved(stands.as_ref(), currency));
+                let of = |entry: Option<&Entry>| moved(entry, Account::ProviderBalance, currency);
+                let (provider, posted) = (of(wanted.as_ref()), of(stands.as_ref()));
                 let reason = match &stands {
                     None => Reason::NotPosted,
                     Some(_) if posted != provider => Reason::Otherwise,
@@ -248,7 +284,7 @@ impl Engine {
                 break;
             }
         }
-        Ok((ids, paid_out))
+        Ok(ids)
     }
 
     /// Entries of balance transactions that the provider does not list.
@@ -275,13 +311,13 @@ impl Engine {
                     detail: row.detail.clone(),
                     currency,
                     provider: 0,
-                    ledger: moved(Some(&row.entry), currency),
+                    ledger: moved(Some(&row.entry), Account::ProviderBalance, currency),
                 }));
             }
         }
     }
 
-    /// Payouts that have arrived against the entries of their arrival.
+    /// Payouts that have arrived against the entries of their arrival, by amount.
     async fn compare_payouts(&self, tied: &mut TieOut) -> Result<(), Problem> {
         let scope = self.scope().to_string();
         let mut after = None::<String>;
@@ -297,16 +333,21 @@ impl Engine {
             let stands = self.db().read("ledger.standing", move |tx| ledger::standing(tx, &keys)).await?;
             for (payout, stands) in page.items.iter().zip(stands) {
                 let Ok(currency) = Currency::parse(&payout.currency) else { continue };
-                if payout.has_arrived() != stands.is_some() {
-                    tied.lines.push(Difference {
-                        reason: Reason::NotArrived,
-                        object: payout.id.clone(),
-                        detail: format!("payout {}", payout.status),
-                        currency,
-                        provider: if payout.has_arrived() { payout.amount } else { 0 },
-                        ledger: if stands.is_some() { payout.amount } else { 0 },
-                    });
-                }
+                let provider = if payout.has_arrived() { payout.amount } else { 0 };
+                let posted = moved(stands.as_ref(), Account::Bank, currency);
+                let reason = match &stands {
+                    _ if posted == provider => continue,
+                    Some(_) if payout.has_arrived() => Reason::ArrivedOtherwise,
+                    Some(_) | None => Reason::NotArrived,
+                };
+                tied.lines.push(Difference {
+                    reason,
+                    object: payout.id.clone(),
+                    detail: format!("payout {}", payout.status),
+                    currency,
+                    provider,
+                    ledger: posted,
+                });
             }
             after = page.last_id.clone();
             if !page.has_more {

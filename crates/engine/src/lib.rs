@@ -57,6 +57,7 @@ pub mod sweep;
 pub mod sync;
 pub mod telemetry;
 pub mod terms;
+pub mod tie_out;
 pub mod tokens;
 mod trials;
 mod turns;

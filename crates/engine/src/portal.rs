@@ -12,7 +12,7 @@ use crate::commands::request::{PortalStart, Request};
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode};
 use crate::settings::Settings;
-use crate::subscriptions::{Change, check_owed};
+use crate::subscriptions::{Change, check_charged};
 
 impl Engine {
     /// Opens the portal for a customer and returns its address, which lives a few minutes.
@@ -101,7 +101,7 @@ impl Engine {
     }
 
     /// What plans the portal may offer: beside `named`, or to the subscription that the customer has. The portal offers the
-    /// same to all of a customer's subscriptions, at the list's price, and whatever is owed; so it is nothing where that
+    /// same to all of a customer's subscriptions, at the list's price, whatever is owed or paused; so it is nothing where that
     /// would be wrong for one of them.
     async fn offered(&self, customer: &CustomerId, named: Option<&Subscription>) -> Result<Offered, Problem> {
         let id = customer.clone();
@@ -113,8 +113,10 @@ impl Engine {
             return Ok(Offered::Nothing(Withheld::NoPlan));
         };
         for subscription in &live {
-            if let Err(owed) = check_owed(&subscription.facts.id, When::Now, &subscription.facts.status) {
-                return Ok(Offered::Nothing(Withheld::Owed(owed)));
+            let facts = &subscription.facts;
+            if let Err(why) = check_charged(&facts.id, When::Now, &facts.status, facts.ahead.pause.is_some())
+            {
+                return Ok(Offered::Nothing(Withheld::NotCharged(why)));
             }
         }
         if named.is_none() && live.iter().any(|other| place(other) != Some((group, currency))) {
@@ -141,8 +143,8 @@ enum Offered {
 enum Withheld {
     /// There is no subscription with a plan of the catalog.
     NoPlan,
-    /// A renewal is owed, and the portal would take a change all the same.
-    Owed(Problem),
+    /// A renewal is owed or collection is paused, and the portal would take a change all the same.
+    NotCharged(Problem),
     /// What is offered to one subscription would be offered to one of another plan group or currency.
     SeveralPlaces,
     /// The portal knows the list's prices only.
@@ -162,7 +164,7 @@ impl Withheld {
     /// Refuses to lead to a change that the portal does not offer.
     fn refuse_change(&self, facts: &SubscriptionFacts) -> Result<(), Problem> {
         match self {
-            Self::Owed(problem) => Err(problem.clone()),
+            Self::NotCharged(problem) => Err(problem.clone()),
             Self::OwnPrices => Err(Problem::new(
                 ProblemCode::WrongState,
                 format!("The subscription {} is sold at prices that the portal does not offer.", facts.id),

@@ -1,7 +1,8 @@
 //! How far a long run has come, for whoever waits: on this node or another, since it is told through the database.
 
 use quittance_domain::Timestamp;
-use quittance_store::sweeps;
+use quittance_domain::ids::LeaseToken;
+use quittance_store::sweeps::{self, SweepLease, SweepRow};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -14,6 +15,8 @@ pub enum LongRun {
     Sweep,
     /// The filling of the mirror from an existing account.
     Import,
+    /// The ledger held against the provider's balance and payouts.
+    TieOut,
 }
 
 impl LongRun {
@@ -23,6 +26,7 @@ impl LongRun {
         match self {
             Self::Sweep => "provider",
             Self::Import => "import",
+            Self::TieOut => "tie_out",
         }
     }
 }
@@ -74,6 +78,30 @@ impl Meter {
 }
 
 impl Engine {
+    /// Claims a run if it is due (or `by_hand`) and nobody has it: the right to it, and its row as it was found.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    #[crate::boxed]
+    pub(crate) async fn claim_run(
+        &self,
+        run: LongRun,
+        by_hand: bool,
+    ) -> Result<Option<(SweepLease, SweepRow)>, Problem> {
+        let lease = SweepLease {
+            kind: run.as_str(),
+            scope: self.scope().to_string(),
+            token: LeaseToken::from_random(self.world().random()),
+        };
+        let (claim, now) = (lease.clone(), self.now());
+        let until = now.plus_ms(self.settings().retry.lease_ms);
+        let claimed = self
+            .db()
+            .write("progress.claim", move |tx| sweeps::claim(tx, &claim, now, until, by_hand))
+            .await?;
+        Ok(claimed.map(|found| (lease, found)))
+    }
+
     /// Where a long run is; none when there never was one.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use quittance_domain::change::{OnAction, When};
 use quittance_domain::command::CommandState;
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::subscription::SubscriptionStatus;
 use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{CommandId, Currency, Money, QuoteId, Timestamp};
@@ -11,7 +12,7 @@ use quittance_store::{Tx, commands, customers};
 use quittance_stripe::calls;
 use quittance_stripe::calls::invoices::PreviewChange;
 use quittance_stripe::calls::subscriptions::{ItemChange, ProrationBehavior};
-use quittance_stripe::observe::ObservedSubscription;
+use quittance_stripe::observe::{InvoicePreview, ObservedSubscription};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::plan::behavior;
@@ -36,7 +37,7 @@ pub struct Preview {
     pub due: Money,
     /// The moment from which it counts.
     pub proration_date: Timestamp,
-    /// Its lines: text and amount.
+    /// Text and amount of each line; they add up to what is due.
     pub lines: Vec<(String, Money)>,
     /// What each interval costs from then on, before discounts and tax.
     pub afterwards: Money,
@@ -199,10 +200,12 @@ impl Engine {
             return Err(stale("The subscription or the price is another one now."));
         }
         let ground = self.ground(id).await?;
-        if digest_of(&ground) != said.basis {
+        if digest_of(&ground) != said.basis && !mutant::is(Mutant::Quote) {
             return Err(stale("The subscription has changed since."));
         }
-        if self.price_change(&wanted, said.proration_date, &ground).await? != (said.due, said.lines) {
+        if !mutant::is(Mutant::Quote)
+            && self.price_change(&wanted, said.proration_date, &ground).await? != (said.due, said.lines)
+        {
             return Err(stale("The amount is another one now."));
         }
         let links = self.settings().changes.on_action == OnAction::Link;
@@ -288,13 +291,23 @@ impl Engine {
         });
         let preview = self.ask(call).await?;
         let currency = Currency::parse(&preview.currency).map_err(|e| Problem::invalid(e.to_string()))?;
-        let lines = preview
-            .lines
-            .iter()
-            .map(|l| (l.description.clone().unwrap_or_default(), Money::new(l.amount, currency)))
-            .collect();
-        Ok((Money::new(preview.amount_due, currency), lines))
+        Ok((Money::new(preview.amount_due, currency), adding_up(&preview, currency)))
     }
+}
+
+/// The lines of a preview, and one each for what the provider says only of the whole, so that they add up to what is due.
+fn adding_up(preview: &InvoicePreview, currency: Currency) -> Vec<(String, Money)> {
+    let own: i64 = preview.lines.iter().map(|line| line.amount).sum();
+    let of_all = [
+        ("Further lines", preview.subtotal - own),
+        ("Discount", -preview.discount),
+        ("Tax", preview.total - preview.subtotal + preview.discount),
+        ("Customer balance", preview.amount_due - preview.total),
+    ];
+    let lines = preview.lines.iter().map(|line| (line.description.clone().unwrap_or_default(), line.amount));
+    let rest =
+        of_all.into_iter().filter(|(_, minor)| *minor != 0).map(|(text, minor)| (text.to_owned(), minor));
+    lines.chain(rest).map(|(text, minor)| (text, Money::new(minor, currency))).collect()
 }
 
 fn stale(why: &str) -> Problem {

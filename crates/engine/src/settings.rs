@@ -92,6 +92,8 @@ pub struct Settings {
     pub sweep_schedule: Option<Schedule>,
     /// Whose e-mail address is the right one when a sweep finds two.
     pub email_truth: EmailTruth,
+    /// Findings that one sweep keeps and tells at most; what differs beyond that is marked and counted all the same.
+    pub sweep_findings: u64,
     /// Customers whose entitlements are kept in memory.
     pub cached_customers: usize,
     /// How long answers to inbound idempotency keys are kept, in milliseconds.
@@ -162,6 +164,7 @@ impl Default for Settings {
             sweep_every_ms: 10 * MINUTE_MS,
             sweep_schedule: None,
             email_truth: EmailTruth::Ours,
+            sweep_findings: 10_000,
             cached_customers: 500_000,
             idempotency_kept_ms: 24 * 60 * MINUTE_MS,
             public_url: "http://127.0.0.1:4242".to_owned(),

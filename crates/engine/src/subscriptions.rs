@@ -3,6 +3,7 @@
 
 use quittance_domain::catalog::{Interval, Plan};
 use quittance_domain::change::{OnAction, PauseHow, Terms, When, direction};
+use quittance_domain::command::wanted::{AfterLook, Wanted, after_look, is_answered};
 use quittance_domain::ids::PlanGroup;
 use quittance_domain::pricing::{self, Asked, PriceError, PriceSource, Priced};
 use quittance_domain::subscription::{ItemFacts, Subscription, SubscriptionStatus};
@@ -130,14 +131,17 @@ impl Resolved {
     /// The same change of what the provider has now.
     ///
     /// # Errors
-    /// `wrong_state` when it has another line in its place; `payment_owed` when a renewal is owed, whatever the mirror says.
+    /// `wrong_state` when it has another line in its place or is paused; `payment_owed` when a renewal is owed: whatever the
+    /// mirror says.
     pub(crate) fn on(mut self, ground: &ObservedSubscription) -> Result<Self, Problem> {
-        check_owed(&ground.id, self.when, &SubscriptionStatus::from(ground.status.clone()))?;
+        let status = SubscriptionStatus::from(ground.status.clone());
+        check_charged(&ground.id, self.when, &status, ground.pause.is_some())?;
         let found = ground.items.iter().find(|item| item.id == self.item.id);
         let found =
             found.ok_or_else(|| wrong_state(&self.row, "has another line by now; look at it again"))?;
         self.item.price.clone_from(&found.price_id);
         self.item.quantity = found.quantity.unwrap_or(1);
+        self.period_end = found.current_period_end_s.map(Timestamp::from_seconds).or(self.period_end);
         Ok(self)
     }
 
@@ -423,9 +427,7 @@ impl Engine {
         if let Some(command) = self.asked_before("subscription.cancel", asked).await? {
             return self.carry_out(&row, &command).await;
         }
-        // Only what is final can be answered from the mirror: an end that it shows may have been taken back, by a
-        // command that is still under way or at the provider itself, and then the renewal would be charged.
-        if row.subscription.facts.status.is_final() {
+        if is_answered(&row.subscription.facts) {
             return Ok(row);
         }
         let request = Request::CancelSubscription { subscription: id.to_owned(), at, feedback, comment };
@@ -446,7 +448,7 @@ impl Engine {
         if let Some(command) = self.asked_before("subscription.resume", asked).await? {
             return self.carry_out(&row, &command).await;
         }
-        if row.subscription.facts.status.is_final() {
+        if is_answered(&row.subscription.facts) {
             return Err(wrong_state(&row, "is over; open a new checkout instead"));
         }
         self.refuse_suspended(row.subscription.customer.as_ref()).await?;
@@ -468,9 +470,10 @@ impl Engine {
             let command = self.want_asked(request, Some(&row.aggregate), customer, asked.take()).await?;
             let (clean, after) = self.done_and_seen(row, &command).await.map_err(under_way)?;
             tries += 1;
-            // The provider's answer may have been a replay, of what was undone there since: then ask once more.
-            if tries == 2 || !clean || shows(request, &after) {
-                return Ok(after);
+            let so = wanted(request).is_none_or(|wanted| wanted.is_so(&after.subscription.facts));
+            match after_look(tries, clean, so) {
+                AfterLook::Tell => return Ok(after),
+                AfterLook::AskAgain => {}
             }
         }
     }
@@ -498,52 +501,60 @@ impl Engine {
     }
 }
 
-/// Whether a subscription is as a request wanted it, or past wanting.
-fn shows(request: &Request, row: &SubscriptionRow) -> bool {
-    let facts = &row.subscription.facts;
-    facts.status.is_final()
-        || match request {
-            Request::CancelSubscription { at: CancelAt::PeriodEnd, .. } => facts.ends_at().is_some(),
-            Request::CancelSubscription { at: CancelAt::Now, .. } => false,
-            Request::ResumeSubscription { .. } => facts.ends_at().is_none() && !facts.is_paused(),
-            Request::ChangeSubscription { item, price, quantity, .. } => {
-                facts.ahead.pending.is_some()
-                    || facts
-                        .items
-                        .iter()
-                        .any(|i| i.id == *item && i.price == *price && i.quantity == *quantity)
-            }
-            Request::ScheduleChange { price, quantity, .. } => {
-                let next = facts.ahead.next_phase.iter().flat_map(|next| &next.items);
-                let mut then = next.map(|i| (&i.price, i.quantity));
-                then.any(|item| item == (price, *quantity))
-                    || facts.items.iter().any(|i| i.price == *price && i.quantity == *quantity)
-            }
-            Request::UndoSchedule { .. } => facts.ahead.next_phase.is_none(),
-            Request::PauseSubscription { .. } => facts.is_paused(),
-            Request::CreateCustomer { .. }
-            | Request::UpdateCustomer { .. }
-            | Request::CreateCheckout { .. }
-            | Request::ExpireCheckout { .. }
-            | Request::CreatePortal { .. }
-            | Request::CancelDuplicate { .. }
-            | Request::EndTrial { .. }
-            | Request::RefundDuplicate { .. }
-            | Request::Refund { .. }
-            | Request::ContestDispute { .. }
-            | Request::AcceptDispute { .. }
-            | Request::Suspension { .. }
-            | Request::PayInvoice { .. }
-            | Request::GiveUpInvoice { .. } => true,
+/// What a request wants of a subscription; nothing for one that wants something else.
+fn wanted(request: &Request) -> Option<Wanted<'_>> {
+    match request {
+        Request::CancelSubscription { at: CancelAt::PeriodEnd, .. } => Some(Wanted::EndsWithPeriod),
+        Request::CancelSubscription { at: CancelAt::Now, .. } => Some(Wanted::EndsNow),
+        Request::ResumeSubscription { .. } => Some(Wanted::Runs),
+        Request::ChangeSubscription { item, price, quantity, .. } => {
+            Some(Wanted::Line { item, price, quantity: *quantity })
         }
+        Request::ScheduleChange { price, quantity, .. } => {
+            Some(Wanted::LineAhead { price, quantity: *quantity })
+        }
+        Request::UndoSchedule { .. } => Some(Wanted::NothingAhead),
+        Request::PauseSubscription { .. } => Some(Wanted::Paused),
+        Request::CreateCustomer { .. }
+        | Request::UpdateCustomer { .. }
+        | Request::DeleteCustomer { .. }
+        | Request::CreateCheckout { .. }
+        | Request::ExpireCheckout { .. }
+        | Request::CreatePortal { .. }
+        | Request::CancelDuplicate { .. }
+        | Request::EndTrial { .. }
+        | Request::RefundDuplicate { .. }
+        | Request::Refund { .. }
+        | Request::ContestDispute { .. }
+        | Request::AcceptDispute { .. }
+        | Request::Suspension { .. }
+        | Request::PayInvoice { .. }
+        | Request::GiveUpInvoice { .. } => None,
+    }
 }
 
-/// A change at once waits until what is owed is paid: its small invoice would be paid in the place of the renewal, and the
-/// provider would take the subscription for paid; and a smaller one would give money back that never came.
-pub(crate) fn check_owed(id: &str, when: When, status: &SubscriptionStatus) -> Result<(), Problem> {
+/// A change at once needs a subscription whose payments are taken.
+///
+/// It waits until what is owed is paid: its small invoice would be paid in the place of the renewal, and the provider would
+/// take the subscription for paid; and a smaller one would give money back that never came. And it waits while collection is
+/// paused: the provider would make the change and take nothing for it.
+pub(crate) fn check_charged(
+    id: &str,
+    when: When,
+    status: &SubscriptionStatus,
+    paused: bool,
+) -> Result<(), Problem> {
     let owed = matches!(status, SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid);
-    if when != When::Now || !owed {
+    if when != When::Now || !(owed || paused) {
         return Ok(());
+    }
+    if !owed {
+        return Err(Problem::new(
+            ProblemCode::WrongState,
+            format!("The subscription {id} is paused, and so are its payments. Nothing was changed."),
+            "Resume it first with POST /v1/subscriptions/{id}/resume. A change for the period's end can be planned, and \
+             cancelling is always possible.",
+        ));
     }
     Err(Problem::new(
         ProblemCode::PaymentOwed,
@@ -556,7 +567,7 @@ pub(crate) fn check_owed(id: &str, when: When, status: &SubscriptionStatus) -> R
 /// What the provider can do with a subscription in this state, told before it is asked.
 fn check_state(row: &SubscriptionRow, when: When) -> Result<(), Problem> {
     let facts = &row.subscription.facts;
-    check_owed(&facts.id, when, &facts.status)?;
+    check_charged(&facts.id, when, &facts.status, facts.ahead.pause.is_some())?;
     match (when, &facts.status) {
         (_, SubscriptionStatus::Paused) => Err(wrong_state(row, "is paused; resume it first")),
         (When::PeriodEnd, _) if facts.ends_at().is_some() => {

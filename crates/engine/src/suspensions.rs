@@ -175,7 +175,7 @@ pub(crate) fn suspended(tx: &mut dyn Tx, customer: &CustomerId) -> Result<Option
 /// Whether a customer may open one more checkout, asked in the transaction that writes it down; notes where it came from.
 pub(crate) fn admit(
     tx: &mut dyn Tx,
-    policy: &FraudPolicy,
+    (scope, policy): (&str, &FraudPolicy),
     checkout: &CheckoutId,
     customer: &CustomerId,
     address: Option<&str>,
@@ -192,6 +192,11 @@ pub(crate) fn admit(
     {
         return Ok(Some(too_many("this address", policy)));
     }
+    if let Some(address) = address
+        && policy.shuts_address(&fraud::cards_of_address(tx, scope, address, since)?, now)
+    {
+        return Ok(Some(too_many_cards(policy)));
+    }
     fraud::put_origin(tx, checkout, customer, address, now)?;
     Ok(None)
 }
@@ -201,6 +206,15 @@ fn too_many(who: &str, policy: &FraudPolicy) -> Problem {
         ProblemCode::TooManyCheckouts,
         format!("Too many checkouts were opened by {who} within {} minutes.", policy.window_minutes),
         "Wait, or use the checkout that is open. Operators: [fraud] checkouts_per_customer and checkouts_per_address.",
+    )
+    .retry_after(policy.window_minutes.saturating_mul(60) / 4)
+}
+
+fn too_many_cards(policy: &FraudPolicy) -> Problem {
+    Problem::new(
+        ProblemCode::TooManyCheckouts,
+        format!("Too many different cards from this address failed within {} minutes.", policy.window_minutes),
+        "Wait. Operators: [fraud] cards_per_address; if all visitors come through one proxy, name it in [api] trusted_proxies.",
     )
     .retry_after(policy.window_minutes.saturating_mul(60) / 4)
 }

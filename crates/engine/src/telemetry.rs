@@ -10,6 +10,7 @@ use quittance_domain::delivery::Channel;
 use quittance_domain::drift::WrongAccess;
 use quittance_domain::dunning::Case;
 use quittance_store::aggregates::Backlog;
+use quittance_store::drifts::WrongNow;
 
 /// Milliseconds as the seconds that metrics are counted in; a clock that went back counts as zero.
 fn seconds(ms: i64) -> f64 {
@@ -67,6 +68,17 @@ pub fn drift_mended(kind: &'static str, wrong: WrongAccess, wrong_ms: i64) {
             counter!("quittance_wrong_access_account_seconds_total", "direction" => wrong.as_str())
                 .increment(seconds);
         }
+    }
+}
+
+/// How many accounts have wrong access now, and for how long they have had it so far: what the counter gets when it is mended.
+#[allow(clippy::cast_precision_loss, reason = "a gauge takes a float; nothing is decided by it")]
+pub fn wrong_access(now: &[WrongNow]) {
+    for wrong in [WrongAccess::TooMuch, WrongAccess::TooLittle] {
+        let (accounts, ms) =
+            now.iter().find(|of| of.wrong == wrong).map_or((0, 0), |of| (of.accounts, of.wrong_ms));
+        gauge!("quittance_wrong_access_accounts", "direction" => wrong.as_str()).set(accounts as f64);
+        gauge!("quittance_wrong_access_open_account_seconds", "direction" => wrong.as_str()).set(seconds(ms));
     }
 }
 

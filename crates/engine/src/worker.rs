@@ -244,11 +244,19 @@ impl Engine {
                 tracing::warn!(%problem, "sweep interrupted; it goes on from its checkpoint");
                 rest_ms = SWEEP_AGAIN_MS;
             }
+            if self.tie_out_is_due().await
+                && let Err(problem) = self.tie_out_by_the_clock().await
+            {
+                tracing::warn!(%problem, "the ledger was not held against the provider");
+            }
             if let Err(problem) = self.number_changes().await {
                 tracing::warn!(%problem, "changes not numbered; whoever follows them does it");
             }
             if let Err(problem) = self.backlog().await {
                 tracing::warn!(%problem, "backlog not counted");
+            }
+            if let Err(problem) = self.wrong_access_now().await {
+                tracing::warn!(%problem, "wrong access not counted");
             }
             let now = self.now();
             if now >= forget_at {

@@ -26,6 +26,8 @@ mod deliveries;
 mod disputes;
 #[path = "it/drift.rs"]
 mod drift;
+#[path = "it/drift_limits.rs"]
+mod drift_limits;
 #[path = "it/drift_own.rs"]
 mod drift_own;
 #[path = "it/dunning.rs"]
@@ -64,6 +66,8 @@ mod known_kit;
 mod leaps;
 #[path = "it/ledger.rs"]
 mod ledger;
+#[path = "it/ledger_corrections.rs"]
+mod ledger_corrections;
 #[path = "it/life.rs"]
 mod life;
 #[path = "it/light.rs"]
@@ -84,6 +88,8 @@ mod paid_periods;
 mod permutations;
 #[path = "it/planned.rs"]
 mod planned;
+#[path = "it/policy_preview.rs"]
+mod policy_preview;
 #[path = "it/portal_offers.rs"]
 mod portal_offers;
 #[path = "it/portal_parity.rs"]
@@ -110,6 +116,8 @@ mod suspensions;
 mod sweeps;
 #[path = "it/taken.rs"]
 mod taken;
+#[path = "it/tie_out.rs"]
+mod tie_out;
 #[path = "it/tokens.rs"]
 mod tokens;
 #[path = "it/trials.rs"]

@@ -81,6 +81,29 @@ impl Sandbox {
         )
     }
 
+    /// The buyer makes so many of a line whose quantity they can change.
+    ///
+    /// # Errors
+    /// When the session does not sell so many of it.
+    pub fn adjust_line(&self, session_id: &str, line: &str, quantity: i64) -> Result<(), SandboxError> {
+        self.change(|world| world.adjust_line(session_id, line, quantity)).map_err(SandboxError::from)
+    }
+
+    /// The buyer adds so many of an optional item, by its place, or takes it out again with none.
+    ///
+    /// # Errors
+    /// When the session does not offer it, or not so many.
+    pub fn choose_optional(
+        &self,
+        session_id: &str,
+        place: Option<usize>,
+        quantity: Option<i64>,
+    ) -> Result<(), SandboxError> {
+        // What is no number is no item, and more than any can have.
+        let (place, quantity) = (place.unwrap_or(usize::MAX), quantity.unwrap_or(i64::MAX));
+        self.change(|world| world.choose_optional(session_id, place, quantity)).map_err(SandboxError::from)
+    }
+
     /// The buyer types a promotion code into an open session that takes them; an empty one takes the discount back.
     ///
     /// # Errors

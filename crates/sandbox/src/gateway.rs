@@ -8,11 +8,12 @@ use sha2::{Digest, Sha256};
 use crate::api::{self, Call};
 use crate::faults::{Fault, Lost};
 use crate::state::world::{Cause, World};
+use crate::versions::removed::{self, Removed};
 use crate::versions::{Version, changes, requests};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::form::{Tree, decode};
 use crate::wire::idempotency::{Kept, LONGEST_KEY, Used};
-use crate::wire::params::{Field, Params};
+use crate::wire::params::{Field, Params, Reads};
 use crate::wire::request::{HttpRequest, HttpResponse};
 use crate::wire::schema::{self, Matched};
 use crate::wire::{expand, json};
@@ -155,6 +156,9 @@ fn basic_user(encoded: &str) -> String {
     text.split(':').next().unwrap_or_default().to_owned()
 }
 
+/// The header that names the parameters that the call took and nothing was made of.
+const IGNORED: &str = "sandbox-ignored";
+
 /// Carries a request out, or replays the answer that its key already has.
 fn execute(
     world: &mut World,
@@ -184,11 +188,18 @@ fn execute(
         idempotency_key: used.as_ref().map(|used| used.key.clone()),
         version: request.header_value("stripe-version").map(str::to_owned),
     });
-    let result = call(world, request, version, matched, &tree);
+    let mut ignored = Vec::new();
+    let result = call(world, request, version, matched, &tree, &mut ignored);
     world.flush_events();
     world.request = None;
     let (mut response, mut keeps) = match &result {
-        Ok(value) => (HttpResponse::json(200, value), true),
+        Ok(value) => {
+            let mut response = HttpResponse::json(200, value);
+            if !ignored.is_empty() {
+                response.headers.push((IGNORED.to_owned(), ignored.join(", ")));
+            }
+            (response, true)
+        }
         // Version 2 tries again what has failed.
         Err(error) => {
             (error_response(error, request_id), error.is_kept() && !request.path.starts_with("/v2/"))
@@ -273,7 +284,17 @@ fn call(
     version: Version,
     matched: Option<Matched>,
     tree: &Tree,
+    ignored: &mut Vec<String>,
 ) -> ApiResult<Value> {
+    let asked = request.header_value("stripe-version");
+    if let Some(removed) = removed::find(&request.method, &request.path) {
+        removed.check(version)?;
+        let (method, path) = Removed::NOW;
+        let matched = schema::find(method, path).ok_or_else(|| ApiError::absent(method, path))?;
+        let translated = removed.translate(world, tree)?;
+        let value = carry_out(world, method, version, &matched, (&translated, asked), ignored)?;
+        return removed.show(value, tree);
+    }
     let matched = matched.ok_or_else(|| {
         let (method, path) = (&request.method, &request.path);
         if schema::is_absent(method, path) {
@@ -282,25 +303,39 @@ fn call(
             ApiError::unknown_path(method, path)
         }
     })?;
-    let modern = requests::modern(version, &request.method, matched.template(), tree);
+    carry_out(world, &request.method, version, &matched, (tree, asked), ignored)
+}
+
+/// Carries a call out in the terms of a version: its parameters made new, its answer made old.
+fn carry_out(
+    world: &mut World,
+    method: &str,
+    version: Version,
+    matched: &Matched,
+    (tree, asked): (&Tree, Option<&str>),
+    ignored: &mut Vec<String>,
+) -> ApiResult<Value> {
+    requests::check_retired(version, method, matched.template(), tree)?;
+    let modern = requests::modern(version, method, matched.template(), tree);
     let tree = modern.as_ref().unwrap_or(tree);
     matched.check(tree)?;
-    let params = Params::root(tree);
+    let reads = Reads::default();
+    let params = Params::watched(tree, &reads);
     let paths = params.texts("expand")?.unwrap_or_default();
     expand::check(&paths)?;
-    let asked = request.header_value("stripe-version");
     let call = Call { ids: &matched.ids, params, version: asked };
-    let clock = clock_of_call(world, &call);
+    let clock = clock_of_call(world, &matched.ids, &Params::root(tree));
     world.on_line(clock.as_deref(), |world| {
-        let mut value = api::dispatch(world, &request.method, matched.template(), &call)?;
+        let mut value = api::dispatch(world, method, matched.template(), &call)?;
         changes::show(world, version, &mut value);
         expand::expand(world, version, &mut value, &paths)?;
+        ignored.extend(reads.unread(tree));
         Ok(value)
     })
 }
 
 /// The test clock by which a call is played: that of the customer behind its path or its parameters.
-fn clock_of_call(world: &World, call: &Call<'_>) -> Option<String> {
+fn clock_of_call(world: &World, ids: &[String], params: &Params<'_>) -> Option<String> {
     const NAMES: [&str; 9] = [
         "customer",
         "subscription",
@@ -315,9 +350,9 @@ fn clock_of_call(world: &World, call: &Call<'_>) -> Option<String> {
     if world.test_clocks.len() == 0 {
         return None;
     }
-    let text = |name: &str| call.params.text(name).ok().and_then(Field::value);
+    let text = |name: &str| params.text(name).ok().and_then(Field::value);
     let known = |clock: &String| world.test_clocks.get(clock).is_some();
-    let by_path = call.ids.iter().find_map(|id| world.clock_of(id));
+    let by_path = ids.iter().find_map(|id| world.clock_of(id));
     by_path
         .or_else(|| text("test_clock").filter(known))
         .or_else(|| NAMES.iter().find_map(|name| text(name).and_then(|id| world.clock_of(&id))))

@@ -145,6 +145,8 @@ pub struct LedgerSession {
     pub once: bool,
     /// The payment, where there is one.
     pub payment_intent: Option<String>,
+    /// Whether a bank or a store has its money on the way.
+    pub underway: bool,
     /// Prices on sale.
     pub prices: Vec<String>,
     /// As the API has them.
@@ -269,6 +271,11 @@ impl CustomerLedger {
                     payment_status: session.payment_status.as_str().to_owned(),
                     once: session.mode == crate::model::checkout::Mode::Payment,
                     payment_intent: session.payment_intent.clone(),
+                    underway: session
+                        .payment_intent
+                        .as_ref()
+                        .and_then(|intent| world.payment_intents.get(intent))
+                        .is_some_and(|intent| world.is_underway(intent)),
                     prices: session.lines.iter().map(|line| line.price.clone()).collect(),
                     metadata: session.metadata.clone(),
                 })

@@ -42,7 +42,7 @@ pub use ledger::{
 };
 pub use payments::methods::TypedCard;
 pub use sandbox::{Sandbox, SandboxConfig, WebhookTarget};
-pub use settings::{Exhaustion, PayoutSchedule, Settings};
+pub use settings::{Exhaustion, InvoiceExhaustion, PayoutSchedule, Settings};
 pub use webhooks::policy::DeliveryPolicy;
 pub use webhooks::queue::{Delivery, DeliveryOutcome};
 pub use webhooks::signature::signature_header;

@@ -17,6 +17,16 @@ pub enum Exhaustion {
     Leave,
 }
 
+/// What happens to an open invoice when every retry has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvoiceExhaustion {
+    /// It stays open, past due.
+    LeaveOpen,
+    /// It becomes uncollectible.
+    MarkUncollectible,
+}
+
 /// When the balance is paid out without being asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,6 +45,8 @@ pub struct Settings {
     pub retry_days: Vec<i64>,
     /// What happens to the subscription then.
     pub on_exhaustion: Exhaustion,
+    /// What happens to the invoice then, whether a subscription's or a single one.
+    pub invoice_on_exhaustion: InvoiceExhaustion,
     /// Days before a renewal at which `invoice.upcoming` is sent; 0 for never.
     pub upcoming_days: i64,
     /// Seconds on the account's own time that a test clock takes to arrive where it was sent.
@@ -125,6 +137,7 @@ impl Default for Settings {
         Self {
             retry_days: vec![3, 5, 7],
             on_exhaustion: Exhaustion::Cancel,
+            invoice_on_exhaustion: InvoiceExhaustion::LeaveOpen,
             upcoming_days: 7,
             clock_advance_seconds: 0,
             test_clock_days: 366,

@@ -29,6 +29,8 @@ mod disk;
 mod doctor;
 #[path = "cli/dunning.rs"]
 mod dunning;
+#[path = "cli/erase.rs"]
+mod erase;
 #[path = "cli/house.rs"]
 mod house;
 #[path = "cli/ledger.rs"]

@@ -243,6 +243,10 @@ static OF: &Sql = crate::sql!(
     "SELECT provider_customer FROM provider_customers WHERE customer = $1 AND scope = $2
      ORDER BY CASE linked_by WHEN 'created' THEN 0 ELSE 1 END, created_at, provider_customer"
 );
+static PRESENT: &Sql = crate::sql!(
+    "customers.present",
+    "SELECT provider_customer FROM provider_customers WHERE customer = $1 AND scope = $2 AND gone_at IS NULL ORDER BY provider_customer"
+);
 static USABLE: &Sql = crate::sql!(
     "customers.usable",
     "SELECT provider_customer FROM provider_customers WHERE customer = $1 AND scope = $2 AND gone_at IS NULL
@@ -313,6 +317,15 @@ pub fn gone(tx: &mut dyn Tx, scope: &str, provider_customer: &str, now: Timestam
     Ok(())
 }
 
+/// The provider's customers of one of ours that are not known to be deleted.
+///
+/// # Errors
+/// As the database.
+pub fn present(tx: &mut dyn Tx, customer: &CustomerId, scope: &str) -> Result<Vec<String>> {
+    let rows = tx.query(PRESENT, params![customer.as_str(), scope])?;
+    rows.iter().map(|row| row.text("provider_customer")).collect()
+}
+
 /// A link to a customer of the provider's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -343,7 +356,11 @@ static LINKED_EMAIL: &Sql = crate::sql!(
     "customers.linked_email",
     "SELECT c.id, c.email, NOT EXISTS (
        SELECT 1 FROM provider_customers o WHERE o.customer = c.id AND o.scope = $1 AND o.provider_customer <> $2 AND o.gone_at IS NULL
-     ) AS alone
+     ) AS alone,
+     p.provider_customer = (
+       SELECT u.provider_customer FROM provider_customers u WHERE u.customer = c.id AND u.scope = $1 AND u.gone_at IS NULL
+       ORDER BY CASE u.linked_by WHEN 'created' THEN 0 ELSE 1 END, u.created_at, u.provider_customer LIMIT 1
+     ) AS in_use
      FROM provider_customers p JOIN customers c ON c.id = p.customer
      WHERE p.scope = $1 AND p.provider_customer = $2 AND c.erased_at IS NULL"
 );
@@ -357,6 +374,8 @@ pub struct LinkedEmail {
     pub email: Option<String>,
     /// Whether the provider has no other customer for it.
     pub alone: bool,
+    /// Whether it is the one that is used for what the customer buys next.
+    pub in_use: bool,
 }
 
 /// For each of the provider's customers ours with its e-mail address, if it is linked.
@@ -375,6 +394,7 @@ pub fn linked_emails(
             customer: json::parsed("id", &row.text("id")?, CustomerId::parse)?,
             email: row.opt_text("email")?,
             alone: row.bool("alone")?,
+            in_use: row.opt_bool("in_use")?.unwrap_or(false),
         })
     };
     found.iter().map(|rows| rows.first().map(read).transpose()).collect()

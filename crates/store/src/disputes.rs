@@ -139,6 +139,27 @@ static WARNINGS: &Sql = crate::sql!(
     "SELECT payment, data FROM fraud_warnings WHERE scope = $1 AND provider_customer = $2 ORDER BY created_at, id LIMIT 100"
 );
 
+static WARNINGS_OF_PAYMENT: &Sql = crate::sql!(
+    "disputes.warnings_of_payment",
+    "SELECT payment, data FROM fraud_warnings WHERE scope = $1 AND payment = $2 ORDER BY created_at, id LIMIT 100"
+);
+
+/// Who is warned of a payment that none of the provider's customers has made.
+pub const NOBODY: &str = "";
+
+/// The warnings of a payment, oldest first, whoever has made it.
+///
+/// # Errors
+/// As the database.
+pub fn warnings_of_payment(
+    tx: &mut dyn Tx,
+    scope: &str,
+    payment: &str,
+) -> Result<Vec<(String, WarningFacts)>> {
+    let rows = tx.query(WARNINGS_OF_PAYMENT, params![scope, payment])?;
+    rows.iter().map(|row| Ok((row.text("payment")?, json::read(row, "data")?))).collect()
+}
+
 /// Writes an early fraud warning.
 ///
 /// # Errors

@@ -95,8 +95,18 @@ static LIST: &Sql = crate::sql!(
 );
 static SUMS: &Sql = crate::sql!(
     "drifts.sums",
-    "SELECT kind, state, COUNT(*) AS n, CAST(COALESCE(SUM(wrong_ms), 0) AS BIGINT) AS wrong_ms FROM drifts
+    "SELECT kind, state, COUNT(*) AS n, CAST(COALESCE(SUM(CASE
+         WHEN state <> 'open' THEN wrong_ms
+         WHEN wrong <> 'none' AND COALESCE(wrong_since, found_at) < $3 THEN $3 - COALESCE(wrong_since, found_at)
+       END), 0) AS BIGINT) AS wrong_ms FROM drifts
      WHERE scope = $1 AND seq > $2 GROUP BY kind, state ORDER BY kind, state"
+);
+static WRONG_NOW: &Sql = crate::sql!(
+    "drifts.wrong_now",
+    "SELECT wrong, COUNT(*) AS n, CAST(COALESCE(SUM(CASE
+         WHEN COALESCE(wrong_since, found_at) < $2 THEN $2 - COALESCE(wrong_since, found_at)
+       END), 0) AS BIGINT) AS wrong_ms FROM drifts
+     WHERE scope = $1 AND state = 'open' AND wrong <> 'none' GROUP BY wrong ORDER BY wrong"
 );
 
 /// What keeping a finding came to.
@@ -276,11 +286,11 @@ pub struct Sum {
     pub wrong_ms: i64,
 }
 
-/// Sums up the findings after number `after`.
+/// Sums up the findings after number `after`; access that is wrong still counts until `now`.
 ///
 /// # Errors
 /// As the database.
-pub fn sums(tx: &mut dyn Tx, scope: &str, after: i64) -> Result<Vec<Sum>> {
+pub fn sums(tx: &mut dyn Tx, scope: &str, after: i64, now: Timestamp) -> Result<Vec<Sum>> {
     let read = |row: &Row| {
         Ok(Sum {
             kind: kind(row)?,
@@ -289,7 +299,29 @@ pub fn sums(tx: &mut dyn Tx, scope: &str, after: i64) -> Result<Vec<Sum>> {
             wrong_ms: row.i64("wrong_ms")?,
         })
     };
-    tx.query(SUMS, params![scope, after])?.iter().map(read).collect()
+    tx.query(SUMS, params![scope, after, now.ms()])?.iter().map(read).collect()
+}
+
+/// Accounts whose access is wrong now, in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongNow {
+    /// In which.
+    pub wrong: WrongAccess,
+    /// How many.
+    pub accounts: i64,
+    /// For how long until now, in milliseconds over all of them.
+    pub wrong_ms: i64,
+}
+
+/// What access is wrong at `now`, by direction.
+///
+/// # Errors
+/// As the database.
+pub fn wrong_now(tx: &mut dyn Tx, scope: &str, now: Timestamp) -> Result<Vec<WrongNow>> {
+    let read = |row: &Row| {
+        Ok(WrongNow { wrong: word_of_wrong(row)?, accounts: row.i64("n")?, wrong_ms: row.i64("wrong_ms")? })
+    };
+    tx.query(WRONG_NOW, params![scope, now.ms()])?.iter().map(read).collect()
 }
 
 fn kind(row: &Row) -> Result<DriftKind> {

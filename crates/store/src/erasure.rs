@@ -36,10 +36,11 @@ static LINES: &Sql = crate::sql!(
 );
 static WITHHELD: &Sql =
     crate::sql!("erasure.withheld", "UPDATE shadow_withheld SET request = '{}' WHERE customer = $1");
+// That the provider deletes its customer is a part of the erasure itself.
 // What the provider opens closes within a day: a checkout that is older and was never told to be open is none that can be paid.
 static UNFINISHED: &Sql = crate::sql!(
     "erasure.unfinished",
-    "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending')
+    "SELECT (SELECT COUNT(*) FROM commands WHERE customer = $1 AND state = 'pending' AND kind <> 'customer.delete')
        + (SELECT COUNT(*) FROM checkouts WHERE customer = $1
           AND (state IN ('open', 'processing') OR state = 'creating' AND created_at > $2)) AS n"
 );

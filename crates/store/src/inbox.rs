@@ -125,7 +125,13 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     mark_money(tx, &firsts)?;
     let rows: Vec<(usize, &NewEvent, i64)> =
         firsts.into_iter().zip(marks).map(|((at, event), mark)| (at, event, mark)).collect();
-    let sets = rows.iter().map(|(_, event, mark)| insert_params(event, *mark)).collect();
+    let sets = rows
+        .iter()
+        .map(|(_, event, mark)| {
+            let again = mutant::is(Mutant::Dedupe) && known.contains(&name_of(event));
+            insert_params(event, *mark, again)
+        })
+        .collect();
     let written = tx.query_all(&INSERT.over(&[], sets))?;
     let written = names(&written)?;
     let mut answers = vec![Accepted::Duplicate; events.len()];
@@ -133,7 +139,7 @@ pub fn accept(tx: &mut dyn Tx, events: &[NewEvent]) -> Result<Vec<Accepted>> {
     for (at, event, mark) in rows {
         let new = written.contains(&name_of(event));
         match answers.get_mut(at) {
-            Some(answer) if new || mutant::is(Mutant::Dedupe) => *answer = Accepted::New,
+            Some(answer) if new => *answer = Accepted::New,
             Some(_) | None => {}
         }
         if !new {
@@ -221,11 +227,14 @@ fn answered_already(tx: &mut dyn Tx, event: &NewEvent) -> Result<bool> {
     }
 }
 
-fn insert_params(e: &NewEvent, mark: i64) -> Vec<V> {
+/// The values of a new row; `again` is the mutant's, who stores what is here already under another name.
+fn insert_params(e: &NewEvent, mark: i64, again: bool) -> Vec<V> {
+    let event_id =
+        if again { format!("{} at {}", e.event_id, e.received_at.ms()) } else { e.event_id.clone() };
     params![
         e.provider,
         &e.account,
-        &e.event_id,
+        event_id,
         e.livemode,
         &e.event_type,
         e.object.clone(),
@@ -358,10 +367,44 @@ static INVOICES: &Sql = crate::sql!(
     "SELECT DISTINCT object FROM events WHERE aggregate = $1 AND mark > $2 AND mark <= $3 AND type LIKE 'invoice.%' AND object IS NOT NULL
      ORDER BY object LIMIT $4"
 );
+static SWEPT: &Sql = crate::sql!(
+    "inbox.swept",
+    "SELECT aggregate, event_id, created_at, received_at FROM events WHERE source = 'sweep' AND received_at >= $1
+     ORDER BY created_at DESC, seq LIMIT $2"
+);
 static KNOWN: &Many = crate::many!(
     "inbox.known",
     "SELECT provider, account, event_id FROM events WHERE provider = $1 AND account = $2 AND event_id IN ({ROWS FROM $3})"
 );
+
+/// An event that a sweep found in the provider's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweptEvent {
+    /// The aggregate it marked.
+    pub aggregate: String,
+    /// The provider's event id.
+    pub event_id: String,
+    /// When the provider made it.
+    pub created_at: Timestamp,
+    /// When the sweep found it.
+    pub received_at: Timestamp,
+}
+
+/// What sweeps have found in the provider's list since `since`, newest first.
+///
+/// # Errors
+/// As the database.
+pub fn swept(tx: &mut dyn Tx, since: Timestamp, limit: i64) -> Result<Vec<SweptEvent>> {
+    let read = |row: &Row| {
+        Ok(SweptEvent {
+            aggregate: row.text("aggregate")?,
+            event_id: row.text("event_id")?,
+            created_at: Timestamp::from_ms(row.i64("created_at")?),
+            received_at: Timestamp::from_ms(row.i64("received_at")?),
+        })
+    };
+    tx.query(SWEPT, params![since.ms(), limit])?.iter().map(read).collect()
+}
 
 /// Events before `cursor` (exclusive; `i64::MAX` for the newest), newest first, of one aggregate or of all.
 ///

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use quittance_domain::ledger::{Account, Entry, Key, Kind, Posting, Record};
 use quittance_domain::mutant::{self, Mutant};
-use quittance_domain::{Currency, Money, Timestamp};
+use quittance_domain::{Currency, CustomerId, Money, Timestamp};
 
 use crate::db::Tx;
 use crate::error::{Result, StoreError};
@@ -231,7 +231,8 @@ static PAGE_OF_CUSTOMER: &Sql = crate::sql!(
          AND (CAST($5 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM ledger_postings p WHERE p.entry = e.seq AND p.account = $5))
          AND (e.provider_customer IN (SELECT l.provider_customer FROM provider_customers l WHERE l.scope = $1 AND l.customer = $7)
            OR e.payment IN (SELECT c.payment FROM ledger_entries c WHERE c.scope = $1 AND c.payment IS NOT NULL
-             AND c.provider_customer IN (SELECT l.provider_customer FROM provider_customers l WHERE l.scope = $1 AND l.customer = $7)))
+             AND c.provider_customer IN (SELECT l.provider_customer FROM provider_customers l WHERE l.scope = $1 AND l.customer = $7))
+           OR e.payment IN (SELECT o.payment FROM payment_owners o WHERE o.scope = $1 AND o.customer = $7))
          ORDER BY e.seq DESC LIMIT $6"
     )
 );
@@ -394,8 +395,10 @@ pub fn payouts_under_way(tx: &mut dyn Tx, scope: &str, limit: i64) -> Result<Vec
 
 static MONEY_IN: &Sql = crate::sql!(
     "ledger.money_in",
-    "SELECT e.seq, e.payment, e.provider_customer, e.at, e.posted_at, p.customer FROM ledger_entries e
+    "SELECT e.seq, e.payment, e.provider_customer, e.at, e.posted_at, COALESCE(o.customer, p.customer) AS customer
+     FROM ledger_entries e
      LEFT JOIN provider_customers p ON p.scope = e.scope AND p.provider_customer = e.provider_customer
+     LEFT JOIN payment_owners o ON o.scope = e.scope AND o.payment = e.payment
      WHERE e.scope = $1 AND e.seq > $2 AND e.payment IS NOT NULL AND e.detail IN ('charge', 'payment')
        AND e.revision = 0
      ORDER BY e.seq LIMIT $3"
@@ -414,8 +417,30 @@ pub struct MoneyIn {
     pub at: Timestamp,
     /// When it was written.
     pub posted_at: Timestamp,
-    /// Our customer, if the provider's is linked.
+    /// Our customer, if the provider's is linked or somebody claimed it.
     pub customer: Option<String>,
+}
+
+static OWN: &Sql = crate::sql!(
+    "ledger.own",
+    "INSERT INTO payment_owners (scope, payment, customer, claimed_by, claimed_at) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (scope, payment) DO UPDATE SET customer = $3, claimed_by = $4, claimed_at = $5"
+);
+
+/// Says whose a payment of the provider's guests is.
+///
+/// # Errors
+/// As the database.
+pub fn own(
+    tx: &mut dyn Tx,
+    scope: &str,
+    payment: &str,
+    customer: &CustomerId,
+    by: &str,
+    now: Timestamp,
+) -> Result<()> {
+    tx.exec(OWN, params![scope, payment, customer.as_str(), by, now.ms()])?;
+    Ok(())
 }
 
 /// Payments after entry `after`, in the order of the books, up to the first that moved and was written after `until`. Books

@@ -53,4 +53,19 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "disputed_payments",
         text: include_str!("../migrations/0028_disputed_payments.sql"),
     },
+    Migration {
+        version: 29,
+        name: "swept_events",
+        text: include_str!("../migrations/0029_swept_events.sql"),
+    },
+    Migration {
+        version: 30,
+        name: "payment_owners",
+        text: include_str!("../migrations/0030_payment_owners.sql"),
+    },
+    Migration {
+        version: 31,
+        name: "warned_payments",
+        text: include_str!("../migrations/0031_warned_payments.sql"),
+    },
 ];

@@ -69,6 +69,10 @@ static STANDS: &Sql = crate::sql!(
     "outbox.stands",
     "SELECT 1 AS one FROM alerts WHERE aggregate = $1 AND kind = $2 AND resolved_at IS NULL LIMIT 1"
 );
+static IS_RAISED: &Sql = crate::sql!(
+    "outbox.is_raised",
+    "SELECT 1 AS one FROM alerts WHERE kind = $1 AND object = $2 AND resolved_at IS NULL LIMIT 1"
+);
 static OPEN_OF_AGGREGATE: &Sql = crate::sql!(
     "outbox.open_of_aggregate",
     "SELECT kind, object FROM alerts WHERE aggregate = $1 AND resolved_at IS NULL"
@@ -156,6 +160,14 @@ pub fn told_when_over(kind: &str) -> bool {
 pub fn resolve(tx: &mut dyn Tx, kind: &str, object: &str, now: Timestamp) -> Result<()> {
     tx.exec(RESOLVE, params![kind, object, now.ms(), told_when_over(kind)])?;
     Ok(())
+}
+
+/// Whether one alert stands.
+///
+/// # Errors
+/// As the database.
+pub fn is_raised(tx: &mut dyn Tx, kind: &str, object: &str) -> Result<bool> {
+    Ok(!tx.query(IS_RAISED, params![kind, object])?.is_empty())
 }
 
 /// Whether an alert of this kind stands about an aggregate.

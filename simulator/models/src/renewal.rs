@@ -1,11 +1,13 @@
 //! Cancel and resume against the provider's renewal, with requests that arrive late and webhooks in any order.
 //!
 //! The mirror is made by `projection::project`, access by `AccessPolicy`, the aggregate's row by `lease`, the
-//! commands' rows and their order by `command`. A sync is one step here: what happens between its fetch and its
+//! commands' rows, their order and what a caller is told by `command`. A caller waits until the sync that follows a command is
+//! over: one who gives up before sees a mirror that may lag, and is promised nothing. A sync is one step here: what happens between its fetch and its
 //! commit is the aggregate's model. Keys do not expire: that is the outbox's.
 
 use std::sync::Arc;
 
+use quittance_domain::command::wanted::{AfterLook, Wanted, after_look, is_answered};
 use quittance_domain::command::{Command, CommandState, STRAGGLER_MS, is_next, joins};
 use quittance_domain::ids::LeaseToken;
 use quittance_domain::lease::{AggregateState, HintTerms, Lease, Priority, RetryPolicy};
@@ -123,6 +125,16 @@ pub enum Wish {
     Resume,
 }
 
+impl Wish {
+    const fn wanted(self) -> Wanted<'static> {
+        match self {
+            Self::CancelAtEnd => Wanted::EndsWithPeriod,
+            Self::CancelNow => Wanted::EndsNow,
+            Self::Resume => Wanted::Runs,
+        }
+    }
+}
+
 /// The subscription at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Truth {
@@ -140,6 +152,16 @@ struct Truth {
 struct Ordered {
     wish: Wish,
     row: Command,
+}
+
+/// What the customer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Question {
+    wish: Wish,
+    /// The command for it.
+    command: usize,
+    /// How many commands there were for it.
+    tries: u32,
 }
 
 /// A request under way.
@@ -165,8 +187,8 @@ pub struct State {
     wire: Vec<Sent>,
     /// Keys that the provider remembers.
     keys: Vec<(usize, u32)>,
-    /// What the customer asked for last and has not been told yet, and the command for it.
-    asked: Option<(Wish, usize)>,
+    /// What the customer asked for last and has not been told yet.
+    asked: Option<Question>,
     /// What the customer was told last, and has not changed since.
     told: Option<Wish>,
     /// A renewal was charged although the customer had been told that it would not be.
@@ -340,19 +362,19 @@ impl Renewal {
         state.left.wishes = state.left.wishes.checked_sub(1)?;
         state.told = None;
         state.asked = None;
-        if state.mirror.as_ref()?.facts.status.is_final() {
+        if is_answered(&state.mirror.as_ref()?.facts) {
             return Some(());
         }
         if self.mutant == Some(Mutant::AnswersFromMirror) && state.shows(wish) {
             state.told = Some(wish);
             return Some(());
         }
-        self.want(state, wish);
+        self.want(state, wish, 1);
         Some(())
     }
 
     /// Writes a command down, or shares one.
-    fn want(&self, state: &mut State, wish: Wish) {
+    fn want(&self, state: &mut State, wish: Wish, tries: u32) {
         let pending = |other: &Ordered| other.row.state == CommandState::Pending && other.wish == wish;
         let shared = match self.mutant {
             Some(Mutant::JoinsAny) => state.commands.iter().position(pending),
@@ -366,20 +388,25 @@ impl Renewal {
         if shared.is_none() {
             state.commands.push(Ordered { wish, row: Command::written(at(state.moment)) });
         }
-        state.asked = Some((wish, index));
+        state.asked = Some(Question { wish, command: index, tries });
     }
 
-    /// Tells the customer what the mirror shows after the command, or asks once more when it does not show it.
+    /// Tells the customer what the mirror shows after the command, or asks once more.
     fn answer(&self, state: &mut State) -> Option<()> {
-        let (wish, index) = state.asked?;
-        match state.commands.get(index)?.row.state {
+        let Question { wish, command, tries } = state.asked?;
+        match state.commands.get(command)?.row.state {
             CommandState::Pending => {}
             CommandState::Failed => state.asked = None,
-            CommandState::Succeeded if state.shows(wish) || self.mutant == Some(Mutant::TrustsAnswer) => {
-                state.asked = None;
-                state.told = Some(wish);
+            CommandState::Succeeded => {
+                let so = state.shows(wish) || self.mutant == Some(Mutant::TrustsAnswer);
+                match after_look(tries, true, so) {
+                    AfterLook::Tell => {
+                        state.asked = None;
+                        state.told = so.then_some(wish);
+                    }
+                    AfterLook::AskAgain => self.want(state, wish, tries + 1),
+                }
             }
-            CommandState::Succeeded => self.want(state, wish),
         }
         Some(())
     }
@@ -501,15 +528,7 @@ impl Renewal {
 impl State {
     /// Whether the mirror shows a wish as granted, or as past granting.
     fn shows(&self, wish: Wish) -> bool {
-        self.mirror.as_ref().is_some_and(|mirror| {
-            let ends = mirror.facts.ends_at().is_some();
-            mirror.facts.status.is_final()
-                || match wish {
-                    Wish::CancelAtEnd => ends,
-                    Wish::Resume => !ends,
-                    Wish::CancelNow => false,
-                }
-        })
+        self.mirror.as_ref().is_some_and(|mirror| wish.wanted().is_so(&mirror.facts))
     }
 
     fn holds(&self, sent: &Sent) -> bool {

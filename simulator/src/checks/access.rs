@@ -48,10 +48,19 @@ fn is_disputed(customer: &CustomerLedger, charge: &str) -> bool {
 
 pub(super) fn payment_came_back(customer: &CustomerLedger, charge: &str, policy: &AccessPolicy) -> bool {
     let Some(found) = customer.charges.iter().find(|c| c.id == charge) else { return false };
-    let disputed = is_disputed(customer, charge);
-    let refunded = found.amount > 0 && found.amount_refunded >= found.amount;
-    disputed && policy.money_ends_access(MoneyState::Disputed)
-        || !disputed && refunded && policy.money_ends_access(MoneyState::Refunded)
+    let lost = customer.disputes.iter().any(|d| d.charge == charge && d.status == "lost");
+    let state = if lost {
+        MoneyState::DisputeLost
+    } else if is_disputed(customer, charge) {
+        MoneyState::Disputed
+    } else if found.amount > 0 && found.amount_refunded >= found.amount {
+        MoneyState::Refunded
+    } else if found.amount_refunded > 0 {
+        MoneyState::PartlyRefunded
+    } else {
+        MoneyState::Kept
+    };
+    policy.money_ends_access(state)
 }
 
 /// Whether a dispute holds the money: open or lost, and no mere inquiry.

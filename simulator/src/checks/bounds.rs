@@ -162,5 +162,6 @@ fn patient(kind: &str) -> bool {
             | "dispute.contest"
             | "dispute.accept"
             | "invoice.give_up"
+            | "suspension.step"
     )
 }

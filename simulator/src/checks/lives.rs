@@ -1,11 +1,22 @@
 //! I3, lives: a life with faults on comes to what its table says, and nothing more.
 
 use quittance_domain::delivery::DeliveryState;
+use quittance_sandbox::{CustomerLedger, LedgerInvoice, LedgerSubscription};
 use quittance_store::{aggregates, commands, deliveries, mirror};
 
 use super::{Record, Shape};
 use crate::lives::{heard_by_app, mails_sent};
 use crate::sim::Sim;
+
+/// The invoice that says how a subscription's payment stands: its newest, or the one that is owed while that is a draft.
+fn telling<'a>(customer: &'a CustomerLedger, found: &LedgerSubscription) -> Option<&'a LedgerInvoice> {
+    let newest = customer.invoices.iter().find(|i| Some(&i.id) == found.latest_invoice.as_ref())?;
+    if newest.status != "draft" || !matches!(found.status.as_str(), "past_due" | "unpaid") {
+        return Some(newest);
+    }
+    let open = |i: &&LedgerInvoice| i.status == "open" && i.subscription.as_ref() == Some(&found.id);
+    customer.invoices.iter().filter(open).max_by_key(|i| i.created).or(Some(newest))
+}
 
 impl Record {
     /// The status under which a subscription is mirrored.
@@ -39,7 +50,7 @@ impl Record {
         for customer in ours {
             for found in &customer.subscriptions {
                 let row = rows.iter().find(|row| row.subscription.facts.id == found.id);
-                let newest = customer.invoices.iter().find(|i| Some(&i.id) == found.latest_invoice.as_ref());
+                let newest = telling(customer, found);
                 let known = row.is_some_and(|row| {
                     let bill = row.subscription.facts.latest_invoice.as_ref();
                     Shape::of_mirror(&row.subscription) == Shape::of_provider(found)

@@ -12,6 +12,7 @@ mod changes;
 mod end;
 mod lives;
 mod notices;
+mod suspensions;
 
 use access::{failing_since, payment_came_back, provider_grants, stands};
 pub use bounds::Most;
@@ -19,7 +20,7 @@ pub use bounds::Most;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
-use quittance_domain::access::Standing;
+use quittance_domain::access::{OnLatePayment, Standing};
 use quittance_domain::delivery::DeliveryState;
 use quittance_domain::subscription::Subscription;
 use quittance_domain::time::{DAY_MS, HOUR_MS};
@@ -37,6 +38,7 @@ use crate::lives::Lived;
 use crate::money::Refunds;
 use crate::plan::MOST_SKEW_MS;
 use crate::sim::{Sim, Violation, database_options};
+use crate::suspensions::Suspensions;
 
 /// What a run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,6 +123,8 @@ pub struct Record {
     first_cards: BTreeMap<String, Option<String>>,
     /// What was asked to change.
     pub changes: Changes,
+    /// Who is shut out.
+    pub suspensions: Suspensions,
     /// A life that was lived to its end.
     pub lived: Option<Lived>,
     /// Subscriptions and when somebody asked to end them, in the words of notices.
@@ -204,6 +208,7 @@ impl Record {
             asks: BTreeMap::new(),
             first_cards: BTreeMap::new(),
             changes: Changes::default(),
+            suspensions: Suspensions::default(),
             lived: None,
             cancelled: BTreeSet::new(),
             trials: BTreeSet::new(),
@@ -431,7 +436,10 @@ impl Record {
                 let anchored = anchors.is_empty() || anchors.iter().any(|anchor| since.seconds() <= *anchor);
                 (until != fixed || !anchored).then_some("is not anchored at the failure")
             }
-            ("canceled", Standing::Granted { until: Some(until) }) if policy.canceled_keeps_paid_period => {
+            // What was paid late may give the period that it paid for.
+            ("canceled", Standing::Granted { until: Some(until) })
+                if policy.canceled_keeps_paid_period || policy.money.late_payment == OnLatePayment::Grant =>
+            {
                 (Some(until) != facts.period_end()).then_some("does not end with the period")
             }
             (_, Standing::Granted { .. } | Standing::Grace { .. }) => Some("is given for nothing"),

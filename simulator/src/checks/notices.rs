@@ -3,10 +3,11 @@
 //! What must be told and when is written down here once more, from `docs/notices.md` and the provider's books: moments
 //! are bounds, so that the table of rules is not copied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quittance_domain::Timestamp;
 use quittance_domain::delivery::{Channel, DeliveryState};
+use quittance_domain::fraud::Level;
 use quittance_domain::notices::NoticeKind;
 use quittance_domain::subscription::Duplicate;
 use quittance_domain::time::{DAY_MS, HOUR_MS};
@@ -70,12 +71,16 @@ impl Record {
                     if self.is_one_too_many(sim, &found.id) {
                         continue;
                     }
+                    // Who is shut out, or may be, is not told of what will not be charged.
+                    if self.suspensions.stands(&id, Level::All) != Some(false) {
+                        continue;
+                    }
                     if let Some(missing) = self.untold(&told, customer, found, sim) {
                         self.violation("I2", format!("{id} was never told of {}: {missing}", found.id));
                     }
                 }
             }
-            self.what_is_so_was_sent(sim, &rows);
+            self.what_is_so_was_sent(sim, &rows, &ours);
             self.figures.notices += rows.len() as u64;
         }
     }
@@ -248,12 +253,14 @@ impl Record {
     }
 
     /// A notice of something that still is so was sent, and not held back as old news.
-    fn what_is_so_was_sent(&mut self, sim: &Sim, rows: &[NoticeRow]) {
-        // What happened stays so.
-        let stays: BTreeSet<NoticeKind> = [NoticeKind::Receipt].into();
+    fn what_is_so_was_sent(&mut self, sim: &Sim, rows: &[NoticeRow], ours: &[&CustomerLedger]) {
+        // What was paid stays so; that a trial has begun need not.
+        let free = |row: &NoticeRow| {
+            ours.iter().flat_map(|c| &c.invoices).any(|i| i.id == row.object && i.amount_paid == 0)
+        };
         let kept: Vec<String> = rows
             .iter()
-            .filter(|row| stays.contains(&row.kind))
+            .filter(|row| row.kind == NoticeKind::Receipt && !free(row))
             .map(|row| format!("notice/{}", row.seq))
             .collect();
         let read = self.read(sim, move |tx| {

@@ -46,13 +46,17 @@ macro_rules! life {
 }
 
 /// All lives.
-pub const ALL: [Life; 6] = [
+pub const ALL: [Life; 10] = [
     life!("whole", "article:full"),
     life!("unpaid", "article:full"),
+    life!("unpaid_kept", "article:full"),
     life!("paused", "article:full"),
     life!("trial_cancelled", "article:full"),
     life!("confirmed_late", "article:full"),
+    life!("yearly", "article:full"),
     life!("bought_once", "course:library"),
+    life!("paid_at_a_store", "course:library"),
+    life!("refund_fails", "course:library"),
 ];
 
 /// The life that a seed stands for.

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use quittance_domain::CustomerId;
 use quittance_domain::change::When;
 use quittance_domain::checkout::CheckoutUi;
-use quittance_domain::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use quittance_domain::notices::NoticeKind;
+use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use quittance_domain::{CustomerId, Timestamp};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
 use quittance_engine::dunning::WayToPay;
+use quittance_engine::notices::NewAnnouncement;
 use quittance_engine::subscriptions::Change;
 use quittance_engine::{Engine, Problem};
 use quittance_sandbox::{CheckoutOutcome, CustomerLedger, HttpRequest};
+use serde_json::json;
 
 use super::{Counted, Life, Line, Lived, PATIENCE_MS, Told, heard_words, mail_word};
 use crate::actors::{buyer_id, checkout_under_key};
@@ -250,8 +253,21 @@ impl Walk {
         }
         self.until_we_know().await?;
         match what {
-            "buys pro" => self.buy("pro", "month").await,
-            "buys the course" => self.buy("course", "once").await,
+            "buys pro" => self.buy("pro", "month", "pm_card_visa").await,
+            "buys pro for a year" => self.buy("pro", "year", "pm_card_visa").await,
+            "buys the course" => self.buy("course", "once", "pm_card_visa").await,
+            "buys without return" => self.buy("course", "once", "pm_card_refundFail").await,
+            "buys at a store" => self.buy("course", "once", "pm_konbini").await,
+            "pays there" => self.settle_payment("success"),
+            "does not pay there" => self.settle_payment("failure"),
+            "card runs out soon" => self.card_runs_out(),
+            "announces terms" => self.announce(NoticeKind::TermsChanging, 40, None).await,
+            "announces a price" => {
+                let dearer = self.dearer_price()?;
+                self.announce(NoticeKind::PriceChanging, 60, Some(dearer)).await
+            }
+            "is kept when unpaid" => self.keep_unpaid(),
+            "pays what is owed" => self.pay_what_is_owed().await,
             "gets half back" => self.give_back("&amount=6000"),
             "gets it all back" => self.give_back(""),
             "pays the invoice" => {
@@ -296,7 +312,7 @@ impl Walk {
         .await
     }
 
-    async fn buy(&mut self, plan: &str, interval: &str) -> Result<(), String> {
+    async fn buy(&mut self, plan: &str, interval: &str, method: &str) -> Result<(), String> {
         let customer = CustomerId::parse(&buyer_id(0)).map_err(|error| error.to_string())?;
         let wish = NewCheckout {
             customer,
@@ -323,12 +339,13 @@ impl Walk {
                     checkout_under_key(engine, Some(key.clone()), wish.clone())
                 })
                 .await?;
-            let paid = self.sim.sandbox.complete_checkout(&session, "pm_card_visa");
+            let paid = self.sim.sandbox.complete_checkout(&session, method);
             self.sim.provider_has_changed();
             if matches!(paid, Ok(CheckoutOutcome::Complete { .. })) {
                 let bought = self.at_provider().and_then(|c| c.subscriptions.first().cloned());
                 // The provider's own second, from which trial and periods count.
-                self.born_s = Some(bought.as_ref().map_or_else(|| self.sim.sandbox.now(), |s| s.created));
+                let created = bought.as_ref().map_or_else(|| self.sim.sandbox.now(), |s| s.created);
+                self.born_s.get_or_insert(created);
                 self.subscription = bought.map(|s| s.id);
                 return Ok(());
             }
@@ -362,8 +379,77 @@ impl Walk {
         Ok(())
     }
 
-    /// The link of the letter, then the bank's page.
-    async fn confirm(&mut self) -> Result<(), String> {
+    /// The store tells the provider what became of the newest purchase.
+    fn settle_payment(&self, outcome: &str) -> Result<(), String> {
+        let intents = self.at_provider().into_iter().flat_map(|c| c.sessions);
+        let newest = intents.filter_map(|session| session.payment_intent).next_back().unwrap_or_default();
+        self.control(
+            "POST",
+            &format!("/_sandbox/payment_intents/{newest}/settle"),
+            &json!({ "outcome": outcome }),
+        )
+    }
+
+    /// Whoever does not pay keeps the subscription.
+    fn keep_unpaid(&self) -> Result<(), String> {
+        self.control("PUT", "/_sandbox/settings", &json!({ "on_exhaustion": "unpaid" }))
+    }
+
+    fn control(&self, method: &str, path: &str, body: &serde_json::Value) -> Result<(), String> {
+        let mut request = HttpRequest::new(method, path, "", "");
+        request.body = body.to_string().into_bytes();
+        let answer = self.sim.sandbox.handle(request);
+        self.sim.provider_has_changed();
+        if answer.status == 200 { Ok(()) } else { Err(format!("{path} is refused: {}", answer.value())) }
+    }
+
+    /// In the third month from now.
+    fn card_runs_out(&self) -> Result<(), String> {
+        let now = Timestamp::from_seconds(self.sim.sandbox.now()).to_string();
+        let part = |at: std::ops::Range<usize>| now.get(at).and_then(|text| text.parse::<u32>().ok());
+        let (Some(year), Some(month)) = (part(0..4), part(5..7)) else { return Err(now) };
+        let (year, month) = if month > 9 { (year + 1, month - 9) } else { (year, month + 3) };
+        let path = format!("/v1/subscriptions/{}", self.subscription.as_deref().unwrap_or_default());
+        let found = self.sim.dashboard("GET", &path, "").value();
+        let method = found.get("default_payment_method").and_then(serde_json::Value::as_str);
+        let form = format!("card[exp_month]={month}&card[exp_year]={year}");
+        self.post(&format!("/v1/payment_methods/{}", method.unwrap_or_default()), &form).map(drop)
+    }
+
+    fn dearer_price(&self) -> Result<String, String> {
+        let found = self.sim.dashboard("GET", "/v1/prices", "lookup_keys[]=pro_year_jpy").value();
+        let product = found.pointer("/data/0/product").and_then(serde_json::Value::as_str);
+        let form = format!(
+            "product={}&currency=jpy&unit_amount=24800&recurring[interval]=year",
+            product.unwrap_or_default()
+        );
+        let made = self.post("/v1/prices", &form)?;
+        Ok(made.get("id").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    async fn announce(
+        &mut self,
+        kind: NoticeKind,
+        days: i64,
+        new_price: Option<String>,
+    ) -> Result<(), String> {
+        let new = NewAnnouncement {
+            id: kind.as_str().to_owned(),
+            kind,
+            plan: Some("pro".to_owned()),
+            effective_at: Timestamp::from_ms(self.sim.scheduler.now_ms() + days * DAY_MS),
+            new_price,
+            url: Some("https://app.example/terms".to_owned()),
+        };
+        self.ask(kind.as_str(), move |engine| {
+            let new = new.clone();
+            async move { engine.announce(&new, "an operator").await.map(drop) }
+        })
+        .await
+    }
+
+    /// The page behind the link of the letter; the rest of its address.
+    async fn page_to_pay(&mut self) -> Result<String, String> {
         let customer = CustomerId::parse(&buyer_id(0)).map_err(|error| error.to_string())?;
         let way = self
             .ask("wants to pay", move |engine| {
@@ -372,18 +458,28 @@ impl Walk {
             })
             .await?;
         let WayToPay::Page(url) = way else { return Err(format!("there is no page to pay at: {way:?}")) };
-        let page = |method: &str, path: &str, form: &str| {
-            let answer = self.sim.sandbox.handle(HttpRequest::new(method, path, "", form));
-            answer
-                .header_value("location")
-                .map(str::to_owned)
-                .ok_or_else(|| format!("{path}: {}", answer.status))
-        };
         let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
-        let bank = page("GET", path.unwrap_or_default(), "")?;
-        page("POST", &bank, "outcome=success")?;
+        Ok(path.unwrap_or_default().to_owned())
+    }
+
+    /// Where a page leads to.
+    fn page(&self, method: &str, path: &str, form: &str) -> Result<String, String> {
+        let answer = self.sim.sandbox.handle(HttpRequest::new(method, path, "", form));
         self.sim.provider_has_changed();
-        Ok(())
+        let to = answer.header_value("location").map(str::to_owned);
+        to.ok_or_else(|| format!("{path}: {}", answer.status))
+    }
+
+    async fn pay_what_is_owed(&mut self) -> Result<(), String> {
+        let page = self.page_to_pay().await?;
+        self.page("POST", &page, "use=saved").map(drop)
+    }
+
+    /// The link of the letter, then the bank's page.
+    async fn confirm(&mut self) -> Result<(), String> {
+        let page = self.page_to_pay().await?;
+        let bank = self.page("GET", &page, "")?;
+        self.page("POST", &bank, "outcome=success").map(drop)
     }
 }
 

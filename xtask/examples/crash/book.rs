@@ -52,8 +52,27 @@ pub struct Buyer {
     pub subscribed: u64,
     /// One-off checkouts that the buyer paid at the provider.
     pub bought: u64,
-    /// Changes and renewals that were asked for, each of which may charge once.
-    pub billed: u64,
+    /// Changes that were answered.
+    pub changes: Vec<Change>,
+    /// Renewals that the harness made at the provider, by subscription.
+    pub renewals: BTreeMap<String, u64>,
+}
+
+/// A change of a subscription that the product has answered for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The subscription.
+    pub subscription: String,
+    /// The plan that was wanted.
+    pub plan: String,
+    /// The units that were wanted.
+    pub quantity: i64,
+    /// The provider's time before it was sent first, in unix seconds.
+    pub began: i64,
+    /// The provider's time after it was answered.
+    pub ended: i64,
+    /// Whether the answer says that it is so.
+    pub made: bool,
 }
 
 /// What was counted.
@@ -75,6 +94,8 @@ pub struct Counts {
     pub repeated: AtomicU64,
     /// Calls that were sent again although their answer was known.
     pub replayed: AtomicU64,
+    /// Of these, those whose answer could not be kept because the database went away, and was made again.
+    pub made_again: AtomicU64,
     /// Copies of events that the product acknowledged.
     pub acknowledged: AtomicU64,
     /// Copies that the harness sent beyond the provider's own.
@@ -95,6 +116,8 @@ pub struct Book {
     touched: Mutex<BTreeSet<String>>,
     broken: Mutex<Option<Violation>>,
     last: Mutex<Value>,
+    /// Odd while the database is away.
+    outages: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -139,6 +162,21 @@ impl Book {
         std::mem::take(&mut lock(&self.touched))
     }
 
+    /// The database goes away, or is there again.
+    pub fn database_turns(&self) {
+        self.outages.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often the database went away and came again; odd while it is away.
+    pub fn outages(&self) -> u64 {
+        self.outages.load(Ordering::SeqCst)
+    }
+
+    /// Whether the database was there all the time since [`Book::outages`] answered this.
+    pub fn had_database_since(&self, outages: u64) -> bool {
+        outages.is_multiple_of(2) && outages == self.outages()
+    }
+
     /// Reports what one of the threads has found; the first finding stays.
     pub fn break_off(&self, violation: Violation) {
         lock(&self.broken).get_or_insert(violation);
@@ -167,6 +205,7 @@ impl Book {
             "api_calls_answered": seen(&counts.calls),
             "api_calls_sent_again": seen(&counts.repeated),
             "api_calls_replayed_on_purpose": seen(&counts.replayed),
+            "answers_made_again": seen(&counts.made_again),
             "events_acknowledged": lock(&self.acknowledged).len(),
             "copies_acknowledged": seen(&counts.acknowledged),
             "extra_copies_sent": seen(&counts.extra_copies),

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::book::Violation;
-use crate::calls::{Call, Caller, Outcome};
+use crate::calls::{Call, Caller, Outcome, Settled};
 use crate::gate::Gate;
 use crate::http::{Answer, items, text};
 
@@ -28,7 +28,7 @@ pub struct Shopper {
     gate: Arc<Gate>,
     name: String,
     serial: u32,
-    remembered: Vec<(Call, Answer)>,
+    remembered: Vec<(Call, Settled)>,
 }
 
 /// Starts the load; a finding goes into the book and ends its thread.
@@ -75,29 +75,30 @@ impl Shopper {
         format!("{}-{}-provider", self.name, self.serial)
     }
 
-    fn remember(&mut self, call: &Call, answer: &Answer) {
+    fn remember(&mut self, call: &Call, known: Settled) {
         if self.remembered.len() >= REMEMBERED {
             self.remembered.remove(0);
         }
-        self.remembered.push((call.clone(), answer.clone()));
+        self.remembered.push((call.clone(), known));
     }
 
     /// Settles a call whose answer must have one of these statuses.
     pub(crate) fn settle(&mut self, call: &Call, allowed: &[u16]) -> Outcome<Answer> {
-        let answer = self.caller.settle(call)?;
-        expect(call, &answer, allowed)?;
-        self.remember(call, &answer);
-        Ok(answer)
+        let settled = self.caller.settle(call)?;
+        expect(call, &settled.answer, allowed)?;
+        self.remember(call, settled.clone());
+        Ok(settled.answer)
     }
 
     /// The same request a long time later: a browser's back button, a queue that delivers twice.
     pub(crate) fn repeat_an_old_one(&mut self) -> Outcome<()> {
         let Some(at) = self.remembered.len().checked_sub(1) else { return Ok(()) };
         let at = self.chance.usize(0..=at);
-        match self.remembered.get(at).cloned() {
-            Some((call, known)) => self.caller.again(&call, &known),
-            None => Ok(()),
+        let caller = self.caller.clone();
+        if let Some((call, known)) = self.remembered.get_mut(at) {
+            *known = caller.again(call, known)?;
         }
+        Ok(())
     }
 
     fn live(&mut self, life: u32) -> Outcome<()> {
@@ -172,9 +173,10 @@ impl Shopper {
         let left =
             left.unwrap_or_else(|_| Err(Violation::new("the harness", customer, "no panic", "a panic")))?;
         let right = right?;
-        expect(&one, &left, &[200])?;
-        expect(&other, &right, &[200])?;
-        self.remember(&one, &left);
+        expect(&one, &left.answer, &[200])?;
+        expect(&other, &right.answer, &[200])?;
+        self.remember(&one, left.clone());
+        let (left, right) = (left.answer, right.answer);
         let (a, b) = (left.json(), right.json());
         let same_wish = one.body == other.body;
         if same_wish && text(&a, "id") != text(&b, "id") {

@@ -10,7 +10,7 @@ use xtask::clock::Stopwatch;
 
 use crate::book::{Book, Violation, count};
 use crate::gate::Gate;
-use crate::http::{Answer, Client, FORM, JSON, Request, text};
+use crate::http::{Answer, Client, FORM, JSON, Request, number, text};
 
 /// Longer than any lease and any retry, also on a machine that others use up: what has no end so long after the last
 /// kill has none. While the product is killed, nothing can be asked of its speed.
@@ -32,6 +32,16 @@ pub struct Call {
     pub body: Value,
 }
 
+/// A call that was answered for good.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The answer.
+    pub answer: Answer,
+    /// The database was there while it was made, so that it is kept: the same call gets it again, word for word. Where the
+    /// database went away, the effect stands and the answer may be made again.
+    pub kept: bool,
+}
+
 /// The product and the provider as the load sees them.
 #[derive(Clone)]
 pub struct Caller {
@@ -43,8 +53,6 @@ pub struct Caller {
     pub book: Arc<Book>,
     /// Closed while nobody is killed.
     pub gate: Arc<Gate>,
-    /// Whether a commit of the product's own database can fail under it.
-    pub database_fails: bool,
 }
 
 impl Caller {
@@ -65,11 +73,13 @@ impl Caller {
     ///
     /// # Errors
     /// I8 when that never comes.
-    pub fn settle(&self, call: &Call) -> Outcome<Answer> {
+    pub fn settle(&self, call: &Call) -> Outcome<Settled> {
         loop {
+            let outages = self.book.outages();
             if let Some(answer) = self.once(call) {
                 count(&self.book.counts.calls);
-                return Ok(answer);
+                let kept = self.book.had_database_since(outages);
+                return Ok(Settled { answer, kept });
             }
             count(&self.book.counts.repeated);
             if self.gate.closed_for() > PATIENCE {
@@ -84,29 +94,41 @@ impl Caller {
         }
     }
 
-    /// Sends a call again whose answer is known: it must be the same.
+    /// Sends a call again whose answer is known: it must be the same. The answer that is known from now on.
     ///
     /// # Errors
     /// I8 when it is another.
-    pub fn again(&self, call: &Call, known: &Answer) -> Outcome<()> {
+    pub fn again(&self, call: &Call, known: &Settled) -> Outcome<Settled> {
         count(&self.book.counts.replayed);
-        let answer = self.settle(call)?;
-        let replayed = answer.header("idempotent-replayed") == Some("true");
-        // An answer that could not be kept, because the database went away, is made again: its effect is the same.
-        let same = if replayed || !self.database_fails {
-            replayed && answer.text == known.text && answer.status == known.status
+        let Settled { answer, kept } = self.settle(call)?;
+        let (before, replayed) = (&known.answer, answer.header("idempotent-replayed") == Some("true"));
+        let same = if known.kept || replayed {
+            replayed && answer.text == before.text && answer.status == before.status
         } else {
-            answer.status == known.status && text(&answer.json(), "id") == text(&known.json(), "id")
+            count(&self.book.counts.made_again);
+            answer.status == before.status && text(&answer.json(), "id") == text(&before.json(), "id")
         };
         if same {
-            return Ok(());
+            return Ok(Settled { answer, kept: kept || replayed });
         }
         Err(Violation::new(
             "I8",
             format!("{} {} under {}", call.method, call.path, call.key),
-            format!("{} {}", known.status, known.text),
+            format!("{} {} (kept: {})", before.status, before.text, known.kept),
             format!("{} {} (replayed: {replayed})", answer.status, answer.text),
         ))
+    }
+
+    /// The provider's time, in unix seconds.
+    ///
+    /// # Errors
+    /// When the provider is gone.
+    pub fn provider_time(&self) -> Outcome<i64> {
+        let path = "/_sandbox/time";
+        let told = self.provider.json("GET", path, &Value::Null);
+        let told =
+            told.map_err(|error| Violation::new("the sandbox", path, "a time", format!("{error:#}")))?;
+        Ok(number(&told, "now"))
     }
 
     /// Changes something at the provider, as its own dashboard or another program would; repeated until it is

@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 use xtask::clock::Stopwatch;
 use xtask::interrupt;
 
-use crate::book::{Book, Violation};
+use crate::app::App;
+use crate::book::{Book, Buyer, Violation};
 use crate::http::{Client, flag, items, number, text};
-use crate::mirror;
+use crate::post::Letters;
+use crate::site::Site;
+use crate::{billed, books, mirror, told};
 
 /// How long queues may take to drain once faults have stopped: leases, backoff and the provider's own retries are
 /// seconds here, but the machine may be used up by others.
@@ -23,21 +26,28 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub type Finding = Option<Violation>;
 
 /// Compares.
-pub struct Checker {
+pub struct Checker<'a> {
     /// The product's API.
     pub api: Client,
     /// The provider's.
     pub provider: Client,
     /// What is known.
     pub book: Arc<Book>,
+    /// The product's command line.
+    pub site: &'a Site,
+    /// Whoever hears of changes.
+    pub app: &'a App,
+    /// What came by mail.
+    pub letters: &'a Letters,
 }
 
-impl Checker {
-    /// Drains and compares everything about these buyers, and everything that is about nobody in particular.
+impl Checker<'_> {
+    /// Drains and compares everything about these buyers (all there are, with `everybody`), and everything that is about nobody
+    /// in particular.
     ///
     /// # Errors
     /// When product or provider cannot be asked.
-    pub fn run(&self, buyers: &BTreeSet<String>) -> Result<Finding> {
+    pub fn run(&self, buyers: &BTreeSet<String>, everybody: bool) -> Result<Finding> {
         let waiting = || -> Result<Finding> {
             let policy = self.provider.json("GET", "/_sandbox/webhooks", &Value::Null)?;
             let waiting = number(&policy, "waiting");
@@ -62,6 +72,12 @@ impl Checker {
             return Ok(Some(found));
         }
         if let Some(found) = within(Duration::from_secs(120), || self.compared(buyers))? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = within(Duration::from_secs(120), || self.books())? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = within(Duration::from_secs(120), || self.told(buyers, everybody))? {
             return Ok(Some(found));
         }
         self.nothing_left_to_sweep()
@@ -112,6 +128,10 @@ impl Checker {
                 return Ok(Some(Violation::new("I3", kind, "nothing parked", one)));
             }
         }
+        // What could not be sent waits for its next try.
+        if let Some(one) = self.api.list("/v1/deliveries?state=pending")?.first() {
+            return Ok(Some(Violation::new("I10", "deliveries", "nothing left to send", one)));
+        }
         let events = self.api.list("/v1/events")?;
         let mut known = BTreeSet::new();
         for event in &events {
@@ -156,7 +176,7 @@ impl Checker {
             let account = accounts.get(name.as_str()).copied().unwrap_or(&Value::Null);
             let found = match mirror::compare(name, account, &seen, &prices) {
                 Some(found) => Some(found),
-                None => self.money(name, buyer, account)?,
+                None => self.money(name, buyer, account, &prices)?,
             };
             let found = match found {
                 Some(found) => Some(found),
@@ -195,7 +215,7 @@ impl Checker {
     }
 
     /// I7 and I8: each purchase was charged once, each change was billed once at most, each checkout has one session.
-    fn money(&self, name: &str, buyer: &crate::book::Buyer, account: &Value) -> Result<Finding> {
+    fn money(&self, name: &str, buyer: &Buyer, account: &Value, prices: &mirror::Prices) -> Result<Finding> {
         if account.is_null() {
             let nothing = buyer.subscribed + buyer.bought == 0;
             return Ok((!nothing).then(|| Violation::new("I3", name, "a customer at the provider", "none")));
@@ -205,20 +225,16 @@ impl Checker {
         }
         let provider_customer = text(account, "customer");
         let invoices = self.provider.list(&format!("/v1/invoices?customer={provider_customer}"))?;
-        let of = |reason: &str, paid: bool| {
-            let fits = |invoice: &&Value| {
-                text(invoice, "billing_reason") == reason && (!paid || text(invoice, "status") == "paid")
-            };
-            invoices.iter().filter(fits).count() as u64
+        let first = |invoice: &&Value| {
+            text(invoice, "billing_reason") == "subscription_create" && text(invoice, "status") == "paid"
         };
-        let (created, updated) = (of("subscription_create", true), of("subscription_update", false));
+        let created = invoices.iter().filter(first).count() as u64;
         if created != buyer.subscribed {
             let what = format!("{} subscriptions paid by their checkouts", buyer.subscribed);
             return Ok(Some(Violation::new("I7", name, what, created)));
         }
-        if updated > buyer.billed {
-            let what = format!("at most {} bills for changes and renewals", buyer.billed);
-            return Ok(Some(Violation::new("I8", name, what, updated)));
+        if let Some(found) = billed::each_once(name, buyer, &invoices, prices) {
+            return Ok(Some(found));
         }
         let bought =
             items(account, "charges").iter().filter(|c| flag(c, "paid") && text(c, "invoice").is_empty());
@@ -235,6 +251,58 @@ impl Checker {
             }
         }
         Ok(None)
+    }
+
+    /// I6: the ledger is the provider's books, by comparison here and by the product's own.
+    fn books(&self) -> Result<Finding> {
+        let found = books::compare(
+            &self.api.list("/v1/ledger/entries")?,
+            &books::Provider {
+                ledger: &self.provider.json("GET", "/_sandbox/ledger", &Value::Null)?,
+                moved: &self.provider.list("/v1/balance_transactions")?,
+                invoices: &self.provider.list("/v1/invoices")?,
+            },
+        );
+        Ok(found.or_else(|| match self.site.tie_out() {
+            Ok(tied) if flag(&tied, "agrees") && items(&tied, "differences").is_empty() => None,
+            Ok(tied) => Some(Violation::new("I6", "ledger tie-out", "agreement, and exit code 0", tied)),
+            Err(error) => Some(Violation::new("I6", "ledger tie-out", "exit code 0", format!("{error:#}"))),
+        }))
+    }
+
+    /// I2: what customers and the app were told.
+    fn told(&self, buyers: &BTreeSet<String>, everybody: bool) -> Result<Finding> {
+        let ledger = self.provider.json("GET", "/_sandbox/ledger", &Value::Null)?;
+        let accounts: BTreeMap<&str, &Value> = items(&ledger, "customers")
+            .iter()
+            .map(|account| (account.get("metadata").map_or("", |m| text(m, "quittance_customer")), account))
+            .collect();
+        let known = self.book.buyers();
+        let mut strange = self.letters.ids();
+        let mut cut_off: Vec<String> = Vec::new();
+        for (name, buyer) in known.iter().filter(|(name, _)| buyers.contains(*name)) {
+            let account = accounts.get(name.as_str()).copied().unwrap_or(&Value::Null);
+            let notices = self.api.list(&format!("/v1/customers/{name}/notices"))?;
+            for notice in &notices {
+                let id = notice.pointer("/delivery/mail/message_id").and_then(Value::as_str);
+                strange.remove(id.unwrap_or_default());
+                cut_off.extend(told::may_have_left(notice).then(|| format!("{name}@example.com")));
+            }
+            let found = told::compare(name, buyer, account, &notices, self.letters);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        // Sent, and killed before that was written down.
+        strange.retain(|id| {
+            let to = self.letters.to(id);
+            let at = cut_off.iter().position(|address| to.contains(address));
+            at.map(|at| cut_off.remove(at)).is_none()
+        });
+        if let Some(id) = strange.first().filter(|_| everybody) {
+            return Ok(Some(Violation::new("I2", id, "a letter for a notice", "one for none")));
+        }
+        Ok(self.app.compare(&self.api.list("/v1/app-events")?))
     }
 
     /// I3 by the product's own word: a sweep finds nothing.

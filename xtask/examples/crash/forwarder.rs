@@ -1,7 +1,6 @@
 //! The network between the provider and the product: it passes webhooks on, keeps a record of every copy that was
 //! acknowledged, and loses acknowledgements, doubles copies and brings old ones again by a seeded chance.
 
-use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +13,7 @@ use serde_json::Value;
 use xtask::clock::Stopwatch;
 
 use crate::book::{Book, count};
-use crate::http::{Client, JSON, Request, text};
+use crate::http::{Client, Incoming, JSON, Request, answer, text};
 
 /// Where the product takes webhooks.
 pub const PATH: &str = "/webhooks/stripe";
@@ -88,7 +87,9 @@ impl Line {
     }
 
     fn answer(self: &Arc<Self>, mut stream: TcpStream) -> Result<()> {
-        let copy = read(&mut stream)?;
+        let request = Incoming::read(&mut stream)?;
+        let signature = request.header("stripe-signature").context("no signature")?.to_owned();
+        let copy = Copy { signature, body: request.body, taken: Stopwatch::start() };
         if self.happens(8) {
             self.send_aside(copy.clone());
         }
@@ -105,12 +106,7 @@ impl Line {
         } else {
             status
         };
-        write!(
-            stream,
-            "HTTP/1.1 {} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            status.unwrap_or(503)
-        )?;
-        Ok(())
+        answer(&mut stream, status.unwrap_or(503))
     }
 
     /// Passes a copy on; the product's status, if it gave one.
@@ -151,33 +147,4 @@ impl Line {
         let old = kept.get(chance.usize(0..kept.len().max(1)))?;
         (old.taken.elapsed() < TOO_OLD).then(|| old.clone())
     }
-}
-
-/// Reads one request.
-fn read(stream: &mut TcpStream) -> Result<Copy> {
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut bytes = Vec::new();
-    let mut part = [0_u8; 8192];
-    let head = loop {
-        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            break end;
-        }
-        let count = stream.read(&mut part)?;
-        bytes.extend_from_slice(part.get(..count).filter(|part| !part.is_empty()).context("broken off")?);
-    };
-    let mut body = bytes.split_off(head + 4);
-    let words = String::from_utf8_lossy(&bytes).into_owned();
-    let header = |name: &str| {
-        words
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-    };
-    let length: usize = header("content-length").context("no length")?.1.parse()?;
-    while body.len() < length {
-        let count = stream.read(&mut part)?;
-        body.extend_from_slice(part.get(..count).filter(|part| !part.is_empty()).context("broken off")?);
-    }
-    let signature = header("stripe-signature").context("no signature")?.1.to_owned();
-    Ok(Copy { signature, body, taken: Stopwatch::start() })
 }

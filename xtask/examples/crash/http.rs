@@ -1,7 +1,7 @@
-//! HTTP calls to loopback that may find nobody there, or lose their answer in the middle. HTTP/1.0: one answer, then
-//! the connection ends.
+//! HTTP calls to loopback that may find nobody there, or lose their answer in the middle, and those that come in. HTTP/1.0:
+//! one answer, then the connection ends.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -143,6 +143,62 @@ impl Client {
             };
         }
     }
+}
+
+/// A request that came in.
+#[derive(Clone)]
+pub struct Incoming {
+    head: String,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+}
+
+impl Incoming {
+    /// Reads one request.
+    ///
+    /// # Errors
+    /// When it breaks off, or says nothing of its length.
+    pub fn read(stream: &mut TcpStream) -> Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE / 2))?;
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end;
+            }
+            more(stream, &mut bytes)?;
+        };
+        let mut body = bytes.split_off(end + 4);
+        let mut incoming = Self { head: String::from_utf8_lossy(&bytes).into_owned(), body: Vec::new() };
+        let length: usize = incoming.header("content-length").context("no length")?.parse()?;
+        while body.len() < length {
+            more(stream, &mut body)?;
+        }
+        incoming.body = body;
+        Ok(incoming)
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Reads what is there.
+fn more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Result<()> {
+    let mut part = [0_u8; 8192];
+    let count = stream.read(&mut part)?;
+    bytes.extend_from_slice(part.get(..count).filter(|part| !part.is_empty()).context("broken off")?);
+    Ok(())
+}
+
+/// Answers a request that came in, with a status alone.
+///
+/// # Errors
+/// When nobody listens any more.
+pub fn answer(stream: &mut TcpStream, status: u16) -> Result<()> {
+    write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    Ok(())
 }
 
 /// A text field; empty when there is none.

@@ -5,7 +5,10 @@
 //! It knows the product by its command line and its HTTP contract only. Choices follow from the seed; what is hit at a
 //! given moment also depends on the machine. Talks to nothing but loopback.
 
+mod app;
+mod billed;
 mod book;
+mod books;
 mod buyers;
 mod calls;
 mod check;
@@ -13,9 +16,11 @@ mod forwarder;
 mod gate;
 mod http;
 mod mirror;
+mod post;
 mod run;
 mod site;
 mod thoughts;
+mod told;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +36,8 @@ use crate::site::Database;
 #[derive(Parser)]
 #[command(name = "cargo xtask crash", disable_version_flag = true)]
 pub struct Arguments {
-    /// The binary.
+    /// The binary; `cargo xtask crash` names the one that it has built: as the tests have it, or with `--release`, which it
+    /// takes for itself, the optimised one.
     #[arg(long, default_value = "target/debug/quittance")]
     binary: PathBuf,
     /// How often it is killed on each database.

@@ -22,6 +22,11 @@ impl Prices {
         });
         Self(known.collect())
     }
+
+    /// The plan that a price is of; empty for one that is not known.
+    pub fn plan(&self, price: &str) -> String {
+        self.0.get(price).map(|(plan, _)| plan.clone()).unwrap_or_default()
+    }
 }
 
 fn is_over(status: &str) -> bool {

@@ -17,12 +17,14 @@ use xtask::cluster::Shutdown;
 use xtask::interrupt;
 
 use crate::Arguments;
+use crate::app::App;
 use crate::book::{Book, Violation, count};
 use crate::buyers;
 use crate::calls::Caller;
 use crate::check::Checker;
 use crate::forwarder::{self, Forwarder};
 use crate::gate::Gate;
+use crate::post::{self, Letters};
 use crate::site::{Database, Site};
 
 /// PostgreSQL is restarted about once in so many cycles.
@@ -35,6 +37,8 @@ struct Run {
     book: Arc<Book>,
     gate: Arc<Gate>,
     network: Forwarder,
+    app: App,
+    letters: Arc<Letters>,
     chance: Rng,
     seed: u64,
     database: Database,
@@ -52,6 +56,7 @@ pub fn run(arguments: &Arguments, database: Database) -> Result<Value> {
         Ok(mut figures) => {
             if let Some(figures) = figures.as_object_mut() {
                 figures.insert("database".into(), json!(database.name()));
+                figures.insert("binary".into(), json!(arguments.binary));
                 figures.insert("seconds".into(), json!(watch.elapsed().as_secs()));
             }
             Ok(figures)
@@ -74,11 +79,14 @@ fn cycles(arguments: &Arguments, database: Database, folder: &Path) -> Result<Va
     let seed = arguments.seed;
     let binary = fs::canonicalize(&arguments.binary)?;
     let book = Arc::new(Book::default());
-    let mut site = Site::prepare(&binary, folder, database, seed)?;
+    let (mail_port, letters) = post::start()?;
+    let mut site = Site::prepare(&binary, folder, database, seed, mail_port)?;
     let network = Forwarder::start(site.api.port, book.clone(), seed)?;
     site.hear(network.port, forwarder::PATH)?;
     site.start()?;
     site.ready()?;
+    let app = App::start(book.clone(), seed)?;
+    app.learn(&site.tell_app(app.port)?);
     let gate = Arc::new(Gate::new(arguments.buyers));
     let bar = ProgressBar::new(u64::from(arguments.cycles));
     bar.set_style(ProgressStyle::with_template("{prefix:>8} {wide_bar} {pos}/{len} {elapsed} {msg}")?);
@@ -88,11 +96,10 @@ fn cycles(arguments: &Arguments, database: Database, folder: &Path) -> Result<Va
         provider: site.provider.clone(),
         book: book.clone(),
         gate: gate.clone(),
-        database_fails: database == Database::Postgres,
     };
     buyers::start(arguments.buyers, seed, &caller, &gate);
     let chance = Rng::with_seed(seed ^ 0x6b69_6c6c);
-    let mut run = Run { site, book, gate, network, chance, seed, database, bar };
+    let mut run = Run { site, book, gate, network, app, letters, chance, seed, database, bar };
     run.rough(true)?;
     for cycle in 1..=arguments.cycles {
         run.cycle(cycle).with_context(|| format!("seed {seed}, cycle {cycle}"))?;
@@ -107,6 +114,8 @@ fn cycles(arguments: &Arguments, database: Database, folder: &Path) -> Result<Va
     if let Some(figures) = figures.as_object_mut() {
         figures.insert("cycles".into(), json!(arguments.cycles));
         figures.insert("findings".into(), json!(0));
+        figures.insert("events_that_the_app_heard".into(), json!(run.app.count()));
+        figures.insert("letters".into(), json!(run.letters.ids().len()));
     }
     Ok(figures)
 }
@@ -152,7 +161,9 @@ impl Run {
             if self.chance.u32(0..RESTART_EVERY) == 0 || cycle == 3 {
                 let how = if self.chance.bool() { Shutdown::Fast } else { Shutdown::Immediate };
                 self.pause(10..200);
+                self.book.database_turns();
                 let started = self.site.restart_postgres(how)?;
+                self.book.database_turns();
                 count(&self.book.counts.restarts);
                 self.book.counts.starts_without_database.fetch_add(started, Ordering::Relaxed);
             }
@@ -204,8 +215,11 @@ impl Run {
             api: self.site.api.clone(),
             provider: self.site.provider.clone(),
             book: self.book.clone(),
+            site: &self.site,
+            app: &self.app,
+            letters: &self.letters,
         };
-        if let Some(violation) = checker.run(&buyers)? {
+        if let Some(violation) = checker.run(&buyers, everybody)? {
             self.site.keep_ledger()?;
             return Err(violation.into());
         }

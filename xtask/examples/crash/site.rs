@@ -34,6 +34,8 @@ redirect_wait_ms = 300
 [stripe]
 calls_per_second = 1000
 calls_per_endpoint_per_second = 1000
+[app_webhooks]
+allow = [\"127.0.0.1\"]
 ";
 
 /// Which database.
@@ -84,8 +86,17 @@ impl Site {
     ///
     /// # Errors
     /// What did not start.
-    pub fn prepare(binary: &Path, folder: &Path, database: Database, seed: u64) -> Result<Self> {
-        std::fs::write(folder.join("quittance.toml"), SETTINGS)?;
+    pub fn prepare(
+        binary: &Path,
+        folder: &Path,
+        database: Database,
+        seed: u64,
+        mail_port: u16,
+    ) -> Result<Self> {
+        let mail = format!(
+            "[mail]\nurl = \"smtp://127.0.0.1:{mail_port}\"\nfrom = \"Crash <billing@example.com>\"\n"
+        );
+        std::fs::write(folder.join("quittance.toml"), format!("{SETTINGS}{mail}"))?;
         let cluster = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(Cluster::start(Durability::Full)?),
@@ -144,6 +155,25 @@ impl Site {
         let waits: Vec<u32> = [1, 1, 1, 2, 2].into_iter().chain([3; 60]).collect();
         self.provider.json("PUT", "/_sandbox/settings", &json!({ "webhook_retry_seconds": waits }))?;
         Ok(())
+    }
+
+    /// Tells the product where the app hears of changes; the secret that messages are signed with.
+    ///
+    /// # Errors
+    /// What it answers.
+    pub fn tell_app(&self, port: u16) -> Result<String> {
+        let endpoint = json!({ "url": format!("http://127.0.0.1:{port}/hooks") });
+        let made = self.api.json("POST", "/v1/webhook-endpoints", &endpoint)?;
+        Ok(text(&made, "secret").to_owned())
+    }
+
+    /// What the product says of its ledger beside the provider's balance, each movement by itself.
+    ///
+    /// # Errors
+    /// When it ends with another exit code than 0, and what it then says.
+    pub fn tie_out(&self) -> Result<Value> {
+        let told = self.output(&["ledger", "tie-out", "--each", "--json"])?;
+        serde_json::from_str(told.trim()).context("ledger tie-out --json")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -133,6 +133,8 @@ pub struct CreditNoteFacts {
     pub id: String,
     /// Whether it was taken back.
     pub void: bool,
+    /// Whether its invoice was.
+    pub invoice_void: bool,
     /// The currency of all amounts.
     pub currency: Currency,
     /// Tax included.
@@ -158,6 +160,7 @@ pub struct CreditNoteFacts {
 /// [`LedgerError::TooLarge`].
 pub fn credit_note(scope: &str, note: &CreditNoteFacts) -> Result<Record, LedgerError> {
     let wide = i128::from;
+    let lowers_nothing = note.invoice_void && note.before_payment == note.total;
     let given =
         checked(wide(note.total) - wide(note.before_payment) - wide(note.refunded) - wide(note.outside))?;
     let untaxed = checked(wide(note.total) - wide(note.tax) - wide(note.refunded))?;
@@ -175,7 +178,7 @@ pub fn credit_note(scope: &str, note: &CreditNoteFacts) -> Result<Record, Ledger
         source: Some(note.id.clone()),
         payment: None,
         provider_customer: note.provider_customer.clone(),
-        entry: Some(entry).filter(|entry| !note.void && !entry.is_empty()),
+        entry: Some(entry).filter(|entry| !note.void && !lowers_nothing && !entry.is_empty()),
     })
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::balance::{BalanceFacts, BalanceKind, PayoutFacts};
-use super::sale::{InvoiceSale, InvoiceStatus, Sale};
+use super::sale::{CreditNoteFacts, InvoiceSale, InvoiceStatus, Sale};
 use super::*;
 
 const SCOPE: &str = "stripe/test/self";
@@ -144,6 +144,30 @@ fn an_invoice_is_owed_given_up_and_taken_back() {
     assert_eq!(of(&downgrade)[0], "customer_credit:-300jpy revenue:300jpy");
     let free = InvoiceSale { total: 0, tax: 0, remaining: 0, ..invoice("paid") };
     assert_eq!(of(&free), ["nothing", "nothing"]);
+}
+
+#[test]
+fn a_note_that_lowers_an_invoice_goes_with_it() {
+    let note = |before_payment: i64, invoice_void: bool| {
+        let facts = CreditNoteFacts {
+            id: "cn_1".into(),
+            void: false,
+            invoice_void,
+            currency: currency("jpy"),
+            total: 330,
+            tax: 30,
+            before_payment,
+            refunded: 0,
+            outside: 0,
+            at: Timestamp::from_seconds(9),
+            provider_customer: Some("cus_1".into()),
+        };
+        told(super::sale::credit_note(SCOPE, &facts).unwrap().entry.as_ref())
+    };
+    assert_eq!(note(330, false), "receivable:-330jpy tax:30jpy refunds:300jpy");
+    assert_eq!(note(330, true), "nothing");
+    // What was given beside it stays given.
+    assert_eq!(note(0, true), "tax:30jpy customer_credit:-330jpy refunds:300jpy");
 }
 
 #[test]

@@ -471,3 +471,25 @@ fn a_late_payment_stands_until_it_is_paid_back() {
     duplicate.subscriptions[0].duplicate = Some(Duplicate::Cancel { kept: "sub_b".into(), refund: true });
     assert_eq!(kinds(None, &duplicate), vec![]);
 }
+
+/// A trial that is ended in the second in which it began leaves two invoices of that second.
+#[test]
+fn of_two_periods_of_one_second_the_one_that_reaches_further_is_the_newer() {
+    let billed = |id: &str, days| {
+        let mut sub = paid(id, 0, false);
+        let invoice = sub.latest_invoice.as_mut().unwrap();
+        (invoice.due_at, invoice.reaches) = (Some(T0), Some(T0.plus_ms(days * DAY_MS)));
+        invoice.bill.subscription = Some("sub_1".into());
+        invoice.clone()
+    };
+    let sub = facts("active");
+    let (trial, period) = (billed("trial", 11), billed("period", 31));
+    for invoices in [[trial.clone(), period.clone()], [period.clone(), trial.clone()]] {
+        assert_eq!(sub.newest_paid(None, &invoices), period.paid_period());
+    }
+    assert_eq!(
+        sub.newest_paid(period.paid_period(), &[trial]),
+        period.paid_period(),
+        "nor by what is seen later"
+    );
+}

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Found, ShopPlan, Step};
-use crate::catalog::{Catalog, Interval};
+use crate::catalog::{Catalog, Interval, Limit, Plan};
 use crate::ids::PlanGroup;
 use crate::money::Currency;
 
@@ -34,6 +34,8 @@ pub struct PortalPolicy {
     pub cancel_reasons: Vec<String>,
     /// Whether they may change plan and interval there.
     pub plan_change: bool,
+    /// Whether they may change how many units they have, of plans that give something for each unit.
+    pub quantity_change: bool,
     /// How a change is charged: `always_invoice`, `create_prorations` or `none`.
     pub proration: String,
     /// Changes that wait for the end of the period: `decreasing_item_amount`, `shortening_interval`. Not written here:
@@ -64,6 +66,7 @@ impl Default for PortalPolicy {
                 "other",
             ]),
             plan_change: true,
+            quantity_change: true,
             proration: "always_invoice".to_owned(),
             at_period_end: words(&["decreasing_item_amount", "shortening_interval"]),
             customer_update: Vec::new(),
@@ -109,8 +112,20 @@ pub struct PortalUpdate {
     /// A change in a trial leaves the trial as it is, as by our API.
     #[serde(default)]
     pub keeps_trial: bool,
-    /// Products with their prices, both sorted.
-    pub products: Vec<(String, Vec<String>)>,
+    /// What is offered, sorted.
+    pub products: Vec<PortalProduct>,
+}
+
+/// A product that customers may change to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortalProduct {
+    /// The provider's product.
+    pub product: String,
+    /// Its prices, sorted.
+    pub prices: Vec<String>,
+    /// Whether they choose how many units.
+    #[serde(default)]
+    pub units: bool,
 }
 
 /// The mark of the configuration for a plan group and currency, or for neither.
@@ -157,19 +172,20 @@ fn wanted(catalog: &Catalog, policy: &PortalPolicy, found: &Found) -> Vec<Portal
     places.sort();
     places.dedup();
     for (group, currency) in places {
-        let mut products: Vec<(String, Vec<String>)> = Vec::new();
+        let mut products: Vec<PortalProduct> = Vec::new();
         for (plan, price) in recurring() {
             if plan.group != *group || price.amount.currency != currency {
                 continue;
             }
             let (product, id) = (found.product_of(plan), price_name(found, price));
-            match products.iter_mut().find(|(of, _)| *of == product) {
-                Some((_, prices)) => prices.push(id),
-                None => products.push((product, vec![id])),
+            let units = policy.quantity_change && counts_units(plan);
+            match products.iter_mut().find(|known| known.product == product) {
+                Some(known) => known.prices.push(id),
+                None => products.push(PortalProduct { product, prices: vec![id], units }),
             }
         }
-        for (_, prices) in &mut products {
-            prices.sort_unstable();
+        for known in &mut products {
+            known.prices.sort_unstable();
         }
         products.sort();
         let update = policy.plan_change.then(|| PortalUpdate {
@@ -181,6 +197,14 @@ fn wanted(catalog: &Catalog, policy: &PortalPolicy, found: &Found) -> Vec<Portal
         all.push(Portal { update, ..bare(portal_mark(Some((group, currency))), policy) });
     }
     all
+}
+
+/// Whether a plan gives something for each unit.
+fn counts_units(plan: &Plan) -> bool {
+    plan.features.iter().any(|(_, limit)| match limit {
+        Limit::PerUnit(_) => true,
+        Limit::Unlimited | Limit::Fixed(_) => false,
+    })
 }
 
 /// A price that is there and charges what the catalog says goes by its id; one that is still to be made by its key.

@@ -127,6 +127,9 @@ impl Engine {
                 let known = self.known_of(customer).await?;
                 self.update_customer(known.as_ref(), provider_customer, key).await
             }
+            Request::DeleteCustomer { provider_customer, .. } => {
+                return self.delete_customer(provider_customer).await;
+            }
             Request::CreateCheckout {
                 checkout,
                 provider_customer,
@@ -489,6 +492,7 @@ impl Engine {
             | Request::EndTrial { .. }
             | Request::CancelDuplicate { .. }
             // These look themselves before they do anything.
+            | Request::DeleteCustomer { .. }
             | Request::ContestDispute { .. }
             | Request::AcceptDispute { .. }
             // Each sets a state, and a refund of the rest finds nothing left.

@@ -6,6 +6,7 @@
 //! by `quittance_domain::command`.
 
 mod collect;
+mod deletion;
 mod dispute;
 mod execute;
 pub(crate) mod plan;
@@ -204,10 +205,12 @@ impl Engine {
         };
         self.world().point(Point::CommandClaimed).await;
         let request = Request::read(&row)?;
-        if let (Some(level), Some(customer)) = (request.stopped_at(), &row.customer)
+        let maybe_sent = may_have_been_sent(&row, now);
+        let to_be_found = maybe_sent && request.must_be_found();
+        if let (Some(level), Some(customer), false) = (request.stopped_at(), &row.customer, to_be_found)
             && let Some(problem) = self.shut_out_at(customer, level).await?
         {
-            return self.refuse(&row, &token, &problem, None).await;
+            return self.refuse(&row, &token, &problem, maybe_sent, None).await;
         }
         let later = match sending(row.first_sent_at, self.now()) {
             Sending::SameKey => None,
@@ -227,7 +230,7 @@ impl Engine {
             Err(Setback::Ours(problem)) => Err(problem),
             Err(Setback::Refused(problem)) => {
                 let alert = request.mends().then(|| refused_alert(&row, &problem.detail));
-                self.refuse(&row, &token, &problem, alert).await
+                self.refuse(&row, &token, &problem, maybe_sent, alert).await
             }
             Err(Setback::Theirs(error)) => self.record_trouble(&row, &token, error).await,
         }
@@ -240,9 +243,9 @@ impl Engine {
         row: &CommandRow,
         token: &LeaseToken,
         problem: &Problem,
+        maybe_sent: bool,
         alert: Option<NewAlert>,
     ) -> Result<Try, Problem> {
-        let maybe_sent = row.attempts > 1;
         let problem = if maybe_sent { maybe_done(problem) } else { problem.clone() };
         let body = kept(&problem);
         let outcome = Outcome::Failed(body.to_string(), problem.detail.clone());
@@ -437,6 +440,11 @@ fn kept(problem: &Problem) -> Value {
         "mend": problem.mend,
         "money_unknown": problem.money == Money::Unknown,
     })
+}
+
+/// Whether a command that was claimed at `now` may have been sent before; an operator who frees it begins counting its tries anew.
+fn may_have_been_sent(row: &CommandRow, now: Timestamp) -> bool {
+    row.attempts > 1 || row.first_sent_at.is_some_and(|first| first < now)
 }
 
 /// The problem of a command that is not sent again, and may have been sent before.

@@ -13,7 +13,7 @@ use quittance_store::commands::CommandRow;
 use quittance_stripe::calls::events::ListEvents;
 use quittance_stripe::calls::schedules::{Phase, PhaseItem};
 use quittance_stripe::calls::subscriptions::{
-    ItemChange, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
+    ItemChange, PauseBehavior, PauseCollection, PaymentBehavior, ProrationBehavior, UpdateSubscription,
 };
 use quittance_stripe::calls::{self, Call, IdempotencyKey, Paging};
 use quittance_stripe::error::{ErrorKind, StripeError};
@@ -94,7 +94,8 @@ impl Engine {
             }
             Request::UndoSchedule { schedule, .. } => self.release(schedule, key).await,
             Request::PauseSubscription { subscription, how: PauseHow::Collection, resumes_at_s } => {
-                let pause = PauseCollection::Void { resumes_at_s: *resumes_at_s };
+                let pause =
+                    PauseCollection::Begin { behavior: PauseBehavior::Void, resumes_at_s: *resumes_at_s };
                 let wanted = UpdateSubscription { pause: Some(pause), ..UpdateSubscription::default() };
                 self.update_subscription(subscription, &wanted, key).await
             }
@@ -121,6 +122,7 @@ impl Engine {
             Request::ResumeSubscription { subscription } => self.resume(subscription, key).await,
             Request::CreateCustomer { .. }
             | Request::UpdateCustomer { .. }
+            | Request::DeleteCustomer { .. }
             | Request::CreateCheckout { .. }
             | Request::ExpireCheckout { .. }
             | Request::CreatePortal { .. }

@@ -77,6 +77,7 @@ impl Engine {
             }
             Request::CreateCustomer { .. }
             | Request::UpdateCustomer { .. }
+            | Request::DeleteCustomer { .. }
             | Request::ExpireCheckout { .. }
             | Request::ChangeSubscription { .. }
             | Request::ScheduleChange { .. }
@@ -118,6 +119,7 @@ const fn thorough(request: &Request) -> bool {
         | Request::Suspension { .. } => true,
         Request::CreateCustomer { .. }
         | Request::UpdateCustomer { .. }
+        | Request::DeleteCustomer { .. }
         | Request::CreateCheckout { .. }
         | Request::ExpireCheckout { .. }
         | Request::CreatePortal { .. }
@@ -185,6 +187,9 @@ fn record_effects(
                 Some(_) | None => CheckoutState::Expired,
             };
             checkouts::set_state(tx, checkout, state, now)?;
+        }
+        Request::DeleteCustomer { provider_customer, .. } => {
+            customers::gone(tx, &scope.to_string(), provider_customer, now)?;
         }
         // What the provider knows of, its credit note will tell.
         Request::Refund { payment, amount, invoice: None, out_of_band: true, .. } => {

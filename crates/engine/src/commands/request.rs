@@ -22,6 +22,9 @@ pub(crate) const SUSPENSION: &str = "suspension.step";
 /// The word of what ends a trial that is a second one.
 pub(crate) const TRIAL_END: &str = "trial.end";
 
+/// The word of what deletes a customer at the provider.
+pub(crate) const DELETION: &str = "customer.delete";
+
 /// The word of what gives an invoice up.
 pub(crate) const GIVE_UP: &str = "invoice.give_up";
 /// How every key of ours begins.
@@ -161,6 +164,14 @@ pub enum Request {
     /// Tell the provider of ours what we know: its e-mail address, name and language.
     #[serde(rename = "customer.update")]
     UpdateCustomer {
+        /// Ours.
+        customer: CustomerId,
+        /// The provider's.
+        provider_customer: String,
+    },
+    /// Have the provider delete its customer of one of ours, who was erased.
+    #[serde(rename = "customer.delete")]
+    DeleteCustomer {
         /// Ours.
         customer: CustomerId,
         /// The provider's.
@@ -427,6 +438,7 @@ impl Request {
         match self {
             Self::CreateCustomer { .. } => "customer.create",
             Self::UpdateCustomer { .. } => "customer.update",
+            Self::DeleteCustomer { .. } => DELETION,
             Self::CreateCheckout { .. } => "checkout.create",
             Self::ExpireCheckout { .. } => "checkout.expire",
             Self::CreatePortal { .. } => "portal.create",
@@ -453,7 +465,8 @@ impl Request {
     pub fn object(&self) -> String {
         match self {
             Self::CreateCustomer { customer } => format!("customer/{customer}"),
-            Self::UpdateCustomer { provider_customer, .. } => provider_customer.clone(),
+            Self::UpdateCustomer { provider_customer, .. }
+            | Self::DeleteCustomer { provider_customer, .. } => provider_customer.clone(),
             Self::CreateCheckout { checkout, .. } | Self::ExpireCheckout { checkout, .. } => {
                 checkout.to_string()
             }
@@ -492,6 +505,7 @@ impl Request {
             | Self::Suspension { .. }
             | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
+            | Self::DeleteCustomer { .. }
             | Self::Refund { .. }
             | Self::PayInvoice { .. }
             | Self::CreateCheckout { .. }
@@ -519,6 +533,7 @@ impl Request {
             | Self::ContestDispute { note: None, .. }
             | Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
+            | Self::DeleteCustomer { .. }
             | Self::CreateCheckout { .. }
             | Self::ExpireCheckout { .. }
             | Self::CreatePortal { .. }
@@ -552,6 +567,7 @@ impl Request {
             Self::Suspension { step, .. } if step.lets_charge() => Some(Level::All),
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
+            | Self::DeleteCustomer { .. }
             | Self::ExpireCheckout { .. }
             | Self::UndoSchedule { .. }
             | Self::PauseSubscription { .. }
@@ -567,12 +583,19 @@ impl Request {
         }
     }
 
+    /// Whether what an earlier try may have made must be found, though its customer is shut out by now: a page to pay on is open
+    /// until somebody knows it, and is closed as soon as it is known.
+    pub(crate) const fn must_be_found(&self) -> bool {
+        matches!(self, Self::CreateCheckout { .. })
+    }
+
     /// Whether a refusal is an ordinary end, after which the aggregate is looked at as after a success.
     pub(crate) const fn may_be_refused(&self) -> bool {
         match self {
             Self::Refund { .. } | Self::PayInvoice { .. } => true,
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
+            | Self::DeleteCustomer { .. }
             | Self::CreateCheckout { .. }
             | Self::ExpireCheckout { .. }
             | Self::CreatePortal { .. }
@@ -602,6 +625,7 @@ impl Request {
             | Self::GiveUpInvoice { .. } => true,
             Self::CreateCustomer { .. }
             | Self::UpdateCustomer { .. }
+            | Self::DeleteCustomer { .. }
             | Self::CancelDuplicate { .. }
             | Self::EndTrial { .. }
             | Self::RefundDuplicate { .. }

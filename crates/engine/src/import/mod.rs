@@ -13,7 +13,6 @@ mod sets;
 use std::collections::{BTreeMap, HashSet};
 
 use futures_util::future::join_all;
-use quittance_domain::ids::LeaseToken;
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 use quittance_store::sweeps::{self, SweepLease};
 use quittance_store::{aggregates, coverage as store_coverage};
@@ -183,16 +182,8 @@ impl Engine {
         if options.mapping.len() > MOST_MAPPINGS {
             return Err(Problem::invalid(format!("A mapping may have {MOST_MAPPINGS} rows.")));
         }
-        let lease = SweepLease {
-            kind: LongRun::Import.as_str(),
-            scope: self.scope().to_string(),
-            token: LeaseToken::from_random(self.world().random()),
-        };
-        let (claim, now) = (lease.clone(), self.now());
-        let until = now.plus_ms(self.settings().retry.lease_ms);
-        let claimed =
-            self.db().write("import.claim", move |tx| sweeps::claim(tx, &claim, now, until, true)).await?;
-        let Some(found) = claimed else { return Ok(None) };
+        let now = self.now();
+        let Some((lease, found)) = self.claim_run(LongRun::Import, true).await? else { return Ok(None) };
         let kept = found.cursor.as_deref().filter(|_| !options.dry_run);
         let cursor: Option<Cursor> = kept.and_then(|text| serde_json::from_str(text).ok());
         let (resumed, mut cursor) = (cursor.is_some(), cursor.unwrap_or_default());

@@ -313,9 +313,26 @@ fn regular(preview: &InvoicePreview, price: Option<&str>) -> i64 {
 /// charge something else.
 fn names_none(kind: &ErrorKind) -> bool {
     match kind {
-        ErrorKind::NotFound { param, .. } => param.as_deref() == Some("subscription"),
-        ErrorKind::InvalidRequest { code, .. } => code.as_deref() == Some("invoice_upcoming_none"),
-        _ => false,
+        ErrorKind::NotFound { code, param } => {
+            code.as_deref() == Some("invoice_upcoming_none") || param.as_deref() == Some("subscription")
+        }
+        ErrorKind::RateLimited
+        | ErrorKind::LockTimeout
+        | ErrorKind::Conflict
+        | ErrorKind::IdempotencyMismatch
+        | ErrorKind::Authentication
+        | ErrorKind::Permission
+        | ErrorKind::InvalidRequest { .. }
+        | ErrorKind::Card { .. }
+        | ErrorKind::Provider
+        | ErrorKind::OutcomeUnknown
+        | ErrorKind::NotSent
+        | ErrorKind::ReadOnly
+        | ErrorKind::Throttled
+        | ErrorKind::CircuitOpen
+        | ErrorKind::Shape(_)
+        | ErrorKind::Malformed
+        | ErrorKind::WrongMode => false,
     }
 }
 

@@ -3,13 +3,16 @@
 use quittance_domain::catalog::Price;
 use quittance_domain::offer::{coupon_of_channel, coupon_of_promotion};
 use quittance_domain::shop::{
-    Found, FoundCode, FoundCoupon, FoundPortal, FoundPrice, FoundProduct, Portal, PortalCancel, PortalUpdate,
+    Found, FoundCode, FoundCoupon, FoundPortal, FoundPrice, FoundProduct, Portal, PortalCancel,
+    PortalProduct, PortalUpdate,
 };
 use quittance_stripe::calls::offers::ListPromotionCodes;
 use quittance_stripe::calls::prices::ListPrices;
 use quittance_stripe::calls::{self, Call, Paging};
 use quittance_stripe::error::StripeError;
-use quittance_stripe::observe::{ObservedPortalConfiguration, ObservedPrice, ObservedPromotionCode, Page};
+use quittance_stripe::observe::{
+    ObservedPortalConfiguration, ObservedPortalProduct, ObservedPrice, ObservedPromotionCode, Page,
+};
 
 use super::Shop;
 use super::steps::{OWN, PLAN, PORTAL, PROMOTION};
@@ -218,8 +221,13 @@ pub(super) fn portal(found: ObservedPortalConfiguration) -> Option<FoundPortal> 
             at_period_end: sorted(update.at_period_end),
             keeps_trial: update.trial_update.as_deref() == Some(calls::portal::KEEPS_TRIAL),
             products: {
-                let mut products: Vec<(String, Vec<String>)> =
-                    update.products.into_iter().map(|(product, prices)| (product, sorted(prices))).collect();
+                let counts = update.allowed.iter().any(|word| word == "quantity");
+                let offered = |found: ObservedPortalProduct| PortalProduct {
+                    product: found.product,
+                    prices: sorted(found.prices),
+                    units: counts && found.units,
+                };
+                let mut products: Vec<PortalProduct> = update.products.into_iter().map(offered).collect();
                 products.sort();
                 products
             },

@@ -2,10 +2,10 @@
 
 use quittance_domain::Timestamp;
 use quittance_domain::catalog::Interval;
-use quittance_domain::shop::{Found, FoundPortal, Portal, Step};
+use quittance_domain::shop::{Found, FoundPortal, Portal, PortalProduct, Step};
 use quittance_stripe::calls;
 use quittance_stripe::calls::offers::CreatePromotionCode;
-use quittance_stripe::calls::portal::{PortalFeatures, PortalUpdates};
+use quittance_stripe::calls::portal::{OfferedProduct, PortalFeatures, PortalUpdates};
 use quittance_stripe::calls::prices::{CreatePrice, ProductDetails};
 
 use super::Shop;
@@ -134,9 +134,13 @@ impl Shop<'_> {
         let reasons: Vec<&str> =
             wanted.cancel.iter().flat_map(|cancel| &cancel.reasons).map(String::as_str).collect();
         let products = resolved(wanted, found)?;
-        let offered: Vec<(&str, Vec<&str>)> = products
+        let offered: Vec<OfferedProduct<'_>> = products
             .iter()
-            .map(|(product, prices)| (product.as_str(), prices.iter().map(String::as_str).collect()))
+            .map(|known| OfferedProduct {
+                product: &known.product,
+                prices: known.prices.iter().map(String::as_str).collect(),
+                units: known.units,
+            })
             .collect();
         let metadata = marks(&[(PORTAL, &wanted.mark)]);
         let features = PortalFeatures {
@@ -163,7 +167,7 @@ impl Shop<'_> {
 }
 
 /// Products and prices of a configuration by their ids: those that this push made are known by now.
-fn resolved(portal: &Portal, found: &Found) -> Result<Vec<(String, Vec<String>)>, Problem> {
+fn resolved(portal: &Portal, found: &Found) -> Result<Vec<PortalProduct>, Problem> {
     let id_of = |price: &String| match price.strip_prefix("lookup:") {
         None => Ok(price.clone()),
         Some(key) => {
@@ -179,8 +183,9 @@ fn resolved(portal: &Portal, found: &Found) -> Result<Vec<(String, Vec<String>)>
     };
     let products = portal.update.iter().flat_map(|update| &update.products);
     products
-        .map(|(product, prices)| {
-            Ok((product.clone(), prices.iter().map(id_of).collect::<Result<_, Problem>>()?))
+        .map(|known| {
+            let prices = known.prices.iter().map(id_of).collect::<Result<_, Problem>>()?;
+            Ok(PortalProduct { prices, ..known.clone() })
         })
         .collect()
 }

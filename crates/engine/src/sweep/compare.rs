@@ -1,7 +1,5 @@
 //! Comparing what the provider lists with the mirror: one page at a time, with a cause and what it does to access.
 
-use std::collections::BTreeMap;
-
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
 use quittance_domain::subscription::SubscriptionFacts;
 use quittance_domain::{Access, AggregateKey, CustomerId, PlanKey, SubscriptionStatus, Timestamp};
@@ -10,7 +8,7 @@ use quittance_store::mirror::SubscriptionRow;
 use quittance_store::{aggregates, customers, mirror};
 use quittance_stripe::observe::ObservedSubscription;
 
-use super::{Noticed, SweepReport};
+use super::{Missed, Noticed, SweepReport};
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sync::{digest_of, translate};
@@ -28,7 +26,7 @@ impl Engine {
     pub(super) async fn compare(
         &self,
         listed: &[ObservedSubscription],
-        missed: &BTreeMap<String, (String, Timestamp)>,
+        missed: &Missed,
         report: &mut SweepReport,
     ) -> Result<Vec<Noticed>, Problem> {
         let (scope, ids) =
@@ -76,12 +74,7 @@ impl Engine {
         meant.or_else(|| row?.subscription.plans.first().map(|held| held.plan.clone()))
     }
 
-    fn differing(
-        &self,
-        found: &ObservedSubscription,
-        ours: &Ours,
-        missed: &BTreeMap<String, (String, Timestamp)>,
-    ) -> Noticed {
+    fn differing(&self, found: &ObservedSubscription, ours: &Ours, missed: &Missed) -> Noticed {
         let now = self.now();
         let before = ours.row.as_ref().map(|row| row.subscription.standing);
         let aggregate = found

@@ -91,7 +91,11 @@ impl Engine {
             self.db().read("sweep.emails", move |tx| customers::linked_emails(tx, &scope, &ids)).await?;
         let mut noticed = Vec::new();
         for (found, ours) in listed.iter().zip(linked) {
-            let Some(LinkedEmail { customer, email: Some(address), alone }) = ours else { continue };
+            let Some(LinkedEmail { customer, email: Some(address), alone, in_use }) = ours else { continue };
+            // Of several with an address each, one decides; else ours would follow one after the other for ever.
+            if truth == EmailTruth::Provider && !in_use {
+                continue;
+            }
             let same = match &found.email {
                 Some(theirs) => theirs.is(&address),
                 // Of several there one may have the address and another none: nothing is removed for that.

@@ -22,8 +22,8 @@ use crate::problem::Problem;
 use crate::settings::EmailTruth;
 use crate::telemetry;
 
-/// Findings that one run keeps and tells at most; what differs beyond that is marked and counted all the same.
-pub(super) const MOST_FINDINGS: u64 = 10_000;
+/// The kind of alert for a run that found more than it keeps.
+const OVERFLOW_ALERT: &str = "drift_overflow";
 /// Differences that a dry run shows at most; it counts all.
 const MOST_SHOWN: usize = 1_000;
 
@@ -134,7 +134,10 @@ impl Engine {
         if noticed.is_empty() {
             return self.hold(run).await;
         }
-        let room = MOST_FINDINGS.saturating_sub(report.findings - noticed.len() as u64);
+        let most = self.settings().sweep_findings;
+        let room = most.saturating_sub(report.findings.saturating_sub(noticed.len() as u64));
+        report.overflowed +=
+            noticed.iter().zip(0..).filter(|(n, at)| *at >= room && !always_kept(n)).count() as u64;
         let (scope, now) = (self.scope().to_string(), self.now());
         let engine = self.clone();
         let (held, until) = (run.lease.clone(), now.plus_ms(self.settings().retry.lease_ms));
@@ -151,9 +154,9 @@ impl Engine {
                 let marks = aggregates::mark_all(tx, &hints, now)?;
                 let marked: BTreeMap<&str, i64> = keys.into_iter().zip(marks).collect();
                 let mut new = Vec::new();
-                // Money is found once each, at its place in the ledger: what is not kept is not found again.
-                let kept = |n: &&Noticed| n.finding.kind == DriftKind::UnownedPayment;
-                for n in noticed.iter().zip(0..).filter(|(n, at)| *at < room || kept(n)).map(|(n, _)| n) {
+                for n in
+                    noticed.iter().zip(0..).filter(|(n, at)| *at < room || always_kept(n)).map(|(n, _)| n)
+                {
                     let key = n.finding.aggregate.as_deref().filter(|_| mends(&n));
                     let mark = key.and_then(|key| marked.get(key)).copied();
                     match drifts::put(tx, &scope, &n.finding, mark, now)? {
@@ -196,6 +199,36 @@ impl Engine {
         let renewed = self.db().write("sweep.hold", move |tx| sweeps::renew(tx, &held, until));
         if renewed.await? { Ok(()) } else { Err(taken_over()) }
     }
+}
+
+/// Money is found once each, at its place in the ledger: what is not kept is not found again.
+fn always_kept(noticed: &Noticed) -> bool {
+    noticed.finding.kind == DriftKind::UnownedPayment
+}
+
+/// Says that a whole run found more than it keeps; over with one that does not.
+pub(super) fn tell_overflow(
+    tx: &mut dyn Tx,
+    scope: &str,
+    overflowed: u64,
+    most: u64,
+    now: Timestamp,
+) -> quittance_store::Result<()> {
+    if overflowed == 0 {
+        return outbox::resolve(tx, OVERFLOW_ALERT, scope, now);
+    }
+    let alert = NewAlert {
+        kind: OVERFLOW_ALERT.to_owned(),
+        object: scope.to_owned(),
+        customer: None,
+        aggregate: None,
+        detail: format!(
+            "a sweep found {overflowed} differences more than the {most} that it keeps; what a sync mends is marked, and the others are not listed"
+        ),
+        mend: "Find out why so much differs: quittance drift list. When that is mended, sweep again: quittance reconcile"
+            .to_owned(),
+    };
+    outbox::raise(tx, &alert, now).map(drop)
 }
 
 /// Tells operators of a finding, unless the sync of its aggregate has told them of the same.

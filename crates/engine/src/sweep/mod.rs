@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use quittance_domain::drift::{Cause, DriftKind, Finding, WrongAccess};
-use quittance_domain::ids::LeaseToken;
+use quittance_domain::mutant::{self, Mutant};
 use quittance_domain::time::MINUTE_MS;
 use quittance_domain::{AggregateKey, Timestamp};
 use quittance_store::aggregates::{self, Hint, Priority as Urgency};
-use quittance_store::inbox::{self, NewEvent};
+use quittance_store::inbox::{self, NewEvent, SweptEvent};
 use quittance_store::sweeps::{self, SweepLease, SweepRow};
 use quittance_store::{coverage, drifts, mirror};
 use quittance_stripe::calls::events::ListEvents;
@@ -37,8 +37,9 @@ use crate::world::Point;
 use crate::{inbox as inbox_of_engine, telemetry};
 pub(crate) use findings::over;
 pub use findings::{Difference, Then};
-use findings::{MOST_FINDINGS, Noticed};
+use findings::{Noticed, tell_overflow};
 use ids::Ids;
+pub(crate) use own::GUEST;
 
 const KIND: &str = LongRun::Sweep.as_str();
 /// Events are looked for this far before the last run began: clocks differ, and lists lag.
@@ -51,6 +52,9 @@ const EVENTS_KEPT_MS: i64 = 30 * 24 * 60 * MINUTE_MS;
 const MOST_PAGES: u32 = 1_000_000;
 /// Mirrored subscriptions that are looked through at a time.
 const MIRROR_PAGE: i64 = 500;
+/// The oldest event that had not reached us, by aggregate.
+type Missed = BTreeMap<String, (String, Timestamp)>;
+
 /// What a sweep found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SweepReport {
@@ -81,6 +85,9 @@ pub struct SweepReport {
     /// Those that wait for an operator.
     #[serde(default)]
     pub for_operator: u64,
+    /// Those beyond what one run keeps: marked and counted, and not told one by one.
+    #[serde(default)]
+    pub overflowed: u64,
     /// Calls to the provider.
     pub calls: u64,
 }
@@ -147,16 +154,7 @@ impl Engine {
     /// As [`Engine::sweep`].
     #[crate::boxed]
     pub async fn swept(&self, by_hand: bool, dry_run: bool) -> Result<Option<Swept>, Problem> {
-        let lease = SweepLease {
-            kind: KIND,
-            scope: self.scope().to_string(),
-            token: LeaseToken::from_random(self.world().random()),
-        };
-        let (claim, now) = (lease.clone(), self.now());
-        let until = now.plus_ms(self.settings().retry.lease_ms);
-        let claimed =
-            self.db().write("sweep.claim", move |tx| sweeps::claim(tx, &claim, now, until, by_hand)).await?;
-        let Some(found) = claimed else { return Ok(None) };
+        let Some((lease, found)) = self.claim_run(LongRun::Sweep, by_hand).await? else { return Ok(None) };
         self.world().point(Point::SweepClaimed).await;
         let began =
             found.started_at.filter(|_| !dry_run && found.cursor.is_some()).unwrap_or_else(|| self.now());
@@ -197,11 +195,11 @@ impl Engine {
         let (resumed, began) = (row.cursor.as_deref().filter(|_| !run.dry), run.began);
         let mut cursor: Cursor = resumed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         // The events first: they say why something differs.
-        let mut missed = BTreeMap::new();
-        if !cursor.told {
+        let mut missed = if resumed.is_some() { self.missed_before(run).await? } else { Missed::new() };
+        if !cursor.told && !mutant::is(Mutant::Sweep) {
             let since =
                 row.watermark.map_or(began.plus_ms(-EVENTS_KEPT_MS), |mark| mark.plus_ms(-OVERLAP_MS));
-            missed = self.sweep_events(run, since, &mut cursor).await?;
+            self.sweep_events(run, since, &mut cursor, &mut missed).await?;
             cursor.told = true;
         }
         if !cursor.seen {
@@ -224,6 +222,7 @@ impl Engine {
             gone = report.gone,
             missed_events = report.missed_events,
             findings = report.findings,
+            overflowed = report.overflowed,
             new_findings = report.new_findings,
             calls = report.calls,
             dry_run = run.dry,
@@ -244,9 +243,15 @@ impl Engine {
         let (held, scope, now) = (run.lease.clone(), self.scope().to_string(), self.now());
         let next = self.settings().next_sweep(now);
         let text = serde_json::to_string(report).unwrap_or_default();
+        let (overflowed, most) = (report.overflowed, self.settings().sweep_findings);
         self.db()
             .write("sweep.finish", move |tx| {
                 if sweeps::finish(tx, &held, now, next, Some(began), &text)? {
+                    tell_overflow(tx, &scope, overflowed, most, now)?;
+                    // What was not kept was not seen either: nothing is over because of that.
+                    if overflowed > 0 {
+                        return Ok(());
+                    }
                     for ended in drifts::unseen(tx, &scope, customers_seen, began, now)? {
                         over(tx, ended.kind, &ended.object, now)?;
                     }
@@ -266,7 +271,7 @@ impl Engine {
     async fn sweep_subscriptions(
         &self,
         run: &Run,
-        missed: &BTreeMap<String, (String, Timestamp)>,
+        missed: &Missed,
         cursor: &mut Cursor,
     ) -> Result<(), Problem> {
         // A run that goes on from a checkpoint has not seen the pages before it: what is gone, the next one tells.
@@ -337,7 +342,7 @@ impl Engine {
         &self,
         run: &Run,
         listed: &Ids,
-        missed: &BTreeMap<String, (String, Timestamp)>,
+        missed: &Missed,
         report: &mut SweepReport,
     ) -> Result<(), Problem> {
         let mut after = String::new();
@@ -400,8 +405,9 @@ impl Engine {
         run: &Run,
         since: Timestamp,
         cursor: &mut Cursor,
-    ) -> Result<BTreeMap<String, (String, Timestamp)>, Problem> {
-        let mut all: BTreeMap<String, (String, Timestamp)> = BTreeMap::new();
+        all: &mut Missed,
+    ) -> Result<(), Problem> {
+        let most = self.settings().sweep_findings;
         let meter = Meter::start(self.now(), cursor.report.events);
         for _ in 0..MOST_PAGES {
             let call = calls::events::list(&ListEvents {
@@ -429,7 +435,7 @@ impl Engine {
             for event in self.store_missed(events, run, now).await? {
                 cursor.report.missed_events += 1;
                 // The list is newest first: what comes later is older.
-                if (all.len() as u64) < MOST_FINDINGS || all.contains_key(&event.aggregate) {
+                if (all.len() as u64) < most || all.contains_key(&event.aggregate) {
                     all.insert(event.aggregate, (event.event_id, event.created_at));
                 }
             }
@@ -440,7 +446,21 @@ impl Engine {
             }
             self.checkpoint(run, cursor, &progress).await?;
         }
-        Ok(all)
+        Ok(())
+    }
+
+    /// The events that an interrupted run had found, for each aggregate the oldest: why what it has yet to compare differs.
+    async fn missed_before(&self, run: &Run) -> Result<Missed, Problem> {
+        let most = i64::try_from(self.settings().sweep_findings).unwrap_or(i64::MAX);
+        let (began, within) = (run.began, format!("{}/", self.scope()));
+        let found = self.db().read("sweep.missed_before", move |tx| inbox::swept(tx, began, most)).await?;
+        let late =
+            |event: &SweptEvent| run.by_hand || event.received_at.since(event.created_at) >= ON_ITS_WAY_MS;
+        Ok(found
+            .into_iter()
+            .filter(|event| event.aggregate.starts_with(&within) && late(event))
+            .map(|event| (event.aggregate, (event.event_id, event.created_at)))
+            .collect())
     }
 
     /// Stores the events that had not reached us, which marks their aggregates, and returns those that should have: what may

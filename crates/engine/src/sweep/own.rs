@@ -12,6 +12,8 @@ use super::{MIRROR_PAGE, Noticed, Run, SweepReport};
 use crate::engine::Engine;
 use crate::problem::Problem;
 
+/// What the provider has of whoever paid without being its customer.
+pub(crate) const GUEST: &str = "guest";
 /// Money younger than this may still find its customer.
 const MONEY_SETTLES_MS: i64 = HOUR_MS;
 
@@ -122,7 +124,7 @@ impl Engine {
                 customer: None,
                 aggregate: None,
                 ours: None,
-                theirs: Some(money.provider_customer.unwrap_or_else(|| "guest".to_owned())),
+                theirs: Some(money.provider_customer.unwrap_or_else(|| GUEST.to_owned())),
                 cause: Cause::NotOurs,
                 wrong: WrongAccess::None,
                 since: Some(money.at),

@@ -757,7 +757,7 @@ fn mend(anomaly: &Anomaly, input: &Input, customer: Option<&CustomerId>, project
             )
         }
         AnomalyKind::EarlyFraudWarning => {
-            format!("quittance refund {} --reason fraudulent, or leave it and answer the dispute", anomaly.object)
+            super::payment::refund_or_answer(&anomaly.object)
         }
         AnomalyKind::RefundFailed => {
             let of = |payment: &&PaymentFacts| payment.refunds.iter().any(|refund| refund.id == anomaly.object);

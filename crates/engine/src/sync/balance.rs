@@ -15,7 +15,7 @@ use quittance_store::outbox::{self, NewAlert};
 use quittance_store::{inbox, ledger, meta};
 use quittance_stripe::calls::{self, Paging};
 use quittance_stripe::error::ErrorKind;
-use quittance_stripe::observe::{ObservedBalanceTransaction, Page};
+use quittance_stripe::observe::{ObservedBalanceTransaction, ObservedPayout, Page};
 use serde::{Deserialize, Serialize};
 
 use super::books::{Books, movement};
@@ -30,6 +30,8 @@ const NEAR_MS: i64 = 2 * MINUTE_MS;
 const WIDE_MS: i64 = HOUR_MS;
 /// Payouts that one look follows.
 const MOST_PAYOUTS: i64 = 20;
+/// Pages of payouts that are read again at most: 100 years of daily ones.
+const MOST_PAYOUT_PAGES: usize = 400;
 /// The kind of alert for what is not understood.
 const SUSPENSE_ALERT: &str = "ledger_suspense";
 /// The kind of alert for what cannot be read or posted.
@@ -68,10 +70,14 @@ struct Step {
     whole: bool,
 }
 
+/// An operator who asks has everything read again.
+fn asked_for(claim: &Claim) -> bool {
+    claim.thorough && claim.priority == Urgency::Waiting
+}
+
 impl Since {
     fn of(claim: &Claim, progress: &Progress) -> Self {
-        // An operator who asks has everything read again.
-        let again = claim.thorough && claim.priority == Urgency::Waiting;
+        let again = asked_for(claim);
         let before = if claim.thorough { WIDE_MS } else { NEAR_MS };
         let since = |upto: i64| Timestamp::from_seconds(upto).plus_ms(-before).seconds();
         Self(progress.upto.filter(|_| !again).map(since))
@@ -83,8 +89,11 @@ impl Engine {
     pub(super) async fn sync_balance(&self, claim: &Claim) -> Result<SyncEnd, SyncError> {
         self.check_account().await?;
         let (mut progress, told, under_way) = self.load_progress(claim).await?;
-        let payouts =
+        let mut payouts =
             if told || claim.thorough { self.follow_payouts(&under_way).await? } else { Vec::new() };
+        if asked_for(claim) {
+            payouts.extend(self.all_payouts().await?);
+        }
         let mut resumed = progress.walk.is_some();
         let mut walk = progress.walk.take();
         let (mut odd, mut first) = (Vec::new(), true);
@@ -164,16 +173,22 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let Ok(currency) = Currency::parse(&found.currency) else { continue };
-            let facts = PayoutFacts {
-                arrived: found.has_arrived(),
-                amount: Money::new(found.amount, currency),
-                at: Timestamp::from_seconds(found.arrival_date_s),
-                id: found.id,
-            };
-            match arrival(&scope, &facts) {
-                Ok(record) => records.push(record),
-                Err(error) => tracing::error!(payout = id, %error, "not posted"),
+            records.extend(arrival_of(&scope, found));
+        }
+        Ok(records)
+    }
+
+    /// Every payout: what was noted of one that had arrived is read again too.
+    async fn all_payouts(&self) -> Result<Vec<Record>, SyncError> {
+        let scope = self.scope().to_string();
+        let (mut records, mut after) = (Vec::new(), None::<String>);
+        for _ in 0..MOST_PAYOUT_PAGES {
+            let paging = Paging { starting_after: after.as_deref(), ..Paging::default() };
+            let page = self.look(calls::balance::list_payouts(paging)).await?;
+            records.extend(page.items.into_iter().filter_map(|found| arrival_of(&scope, found)));
+            after = page.last_id;
+            if !page.has_more {
+                break;
             }
         }
         Ok(records)
@@ -252,6 +267,17 @@ impl Engine {
         raised.into_iter().for_each(telemetry::alert);
         Ok(true)
     }
+}
+
+/// Whether a payout has arrived, for the books.
+fn arrival_of(scope: &str, found: ObservedPayout) -> Option<Record> {
+    let facts = PayoutFacts {
+        arrived: found.has_arrived(),
+        amount: Money::new(found.amount, Currency::parse(&found.currency).ok()?),
+        at: Timestamp::from_seconds(found.arrival_date_s),
+        id: found.id,
+    };
+    arrival(scope, &facts).inspect_err(|error| tracing::error!(payout = facts.id, %error, "not posted")).ok()
 }
 
 /// What is odd, by kind of alert and object: of many of one type the first is told.

@@ -90,6 +90,7 @@ impl Books {
         let facts = CreditNoteFacts {
             id: found.id.clone(),
             void: found.status == "void",
+            invoice_void: found.invoice_status.as_deref() == Some("void"),
             currency,
             total: found.total,
             tax: found.tax,
@@ -102,21 +103,13 @@ impl Books {
         self.take(sale::credit_note(scope, &facts).map(|record| vec![record]), &found.id);
     }
 
-    /// What was paid of an invoice by none of its payments was paid outside of the provider.
+    /// What was paid of an invoice by none of its payments was paid outside of the provider; what stood and is not so any more is
+    /// taken back.
     fn paid_outside(&mut self, scope: &str, found: &ObservedInvoice, currency: Currency, at: Timestamp) {
-        let payments = found.payments.as_ref().filter(|_| found.payments_complete && found.status == "paid");
-        let Some(payments) = payments else { return };
-        // The older shape tells no amount of its one payment.
-        if payments.iter().any(|payment| payment.amount_paid.is_none() && payment.status.is_none()) {
-            return;
-        }
-        let by_payments: i64 = payments.iter().filter_map(|payment| payment.amount_paid).sum();
-        let rest = found.amount_paid.saturating_sub(by_payments);
-        if rest > 0 {
-            let amount = Money::new(rest, currency);
-            let record = sale::paid_outside(scope, &found.id, found.customer.as_deref(), amount, at);
-            self.take(record.map(|record| vec![record]), &found.id);
-        }
+        let Some(rest) = outside_of(found) else { return };
+        let amount = Money::new(rest, currency);
+        let record = sale::paid_outside(scope, &found.id, found.customer.as_deref(), amount, at);
+        self.take(record.map(|record| vec![record]), &found.id);
     }
 
     /// Adds what somebody has put on a customer's balance by hand.
@@ -166,6 +159,23 @@ impl Books {
         match records {
             Ok(records) => records.into_iter().for_each(|record| self.add(record)),
             Err(error) => tracing::error!(object, %error, "not posted"),
+        }
+    }
+}
+
+/// What was paid of an invoice outside of the provider, nothing included; none where that is not told.
+fn outside_of(found: &ObservedInvoice) -> Option<i64> {
+    match InvoiceStatus::from(found.status.as_str()) {
+        InvoiceStatus::Draft | InvoiceStatus::Other(_) => None,
+        InvoiceStatus::Open | InvoiceStatus::Uncollectible | InvoiceStatus::Void => Some(0),
+        InvoiceStatus::Paid => {
+            let payments = found.payments.as_ref().filter(|_| found.payments_complete)?;
+            // The older shape tells no amount of its one payment.
+            if payments.iter().any(|payment| payment.amount_paid.is_none() && payment.status.is_none()) {
+                return None;
+            }
+            let by_payments: i64 = payments.iter().filter_map(|payment| payment.amount_paid).sum();
+            Some(found.amount_paid.saturating_sub(by_payments).max(0))
         }
     }
 }

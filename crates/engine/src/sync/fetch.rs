@@ -4,7 +4,6 @@
 //! only where something calls for it: a failing payment, a refund or dispute, an unexplained checkout.
 
 use quittance_domain::checkout::CheckoutState;
-use quittance_domain::digest::short_hex;
 use quittance_domain::dispute::DisputeFacts;
 use quittance_domain::dunning::Case;
 use quittance_domain::fraud::CardAttempt;
@@ -212,16 +211,21 @@ impl Engine {
         out.trials = self.begun_trials(&subscriptions, &context.stored).await?;
         self.fetch_other_invoices(customer, context, thorough, &mut out).await?;
         self.fetch_checkouts(customer, context, thorough, &mut out).await?;
-        if thorough || context.hinted(&["credit_note."]) {
+        // A note lowers an invoice that may be void since.
+        if thorough || context.hinted(&["credit_note.", "invoice.voided"]) {
             self.fetch_credit_notes(customer, &mut out.books).await?;
         }
         if out.has_balance && (thorough || context.hinted(&["customer.updated"])) {
             self.fetch_balance_entries(customer, &mut out.books).await?;
         }
-        // Whoever pays a renewal with one card tests none; whoever stands at a checkout may.
-        let failed = context.hinted(&["charge.failed", "payment_intent.payment_failed"]);
-        if failed && context.unfinished().next().is_some() {
-            out.cards = self.fetch_failed_cards(customer).await?;
+        // At a checkout, and on the page of an open invoice too; of a renewal the provider tries one card, which is one.
+        if self.settings().fraud.counts_cards() {
+            if context.hinted(&["charge.failed", "payment_intent.payment_failed"]) {
+                out.cards = self.fetch_failed_cards(customer).await?;
+            }
+            if context.hinted(&["setup_intent.setup_failed"]) {
+                out.cards.extend(self.fetch_failed_setups(customer).await?);
+            }
         }
         let money_hinted = context.hinted(&["charge.refund", "charge.dispute", "refund.", "radar."]);
         let money_known = context.stored.payments.iter().any(|p| p.refunded.minor > 0)
@@ -491,8 +495,12 @@ impl Engine {
         for charge in charges.iter_mut().filter(|charge| !charge.refunds_complete) {
             charge.refunds = self.fetch_refunds(&charge.id).await?;
         }
+        let (scope, id) = (self.scope().to_string(), payment.to_owned());
+        let read =
+            self.db().read("sync.warnings_of", move |tx| disputes::warnings_of_payment(tx, &scope, &id));
+        let warnings = read.await?;
         let about = self.fetch_disputes(&charges, |_| disputed).await?;
-        Ok(translate::payments(&charges, &about, &[]).into_iter().next())
+        Ok(translate::payments(&charges, &about, &warnings).into_iter().next())
     }
 
     async fn fetch_disputes(
@@ -547,25 +555,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// The newest charges of a customer that failed, by their cards; the fingerprint stays with the provider.
-    async fn fetch_failed_cards(&self, customer: &str) -> Result<Vec<CardAttempt>, SyncError> {
-        let call = calls::payments::list_charges(customer, Paging::default());
-        let page = match self.look(call).await {
-            Ok(page) => page,
-            Err(error) if names_missing(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let failed = page.items.into_iter().filter(|charge| charge.status == "failed");
-        let attempt = |charge: ObservedCharge| {
-            Some(CardAttempt {
-                card: short_hex(&["card", self.instance(), &charge.card_fingerprint?]),
-                at: Timestamp::from_seconds(charge.created_s),
-                charge: charge.id,
-            })
-        };
-        Ok(failed.filter_map(attempt).collect())
     }
 
     /// All refunds of a charge, of which its list named only the newest.

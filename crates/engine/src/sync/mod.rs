@@ -6,6 +6,7 @@
 pub mod apply;
 mod balance;
 mod books;
+mod cards;
 mod dunning;
 mod fetch;
 mod invoices;

@@ -1,44 +1,72 @@
 //! Aggregates that are not a customer: a payment or a session that leads to one, or nothing to fetch.
 
 use quittance_domain::dispute::{self, WarningFacts};
-use quittance_domain::projection::{PaymentFacts, Projection};
+use quittance_domain::projection::{AnomalyKind, PaymentFacts, Projection};
 use quittance_domain::{AggregateKey, CustomerId, Timestamp};
 use quittance_store::aggregates::{self, Claim, Hint, Priority as Urgency};
 use quittance_store::outbox::{self, NewAlert};
-use quittance_store::{Tx, customers, disputes, inbox};
+use quittance_store::{Tx, customers, disputes, inbox, mirror};
 use quittance_stripe::calls::{self, Paging};
 
 use super::{SyncEnd, SyncError};
 use crate::engine::Engine;
+use crate::inbox::ECHO;
+
+/// What the events say that led to a payment.
+struct Heard {
+    /// There is a new warning.
+    warned: bool,
+    /// There was one before.
+    was_warned: bool,
+    /// A dispute was ever heard of.
+    disputed: bool,
+    /// Nothing but that an invoice was paid with it, which a look at its customer has seen already.
+    is_known: bool,
+}
 
 impl Engine {
-    /// A dispute or refund names only its payment: find the customer and mark that, thoroughly. What is disputed of a payment
-    /// that nobody is the customer of is kept here.
+    /// A dispute, a warning or a refund names only its payment: find the customer and mark that, thoroughly. What is disputed or
+    /// warned of a payment that nobody is the customer of is kept here.
     #[crate::boxed]
     pub(super) async fn sync_payment(&self, claim: &Claim, payment: &str) -> Result<SyncEnd, SyncError> {
-        let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
-        let (warned, disputed) = self.heard_of(claim).await?;
-        let facts = if disputed { self.fetch_payment(payment, true).await? } else { None };
-        if let Some(customer) = &intent.customer
-            && warned
-        {
-            self.keep_warnings(payment, customer).await?;
+        let heard = self.heard_of(claim, payment).await?;
+        if heard.is_known {
+            return self.pass_on(claim, None, None).await;
         }
+        let intent = self.look(calls::payments::retrieve_intent(payment)).await?;
+        if heard.warned {
+            self.keep_warnings(payment, intent.customer.as_deref().unwrap_or(disputes::NOBODY)).await?;
+        }
+        // A customer's look at all of its payments finds the warning by itself.
+        let of_nobody = intent.customer.is_none() && (heard.warned || heard.was_warned);
+        let facts = if heard.disputed || of_nobody {
+            self.fetch_payment(payment, heard.disputed).await?
+        } else {
+            None
+        };
         self.pass_on(claim, intent.customer, facts).await
     }
 
-    /// Whether an event that led here is a warning, and whether a dispute was ever heard of.
-    async fn heard_of(&self, claim: &Claim) -> Result<(bool, bool), SyncError> {
-        let claim = claim.clone();
-        let (kinds, known) = self
+    async fn heard_of(&self, claim: &Claim, payment: &str) -> Result<Heard, SyncError> {
+        let (claim, payment, scope) = (claim.clone(), payment.to_owned(), self.scope().to_string());
+        let (kinds, disputed, was_warned, mirrored) = self
             .db()
             .read("sync.kinds", move |tx| {
                 let kinds = inbox::kinds_between(tx, &claim.key, claim.done, claim.target)?;
-                Ok((kinds, !disputes::payments_of_aggregate(tx, &claim.key)?.is_empty()))
+                let disputed = !disputes::payments_of_aggregate(tx, &claim.key)?.is_empty();
+                let was_warned = !disputes::warnings_of_payment(tx, &scope, &payment)?.is_empty();
+                Ok((kinds, disputed, was_warned, mirror::payment(tx, &scope, &payment)?.is_some()))
             })
             .await?;
         let heard = |of: &str| kinds.iter().any(|kind| kind.starts_with(of));
-        Ok((heard("radar."), known || heard("charge.dispute.")))
+        let echoes = !kinds.is_empty()
+            && kinds.iter().all(|kind| kind.split_once('.').is_some_and(|(of, _)| of == ECHO));
+        Ok(Heard {
+            warned: heard("radar."),
+            was_warned,
+            disputed: disputed || heard("charge.dispute."),
+            is_known: echoes && mirrored,
+        })
     }
 
     /// A warning names its payment and no customer, so that the look at the payment keeps it, for the customer's to find. What is
@@ -125,7 +153,8 @@ fn hand_over(
     aggregates::mark(tx, &hint, now).map(drop)
 }
 
-/// Keeps the disputes of a payment without a customer: told and answered as any other, though nobody's access is at stake.
+/// Keeps the disputes of a payment without a customer, and tells of them and of its warnings as of any other, though nobody's
+/// access is at stake.
 fn keep(
     tx: &mut dyn Tx,
     engine: &Engine,
@@ -144,7 +173,11 @@ fn keep(
             customer: None,
             aggregate: Some(claim.key.clone()),
             detail: anomaly.detail.clone(),
-            mend: answer_dispute(&anomaly.object),
+            mend: if anomaly.kind == AnomalyKind::EarlyFraudWarning {
+                refund_or_answer(&anomaly.object)
+            } else {
+                answer_dispute(&anomaly.object)
+            },
         };
         standing.push((alert.kind.clone(), alert.object.clone()));
         outbox::raise(tx, &alert, now)?;
@@ -163,6 +196,11 @@ fn put_disputes(
 ) -> quittance_store::Result<()> {
     let place = disputes::Place { scope, aggregate, customer, payment: &payment.id };
     payment.disputes.iter().try_for_each(|facts| disputes::put(tx, place, facts, now))
+}
+
+/// What an operator does about a warning.
+pub(super) fn refund_or_answer(payment: &str) -> String {
+    format!("quittance refund {payment} --reason fraudulent, or leave it and answer the dispute")
 }
 
 /// What an operator does about a dispute.

@@ -86,7 +86,7 @@ pub(crate) fn subscription(
             .iter()
             .filter(|found| found.subscription.as_deref() == Some(&observed.id))
             .filter_map(|found| invoice(found).ok()?.paid_period())
-            .max_by_key(|paid| paid.due_at),
+            .max_by_key(PaidPeriod::age),
         named_customer: named_customer(&observed.metadata, keys),
         checkout: named_checkout(&observed.metadata),
         ahead: ahead(observed, book),

@@ -56,6 +56,8 @@ async fn a_purchase_is_told_once_with_all_entitlements() {
             assert_eq!((&access["plan"], &access["allowed"]), (&json!("pro"), &json!(true)));
             assert_eq!(access["source"], json!({ "type": "subscription", "id": id }));
             let all = of_kind(&events, "entitlements.updated");
+            let sequences: Vec<i64> = all.iter().map(|e| e["data"]["sequence"].as_i64().unwrap()).collect();
+            assert!(sequences[0] > 0 && sequences.windows(2).all(|pair| pair[0] < pair[1]), "{sequences:?}");
             let all = &all.last().unwrap()["data"];
             assert_eq!(all["access"], "granted");
             let full =

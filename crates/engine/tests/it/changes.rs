@@ -68,6 +68,57 @@ fn wait_until(h: &House, at: i64) {
     h.sandbox.advance_time(at - h.engine.now().seconds());
 }
 
+/// What takes off from the whole is a line too: they add up to what is due, and to what is then charged.
+#[tokio::test]
+async fn lines_add_up_with_a_discount_and_a_credit() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            h.provider("POST", "/v1/coupons", "id=third&percent_off=33&duration=forever");
+            h.provider("POST", &format!("/v1/subscriptions/{id}"), "discounts[0][coupon]=third");
+            let buyer = crate::known_kit::buyer_of(h, &id);
+            let credit = "amount=-500&currency=jpy";
+            h.provider("POST", &format!("/v1/customers/{buyer}/balance_transactions"), credit);
+            h.sandbox.advance_time(4 * DAY);
+            h.settle().await;
+            let had = charged(h);
+            let preview = h.engine.preview_change(&id, &every("year")).await.unwrap();
+            let of = |text: &str| {
+                let found = preview.lines.iter().find(|(line, _)| line == text);
+                found.map_or(0, |(_, amount)| amount.minor)
+            };
+            assert!(of("Discount") < 0 && of("Customer balance") == -500, "{preview:?}");
+            let sum: i64 = preview.lines.iter().map(|(_, amount)| amount.minor).sum();
+            assert!(sum > 0, "{preview:?}");
+            assert_eq!(sum, preview.due.minor, "{preview:?}");
+            h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
+            assert_eq!(charged(h) - had, preview.due.minor, "{preview:?}");
+        })
+    })
+    .await;
+}
+
+/// When a change for later is made is read where it will be made: a mirror may lag behind by a period.
+#[tokio::test]
+async fn the_moment_of_a_change_for_later_is_the_providers() {
+    on_each(|h| {
+        Box::pin(async move {
+            let id = h.subscriber("ada").await;
+            let before = mirrored(h, &id).await.facts.period_end().unwrap();
+            // Renewed, and nobody has told.
+            h.sandbox.advance_time(31 * DAY + 7_200);
+            h.withhold();
+            let later = Change { when: Some(When::PeriodEnd), ..units(2) };
+            let preview = h.engine.preview_change(&id, &later).await.unwrap();
+            let item = &h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0];
+            let end = item["current_period_end"].as_i64().unwrap();
+            assert!(end > before.seconds());
+            assert_eq!(preview.at.map(|at| at.seconds()), Some(end));
+        })
+    })
+    .await;
+}
+
 /// Over plans, quantities, intervals and moments: what is charged is what was said, to the minor unit.
 #[tokio::test]
 async fn a_quote_is_charged_to_the_minor_unit() {
@@ -86,12 +137,11 @@ async fn a_quote_is_charged_to_the_minor_unit() {
             for (before, thinking, change) in steps {
                 h.sandbox.advance_time(before);
                 h.settle().await;
-                let balance = |h: &House| h.sandbox.ledger().customers[0].balance;
-                let (had, credit) = (charged(h), balance(h));
+                let had = charged(h);
                 let preview = h.engine.preview_change(&id, &change).await.unwrap();
                 assert_eq!(preview.when, When::Now, "{change:?}");
                 let sum: i64 = preview.lines.iter().map(|(_, amount)| amount.minor).sum();
-                assert_eq!((sum + credit).max(0), preview.due.minor, "{preview:?}");
+                assert_eq!(sum, preview.due.minor, "{preview:?}");
                 h.sandbox.advance_time(thinking);
                 h.engine.change_as_quoted(&id, preview.quote.as_str()).await.unwrap();
                 let row = mirrored(h, &id).await;
@@ -399,6 +449,22 @@ async fn a_pause_uses_up_what_is_paid_takes_nothing_and_ends_by_itself() {
             let resumes = Timestamp::from_seconds(end + 45 * DAY);
             h.engine.pause_subscription(&id, Some(resumes), None).await.unwrap();
             assert!(mirrored(h, &id).await.facts.is_paused());
+            // Nothing would be taken for a change, and it would be given. What is planned is charged with its period.
+            let dearer = |when| Change { plan: Some("studio".into()), when: Some(when), ..Change::default() };
+            let invoices = || h.provider("GET", "/v1/invoices", "")["data"].as_array().unwrap().len();
+            let before = invoices();
+            let wrong = h.engine.change_subscription(&id, &dearer(When::Now), None).await.unwrap_err();
+            assert_eq!(wrong.code, ProblemCode::WrongState, "{wrong:?}");
+            let wrong = h.engine.preview_change(&id, &dearer(When::Now)).await.unwrap_err();
+            assert_eq!(wrong.code, ProblemCode::WrongState, "{wrong:?}");
+            h.engine.change_subscription(&id, &dearer(When::PeriodEnd), None).await.unwrap();
+            assert!(mirrored(h, &id).await.scheduled.is_some());
+            h.engine.undo_change(&id, None).await.unwrap();
+            let now = mirrored(h, &id).await;
+            assert_eq!(
+                (invoices(), now.plan().unwrap().plan.as_str(), &now.scheduled),
+                (before, "pro", &None)
+            );
             h.drop_webhooks();
             wait_until(h, end - 1);
             assert!(h.allowed("ada", "article:full").await);

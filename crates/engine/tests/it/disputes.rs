@@ -5,7 +5,7 @@ use quittance_domain::dispute::{DisputeAction, DisputePolicy, DisputeRule, Stage
 use quittance_engine::{ProblemCode, Settings};
 
 use crate::house::{House, catalog, customer, on_each};
-use crate::known_kit::{bought_with, lines_of, operator, standing_alerts};
+use crate::known_kit::{bought_with, lines_of, operator, standing_alerts, text};
 
 async fn told(h: &House, kind: &str) -> bool {
     standing_alerts(h).await.contains(&kind.to_owned())
@@ -205,6 +205,44 @@ async fn a_warning_is_told_and_is_over_when_the_money_went_back() {
             h.provider("POST", "/v1/refunds", &format!("payment_intent={payment}&reason=fraudulent"));
             h.settle().await;
             assert!(!told(h, "early_fraud_warning").await);
+        })
+    })
+    .await;
+}
+
+/// The payer is no customer at all, or one of the provider's who is none of ours: the money can be lost all the same.
+#[tokio::test]
+async fn a_warning_about_a_payment_of_nobody_is_mirrored_and_told_until_the_money_went_back() {
+    on_each(|h| {
+        Box::pin(async move {
+            let stranger = text(&h.provider("POST", "/v1/customers", "email=stranger@example.com")["id"]);
+            for buyer in [String::new(), format!("&customer={stranger}")] {
+                let form = "amount=500&currency=jpy&payment_method=pm_card_createIssuerFraudRecord&confirm=true&return_url=https://shop.test";
+                let payment = text(&h.provider("POST", "/v1/payment_intents", &format!("{form}{buyer}"))["id"]);
+                for _ in 0..3 {
+                    h.settle().await;
+                    h.sandbox.advance_time(60);
+                }
+                let scope = h.engine.scope().to_string();
+                let id = payment.clone();
+                let kept = move |tx: &mut dyn quittance_store::Tx| {
+                    quittance_store::disputes::warnings_of_payment(tx, &scope, &id)
+                };
+                assert_eq!(h.test.db.read("test.warnings", kept).await.unwrap().len(), 1, "{buyer}");
+                let alerts = h.engine.alerts(false, i64::MAX, 100).await.unwrap();
+                let alert = alerts.iter().find(|alert| alert.kind == "early_fraud_warning").expect(&buyer);
+                assert_eq!((alert.object.as_str(), alert.customer.as_deref()), (payment.as_str(), None));
+                assert!(alert.mend.contains(&format!("quittance refund {payment}")), "{}", alert.mend);
+                h.provider("POST", "/v1/refunds", &format!("payment_intent={payment}&reason=fraudulent"));
+                // That the warning is no use any more, the provider tells to nobody here.
+                for delivery in h.withhold() {
+                    if !String::from_utf8_lossy(&delivery.body).contains("\"radar.") {
+                        h.hand_in(&delivery).await.unwrap();
+                    }
+                }
+                h.settle().await;
+                assert!(!told(h, "early_fraud_warning").await, "{buyer}");
+            }
         })
     })
     .await;

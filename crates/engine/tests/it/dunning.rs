@@ -573,3 +573,57 @@ async fn an_older_bill_that_is_paid_late_has_its_receipt() {
     })
     .await;
 }
+
+/// The same when all webhooks of the payment are lost but the one that names no customer: its payment leads there.
+#[tokio::test]
+async fn an_older_bill_of_which_only_its_payment_is_heard_has_its_receipt() {
+    on_each(|h| {
+        Box::pin(async move {
+            dashboard(h, r#"{"retry_days":[3],"on_exhaustion":"leave"}"#);
+            let id = h.subscriber("ada").await;
+            card(h, &id, "pm_card_chargeCustomerFail");
+            until_the_renewal_fails(h).await;
+            let newest = async || {
+                h.engine.subscription(&id).await.unwrap().subscription.facts.latest_invoice.unwrap().id
+            };
+            let older = newest().await;
+            h.live(31).await;
+            h.sandbox.advance_time(7_200);
+            h.settle().await;
+            assert_ne!(newest().await, older);
+            let receipts = async || known_kit::told(h, "ada", Some(NoticeKind::Receipt)).await.len();
+            let before = receipts().await;
+            let method = known_kit::give_card(h, &known_kit::buyer_of(h, &id), "pm_card_visa");
+            h.settle().await;
+            h.provider("POST", &format!("/v1/invoices/{older}/pay"), &format!("payment_method={method}"));
+            let heard: Vec<_> =
+                h.withhold().into_iter().filter(|d| d.event_type == "invoice_payment.paid").collect();
+            assert_eq!(heard.len(), 1);
+            h.hand_in(&heard[0]).await.unwrap();
+            h.settle().await;
+            assert_eq!(receipts().await, before, "what names the customer may still come");
+            h.pass_ms(31_000);
+            h.settle().await;
+            assert_eq!(receipts().await, before + 1);
+        })
+    })
+    .await;
+}
+
+/// Where the customer's own events have told it, what names only the payment asks the provider for nothing.
+#[tokio::test]
+async fn a_payment_that_was_seen_is_not_asked_for_again() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.subscriber("ada").await;
+            h.live(31).await;
+            h.sandbox.advance_time(7_200);
+            h.settle().await;
+            h.pass_ms(31_000);
+            h.settle().await;
+            let asked = h.sandbox.provider_calls();
+            assert_eq!(asked.get("GET /v1/payment_intents/{id}"), None, "{asked:?}");
+        })
+    })
+    .await;
+}

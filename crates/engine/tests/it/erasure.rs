@@ -245,3 +245,71 @@ async fn kept_answers_and_the_apps_name_for_a_checkout_go_too() {
     })
     .await;
 }
+
+/// What the provider keeps goes too, by one command, and never with a subscription that still runs there.
+#[tokio::test]
+async fn the_provider_deletes_its_customer_once_its_subscriptions_have_ended() {
+    on_each(|h| {
+        Box::pin(async move {
+            let end = async |id: &str, subscription: &str| {
+                let now = Ending { at: CancelAt::Now, feedback: None, comment: None };
+                h.engine.cancel_subscription(subscription, now, None).await.unwrap();
+                h.settle().await;
+                h.engine.erase_customer(&customer(id), "a test").await.unwrap();
+            };
+            let there = |buyer: &str| h.provider("GET", &format!("/v1/customers/{buyer}"), "");
+            let net = || h.sandbox.ledger().customers.iter().map(|c| c.net("jpy")).sum::<i64>();
+            let mut buyers = Vec::new();
+            for id in ["ada", "bob"] {
+                let subscription = h.subscriber(id).await;
+                buyers.push(crate::known_kit::buyer_of(h, &subscription));
+                end(id, &subscription).await;
+            }
+            let [buyer, other] = &buyers[..] else { panic!("{buyers:?}") };
+            let before = net();
+
+            // Somebody else has begun another one, which nobody here has heard of.
+            let price = crate::known_kit::price_id(h, "studio_month_jpy");
+            let unknown = crate::known_kit::foreign_subscription(h, buyer, &price, "&trial_period_days=5");
+            h.drop_webhooks();
+            let refused = h.engine.delete_at_provider(&customer("ada")).await.unwrap();
+            let problem = refused[0].problem.as_ref().unwrap();
+            assert_eq!((refused.len(), problem.code), (1, ProblemCode::WrongState));
+            assert!(problem.detail.contains(&unknown) && problem.money == quittance_engine::Money::No);
+            assert_ne!(there(buyer)["deleted"], true);
+
+            h.provider("DELETE", &format!("/v1/subscriptions/{unknown}"), "");
+            h.drop_webhooks();
+            let gone = h.engine.delete_at_provider(&customer("ada")).await.unwrap();
+            assert!(
+                gone.len() == 1 && gone[0].problem.is_none() && gone[0].provider_customer == *buyer,
+                "{gone:?}"
+            );
+            assert_eq!(there(buyer)["deleted"], true);
+            let deletions = |h: &House| {
+                let calls = h.sandbox.provider_calls();
+                calls
+                    .iter()
+                    .filter(|(call, _)| call.starts_with("DELETE /v1/customers"))
+                    .map(|(_, n)| *n)
+                    .sum::<u64>()
+            };
+            assert_eq!(deletions(h), 1);
+            assert!(
+                h.engine.delete_at_provider(&customer("ada")).await.unwrap().is_empty(),
+                "again, it is gone"
+            );
+            assert_eq!(deletions(h), 1);
+
+            // The answer is lost: nobody knows, it is asked again, and what is gone is what was wanted.
+            h.trouble("DELETE /v1/customers", Trouble::LostAfter, 1);
+            let gone = h.engine.delete_at_provider(&customer("bob")).await.unwrap();
+            assert!(gone[0].problem.is_none(), "{gone:?}");
+            assert_eq!(there(other)["deleted"], true);
+            h.settle().await;
+            assert!(h.engine.parked(10).await.unwrap().commands.is_empty());
+            assert_eq!(net(), before, "no money moved by it");
+        })
+    })
+    .await;
+}

@@ -81,18 +81,82 @@ async fn retries_of_one_card_are_never_card_testing_and_many_cards_are() {
 async fn cards_of_many_customers_from_one_address_are_seen_together() {
     let policy = FraudPolicy { cards_per_customer: 0, cards_per_address: 4, ..FraudPolicy::default() };
     with(policy, async |h| {
-        for (n, card) in CARDS.iter().enumerate() {
+        let early = h.open(&from("bot-9", "2001:db8:1:2::9")).await;
+        for (n, card) in CARDS[..4].iter().enumerate() {
             let row = h.open(&from(&format!("bot-{n}"), "2001:db8:1:2::7")).await;
             decline(h, row.session.as_deref().unwrap(), card);
             h.settle().await;
         }
         let shut = h.engine.suspensions("", 10).await.unwrap();
         let names: Vec<&str> = shut.iter().map(|row| row.customer.as_str()).collect();
-        assert_eq!(names, ["bot-3", "bot-4"], "from the fourth card on");
+        assert_eq!(names, ["bot-3"], "with the fourth card");
+        // From there nobody opens a checkout any more, whoever they say they are; what is open is judged by its next card.
+        let refused = h.engine.open_checkout(&from("bot-4", "2001:db8:1:2::8")).await.unwrap_err();
+        assert_eq!((refused.code, refused.retry_after_s.is_some()), (ProblemCode::TooManyCheckouts, true));
+        assert!(refused.mend.contains("cards_per_address"), "{}", refused.mend);
+        decline(h, early.session.as_deref().unwrap(), CARDS[4]);
+        h.settle().await;
+        assert_eq!(h.engine.suspensions("", 10).await.unwrap().len(), 2);
         let elsewhere = h.open(&from("eve", "198.51.100.1")).await;
         decline(h, elsewhere.session.as_deref().unwrap(), CARDS[0]);
         h.settle().await;
         assert_eq!(h.engine.suspensions("", 10).await.unwrap().len(), 2);
+        h.sandbox.advance_time(3_700);
+        h.open(&from("bot-4", "2001:db8:1:2::8")).await;
+    })
+    .await;
+}
+
+/// Cards are also tested without buying: saved one after the other, or tried on the page of an invoice that is open.
+#[tokio::test]
+async fn cards_that_are_saved_or_pay_an_open_invoice_are_counted_too() {
+    let policy = FraudPolicy { cards_per_customer: 3, ..FraudPolicy::default() };
+    with(policy, async |h| {
+        // Saved: nobody stands at a checkout.
+        let subscription = h.subscriber("ada").await;
+        let buyer = buyer_of(h, &subscription);
+        let made = h.provider("POST", "/v1/setup_intents", &format!("customer={buyer}"));
+        let intent = text(&made["id"]);
+        let save = async |card: &str| {
+            let path = format!("/v1/setup_intents/{intent}/confirm");
+            let status =
+                attempt(h, "POST", &path, &format!("payment_method={card}&return_url=https://a.example"));
+            assert_eq!(status, 402, "{card}");
+            h.settle().await;
+            h.sandbox.advance_time(2);
+        };
+        for _ in 0..6 {
+            save(CARDS[0]).await;
+        }
+        assert!(!standing_alerts(h).await.contains(&"card_testing".to_owned()), "one card, however often");
+        save(CARDS[1]).await;
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 0);
+        save(CARDS[2]).await;
+        assert!(standing_alerts(h).await.contains(&"card_testing".to_owned()));
+        assert_eq!(lines_of(h, "ada", "customer.suspended").await, 1);
+
+        // Tried on an invoice that somebody owes.
+        let subscription = h.subscriber("bob").await;
+        let buyer = buyer_of(h, &subscription);
+        h.provider("POST", "/v1/invoiceitems", &format!("customer={buyer}&amount=700&currency=jpy"));
+        let form = format!("customer={buyer}&pending_invoice_items_behavior=include&auto_advance=false");
+        let invoice = text(&h.provider("POST", "/v1/invoices", &form)["id"]);
+        h.provider("POST", &format!("/v1/invoices/{invoice}/finalize"), "");
+        let listed = h.provider("GET", "/v1/payment_intents", &format!("customer={buyer}"));
+        let payment = text(&listed["data"][0]["id"]);
+        let pay = async |card: &str| {
+            let path = format!("/v1/payment_intents/{payment}/confirm");
+            assert_eq!(attempt(h, "POST", &path, &format!("payment_method={card}")), 402, "{card}");
+            h.settle().await;
+            h.sandbox.advance_time(2);
+        };
+        for _ in 0..6 {
+            pay(CARDS[0]).await;
+        }
+        pay(CARDS[1]).await;
+        assert_eq!(lines_of(h, "bob", "customer.suspended").await, 0, "two cards");
+        pay(CARDS[2]).await;
+        assert_eq!(lines_of(h, "bob", "customer.suspended").await, 1);
     })
     .await;
 }
@@ -212,12 +276,11 @@ async fn what_still_waits_when_its_customer_is_shut_out_is_never_sent() {
             let left = h.test.db.read("test", |tx| quittance_store::commands::of_customer(tx, "ada", 100));
             let left = left.await.unwrap();
             assert!(left.iter().all(|row| row.state != CommandState::Pending), "{left:#?}");
-            // Both were sent before, and nobody knows what the provider made of that.
-            for kind in ["subscription.change", "checkout.create"] {
-                let row = left.iter().find(|row| row.kind == kind && row.state == CommandState::Failed);
-                let body = row.and_then(|row| row.result.clone()).unwrap();
-                assert!(body.contains("\"money_unknown\":true"), "{kind}: {body}");
-            }
+            // Both were sent before, and nobody knows what the provider made of that. A page is found and closed.
+            let row = |kind: &str, state| left.iter().find(|row| row.kind == kind && row.state == state);
+            let changed = row("subscription.change", CommandState::Failed).and_then(|row| row.result.clone());
+            assert!(changed.as_deref().unwrap().contains("\"money_unknown\":true"), "{changed:?}");
+            assert!(row("checkout.create", CommandState::Succeeded).is_some(), "{left:#?}");
         })
     })
     .await;

@@ -24,6 +24,19 @@ impl Drop for Worker {
     }
 }
 
+/// Asks with the mark of each answer, as a caller does, until the answer includes `after`. The house's clock runs ahead of a
+/// worker on a busy machine, so that one wait may be over before the worker has done anything.
+async fn caught_up(engine: &Engine, after: &str) {
+    let asked = std::time::Instant::now();
+    let mut after = after.to_owned();
+    while let Freshness::Waiting(mark) =
+        engine.catch_up(&customer("ada"), &after, Some(30_000)).await.unwrap()
+    {
+        assert!(asked.elapsed().as_secs() < 60, "nobody looks: {mark}");
+        after = mark;
+    }
+}
+
 /// Somebody who has paid, of whom no webhook tells.
 async fn paid(h: &House) -> quittance_store::checkouts::CheckoutRow {
     h.drop_webhooks();
@@ -43,8 +56,7 @@ async fn who_has_paid_gets_a_yes_before_any_webhook_on_any_node() {
             // One node asks and the other works; the one that asks does not even hear of the change.
             let _worker = Worker::start(&h.engine);
             for after in [row.session.as_deref().unwrap(), row.id.as_str(), "evt_that_never_arrived"] {
-                let fresh = other.catch_up(&customer("ada"), after, Some(30_000)).await.unwrap();
-                assert_eq!(fresh, Freshness::Reached, "{after}");
+                caught_up(&other, after).await;
                 assert!(other.check("ada", FEATURE).await.unwrap().allowed, "{after}");
             }
         })
@@ -86,7 +98,7 @@ async fn a_slow_worker_is_waited_for_within_bounds_and_the_mark_goes_on() {
                 row.unwrap().wanted
             };
             let before = wanted().await;
-            assert_eq!(other.catch_up(&ada, &mark, Some(30_000)).await.unwrap(), Freshness::Reached);
+            caught_up(&other, &mark).await;
             assert!(other.check("ada", FEATURE).await.unwrap().allowed);
             assert_eq!(wanted().await, before, "the mark waits for the look that was made, and makes none");
         })
@@ -105,8 +117,7 @@ async fn an_event_that_waits_for_its_burst_is_not_waited_for() {
             let event = events.iter().find(|e| e.event_type == "checkout.session.completed").unwrap();
             assert!(!event.processed && !h.allowed("ada", FEATURE).await);
             let _worker = Worker::start(&h.engine);
-            let fresh = h.engine.catch_up(&customer("ada"), &event.event_id, Some(30_000)).await.unwrap();
-            assert_eq!(fresh, Freshness::Reached);
+            caught_up(&h.engine, &event.event_id).await;
             assert!(h.allowed("ada", FEATURE).await);
             h.engine.put_customer(&customer("eve"), Default::default()).await.unwrap();
             for after in [event.event_id.as_str(), row.id.as_str()] {

@@ -16,7 +16,7 @@ use crate::house::{House, Trouble, on_each, pro};
 use crate::known_kit::{bought_with, buyer_of, newest_invoice, on_each_bent, resigned, standing_alerts};
 
 /// Lets the account's money be looked at, and everything else.
-async fn look(h: &House) {
+pub async fn look(h: &House) {
     h.settle().await;
     h.pass_ms(MONEY_SETTLE_MS + 1_000);
     h.settle().await;
@@ -34,7 +34,7 @@ async fn balances(engine: &Engine) -> BTreeMap<String, i64> {
 }
 
 /// One account in yen.
-async fn yen(h: &House, account: Account) -> i64 {
+pub async fn yen(h: &House, account: Account) -> i64 {
     balances(&h.engine).await.get(&format!("{account} jpy")).copied().unwrap_or(0)
 }
 
@@ -54,7 +54,7 @@ async fn entries(h: &House) -> Vec<EntryRow> {
     rows
 }
 
-async fn agrees(h: &House) {
+pub async fn agrees(h: &House) {
     let tied = h.engine.tie_out(true).await.unwrap();
     assert!(tied.agrees(), "{tied:?}");
     assert!(tied.compared > 0);

@@ -10,17 +10,19 @@ use std::sync::Arc;
 
 use quittance_domain::change::When;
 use quittance_domain::delivery::Channel;
+use quittance_domain::notices::NoticeKind;
 use quittance_domain::{Access, Catalog, Timestamp};
 use quittance_engine::checkout::NewCheckout;
 use quittance_engine::commands::request::CancelAt;
 use quittance_engine::dunning::WayToPay;
+use quittance_engine::notices::NewAnnouncement;
 use quittance_engine::subscriptions::Change;
 use quittance_engine::{Engine, Settings};
 use quittance_sandbox::HttpRequest;
 use quittance_store::customers::{Change as Set, CustomerPatch};
 
 use crate::app_kit::{App, app_of, endpoint, told};
-use crate::house::{House, customer, pro};
+use crate::house::{DAY, House, customer, pro};
 use crate::known_kit::{break_card, newest_payment, use_card};
 use crate::taken::{Taken, courier};
 
@@ -40,6 +42,8 @@ struct Life<'h> {
     feature: &'static str,
     born: Timestamp,
     subscription: String,
+    /// The session of the newest purchase.
+    bought: Option<String>,
 }
 
 /// `14d 1h 30m 5s` in seconds.
@@ -83,10 +87,11 @@ impl Life<'_> {
         answer.access.filter(|_| answer.allowed).unwrap_or(Access::Revoked)
     }
 
-    /// Lives until a second, a quarter of a day at a time.
+    /// Lives until a second, a quarter of a day at a time; longer, where months lie before it.
     async fn until(&self, second: i64) {
-        while second - self.engine.now().seconds() > 6 * 3_600 + 120 {
-            self.h.sandbox.advance_time(6 * 3_600);
+        let step = ((second - self.engine.now().seconds()) / 200).clamp(6 * 3_600, DAY);
+        while second - self.engine.now().seconds() > step + 120 {
+            self.h.sandbox.advance_time(step);
             self.settle().await;
         }
         self.pass(second - 60);
@@ -99,26 +104,35 @@ impl Life<'_> {
         let change =
             |plan: &str, when| Change { plan: Some(plan.into()), when: Some(when), ..Change::default() };
         match what {
-            "buys the course" => {
-                let once = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
-                let row = self.engine.open_checkout(&once).await.unwrap();
-                h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
-                self.born = self.engine.now();
-            }
+            "buys the course" => self.buy_course("pm_card_visa").await,
+            "buys without return" => self.buy_course("pm_card_refundFail").await,
+            "buys at a store" => self.buy_course("pm_konbini").await,
+            "pays there" => self.settle_payment("success"),
+            "does not pay there" => self.settle_payment("failure"),
             "gets it all back" | "gets half back" => {
                 let buyer = self.engine.known_provider_customer(&customer("ada")).await.unwrap().unwrap();
                 let half = if what == "gets half back" { "&amount=6000" } else { "" };
                 let form = format!("payment_intent={}{half}", newest_payment(h, &buyer));
                 h.provider("POST", "/v1/refunds", &form);
             }
-            "buys pro" => {
-                let row = self.engine.open_checkout(&pro("ada")).await.unwrap();
-                h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
-                self.settle().await;
-                let view = self.engine.customer("ada").await.unwrap();
-                let facts = &view.subscriptions[0].subscription.facts;
-                // The provider's own second, from which trial and periods count.
-                (self.subscription, self.born) = (facts.id.clone(), facts.created_at);
+            "buys pro" => self.buy_pro("month").await,
+            "buys pro for a year" => self.buy_pro("year").await,
+            "announces terms" => self.announce(NoticeKind::TermsChanging, 40, None).await,
+            "announces a price" => {
+                let price = h.provider("GET", "/v1/prices", "lookup_keys[]=pro_year_jpy")["data"][0].clone();
+                let form = format!(
+                    "product={}&currency=jpy&unit_amount=24800&recurring[interval]=year",
+                    price["product"].as_str().unwrap()
+                );
+                let dearer = h.provider("POST", "/v1/prices", &form)["id"].as_str().unwrap().to_owned();
+                self.announce(NoticeKind::PriceChanging, 60, Some(dearer)).await;
+            }
+            // In the third month from now; this is March.
+            "card runs out soon" => {
+                let found = h.provider("GET", &format!("/v1/subscriptions/{id}"), "");
+                let method = found["default_payment_method"].as_str().unwrap().to_owned();
+                let form = "card[exp_month]=6&card[exp_year]=2026";
+                h.provider("POST", &format!("/v1/payment_methods/{method}"), form);
             }
             "is kept when unpaid" => {
                 let body = br#"{"on_exhaustion":"unpaid"}"#.to_vec();
@@ -169,6 +183,47 @@ impl Life<'_> {
             "nothing" => {}
             other => panic!("{other}: nobody knows how"),
         }
+    }
+
+    async fn buy_course(&mut self, card: &str) {
+        let once = NewCheckout { plan: "course".into(), interval: Some("once".into()), ..pro("ada") };
+        let row = self.engine.open_checkout(&once).await.unwrap();
+        self.h.pay(row.session.as_deref().unwrap(), card);
+        if self.bought.replace(row.session.unwrap()).is_none() {
+            self.born = self.engine.now();
+        }
+    }
+
+    async fn buy_pro(&mut self, interval: &str) {
+        let wish = NewCheckout { interval: Some(interval.into()), ..pro("ada") };
+        let row = self.engine.open_checkout(&wish).await.unwrap();
+        self.h.pay(row.session.as_deref().unwrap(), "pm_card_visa");
+        self.settle().await;
+        let view = self.engine.customer("ada").await.unwrap();
+        let facts = &view.subscriptions[0].subscription.facts;
+        // The provider's own second, from which trial and periods count.
+        (self.subscription, self.born) = (facts.id.clone(), facts.created_at);
+    }
+
+    /// The store tells the provider what became of the newest purchase.
+    fn settle_payment(&self, outcome: &str) {
+        let session = format!("/v1/checkout/sessions/{}", self.bought.as_ref().unwrap());
+        let payment = self.h.provider("GET", &session, "")["payment_intent"].as_str().unwrap().to_owned();
+        let path = format!("/_sandbox/payment_intents/{payment}/settle");
+        let body = format!(r#"{{"outcome":"{outcome}"}}"#);
+        assert_eq!(self.h.sandbox.handle(HttpRequest::new("POST", &path, "", &body)).status, 200);
+    }
+
+    async fn announce(&self, kind: NoticeKind, days: i64, new_price: Option<String>) {
+        let new = NewAnnouncement {
+            id: kind.as_str().to_owned(),
+            kind,
+            plan: Some("pro".into()),
+            effective_at: self.engine.now().plus_ms(days * DAY * 1_000),
+            new_price,
+            url: Some("https://app.example/terms".into()),
+        };
+        drop(self.engine.announce(&new, "an operator").await.unwrap());
     }
 
     async fn line(&mut self, at: &str, what: &str, before: Access) -> (String, Access) {
@@ -245,7 +300,8 @@ async fn live(h: &House, language: &'static str, feature: &'static str, table: &
     };
     engine.put_customer(&customer("ada"), patch).await.unwrap();
     let born = engine.now();
-    let mut life = Life { h, engine, mails, app, heard: 0, feature, born, subscription: String::new() };
+    let (subscription, bought) = (String::new(), None);
+    let mut life = Life { h, engine, mails, app, heard: 0, feature, born, subscription, bought };
     let mut access = Access::Revoked;
     let mut lived = String::new();
     for line in table_of(table) {
@@ -316,6 +372,46 @@ async fn a_renewal_that_the_bank_asks_about_is_confirmed_after_the_grace_is_over
 }
 
 #[tokio::test]
+async fn a_year_is_told_ahead_of_all_that_changes_in_it() {
+    check("article:full", include_str!("../lives/yearly.txt")).await;
+}
+
+#[tokio::test]
+async fn what_is_paid_at_a_store_is_given_when_the_money_is_there() {
+    check("course:library", include_str!("../lives/paid_at_a_store.txt")).await;
+}
+
+#[tokio::test]
+async fn a_refund_that_fails_gives_back_what_it_took() {
+    check("course:library", include_str!("../lives/refund_fails.txt")).await;
+}
+
+#[tokio::test]
 async fn what_is_bought_once_stays_until_its_money_goes_back() {
     check("course:library", include_str!("../lives/bought_once.txt")).await;
+}
+
+#[test]
+fn every_kind_of_letter_stands_in_a_table() {
+    let all = [
+        include_str!("../lives/bought_once.txt"),
+        include_str!("../lives/confirmed_late.txt"),
+        include_str!("../lives/paid_at_a_store.txt"),
+        include_str!("../lives/paused.txt"),
+        include_str!("../lives/refund_fails.txt"),
+        include_str!("../lives/trial_cancelled.txt"),
+        include_str!("../lives/unpaid.txt"),
+        include_str!("../lives/unpaid_kept.txt"),
+        include_str!("../lives/whole.txt"),
+        include_str!("../lives/yearly.txt"),
+    ];
+    let told: Vec<&str> = all
+        .into_iter()
+        .flat_map(table_of)
+        .filter_map(|line| line.split(" | ").nth(1))
+        .flat_map(str::split_whitespace)
+        .collect();
+    for kind in NoticeKind::ALL {
+        assert!(told.contains(&kind.as_str()), "{} is told in no life", kind.as_str());
+    }
 }

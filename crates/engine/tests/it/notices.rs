@@ -160,6 +160,11 @@ async fn c28_a_trials_end_is_told_seven_days_before_with_the_providers_own_amoun
             assert_eq!(rows.len(), 2, "{rows:?}");
             assert!(!is_over(h, &rows[0]).await);
             h.provider("POST", &format!("/v1/subscriptions/{id}"), "cancel_at_period_end=true");
+            let unheard = h.engine.prepare_notice(&rows[0]).await.unwrap();
+            assert!(
+                matches!(unheard, Ready::Over(_)),
+                "the provider has nothing to charge, before anybody told us"
+            );
             h.settle().await;
             assert!(is_over(h, &rows[0]).await, "nothing will be charged");
             only(h, "ada", NoticeKind::SubscriptionCancelled).await;

@@ -25,6 +25,8 @@ enum Does {
     Downgrades,
     TakesMore,
     TakesLess,
+    TakesMoreSeats,
+    TakesFewerSeats,
     TakesAYear,
     ChangesTheirMind,
     CancelsLater,
@@ -39,6 +41,8 @@ impl Does {
     fn buys(self) -> NewCheckout {
         match self {
             Self::Downgrades | Self::ChangesTheirMind => NewCheckout { plan: "studio".into(), ..pro("ada") },
+            Self::TakesMoreSeats => NewCheckout { plan: "studio".into(), ..pro("ada") },
+            Self::TakesFewerSeats => NewCheckout { plan: "studio".into(), quantity: Some(3), ..pro("ada") },
             Self::TakesLess => NewCheckout { quantity: Some(3), ..pro("ada") },
             Self::Upgrades
             | Self::UpgradesInTrial
@@ -61,6 +65,8 @@ impl Does {
             | Self::Downgrades
             | Self::TakesMore
             | Self::TakesLess
+            | Self::TakesMoreSeats
+            | Self::TakesFewerSeats
             | Self::TakesAYear
             | Self::ChangesTheirMind
             | Self::CancelsLater
@@ -79,6 +85,8 @@ async fn before(test: TestDb, does: Does) -> (House, String) {
         | Does::Downgrades
         | Does::TakesMore
         | Does::TakesLess
+        | Does::TakesMoreSeats
+        | Does::TakesFewerSeats
         | Does::TakesAYear
         | Does::ChangesTheirMind
         | Does::CancelsLater
@@ -126,8 +134,8 @@ async fn by_api(h: &House, id: &str, does: Does) {
     match does {
         Does::Upgrades | Does::UpgradesInTrial => change(plan("studio")).await.unwrap(),
         Does::Downgrades => change(plan("pro")).await.unwrap(),
-        Does::TakesMore => change(units(3)).await.unwrap(),
-        Does::TakesLess => change(units(1)).await.unwrap(),
+        Does::TakesMore | Does::TakesMoreSeats => change(units(3)).await.unwrap(),
+        Does::TakesLess | Does::TakesFewerSeats => change(units(1)).await.unwrap(),
         Does::TakesAYear | Does::ChangesTheirMind => {
             change(Change { interval: Some("year".into()), ..Change::default() }).await.unwrap();
         }
@@ -160,7 +168,7 @@ fn post(h: &House, url: &str, page: &str, form: &str) {
     assert_eq!(answer.status, 303, "{path}: {}", String::from_utf8_lossy(&answer.body));
 }
 
-/// A session whose configuration allows what the one that we push does not offer: quantities, and an end at once.
+/// A session whose configuration allows what the one that we push does not offer: more of a plan without units, and an end at once.
 fn wide_session(h: &House, id: &str) -> String {
     let item = &h.provider("GET", &format!("/v1/subscriptions/{id}"), "")["items"]["data"][0];
     let (product, price) = (text(&item["price"]["product"]), text(&item["price"]["id"]));
@@ -191,6 +199,8 @@ async fn by_portal(h: &House, id: &str, does: Does) {
         Does::TakesAYear => on_page(h, &change, &to("pro_year_jpy")).await,
         Does::ChangesTheirMind => on_page(h, &change, &to("studio_year_jpy")).await,
         Does::TakesMore => post(h, &wide_session(h, id), &change, "quantity=3"),
+        Does::TakesMoreSeats => on_page(h, &change, "quantity=3").await,
+        Does::TakesFewerSeats => on_page(h, &change, "quantity=1").await,
         Does::TakesLess => post(h, &wide_session(h, id), &change, "quantity=1"),
         Does::CancelsLater => on_page(h, &cancel, why).await,
         Does::CancelsNow => post(h, &wide_session(h, id), &cancel, why),
@@ -298,6 +308,8 @@ changes! {
     a_downgrade_ends_the_same = Does::Downgrades;
     more_units_end_the_same = Does::TakesMore;
     fewer_units_end_the_same = Does::TakesLess;
+    more_seats_end_the_same = Does::TakesMoreSeats;
+    fewer_seats_end_the_same = Does::TakesFewerSeats;
     a_longer_interval_ends_the_same = Does::TakesAYear;
     a_change_instead_of_a_planned_one_ends_the_same = Does::ChangesTheirMind;
     a_cancellation_with_the_period_ends_the_same = Does::CancelsLater;

@@ -45,6 +45,9 @@ async fn what_the_provider_sent_goes_once_it_is_old_and_processed() {
     on_each(|h| {
         Box::pin(async move {
             let subscription = h.subscriber("ada").await;
+            // What names only the payment is looked at after all others.
+            h.pass_ms(31_000);
+            h.settle().await;
             let processed = count(h, "events").await;
             assert!(processed > 3);
             h.provider("POST", &format!("/v1/subscriptions/{subscription}"), "metadata[a]=b");
@@ -132,6 +135,117 @@ async fn every_other_kind_has_its_time_and_what_is_proof_stays() {
             h.test.db.write("test.act", write).await.unwrap();
             h.engine.forget_old().await.unwrap();
             assert_eq!((count(h, "audit").await, count(h, "audit_ends").await), (1, 1));
+        })
+    })
+    .await;
+}
+
+/// What is kept for good, beside what an erasure takes out of it: docs/operating.md says why.
+const FOR_GOOD: [&str; 29] = [
+    "alerts",
+    "announcements",
+    "audit",
+    "audit_ends",
+    "catalog_versions",
+    "catalogs_in_force",
+    "checkouts",
+    "commands",
+    "customer_terms",
+    "customers",
+    "disputes",
+    "dunning_cases",
+    "fraud_warnings",
+    "grants",
+    "history",
+    "holdings",
+    "invoice_services",
+    "known_prices",
+    "ledger_entries",
+    "ledger_postings",
+    "notice_preferences",
+    "notices",
+    "payment_owners",
+    "payments",
+    "provider_customers",
+    "purchases",
+    "subscriptions",
+    "suspensions",
+    "trials",
+];
+/// What has a time of its own; each is tried above.
+const FORGOTTEN: [&str; 9] = [
+    "api_requests",
+    "app_events",
+    "card_attempts",
+    "checkout_origins",
+    "deliveries",
+    "drifts",
+    "events",
+    "mails",
+    "quotes",
+];
+/// Goes with what it is about.
+const WITH_ANOTHER: [&str; 1] = ["delivery_attempts"];
+/// Where the work stands: one row for each thing, replaced by the next; and what somebody clears by hand.
+const STATE: [&str; 14] = [
+    "aggregates",
+    "api_keys",
+    "app_told",
+    "feed",
+    "feed_counter",
+    "feed_pending",
+    "meta",
+    "schema_migrations",
+    "shadow_answers",
+    "shadow_withheld",
+    "signing_keys",
+    "sweeps",
+    "trial_claims",
+    "webhook_endpoints",
+];
+
+/// A new table has to say how long its rows are kept, here and in docs/operating.md.
+#[tokio::test]
+async fn every_table_has_a_time() {
+    on_each(|h| {
+        Box::pin(async move {
+            let tables = match h.test.db.dialect() {
+                quittance_store::Dialect::Sqlite => {
+                    "SELECT name AS tab FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY 1"
+                }
+                quittance_store::Dialect::Postgres => {
+                    "SELECT CAST(table_name AS TEXT) AS tab FROM information_schema.tables
+                     WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY 1"
+                }
+            };
+            let tables = statement(tables.to_owned());
+            let rows = h.test.db.read("test.tables", move |tx| tx.query(tables, params![])).await.unwrap();
+            let mut found: Vec<String> = rows.iter().map(|row| row.text("tab").unwrap()).collect();
+            let mut known: Vec<&str> = [&FOR_GOOD[..], &FORGOTTEN, &WITH_ANOTHER, &STATE].concat();
+            known.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, known);
+            let documented = include_str!("../../../../docs/operating.md");
+            for table in known.iter().filter(|table| !table.starts_with("ledger_") && **table != "schema_migrations") {
+                assert!(documented.contains(&format!("`{table}`")), "docs/operating.md does not say of {table}");
+            }
+
+            // Young or old, what is for good is there after many years.
+            h.subscriber("ada").await;
+            h.pass_ms(31_000);
+            h.settle().await;
+            let mut before = Vec::new();
+            for table in FOR_GOOD {
+                before.push((table, count(h, table).await));
+            }
+            h.pass_ms(20 * 365 * DAY_MS);
+            h.engine.forget_old().await.unwrap();
+            for (table, rows) in before {
+                assert_eq!(count(h, table).await, rows, "{table}");
+            }
+            for table in ["events", "delivery_attempts", "mails"] {
+                assert_eq!(count(h, table).await, 0, "{table}");
+            }
         })
     })
     .await;

@@ -322,3 +322,76 @@ async fn nobody_is_shut_out_or_refunded_beside_another_integration() {
         assert_eq!(h.calls(), before, "and the one in charge afterwards sends nothing of it");
     }
 }
+
+/// The switch itself: what was only watched is in charge from one moment to the next, on the same database. Nobody loses access,
+/// nothing of before is done or told once more, and what happens from then on is.
+#[tokio::test]
+async fn what_was_only_watched_takes_over_without_a_gap_or_a_second_effect() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (watching, recorder) = watcher(h, Settings::default()).await;
+            watching.remember_served().await.unwrap();
+            let price = price_id(h, "pro_month_jpy");
+            let sell = |name: &str| {
+                let buyer = foreign_buyer(
+                    h,
+                    &format!("metadata[quittance_customer]={name}&email={name}@example.com"),
+                );
+                foreign_subscription(h, &buyer, &price, "")
+            };
+            let mut sold = vec![sell("ada"), sell("bob")];
+            watching.sweep(true, false).await.unwrap().unwrap();
+            watching.drain().await.unwrap();
+            h.sandbox.advance_time(600);
+            // Sold while nobody of ours runs, and after the switch.
+            drop(watching);
+            sold.push(sell("cyd"));
+            only_reads(&recorder);
+
+            let posts = |h: &House| {
+                let calls = h.sandbox.provider_calls();
+                calls.iter().filter(|(call, _)| !call.starts_with("GET ")).map(|(_, n)| *n).sum::<u64>()
+            };
+            h.sandbox.reset_provider_calls();
+            let engine = &h.engine;
+            engine.remember_served().await.unwrap();
+            assert_eq!(shadow::served(engine.db()).await.unwrap(), Served::InCharge);
+            for id in ["ada", "bob"] {
+                assert!(
+                    engine.check(id, "article:full").await.unwrap().allowed,
+                    "{id}, from the first moment"
+                );
+            }
+            engine.sweep(true, false).await.unwrap().unwrap();
+            engine.drain().await.unwrap();
+            assert!(engine.check("cyd", "article:full").await.unwrap().allowed, "sold in between");
+            assert_eq!(posts(h), 0, "nothing that was watched is done now");
+            assert_eq!(waiting_commands(engine).await, 0);
+            for channel in [Channel::Mail, Channel::Webhook] {
+                let far = Timestamp::from_ms(i64::MAX);
+                let due = move |tx: &mut dyn quittance_store::Tx| {
+                    quittance_store::deliveries::due(tx, channel, far, 100, 100)
+                };
+                let due = format!("{:?}", engine.db().read("test", due).await.unwrap());
+                assert!(!due.contains("ada"), "nobody is told of the past: {due}");
+            }
+            engine.post_again(0).await.unwrap();
+            h.settle().await;
+            let tied = engine.tie_out(true).await.unwrap();
+            assert!(tied.agrees() && tied.compared == 3, "{tied:?}");
+
+            // And from now on it acts.
+            let ending = quittance_engine::subscriptions::Ending {
+                at: quittance_engine::commands::request::CancelAt::Now,
+                feedback: None,
+                comment: None,
+            };
+            engine.cancel_subscription(&sold[0], ending, None).await.unwrap();
+            h.settle().await;
+            assert!(posts(h) > 0 && !engine.check("ada", "article:full").await.unwrap().allowed);
+            h.subscriber("eve").await;
+            assert_eq!(engine.sweep(true, false).await.unwrap().unwrap().findings, 0);
+        })
+    })
+    .await;
+}

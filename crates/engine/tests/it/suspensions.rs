@@ -1,7 +1,7 @@
 //! Suspensions that follow each other: said twice, made softer, lifted while the provider is away, undone by somebody else.
 
 use quittance_domain::fraud::Level;
-use quittance_engine::ProblemCode;
+use quittance_engine::{ProblemCode, Settings};
 
 use crate::house::{House, Trouble, customer, on_each, pro};
 use crate::known_kit::{buyer_of, failing_subscriber, newest_invoice, operator, standing_alerts, text};
@@ -77,6 +77,59 @@ async fn a_checkout_that_is_being_opened_when_its_customer_is_shut_out_is_closed
             })
         })
         .await;
+    }
+}
+
+/// A page whose making nobody heard of is open all the same: it is found and closed, although nothing new would be made.
+#[tokio::test]
+async fn a_checkout_that_may_have_been_opened_is_found_and_closed() {
+    on_each(|h| {
+        Box::pin(async move {
+            h.engine
+                .put_customer(&customer("ada"), quittance_store::customers::CustomerPatch::default())
+                .await
+                .unwrap();
+            h.trouble("POST /v1/checkout/sessions", Trouble::LostAfter, 3);
+            let refused = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::OutcomePending);
+            shut(h, Level::All).await;
+            h.pass_ms(600_000);
+            h.settle().await;
+            let sessions = h.provider("GET", "/v1/checkout/sessions", "");
+            assert_eq!(sessions["data"].as_array().unwrap().len(), 1, "{sessions}");
+            assert_eq!(sessions["data"][0]["status"], "expired", "{sessions}");
+            let refused = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
+            assert_eq!(refused.code, ProblemCode::CustomerSuspended);
+        })
+    })
+    .await;
+}
+
+/// The same after everybody gave up and an operator freed it, which begins counting anew.
+#[tokio::test]
+async fn a_checkout_that_was_parked_in_doubt_is_found_and_closed() {
+    for test in quittance_store::testing::databases().await {
+        let mut settings = Settings::default();
+        settings.retry.max_attempts = 4;
+        let h = House::with(test, settings, crate::house::catalog()).await;
+        let unknown = quittance_store::customers::CustomerPatch::default();
+        h.engine.put_customer(&customer("ada"), unknown).await.unwrap();
+        h.trouble("POST /v1/checkout/sessions", Trouble::LostAfter, 100);
+        let refused = h.engine.open_checkout(&pro("ada")).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::OutcomePending);
+        for _ in 0..20 {
+            h.pass_ms(600_000);
+            h.settle().await;
+        }
+        let parked = h.engine.parked(10).await.unwrap().commands;
+        assert_eq!(parked.len(), 1);
+        h.transport.mend();
+        shut(&h, Level::All).await;
+        h.engine.retry_parked(&parked[0].id.to_string()).await.unwrap();
+        h.settle().await;
+        let sessions = h.provider("GET", "/v1/checkout/sessions", "");
+        assert_eq!(sessions["data"].as_array().unwrap().len(), 1, "{sessions}");
+        assert_eq!(sessions["data"][0]["status"], "expired", "{sessions}");
     }
 }
 
@@ -193,6 +246,75 @@ async fn no_open_invoice_is_tried_while_its_customer_is_suspended_not_only_the_n
             for id in [&newest, &other] {
                 assert_eq!(invoice(id)["auto_advance"], true);
             }
+        })
+    })
+    .await;
+}
+
+/// A pause that ends by itself ends within the suspension, and then would be charged: the suspension takes its place, and gives it
+/// back.
+#[tokio::test]
+async fn a_pause_with_an_end_does_not_end_a_suspension() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let path = format!("/v1/subscriptions/{subscription}");
+            let pause = |h: &House, days: i64| {
+                let until = h.engine.now().seconds() + days * 86_400;
+                let form =
+                    format!("pause_collection[behavior]=keep_as_draft&pause_collection[resumes_at]={until}");
+                h.provider("POST", &path, &form);
+                until
+            };
+            let net = |h: &House| h.sandbox.ledger().customers.iter().map(|c| c.net("jpy")).sum::<i64>();
+            let until = pause(h, 40);
+            h.settle().await;
+            let before = net(h);
+            shut(h, Level::All).await;
+            let there = |h: &House| h.provider("GET", &path, "")["pause_collection"].clone();
+            assert_eq!(there(h)["resumes_at"], serde_json::Value::Null, "it holds until somebody ends it");
+            h.live(20).await;
+            let_in(h).await;
+            assert_eq!(
+                (&there(h)["resumes_at"], &there(h)["behavior"]),
+                (&until.into(), &"keep_as_draft".into())
+            );
+
+            // Beyond the pause's end nothing is charged either, and there is no pause to give back then.
+            shut(h, Level::All).await;
+            h.live(60).await;
+            assert_eq!(net(h), before, "the pause is over, the suspension is not");
+            assert!(is_paused(h, &subscription));
+            let_in(h).await;
+            assert!(!is_paused(h, &subscription));
+            h.live(31).await;
+            assert!(net(h) > before, "it goes on");
+
+            // One that is set during the suspension ends no sooner.
+            shut(h, Level::All).await;
+            let before = net(h);
+            pause(h, 5);
+            h.settle().await;
+            h.live(40).await;
+            assert_eq!(net(h), before);
+        })
+    })
+    .await;
+}
+
+/// A pause that only a person ends is left as it is: nothing is charged, and nothing is taken back when the customer is let in.
+#[tokio::test]
+async fn a_pause_without_an_end_is_left_alone() {
+    on_each(|h| {
+        Box::pin(async move {
+            let subscription = h.subscriber("ada").await;
+            let path = format!("/v1/subscriptions/{subscription}");
+            h.provider("POST", &path, "pause_collection[behavior]=keep_as_draft");
+            h.settle().await;
+            shut(h, Level::All).await;
+            assert_eq!(h.provider("GET", &path, "")["pause_collection"]["behavior"], "keep_as_draft");
+            let_in(h).await;
+            assert!(is_paused(h, &subscription));
         })
     })
     .await;

@@ -36,13 +36,6 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let mut session = need(&world.sessions, call.id(), "session")?;
-    if let Some(name) = call.params.names().find(|name| !["metadata", "expand"].contains(name)) {
-        return Err(ApiError::invalid(
-            "parameter_not_in_sandbox",
-            name,
-            format!("The sandbox cannot change '{name}' of a session yet."),
-        ));
-    }
     call.params.metadata_into(&mut session.metadata)?;
     let object = session.render();
     world.sessions.put(session);

@@ -11,6 +11,7 @@ use crate::billing::amounts::{agreed_currency, payable};
 use crate::model::checkout::{
     CheckoutSession, Mode, PaymentData, PaymentStatus, SessionLine, SessionStatus, SubscriptionData,
 };
+use crate::model::checkout_asks::Asks;
 use crate::model::checkout_form::CheckoutForm;
 use crate::model::product::Price;
 use crate::model::share::Share;
@@ -41,6 +42,12 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     read_urls(params, &mut session)?;
     read_buyer(world, params, &mut session)?;
     fill(world, params, &mut session)?;
+    let data = match mode {
+        Mode::Payment => params.sub("payment_intent_data"),
+        Mode::Subscription => params.sub("subscription_data"),
+        Mode::Setup => params.sub("setup_intent_data"),
+    };
+    read_share(world, &data, &mut session)?;
     let object = session.render();
     world.open_session(session);
     Ok(object)
@@ -50,7 +57,26 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
 pub(super) fn for_link(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<CheckoutSession> {
     let mut session = blank(world, params, mode)?;
     fill(world, params, &mut session)?;
+    let other = match mode {
+        Mode::Payment => "application_fee_percent",
+        Mode::Subscription | Mode::Setup => "application_fee_amount",
+    };
+    if params.has(other) {
+        let message = format!("You can not pass `{other}` for a payment link in `{}` mode.", mode.as_str());
+        return Err(ApiError::rule(message).param(other));
+    }
+    read_share(world, params, &mut session)?;
+    params.sub("payment_intent_data").text("transfer_group")?.apply(&mut session.share.transfer_group);
     Ok(session)
+}
+
+/// Reads who else has a share in what the buyer pays.
+fn read_share(world: &World, params: &Params<'_>, session: &mut CheckoutSession) -> ApiResult<()> {
+    let total = match session.mode {
+        Mode::Payment => Some(session.amount_total()),
+        Mode::Subscription | Mode::Setup => None,
+    };
+    world.read_share(params, &mut session.share, total)
 }
 
 /// Reads what is sold, and how.
@@ -65,6 +91,7 @@ fn fill(world: &mut World, params: &Params<'_>, session: &mut CheckoutSession) -
     session.currency = agreed_currency(&prices, wanted, buyers.as_deref());
     session.lines = price_lines(chosen, session.currency.as_deref().unwrap_or_default())?;
     super::checkout_form::read(world, params, session)?;
+    super::checkout_asks::read(world, params, session)?;
     let discounts = read_discounts(world, params, world.place_of_session(session))?;
     let most = if mode == Mode::Setup { 0 } else { 1 };
     if discounts.as_ref().is_some_and(|discounts| discounts.len() > most) {
@@ -76,12 +103,6 @@ fn fill(world: &mut World, params: &Params<'_>, session: &mut CheckoutSession) -
         return Err(ApiError::rule(message));
     }
     world.discount_session(session, discounts.unwrap_or_default())?;
-    let (data, total) = match mode {
-        Mode::Payment => (params.sub("payment_intent_data"), Some(session.amount_total())),
-        Mode::Subscription => (params.sub("subscription_data"), None),
-        Mode::Setup => (params.sub("setup_intent_data"), None),
-    };
-    world.read_share(&data, &mut session.share, total)?;
     if mode == Mode::Subscription {
         world.check_sellable(session)?;
     }
@@ -149,6 +170,7 @@ fn blank(world: &mut World, params: &Params<'_>, mode: Mode) -> ApiResult<Checko
         },
         payment_data: PaymentData::default(),
         form: CheckoutForm::default(),
+        asks: Asks::default(),
         subscription: None,
         invoice: None,
         payment_intent: None,
@@ -250,6 +272,11 @@ fn read_data(world: &World, params: &Params<'_>, session: &mut CheckoutSession) 
         ))
         .param(name));
     }
+    // Published: it "can only be set in `payment` and `setup` mode"; a subscription always has a customer.
+    if session.mode == Mode::Subscription && params.has("customer_creation") {
+        let message = "`customer_creation` can only be set in `payment` and `setup` mode.";
+        return Err(ApiError::rule(message).param("customer_creation"));
+    }
     check_billing_mode(&subscription)?;
     subscription.metadata_into(&mut session.subscription_data.metadata)?;
     session.subscription_data.description = subscription.text("description")?.value();
@@ -311,6 +338,8 @@ pub(super) fn read_line(
             "Quantity is required. Add `quantity` to the line item.",
         )
     })?;
+    let mut metadata = Metadata::new();
+    item.metadata_into(&mut metadata)?;
     let line = SessionLine {
         id: world.chance.id("li_"),
         amount: 0,
@@ -322,8 +351,24 @@ pub(super) fn read_line(
             tax_rates: read_rates(world, item, "tax_rates")?.unwrap_or_default(),
             ..LineTerms::default()
         },
+        optional: None,
+        adjustable: read_adjustable(item, quantity)?,
+        metadata,
     };
     Ok((price, line))
+}
+
+/// Reads whether, and from how many to how many, the buyer can change a quantity.
+pub(super) fn read_adjustable(item: &Params<'_>, quantity: i64) -> ApiResult<Option<(i64, i64)>> {
+    let range = item.sub("adjustable_quantity");
+    let least = range.int_within("minimum", 0..=999_999)?.value().unwrap_or(0);
+    let most = range.int_within("maximum", 1..=999_999)?.value().unwrap_or(99);
+    let adjustable = range.flag("enabled")? == Field::Set(true);
+    if adjustable && !(least..=most).contains(&quantity) {
+        let message = format!("The quantity must be between {least} and {most}.");
+        return Err(ApiError::rule(message).param(&item.full("quantity")));
+    }
+    Ok(adjustable.then_some((least, most)))
 }
 
 /// The lines on sale with their prices, before they are priced in a currency.
@@ -362,7 +407,8 @@ pub(super) fn price_lines(chosen: Vec<(Price, SessionLine)>, currency: &str) -> 
     chosen.into_iter().enumerate().map(priced).collect()
 }
 
-fn check_mode(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {
+/// Refuses a price that cannot be sold in a mode.
+pub(super) fn check_mode(price: &Price, mode: Mode, item: &Params<'_>) -> ApiResult<()> {
     let param = item.full("price");
     match (mode, price.recurring.is_some()) {
         (Mode::Payment, true) => {

@@ -16,13 +16,11 @@ pub(super) fn read(world: &mut World, params: &Params<'_>, session: &mut Checkou
     form.fields = read_fields(params)?;
     form.countries =
         params.sub("shipping_address_collection").texts("allowed_countries")?.unwrap_or_default();
-    let types = match params.texts("allowed_payment_method_types")? {
-        Some(types) => Some(types),
-        // What older and unversioned clients say instead.
-        None => params.texts("payment_method_types")?,
-    };
-    form.types.allowed = types.filter(|types| !types.is_empty());
-    form.types.excluded = params.texts("excluded_payment_method_types")?.unwrap_or_default();
+    super::intents::read_types(params, &mut form.types)?;
+    let by_card = session.method_types().contains(&"card");
+    let payment = params.sub("payment_intent_data");
+    super::intents::read_statement(&payment, &mut session.payment_data.statement, by_card)?;
+    let form = &mut session.form;
     let setup = params.sub("setup_intent_data");
     if params.has("setup_intent_data") && session.mode != Mode::Setup {
         let message = "You can only pass `setup_intent_data` in `setup` mode.";

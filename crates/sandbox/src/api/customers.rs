@@ -13,6 +13,9 @@ use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::list;
 use crate::wire::params::{Field, Metadata, Params};
 
+/// The longest name of a business or a person, in characters.
+const LONGEST_NAME: usize = 150;
+
 pub(super) fn dispatch(
     world: &mut World,
     method: &str,
@@ -45,6 +48,8 @@ impl World {
             created: self.now,
             email: None,
             name: None,
+            business_name: None,
+            individual_name: None,
             description: None,
             phone: None,
             address: Value::Null,
@@ -181,6 +186,16 @@ fn read(params: &Params<'_>, customer: &mut Customer) -> ApiResult<()> {
     params.text("name")?.apply(&mut customer.name);
     params.text("description")?.apply(&mut customer.description);
     params.text("phone")?.apply(&mut customer.phone);
+    for (name, place) in
+        [("business_name", &mut customer.business_name), ("individual_name", &mut customer.individual_name)]
+    {
+        let given = params.text(name)?;
+        if matches!(&given, Field::Set(text) if text.chars().count() > LONGEST_NAME) {
+            let message = format!("Invalid string: {name} may have up to {LONGEST_NAME} characters.");
+            return Err(ApiError::rule(message).param(name));
+        }
+        given.apply(place);
+    }
     if customer.email.as_ref().is_some_and(|email| !email.contains('@')) {
         let email = customer.email.clone().unwrap_or_default();
         return Err(ApiError::invalid("email_invalid", "email", format!("Invalid email address: {email}")));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Call, methods};
 use crate::model::accounts::TypeFilter;
 use crate::model::currency;
-use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
+use crate::model::payment::{CaptureMethod, Confirmation, IntentStatus, PaymentIntent, Statement};
 use crate::model::share::Share;
 use crate::payments::attempt::{Attempt, NewIntent, Presence};
 use crate::state::world::{World, need};
@@ -47,6 +47,92 @@ pub(super) fn refuse_types(call: &Call<'_>) -> ApiResult<()> {
             message,
         ));
     }
+    Ok(())
+}
+
+/// Reads which types of payment methods are taken; older and unversioned clients say `payment_method_types`.
+pub(super) fn read_types(params: &Params<'_>, types: &mut TypeFilter) -> ApiResult<()> {
+    let named = match params.texts("allowed_payment_method_types")? {
+        Some(named) => Some(named),
+        None => params.texts("payment_method_types")?,
+    };
+    if let Some(named) = named {
+        types.allowed = Some(named).filter(|named| !named.is_empty());
+    }
+    if let Some(excluded) = params.texts("excluded_payment_method_types")? {
+        types.excluded = excluded;
+    }
+    Ok(())
+}
+
+/// Reads whether methods that lead the buyer elsewhere are left out. All methods are automatic: that may be said, and not unsaid.
+pub(super) fn read_no_redirects(params: &Params<'_>) -> ApiResult<bool> {
+    let automatic = params.sub("automatic_payment_methods");
+    if automatic.flag("enabled")? == Field::Set(false) {
+        let message = "The sandbox offers payment methods by themselves only; name those that are allowed.";
+        let param = automatic.full("enabled");
+        return Err(ApiError::invalid("parameter_not_in_sandbox", &param, message));
+    }
+    Ok(automatic.one_of("allow_redirects", &["always", "never"])? == Field::Set("never"))
+}
+
+/// Refuses a payment method of a type that is not taken.
+pub(super) fn check_type(world: &World, types: &TypeFilter, method: &str) -> ApiResult<()> {
+    let word = world.payment_methods.get(method).map(|method| method.instrument.word());
+    match word.filter(|word| !types.takes(word)) {
+        Some(word) => {
+            let message = format!(
+                "The PaymentMethod provided ({word}) is not allowed for this intent. No money moved."
+            );
+            Err(ApiError::invalid("payment_intent_incompatible_payment_method", "payment_method", message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the buyer has agreed to. No mandate is kept of it: nothing of what is played looks at one.
+pub(super) fn check_mandate(params: &Params<'_>) -> ApiResult<()> {
+    let accepted = params.sub("mandate_data").sub("customer_acceptance");
+    if params.has("mandate_data") && params.free("mandate_data").is_some_and(|data| !data.is_null()) {
+        accepted.required("type")?;
+    }
+    match accepted.one_of("type", &["offline", "online"])? {
+        Field::Set("online") => {
+            let online = accepted.sub("online");
+            online.required("ip_address")?;
+            online.required("user_agent").map(drop)
+        }
+        Field::Set(_) | Field::Absent | Field::Unset => Ok(()),
+    }
+}
+
+/// The longest text on a statement, in characters.
+const LONGEST_STATEMENT: usize = 22;
+
+/// Reads what the buyer is to find on the statement. Where a card may pay, it is a suffix only.
+pub(super) fn read_statement(params: &Params<'_>, statement: &mut Statement, by_card: bool) -> ApiResult<()> {
+    let read = |name: &str| {
+        let given = params.text(name)?;
+        let Field::Set(text) = &given else { return Ok(given) };
+        let letters = text.chars().any(|char| char.is_ascii_alphabetic());
+        if text.chars().count() > LONGEST_STATEMENT
+            || !letters
+            || text.contains(['<', '>', '\\', '\'', '"', '*'])
+        {
+            let message = format!(
+                "A statement descriptor has a letter, up to {LONGEST_STATEMENT} characters, and none of < > \\ ' \" *"
+            );
+            return Err(ApiError::rule(message).param(&params.full(name)));
+        }
+        Ok(given)
+    };
+    let descriptor = read("statement_descriptor")?;
+    if by_card && matches!(descriptor, Field::Set(_)) {
+        let message = "The statement_descriptor parameter is not supported for the payment_method_type `card`. Pass in `statement_descriptor_suffix`, or leave it out.";
+        return Err(ApiError::rule(message).param(&params.full("statement_descriptor")));
+    }
+    descriptor.apply(&mut statement.descriptor);
+    read("statement_descriptor_suffix")?.apply(&mut statement.suffix);
     Ok(())
 }
 
@@ -102,13 +188,18 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
-    let types = TypeFilter {
-        allowed: params.texts("allowed_payment_method_types")?.filter(|types| !types.is_empty()),
-        excluded: params.texts("excluded_payment_method_types")?.unwrap_or_default(),
+    let mut types = TypeFilter::default();
+    read_types(params, &mut types)?;
+    let confirmation = match params.one_of("confirmation_method", &["automatic", "manual"])? {
+        Field::Set("manual") => Confirmation::Manual,
+        Field::Set(_) | Field::Absent | Field::Unset => Confirmation::Automatic,
     };
+    check_mandate(params)?;
     let mut share = Share::default();
     world.read_share(params, &mut share, Some(amount))?;
     let method = methods::named_or_made(world, params)?;
+    let mut statement = Statement::default();
+    read_statement(params, &mut statement, types.takes("card"))?;
     let id = world.add_intent(NewIntent {
         amount,
         capture_method: read_capture(params)?.value().unwrap_or_default(),
@@ -116,6 +207,9 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         customer,
         description: params.text("description")?.value(),
         receipt_email: params.text("receipt_email")?.value(),
+        statement,
+        confirmation,
+        no_redirects: read_no_redirects(params)?,
         metadata,
         shipping: params.addressed("shipping").unwrap_or_default(),
         setup_future_usage: params.text("setup_future_usage")?.value(),
@@ -179,12 +273,7 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         }
         intent.amount = amount;
     }
-    if let Some(types) = params.texts("allowed_payment_method_types")? {
-        intent.types.allowed = Some(types).filter(|types| !types.is_empty());
-    }
-    if let Some(types) = params.texts("excluded_payment_method_types")? {
-        intent.types.excluded = types;
-    }
+    read_types(params, &mut intent.types)?;
     intent.voucher_days = read_voucher_days(params)?.or(intent.voucher_days);
     if let Some(method) = methods::named_or_made(world, params)? {
         if !editable {
@@ -210,6 +299,8 @@ fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     }
     params.text("description")?.apply(&mut intent.description);
     params.text("receipt_email")?.apply(&mut intent.receipt_email);
+    let by_card = intent.types.takes("card");
+    read_statement(params, &mut intent.statement, by_card)?;
     params.metadata_into(&mut intent.metadata)?;
     let object = intent.render();
     world.payment_intents.put(intent);
@@ -244,9 +335,10 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     if let Field::Set(url) = params.text("return_url")? {
         world.payment_intents.edit(id, |intent| intent.return_url = Some(url));
     }
-    if let Some(types) = params.texts("excluded_payment_method_types")? {
-        world.payment_intents.edit(id, |intent| intent.types.excluded = types);
-    }
+    check_mandate(params)?;
+    let mut types = intent.types.clone();
+    read_types(params, &mut types)?;
+    world.payment_intents.edit(id, |intent| intent.types = types.clone());
     if let Some(days) = read_voucher_days(params)? {
         world.payment_intents.edit(id, |intent| intent.voucher_days = Some(days));
     }
@@ -259,6 +351,7 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
             ApiError::state("payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it's missing a payment method. No money moved.")
         })?,
     };
+    check_type(world, &types, &method)?;
     let owner = world.payment_methods.get(&method).and_then(|method| method.customer.clone());
     if owner.is_some() && owner != intent.customer {
         return Err(ApiError::rule(
@@ -271,7 +364,10 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
     }
     let off_session = params.text("off_session")?.value().is_some_and(|word| word != "false");
     let presence = if off_session { Presence::OffSession } else { Presence::OnSession };
-    let mut attempt = world.attempt_payment(id, &method, presence, false)?;
+    // What was proven was so for the method that it was proven for.
+    let proven = intent.proven && intent.payment_method.as_ref() == Some(&method);
+    world.payment_intents.edit(id, |intent| intent.proven = false);
+    let mut attempt = world.attempt_payment(id, &method, presence, proven)?;
     if attempt == Attempt::RequiresAction && off_session {
         attempt = world.refuse_unauthenticated(id, &method)?;
     }
@@ -306,8 +402,16 @@ fn capture(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     }
     let mut metadata = intent.metadata;
     params.metadata_into(&mut metadata)?;
+    let mut statement = intent.statement;
+    read_statement(params, &mut statement, true)?;
+    if let Some(charge) = &intent.latest_charge {
+        world.charges.edit(charge, |charge| charge.statement = statement.clone());
+    }
     world.capture(call.id(), amount, share)?;
-    world.payment_intents.edit(call.id(), |intent| intent.metadata = metadata);
+    world.payment_intents.edit(call.id(), |intent| {
+        intent.metadata = metadata;
+        intent.statement = statement;
+    });
     payment(world, call.id())
 }
 

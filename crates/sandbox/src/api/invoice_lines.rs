@@ -8,7 +8,7 @@ use super::tax_rates::read_rates;
 use crate::billing::amounts::payable;
 use crate::billing::discounts::{Bearer, Place};
 use crate::model::decimal::Decimal;
-use crate::model::invoice::{Invoice, InvoiceStatus, Line};
+use crate::model::invoice::{Edge, Invoice, InvoiceStatus, Line, Span};
 use crate::model::invoice_item::InvoiceItem;
 use crate::model::product::Price;
 use crate::model::subscription::Period;
@@ -32,6 +32,8 @@ pub(super) fn empty_line(world: &mut World, currency: &str) -> Line {
         product: None,
         unit_amount: None,
         quantity: 1,
+        exact: None,
+        span: Span::default(),
         subscription: None,
         subscription_item: None,
         invoice_item: None,
@@ -83,7 +85,13 @@ pub(super) fn read_extras(
             return Err(ApiError::rule(message).param(&entry.full("currency")));
         }
         let line = empty_line(world, currency);
-        lines.push(read_line(world, &entry, customer, line, true)?);
+        let mut line = read_line(world, &entry, customer, line, true)?;
+        // What a preview supposes says its period in two times.
+        line.span = match name {
+            "add_invoice_items" => read_span(&entry, world.now)?,
+            _ => Span::at(line.period),
+        };
+        lines.push(line);
     }
     Ok(lines)
 }
@@ -155,11 +163,52 @@ pub(super) fn read_line(
     Ok(line)
 }
 
-fn read_period(params: &Params<'_>) -> ApiResult<Option<Period>> {
+/// Reads how the period of a single amount is to be worked out.
+fn read_span(params: &Params<'_>, now: i64) -> ApiResult<Span> {
+    let period = params.sub("period");
     if !params.has("period") {
+        return Ok(Span::default());
+    }
+    let phased = period.full("").starts_with("phases[");
+    let edge = |name: &str, words: &[&'static str]| -> ApiResult<Edge> {
+        let given = period.sub(name);
+        given.required("type")?;
+        let word = given.one_of("type", words)?.value();
+        let time = given.int("timestamp")?.value();
+        match (word, time) {
+            (Some("timestamp"), Some(at)) => Ok(Edge::At(at)),
+            (Some("timestamp"), None) => given.required("timestamp").map(|_| Edge::OfItems),
+            (_, Some(_)) => {
+                let message = "A timestamp is for type=timestamp.";
+                Err(ApiError::rule(message).param(&given.full("timestamp")))
+            }
+            (Some("now"), None) => Ok(Edge::At(now)),
+            (Some("phase_start" | "phase_end"), None) => Ok(Edge::OfPhase),
+            (_, None) => Ok(Edge::OfItems),
+        }
+    };
+    let (start, end): (&[&str], &[&str]) = match phased {
+        true => (
+            &["max_item_period_start", "phase_start", "timestamp"],
+            &["min_item_period_end", "phase_end", "timestamp"],
+        ),
+        false => (&["max_item_period_start", "now", "timestamp"], &["min_item_period_end", "timestamp"]),
+    };
+    let (start, end) = (edge("start", start)?, edge("end", end)?);
+    match (start, end) {
+        (Edge::At(from), Edge::At(to)) if from > to => {
+            Err(ApiError::rule("The period must end after it starts.").param(&params.full("period")))
+        }
+        _ => Ok(Span { start, end }),
+    }
+}
+
+fn read_period(params: &Params<'_>) -> ApiResult<Option<Period>> {
+    let period = params.sub("period");
+    // The period of a single amount can be told by what it is made of.
+    if !params.has("period") || period.sub("start").has("type") {
         return Ok(None);
     }
-    let period = params.sub("period");
     period.required("start")?;
     period.required("end")?;
     match (period.int("start")?, period.int("end")?) {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::invoice_frame::{Owner, check_editable, read_frame};
 use super::subscription_changes::{
-    check_billing_mode, read_cancel_at, read_item_changes, read_proration, read_terms_change, read_trial_end,
+    check_billing_mode, read_end, read_item_changes, read_proration, read_terms_change, read_trial_end,
 };
 use super::tax_rates::read_rates;
 use super::{Call, invoice_lines};
@@ -275,11 +275,15 @@ fn payments(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let invoice = params.text("invoice")?.value();
     let status = params.one_of("status", &["open", "paid", "canceled"])?.value();
-    let intent = params.sub("payment").text("payment_intent")?.value();
+    let paid_by = params.sub("payment");
+    // Payments are all that invoices are paid by here: no payment record of another provider is.
+    let kind = paid_by.one_of("type", &["payment_intent", "payment_record"])?.value();
+    let intent = paid_by.text("payment_intent")?.value();
     let keep = |payment: &InvoicePayment| {
         invoice.as_ref().is_none_or(|invoice| payment.invoice == *invoice)
             && status.is_none_or(|status| payment.status.as_str() == status)
             && intent.as_ref().is_none_or(|intent| payment.payment_intent == *intent)
+            && kind != Some("payment_record")
     };
     list(&world.invoice_payments, params, "/v1/invoice_payments", None, keep, InvoicePayment::render)
 }
@@ -287,19 +291,9 @@ fn payments(world: &World, call: &Call<'_>) -> ApiResult<Value> {
 fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let params = &call.params;
     let details = params.sub("subscription_details");
-    let mut subscription = previewed_subscription(world, call)?;
+    let subscription = previewed_subscription(world, call)?;
     let trial_end = read_trial_end(&details, world.now)?;
     check_billing_mode(&details)?;
-    let planned = match details.flag("cancel_at_period_end")? {
-        Field::Set(true) => Some(subscription.period.end),
-        Field::Set(false) => None,
-        Field::Absent | Field::Unset => match read_cancel_at(&details, Some(&subscription), world.now)? {
-            Field::Set(at) => Some(at),
-            Field::Unset => None,
-            Field::Absent => subscription.cancel_at,
-        },
-    };
-    subscription.cancel_at = planned;
     let supposed = Supposed {
         change: Change {
             items: read_item_changes(world, &details, &subscription)?,
@@ -318,6 +312,7 @@ fn preview(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
                 &subscription.customer,
                 &subscription.currency,
             )?,
+            end: read_end(&details, &subscription, world.now)?,
         },
         cancel_now: details.flag("cancel_now")? == Field::Set(true),
         prorate_cancel: read_proration(&details)? != Proration::None,

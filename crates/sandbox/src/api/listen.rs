@@ -41,6 +41,13 @@ fn open(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         ))
         .param("websocket_features"));
     };
+    // Where the program sends what it hears, and which of it, it knows by itself.
+    for name in
+        ["forward_to_url", "forward_connect_to_url", "forward_thin_to_url", "forward_thin_connect_to_url"]
+    {
+        params.text(name)?;
+    }
+    params.free("filters");
     let (id, secret) = (world.chance.id("cliws_"), world.listening_secret(&device));
     let endpoint = WebhookEndpoint {
         id: id.clone(),

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Call;
 use crate::billing::metering::Reported;
+use crate::model::decimal::Decimal;
 use crate::model::meter::{Formula, Meter, TimeWindow};
 use crate::model::subscription::Period;
 use crate::state::world::{World, need};
@@ -232,16 +233,21 @@ fn summaries(world: &World, call: &Call<'_>) -> ApiResult<Value> {
     list_values(rendered.collect(), params, &format!("/v1/billing/meters/{}/event_summaries", meter.id))
 }
 
-fn summary(meter: &str, customer: &str, period: Period, value: i64) -> Value {
+fn summary(meter: &str, customer: &str, period: Period, value: Decimal) -> Value {
     // The same question has the same answer, so pages can go on after an id.
     let digest = Sha256::digest(format!("{meter} {customer} {} {}", period.start, period.end));
     json!({
         "id": format!("mtrusg_test_{}", hex::encode(digest)),
         "object": "billing.meter_event_summary",
-        "aggregated_value": value,
+        "aggregated_value": number(value),
         "end_time": period.end,
         "livemode": false,
         "meter": meter,
         "start_time": period.start,
     })
+}
+
+/// A number of JSON with the digits of an exact one.
+fn number(value: Decimal) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap_or_default()
 }

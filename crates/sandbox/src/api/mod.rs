@@ -6,6 +6,7 @@ pub(crate) mod account_parts;
 pub(crate) mod accounts;
 mod cash;
 pub(crate) mod checkout;
+mod checkout_asks;
 mod checkout_create;
 mod checkout_form;
 pub(crate) mod coupons;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Call, checkout_create};
 use crate::model::checkout::Mode;
-use crate::model::payment_link::PaymentLink;
+use crate::model::payment_link::{PaymentLink, SessionLimit};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::list::{list, list_values};
@@ -53,6 +53,7 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
         active: true,
         inactive_message: None,
         custom_message: None,
+        limit: None,
         session,
     };
     read(params, &mut link)?;
@@ -92,7 +93,28 @@ fn read(params: &Params<'_>, link: &mut PaymentLink) -> ApiResult<()> {
         }
         Field::Absent | Field::Unset => {}
     }
+    read_limit(params, link)?;
     params.metadata_into(link.metadata_mut())
+}
+
+/// How many of its sessions may be completed; those that were stay counted.
+fn read_limit(params: &Params<'_>, link: &mut PaymentLink) -> ApiResult<()> {
+    if !params.has("restrictions") {
+        return Ok(());
+    }
+    let sessions = params.sub("restrictions").sub("completed_sessions");
+    link.limit = match sessions.int_within("limit", 1..=i64::MAX)? {
+        Field::Set(most) => {
+            Some(SessionLimit { most, completed: link.limit.map_or(0, |limit| limit.completed) })
+        }
+        Field::Absent | Field::Unset if params.sub("restrictions").names().next().is_none() => None,
+        Field::Absent | Field::Unset => {
+            let full = sessions.full("limit");
+            let message = format!("Missing required param: {full}.");
+            return Err(ApiError::invalid("parameter_missing", &full, message));
+        }
+    };
+    Ok(())
 }
 
 fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {

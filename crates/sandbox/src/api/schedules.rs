@@ -38,19 +38,15 @@ fn one(world: &World, id: &str) -> ApiResult<Value> {
     need(&world.schedules, id, "schedule").map(|schedule| schedule.render())
 }
 
-/// Reads what follows the last phase.
+/// Reads what follows the last phase. Published: `none` was the word for `cancel` and is read back as it, and `renew` can
+/// be read only (changelog 2019-10-17, "Renames and updates subscription schedule renewal properties").
 fn read_end(params: &Params<'_>) -> ApiResult<Option<EndBehavior>> {
     Ok(match params.one_of("end_behavior", &["cancel", "none", "release", "renew"])? {
-        Field::Set("cancel") => Some(EndBehavior::Cancel),
+        Field::Set("cancel" | "none") => Some(EndBehavior::Cancel),
         Field::Set("release") => Some(EndBehavior::Release),
-        Field::Set(word) => {
-            return Err(ApiError::invalid(
-                "parameter_not_in_sandbox",
-                "end_behavior",
-                format!(
-                    "end_behavior={word} is a word of the API whose meaning is not published; use release or cancel."
-                ),
-            ));
+        Field::Set(_) => {
+            let message = "You can no longer set `end_behavior` to `renew`; use `release` or `cancel`.";
+            return Err(ApiError::rule(message).param("end_behavior"));
         }
         Field::Absent | Field::Unset => None,
     })

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::intents::refuse_types;
+use super::intents::{check_mandate, check_type, read_no_redirects, read_types, refuse_types};
 use super::{Call, methods};
+use crate::model::accounts::TypeFilter;
 use crate::model::payment::{IntentStatus, SetupIntent};
 use crate::payments::attempt::Attempt;
 use crate::payments::setup::NewSetup;
@@ -41,8 +42,12 @@ fn create(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     }
     let mut metadata = Metadata::new();
     params.metadata_into(&mut metadata)?;
+    let mut types = TypeFilter::default();
+    read_types(params, &mut types)?;
     let method = methods::named_or_made(world, params)?;
     let id = world.add_setup(NewSetup {
+        types,
+        no_redirects: read_no_redirects(params)?,
         customer,
         description: params.text("description")?.value(),
         metadata,
@@ -73,6 +78,11 @@ fn confirm(world: &mut World, call: &Call<'_>, id: &str) -> ApiResult<Value> {
             )
         })?,
     };
+    check_mandate(&call.params)?;
+    let mut types = intent.types.clone();
+    read_types(&call.params, &mut types)?;
+    check_type(world, &types, &method)?;
+    world.setup_intents.edit(id, |intent| intent.types = types);
     match world.attempt_setup(id, &method, false)? {
         Attempt::Succeeded | Attempt::Held | Attempt::Underway | Attempt::RequiresAction => setup(world, id),
         Attempt::Declined(decline) => {

@@ -7,6 +7,7 @@ use super::discounts::read_discounts;
 use super::invoice_lines::read_extras;
 use super::subscriptions::{one, owned_method, read_details, read_missing_card};
 use super::tax_rates::{read_automatic, read_rates};
+use crate::billing::cancel::End;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::discounts::Place;
 use crate::model::share::Share;
@@ -64,6 +65,9 @@ pub(super) fn read_cancel_at(
         {
             Ok(Field::Set(subscription.period.end))
         }
+        (Field::Set(word), Some(subscription)) if word == "max_billed_until" => {
+            Ok(Field::Set(subscription.billed_until()))
+        }
         (Field::Set(_), _) => match params.int("cancel_at")? {
             Field::Set(at) if at <= now => {
                 Err(ApiError::rule("cancel_at must be in the future.").param("cancel_at"))
@@ -73,6 +77,24 @@ pub(super) fn read_cancel_at(
         (Field::Absent, _) => Ok(Field::Absent),
         (Field::Unset, _) => Ok(Field::Unset),
     }
+}
+
+/// Reads when a running subscription is to end, where that changes: `cancel_at` or `cancel_at_period_end`; also used by
+/// previews.
+pub(super) fn read_end(params: &Params<'_>, subscription: &Subscription, now: i64) -> ApiResult<Option<End>> {
+    let cancel_at = read_cancel_at(params, Some(subscription), now)?;
+    Ok(match (cancel_at, params.flag("cancel_at_period_end")?) {
+        (Field::Set(_), Field::Set(true)) => {
+            let message = "You cannot set both cancel_at and cancel_at_period_end.";
+            return Err(ApiError::rule(message).param(&params.full("cancel_at")));
+        }
+        (Field::Set(at), _) => Some(End::At(at)),
+        (_, Field::Set(true)) => Some(End::OfPeriod),
+        (Field::Unset, _) => Some(End::Never),
+        // It takes back nothing but itself.
+        (Field::Absent, Field::Set(false)) => subscription.cancel_at_period_end.then_some(End::Never),
+        (Field::Absent, Field::Absent | Field::Unset) => None,
+    })
 }
 
 /// Reads changes of items; also used by previews.
@@ -219,13 +241,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
     let (params, id) = (&call.params, call.id());
     let subscription = need(&world.subscriptions, id, "id")?;
     check_editable(&subscription, params.names())?;
-    let cancel_at = read_cancel_at(params, Some(&subscription), world.now)?;
-    let at_period_end = params.flag("cancel_at_period_end")?;
-    if matches!((&cancel_at, &at_period_end), (Field::Set(_), Field::Set(true))) {
-        return Err(
-            ApiError::rule("You cannot set both cancel_at and cancel_at_period_end.").param("cancel_at")
-        );
-    }
+    let end = read_end(params, &subscription, world.now)?;
     if let Some(name) = ["cancel_at", "cancel_at_period_end"].into_iter().find(|name| params.has(name)) {
         world.check_unscheduled(&subscription, name)?;
     }
@@ -247,21 +263,16 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> ApiResult<Value> {
             &subscription.customer,
             &subscription.currency,
         )?,
+        end,
     };
     if !change.is_empty() {
         world.apply_change(id, &change, strictness, presence)?;
+    } else if let Some(end) = end {
+        world.plan_end(id, end, change.proration)?;
     }
     world.change_subscription(id, |subscription| plain.write(subscription));
     if let Some(resumes_at) = plain.pause.clone().value().and_then(|pause| pause.resumes_at) {
         world.timers.set(resumes_at.max(world.now), Timer::CollectionResumes(id.to_owned()));
-    }
-    if let Field::Set(cancel) = at_period_end {
-        world.set_cancel_at_period_end(id, cancel);
-    }
-    match cancel_at {
-        Field::Set(at) => world.set_cancel_at(id, Some(at)),
-        Field::Unset => world.set_cancel_at(id, None),
-        Field::Absent => {}
     }
     one(world, id)
 }

@@ -65,6 +65,7 @@ fn change(
         trial_end: None,
         terms: TermsChange::default(),
         extras: Vec::new(),
+        end: None,
     };
     world.apply_change(&subscription.id, &change, strictness, presence)
 }

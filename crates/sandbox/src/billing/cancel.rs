@@ -1,8 +1,10 @@
 //! The end of a subscription: at once, or later and revocable.
 
+use super::change::Proration;
+use super::lines::{LineOf, Share};
 use super::usage::Seen;
 use crate::model::invoice::{BillingReason, InvoiceStatus, Line};
-use crate::model::subscription::{CancellationDetails, Subscription, SubscriptionStatus};
+use crate::model::subscription::{CancellationDetails, Period, Subscription, SubscriptionStatus};
 use crate::payments::attempt::Presence;
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
@@ -16,6 +18,16 @@ pub(crate) struct CancelNow {
     /// Credit the unused time.
     pub(crate) prorate: bool,
     pub(crate) details: CancellationDetails,
+}
+
+/// When a subscription is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Never,
+    /// At the end of whatever period runs.
+    OfPeriod,
+    /// In unix seconds.
+    At(i64),
 }
 
 impl World {
@@ -109,33 +121,101 @@ impl World {
         }
     }
 
-    /// Plans the end for the end of the period, or takes the plan back.
-    pub(crate) fn set_cancel_at_period_end(&mut self, id: &str, cancel: bool) {
-        let now = self.now;
-        self.change_subscription(id, |subscription| {
-            if cancel {
-                plan_end(subscription, subscription.period.end, now);
-                subscription.cancel_at_period_end = true;
-            } else if subscription.cancel_at_period_end {
-                unplan_end(subscription);
+    /// A subscription as it is once its end is planned, with the two sides of the time that is billed no more or again: an
+    /// end within the running period credits what follows it, and moving the end on charges that again. Published:
+    /// `cancel_at` "before the current period ends … will cause a proration if prorations have been enabled using
+    /// `proration_behavior`" (API reference, update a subscription).
+    pub(crate) fn planned_end(
+        &mut self,
+        subscription: &Subscription,
+        end: End,
+        proration: Proration,
+    ) -> (Subscription, Vec<Line>) {
+        let mut planned = subscription.clone();
+        match end {
+            End::Never => unplan_end(&mut planned),
+            End::OfPeriod => {
+                plan_end(&mut planned, subscription.period.end, self.now);
+                planned.cancel_at_period_end = true;
             }
-        });
+            End::At(at) => {
+                plan_end(&mut planned, at, self.now);
+                planned.cancel_at_period_end = false;
+            }
+        }
+        let bills = match subscription.status {
+            SubscriptionStatus::Active | SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => true,
+            SubscriptionStatus::Trialing
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired
+            | SubscriptionStatus::Canceled => false,
+        };
+        if !bills || proration == Proration::None {
+            return (planned, Vec::new());
+        }
+        let until = planned.part_of(subscription.period).end;
+        let billed = subscription.billed_until();
+        let mut lines = if until < billed {
+            self.credit_lines(subscription, until, |_| true)
+        } else {
+            self.rest_debits(subscription, Period { start: billed.max(self.now), end: until })
+        };
+        lines.retain(|line| line.amount != 0);
+        planned.bill_until(until);
+        (planned, lines)
     }
 
-    /// Plans the end for an instant, or takes the plan back.
-    pub(crate) fn set_cancel_at(&mut self, id: &str, at: Option<i64>) {
-        let now = self.now;
-        self.change_subscription(id, |subscription| match at {
-            Some(at) => {
-                plan_end(subscription, at, now);
-                subscription.cancel_at_period_end = false;
-            }
-            None => unplan_end(subscription),
-        });
-        if let Some(at) = at {
-            self.timers.set(at.max(now), Timer::CancelAt(id.to_owned()));
+    /// Charges a part of the running period that was credited, or was never billed.
+    fn rest_debits(&mut self, subscription: &Subscription, part: Period) -> Vec<Line> {
+        if part.start >= part.end {
+            return Vec::new();
+        }
+        let whole = self.rest_of_period(subscription, part.start).whole;
+        let share = Share { part: part.end - part.start, whole };
+        let wholes = self.whole_amounts(subscription, part.start);
+        let items = subscription.items.iter().zip(wholes);
+        items
+            .filter_map(|(item, full)| {
+                self.debit_line(&LineOf { subscription, item, period: part }, full, share)
+            })
+            .collect()
+    }
+
+    /// Plans the end of a subscription, or takes the plan back. The difference waits for the next invoice, or has one now.
+    pub(crate) fn plan_end(&mut self, id: &str, end: End, proration: Proration) -> ApiResult<()> {
+        let subscription = need(&self.subscriptions, id, "id")?;
+        let (planned, lines) = self.planned_end(&subscription, end, proration);
+        let invoices = proration == Proration::Invoice && !lines.is_empty();
+        for line in lines {
+            self.add_invoice_item(&subscription.customer, line);
+        }
+        let cancel_at = planned.cancel_at;
+        self.change_subscription(id, |subscription| take_end(subscription, &planned));
+        self.set_end_timer(id, cancel_at);
+        if invoices {
+            let subscription = need(&self.subscriptions, id, "id")?;
+            self.invoice_waiting(&subscription, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Sets the timer of a planned end.
+    pub(super) fn set_end_timer(&mut self, id: &str, cancel_at: Option<i64>) {
+        if let Some(at) = cancel_at {
+            self.timers.set(at.max(self.now), Timer::CancelAt(id.to_owned()));
         }
     }
+}
+
+/// Gives a subscription the end that was planned for it in a copy.
+pub(crate) fn take_end(subscription: &mut Subscription, planned: &Subscription) {
+    subscription.cancel_at = planned.cancel_at;
+    subscription.cancel_at_period_end = planned.cancel_at_period_end;
+    subscription.canceled_at = planned.canceled_at;
+    subscription.cancellation.clone_from(&planned.cancellation);
+    subscription.billed_until = planned.billed_until;
+    subscription.cuts.clone_from(&planned.cuts);
 }
 
 /// A planned end of the period moves with the period.

@@ -1,6 +1,7 @@
 //! Changes of a running subscription: other prices and quantities, prorated to the second; a new anchor; the trial's end.
 
-use super::calendar::{last_boundary, next_boundary};
+use super::calendar::next_boundary;
+use super::cancel::End;
 use super::lines::{LineOf, Share};
 use super::subscribe::{inactive, quantity_of_metered, same_rhythm};
 use super::usage::Seen;
@@ -59,10 +60,12 @@ pub(crate) struct Change {
     pub(crate) terms: TermsChange,
     /// Single amounts for its next invoice.
     pub(crate) extras: Vec<Line>,
+    /// When it is to end, where that changes.
+    pub(crate) end: Option<End>,
 }
 
 impl Change {
-    /// Whether it asks for anything.
+    /// Whether it asks for anything but another end.
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
             && !self.restart
@@ -75,6 +78,8 @@ impl Change {
 /// What a change would do.
 #[derive(Debug, Clone)]
 pub(crate) struct Planned {
+    /// The subscription with its new end and nothing else changed.
+    pub(crate) ended: Subscription,
     pub(crate) items: Vec<SubscriptionItem>,
     pub(crate) terms: SubscriptionTerms,
     /// The two sides of each difference, and single amounts.
@@ -95,6 +100,11 @@ fn trial_ends_now(subscription: &Subscription, change: &Change, now: i64) -> boo
 impl World {
     /// Works a change out, without making it.
     pub(crate) fn plan_change(&mut self, subscription: &Subscription, change: &Change) -> ApiResult<Planned> {
+        let (ended, cut) = match change.end {
+            Some(end) => self.planned_end(subscription, end, change.proration),
+            None => (subscription.clone(), Vec::new()),
+        };
+        let subscription = &ended;
         let at = change.at.unwrap_or(self.now);
         if change.at.is_some_and(|at| !(subscription.period.start..=subscription.period.end).contains(&at)) {
             return Err(ApiError::rule(format!(
@@ -128,12 +138,7 @@ impl World {
                 lines
             }
         };
-        prorations.extend(
-            change
-                .extras
-                .iter()
-                .map(|line| Line { subscription: Some(subscription.id.clone()), ..line.clone() }),
-        );
+        prorations.splice(0..0, cut);
         let terms = after_change.terms;
         let now = self.now;
         let (period, anchor, trial, status) = if restarts {
@@ -151,7 +156,12 @@ impl World {
         } else {
             (subscription.period, subscription.anchor, subscription.trial, subscription.status)
         };
-        Ok(Planned { items, terms, prorations, period, anchor, trial, status, restarts })
+        prorations.extend(change.extras.iter().map(|line| Line {
+            period: line.span.within(period, period),
+            subscription: Some(subscription.id.clone()),
+            ..line.clone()
+        }));
+        Ok(Planned { ended, items, terms, prorations, period, anchor, trial, status, restarts })
     }
 
     fn total(&self, items: &[SubscriptionItem], currency: &str) -> i64 {
@@ -280,7 +290,10 @@ impl World {
         if credit_all {
             return lines;
         }
-        let period = Period { start: at, end: subscription.period.end };
+        let period = Period { start: at, end: subscription.billed_until() };
+        if period.start > period.end {
+            return lines;
+        }
         let part = self.rest_of_period(subscription, at);
         let wholes = self.whole_amounts(changed, at);
         for (item, whole) in changed.items.iter().zip(wholes) {
@@ -291,13 +304,10 @@ impl World {
         lines
     }
 
-    /// The rest of the running period, out of a full interval.
+    /// The rest of the running period so far as it is billed, out of a full interval.
     pub(crate) fn rest_of_period(&self, subscription: &Subscription, at: i64) -> Share {
-        let Period { start, end } = subscription.period;
-        let full = self
-            .recurring(&subscription.items)
-            .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
-        Share { part: (end - at).max(0), whole: end - full }
+        let whole = self.full_interval(subscription, subscription.period);
+        Share { part: (subscription.billed_until() - at).max(0), whole }
     }
 
     /// Makes a change: the difference waits or is invoiced, a new period is billed.
@@ -341,6 +351,7 @@ impl World {
         let mark = self.mark();
         let new_period = changed.period != subscription.period;
         self.subscriptions.put(changed.clone());
+        self.set_end_timer(id, changed.cancel_at);
         self.settle_discounts(id, &subscription.all_discounts());
         if new_period {
             self.set_period_timers(&changed);

@@ -3,7 +3,7 @@
 use crate::model::invoice::{Invoice, InvoiceStatus};
 use crate::model::subscription::{CancellationDetails, SubscriptionStatus};
 use crate::payments::attempt::{Attempt, Presence};
-use crate::settings::Exhaustion;
+use crate::settings::{Exhaustion, InvoiceExhaustion};
 use crate::state::timers::Timer;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -49,8 +49,13 @@ impl World {
             return;
         }
         let method = self.method_for(&invoice);
-        if method.is_some() && method == invoice.hopeless_method {
-            // The attempt is left out, the schedule goes on until another card is there.
+        // Published: retries go on to be scheduled and counted, and are carried out only once a new payment method is
+        // there (`attempt_count` of the invoice); nothing is retried where there is none (automate payment retries).
+        let waits = match &method {
+            Some(_) => method == invoice.hopeless_method,
+            None => invoice.attempt_count > 0,
+        };
+        if waits {
             self.schedule_or_give_up(id, true);
             return;
         }
@@ -80,6 +85,9 @@ impl World {
             self.emit("invoice.payment_action_required", object);
         }
         self.mark_past_due(id);
+        if let Some(customer) = self.invoices.get(id).map(|invoice| invoice.customer.clone()) {
+            self.set_delinquent(&customer, true);
+        }
         self.act_on_exhaustion(id);
     }
 
@@ -129,10 +137,7 @@ impl World {
     }
 
     fn mark_past_due(&mut self, invoice: &str) {
-        let Some((subscription, customer)) = self
-            .invoices
-            .get(invoice)
-            .and_then(|invoice| Some((invoice.subscription.clone()?, invoice.customer.clone())))
+        let Some(subscription) = self.invoices.get(invoice).and_then(|invoice| invoice.subscription.clone())
         else {
             return;
         };
@@ -155,21 +160,29 @@ impl World {
             | SubscriptionStatus::Unpaid
             | SubscriptionStatus::Paused => {}
         });
-        self.set_delinquent(&customer, true);
     }
 
-    /// When no attempt is left: cancel, mark unpaid, or leave, as the settings say.
+    /// When no attempt is left: what the settings say for the subscription, and then for the invoice.
     fn act_on_exhaustion(&mut self, id: &str) {
         let Some(invoice) = self.invoices.get(id).filter(|invoice| {
-            invoice.status == InvoiceStatus::Open && invoice.next_payment_attempt.is_none()
+            invoice.status == InvoiceStatus::Open
+                && invoice.auto_advance
+                && invoice.next_payment_attempt.is_none()
         }) else {
             return;
         };
-        let Some(subscription) = invoice.subscription.clone() else {
-            return;
-        };
+        if let Some(subscription) = invoice.subscription.clone() {
+            self.exhaust_subscription(&subscription);
+        }
+        match self.settings.invoice_on_exhaustion {
+            InvoiceExhaustion::LeaveOpen => {}
+            InvoiceExhaustion::MarkUncollectible => self.write_off_unpaid(id),
+        }
+    }
+
+    fn exhaust_subscription(&mut self, subscription: &str) {
         if !matches!(
-            self.subscriptions.get(&subscription).map(|found| found.status),
+            self.subscriptions.get(subscription).map(|found| found.status),
             Some(SubscriptionStatus::PastDue)
         ) {
             return;
@@ -180,9 +193,9 @@ impl World {
                     reason: Some("payment_failed".to_owned()),
                     ..CancellationDetails::default()
                 };
-                self.end_subscription(&subscription, details);
+                self.end_subscription(subscription, details);
             }
-            Exhaustion::Unpaid => self.change_subscription(&subscription, |subscription| {
+            Exhaustion::Unpaid => self.change_subscription(subscription, |subscription| {
                 subscription.status = SubscriptionStatus::Unpaid
             }),
             Exhaustion::Leave => {}

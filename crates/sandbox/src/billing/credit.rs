@@ -21,11 +21,12 @@ fn debits<'a>(lines: impl Iterator<Item = &'a Line>) -> Vec<(&'a Line, i64)> {
 }
 
 impl World {
-    /// What the item was debited for the time from an instant to the end of the running period.
+    /// What the item was debited for the time from an instant to where the running period is billed to.
     pub(crate) fn debited(&self, subscription: &Subscription, item: &SubscriptionItem, from: i64) -> i64 {
         let Period { start, end } = subscription.period;
+        let ends = |at: i64| at == end || subscription.cuts.contains(&at);
         let concerns = |line: &&Line| {
-            line.subscription_item.as_ref() == Some(&item.id) && line.period.end == end && line.net() >= 0
+            line.subscription_item.as_ref() == Some(&item.id) && ends(line.period.end) && line.net() >= 0
         };
         // The invoice of a change that waits was not debited for what the subscription has.
         let supposed = |invoice: &Invoice| {
@@ -44,11 +45,12 @@ impl World {
         all.extend(invoiced);
         // Newest first among those that begin together: a later debit replaced the earlier one.
         all.sort_by_key(|(line, _)| std::cmp::Reverse(line.period.start));
-        let (mut sum, mut until) = (0_i64, end);
+        let (mut sum, mut until) = (0_i64, subscription.billed_until());
         for (line, debit) in all {
             let begin = line.period.start.max(from);
-            if begin < until {
-                let part = round_fraction(debit, until - begin, line.period.end - line.period.start);
+            let to = line.period.end.min(until);
+            if begin < to {
+                let part = round_fraction(debit, to - begin, line.period.end - line.period.start);
                 sum = sum.saturating_add(part);
                 until = begin;
             }

@@ -40,7 +40,7 @@ impl World {
         };
         if subscription.cancel_at.is_some_and(|at| at <= self.now) {
             self.end_subscription(id, CancellationDetails::default());
-            self.bill_last_usage(&subscription);
+            self.bill_last(&subscription);
             return;
         }
         if !(trialing && self.stops_without_card(&subscription)) {
@@ -95,6 +95,7 @@ impl World {
         if renewed.status == SubscriptionStatus::Trialing {
             renewed.status = SubscriptionStatus::Active;
         }
+        renewed.opened_period();
         self.subscriptions.put(renewed.clone());
         self.set_period_timers(&renewed);
         let lines = self.renewal_lines(subscription, subscription.period, renewed.period, Seen::Reported);
@@ -118,7 +119,7 @@ impl World {
         let due = |found: &&Subscription| found.cancel_at.is_some_and(|at| at <= self.now);
         if let Some(subscription) = self.subscriptions.get(id).filter(due).cloned() {
             self.end_subscription(id, CancellationDetails::default());
-            self.bill_last_usage(&subscription);
+            self.bill_last(&subscription);
         }
     }
 
@@ -221,6 +222,7 @@ impl World {
             return;
         }
         self.emit("invoice.overdue", invoice.render());
+        self.set_delinquent(&invoice.customer, true);
         if let Some(subscription) = invoice.subscription
             && self
                 .subscriptions

@@ -215,6 +215,12 @@ impl World {
             // A discount for one invoice may only now find something that it is taken off.
             self.use_up_discounts(&invoice);
         }
+        self.make_final(invoice, paid_by)
+    }
+
+    /// Makes a draft final that is priced.
+    pub(crate) fn make_final(&mut self, mut invoice: Invoice, paid_by: Option<&str>) -> ApiResult<()> {
+        let id = &invoice.id.clone();
         self.number_and_balance(&mut invoice)?;
         invoice.finalization_error = serde_json::Value::Null;
         invoice.status = InvoiceStatus::Open;
@@ -225,7 +231,7 @@ impl World {
         if due > 0 {
             let intent = match paid_by {
                 Some(intent) => {
-                    self.payment_intents.edit(intent, |intent| intent.invoice = Some(id.to_owned()));
+                    self.payment_intents.edit(intent, |intent| intent.invoice = Some(id.clone()));
                     intent.to_owned()
                 }
                 None => self.intent_for(&invoice),
@@ -246,7 +252,7 @@ impl World {
             }
         } else if collection == Collection::SendInvoice {
             if let Some(due_date) = due_date {
-                self.timers.set(due_date, Timer::Due(id.to_owned()));
+                self.timers.set(due_date, Timer::Due(id.clone()));
             }
             self.emit("invoice.sent", invoice.render());
         }

@@ -1,8 +1,9 @@
 //! The lines of invoices: full periods, and the two sides of a proration.
 
 use super::amounts::{in_advance, priced};
+use super::calendar::last_boundary;
 use crate::model::decimal::Decimal;
-use crate::model::invoice::Line;
+use crate::model::invoice::{Line, Span};
 use crate::model::pricing::Pricing;
 use crate::model::product::{Interval, Price, Recurring};
 use crate::model::subscription::{Period, Subscription, SubscriptionItem};
@@ -29,6 +30,7 @@ fn every(recurring: Recurring) -> String {
 }
 
 /// What one line is about.
+#[derive(Clone, Copy)]
 pub(crate) struct LineOf<'a> {
     pub(crate) subscription: &'a Subscription,
     pub(crate) item: &'a SubscriptionItem,
@@ -40,13 +42,13 @@ pub(crate) struct LineOf<'a> {
 struct Part {
     amount: i64,
     unit: Option<Decimal>,
-    quantity: i64,
+    quantity: Decimal,
 }
 
 impl Part {
     /// The whole quantity on one line, whatever its amount.
-    fn of(pricing: &Pricing, quantity: i64, amount: i64) -> Self {
-        Self { amount, unit: pricing.unit(), quantity }
+    fn of(pricing: &Pricing, quantity: impl Into<Decimal>, amount: i64) -> Self {
+        Self { amount, unit: pricing.unit(), quantity: quantity.into() }
     }
 }
 
@@ -66,7 +68,13 @@ impl World {
     }
 
     /// A quantity of one item, each part that is priced alike on a line of its own; free during a trial.
-    pub(crate) fn quantity_lines(&mut self, of: &LineOf<'_>, quantity: i64, free: bool) -> Vec<Line> {
+    pub(crate) fn quantity_lines(
+        &mut self,
+        of: &LineOf<'_>,
+        quantity: impl Into<Decimal>,
+        free: bool,
+    ) -> Vec<Line> {
+        let quantity = quantity.into();
         let Some(price) = self.prices.get(&of.item.price).cloned() else {
             return Vec::new();
         };
@@ -92,6 +100,35 @@ impl World {
             .collect()
     }
 
+    /// An item that is billed in advance for a period that begins: the whole of it, or the part up to the planned end of
+    /// its subscription. Published: a `cancel_at` "during a future period … will always cause a proration for that period".
+    pub(crate) fn advance_lines(&mut self, of: &LineOf<'_>, free: bool) -> Vec<Line> {
+        let part = of.subscription.part_of(of.period);
+        if free || part == of.period {
+            return self.quantity_lines(of, of.item.quantity, free);
+        }
+        let whole = self.full_interval(of.subscription, of.period);
+        self.first_part(&LineOf { period: part, ..*of }, whole).into_iter().collect()
+    }
+
+    /// The charge for the part of an interval that an item begins with: nothing has taken its discounts off yet.
+    pub(crate) fn first_part(&mut self, of: &LineOf<'_>, whole: i64) -> Option<Line> {
+        let full = self.full_price(of.item, &of.subscription.currency);
+        let share = Share { part: of.period.end - of.period.start, whole };
+        let mut line = self.debit_line(of, full, share)?;
+        line.terms.settled = false;
+        Some(line)
+    }
+
+    /// The seconds of the whole interval that a period is, or is the end of.
+    pub(crate) fn full_interval(&self, subscription: &Subscription, period: Period) -> i64 {
+        let Period { start, end } = period;
+        let full = self
+            .recurring(&subscription.items)
+            .map_or(start, |recurring| last_boundary(subscription.anchor, recurring, end - 1).min(start));
+        end - full
+    }
+
     /// The charge for a share of a period of which the whole costs `full`; none for a metered item, which is billed by
     /// what was used.
     pub(crate) fn debit_line(&mut self, of: &LineOf<'_>, full: i64, share: Share) -> Option<Line> {
@@ -106,8 +143,11 @@ impl World {
         at: i64,
         goes: impl Fn(&SubscriptionItem) -> bool,
     ) -> Vec<Line> {
-        let period = Period { start: at, end: subscription.period.end };
+        let period = Period { start: at, end: subscription.billed_until() };
         let mut lines = Vec::new();
+        if period.start > period.end {
+            return lines;
+        }
         for item in subscription.items.iter().filter(|item| goes(item)) {
             let amount = -self.debited(subscription, item, at);
             lines.extend(self.proration_line(&LineOf { subscription, item, period }, amount, "Unused"));
@@ -153,7 +193,9 @@ impl World {
             price: Some(price.id.clone()),
             product: Some(price.product.clone()),
             unit_amount: part.unit,
-            quantity: part.quantity,
+            quantity: part.quantity.truncated(),
+            exact: part.quantity.whole().is_none().then_some(part.quantity),
+            span: Span::default(),
             subscription: Some(of.subscription.id.clone()),
             subscription_item: Some(of.item.id.clone()),
             invoice_item: None,
@@ -200,7 +242,7 @@ impl World {
         let items: Vec<_> = subscription.items.iter().filter(|item| !self.is_metered(item)).collect();
         items
             .into_iter()
-            .flat_map(|item| self.quantity_lines(&LineOf { subscription, item, period }, item.quantity, free))
+            .flat_map(|item| self.advance_lines(&LineOf { subscription, item, period }, free))
             .collect()
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::stream::Streams;
+use crate::model::decimal::Decimal;
 use crate::model::meter::{Formula, Meter, MeterEvent, TimeWindow};
 use crate::model::subscription::Period;
 use crate::state::table::Table;
@@ -22,7 +23,8 @@ const KNOWN_FOR: i64 = 86_400;
 const OLDEST: i64 = 35 * 86_400;
 /// How far ahead the caller's clock may be, in seconds.
 const AHEAD: i64 = 300;
-/// Values have up to this many digits.
+/// Values have up to this many digits, before and after the point, zeros at the front left out (changelog 2026-04-22,
+/// billing meter event values validation).
 const MOST_DIGITS: usize = 15;
 
 /// Meters and what they counted.
@@ -72,24 +74,27 @@ fn wrong(code: &'static str, param: &str, message: String) -> Wrong {
 pub(super) struct Readable {
     meter: Meter,
     customer: String,
-    value: i64,
+    value: Decimal,
     timestamp: i64,
     /// When it was reported, by the time of its customer, in unix seconds.
     received: i64,
 }
 
-fn read_value(meter: &Meter, payload: &BTreeMap<String, String>) -> Result<i64, Wrong> {
+fn read_value(meter: &Meter, payload: &BTreeMap<String, String>) -> Result<Decimal, Wrong> {
     let text = match (meter.formula, payload.get(&meter.value_key)) {
-        (Formula::Count, _) => return Ok(1),
+        (Formula::Count, _) => return Ok(Decimal::from(1)),
         (Formula::Sum | Formula::Last, text) => text.map_or("", String::as_str),
     };
     let param = format!("payload[{}]", meter.value_key);
-    if text.trim_start_matches('-').len() > MOST_DIGITS {
-        let message = format!("A value has up to {MOST_DIGITS} digits.");
+    let digits = text.trim_start_matches('-').replace('.', "");
+    if digits.trim_start_matches('0').len() > MOST_DIGITS {
+        let message =
+            format!("The value in the event payload can have at most {MOST_DIGITS} digits. Received {text}.");
         return Err(wrong("meter_event_value_too_many_digits", &param, message));
     }
-    text.parse().map_err(|_| {
-        wrong("meter_event_invalid_value", &param, format!("The value must be a whole number; got '{text}'."))
+    Decimal::try_from(text.to_owned()).map_err(|_| {
+        let message = format!("The value must be a number with up to 12 decimal places; got '{text}'.");
+        wrong("meter_event_invalid_value", &param, message)
     })
 }
 
@@ -132,7 +137,7 @@ impl Metering {
     }
 
     /// What a customer used from the start of a period up to, and without, its end.
-    pub(crate) fn usage(&self, meter: &Meter, customer: &str, period: Period, now: i64) -> i64 {
+    pub(crate) fn usage(&self, meter: &Meter, customer: &str, period: Period, now: i64) -> Decimal {
         let within = |event: &&&MeterEvent| (period.start..period.end).contains(&event.timestamp);
         aggregate(meter.formula, self.counted(meter, customer, now).iter().filter(within).copied())
     }
@@ -145,7 +150,7 @@ impl Metering {
         period: Period,
         window: TimeWindow,
         now: i64,
-    ) -> Vec<(Period, i64)> {
+    ) -> Vec<(Period, Decimal)> {
         let seconds = window.seconds();
         let mut windows: BTreeMap<i64, Vec<&MeterEvent>> = BTreeMap::new();
         for event in self.counted(meter, customer, now) {
@@ -162,12 +167,13 @@ impl Metering {
     }
 }
 
-fn aggregate<'a>(formula: Formula, events: impl Iterator<Item = &'a MeterEvent>) -> i64 {
+fn aggregate<'a>(formula: Formula, events: impl Iterator<Item = &'a MeterEvent>) -> Decimal {
+    let none = Decimal::from(0);
     match formula {
-        Formula::Count => i64::try_from(events.count()).unwrap_or(i64::MAX),
-        Formula::Sum => events.fold(0, |sum, event| sum.saturating_add(event.value)),
+        Formula::Count => Decimal::from(i64::try_from(events.count()).unwrap_or(i64::MAX)),
+        Formula::Sum => events.fold(none, |sum, event| sum.plus(event.value)),
         // Of several at the same instant, the one that was reported last.
-        Formula::Last => events.max_by_key(|event| event.timestamp).map_or(0, |event| event.value),
+        Formula::Last => events.max_by_key(|event| event.timestamp).map_or(none, |event| event.value),
     }
 }
 

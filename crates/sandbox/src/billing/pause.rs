@@ -159,6 +159,7 @@ impl World {
         self.change_subscription(id, |subscription| {
             subscription.anchor = anchor;
             subscription.period = period;
+            subscription.opened_period();
         });
         let resumed = need(&self.subscriptions, id, "id")?;
         self.set_period_timers(&resumed);
@@ -192,11 +193,11 @@ impl World {
 
     /// What is left, from an instant on, of the period that runs by an anchor that stays.
     fn rest_lines(&mut self, subscription: &Subscription, recurring: Recurring, from: i64) -> Vec<Line> {
-        let end = subscription.period.end;
-        let part =
-            Share { part: end - from, whole: end - last_boundary(subscription.anchor, recurring, from) };
+        let Period { end, .. } = subscription.period;
+        let period = subscription.part_of(Period { start: from, end });
+        let whole = end - last_boundary(subscription.anchor, recurring, from);
+        let part = Share { part: period.end - from, whole };
         let wholes = self.whole_amounts(subscription, from);
-        let period = Period { start: from, end };
         let lines = subscription.items.iter().zip(wholes);
         lines
             .filter_map(|(item, whole)| self.debit_line(&LineOf { subscription, item, period }, whole, part))

@@ -1,7 +1,7 @@
 //! Changes that wait for their payment: kept beside the subscription, applied when it succeeds, forgotten when it does not
 //! come in time.
 
-use super::cancel::plan_end_with;
+use super::cancel::{plan_end_with, take_end};
 use super::change::Planned;
 use crate::model::invoice::{BillingReason, InvoiceStatus, Line};
 use crate::model::pending::PendingUpdate;
@@ -18,6 +18,7 @@ impl Planned {
     /// The subscription as the change would leave it.
     pub(crate) fn changed(&self, subscription: &Subscription) -> Subscription {
         let mut changed = subscription.clone();
+        take_end(&mut changed, &self.ended);
         changed.items.clone_from(&self.items);
         changed.terms.clone_from(&self.terms);
         changed.period = self.period;
@@ -25,6 +26,9 @@ impl Planned {
         changed.trial = self.trial;
         changed.status = self.status;
         plan_end_with(&mut changed);
+        if changed.period != subscription.period {
+            changed.opened_period();
+        }
         changed
     }
 }
@@ -82,6 +86,9 @@ impl World {
             subscription.status = pending.status;
             subscription.pending = None;
             plan_end_with(subscription);
+            if new_period {
+                subscription.opened_period();
+            }
         });
         self.settle_discounts(id, &had);
         if let Some(changed) = self.subscriptions.get(id).filter(|_| new_period).cloned() {

@@ -52,33 +52,13 @@ impl World {
     /// The invoice that a supposed change would lead to. Nothing changes.
     pub(crate) fn preview(&mut self, subscription: &Subscription, supposed: &Supposed) -> ApiResult<Invoice> {
         if subscription.status.is_terminal() {
-            return Err(ApiError::state(
-                "invoice_upcoming_none",
-                format!("No upcoming invoices for subscription: {}", subscription.id),
-            ));
+            return Err(ApiError::none_upcoming("subscription", &subscription.id));
         }
         if supposed.cancel_now {
             return Ok(self.preview_cancel(subscription, supposed.prorate_cancel));
         }
-        if let Some(at) = subscription.cancel_at.filter(|at| *at <= subscription.period.end)
-            && supposed.change.is_empty()
-        {
-            let usage = self.outstanding_usage(subscription, at, Seen::Counted);
-            if !usage.is_empty() {
-                return Ok(self.previewed(subscription, usage, at));
-            }
-            return Err(ApiError::state(
-                "invoice_upcoming_none",
-                format!("No upcoming invoices for subscription: {}", subscription.id),
-            ));
-        }
         let planned = self.plan_change(subscription, &supposed.change)?;
-        let mut changed = subscription.clone();
-        changed.items = planned.items;
-        changed.terms = planned.terms;
-        changed.period = planned.period;
-        changed.anchor = planned.anchor;
-        changed.status = planned.status;
+        let changed = planned.changed(subscription);
         let prorates = !planned.prorations.is_empty();
         let mut lines = planned.prorations;
         if planned.restarts && changed.status != SubscriptionStatus::Trialing {
@@ -88,7 +68,28 @@ impl World {
         if supposed.change.proration == Proration::Invoice && prorates {
             return Ok(self.previewed(&changed, lines, self.now));
         }
-        Ok(self.next_renewal(&changed, lines))
+        match changed.cancel_at.filter(|at| *at <= changed.period.end) {
+            Some(at) => self.last_invoice(&changed, lines, at),
+            None => Ok(self.next_renewal(&changed, lines)),
+        }
+    }
+
+    /// The invoice of a subscription that ends without another renewal; none where nothing waits for it.
+    fn last_invoice(
+        &mut self,
+        subscription: &Subscription,
+        mut lines: Vec<Line>,
+        at: i64,
+    ) -> ApiResult<Invoice> {
+        lines.extend(self.outstanding_usage(subscription, at, Seen::Counted));
+        if lines.is_empty() && !self.anything_waits(subscription) {
+            return Err(ApiError::none_upcoming("subscription", &subscription.id));
+        }
+        let mut invoice = self.previewed(subscription, lines, at);
+        invoice.period = Period { start: subscription.period.start, end: at };
+        invoice.created = at;
+        invoice.next_payment_attempt = Some(at + self.settings.draft_seconds);
+        Ok(invoice)
     }
 
     fn preview_cancel(&mut self, subscription: &Subscription, prorate: bool) -> Invoice {

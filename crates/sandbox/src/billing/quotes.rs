@@ -6,7 +6,7 @@
 
 use super::invoicing::NewInvoice;
 use super::subscribe::{FirstPayment, NewItem, NewSubscription};
-use crate::model::invoice::{BillingReason, Line};
+use crate::model::invoice::{BillingReason, Line, Span};
 use crate::model::quote::{Outcome, Quote, QuoteState, rhythm};
 use crate::model::share::Share;
 use crate::model::subscription::{MissingCard, Period};
@@ -101,6 +101,8 @@ impl World {
                 product: Some(price.product),
                 price: Some(price.id),
                 quantity: line.quantity,
+                exact: None,
+                span: Span::at(Period { start: self.now, end: self.now }),
                 subscription: None,
                 subscription_item: None,
                 invoice_item: None,

@@ -23,7 +23,8 @@ impl World {
         invoice.amount_paid = invoice.amount_due;
         invoice.next_payment_attempt = None;
         invoice.transitions.paid = Some(self.now);
-        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
+        let (object, subscription, customer) =
+            (invoice.render(), invoice.subscription.clone(), invoice.customer.clone());
         self.invoices.put(invoice);
         for mut payment in
             self.payments_of(id).into_iter().filter(|payment| payment.status == InvoicePaymentStatus::Open)
@@ -45,6 +46,7 @@ impl World {
         if let Some(subscription) = subscription {
             self.subscription_paid(&subscription, id, method);
         }
+        self.set_delinquent(&customer, false);
     }
 
     fn close_payment(&mut self, mut payment: InvoicePayment) {
@@ -88,11 +90,11 @@ impl World {
         if resumed {
             self.emit("customer.subscription.resumed", self.subscription_value(id));
         }
-        if revives {
-            self.set_delinquent(&subscription.customer, false);
-        }
     }
 
+    /// Published: `delinquent` follows the latest of these on any invoice of a customer. Paying one, or marking one
+    /// uncollectible by a call, sets it to false; an automatic payment that fails, or a due date that passes, to true
+    /// (API reference, the customer object).
     pub(crate) fn set_delinquent(&mut self, customer: &str, delinquent: bool) {
         if let Some(mut customer) =
             self.customers.get(customer).filter(|customer| customer.delinquent != delinquent).cloned()
@@ -144,9 +146,9 @@ impl World {
         }
     }
 
-    /// Gives up on an open invoice.
+    /// Gives up on an open invoice because a call asks for it.
     pub(crate) fn write_off_invoice(&mut self, id: &str) -> ApiResult<()> {
-        let mut invoice = need(&self.invoices, id, "invoice")?;
+        let invoice = need(&self.invoices, id, "invoice")?;
         if invoice.status != InvoiceStatus::Open {
             return Err(ApiError::state(
                 "invoice_not_editable",
@@ -156,16 +158,25 @@ impl World {
                 ),
             ));
         }
-        invoice.status = InvoiceStatus::Uncollectible;
-        invoice.transitions.uncollectible = Some(self.now);
-        invoice.next_payment_attempt = None;
-        let (object, subscription) = (invoice.render(), invoice.subscription.clone());
-        self.invoices.put(invoice);
-        self.emit("invoice.marked_uncollectible", object);
-        if let Some(subscription) = subscription {
-            self.subscription_forgiven(&subscription, id);
+        self.write_off_unpaid(id);
+        if let Some(subscription) = &invoice.subscription {
+            self.subscription_forgiven(subscription, id);
         }
+        self.set_delinquent(&invoice.customer, false);
         Ok(())
+    }
+
+    /// Gives up on an open invoice whose retries are exhausted: what becomes of its subscription is settled elsewhere, and
+    /// its customer stays delinquent.
+    pub(super) fn write_off_unpaid(&mut self, id: &str) {
+        let now = self.now;
+        self.invoices.edit(id, |invoice| {
+            invoice.status = InvoiceStatus::Uncollectible;
+            invoice.transitions.uncollectible = Some(now);
+            invoice.next_payment_attempt = None;
+        });
+        let object = self.object(id).unwrap_or_default();
+        self.emit("invoice.marked_uncollectible", object);
     }
 
     /// Nothing is owed of an invoice any more, and no money came: that ends being past due, and nothing else. What waits for its
@@ -174,9 +185,7 @@ impl World {
         let Some(subscription) = self.subscriptions.get(id) else { return };
         let latest = subscription.latest_invoice.as_deref() == Some(invoice);
         if latest && subscription.status == SubscriptionStatus::PastDue {
-            let customer = subscription.customer.clone();
             self.change_subscription(id, |subscription| subscription.status = SubscriptionStatus::Active);
-            self.set_delinquent(&customer, false);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::calendar::{last_boundary, next_boundary};
 use super::invoicing::NewInvoice;
-use super::lines::{self, LineOf};
+use super::lines::LineOf;
 use crate::model::invoice::{BillingReason, Invoice, Line};
 use crate::model::product::{Price, Recurring};
 use crate::model::share::Share;
@@ -132,6 +132,8 @@ impl World {
             missing_card: new.missing_card,
             cancel_at: if new.cancel_at_period_end { Some(period.end) } else { new.cancel_at },
             cancel_at_period_end: new.cancel_at_period_end,
+            billed_until: None,
+            cuts: Vec::new(),
             canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(self.now),
             ended_at: None,
             cancellation: CancellationDetails::default(),
@@ -154,7 +156,12 @@ impl World {
             share: new.share.clone(),
             pending: None,
         };
-        let extras = self.name_extras(&new.extras, &id);
+        subscription.opened_period();
+        let bills_nothing = !new.prorate_first && subscription.part_of(period) != period;
+        if bills_nothing && new.trial_end.is_none() {
+            subscription.bill_until(period.start);
+        }
+        let extras = self.name_extras(&new.extras, &id, period);
         let mut lines = extras.clone();
         lines.extend(self.first_lines(&subscription, &new, recurring));
         let frame = self.invoice_of(&subscription, BillingReason::SubscriptionCreate, lines);
@@ -171,16 +178,20 @@ impl World {
         for line in extras {
             self.keep_item(&new.customer, &line.invoice_item.clone().unwrap_or_default(), line);
         }
-        self.first_invoice(&subscription, &new, invoice)?;
+        // Published: with `proration_behavior=none` the time up to the first full period is not invoiced.
+        if !(bills_nothing && invoice.lines.is_empty()) {
+            self.first_invoice(&subscription, &new, invoice)?;
+        }
         let object = self.subscription_value(&id);
         self.emit_at(mark, "customer.subscription.created", object, None);
         Ok(id)
     }
 
-    /// Gives single amounts the ids of the invoice items that they will be.
-    fn name_extras(&mut self, extras: &[Line], subscription: &str) -> Vec<Line> {
+    /// Gives single amounts the ids of the invoice items that they will be, and their periods.
+    fn name_extras(&mut self, extras: &[Line], subscription: &str, period: Period) -> Vec<Line> {
         let named = |line: &Line| Line {
             invoice_item: Some(self.chance.id("ii_")),
+            period: line.span.within(period, period),
             subscription: Some(subscription.to_owned()),
             ..line.clone()
         };
@@ -277,7 +288,9 @@ impl World {
             lines.extend(self.period_lines(subscription, period, false));
             return lines;
         }
-        let partial = new.trial_end.is_none() && new.anchor.is_some_and(|anchor| anchor != self.now);
+        let partial = new.trial_end.is_none()
+            && (new.anchor.is_some_and(|anchor| anchor != self.now)
+                || subscription.part_of(period) != period);
         if !partial {
             return self.period_lines(subscription, period, new.trial_end.is_some());
         }
@@ -285,19 +298,10 @@ impl World {
             return Vec::new();
         }
         let whole = period.end - last_boundary(subscription.anchor, recurring, period.start);
-        let part = lines::Share { part: period.end - period.start, whole };
-        let items = subscription.items.clone();
+        let part = subscription.part_of(period);
+        let items = subscription.items.iter();
         items
-            .iter()
-            .filter_map(|item| {
-                let full = self.full_price(item, &subscription.currency);
-                self.debit_line(&LineOf { subscription, item, period }, full, part)
-            })
-            .map(|mut line| {
-                // It is the first of its item, and nothing has taken its discounts off yet.
-                line.terms.settled = false;
-                line
-            })
+            .filter_map(|item| self.first_part(&LineOf { subscription, item, period: part }, whole))
             .collect()
     }
 

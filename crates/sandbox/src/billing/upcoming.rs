@@ -25,6 +25,15 @@ impl World {
         }
     }
 
+    /// The subscription of a customer whose renewal comes next; of several at one instant, the oldest.
+    pub(crate) fn next_to_renew(&self, customer: &str) -> Option<String> {
+        let renews = |found: &&Subscription| {
+            !found.status.is_terminal() && found.cancel_at.is_none_or(|at| at > found.period.end)
+        };
+        let next = self.subscriptions.of(customer).filter(renews).min_by_key(|found| found.period.end)?;
+        Some(next.id.clone())
+    }
+
     /// A renewal comes up: shown as an invoice that has no id yet.
     pub(crate) fn invoice_comes_up(&mut self, id: &str) {
         let Some(subscription) = self.subscriptions.get(id).cloned() else {

@@ -4,6 +4,7 @@
 //! bills each part at its own. Usage of a trial is free. A draft is brought up to date when it becomes final.
 
 use super::lines::LineOf;
+use crate::model::decimal::Decimal;
 use crate::model::invoice::{Invoice, Line};
 use crate::model::product::Price;
 use crate::model::subscription::{Period, Subscription, SubscriptionItem, SubscriptionStatus};
@@ -40,14 +41,15 @@ impl World {
     }
 
     /// What a customer used; never less than nothing.
-    fn usage_of(&self, item: &SubscriptionItem, customer: &str, period: Period, seen: Seen) -> i64 {
+    fn usage_of(&self, item: &SubscriptionItem, customer: &str, period: Period, seen: Seen) -> Decimal {
         let by = match seen {
             Seen::Counted => self.now,
             Seen::Reported => i64::MAX,
         };
         let meter = self.prices.get(&item.price).and_then(|price| price.meter.as_deref());
         let meter = meter.and_then(|id| self.metering.meters.get(id));
-        meter.map_or(0, |meter| self.metering.usage(meter, customer, period, by).max(0))
+        let none = Decimal::from(0);
+        meter.map_or(none, |meter| self.metering.usage(meter, customer, period, by).max(none))
     }
 
     /// What is used and not billed yet, up to an instant; nothing while usage is free.
@@ -86,7 +88,7 @@ impl World {
         for item in &subscription.items {
             if !self.is_metered(item) {
                 let of = LineOf { subscription, item, period: next };
-                lines.extend(self.quantity_lines(&of, item.quantity, false));
+                lines.extend(self.advance_lines(&of, false));
             } else if !was_free && item.usage_from < ended.end {
                 lines.extend(self.usage_lines(subscription, item, ended, seen));
             }
@@ -94,12 +96,20 @@ impl World {
         lines
     }
 
-    /// The last invoice of a subscription that has just ended as planned: what was used and not billed.
-    pub(crate) fn bill_last_usage(&mut self, ended: &Subscription) {
+    /// The last invoice of a subscription that has just ended as planned: what was used and not billed, and what waits.
+    /// Published: "any pending prorations are also left in place and collected at the end of the period" (cancel
+    /// subscriptions).
+    pub(crate) fn bill_last(&mut self, ended: &Subscription) {
         let lines = self.outstanding_usage(ended, self.now, Seen::Reported);
-        if !lines.is_empty() {
+        if !lines.is_empty() || self.anything_waits(ended) {
             self.draft_cycle(ended, Period { start: ended.period.start, end: self.now }, lines);
         }
+    }
+
+    /// Whether something waits for the next invoice of a subscription.
+    pub(crate) fn anything_waits(&self, subscription: &Subscription) -> bool {
+        let id = Some(subscription.id.as_str());
+        !self.waiting_items(&subscription.customer, id, &subscription.currency).is_empty()
     }
 
     /// Brings the usage on a draft up to date. Answers whether there is any.

@@ -12,7 +12,7 @@ use crate::model::checkout_form::Answers;
 use crate::model::currency::chargeable;
 use crate::model::customer::Customer;
 use crate::model::invoice::Line;
-use crate::model::payment::{CaptureMethod, PaymentIntent};
+use crate::model::payment::{CaptureMethod, Confirmation, PaymentIntent};
 use crate::model::subscription::Collection;
 use crate::model::tax::AutomaticTax;
 use crate::model::terms::{ItemTerms, SubscriptionTerms};
@@ -65,7 +65,8 @@ impl World {
             return Err(no_location());
         }
         self.check_sellable(&session)?;
-        session.form.answer(&buyer.answers).map_err(|param| {
+        let answered = session.form.answer(&buyer.answers);
+        answered.and_then(|()| session.asks.answer(&buyer.answers)).map_err(|param| {
             let message = "The buyer left something out that this Checkout Session asks for. No money moved.";
             ApiError::invalid("checkout_details_missing", param, message)
         })?;
@@ -101,11 +102,15 @@ impl World {
 
     /// Nothing is due and no method is asked for.
     fn buy_free(&mut self, mut session: CheckoutSession) -> ApiResult<Purchase> {
-        if session.mode == Mode::Subscription || session.customer_creation == "always" {
+        if session.keeps_customer() {
             self.ensure_customer(&mut session);
         }
-        if session.mode == Mode::Subscription {
-            self.subscribe_for(&mut session, None, FirstPayment::Try(Presence::OnSession))?;
+        match session.mode {
+            Mode::Subscription => {
+                self.subscribe_for(&mut session, None, FirstPayment::Try(Presence::OnSession))?
+            }
+            Mode::Payment => self.invoice_payment_of(&mut session, None)?,
+            Mode::Setup => {}
         }
         session.payment_status = PaymentStatus::NoPaymentRequired;
         self.complete_session(session);
@@ -151,7 +156,7 @@ impl World {
     }
 
     fn buy_now(&mut self, mut session: CheckoutSession, method: &str, due: i64) -> ApiResult<Purchase> {
-        let keeps = session.mode == Mode::Subscription || session.customer_creation == "always";
+        let keeps = session.keeps_customer();
         let refused = self.payment_methods.get(method).is_some_and(|method| {
             matches!(foresee(method, Presence::OnSession, false), Attempt::Declined(_))
         });
@@ -195,6 +200,9 @@ impl World {
                 data.description.clone()
             },
             receipt_email: data.receipt_email.clone(),
+            statement: data.statement.clone(),
+            confirmation: Confirmation::Automatic,
+            no_redirects: false,
             metadata: if subscription { Metadata::new() } else { data.metadata.clone() },
             shipping: session.form.address.clone().unwrap_or_else(|| data.shipping.clone()),
             setup_future_usage: if subscription {
@@ -213,7 +221,7 @@ impl World {
 
     /// Nothing is due now: the card is saved, and that is all.
     fn buy_later(&mut self, mut session: CheckoutSession, method: &str) -> ApiResult<Purchase> {
-        let customer = if session.mode == Mode::Subscription || session.customer_creation == "always" {
+        let customer = if session.keeps_customer() {
             Some(self.ensure_customer(&mut session))
         } else {
             session.customer.clone()
@@ -224,6 +232,7 @@ impl World {
             metadata: session.form.setup_metadata.clone(),
             return_url: session.redirect_url(),
             session: Some(session.id.clone()),
+            types: session.form.types.clone(),
             ..NewSetup::default()
         });
         session.pending_intent = Some(intent.clone());
@@ -249,6 +258,8 @@ impl World {
             customer.address = address_in(country);
         }
         customer.phone.clone_from(&session.form.phone);
+        customer.business_name.clone_from(&session.asks.business.given);
+        customer.individual_name.clone_from(&session.asks.individual.given);
         customer.shipping = session.form.address.clone().unwrap_or_default();
         let (id, object) = (customer.id.clone(), customer.render());
         self.customers.put(customer);
@@ -287,10 +298,13 @@ impl World {
         Ok(())
     }
 
-    /// The subscription that a session sells, paid for by an intent that has succeeded or is with the bank.
+    /// The subscription that a session sells, paid for by an intent that has succeeded or is with the bank; of a payment,
+    /// the invoice that it asks for.
     fn subscribe_paid_by(&mut self, session: &mut CheckoutSession, intent: &str) -> ApiResult<()> {
-        if session.mode != Mode::Subscription {
-            return Ok(());
+        match session.mode {
+            Mode::Subscription => {}
+            Mode::Payment => return self.invoice_payment_of(session, Some(intent)),
+            Mode::Setup => return Ok(()),
         }
         let method = self.payment_intents.get(intent).and_then(|intent| intent.payment_method.clone());
         self.subscribe_for(session, method, FirstPayment::PaidBy(intent.to_owned()))
@@ -418,8 +432,11 @@ impl World {
         }
         session.status = SessionStatus::Complete;
         session.pending_intent = None;
-        let object = session.render();
+        let (object, link) = (session.render(), session.payment_link.clone());
         self.sessions.put(session);
         self.emit("checkout.session.completed", object);
+        if let Some(link) = link {
+            self.count_completed(&link);
+        }
     }
 }

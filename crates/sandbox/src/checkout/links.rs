@@ -1,6 +1,7 @@
 //! A payment link is followed: a session of its own for every visit.
 
 use crate::model::checkout::CheckoutSession;
+use crate::model::payment_link::PaymentLink;
 use crate::state::world::World;
 use crate::wire::error::{ApiError, ApiResult};
 
@@ -42,5 +43,20 @@ impl World {
         self.price_session(&mut session);
         self.open_session(session);
         Ok(id)
+    }
+
+    /// A session of a link is complete; the last that may be closes the link.
+    pub(crate) fn count_completed(&mut self, link: &str) {
+        let Some(mut link) = self.payment_links.get(link).cloned() else { return };
+        let Some(limit) = &mut link.limit else { return };
+        limit.completed += 1;
+        let full = limit.completed >= limit.most;
+        let before = self.payment_links.get(&link.id).map(PaymentLink::render).unwrap_or_default();
+        link.active &= !full;
+        let after = link.render();
+        self.payment_links.put(link);
+        if full {
+            self.emit_change("payment_link.updated", &before, after);
+        }
     }
 }

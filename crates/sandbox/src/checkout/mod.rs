@@ -4,4 +4,5 @@ pub(crate) mod buy;
 pub(crate) mod links;
 pub(crate) mod portal;
 pub(crate) mod pricing;
+pub(crate) mod receipt;
 pub(crate) mod sessions;

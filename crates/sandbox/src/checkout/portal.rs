@@ -1,7 +1,7 @@
 //! What a customer may do in the portal, as far as the configuration of the session allows it.
 
 use crate::billing::calendar::boundary;
-use crate::billing::cancel::CancelNow;
+use crate::billing::cancel::{CancelNow, End};
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::pause::{Pausing, Resumption};
 use crate::model::portal::{PortalConfiguration, PortalSession};
@@ -121,7 +121,7 @@ impl World {
         if details != CancellationDetails::default() {
             self.subscriptions.edit(id, |subscription| subscription.cancellation = details);
         }
-        self.set_cancel_at_period_end(id, true);
+        self.plan_end(id, End::OfPeriod, Proration::Wait)?;
         Ok(subscription.period.end)
     }
 
@@ -163,8 +163,7 @@ impl World {
             return self.resume_subscription(id, Resumption::START_ANEW);
         }
         self.check_unscheduled(&subscription, "subscription")?;
-        self.set_cancel_at(id, None);
-        Ok(())
+        self.plan_end(id, End::Never, Proration::Wait)
     }
 
     /// The prices that a customer may change to: those of the configuration, else every active recurring one.
@@ -316,6 +315,7 @@ impl World {
             trial_end: (trialing && configuration.update_ends_trial).then_some(self.now),
             terms: TermsChange::default(),
             extras: Vec::new(),
+            end: None,
         };
         self.apply_change(&subscription.id, &change, Strictness::Insist, Presence::OnSession)
     }

@@ -4,7 +4,7 @@ use crate::billing::discounts::Place;
 use crate::billing::taxes::TaxPayer;
 use crate::model::checkout::{CheckoutSession, Mode, SessionDiscount, SessionLine, SessionStatus};
 use crate::model::currency;
-use crate::model::invoice::Line;
+use crate::model::invoice::{Line, Span};
 use crate::model::pricing::Pricing;
 use crate::model::subscription::Period;
 use crate::model::terms::LineTerms;
@@ -62,7 +62,8 @@ impl World {
         pieces.into_iter().map(|piece| self.part_of_session(line, currency, piece.amount)).collect()
     }
 
-    fn part_of_session(&self, line: &SessionLine, currency: &str, amount: i64) -> Line {
+    /// One part of a line of the session, as a line of an invoice.
+    pub(crate) fn part_of_session(&self, line: &SessionLine, currency: &str, amount: i64) -> Line {
         let price = self.prices.get(&line.price);
         Line {
             id: line.id.clone(),
@@ -74,6 +75,8 @@ impl World {
             product: price.map(|price| price.product.clone()),
             unit_amount: price.and_then(|price| price.pricing_in(currency)).and_then(Pricing::unit),
             quantity: line.quantity,
+            exact: None,
+            span: Span::at(Period { start: self.now, end: self.now }),
             subscription: None,
             subscription_item: None,
             invoice_item: None,

@@ -6,6 +6,7 @@ use crate::model::card::{CardFace, TestCard};
 use crate::model::charge::{Charge, Funds};
 use crate::model::instrument::Instrument;
 use crate::model::money::{Refund, RefundStatus};
+use crate::model::payment::Statement;
 use crate::model::share::Share;
 use crate::model::transfer::{Reversal, Transfer};
 use crate::state::world::World;
@@ -124,6 +125,7 @@ impl World {
             billing_details: json!({}),
             description: None,
             receipt_email: None,
+            statement: Statement::default(),
             metadata: Metadata::new(),
             disputed: false,
             share: Share::default(),

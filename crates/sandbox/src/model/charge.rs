@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::card::{Decline, Risk};
 use super::instrument::Instrument;
+use super::payment::Statement;
 use super::share::Share;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
@@ -55,6 +56,8 @@ pub(crate) struct Charge {
     pub(crate) billing_details: Value,
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
+    #[serde(default)]
+    pub(crate) statement: Statement,
     pub(crate) metadata: Metadata,
     pub(crate) disputed: bool,
     /// Who else has a share in it.
@@ -181,13 +184,24 @@ impl Charge {
             "balance_transaction": entry,
             "failure_code": failure.map(|(code, _)| code),
             "failure_message": failure.map(|(_, message)| message),
-            "calculated_statement_descriptor": "SANDBOX",
+            "calculated_statement_descriptor": self.on_statement(),
+            "statement_descriptor": self.statement.descriptor,
+            "statement_descriptor_suffix": self.statement.suffix,
             "fraud_details": {},
             "outcome": self.outcome(),
         }));
         self.share.onto_payment(&mut value);
         self.show_transfers(&mut value);
         value
+    }
+
+    /// What the buyer reads on the statement.
+    fn on_statement(&self) -> String {
+        match &self.statement {
+            Statement { suffix: Some(suffix), .. } => format!("SANDBOX* {suffix}"),
+            Statement { descriptor: Some(descriptor), .. } => descriptor.clone(),
+            Statement { descriptor: None, suffix: None } => "SANDBOX".to_owned(),
+        }
     }
 
     fn show_transfers(&self, value: &mut Value) {

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::accounts::Rail;
+use super::checkout_asks::Asks;
 use super::checkout_form::CheckoutForm;
-use super::payment::CaptureMethod;
+use super::payment::{CaptureMethod, Statement};
 use super::product::Price;
 use super::share::Share;
 use super::subscription::MissingCard;
@@ -44,6 +45,15 @@ pub(crate) struct SessionLine {
     pub(crate) recurring: bool,
     pub(crate) description: String,
     pub(crate) terms: LineTerms,
+    /// The place of the optional item that the buyer added as this.
+    #[serde(default)]
+    pub(crate) optional: Option<usize>,
+    /// The fewest and the most that the buyer can make of it, where they can.
+    #[serde(default)]
+    pub(crate) adjustable: Option<(i64, i64)>,
+    /// The seller's own notes on it.
+    #[serde(default)]
+    pub(crate) metadata: Metadata,
 }
 
 impl SessionLine {
@@ -60,6 +70,10 @@ impl SessionLine {
     pub(crate) fn render(&self, currency: Option<&str>, prices: &Table<Price>) -> Value {
         Shape::LineItem.with(json!({
             "id": self.id,
+            "adjustable_quantity": self
+                .adjustable
+                .map(|(least, most)| json!({ "enabled": true, "maximum": most, "minimum": least })),
+            "metadata": self.metadata,
             "amount_discount": self.terms.discounted(),
             "amount_subtotal": self.amount,
             "amount_tax": self.taxed(),
@@ -94,11 +108,13 @@ pub(crate) struct SubscriptionData {
 }
 
 /// What a session says about the payment that it will make.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PaymentData {
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
+    #[serde(default)]
+    pub(crate) statement: Statement,
     pub(crate) setup_future_usage: Option<String>,
     pub(crate) capture_method: CaptureMethod,
     pub(crate) shipping: Value,
@@ -145,6 +161,9 @@ pub(crate) struct CheckoutSession {
     pub(crate) payment_data: PaymentData,
     /// What is asked of the buyer beside the payment.
     pub(crate) form: CheckoutForm,
+    /// Consent, names, items to add, the seller's own words.
+    #[serde(default)]
+    pub(crate) asks: Asks,
     pub(crate) subscription: Option<String>,
     pub(crate) invoice: Option<String>,
     pub(crate) payment_intent: Option<String>,
@@ -197,6 +216,11 @@ impl CheckoutSession {
         }
     }
 
+    /// Whether a customer is made of a buyer who is none yet: an invoice and a subscription are always somebody's.
+    pub(crate) fn keeps_customer(&self) -> bool {
+        self.mode == Mode::Subscription || self.customer_creation == "always" || self.asks.invoice.is_some()
+    }
+
     fn customer_details(&self) -> Value {
         let email = self.buyer_email.as_ref().or(self.customer_email.as_ref());
         let address = self.country.as_ref().map(|country| {
@@ -204,7 +228,8 @@ impl CheckoutSession {
         });
         match self.status {
             SessionStatus::Complete => json!({
-                "address": address, "business_name": null, "email": email, "individual_name": null, "name": self.buyer_name,
+                "address": address, "business_name": self.asks.business.given, "email": email,
+                "individual_name": self.asks.individual.given, "name": self.buyer_name,
                 "phone": self.form.phone, "tax_exempt": "none", "tax_ids": [],
             }),
             SessionStatus::Open | SessionStatus::Expired => match email {
@@ -318,11 +343,16 @@ impl CheckoutSession {
                 "liability": self.automatic_tax.liability(),
                 "provider": self.automatic_tax.is_on().then_some("stripe"),
             },
-            "collected_information": { "business_name": null, "individual_name": null, "shipping_details": null },
             "url": (self.client_secret().is_none() && open).then_some(&self.page_url),
         }));
         if let Some(fields) = value.as_object_mut() {
             fields.extend(self.form.render());
+            self.asks.render(self.mode == Mode::Payment, fields);
+            let collected = json!({
+                "business_name": self.asks.business.given, "individual_name": self.asks.individual.given,
+                "shipping_details": self.form.address,
+            });
+            fields.insert("collected_information".to_owned(), collected);
         }
         value
     }

@@ -57,11 +57,20 @@ impl CustomField {
         }
     }
 
+    /// As a session has it: with the answer.
     fn render(&self) -> Value {
+        let mut field = self.render_asked();
+        if let Some(details) = field.get_mut(self.kind.as_str()).and_then(Value::as_object_mut) {
+            details.insert("value".to_owned(), json!(self.value));
+        }
+        field
+    }
+
+    fn render_asked(&self) -> Value {
         let details = match self.kind {
             FieldKind::Text | FieldKind::Numeric => json!({
                 "default_value": self.default_value, "maximum_length": self.maximum,
-                "minimum_length": self.minimum, "value": self.value,
+                "minimum_length": self.minimum,
             }),
             FieldKind::Dropdown => {
                 let options: Vec<Value> = self
@@ -69,7 +78,7 @@ impl CustomField {
                     .iter()
                     .map(|(label, value)| json!({ "label": label, "value": value }))
                     .collect();
-                json!({ "default_value": self.default_value, "options": options, "value": self.value })
+                json!({ "default_value": self.default_value, "options": options })
             }
         };
         json!({
@@ -147,6 +156,12 @@ pub(crate) struct Answers {
     /// Name and address, as the API has them.
     pub(crate) shipping: Option<Value>,
     pub(crate) shipping_rate: Option<String>,
+    pub(crate) business_name: Option<String>,
+    pub(crate) individual_name: Option<String>,
+    /// The terms of service are accepted.
+    pub(crate) accepts: bool,
+    /// News are welcome.
+    pub(crate) wants_news: bool,
     pub(crate) made_up: bool,
 }
 
@@ -210,6 +225,26 @@ impl CheckoutForm {
         Ok(())
     }
 
+    /// What is asked, before anybody has answered.
+    pub(crate) fn render_asked(&self) -> Map<String, Value> {
+        let options: Vec<Value> = self
+            .shipping_rates
+            .iter()
+            .map(|rate| json!({ "shipping_amount": rate.amount, "shipping_rate": rate.id }))
+            .collect();
+        let countries = (!self.countries.is_empty()).then(|| json!({ "allowed_countries": self.countries }));
+        let fields: Vec<Value> = self.fields.iter().map(CustomField::render_asked).collect();
+        [
+            ("phone_number_collection", json!({ "enabled": self.asks_phone })),
+            ("custom_fields", json!(fields)),
+            ("shipping_address_collection", json!(countries)),
+            ("shipping_options", json!(options)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
+    }
+
     /// The fields of the session's object that come from here.
     pub(crate) fn render(&self) -> Map<String, Value> {
         let rate = self.shipping_rates.get(self.chosen_rate);
@@ -220,28 +255,19 @@ impl CheckoutForm {
                 "url": recovery.link.as_ref().map(|link| &link.url),
             } })
         });
-        let options: Vec<Value> = self
-            .shipping_rates
-            .iter()
-            .map(|rate| json!({ "shipping_amount": rate.amount, "shipping_rate": rate.id }))
-            .collect();
         let value = json!({
             "after_expiration": recovery,
             "recovered_from": self.recovered_from,
-            "phone_number_collection": { "enabled": self.asks_phone },
             "custom_fields": self.fields.iter().map(CustomField::render).collect::<Vec<_>>(),
-            "shipping_address_collection": (!self.countries.is_empty()).then(|| json!({ "allowed_countries": self.countries })),
-            "shipping_options": options,
             "shipping_cost": rate.map(|rate| json!({
                 "amount_subtotal": rate.amount, "amount_tax": 0, "amount_total": rate.amount, "shipping_rate": rate.id,
             })),
-            "collected_information": { "business_name": null, "individual_name": null, "shipping_details": self.address },
             "allowed_payment_method_types": self.types.allowed,
         });
-        let mut fields = match value {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
+        let mut fields = self.render_asked();
+        if let Value::Object(answered) = value {
+            fields.extend(answered);
+        }
         // Two fields that a session has only when they were asked for.
         if let Some(word) = &self.redirect_on_completion {
             fields.insert("redirect_on_completion".to_owned(), json!(word));

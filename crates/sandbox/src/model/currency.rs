@@ -39,6 +39,19 @@ const MINIMUM: [(&str, i64); 24] = [
     ("usd", 50),
 ];
 
+/// The currencies that can be charged in, by the published currency page.
+const SUPPORTED: &str = "\
+    usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd btn bwp byn bzd cad cdf chf clp cny \
+    cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel ghs gip gmd gnf gtq gyd hkd hnl hrk htg huf idr ils inr isk jmd \
+    jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mro mru mur mvr mwk mxn myr mzn nad \
+    ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sll sos srd std stn svc \
+    szl thb tjs tnd top try ttd twd tzs uah ugx uyu uzs vef vnd vuv wst xaf xcd xcg xof xpf yer zar zmw usdc";
+
+/// Whether anything can be priced in a currency; capital letters do not matter.
+pub(crate) fn is_supported(currency: &str) -> bool {
+    SUPPORTED.split(' ').any(|code| code.eq_ignore_ascii_case(currency))
+}
+
 /// The smallest amount that can be charged, in minor units.
 pub(crate) fn minimum(currency: &str) -> i64 {
     let listed = MINIMUM.iter().find(|(code, _)| *code == currency).map(|(_, amount)| *amount);

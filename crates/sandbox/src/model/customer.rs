@@ -16,6 +16,10 @@ pub(crate) struct Customer {
     pub(crate) created: i64,
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) business_name: Option<String>,
+    #[serde(default)]
+    pub(crate) individual_name: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) phone: Option<String>,
     pub(crate) address: Value,
@@ -68,7 +72,7 @@ impl Customer {
         if self.deleted {
             return json!({ "id": self.id, "object": "customer", "deleted": true });
         }
-        Shape::Customer.with(json!({
+        let mut value = Shape::Customer.with(json!({
             "id": self.id,
             "created": self.created,
             "email": self.email,
@@ -90,7 +94,15 @@ impl Customer {
             "discount": self.discount.as_ref().map(Discount::render),
             "test_clock": self.test_clock,
             "customer_account": null,
-        }))
+        }));
+        // Two fields that a customer has only when they were given.
+        let names = [("business_name", &self.business_name), ("individual_name", &self.individual_name)];
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(
+                names.into_iter().filter_map(|(name, given)| Some((name.to_owned(), json!(given.as_ref()?)))),
+            );
+        }
+        value
     }
 }
 

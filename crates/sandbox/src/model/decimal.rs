@@ -1,4 +1,4 @@
-//! Exact decimals for amounts per unit: minor units with up to twelve places, never a float.
+//! Exact decimals for amounts per unit and for quantities: with up to twelve places, never a float.
 
 use std::fmt;
 
@@ -10,7 +10,8 @@ const ONE: i128 = 1_000_000_000_000;
 /// No line of an invoice is further from zero than this, in minor units, so that sums of lines cannot overflow.
 const LARGEST_AMOUNT: i64 = 10_000_000_000_000;
 
-/// An amount of minor units with up to twelve decimal places, as `unit_amount_decimal` has it.
+/// An amount of minor units, or a quantity, with up to twelve decimal places, as `unit_amount_decimal` and
+/// `quantity_decimal` have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Decimal(i128);
@@ -50,9 +51,32 @@ impl Decimal {
         (i64::try_from(self.0 / ONE).unwrap_or(i64::MAX), fraction.trim_end_matches('0').to_owned())
     }
 
+    /// What is before the point.
+    pub(crate) fn truncated(self) -> i64 {
+        i64::try_from(self.0 / ONE).unwrap_or(if self.0 < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// How many packages of a size a quantity fills, and whether it leaves a rest.
+    pub(crate) fn packages(self, size: i64) -> (i64, bool) {
+        let size = i128::from(size.max(1)) * ONE;
+        (i64::try_from(self.0 / size).unwrap_or(i64::MAX), self.0 % size > 0)
+    }
+
     /// The amount for a number of units, rounded half away from zero to minor units; never beyond ±10¹³.
-    pub(crate) fn times(self, quantity: i64) -> i64 {
-        let product = self.0.saturating_mul(i128::from(quantity));
+    pub(crate) fn times(self, quantity: impl Into<Self>) -> i64 {
+        let Self(quantity) = quantity.into();
+        let whole = self.0.saturating_mul(quantity / ONE);
+        // What this division cuts off is below the twelfth place, where it cannot carry a sum over a half.
+        let part = self.0.saturating_mul(quantity % ONE) / ONE;
+        let product = whole.saturating_add(part);
         let rounded = product.saturating_add(product.signum() * (ONE / 2)) / ONE;
         let largest = i128::from(LARGEST_AMOUNT);
         i64::try_from(rounded.clamp(-largest, largest)).unwrap_or(LARGEST_AMOUNT)

@@ -43,14 +43,76 @@ pub(crate) struct Line {
     pub(crate) product: Option<String>,
     /// What one unit costs; none where units cost differently.
     pub(crate) unit_amount: Option<Decimal>,
+    /// Whole units; what is after the point of a quantity that has more is in `exact`.
     pub(crate) quantity: i64,
+    /// The quantity where it is not whole, as usage can be.
+    #[serde(default)]
+    pub(crate) exact: Option<Decimal>,
     pub(crate) subscription: Option<String>,
     pub(crate) subscription_item: Option<String>,
     pub(crate) invoice_item: Option<String>,
     pub(crate) proration: bool,
+    /// What the period of a single amount is made of, while it is not known.
+    #[serde(default)]
+    pub(crate) span: Span,
     pub(crate) metadata: Metadata,
     /// How discounts and taxes bear on it.
     pub(crate) terms: LineTerms,
+}
+
+/// An end of the period of a single amount (`add_invoice_items[period]`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Edge {
+    /// That of the period of the items: `max_item_period_start` and `min_item_period_end`, which say the same where all
+    /// items have one period.
+    #[default]
+    OfItems,
+    /// That of the phase of a schedule.
+    OfPhase,
+    /// In unix seconds.
+    At(i64),
+}
+
+/// The period of a single amount, as it is asked for. Published default: the period of the items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) start: Edge,
+    pub(crate) end: Edge,
+}
+
+impl Span {
+    /// A period that is known.
+    pub(crate) fn at(period: Period) -> Self {
+        Self { start: Edge::At(period.start), end: Edge::At(period.end) }
+    }
+
+    /// The period, now that those are known that it can be made of.
+    pub(crate) fn within(self, items: Period, phase: Period) -> Period {
+        let start = match self.start {
+            Edge::OfItems => items.start,
+            Edge::OfPhase => phase.start,
+            Edge::At(at) => at,
+        };
+        let end = match self.end {
+            Edge::OfItems => items.end,
+            Edge::OfPhase => phase.end,
+            Edge::At(at) => at,
+        };
+        Period { start, end: end.max(start) }
+    }
+
+    /// Both ends, as a phase shows them.
+    pub(crate) fn render(self) -> Value {
+        let edge = |edge: Edge, of_items: &str, of_phase: &str| match edge {
+            Edge::OfItems => json!({ "type": of_items }),
+            Edge::OfPhase => json!({ "type": of_phase }),
+            Edge::At(at) => json!({ "type": "timestamp", "timestamp": at }),
+        };
+        json!({
+            "start": edge(self.start, "max_item_period_start", "phase_start"),
+            "end": edge(self.end, "min_item_period_end", "phase_end"),
+        })
+    }
 }
 
 impl Line {
@@ -61,6 +123,11 @@ impl Line {
         let same = (&self.subscription_item, &self.price, self.period)
             == (&other.subscription_item, &other.price, other.period);
         self.id == other.id || (of_item && same)
+    }
+
+    /// The quantity to its last decimal place.
+    pub(crate) fn exact_quantity(&self) -> Decimal {
+        self.exact.unwrap_or(Decimal::from(self.quantity))
     }
 
     /// What the line adds to the total before taxes.
@@ -127,7 +194,7 @@ impl Line {
             "pretax_credit_amounts": [],
             "pricing": self.pricing(),
             "quantity": self.quantity,
-            "quantity_decimal": self.quantity.to_string(),
+            "quantity_decimal": self.exact_quantity(),
             "subscription": self.subscription,
             "taxes": self.terms.taxes.iter().map(LineTax::render).collect::<Vec<_>>(),
         }))

@@ -58,7 +58,7 @@ impl InvoiceItem {
             "pricing": line.pricing(),
             "proration": line.proration,
             "quantity": line.quantity,
-            "quantity_decimal": line.quantity.to_string(),
+            "quantity_decimal": line.exact_quantity(),
             "tax_rates": line.terms.tax_rates.iter().map(TaxRate::render).collect::<Vec<_>>(),
             "test_clock": self.test_clock,
         }))

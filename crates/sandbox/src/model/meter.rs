@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::decimal::Decimal;
 use crate::state::table::Stored;
 use crate::words::words;
 
@@ -82,6 +83,20 @@ impl Meter {
     }
 }
 
+/// A value as a snapshot has it: a text, and a whole number in those of before values had decimal places.
+fn read_value<'de, D: Deserializer<'de>>(from: D) -> Result<Decimal, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Whole(i64),
+        Exact(Decimal),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::Whole(value) => Decimal::from(value),
+        Written::Exact(value) => value,
+    })
+}
+
 /// Something that a customer used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MeterEvent {
@@ -91,8 +106,9 @@ pub(crate) struct MeterEvent {
     pub(crate) meter: String,
     pub(crate) event_name: String,
     pub(crate) customer: String,
-    /// Whole units; negative to take some back.
-    pub(crate) value: i64,
+    /// Units; negative to take some back.
+    #[serde(deserialize_with = "read_value")]
+    pub(crate) value: Decimal,
     /// When it was used, in unix seconds.
     pub(crate) timestamp: i64,
     /// When it was reported, in unix seconds.

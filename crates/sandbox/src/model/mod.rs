@@ -10,6 +10,7 @@ pub(crate) mod card;
 pub(crate) mod cash;
 pub(crate) mod charge;
 pub(crate) mod checkout;
+pub(crate) mod checkout_asks;
 pub(crate) mod checkout_form;
 pub(crate) mod coupon;
 pub(crate) mod credit_note;

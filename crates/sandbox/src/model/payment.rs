@@ -79,6 +79,21 @@ impl Voucher {
     }
 }
 
+words! {
+    /// Whether a payment goes on by itself once its buyer has proven who they are, or waits for the seller to confirm again.
+    #[derive(Default)]
+    Confirmation { #[default] Automatic = "automatic", Manual = "manual" }
+}
+
+/// What a buyer reads of a payment on the statement of the bank or of the card.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Statement {
+    /// The whole text, of payments by other methods than cards.
+    pub(crate) descriptor: Option<String>,
+    /// What follows the account's own word, of payments by card.
+    pub(crate) suffix: Option<String>,
+}
+
 /// An intent to collect a payment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PaymentIntent {
@@ -96,6 +111,15 @@ pub(crate) struct PaymentIntent {
     pub(crate) client_secret: String,
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
+    #[serde(default)]
+    pub(crate) statement: Statement,
+    #[serde(default)]
+    pub(crate) confirmation: Confirmation,
+    /// The buyer has proven who they are, and the seller has yet to confirm again.
+    #[serde(default)]
+    pub(crate) proven: bool,
+    #[serde(default)]
+    pub(crate) no_redirects: bool,
     pub(crate) metadata: Metadata,
     pub(crate) shipping: Value,
     /// `on_session` or `off_session`: what the method is saved for.
@@ -175,7 +199,7 @@ impl PaymentIntent {
             "amount": self.amount,
             "amount_capturable": self.capturable(),
             "amount_received": self.amount_received,
-            "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
+            "automatic_payment_methods": automatic_methods(self.no_redirects),
             "currency": self.currency,
             "customer": self.customer,
             "payment_method": self.payment_method,
@@ -186,9 +210,11 @@ impl PaymentIntent {
             "last_payment_error": self.last_error,
             "client_secret": self.client_secret,
             "capture_method": self.capture_method.as_str(),
-            "confirmation_method": "automatic",
+            "confirmation_method": self.confirmation.as_str(),
             "description": self.description,
             "receipt_email": self.receipt_email,
+            "statement_descriptor": self.statement.descriptor,
+            "statement_descriptor_suffix": self.statement.suffix,
             "metadata": self.metadata,
             "shipping": self.shipping,
             "setup_future_usage": self.setup_future_usage,
@@ -218,6 +244,10 @@ pub(crate) struct SetupIntent {
     pub(crate) return_url: Option<String>,
     pub(crate) session: Option<String>,
     pub(crate) page_url: String,
+    #[serde(default)]
+    pub(crate) types: TypeFilter,
+    #[serde(default)]
+    pub(crate) no_redirects: bool,
 }
 
 impl Stored for SetupIntent {
@@ -233,17 +263,25 @@ impl Stored for SetupIntent {
     }
 }
 
+fn automatic_methods(no_redirects: bool) -> Value {
+    json!({ "enabled": true, "allow_redirects": if no_redirects { "never" } else { "always" } })
+}
+
 impl SetupIntent {
     /// The object.
     pub(crate) fn render(&self) -> Value {
+        let mut types = vec!["card", "sepa_debit", "us_bank_account"];
+        types.retain(|word| self.types.takes(word));
         Shape::SetupIntent.with(json!({
             "id": self.id,
             "created": self.created,
             "status": self.status.as_str(),
-            "automatic_payment_methods": { "enabled": true, "allow_redirects": "always" },
+            "automatic_payment_methods": automatic_methods(self.no_redirects),
             "customer": self.customer,
             "payment_method": self.payment_method,
-            "payment_method_types": ["card", "sepa_debit", "us_bank_account"],
+            "payment_method_types": types,
+            "allowed_payment_method_types": self.types.allowed,
+            "excluded_payment_method_types": (!self.types.excluded.is_empty()).then_some(&self.types.excluded),
             "client_secret": self.client_secret,
             "description": self.description,
             "metadata": self.metadata,

@@ -3,10 +3,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::checkout::{CheckoutSession, Mode};
+use super::checkout::{CheckoutSession, Mode, PaymentData};
+use super::payment::CaptureMethod;
 use crate::state::table::Stored;
 use crate::wire::params::Metadata;
 use crate::wire::shape::Shape;
+
+/// How many sessions of a link may be completed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct SessionLimit {
+    pub(crate) most: i64,
+    /// Those that were, since there is a limit.
+    pub(crate) completed: i64,
+}
 
 /// A payment link.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +29,9 @@ pub(crate) struct PaymentLink {
     pub(crate) inactive_message: Option<String>,
     /// What buyers read after the payment; without a `success_url` of the sessions.
     pub(crate) custom_message: Option<String>,
+    /// How many of its sessions may be completed, where that is limited.
+    #[serde(default)]
+    pub(crate) limit: Option<SessionLimit>,
     /// What each session is a copy of; it is itself none of the account's sessions.
     pub(crate) session: CheckoutSession,
 }
@@ -64,7 +76,7 @@ impl PaymentLink {
                 }),
             })
         });
-        Shape::PaymentLink.with(json!({
+        let mut value = Shape::PaymentLink.with(json!({
             "id": self.id,
             "active": self.active,
             "after_completion": after,
@@ -76,10 +88,34 @@ impl PaymentLink {
             "inactive_message": self.inactive_message,
             "metadata": session.metadata,
             "payment_method_collection": session.payment_method_collection,
-            "phone_number_collection": { "enabled": session.form.asks_phone },
+            "payment_intent_data": self.render_payment_data(),
+            "payment_method_types": session.form.types.allowed,
+            "restrictions": self.limit.map(|limit| {
+                json!({ "completed_sessions": { "count": limit.completed, "limit": limit.most } })
+            }),
             "submit_type": session.submit_type.as_deref().unwrap_or("auto"),
             "subscription_data": subscription,
             "url": self.url,
-        }))
+        }));
+        session.share.onto_link(&mut value);
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(session.form.render_asked());
+            session.asks.render_asked(session.mode == Mode::Payment, fields);
+        }
+        value
+    }
+
+    /// What it says of its payments, where it says anything.
+    fn render_payment_data(&self) -> Value {
+        let (data, group) = (&self.session.payment_data, &self.session.share.transfer_group);
+        if *data == PaymentData::default() && group.is_none() {
+            return Value::Null;
+        }
+        let capture = (data.capture_method != CaptureMethod::default()).then(|| data.capture_method.as_str());
+        json!({
+            "capture_method": capture, "description": data.description, "metadata": data.metadata,
+            "setup_future_usage": data.setup_future_usage, "statement_descriptor": data.statement.descriptor,
+            "statement_descriptor_suffix": data.statement.suffix, "transfer_group": group,
+        })
     }
 }

@@ -25,12 +25,12 @@ pub(crate) struct Packages {
 }
 
 impl Packages {
-    fn of(self, quantity: i64) -> i64 {
-        let (full, rest) = (quantity.div_euclid(self.size.max(1)), quantity.rem_euclid(self.size.max(1)));
-        match self.round {
-            Rounding::Up => full + i64::from(rest > 0),
+    fn of(self, quantity: Decimal) -> Decimal {
+        let (full, rest) = quantity.packages(self.size);
+        Decimal::from(match self.round {
+            Rounding::Up => full.saturating_add(i64::from(rest)),
             Rounding::Down => full,
-        }
+        })
     }
 }
 
@@ -45,8 +45,9 @@ pub(crate) struct Tier {
 }
 
 impl Tier {
-    fn holds(&self, quantity: i64) -> bool {
-        self.up_to.is_none_or(|last| quantity <= last)
+    fn holds(&self, quantity: impl Into<Decimal>) -> bool {
+        let quantity = quantity.into();
+        self.up_to.is_none_or(|last| quantity <= Decimal::from(last))
     }
 }
 
@@ -62,7 +63,7 @@ pub(crate) enum Pricing {
 pub(crate) struct Piece {
     /// The number of its tier, counted from 1.
     pub(crate) tier: Option<usize>,
-    pub(crate) quantity: i64,
+    pub(crate) quantity: Decimal,
     pub(crate) unit: Decimal,
     /// Minor units, rounded.
     pub(crate) amount: i64,
@@ -70,7 +71,8 @@ pub(crate) struct Piece {
 
 impl Pricing {
     /// A quantity in the parts that are rounded, and shown on an invoice, each by itself. There is always one.
-    pub(crate) fn pieces(&self, quantity: i64) -> Vec<Piece> {
+    pub(crate) fn pieces(&self, quantity: impl Into<Decimal>) -> Vec<Piece> {
+        let quantity = quantity.into();
         match self {
             Self::PerUnit { unit, packages } => {
                 let sold = packages.map_or(quantity, |packages| packages.of(quantity));
@@ -147,22 +149,22 @@ impl Pricing {
     }
 }
 
-fn graduated(tiers: &[Tier], quantity: i64) -> Vec<Piece> {
+fn graduated(tiers: &[Tier], quantity: Decimal) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut below = 0;
+    let mut below = Decimal::from(0);
     for (index, tier) in tiers.iter().enumerate() {
         if index > 0 && quantity <= below {
             break;
         }
-        let last = tier.up_to.map_or(quantity, |last| last.min(quantity));
-        pieces.extend(pieces_of(tier, index + 1, last - below));
+        let last = tier.up_to.map_or(quantity, |last| Decimal::from(last).min(quantity));
+        pieces.extend(pieces_of(tier, index + 1, last.minus(below)));
         below = last;
     }
     pieces
 }
 
-fn pieces_of(tier: &Tier, number: usize, quantity: i64) -> Vec<Piece> {
-    let piece = |quantity: i64, unit: Decimal| Piece {
+fn pieces_of(tier: &Tier, number: usize, quantity: Decimal) -> Vec<Piece> {
+    let piece = |quantity: Decimal, unit: Decimal| Piece {
         tier: Some(number),
         quantity,
         unit,
@@ -171,7 +173,7 @@ fn pieces_of(tier: &Tier, number: usize, quantity: i64) -> Vec<Piece> {
     tier.unit
         .map(|unit| piece(quantity, unit))
         .into_iter()
-        .chain(tier.flat.map(|flat| piece(1, flat)))
+        .chain(tier.flat.map(|flat| piece(Decimal::from(1), flat)))
         .collect()
 }
 

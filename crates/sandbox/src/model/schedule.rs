@@ -154,10 +154,7 @@ fn render_extra(line: &Line) -> Value {
         "discountable": !line.terms.settled,
         "discounts": render_discounts(&line.terms.discounts),
         "metadata": line.metadata,
-        "period": {
-            "end": { "type": "min_item_period_end" },
-            "start": { "type": "max_item_period_start" },
-        },
+        "period": line.span.render(),
         "price": line.price,
         "quantity": line.quantity,
         "tax_rates": render_rates(&line.terms.tax_rates),
@@ -263,6 +260,15 @@ impl Schedule {
     /// When the last phase ends, in unix seconds.
     pub(crate) fn ends(&self) -> i64 {
         self.phases.last().map_or(self.created, |phase| phase.end)
+    }
+
+    /// When it ends its subscription, as far as the phase at this place knows it.
+    pub(crate) fn planned_end(&self, phase: usize) -> Option<i64> {
+        let last = phase + 1 >= self.phases.len();
+        match self.end_behavior {
+            EndBehavior::Cancel if last => Some(self.ends()),
+            EndBehavior::Cancel | EndBehavior::Release => None,
+        }
     }
 
     /// The object.

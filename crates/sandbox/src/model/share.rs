@@ -102,6 +102,17 @@ impl Share {
         }
     }
 
+    /// Shows the share on a payment link, of which each payment or each invoice has its own.
+    pub(crate) fn onto_link(&self, value: &mut Value) {
+        let amount = self.passed_on.and_then(Portion::amount);
+        let transfer = self.destination.as_ref().map(|to| json!({ "destination": to, "amount": amount }));
+        if let Some(fields) = value.as_object_mut() {
+            self.insert(fields, transfer);
+            fields.insert("application_fee_amount".to_owned(), json!(self.fee.and_then(Portion::amount)));
+            fields.insert("application_fee_percent".to_owned(), json!(self.fee.map(Portion::percent)));
+        }
+    }
+
     /// Shows the share on an invoice, which tells only whose it is.
     pub(crate) fn onto_invoice(&self, value: &mut Value) {
         if let Some(fields) = value.as_object_mut() {

@@ -111,6 +111,13 @@ pub(crate) struct Subscription {
     pub(crate) missing_card: MissingCard,
     pub(crate) cancel_at: Option<i64>,
     pub(crate) cancel_at_period_end: bool,
+    /// Up to when the running period is billed, where that is not its end, in unix seconds: the unused time was credited
+    /// when an end within the period was planned, or was never billed.
+    #[serde(default)]
+    pub(crate) billed_until: Option<i64>,
+    /// Every such instant of the running period: debits that stand can end there.
+    #[serde(default)]
+    pub(crate) cuts: Vec<i64>,
     pub(crate) canceled_at: Option<i64>,
     pub(crate) ended_at: Option<i64>,
     pub(crate) cancellation: CancellationDetails,
@@ -164,6 +171,29 @@ impl Subscription {
     pub(crate) fn all_discounts(&self) -> Vec<String> {
         let items = self.items.iter().flat_map(|item| &item.terms.discounts);
         self.terms.discounts.iter().chain(items).cloned().collect()
+    }
+
+    /// Up to when the running period is billed, in unix seconds.
+    pub(crate) fn billed_until(&self) -> i64 {
+        self.billed_until.unwrap_or(self.period.end)
+    }
+
+    /// The part of a period up to the planned end, where that lies within it: what is billed when it begins.
+    pub(crate) fn part_of(&self, period: Period) -> Period {
+        let within = self.cancel_at.filter(|at| (period.start + 1..period.end).contains(at));
+        Period { end: within.unwrap_or(period.end), ..period }
+    }
+
+    /// Notes up to when the running period is billed.
+    pub(crate) fn bill_until(&mut self, until: i64) {
+        self.billed_until = Some(until).filter(|until| *until != self.period.end);
+        self.cuts.extend(self.billed_until.filter(|until| !self.cuts.contains(until)));
+    }
+
+    /// A period has begun, and was billed up to its end or to the planned one within it.
+    pub(crate) fn opened_period(&mut self) {
+        self.cuts.clear();
+        self.bill_until(self.part_of(self.period).end);
     }
 
     /// The object; prices are shown in full, as the API does.

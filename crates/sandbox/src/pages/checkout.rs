@@ -67,6 +67,7 @@ fn summary(view: &CheckoutView, title: &str) -> Markup {
                 h2 class="quiet-head" { (t(locale, Text::OrderHeading)) }
                 ul class="lines" { @for line in &view.lines { (order_line(view, line)) } }
                 (sums(view))
+                (optional(view))
                 @if let Some(state) = &view.code { (step_form(view, &CODE, state)) }
                 @if let Some(state) = &view.country { (step_form(view, &COUNTRY, state)) }
             }
@@ -107,6 +108,17 @@ fn order_line(view: &CheckoutView, line: &CheckoutLine) -> Markup {
                 }
             }
             span class="money" { (amount) }
+        }
+        @if let Some((id, least, most)) = &line.adjustable {
+            li {
+                form class="amend" method="post" action=(view.action) {
+                    input type="hidden" name="step" value="quantity";
+                    input type="hidden" name="line" value=(id);
+                    label for=(id) { (say(locale, Text::HowManyOf, &[("name", &line.name)])) }
+                    input id=(id) name="quantity" type="number" min=(least) max=(most) value=(line.quantity) required;
+                    button class="second-action" { (t(locale, Text::ChangeQuantity)) }
+                }
+            }
         }
     }
 }
@@ -187,10 +199,12 @@ fn payment_form(view: &CheckoutView) -> Markup {
                 (email(view))
                 (details_fields(locale, &view.details))
                 @if view.needs_card { (card_fields(locale, "card", &view.form, false)) }
+                (consent(view))
                 @if view.needs_card || view.other_ways.is_empty() {
                     button class="main-action" { (button_words(view)) }
                 }
                 (other_ways(view))
+                @if let Some(words) = &view.consent.after_button { p class="hint centre" { (words) } }
                 p class="hint centre" {
                     @if view.total.as_ref().is_some_and(|total| total.amount > 0) {
                         (t(locale, Text::NothingChargedYet)) br;
@@ -200,6 +214,69 @@ fn payment_form(view: &CheckoutView) -> Markup {
             }
             (developer_id(&view.frame, &view.session_id))
         }
+    }
+}
+
+/// What can be added before the payment, each in a form of its own.
+fn optional(view: &CheckoutView) -> Markup {
+    let locale = view.frame.locale;
+    html! {
+        @if !view.optional.is_empty() {
+            h2 class="quiet-head" { (t(locale, Text::OptionalHeading)) }
+            @for (place, item) in view.optional.iter().enumerate() {
+                form method="post" action=(view.action) {
+                    input type="hidden" name="step" value="optional";
+                    input type="hidden" name="place" value=(place);
+                    p {
+                        strong { (item.name) } br;
+                        @match item.interval {
+                            Some(every) => (price_per(locale, &item.price, every)),
+                            None => (format_money(locale, &item.price)),
+                        }
+                    }
+                    @match (item.added, item.range) {
+                        (0, Some((least, most))) => {
+                            @let id = format!("optional-{place}");
+                            div class="field" {
+                                label for=(id) { (t(locale, Text::HowMany)) }
+                                input id=(id) name="quantity" type="number" min=(least.max(1)) max=(most) value=(item.quantity) required;
+                            }
+                        }
+                        (0, None) => { input type="hidden" name="quantity" value=(item.quantity); }
+                        _ => { input type="hidden" name="quantity" value="0"; }
+                    }
+                    button class="second-action" {
+                        (say(locale, if item.added == 0 { Text::AddItem } else { Text::RemoveItem }, &[("name", &item.name)]))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the buyer agrees to, above the button.
+fn consent(view: &CheckoutView) -> Markup {
+    let (locale, consent) = (view.frame.locale, &view.consent);
+    let merchant = [("merchant", view.merchant.as_str())];
+    html! {
+        @if consent.promotions {
+            label class="choice" for="promotions" {
+                input type="checkbox" id="promotions" name="promotions";
+                span { (say(locale, Text::NewsAccept, &merchant)) }
+            }
+        }
+        @if consent.terms {
+            label class="choice" for="terms" {
+                input type="checkbox" id="terms" name="terms" required;
+                span {
+                    @match &consent.terms_text {
+                        Some(words) => (words),
+                        None => (say(locale, Text::TermsAccept, &merchant)),
+                    }
+                }
+            }
+        }
+        @if let Some(words) = &consent.before_button { p class="hint" { (words) } }
     }
 }
 

@@ -9,8 +9,11 @@ use super::views::{DetailsView, FieldView, Locale, RateView};
 /// All that is asked, in the order of the published page; nothing when nothing is.
 pub(super) fn details_fields(locale: Locale, view: &DetailsView) -> Markup {
     html! {
+        @for (name, text, asked) in [("business_name", Text::BusinessName, view.business), ("individual_name", Text::IndividualName, view.individual)] {
+            @if let Some(optional) = asked { (asked_name(locale, name, text, optional)) }
+        }
         @if view.phone { (line(&Line { name: "phone", label: t(locale, Text::Phone), kind: "tel", complete: "tel", ..Line::default() })) }
-        @if !view.countries.is_empty() { (address(locale, &view.countries)) }
+        @if !view.countries.is_empty() { (address(locale, &view.countries, view.address_text.as_deref())) }
         @if !view.rates.is_empty() { (rates(locale, &view.rates)) }
         @for field in &view.fields { (own(locale, field)) }
     }
@@ -50,13 +53,24 @@ fn line(line: &Line<'_>) -> Markup {
     }
 }
 
-fn address(locale: Locale, countries: &[String]) -> Markup {
+fn asked_name(locale: Locale, name: &str, text: Text, optional: bool) -> Markup {
+    let label = if optional {
+        format!("{} ({})", t(locale, text), t(locale, Text::Optional))
+    } else {
+        t(locale, text).to_owned()
+    };
+    let complete = if name == "business_name" { "organization" } else { "name" };
+    line(&Line { name, label: &label, complete, optional, ..Line::default() })
+}
+
+fn address(locale: Locale, countries: &[String], words: Option<&str>) -> Markup {
     let part = |name: &'static str, text: Text, complete: &'static str| {
         line(&Line { name, label: t(locale, text), complete, ..Line::default() })
     };
     html! {
         fieldset {
             legend { (t(locale, Text::ShippingHeading)) }
+            @if let Some(words) = words { p class="hint" { (words) } }
             (part("ship_name", Text::ShipName, "shipping name"))
             (part("ship_line1", Text::ShipLine, "shipping address-line1"))
             div class="pair" {

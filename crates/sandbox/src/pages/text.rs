@@ -173,6 +173,16 @@ texts! {
 
     // What is asked beside the payment.
     Phone: "Telephone", "電話番号";
+    BusinessName: "Business name", "会社名・屋号";
+    IndividualName: "Full name", "氏名";
+    TermsAccept: "I agree to the terms of service of {merchant}.", "{merchant}の利用規約に同意します。";
+    NewsAccept: "{merchant} may send me news and offers.", "{merchant}からのお知らせやキャンペーン情報を受け取ります。";
+    OptionalHeading: "Add to your order", "ご一緒にいかがですか";
+    AddItem: "Add {name}", "{name}を追加する";
+    RemoveItem: "Remove {name}", "{name}を外す";
+    HowMany: "Quantity", "数量";
+    HowManyOf: "Quantity of {name}", "{name}の数量";
+    ChangeQuantity: "Change quantity", "数量を変更する";
     Optional: "optional", "任意";
     ShippingHeading: "Delivery address", "お届け先";
     ShipName: "Name", "お名前";

@@ -6,7 +6,7 @@ use crate::model::accounts::TypeFilter;
 use crate::model::card::{AUTHENTICATION_REQUIRED, Challenge, Decline};
 use crate::model::charge::{Charge, Funds};
 use crate::model::customer::PaymentMethod;
-use crate::model::payment::{CaptureMethod, IntentStatus, PaymentIntent};
+use crate::model::payment::{CaptureMethod, Confirmation, IntentStatus, PaymentIntent, Statement};
 use crate::model::share::Share;
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -40,6 +40,9 @@ pub(crate) struct NewIntent {
     pub(crate) customer: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) receipt_email: Option<String>,
+    pub(crate) statement: Statement,
+    pub(crate) confirmation: Confirmation,
+    pub(crate) no_redirects: bool,
     pub(crate) metadata: Metadata,
     pub(crate) shipping: Value,
     pub(crate) setup_future_usage: Option<String>,
@@ -117,6 +120,10 @@ impl World {
             last_error: Value::Null,
             description: new.description,
             receipt_email: new.receipt_email,
+            statement: new.statement,
+            confirmation: new.confirmation,
+            proven: false,
+            no_redirects: new.no_redirects,
             metadata: new.metadata,
             shipping: new.shipping,
             setup_future_usage: new.setup_future_usage,
@@ -260,6 +267,7 @@ impl World {
             billing_details: method.billing_details.clone(),
             description: intent.description.clone(),
             receipt_email: intent.receipt_email.clone(),
+            statement: intent.statement.clone(),
             metadata: intent.metadata.clone(),
             disputed: false,
             share: intent.share.clone(),
@@ -313,6 +321,13 @@ impl World {
                     "payment_intent_unexpected_state",
                     "The invoice of this payment is closed. No money moved.",
                 ));
+            }
+            if intent.confirmation == Confirmation::Manual {
+                self.payment_intents.edit(intent_id, |intent| {
+                    intent.status = IntentStatus::RequiresConfirmation;
+                    intent.proven = true;
+                });
+                return Ok(Attempt::Underway);
             }
             let attempt = self.attempt_payment(intent_id, &method_id, Presence::OnSession, true)?;
             if let (Attempt::Declined(_), Some(invoice)) = (attempt, &intent.invoice) {

@@ -1,9 +1,11 @@
 //! Saving a card without a payment.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::attempt::{Attempt, Presence, foresee};
+use super::attempt::{Attempt, Presence, error_value, foresee};
+use crate::model::accounts::TypeFilter;
 use crate::model::card::{Challenge, Decline};
+use crate::model::customer::PaymentMethod;
 use crate::model::payment::{IntentStatus, SetupIntent};
 use crate::state::world::{World, need};
 use crate::wire::error::{ApiError, ApiResult};
@@ -18,6 +20,8 @@ pub(crate) struct NewSetup {
     pub(crate) usage: Option<String>,
     pub(crate) return_url: Option<String>,
     pub(crate) session: Option<String>,
+    pub(crate) types: TypeFilter,
+    pub(crate) no_redirects: bool,
 }
 
 impl World {
@@ -39,6 +43,8 @@ impl World {
             cancellation_reason: None,
             return_url: new.return_url,
             session: new.session,
+            types: new.types,
+            no_redirects: new.no_redirects,
         };
         let object = intent.render();
         self.setup_intents.put(intent);
@@ -79,7 +85,7 @@ impl World {
                 self.setup_intents.put(intent);
                 self.emit("setup_intent.requires_action", object);
             }
-            Attempt::Declined(decline) => self.refuse_setup(intent, &decline),
+            Attempt::Declined(decline) => self.refuse_setup(intent, &decline, &method),
             Attempt::Held | Attempt::Underway | Attempt::Succeeded => {
                 if let Some(customer) = &intent.customer {
                     self.attach_method(method_id, customer)?;
@@ -99,14 +105,10 @@ impl World {
         Ok(attempt)
     }
 
-    fn refuse_setup(&mut self, mut intent: SetupIntent, decline: &Decline) {
+    fn refuse_setup(&mut self, mut intent: SetupIntent, decline: &Decline, method: &PaymentMethod) {
         intent.status = IntentStatus::RequiresPaymentMethod;
         intent.payment_method = None;
-        let mut error = json!({ "type": "card_error", "code": decline.code, "message": decline.message });
-        if let (Some(code), Some(fields)) = (decline.decline_code, error.as_object_mut()) {
-            fields.insert("decline_code".to_owned(), json!(code));
-        }
-        intent.last_error = error;
+        intent.last_error = error_value(decline, None, method);
         let object = intent.render();
         self.setup_intents.put(intent);
         self.emit("setup_intent.setup_failed", object);
@@ -130,7 +132,8 @@ impl World {
             decline_code: None,
             message: "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
         };
-        self.refuse_setup(intent, &failure);
+        let method = need(&self.payment_methods, &method, "payment_method")?;
+        self.refuse_setup(intent, &failure, &method);
         Ok(Attempt::Declined(failure))
     }
 }

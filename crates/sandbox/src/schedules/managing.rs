@@ -1,7 +1,7 @@
 //! What people do to schedules: make, take over, change, cancel, release.
 
 use super::phases::check_end;
-use crate::billing::cancel::CancelNow;
+use crate::billing::cancel::{CancelNow, End};
 use crate::billing::change::Proration;
 use crate::model::schedule::{EndBehavior, Phase, PhaseItem, PhaseSettings, Schedule, ScheduleState};
 use crate::model::subscription::{Collection, Subscription, SubscriptionStatus};
@@ -89,7 +89,7 @@ impl World {
             // From now on the schedule ends it.
             subscription.cancel_at_period_end = false;
         });
-        self.plan_schedule(&id);
+        self.plan_schedule(&id, Proration::Wait)?;
         Ok(id)
     }
 
@@ -163,7 +163,7 @@ impl World {
         if let Some(previous) = crate::webhooks::emit::difference(&before, &after) {
             self.emit_at(mark, "subscription_schedule.updated", after, Some(previous));
         }
-        self.plan_schedule(&id);
+        self.plan_schedule(&id, proration)?;
         self.schedule_turns(&id);
         Ok(())
     }
@@ -202,7 +202,8 @@ impl World {
             if !keeps_end
                 && self.subscriptions.get(subscription).is_some_and(|found| found.cancel_at.is_some())
             {
-                self.set_cancel_at(subscription, None);
+                // Nothing is invoiced by it, so that nothing can be refused.
+                let _ = self.plan_end(subscription, End::Never, Proration::Wait);
             }
             self.change_subscription(subscription, |subscription| subscription.schedule = None);
         }

@@ -1,9 +1,10 @@
 //! A schedule in time: it starts its subscription, takes it from phase to phase, and lets go of it or ends it.
 
 use crate::billing::calendar::next_boundary;
+use crate::billing::cancel::End;
 use crate::billing::change::{Change, ItemChange, Proration, Strictness};
 use crate::billing::subscribe::{FirstPayment, NewItem, NewSubscription, same_rhythm};
-use crate::model::invoice::Line;
+use crate::model::invoice::{Line, Span};
 use crate::model::schedule::{EndBehavior, Phase, PhaseAnchor, PhaseItem, Schedule, ScheduleState};
 use crate::model::subscription::{
     CancellationDetails, Collection, MissingCard, Period, Subscription, SubscriptionItem, SubscriptionStatus,
@@ -145,7 +146,7 @@ impl World {
             days_until_due: settings.days_until_due,
             default_payment_method: settings.default_payment_method,
             missing_card: MissingCard::CreateInvoice,
-            cancel_at: self.planned_end(&schedule, 0),
+            cancel_at: schedule.planned_end(0),
             cancel_at_period_end: false,
             save_default_payment_method: "off".to_owned(),
             first_payment: FirstPayment::Later,
@@ -159,15 +160,6 @@ impl World {
         Ok(())
     }
 
-    /// When a schedule ends its subscription, as far as the phase at this place knows it.
-    fn planned_end(&self, schedule: &Schedule, phase: usize) -> Option<i64> {
-        let last = phase + 1 >= schedule.phases.len();
-        match schedule.end_behavior {
-            EndBehavior::Cancel if last => Some(schedule.ends()),
-            EndBehavior::Cancel | EndBehavior::Release => None,
-        }
-    }
-
     /// Lets every phase begin whose time has come, and lets the schedule end after the last.
     pub(crate) fn turn_phases(&mut self, id: &str) {
         while let Some((schedule, phase)) = self.over_phase(id) {
@@ -179,12 +171,12 @@ impl World {
                             *phase = next;
                         }
                     });
-                    if self.apply_phase(&schedule, &entered, entered.proration, true).is_err() {
+                    let applied = self.apply_phase(&schedule, &entered, entered.proration, true);
+                    if applied.and_then(|()| self.plan_schedule(id, entered.proration)).is_err() {
                         // Its prices fitted when the schedule was made, and do not any more.
                         self.close_schedule(id, "aborted");
                         return;
                     }
-                    self.plan_schedule(id);
                 }
                 None => {
                     self.finish_schedule(&schedule);
@@ -204,18 +196,20 @@ impl World {
     }
 
     /// Plans what the present phase leads to: timers, and the end of the subscription where the schedule ends it.
-    pub(super) fn plan_schedule(&mut self, id: &str) {
+    /// What an end within the running period leaves unused is credited as `proration` says.
+    pub(super) fn plan_schedule(&mut self, id: &str, proration: Proration) -> ApiResult<()> {
         let Some(schedule) = self.schedules.get(id).cloned() else {
-            return;
+            return Ok(());
         };
         self.set_schedule_timers(&schedule);
         let ScheduleState::Active { subscription, phase } = &schedule.state else {
-            return;
+            return Ok(());
         };
-        let planned = self.planned_end(&schedule, *phase);
+        let planned = schedule.planned_end(*phase);
         if self.subscriptions.get(subscription).is_some_and(|found| found.cancel_at != planned) {
-            self.set_cancel_at(subscription, planned);
+            self.plan_end(subscription, planned.map_or(End::Never, End::At), proration)?;
         }
+        Ok(())
     }
 
     fn finish_schedule(&mut self, schedule: &Schedule) {
@@ -225,7 +219,7 @@ impl World {
                 let managed = schedule.state.managed().and_then(|id| self.subscriptions.get(id)).cloned();
                 if let Some(subscription) = managed {
                     self.end_subscription(&subscription.id, CancellationDetails::default());
-                    self.bill_last_usage(&subscription);
+                    self.bill_last(&subscription);
                 }
             }
         }
@@ -325,8 +319,16 @@ impl World {
         if items.is_empty() && !restart && trial_end.is_none() && extras.is_empty() {
             return Ok(());
         }
-        let change =
-            Change { items, proration, at: None, restart, trial_end, terms: TermsChange::default(), extras };
+        let change = Change {
+            items,
+            proration,
+            at: None,
+            restart,
+            trial_end,
+            terms: TermsChange::default(),
+            extras,
+            end: None,
+        };
         self.apply_change(id, &change, Strictness::Allow, Presence::OffSession)
     }
 
@@ -355,11 +357,12 @@ impl World {
     pub(crate) fn at_renewal(&mut self, subscription: &Subscription) -> Subscription {
         let mut renewed = subscription.clone();
         let end = subscription.period.end;
-        if let Some((phase, automatic)) = self.coming_phase(subscription)
+        if let Some((phase, automatic, cancel_at)) = self.coming_phase(subscription)
             && let Ok(items) =
                 self.changed_items(subscription, &self.item_changes(&subscription.items, &phase, end), end)
         {
             renewed.items = items;
+            renewed.cancel_at = cancel_at;
             renewed.terms = SubscriptionTerms {
                 discounts: self.holding(&phase.discounts, end),
                 default_tax_rates: phase.default_tax_rates,
@@ -369,20 +372,22 @@ impl World {
         renewed
     }
 
-    /// The last phase that begins until the next renewal of a subscription, and whether its tax is automatic.
-    fn coming_phase(&self, subscription: &Subscription) -> Option<(Phase, bool)> {
+    /// The last phase that begins until the next renewal of a subscription, whether its tax is automatic, and the end of
+    /// the subscription that it plans.
+    fn coming_phase(&self, subscription: &Subscription) -> Option<(Phase, bool, Option<i64>)> {
         let schedule = self.schedule_of(subscription)?;
         let running = schedule.running()?.start;
         let by_then = |phase: &&Phase| running < phase.start && phase.start <= subscription.period.end;
-        let phase = schedule.phases.iter().rev().find(by_then)?;
+        let place = schedule.phases.iter().rposition(|phase| by_then(&phase))?;
+        let phase = schedule.phases.get(place)?;
         let automatic = phase.settings.over(&schedule.defaults).automatic_tax == Some(true);
-        Some((phase.clone(), automatic))
+        Some((phase.clone(), automatic, schedule.planned_end(place)))
     }
 
     /// The single amounts that phases add to the next renewal of a subscription.
     pub(crate) fn extras_at_renewal(&self, subscription: &Subscription) -> Vec<Line> {
         let coming = self.coming_phase(subscription);
-        coming.map(|(phase, _)| self.coming_extras(&phase, subscription)).unwrap_or_default()
+        coming.map(|(phase, _, _)| self.coming_extras(&phase, subscription)).unwrap_or_default()
     }
 
     /// The single amounts of a phase that begins with a period of its subscription, as lines of that period.
@@ -401,7 +406,12 @@ impl World {
         let recurring = price.and_then(|price| price.recurring);
         let end = coming.end.or_else(|| Some(next_boundary(coming.anchor, recurring?, coming.start)));
         let period = Period { start: coming.start, end: end.unwrap_or(coming.start) };
-        phase.extras.iter().map(|line| Line { period, ..line.clone() }).collect()
+        let of_phase = Period { start: phase.start, end: phase.end };
+        let placed = |line: &Line| {
+            let period = line.span.within(period, of_phase);
+            Line { period, span: Span::at(period), ..line.clone() }
+        };
+        phase.extras.iter().map(placed).collect()
     }
 
     /// What was used of metered items that leave a subscription with the end of its period; nothing of a trial.

@@ -95,6 +95,7 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
                 quantity: u64::try_from(line.quantity.max(1)).unwrap_or(1),
                 amount: money(line.amount, &currency),
                 interval: world.prices.get(&line.price).and_then(interval),
+                adjustable: line.adjustable.map(|(least, most)| (line.id.clone(), least, most)),
             })
             .collect(),
         subtotal: (session.amount_subtotal() != session.amount_total())
@@ -128,6 +129,8 @@ fn view(world: &World, request: &HttpRequest, session: &CheckoutSession, typed: 
         needs_card: !session.needs_no_method() && session.method_types().contains(&"card"),
         button: submit_word(session),
         details: super::details::view(session, currency_of(session)),
+        consent: super::details::consent(session),
+        optional: super::details::optional(world, session, currency_of(session)),
         action: if request.path.starts_with("/embed/") {
             format!("{}?{}", request.path, request.query)
         } else {
@@ -162,6 +165,17 @@ fn pay(sandbox: &Sandbox, request: &HttpRequest, session: &CheckoutSession) -> H
             posted.text("promotion_code"),
             sandbox.type_code(&session.id, posted.text("promotion_code")),
         )),
+        "quantity" => {
+            // What is no number is more than any line can have.
+            let quantity = posted.text("quantity").parse::<i64>().unwrap_or(i64::MAX);
+            Some((posted.text("quantity"), sandbox.adjust_line(&session.id, posted.text("line"), quantity)))
+        }
+        "optional" => {
+            let number = |name: &str| posted.text(name).parse::<i64>().ok();
+            let place = number("place").and_then(|place| usize::try_from(place).ok());
+            let chosen = sandbox.choose_optional(&session.id, place, number("quantity"));
+            Some((posted.text("quantity"), chosen))
+        }
         "country" => {
             Some((posted.text("country"), sandbox.type_country(&session.id, posted.text("country"))))
         }

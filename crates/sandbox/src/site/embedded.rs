@@ -92,6 +92,7 @@ fn view(world: &World, request: &HttpRequest, intent: &PaymentIntent, form: Card
             quantity: 1,
             amount: money(intent.amount, &intent.currency),
             interval: None,
+            adjustable: None,
         }],
         subtotal: None,
         discount: None,
@@ -113,6 +114,8 @@ fn view(world: &World, request: &HttpRequest, intent: &PaymentIntent, form: Card
         needs_card: true,
         button: SubmitWord::Pay,
         details: DetailsView::default(),
+        consent: pages::ConsentView::default(),
+        optional: Vec::new(),
         action: format!("{}?{}", request.path, request.query),
         cancel_url: None,
     }

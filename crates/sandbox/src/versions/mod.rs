@@ -4,6 +4,7 @@
 //! by the table in [`requests`], answers and events are made old by the one in [`changes`].
 
 pub(crate) mod changes;
+pub(crate) mod removed;
 pub(crate) mod requests;
 
 use std::sync::LazyLock;

@@ -2,18 +2,14 @@
 //! those of the newest.
 
 use super::Version;
+use crate::wire::error::{ApiError, ApiResult};
 use crate::wire::form::{Param, Tree};
 
 /// A renaming: the version that brought it, the call, and what makes older parameters new.
 type Renaming = (&'static str, &'static str, &'static [&'static str], fn(&mut Tree));
 
 const RENAMINGS: &[Renaming] = &[
-    (
-        "2025-03-31.basil",
-        "POST",
-        &["/v1/customers", "/v1/customers/{id}", "/v1/subscriptions", "/v1/subscriptions/{id}"],
-        discount,
-    ),
+    ("2025-03-31.basil", "POST", &["/v1/subscriptions", "/v1/subscriptions/{id}"], first_discount),
     ("2025-09-30.clover", "POST", &["/v1/promotion_codes"], promotion),
     ("2026-03-25.dahlia", "POST", &["/v1/checkout/sessions"], ui_mode),
     ("2026-09-30.endive", "POST", &["/v1/checkout/sessions"], types),
@@ -35,6 +31,26 @@ pub(crate) fn modern(version: Version, method: &str, template: &str, tree: &Tree
     Some(tree)
 }
 
+/// Parameters that a version took away: since when, and of which calls. Older versions have them as they were.
+const RETIRED: &[(&str, &[&str], &[&str])] = &[
+    ("2025-03-31.basil", &["/v1/customers", "/v1/customers/{id}"], &["coupon", "promotion_code"]),
+    ("2025-09-30.clover", &["/v1/promotion_codes"], &["coupon"]),
+];
+
+/// Refuses what the version of a request does not have any more, as any name that the API does not know.
+pub(crate) fn check_retired(version: Version, method: &str, template: &str, tree: &Tree) -> ApiResult<()> {
+    let mut gone = RETIRED
+        .iter()
+        .filter(|(since, paths, _)| method == "POST" && *since <= version.name() && paths.contains(&template))
+        .flat_map(|(_, _, names)| *names);
+    match gone.find(|name| tree.contains_key(**name)) {
+        Some(name) => {
+            Err(ApiError::invalid("parameter_unknown", name, format!("Received unknown parameter: {name}")))
+        }
+        None => Ok(()),
+    }
+}
+
 fn one(name: &str, param: Param) -> Param {
     Param::Tree(Tree::from([(name.to_owned(), param)]))
 }
@@ -44,7 +60,7 @@ fn is_empty(param: &Param) -> bool {
 }
 
 /// `coupon` and `promotion_code` became elements of `discounts`.
-fn discount(tree: &mut Tree) {
+pub(super) fn first_discount(tree: &mut Tree) {
     for name in ["coupon", "promotion_code"] {
         if let Some(given) = tree.remove(name) {
             let discounts = if is_empty(&given) { given } else { one("0", one(name, given)) };
@@ -125,7 +141,7 @@ mod tests {
         let old = Version::read(Some("2024-06-20")).unwrap();
         for (path, older, newer) in [
             ("/v1/subscriptions", "coupon=c&customer=x", "discounts[0][coupon]=c&customer=x"),
-            ("/v1/customers/{id}", "coupon=", "discounts="),
+            ("/v1/subscriptions/{id}", "coupon=", "discounts="),
             ("/v1/promotion_codes", "coupon=c", "promotion[type]=coupon&promotion[coupon]=c"),
             ("/v1/checkout/sessions", "ui_mode=embedded", "ui_mode=embedded_page"),
             ("/v1/checkout/sessions", "payment_method_types[]=card&mode=setup", "mode=setup"),

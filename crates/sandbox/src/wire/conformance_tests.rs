@@ -12,8 +12,6 @@ const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/payouts", "`method=instant`"),
     ("POST", "/v1/payouts", "`source_type=bank_account`, `source_type=fpx`"),
     ("POST", "/v1/disputes/{id}", "`intended_submission_method=smart_disputes`"),
-    ("POST", "/v1/subscription_schedules", UNTOLD_ENDS),
-    ("POST", "/v1/subscription_schedules/{id}", UNTOLD_ENDS),
     ("POST", "/v1/checkout/sessions", "`subscription_data[billing_mode]`: `classic`, `itemized`"),
     ("POST", "/v1/subscriptions", "`billing_mode`: `classic`, `itemized`"),
     ("POST", "/v1/invoices/create_preview", "`subscription_details[billing_mode]`: `classic`, `itemized`"),
@@ -22,8 +20,6 @@ const BY_VALUE: &[(&str, &str, &str)] = &[
     ("POST", "/v1/products", "`default_price_data[currency_options][…][custom_unit_amount]`"),
     ("POST", "/v1/subscriptions/{id}/pause", "subscriptions with metered prices"),
 ];
-
-const UNTOLD_ENDS: &str = "`end_behavior`: `none`, `renew` (their meaning is not published)";
 
 fn doc() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandbox.md")

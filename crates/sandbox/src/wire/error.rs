@@ -61,6 +61,12 @@ impl ApiError {
             .param(param)
     }
 
+    /// A 404 for an invoice that will not come; it is kept for the idempotency key.
+    pub(crate) fn none_upcoming(label: &str, id: &str) -> Self {
+        let message = format!("No upcoming invoices for {label}: {id}");
+        Self::new(404, "invalid_request_error", Some("invoice_upcoming_none"), message).kept()
+    }
+
     /// A 404 for a path that the API does not have.
     pub(crate) fn unknown_path(method: &str, path: &str) -> Self {
         Self::new(404, "invalid_request_error", None, format!("Unrecognized request URL ({method}: {path})."))
@@ -76,6 +82,14 @@ impl ApiError {
                 "{method} {path} is a call of the API that this sandbox does not play yet; see docs/sandbox.md for those that it does."
             ),
         )
+    }
+
+    /// A 404 for a call that a version of the API took away.
+    pub(crate) fn removed(method: &str, path: &str, since: &str, instead: &str) -> Self {
+        let message = format!(
+            "Unrecognized request URL ({method}: {path}). The call was removed in version {since}; use {instead} instead."
+        );
+        Self::new(404, "invalid_request_error", None, message)
     }
 
     /// A 429 for an object that something else is changing.

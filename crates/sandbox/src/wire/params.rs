@@ -1,6 +1,7 @@
 //! Typed reading of decoded parameters, with the API's own error for each way a value can be wrong.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -50,27 +51,78 @@ impl<T> Field<T> {
 /// Metadata as the API keeps it.
 pub(crate) type Metadata = BTreeMap<String, String>;
 
+/// The parameters of a call that were read, by their full names. What a call takes and nobody reads would count for nothing in
+/// silence.
+#[derive(Debug, Default)]
+pub(crate) struct Reads(RefCell<BTreeSet<String>>);
+
+impl Reads {
+    /// The parameters that nobody has read.
+    pub(crate) fn unread(&self, tree: &Tree) -> Vec<String> {
+        let mut unread = Vec::new();
+        self.collect(tree, "", &mut unread);
+        unread
+    }
+
+    fn collect(&self, tree: &Tree, prefix: &str, unread: &mut Vec<String>) {
+        for (name, param) in tree {
+            let full = below(prefix, name);
+            match param {
+                _ if self.0.borrow().contains(&full) => {}
+                Param::Tree(inner) => self.collect(inner, &full, unread),
+                Param::Text(_) => unread.push(full),
+            }
+        }
+    }
+}
+
+fn below(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}[{name}]") }
+}
+
 /// The parameters below one name; the root has an empty name.
 #[derive(Debug, Clone)]
 pub(crate) struct Params<'a> {
     name: String,
     tree: &'a Tree,
+    reads: Option<&'a Reads>,
 }
 
 impl<'a> Params<'a> {
     /// The parameters of a whole request.
     pub(crate) fn root(tree: &'a Tree) -> Self {
-        Self { name: String::new(), tree }
+        Self { name: String::new(), tree, reads: None }
+    }
+
+    /// The same, and what is read of them is noted.
+    pub(crate) fn watched(tree: &'a Tree, reads: &'a Reads) -> Self {
+        Self { reads: Some(reads), ..Self::root(tree) }
+    }
+
+    /// A parameter, which is read by that.
+    fn read(&self, name: &str) -> Option<&'a Param> {
+        let found = self.tree.get(name)?;
+        if let Some(reads) = self.reads {
+            reads.0.borrow_mut().insert(self.full(name));
+        }
+        Some(found)
+    }
+
+    fn read_all(&self) -> &'a Tree {
+        for name in self.tree.keys() {
+            self.read(name);
+        }
+        self.tree
     }
 
     /// The full name of a parameter, as errors give it: `items[0][price]`.
     pub(crate) fn full(&self, name: &str) -> String {
-        if self.name.is_empty() { name.to_owned() } else { format!("{}[{name}]", self.name) }
+        below(&self.name, name)
     }
 
     /// Everything that was given at this level.
     pub(crate) fn tree(&self) -> &'a Tree {
-        self.tree
+        self.read_all()
     }
 
     /// The names that were given at this level.
@@ -80,19 +132,23 @@ impl<'a> Params<'a> {
 
     /// The parameters at this level as a query string, without one of them.
     pub(crate) fn query_without(&self, name: &str) -> String {
-        let mut tree = self.tree.clone();
+        let mut tree = self.read_all().clone();
         tree.remove(name);
         encode(&tree)
     }
 
-    /// Whether the parameter is there at all.
+    /// Whether the parameter is there at all. That reads a text, which says no more than that; not what is below a name.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.tree.contains_key(name)
+        match self.tree.get(name) {
+            Some(Param::Text(_)) => self.read(name).is_some(),
+            Some(Param::Tree(_)) => true,
+            None => false,
+        }
     }
 
     /// A text.
     pub(crate) fn text(&self, name: &str) -> ApiResult<Field<String>> {
-        match self.tree.get(name) {
+        match self.read(name) {
             None => Ok(Field::Absent),
             Some(Param::Text(text)) if text.is_empty() => Ok(Field::Unset),
             Some(Param::Text(text)) => Ok(Field::Set(text.clone())),
@@ -175,7 +231,7 @@ impl<'a> Params<'a> {
             Some(Param::Tree(tree)) => tree,
             Some(Param::Text(_)) | None => &EMPTY,
         };
-        Params { name: self.full(name), tree }
+        Params { name: self.full(name), tree, reads: self.reads }
     }
 
     /// The elements of an array of objects.
@@ -188,7 +244,9 @@ impl<'a> Params<'a> {
             .unwrap_or_default()
             .into_iter()
             .filter_map(|(index, element)| match element {
-                Param::Tree(below) => Some(Params { name: format!("{full}[{index}]"), tree: below }),
+                Param::Tree(below) => {
+                    Some(Params { name: format!("{full}[{index}]"), tree: below, reads: self.reads })
+                }
                 Param::Text(_) => None,
             })
             .collect()
@@ -196,7 +254,7 @@ impl<'a> Params<'a> {
 
     /// The elements of an array of texts; `None` when the parameter is absent.
     pub(crate) fn texts(&self, name: &str) -> ApiResult<Option<Vec<String>>> {
-        match self.tree.get(name) {
+        match self.read(name) {
             None => Ok(None),
             Some(Param::Text(text)) if text.is_empty() => Ok(Some(Vec::new())),
             Some(Param::Text(_)) => Err(ApiError::rule("Invalid array").param(&self.full(name))),
@@ -220,7 +278,7 @@ impl<'a> Params<'a> {
 
     /// The same for metadata of another name.
     pub(crate) fn metadata_of(&self, name: &str, metadata: &mut Metadata) -> ApiResult<()> {
-        match self.tree.get(name) {
+        match self.read(name) {
             None => Ok(()),
             Some(Param::Text(text)) if text.is_empty() => {
                 metadata.clear();
@@ -269,7 +327,7 @@ impl<'a> Params<'a> {
 
     /// A free-form parameter as JSON: texts stay texts, empty ones become null.
     pub(crate) fn free(&self, name: &str) -> Option<Value> {
-        self.tree.get(name).map(to_json)
+        self.read(name).map(to_json)
     }
 }
 

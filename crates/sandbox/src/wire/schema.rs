@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use super::error::{ApiError, ApiResult};
 use super::form::{Param, Tree};
+use crate::model::currency;
 
 static TABLE: LazyLock<Vec<Call>> =
     LazyLock::new(|| include_str!("params.txt").lines().filter_map(parse_line).collect());
@@ -133,8 +134,39 @@ fn check_names(names: &Names, tree: &Tree, prefix: &str) -> ApiResult<()> {
             ));
         }
         check_kind(&kind.kind, param, &full)?;
+        check_currency(name, param, &full)?;
     }
     Ok(())
+}
+
+/// Parameters that name a currency.
+const CURRENCIES: [&str; 3] = ["currency", "default_currency", "minimum_amount_currency"];
+
+/// Refuses a currency that does not exist: nothing may be sold, booked or looked for in it.
+fn check_currency(name: &str, param: &Param, full: &str) -> ApiResult<()> {
+    let wrong = match param {
+        Param::Text(code) if CURRENCIES.contains(&name) => {
+            Some(code.as_str()).filter(|code| !code.is_empty() && !currency::is_supported(code))
+        }
+        Param::Tree(options) if name == "currency_options" => {
+            options.keys().map(String::as_str).find(|code| !currency::is_supported(code))
+        }
+        // Its names are those of the price that it describes.
+        Param::Tree(data) if name == "price_data" => {
+            return data
+                .iter()
+                .try_for_each(|(inner, param)| check_currency(inner, param, &format!("{full}[{inner}]")));
+        }
+        Param::Text(_) | Param::Tree(_) => None,
+    };
+    match wrong {
+        Some(code) => {
+            let message =
+                format!("Invalid currency: {code}. It is none of the currencies that are supported.");
+            Err(ApiError::rule(message).param(full))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether a parameter asks for nothing: it is empty, or switched off.

@@ -1,5 +1,6 @@
 //! The rest of the API: invoices by hand, portal objects, and the calls of the official command line's triggers.
 
+use quittance_sandbox::HttpRequest;
 use serde_json::Value;
 
 use crate::client::{client, id, number, text};
@@ -188,4 +189,21 @@ fn flatten(
         Value::String(text) => pairs.push(format!("{prefix}={}", fill(text, results).replace(' ', "+"))),
         other => pairs.push(format!("{prefix}={other}")),
     }
+}
+
+/// The others of these tests fail where a call has such a header; here it is seen that there can be one.
+#[test]
+fn what_a_call_takes_and_nobody_reads_is_named() {
+    let client = client();
+    let price = client.price(1500, "usd", "month");
+    let customer = client.customer("pm_card_visa");
+    let subscription = client.subscribe(&customer, &price, "expand[]=latest_invoice");
+    let form = format!("invoice={}&amount=500&email_type=none", text(&subscription, "/latest_invoice/id"));
+    let note = |form: &str| {
+        let answer = client.sandbox.handle(HttpRequest::new("POST", "/v1/credit_notes", "sk_test_123", form));
+        let ignored = answer.headers.iter().find(|(name, _)| name == "sandbox-ignored");
+        (answer.status, ignored.map(|(_, names)| names.clone()))
+    };
+    assert_eq!(note(&format!("{form}&refund_amount=500")), (200, Some("email_type".to_owned())));
+    assert_eq!(note(&format!("{form}&refund_amount=9999")).1, None, "a refusal makes nothing of anything");
 }

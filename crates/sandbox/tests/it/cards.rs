@@ -169,3 +169,29 @@ fn some_cards_make_money_available_at_once() {
     assert_eq!(number(&client.get("/v1/balance", ""), "/available/0/amount"), 2 * 964);
     assert_eq!(text(&client.get("/v1/balance_transactions", ""), "/data/0/status"), "available");
 }
+
+#[test]
+fn a_payment_that_is_confirmed_by_hand_waits_for_that_once_its_buyer_was_recognised() {
+    let client = client();
+    let intent = client.post(
+        "/v1/payment_intents",
+        "amount=500&currency=usd&confirmation_method=manual&payment_method=pm_card_threeDSecure2Required&confirm=true",
+    );
+    assert_eq!(text(&intent, "/confirmation_method"), "manual");
+    assert_eq!(text(&intent, "/status"), "requires_action");
+    let path = format!("/v1/payment_intents/{}", id(&intent));
+    client.sandbox.authenticate(&id(&intent), true).unwrap();
+    assert_eq!(text(&client.get(&path, ""), "/status"), "requires_confirmation");
+    let done = client.post(&format!("{path}/confirm"), "");
+    assert_eq!(text(&done, "/status"), "succeeded");
+    client.refused(400, "POST", "/v1/payment_intents", "amount=500&currency=usd&confirmation_method=soon");
+    // A method of a type that is not taken pays nothing.
+    let cards = client.post("/v1/payment_intents", "amount=500&currency=usd&payment_method_types[]=card&automatic_payment_methods[enabled]=true&automatic_payment_methods[allow_redirects]=never");
+    assert_eq!(text(&cards, "/automatic_payment_methods/allow_redirects"), "never");
+    let path = format!("/v1/payment_intents/{}/confirm", id(&cards));
+    let error = client.refused(400, "POST", &path, "payment_method=pm_usBankAccount_success");
+    assert_eq!(text(&error, "/code"), "payment_intent_incompatible_payment_method");
+    let mandate = "mandate_data[customer_acceptance][type]=online";
+    let error = client.refused(400, "POST", &path, &format!("payment_method=pm_card_visa&{mandate}"));
+    assert_eq!(text(&error, "/param"), "mandate_data[customer_acceptance][online][ip_address]");
+}

@@ -254,3 +254,30 @@ fn other_products_are_refused_as_calls_that_are_not_played() {
         "that the API does not have"
     );
 }
+
+#[test]
+fn a_currency_that_does_not_exist_is_refused_wherever_it_stands() {
+    let client = client();
+    let customer = id(&client.post("/v1/customers", ""));
+    for (path, form, param) in [
+        ("/v1/prices", "currency=xxx&unit_amount=5&product_data[name]=a", "currency"),
+        (
+            "/v1/prices",
+            "currency=usd&unit_amount=5&product_data[name]=a&currency_options[zzz][unit_amount]=4",
+            "currency_options",
+        ),
+        ("/v1/payment_intents", "currency=dollars&amount=500", "currency"),
+        ("/v1/coupons", "currency=us&amount_off=500", "currency"),
+        ("/v1/invoiceitems", &format!("customer={customer}&currency=xau&amount=5"), "currency"),
+        (
+            "/v1/checkout/sessions",
+            "mode=payment&success_url=https://a.test&line_items[0][price_data][currency]=xxx&line_items[0][price_data][unit_amount]=500&line_items[0][price_data][product_data][name]=a&line_items[0][quantity]=1",
+            "line_items[0][price_data][currency]",
+        ),
+    ] {
+        let error = client.refused(400, "POST", path, form);
+        assert_eq!(text(&error, "/param"), param, "{form}");
+        assert!(text(&error, "/message").starts_with("Invalid currency: "), "{form}");
+    }
+    client.post("/v1/prices", "currency=USD&unit_amount=5&product_data[name]=a");
+}

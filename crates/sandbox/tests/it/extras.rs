@@ -106,3 +106,53 @@ fn a_checkout_sells_a_subscription_with_a_setup_fee() {
     );
     client.refused(400, "POST", "/v1/checkout/sessions", &once);
 }
+
+#[test]
+fn an_extra_is_for_the_period_of_the_items_unless_it_says_another() {
+    let client = client();
+    let (price, fee, customer) =
+        (client.price(1_000, "usd", "month"), setup_fee(&client), client.customer("pm_card_visa"));
+    let period = |line: &Value| (number(line, "/period/start"), number(line, "/period/end"));
+    let (start, end) = (client.sandbox.now(), client.sandbox.now() + MONTH);
+    let with = |more: &str| format!("add_invoice_items[0][price]={fee}{more}");
+    let span = |from: &str, to: &str| {
+        let edge = |name: &str, value: &str| {
+            let (kind, time) = value.split_once(' ').unwrap_or((value, ""));
+            let time = if time.is_empty() {
+                String::new()
+            } else {
+                format!("&add_invoice_items[0][period][{name}][timestamp]={time}")
+            };
+            format!("&add_invoice_items[0][period][{name}][type]={kind}{time}")
+        };
+        with(&(edge("start", from) + &edge("end", to)))
+    };
+    let made = client.subscribe(&customer, &price, &format!("{}&expand[]=latest_invoice", with("")));
+    assert_eq!(period(&made["latest_invoice"]["lines"]["data"][0]), (start, end));
+    client.sandbox.advance_time(DAY);
+    let path = format!("/v1/subscriptions/{}", id(&made));
+    for (form, expected) in [
+        (with(""), (start, end)),
+        (span("now", "min_item_period_end"), (start + DAY, end)),
+        (span("max_item_period_start", &format!("timestamp {}", end + 5)), (start, end + 5)),
+        (
+            span(&format!("timestamp {}", start + 7), &format!("timestamp {}", start + 9)),
+            (start + 7, start + 9),
+        ),
+    ] {
+        client.post(&path, &form);
+        let items = client.get("/v1/invoiceitems", &format!("customer={customer}&limit=1"));
+        assert_eq!(period(&items["data"][0]), expected, "{form}");
+    }
+    for wrong in [
+        span("phase_start", "min_item_period_end"),
+        span("now", "now"),
+        span("timestamp", "min_item_period_end"),
+        span("now 5", "min_item_period_end"),
+        span("timestamp 9", "timestamp 8"),
+        with("&add_invoice_items[0][period][start][type]=now"),
+        with("&add_invoice_items[0][period][begin][type]=now"),
+    ] {
+        client.refused(400, "POST", &path, &wrong);
+    }
+}

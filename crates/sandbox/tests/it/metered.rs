@@ -319,3 +319,66 @@ fn a_metered_price_is_bought_without_a_quantity_and_without_money() {
     set.client.sandbox.advance_time_to(END + 2 * HOUR);
     assert_eq!(set.paid(), 900);
 }
+
+#[test]
+fn usage_with_decimal_places_adds_up_exactly_and_is_billed_for_all_of_them() {
+    // What is known of binary fractions: a tenth and two tenths are three tenths here.
+    let cases: [(&str, &[&str], i64, i64, &str); 5] = [
+        ("unit_amount=100", &["0.1", "0.2"], 30, 0, "0.3"),
+        ("unit_amount_decimal=0.5", &["2.5", "-0.5", "1.000000000001"], 2, 3, "3.000000000001"),
+        (
+            "unit_amount=100&transform_quantity[divide_by]=3&transform_quantity[round]=up",
+            &["2.999999999999", "0.000000000002"],
+            200,
+            3,
+            "3.000000000001",
+        ),
+        (
+            "unit_amount=100&transform_quantity[divide_by]=3&transform_quantity[round]=down",
+            &["2.999999999999"],
+            0,
+            2,
+            "2.999999999999",
+        ),
+        ("unit_amount=1000000", &["0.0000015", "0.0000010"], 3, 0, "0.0000025"),
+    ];
+    for (pricing, values, amount, whole, exact) in cases {
+        let set = metered(pricing);
+        let subscription = id(&set.subscribe(""));
+        for value in values {
+            let form = format!(
+                "event_name=calls&payload[stripe_customer_id]={}&payload[value]={value}",
+                set.customer
+            );
+            set.client.post("/v1/billing/meter_events", &form);
+        }
+        set.client.sandbox.advance_time(5);
+        let snapshot = set.client.sandbox.snapshot();
+        set.client.sandbox.restore(&snapshot).unwrap();
+        let line = set.upcoming(&subscription, "")["lines"]["data"][0].clone();
+        assert_eq!(number(&line, "/amount"), amount, "{pricing} {values:?}");
+        assert_eq!(
+            (number(&line, "/quantity"), text(&line, "/quantity_decimal")),
+            (whole, exact),
+            "{pricing}"
+        );
+        let form = format!("customer={}&start_time={START}&end_time={END}", set.customer);
+        let sums = set.client.get(&format!("/v1/billing/meters/{}/event_summaries", set.meter), &form);
+        assert_eq!(sums["data"][0]["aggregated_value"], serde_json::from_str::<Value>(exact).unwrap());
+    }
+}
+
+#[test]
+fn each_tier_takes_its_part_of_usage_with_decimal_places() {
+    let tiers = "billing_scheme=tiered&tiers_mode=graduated&tiers[0][up_to]=2&tiers[0][unit_amount]=100&tiers[1][up_to]=inf&tiers[1][unit_amount]=40";
+    let set = metered(tiers);
+    let subscription = id(&set.subscribe(""));
+    let form = format!("event_name=calls&payload[stripe_customer_id]={}&payload[value]=2.75", set.customer);
+    set.client.post("/v1/billing/meter_events", &form);
+    set.client.sandbox.advance_time(5);
+    let invoice = set.upcoming(&subscription, "");
+    let lines = invoice["lines"]["data"].as_array().unwrap().iter();
+    let shown: Vec<_> =
+        lines.map(|line| (text(line, "/quantity_decimal"), number(line, "/amount"))).collect();
+    assert_eq!(shown, [("2", 200), ("0.75", 30)]);
+}

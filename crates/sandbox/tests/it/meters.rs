@@ -181,10 +181,12 @@ fn an_event_is_refused_with_the_code_that_a_report_would_have() {
     assert_eq!(code(&used("cus_none", 1, "")), "meter_event_customer_not_found");
     let valued =
         |value: &str| format!("event_name=calls&payload[stripe_customer_id]={ada}&payload[value]={value}");
-    for value in ["", "1.5", "many", "0x10"] {
+    for value in ["", "1,5", "many", "0x10", "1e3", ".", "0.0000000000001"] {
         assert_eq!(code(&valued(value)), "meter_event_invalid_value", "{value}");
     }
-    assert_eq!(code(&valued("1234567890123456")), "meter_event_value_too_many_digits");
+    for value in ["1234567890123456", "-12345678.90123456", "1234567890.000001"] {
+        assert_eq!(code(&valued(value)), "meter_event_value_too_many_digits", "{value}");
+    }
     assert_eq!(code("event_name=calls"), "parameter_missing");
     client.post(&format!("/v1/billing/meters/{meter}/deactivate"), "");
     assert_eq!(code(&used(&ada, 1, "")), "archived_meter");

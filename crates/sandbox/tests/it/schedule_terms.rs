@@ -149,3 +149,38 @@ fn a_schedule_takes_over_the_terms_of_its_subscription() {
     shop.client.sandbox.advance_time_to(START + MONTH + HOUR);
     assert_eq!(shop.totals(&running), [550, 550]);
 }
+
+#[test]
+fn a_single_amount_of_a_phase_is_for_the_period_that_it_says() {
+    let shop = shop();
+    let setup = id(&shop.client.post("/v1/prices", "unit_amount=500&currency=usd&product_data[name]=Setup"));
+    let extra = |start: &str, end: &str| {
+        let at = "phases[0][add_invoice_items][0]";
+        format!(
+            "{TWO_PHASES}&{at}[price]={setup}&{at}[period][start][type]={start}&{at}[period][end][type]={end}"
+        )
+    };
+    let made = shop.schedule(&extra("phase_start", "phase_end"));
+    let shown = &made["phases"][0]["add_invoice_items"][0]["period"];
+    assert_eq!((text(shown, "/start/type"), text(shown, "/end/type")), ("phase_start", "phase_end"));
+    let invoice = text(&shop.subscription(&made), "/latest_invoice").to_owned();
+    let invoice = shop.client.get(&format!("/v1/invoices/{invoice}"), "");
+    let phase = &made["phases"][0];
+    assert_eq!(
+        (&invoice["lines"]["data"][0]["period"]["start"], &invoice["lines"]["data"][0]["period"]["end"]),
+        (&phase["start_date"], &phase["end_date"])
+    );
+    for wrong in [extra("now", "phase_end"), extra("phase_start", "now")] {
+        shop.refused(SCHEDULES, &format!("customer={}&{wrong}", shop.customer));
+    }
+}
+
+#[test]
+fn none_is_an_older_word_for_cancel_and_renew_can_only_be_read() {
+    let shop = shop();
+    let made = shop.schedule(&format!("{TWO_PHASES}&end_behavior=none"));
+    assert_eq!(text(&made, "/end_behavior"), "cancel");
+    let form = format!("customer={}&{TWO_PHASES}&end_behavior=renew", shop.customer);
+    let error = shop.refused(SCHEDULES, &form);
+    assert_eq!((text(&error, "/param"), error.get("code")), ("end_behavior", None));
+}

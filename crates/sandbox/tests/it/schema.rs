@@ -246,8 +246,10 @@ fn fits_plain(
             })
         }
         Some("string") if !value.is_string() => Err(format!("{place}: {value} is no text")),
-        // Percentages are the only numbers with decimals.
-        Some("number" | "integer") if value.is_f64() && !place.contains("percent") => {
+        // Percentages and usage are the only numbers with decimals.
+        Some("number" | "integer")
+            if value.is_f64() && !place.contains("percent") && !place.contains("aggregated_value") =>
+        {
             Err(format!("{place}: {value} is no whole number"))
         }
         Some("number" | "integer") if !value.is_number() => {

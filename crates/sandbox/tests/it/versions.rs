@@ -44,13 +44,6 @@ fn an_endpoint_takes_no_version_and_no_type_of_event_that_does_not_exist() {
     assert_eq!(client.get(&path, "")["enabled_events"], serde_json::json!(["invoice.paid"]));
 }
 
-fn older(client: &Client, method: &str, path: &str, form: &str) -> Value {
-    let request = HttpRequest::new(method, path, "sk_test_1", form).header("Stripe-Version", "2024-06-20");
-    let response = client.handle(request);
-    assert_eq!(response.status, 200, "{method} {path}: {:#}", response.value());
-    response.value()
-}
-
 /// What a program that was written for 2024-06-20 reads.
 #[test]
 fn an_answer_of_an_older_version_has_its_shape_all_the_way_down() {
@@ -59,7 +52,7 @@ fn an_answer_of_an_older_version_has_its_shape_all_the_way_down() {
     let form = format!(
         "customer={customer}&items[0][price]={price}&expand[]=latest_invoice.payment_intent&expand[]=customer"
     );
-    let subscription = older(&client, "POST", "/v1/subscriptions", &form);
+    let subscription = client.older("POST", "/v1/subscriptions", &form);
     assert_eq!(number(&subscription, "/current_period_start"), START);
     assert_eq!(number(&subscription, "/current_period_end"), START + 31 * DAY);
     assert!(subscription["items"]["data"][0].get("current_period_end").is_none());
@@ -79,11 +72,11 @@ fn an_answer_of_an_older_version_has_its_shape_all_the_way_down() {
     assert_eq!((&line["proration"], text(line, "/plan/object")), (&json!(false), "plan"));
     assert!(line.get("parent").is_none() && line.get("pricing").is_none() && line.get("taxes").is_none());
     let charge =
-        older(&client, "GET", &format!("/v1/charges/{}", text(invoice, "/charge")), "expand[]=invoice");
+        client.older("GET", &format!("/v1/charges/{}", text(invoice, "/charge")), "expand[]=invoice");
     assert_eq!(text(&charge, "/invoice/subscription"), id(&subscription));
-    let listed = older(&client, "GET", "/v1/invoices", "expand[]=data.charge");
+    let listed = client.older("GET", "/v1/invoices", "expand[]=data.charge");
     assert_eq!(text(&listed, "/data/0/charge/invoice"), id(invoice));
-    let found = older(&client, "GET", "/v1/subscriptions", "");
+    let found = client.older("GET", "/v1/subscriptions", "");
     assert_eq!(number(&found, "/data/0/current_period_end"), START + 31 * DAY);
     let newest = client.get(&format!("/v1/invoices/{}", id(invoice)), "");
     assert_eq!(text(&newest, "/parent/subscription_details/subscription"), id(&subscription));
@@ -142,7 +135,96 @@ fn an_event_is_of_the_version_of_its_endpoint_and_not_of_the_request() {
         START + 31 * DAY
     );
     assert_eq!(text(&of("old.test", "invoice.created"), "/data/object/subscription"), subscription);
-    let listed = older(&client, "GET", "/v1/events", "type=invoice.created");
+    let listed = client.older("GET", "/v1/events", "type=invoice.created");
     assert_eq!(text(&listed, "/data/0/api_version"), VERSION, "what was made in one version stays in it");
     assert!(listed["data"][0]["data"]["object"].get("subscription").is_none());
+}
+
+#[test]
+fn a_call_that_left_the_api_says_so_and_what_replaced_it() {
+    let client = client();
+    let (price, customer) = (client.price(1000, "usd", "month"), client.customer("pm_card_visa"));
+    let made = client.subscribe(&customer, &price, "");
+    let item = text(&made, "/items/data/0/id");
+    let calls = [
+        ("GET", "/v1/invoices/upcoming".to_owned(), "POST /v1/invoices/create_preview", true),
+        ("GET", "/v1/invoices/upcoming/lines".to_owned(), "POST /v1/invoices/create_preview", true),
+        (
+            "POST",
+            format!("/v1/subscription_items/{item}/usage_records"),
+            "POST /v1/billing/meter_events",
+            false,
+        ),
+        (
+            "GET",
+            format!("/v1/subscription_items/{item}/usage_record_summaries"),
+            "GET /v1/billing/meters/{id}/event_summaries",
+            false,
+        ),
+    ];
+    for (method, path, instead, plays) in calls {
+        for version in [VERSION, "2025-03-31.basil"] {
+            let request = HttpRequest::new(method, &path, "sk_test_1", &format!("customer={customer}"));
+            let gone = client.handle(request.header("Stripe-Version", version));
+            let error = gone.value()["error"].clone();
+            assert_eq!((gone.status, text(&error, "/type")), (404, "invalid_request_error"), "{path}");
+            let message = text(&error, "/message");
+            assert!(message.contains("2025-03-31.basil") && message.contains(instead), "{message}");
+        }
+        if !plays {
+            let request = HttpRequest::new(method, &path, "sk_test_1", "");
+            let old = client.handle(request.header("Stripe-Version", "2024-06-20"));
+            assert_eq!(text(&old.value(), "/error/code"), "call_not_in_sandbox", "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_upcoming_invoice_of_older_versions_is_the_preview_of_today() {
+    let client = client();
+    let customer = client.customer("pm_card_visa");
+    let (price, more) = (client.price(1000, "usd", "month"), client.price(3000, "usd", "month"));
+    let made = client.subscribe(&customer, &price, "");
+    client.sandbox.advance_time(31 * DAY / 2);
+    let path = "/v1/invoices/upcoming";
+    let next = client.older("GET", path, &format!("customer={customer}"));
+    assert_eq!((number(&next, "/total"), next.get("id")), (1000, None), "what is only supposed has no id");
+    assert_eq!(text(&next, "/subscription"), id(&made));
+    let change = format!(
+        "subscription={}&subscription_items[0][id]={}&subscription_items[0][price]={more}&subscription_proration_behavior=always_invoice",
+        id(&made),
+        text(&made, "/items/data/0/id")
+    );
+    let changed = client.older("GET", path, &change);
+    assert_eq!(number(&changed, "/total"), 1000, "half of the difference");
+    let lines = client.older("GET", &format!("{path}/lines"), &format!("{change}&limit=1"));
+    assert_eq!((&lines["has_more"], number(&lines, "/data/0/amount")), (&json!(true), -500));
+    assert_eq!(text(&lines, "/data/0/price/id"), price);
+    let nobody = id(&client.post("/v1/customers", ""));
+    let request = HttpRequest::new("GET", path, "sk_test_1", &format!("customer={nobody}"));
+    let none = client.handle(request.header("Stripe-Version", "2024-06-20"));
+    assert_eq!((none.status, text(&none.value(), "/error/code")), (404, "invoice_upcoming_none"));
+}
+
+#[test]
+fn what_a_version_took_away_is_unknown_from_then_on() {
+    let client = client();
+    let coupon = id(&client.post("/v1/coupons", "percent_off=10"));
+    let customer = id(&client.older("POST", "/v1/customers", &format!("coupon={coupon}")));
+    let found = client.older("GET", &format!("/v1/customers/{customer}"), "");
+    assert_eq!(text(&found, "/discount/coupon/id"), coupon);
+    client.older("POST", "/v1/promotion_codes", &format!("coupon={coupon}&code=OLDER"));
+    for path in ["/v1/customers", &format!("/v1/customers/{customer}"), "/v1/promotion_codes"] {
+        let error = client.refused(400, "POST", path, &format!("coupon={coupon}"));
+        assert_eq!(
+            (text(&error, "/code"), text(&error, "/param")),
+            ("parameter_unknown", "coupon"),
+            "{path}"
+        );
+    }
+    let price = client.price(1000, "usd", "month");
+    for path in ["/v1/subscriptions", "/v1/checkout/sessions"] {
+        let form = format!("customer={customer}&items[0][price]={price}&coupon={coupon}");
+        assert_eq!(text(&client.refused(400, "POST", path, &form), "/code"), "parameter_unknown", "{path}");
+    }
 }

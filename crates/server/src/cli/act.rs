@@ -46,8 +46,9 @@ pub(super) fn of(command: &Command) -> Option<Act> {
             ledger::Command::TrialBalance { .. }
             | ledger::Command::Entries { .. }
             | ledger::Command::Revenue { .. }
-            | ledger::Command::Export { .. }
             | ledger::Command::TieOut { mend: false, .. } => None,
+            // What leaves the house is on record too.
+            ledger::Command::Export { .. } => act("ledger export", "everything"),
             ledger::Command::TieOut { mend: true, .. } => act("ledger tie-out", "mend"),
         },
         Command::Events(command) => match command {
@@ -136,7 +137,9 @@ pub(super) fn of(command: &Command) -> Option<Act> {
                 with("customers suspend", id, input)
             }
             customers::Command::Unsuspend { id } => act("customers unsuspend", id),
-            customers::Command::Erase { customer, yes: _ } => act("customers erase", customer),
+            customers::Command::Erase { customer, yes: _, at_provider } => {
+                with("customers erase", customer, json!({ "at_provider": at_provider }))
+            }
         },
         Command::Import(options) if options.dry_run => None,
         Command::Import(_) => act("import", ""),

@@ -5,6 +5,7 @@ use quittance_domain::CustomerId;
 use quittance_domain::fraud::Level;
 use quittance_domain::ids::ApiKeyId;
 use quittance_engine::api_keys::{Caller, KeyScope};
+use quittance_engine::erasure::DeletedThere;
 use quittance_store::fraud::SuspensionRow;
 use serde_json::{Value, json};
 
@@ -22,9 +23,11 @@ Examples:
   quittance customers suspend user_42 --checkouts --reason \"many cards\"
   quittance customers unsuspend user_42                         what was paused goes on
   quittance customers erase user_42 --yes
+  quittance customers erase user_42 --yes --at-provider          and has Stripe delete its customer
 
 Erased are address, name, language, notes, the texts of mails and what the provider's events said. Kept are the id, subscriptions,
-payments, the books, and that something was told. What the provider keeps is erased there (Stripe: delete the customer).")]
+payments, the books, and that something was told. What the provider keeps goes with --at-provider, once its subscriptions have
+ended. Done again, what is gone is left alone. No money moves.")]
 pub(super) enum Command {
     /// Those who are shut out, by name
     Suspended {
@@ -61,6 +64,9 @@ pub(super) enum Command {
         /// Without it, nothing is done
         #[arg(long)]
         yes: bool,
+        /// Have the provider delete its customer too, with address and cards
+        #[arg(long)]
+        at_provider: bool,
     },
 }
 
@@ -73,15 +79,17 @@ fn customer(id: &str) -> Result<CustomerId, String> {
 }
 
 pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failure> {
-    if let Command::Erase { customer, yes: false } = command {
+    if let Command::Erase { customer, yes: false, at_provider } = command {
+        let more = if *at_provider { " --at-provider" } else { "" };
         return Err(Failure::usage(
             "confirm",
             format!("erasing {customer} cannot be taken back"),
-            format!("To do it: quittance customers erase {customer} --yes"),
+            format!("To do it: quittance customers erase {customer} --yes{more}"),
         ));
     }
     let need = match command {
-        Command::Erase { .. } => Need::Database,
+        Command::Erase { at_provider: true, .. } => Need::Provider,
+        Command::Erase { at_provider: false, .. } => Need::Database,
         Command::Suspended { .. } | Command::Suspend { .. } | Command::Unsuspend { .. } => Need::Catalog,
     };
     let engine = beside::engine(common, Opening::Beside, need).await?;
@@ -109,22 +117,62 @@ pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failur
                 ));
             }
         }
-        Command::Erase { customer, .. } => {
+        Command::Erase { customer, at_provider, .. } => {
+            if *at_provider {
+                engine.may_delete_at_provider()?;
+            }
             let (erased, at) = engine.erase_customer(customer, "command line").await?;
-            if common.json {
-                out::say_json(&json!({
-                    "customer": customer, "erased_at": at.to_string(), "mails": erased.mails, "events": erased.events,
-                }));
-            } else {
+            if !common.json {
                 out::say(&format!(
-                    "{customer} is erased: the texts of {} mails and {} events went with it. No money moved.\n\
-                     Next: delete the customer at Stripe too, where its address and cards are kept.",
+                    "{customer} is erased: the texts of {} mails and {} events went with it. No money moved.",
                     erased.mails, erased.events
                 ));
             }
+            let there = if *at_provider { Some(engine.delete_at_provider(customer).await?) } else { None };
+            if common.json {
+                out::say_json(&json!({
+                    "customer": customer, "erased_at": at.to_string(), "mails": erased.mails, "events": erased.events,
+                    "at_provider": there.as_ref().map(|all| all.iter().map(told_there).collect::<Vec<_>>()),
+                    "money_moved": "no",
+                }));
+            }
+            at_provider_too(customer, there, common.json)?;
         }
     }
     Ok(())
+}
+
+fn told_there(deleted: &DeletedThere) -> Value {
+    json!({
+        "provider_customer": deleted.provider_customer,
+        "deleted": deleted.problem.is_none(),
+        "problem": deleted.problem.as_ref().map(|problem| problem.code.as_str()),
+    })
+}
+
+/// What became of the customer at the provider; fails with the first that is still there.
+fn at_provider_too(
+    customer: &CustomerId,
+    there: Option<Vec<DeletedThere>>,
+    json: bool,
+) -> Result<(), Failure> {
+    let Some(there) = there else {
+        if !json {
+            out::say(&format!(
+                "Next: have Stripe delete its customer too, where address and cards are kept: quittance customers erase {customer} --yes --at-provider"
+            ));
+        }
+        return Ok(());
+    };
+    if !json {
+        if there.is_empty() {
+            out::say("The provider has no customer of it any more.");
+        }
+        for gone in there.iter().filter(|deleted| deleted.problem.is_none()) {
+            out::say(&format!("{} is deleted at the provider. No money moved.", gone.provider_customer));
+        }
+    }
+    there.into_iter().find_map(|deleted| deleted.problem).map_or(Ok(()), |problem| Err(problem.into()))
 }
 
 fn value(row: &SuspensionRow) -> Value {

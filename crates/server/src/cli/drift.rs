@@ -72,7 +72,14 @@ fn kind(word: &str) -> Result<DriftKind, String> {
 }
 
 pub(super) async fn run(command: &Command, common: &Common) -> Result<(), Failure> {
-    let engine = beside::engine(common, Opening::Beside, Need::Database).await?;
+    // A claim asks the provider who its customer is.
+    let need = match command {
+        Command::Claim { .. } => Need::Provider,
+        Command::List { .. } | Command::Summary | Command::Show { .. } | Command::Ignore { .. } => {
+            Need::Database
+        }
+    };
+    let engine = beside::engine(common, Opening::Beside, need).await?;
     match command {
         Command::List { all, kind, limit, before } => {
             let rows = engine.drift(*all, *kind, before.unwrap_or(i64::MAX), *limit).await?;

@@ -128,6 +128,7 @@ fn in_words(report: &SweepReport) -> String {
         ("differences of all kinds", report.findings),
         ("  found for the first time", report.new_findings),
         ("  that wait for an operator", report.for_operator),
+        ("  too many to be kept", report.overflowed),
         ("calls to the provider", report.calls),
     ];
     let lines: Vec<String> = rows.iter().map(|(name, count)| format!("{name:<28}{count:>8}")).collect();

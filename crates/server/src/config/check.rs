@@ -276,6 +276,7 @@ fn settings(
         public_url: public_url(config, stripe.livemode)?,
         publishable_key: publishable_key(config, stripe.livemode)?,
         look_ms: Settings::default().look_ms,
+        sweep_findings: Settings::default().sweep_findings,
         app_url: app_url(config, stripe.livemode)?,
         root_key: config.secret.as_ref().map(super::Secret::to_secret),
         tokens: tokens(config),

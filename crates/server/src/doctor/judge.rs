@@ -5,6 +5,7 @@ use quittance_domain::drift::DriftKind;
 use quittance_domain::shop::{ShopPlan, Step};
 use quittance_engine::progress::RunState;
 use quittance_engine::schedule::Schedule;
+use quittance_engine::tie_out::LastTieOut;
 use quittance_store::SchemaState;
 use quittance_store::aggregates::Backlog;
 use quittance_stripe::API_VERSION;
@@ -222,6 +223,35 @@ pub(super) fn sweep(state: Option<&RunState>, open: &[(DriftKind, i64)], now: Ti
     }
     let last = state.finished_at.map_or_else(|| "under way".to_owned(), |at| format!("ended at {at}"));
     Check::ok(NAME, format!("the last one {last}"))
+}
+
+/// Whether the ledger agrees with the provider's balance and payouts.
+pub(super) fn ledger(last: Option<(Timestamp, LastTieOut)>, told: bool, now: Timestamp) -> Check {
+    const NAME: &str = "ledger";
+    let Some((at, last)) = last else {
+        return Check::warning(
+            NAME,
+            "the ledger has not been held against the provider yet",
+            "A server or a worker does it after its first sweep; now: quittance ledger tie-out",
+        );
+    };
+    if !last.agrees {
+        let words = format!("{} differences between the ledger and the provider at {at}", last.differences);
+        let mend = "quittance ledger tie-out --mend";
+        return if told {
+            Check::failed(NAME, words, mend)
+        } else {
+            Check::warning(NAME, format!("{words}; it is looked at again within minutes"), mend)
+        };
+    }
+    if now.since(at) > 2 * DAY_MS {
+        return Check::warning(
+            NAME,
+            format!("the ledger agreed with the provider at {at}, and nobody has looked since"),
+            "Start a server or a worker, or run: quittance ledger tie-out",
+        );
+    }
+    Check::ok(NAME, format!("it agreed with the provider to the last unit at {at}"))
 }
 
 /// Whether the account can take payments.

@@ -2,6 +2,7 @@
 
 use quittance_domain::shop::Finding;
 use quittance_engine::progress::RunState;
+use quittance_engine::tie_out::LastTieOut;
 
 use super::*;
 use crate::config::Secret;
@@ -64,6 +65,19 @@ fn keys_fit_together_or_do_not() {
     shown(&keys(&config("sk_test_1", &rolling)), Outcome::Ok, "test key");
     let rootless = Config { secret: None, ..config("sk_test_1", SIGNING) };
     shown(&keys(&rootless), Outcome::Warning, "QUITTANCE_SECRET");
+}
+
+#[test]
+fn the_ledger_agrees_differs_or_was_not_looked_at() {
+    let last = |agrees, differences| Some((at(0), LastTieOut { agrees, differences, compared: 3 }));
+    shown(&ledger(None, false, at(0)), Outcome::Warning, "has not been held");
+    shown(&ledger(last(true, 0), false, at(DAY_MS)), Outcome::Ok, "agreed");
+    shown(&ledger(last(true, 0), false, at(3 * DAY_MS)), Outcome::Warning, "nobody has looked since");
+    // One look may have come before the money was posted.
+    shown(&ledger(last(false, 2), false, at(0)), Outcome::Warning, "2 differences");
+    let failed = ledger(last(false, 2), true, at(0));
+    shown(&failed, Outcome::Failed, "2 differences");
+    assert_eq!(failed.mend, "quittance ledger tie-out --mend");
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub const CHECKS: &[&str] = &[
     "modes",
     "work",
     "sweep",
+    "ledger",
     "provider",
     "clock",
     "webhook_endpoint",
@@ -103,7 +104,7 @@ pub async fn examine(loaded: &Loaded, offline: bool) -> Vec<Check> {
         Ok(engine) => all.extend(probe::inside(engine).await),
         Err(failure) => {
             let why = format!("not looked at: {}", failure.what);
-            let inside = ["modes", "work", "sweep", "webhooks_received"];
+            let inside = ["modes", "work", "sweep", "ledger", "webhooks_received"];
             all.extend(inside.map(|check| Check::skipped(check, why.clone())));
         }
     }

@@ -171,7 +171,9 @@ pub(super) async fn inside(engine: &Engine) -> Vec<Check> {
         Ok(all) => all,
         Err(problem) => {
             let failure = Failure::from(problem);
-            ["modes", "work", "sweep", "webhooks_received"].map(|name| Check::of(name, &failure)).to_vec()
+            ["modes", "work", "sweep", "ledger", "webhooks_received"]
+                .map(|name| Check::of(name, &failure))
+                .to_vec()
         }
     }
 }
@@ -198,10 +200,13 @@ async fn look_inside(engine: &Engine) -> Result<Vec<Check>, quittance_engine::Pr
         .map(|sum| (sum.kind, sum.count))
         .collect();
     let state = engine.run_state(LongRun::Sweep).await?;
+    let tied = engine.last_tie_out().await?;
+    let told = engine.ledger_differs().await?;
     Ok(vec![
         judge::modes(others, live),
         judge::work(&backlog, at),
         judge::sweep(state.as_ref(), &open, at),
+        judge::ledger(tied, told, at),
         judge::received(newest, at),
     ])
 }

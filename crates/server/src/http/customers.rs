@@ -8,6 +8,7 @@ use quittance_domain::CustomerId;
 use quittance_domain::entitlement;
 use quittance_engine::Problem;
 use quittance_engine::commands::request::PortalStart;
+use quittance_engine::erasure::DeletedThere;
 use quittance_store::customers::{Change, CustomerPatch, CustomerRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,7 +18,7 @@ use utoipa_axum::routes;
 use super::auth::{Admin, Auth, Read, Write};
 use super::dto::{IdempotencyHeader, Time};
 use super::entitlements::{Entitlement, every};
-use super::extract::{InPath, Nothing};
+use super::extract::InPath;
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
 use super::reply::{Json, Reply};
@@ -146,32 +147,81 @@ struct ErasedView {
     mails: u64,
     /// Events whose payload went.
     events: u64,
+    /// What became of it at the provider; none where that was not asked for.
+    at_provider: Option<Vec<DeletedView>>,
+    /// Whether money moved by it: it never does.
+    #[schema(example = "no")]
+    money_moved: &'static str,
+}
+
+/// A customer of the provider's that was to be deleted.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeletedView {
+    /// The provider's id.
+    #[schema(example = "cus_1SaBcDeF")]
+    provider_customer: String,
+    /// Whether it is gone.
+    deleted: bool,
+    /// The code of the problem why it is not.
+    problem: Option<&'static str>,
+}
+
+impl From<DeletedThere> for DeletedView {
+    fn from(deleted: DeletedThere) -> Self {
+        Self {
+            provider_customer: deleted.provider_customer,
+            deleted: deleted.problem.is_none(),
+            problem: deleted.problem.map(|problem| problem.code.as_str()),
+        }
+    }
+}
+
+/// How far somebody is erased.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EraseInput {
+    /// Have the provider delete its customer too, with address and cards.
+    #[serde(default)]
+    at_provider: bool,
 }
 
 /// Erase what is personal about a customer
 ///
 /// Address, name, language, notes, the texts of mails and what the provider's events said go; the id, subscriptions, payments, the
-/// books and that something was told stay. It cannot be taken back. What the provider keeps is erased there.
+/// books and that something was told stay. It cannot be taken back. What the provider keeps goes with `at_provider`; asked again, what
+/// is gone is left alone. No money moves.
 #[utoipa::path(
     delete, path = "/v1/customers/{id}", tag = "Customers", security(("api_key" = ["admin"])),
     params(("id" = String, Path, description = "Your id of the customer.", example = "user_42"), IdempotencyHeader),
+    request_body = EraseInput,
     responses((status = 200, description = "It is erased", body = ErasedView),
               (status = 404, description = "There is no such customer", body = ProblemDocument),
               (status = 409, description = "A subscription is live, a checkout can be paid, or a command is not done", body = ProblemDocument))
 )]
 async fn erase_customer(
     InPath(id): InPath<String>,
-    change: Mutation<Admin, Nothing>,
+    change: Mutation<Admin, EraseInput>,
 ) -> Result<Response, Fail> {
     change
-        .run(move |context, _| async move {
+        .run(move |context, input| async move {
             let id = customer_id(&id)?;
+            if input.at_provider {
+                context.engine.may_delete_at_provider()?;
+            }
             let (erased, at) = context.engine.erase_customer(&id, context.caller.key.as_str()).await?;
+            let at_provider = if input.at_provider {
+                let all = context.engine.delete_at_provider(&id).await?;
+                Some(all.into_iter().map(DeletedView::from).collect())
+            } else {
+                None
+            };
             Reply::ok(&ErasedView {
                 customer: id.to_string(),
                 erased_at: Time(at),
                 mails: erased.mails,
                 events: erased.events,
+                at_provider,
+                money_moved: "no",
             })
         })
         .await

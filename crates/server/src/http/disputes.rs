@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{Amount, IdempotencyHeader, Page, Time, json_of};
+use super::exports::Export;
 use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::notices::NoticeView;
@@ -193,8 +194,9 @@ async fn get_dispute_evidence(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InPath(id): InPath<ObjectId>,
+    export: Export,
 ) -> Result<Response, Fail> {
-    let evidence = app.engine.dispute_evidence(&id.0).await?;
+    let evidence = export.made(app.engine.dispute_evidence(&id.0)).await?;
     Ok(Json(EvidenceView::of(evidence, &app.engine.settings().notice_rules)).into_response())
 }
 

@@ -201,7 +201,8 @@ struct ClaimInput {
 
 /// Give a subscription or money of nobody to a customer
 ///
-/// Links the provider's customer; the sync that follows gives access.
+/// Links the provider's customer; the sync that follows gives access. The payment of a guest, who is no customer there, is noted as
+/// theirs in the books and the timeline.
 #[utoipa::path(
     post, path = "/v1/drift/{id}/claim", tag = "Operations", security(("api_key" = ["admin"])),
     params(IdempotencyHeader, ("id" = i64, Path, description = "Its number", example = 1)),

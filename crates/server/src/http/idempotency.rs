@@ -63,7 +63,13 @@ impl<S: Wanted, T: DeserializeOwned> FromRequest<AppState> for Mutation<S, T> {
         let (headers, body) = read_body(request, app).await?;
         let input = parse(&headers, &body)?;
         let key = key_of(&headers)?;
-        let act = (S::SCOPE == KeyScope::Admin).then(|| NewAct {
+        // What an operator's key may do it does as an operator, also where less would be enough.
+        let by_operator = match S::SCOPE {
+            KeyScope::Admin => true,
+            KeyScope::Write => caller.may(KeyScope::Admin),
+            KeyScope::Read => false,
+        };
+        let act = by_operator.then(|| NewAct {
             actor: caller.key.to_string(),
             way: Way::Api,
             action: format!("{method} {route}"),

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth};
 use super::dto::{Amount, Page, Time};
+use super::exports::Export;
 use super::extract::{InQuery, ObjectId, page};
 use super::problem::Fail;
 use super::reply::Json;
@@ -251,18 +252,22 @@ async fn list_ledger_entries(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InQuery(wanted): InQuery<EntriesWanted>,
+    export: Export,
 ) -> Result<Response, Fail> {
-    let (cursor, limit) = page(wanted.limit, wanted.cursor.as_deref())?;
-    let all = Which::all("");
-    let which = Which {
-        cursor,
-        account: wanted.account.as_deref().map(account_of).transpose()?,
-        customer: wanted.customer.map(|id| id.0),
-        from: wanted.from.map_or(all.from, |time| time.0),
-        until: wanted.until.map_or(all.until, |time| time.0),
-        ..all
+    let entries = async {
+        let (cursor, limit) = page(wanted.limit, wanted.cursor.as_deref())?;
+        let all = Which::all("");
+        let which = Which {
+            cursor,
+            account: wanted.account.as_deref().map(account_of).transpose()?,
+            customer: wanted.customer.map(|id| id.0),
+            from: wanted.from.map_or(all.from, |time| time.0),
+            until: wanted.until.map_or(all.until, |time| time.0),
+            ..all
+        };
+        Ok((app.engine.ledger_entries(which, limit + 1).await?, limit))
     };
-    let rows = app.engine.ledger_entries(which, limit + 1).await?;
+    let (rows, limit) = export.made(entries).await?;
     Ok(Json(Page::of(rows, limit, |row| row.seq, EntryView::from)).into_response())
 }
 

@@ -16,6 +16,7 @@ mod dto;
 mod dunning;
 mod entitlements;
 mod events;
+mod exports;
 mod extract;
 mod grants;
 mod guard;

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 
 use super::auth::{Admin, Auth, Read};
 use super::dto::{IdempotencyHeader, Page, Time, json_of};
+use super::exports::Export;
 use super::extract::{InPath, InQuery, Nothing, ObjectId, page};
 use super::idempotency::Mutation;
 use super::problem::{Fail, ProblemDocument};
@@ -311,9 +312,11 @@ async fn list_notices(
     State(app): State<AppState>,
     _: Auth<Admin>,
     InQuery(which): InQuery<WhichNotices>,
+    export: Export,
 ) -> Result<Response, Fail> {
     let customer = which.customer.map(|ObjectId(id)| id);
-    answer(&app, customer.as_deref(), which.kind, which.limit, which.cursor.as_deref()).await
+    let told = answer(&app, customer.as_deref(), which.kind, which.limit, which.cursor.as_deref());
+    Ok(export.made(async { told.await.map_err(|Fail(problem)| problem) }).await?)
 }
 
 /// What a customer was told, newest first, with the proof of it

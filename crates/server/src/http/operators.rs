@@ -371,6 +371,8 @@ struct SweepView {
     new_findings: u64,
     /// Those that wait for an operator.
     for_operator: u64,
+    /// Those beyond what one run keeps: marked and counted, and not listed.
+    overflowed: u64,
     /// Calls to the provider.
     calls: u64,
     /// What a dry run found: the first thousand. Empty for another run, whose findings `/v1/drift` has.
@@ -412,6 +414,7 @@ async fn run_sweep(change: Mutation<Admin, SweepInput>) -> Result<Response, Fail
                 findings: report.findings,
                 new_findings: report.new_findings,
                 for_operator: report.for_operator,
+                overflowed: report.overflowed,
                 calls: report.calls,
                 differences: swept.differences.into_iter().map(DifferenceView::from).collect(),
             })

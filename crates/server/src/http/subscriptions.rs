@@ -243,7 +243,7 @@ struct PreviewView {
 /// One line.
 #[derive(Debug, Serialize, ToSchema)]
 struct PreviewLine {
-    /// The provider's words.
+    /// The provider's words; `Discount`, `Tax`, `Customer balance` and `Further lines` for what it says of the whole.
     description: String,
     #[serde(flatten)]
     amount: Amount,

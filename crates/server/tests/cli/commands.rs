@@ -2,28 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{Client, Process, dev, eventually, pay, quittance, run, run_json};
-
-/// A dev server with one subscriber, and the flag with which commands find it.
-fn sold(folder: &std::path::Path) -> (Process, String) {
-    let product = dev(folder, &[], &[]);
-    let api = product.api("qk_dev");
-    let (session, _) = api.checkout("ada");
-    pay(&Client::new(&product.field("sandbox_url"), ""), &session);
-    eventually("bought", || api.allowed("ada").then_some(()));
-    let config = product.field("config");
-    (product, config)
-}
+use crate::house::{Client, Process, Sold, eventually, quittance, run, run_json};
 
 #[test]
 fn operators_see_and_replay_what_arrived() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_product, config) = sold(folder.path());
-    let command = |arguments: &[&str]| {
-        let mut all = vec!["--config", &config];
-        all.extend(arguments);
-        quittance(folder.path(), &all)
-    };
+    let sold = Sold::to_ada();
+    let command = |arguments: &[&str]| sold.command(arguments);
     let listed = run_json(&mut command(&["events", "list", "--json", "--limit", "50"]));
     let events = listed["events"].as_array().unwrap();
     let completed = events.iter().find(|event| event["type"] == "checkout.session.completed").unwrap();
@@ -47,12 +31,11 @@ fn operators_see_and_replay_what_arrived() {
 
 #[test]
 fn explain_follows_the_sandbox_through_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let (product, config) = sold(folder.path());
+    let sold = Sold::to_ada();
     let explain = |customer: &str, feature: &str, json: bool| {
-        let mut arguments = vec!["--config", &config, "explain", customer, feature];
+        let mut arguments = vec!["explain", customer, feature];
         arguments.extend(json.then_some("--json"));
-        quittance(folder.path(), &arguments)
+        sold.command(&arguments)
     };
     let why = run_json(&mut explain("ada", "article:full", true));
     assert_eq!(
@@ -73,27 +56,25 @@ fn explain_follows_the_sandbox_through_time() {
         "{out}"
     );
     // The server falls silent and nobody renews; the command's clock is the sandbox's.
-    let sandbox = Client::new(&product.field("sandbox_url"), "");
-    sandbox.json("PUT", "/_sandbox/faults", &json!({ "faults": [{ "path": "/v1/*", "status": 500 }] }));
-    sandbox.json("POST", "/_sandbox/time/advance", &json!({ "seconds": 60 * 86_400 }));
+    sold.sandbox.json("PUT", "/_sandbox/faults", &json!({ "faults": [{ "path": "/v1/*", "status": 500 }] }));
+    sold.sandbox.json("POST", "/_sandbox/time/advance", &json!({ "seconds": 60 * 86_400 }));
     let later = run_json(&mut explain("ada", "article:full", true));
     assert_eq!(later["allowed"], json!(false), "{later}");
 }
 
 #[test]
 fn keys_are_made_used_and_revoked_beside_a_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let (product, config) = sold(folder.path());
+    let sold = Sold::to_ada();
     let keys = |arguments: &[&str]| {
-        let mut all = vec!["--config", &config, "keys"];
+        let mut all = vec!["keys"];
         all.extend(arguments);
         all.push("--json");
-        quittance(folder.path(), &all)
+        sold.command(&all)
     };
     let made = run_json(&mut keys(&["create", "--name", "reader", "--scopes", "read"]));
     let (key, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
     assert!(key.starts_with("qk_") && key.len() > 40);
-    let api = product.api(key);
+    let api = sold.product.api(key);
     assert!(api.allowed("ada"));
     let write = api.send("PUT", "/v1/customers/x", "application/json", "{}").unwrap();
     assert_eq!(write.0, 403, "{}", write.1);
@@ -109,13 +90,8 @@ fn keys_are_made_used_and_revoked_beside_a_server() {
 
 #[test]
 fn parked_and_reconcile_say_what_they_found_with_their_exit_code() {
-    let folder = tempfile::tempdir().unwrap();
-    let (product, config) = sold(folder.path());
-    let command = |arguments: &[&str]| {
-        let mut all = vec!["--config", &config];
-        all.extend(arguments);
-        quittance(folder.path(), &all)
-    };
+    let sold = Sold::to_ada();
+    let command = |arguments: &[&str]| sold.command(arguments);
     let parked = run_json(&mut command(&["parked", "list", "--json"]));
     assert_eq!(parked, json!({ "aggregates": [], "commands": [] }));
     let (code, out, _) = run(&mut command(&["parked", "retry", "--all"]));
@@ -124,8 +100,7 @@ fn parked_and_reconcile_say_what_they_found_with_their_exit_code() {
     assert!(code == 1 && err.contains("no such parked"), "{err}");
 
     // A refused key is a failure that waiting does not heal: it parks after three tries.
-    let sandbox = Client::new(&product.field("sandbox_url"), "");
-    sandbox.json(
+    sold.sandbox.json(
         "PUT",
         "/_sandbox/faults",
         &json!({ "faults": [{ "path": "/v1/subscriptions*", "method": "GET", "status": 403 }] }),
@@ -143,7 +118,7 @@ fn parked_and_reconcile_say_what_they_found_with_their_exit_code() {
     assert_eq!(code, 1, "something is parked: {out}{err}");
     let out: Value = serde_json::from_str(&out).unwrap();
     let key = out["aggregates"][0]["key"].as_str().unwrap().to_owned();
-    sandbox.json("PUT", "/_sandbox/faults", &json!({ "faults": [] }));
+    sold.sandbox.json("PUT", "/_sandbox/faults", &json!({ "faults": [] }));
     assert_eq!(run_json(&mut command(&["parked", "retry", &key, "--json"])), json!({ "retried": [key] }));
     eventually("nothing is parked", || (run(&mut command(&["parked", "list"])).0 == 0).then_some(()));
     eventually("and it is synced", || {

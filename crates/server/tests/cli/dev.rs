@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{Client, Process, dev, eventually, pay, quittance, run, run_json};
+use crate::house::{Client, Process, Sold, dev, eventually, pay, quittance, run, run_json};
 
 #[test]
 fn dev_sells_and_stops_cleanly() {
@@ -128,18 +128,13 @@ fn dev_refuses_what_it_would_not_heed() {
 
 #[test]
 fn dev_lives_a_month_in_a_moment() {
-    let folder = tempfile::tempdir().unwrap();
-    let product = dev(folder.path(), &[], &[]);
-    let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
-    let (session, _) = api.checkout("ada");
-    pay(&sandbox, &session);
-    eventually("bought", || api.allowed("ada").then_some(()));
+    let Sold { api, sandbox, .. } = &Sold::to_ada();
     let ends = |api: &Client| {
         api.get("/v1/customers/ada/entitlements/article:full")["expires_at"].as_str().unwrap().to_owned()
     };
-    let before = ends(&api);
+    let before = ends(api);
     sandbox.json("POST", "/_sandbox/time/advance", &json!({ "seconds": 32 * 86_400 }));
-    eventually("the renewal moves the end", || (ends(&api) > before && api.allowed("ada")).then_some(()));
+    eventually("the renewal moves the end", || (ends(api) > before && api.allowed("ada")).then_some(()));
 }
 
 #[test]

@@ -2,36 +2,29 @@
 
 use serde_json::json;
 
-use crate::house::{Client, dev, eventually, pay, quittance, run, run_json};
+use crate::house::{Sold, eventually, run, run_json};
 
 #[test]
 fn failing_payments_are_told_in_the_terminal() {
-    let folder = tempfile::tempdir().unwrap();
-    let product = dev(folder.path(), &[], &[]);
-    let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
-    let (session, _) = api.checkout("ada");
-    pay(&sandbox, &session);
-    eventually("bought", || api.allowed("ada").then_some(()));
-    let config = product.field("config");
+    let sold = Sold::to_ada();
     let command = |arguments: &[&str]| {
-        let mut all = vec!["--config", &config, "dunning"];
+        let mut all = vec!["dunning"];
         all.extend(arguments);
-        quittance(folder.path(), &all)
+        sold.command(&all)
     };
     assert_eq!(run_json(&mut command(&["report", "--json"])), json!({ "data": [] }));
     let (code, out, _) = run(&mut command(&["list"]));
     assert!(code == 0 && out.contains("No such cases"), "{out}");
 
-    let provider = Client::new(&product.field("sandbox_url"), "sk_test_other");
-    let found = provider.get("/v1/subscriptions");
+    let found = sold.provider.get("/v1/subscriptions");
     let (subscription, buyer) = (&found["data"][0]["id"], &found["data"][0]["customer"]);
-    let method = provider.form(
+    let method = sold.provider.form(
         "/v1/payment_methods/pm_card_chargeCustomerFail/attach",
         &format!("customer={}", buyer.as_str().unwrap()),
     );
     let path = format!("/v1/subscriptions/{}", subscription.as_str().unwrap());
-    provider.form(&path, &format!("default_payment_method={}", method["id"].as_str().unwrap()));
-    sandbox.json("POST", "/_sandbox/time/advance", &json!({ "seconds": 32 * 86_400 }));
+    sold.provider.form(&path, &format!("default_payment_method={}", method["id"].as_str().unwrap()));
+    sold.sandbox.json("POST", "/_sandbox/time/advance", &json!({ "seconds": 32 * 86_400 }));
     let case = eventually("failed", || {
         let listed = run_json(&mut command(&["list", "--json", "--outcome", "open"]));
         listed["cases"].as_array().unwrap().first().cloned()

@@ -168,6 +168,38 @@ pub fn dev(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Proces
     Process::start(quittance(folder, &arguments).envs(environment.iter().copied()))
 }
 
+/// A `dev` that has sold Pro to ada.
+pub struct Sold {
+    pub product: Process,
+    pub api: Client,
+    /// The sandbox's control API.
+    pub sandbox: Client,
+    /// The provider, as another program with the account's key.
+    pub provider: Client,
+    config: String,
+    folder: tempfile::TempDir,
+}
+
+impl Sold {
+    pub fn to_ada() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let product = dev(folder.path(), &[], &[]);
+        let (api, url) = (product.api("qk_dev"), product.field("sandbox_url"));
+        let (sandbox, provider) = (Client::new(&url, ""), Client::new(&url, "sk_test_other"));
+        let (session, _) = api.checkout("ada");
+        pay(&sandbox, &session);
+        eventually("bought", || api.allowed("ada").then_some(()));
+        Self { config: product.field("config"), product, api, sandbox, provider, folder }
+    }
+
+    /// A command beside it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut all = vec!["--config", &self.config];
+        all.extend(arguments);
+        quittance(self.folder.path(), &all)
+    }
+}
+
 /// One server and one key.
 #[derive(Clone)]
 pub struct Client {

@@ -2,21 +2,15 @@
 
 use serde_json::json;
 
-use crate::house::{Client, dev, eventually, pay, quittance, run, run_json};
+use crate::house::{Sold, run, run_json};
 
 #[test]
 fn the_books_agree_with_the_provider_and_go_to_other_programs() {
-    let folder = tempfile::tempdir().unwrap();
-    let product = dev(folder.path(), &[], &[]);
-    let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
-    let (session, _) = api.checkout("ada");
-    pay(&sandbox, &session);
-    eventually("bought", || api.allowed("ada").then_some(()));
-    let config = product.field("config");
+    let sold = Sold::to_ada();
     let command = |arguments: &[&str]| {
-        let mut all = vec!["--config", &config, "ledger"];
+        let mut all = vec!["ledger"];
         all.extend(arguments);
-        quittance(folder.path(), &all)
+        sold.command(&all)
     };
     let tied = run_json(&mut command(&["tie-out", "--mend", "--each", "--json"]));
     assert_eq!(
@@ -51,8 +45,8 @@ fn the_books_agree_with_the_provider_and_go_to_other_programs() {
     assert!(code == 2 && err.contains("provider_balance"), "{err}");
 
     // Another program takes a payment, and nobody has looked yet.
-    let provider = Client::new(&product.field("sandbox_url"), "sk_test_other");
-    let paid = provider
+    let paid = sold
+        .provider
         .form("/v1/payment_intents", "amount=300&currency=usd&confirm=true&payment_method=pm_card_visa");
     assert_eq!(paid["status"], "succeeded");
     let (code, out, err) = run(&mut command(&["tie-out", "--json"]));

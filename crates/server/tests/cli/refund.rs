@@ -2,29 +2,22 @@
 
 use serde_json::json;
 
-use crate::house::{Client, dev, eventually, pay, quittance, run, run_json};
+use crate::house::{Sold, run, run_json};
 
 #[test]
 fn money_goes_back_only_when_somebody_means_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let product = dev(folder.path(), &[], &[]);
-    let (api, sandbox) = (product.api("qk_dev"), Client::new(&product.field("sandbox_url"), ""));
-    let (session, _) = api.checkout("ada");
-    pay(&sandbox, &session);
-    eventually("bought", || api.allowed("ada").then_some(()));
-    let provider = Client::new(&product.field("sandbox_url"), "sk_test_other");
-    let invoice = provider.get("/v1/invoices")["data"][0]["id"].as_str().unwrap().to_owned();
-    let config = product.field("config");
+    let sold = Sold::to_ada();
+    let invoice = sold.provider.get("/v1/invoices")["data"][0]["id"].as_str().unwrap().to_owned();
     let command = |arguments: &[&str]| {
-        let mut all = vec!["--config", &config, "refund"];
+        let mut all = vec!["refund"];
         all.extend(arguments);
-        quittance(folder.path(), &all)
+        sold.command(&all)
     };
     let plan = run_json(&mut command(&[&invoice, "--amount", "500", "--dry-run", "--json"]));
     assert_eq!((&plan["left"], &plan["money_moved"]), (&json!(1_480), &json!("no")));
     let (code, _, err) = run(&mut command(&[&invoice, "--amount", "500"]));
     assert!(code == 2 && err.contains("no money moved") && err.contains("--yes"), "{err}");
-    let refunds = || provider.get("/v1/refunds")["data"].as_array().unwrap().len();
+    let refunds = || sold.provider.get("/v1/refunds")["data"].as_array().unwrap().len();
     assert_eq!(refunds(), 0);
     let wish = [&invoice, "--amount", "500", "--yes", "--idempotency-key", "a", "--json"];
     let made = run_json(&mut command(&wish));

@@ -8,13 +8,7 @@ use crate::house::{DAY, House, on_each, pro};
 
 /// Sends a call while a worker works, as a server does.
 pub async fn worked(h: &House, call: Call) -> Answer {
-    let work = async {
-        loop {
-            h.engine.drain().await.unwrap();
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! { answer = call.send() => answer, () = work => unreachable!() }
+    h.while_working(call.send()).await
 }
 
 #[tokio::test]

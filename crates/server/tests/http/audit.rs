@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::client::{ADMIN, App, READ, WRITE};
+use crate::client::{ADMIN, ALL, App, READ, WRITE};
 use crate::house::{House, on_each};
 
 async fn acts(app: &App) -> Vec<Value> {
@@ -43,6 +43,58 @@ async fn what_an_operator_does_is_on_record_with_its_end() {
             assert_eq!((&refused["outcome"], &refused["problem"]), (&json!("refused"), &json!("not_found")));
             assert_eq!(refused["input"]["name"], "[hidden]");
             app.get("/v1/audit").key(Some(READ)).send().await.problem(403, "forbidden");
+        })
+    })
+    .await;
+}
+
+/// An operator's key does what it does as an operator, also where an app's key would be enough; and what leaves the house by
+/// reading is on record as well.
+#[tokio::test]
+async fn what_an_operators_key_changes_or_takes_out_is_on_record_whatever_scope_the_call_needs() {
+    on_each(|h: &House| {
+        Box::pin(async move {
+            let app = App::live(h).await;
+            let ada = json!({ "email": "ada@example.com" });
+            for (key, on_record) in [(WRITE, 0), (ALL, 1)] {
+                app.call(Method::PUT, "/v1/customers/ada").key(Some(key)).json(&ada).send().await.ok();
+                assert_eq!(acts(&app).await.len(), on_record);
+            }
+            let done = &acts(&app).await[0];
+            assert_eq!(done["action"], "PUT /v1/customers/{id}");
+            assert_eq!(done["input"], json!({ "email": "[hidden]" }));
+            // Reading as every app does is no act; taking out is, and so is the try.
+            app.get("/v1/customers/ada").key(Some(ALL)).send().await.ok();
+            app.get("/v1/ledger/trial-balance").key(Some(ADMIN)).send().await.ok();
+            assert_eq!(acts(&app).await.len(), 1);
+            app.get("/v1/ledger/entries?limit=5").key(Some(ADMIN)).send().await.ok();
+            app.get("/v1/notices?customer=ada").key(Some(ADMIN)).send().await.ok();
+            let missing = app.get("/v1/disputes/dp_no/evidence").key(Some(ADMIN)).send().await;
+            missing.problem(404, "not_found");
+            let nowhere = app.get("/v1/ledger/entries?cursor=x").key(Some(ADMIN)).send().await;
+            nowhere.problem(422, "invalid_request");
+            app.get("/v1/notices").key(Some(READ)).send().await.problem(403, "forbidden");
+            let acts = acts(&app).await;
+            let told: Vec<(&Value, &Value, &Value)> =
+                acts[..4].iter().map(|act| (&act["action"], &act["target"], &act["outcome"])).collect();
+            assert_eq!(
+                told,
+                [
+                    (
+                        &json!("GET /v1/ledger/entries"),
+                        &json!("/v1/ledger/entries?cursor=x"),
+                        &json!("refused")
+                    ),
+                    (
+                        &json!("GET /v1/disputes/{id}/evidence"),
+                        &json!("/v1/disputes/dp_no/evidence"),
+                        &json!("refused")
+                    ),
+                    (&json!("GET /v1/notices"), &json!("/v1/notices?customer=ada"), &json!("done")),
+                    (&json!("GET /v1/ledger/entries"), &json!("/v1/ledger/entries?limit=5"), &json!("done")),
+                ]
+            );
+            assert_eq!(acts.len(), 5, "who may not is no operator: {acts:?}");
         })
     })
     .await;

@@ -103,14 +103,8 @@ async fn c9_a_return_address_grants_nothing() {
                 ("x%27%20OR%201=1", 404, "unknown"),
             ] {
                 for path in ["/checkout/return", "/checkout/return/status"] {
-                    let worked = async {
-                        loop {
-                            h.engine.drain().await.unwrap();
-                            tokio::task::yield_now().await;
-                        }
-                    };
                     let asked = app.get(&format!("{path}?session_id={id}")).key(None).send();
-                    let answer = tokio::select! { answer = asked => answer, () = worked => unreachable!() };
+                    let answer = h.while_working(asked).await;
                     assert_eq!(answer.status.as_u16(), status, "{path} {id}");
                     if path.ends_with("status") {
                         assert_eq!(answer.value(), json!({ "status": word }), "{id}");

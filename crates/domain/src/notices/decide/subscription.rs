@@ -82,8 +82,8 @@ impl Due<'_> {
     /// Told when access is seen to end, which one commit sees once; what ends by a cancellation that takes effect at once
     /// is told by that.
     pub(super) fn access_ended(&mut self, old: Option<&Subscription>, new: &Subscription, all: &Projection) {
-        let had = old.is_some_and(|old| old.access.allows());
-        if !had || new.access != Access::Revoked || self.still_served(new, all) {
+        let Some(old) = old.filter(|old| old.access.allows()) else { return };
+        if new.access != Access::Revoked || self.still_served(new, all) {
             return;
         }
         let cause = match (&new.facts.status, money_back(new, all)) {
@@ -103,7 +103,11 @@ impl Due<'_> {
                 None,
             ) => "ended",
         };
-        let ended = new.facts.ended_at.or(new.standing.until()).unwrap_or(self.wanted.now);
+        // What was served until now was not over before, whatever day the new reckoning names. A grace has its end from the
+        // day on which the bill failed, though nobody had looked.
+        let served = cause != "payment" && old.standing.at(self.wanted.now).allows();
+        let until = new.standing.until().filter(|_| !served);
+        let ended = new.facts.ended_at.or(until).unwrap_or(self.wanted.now);
         let mut occurrence = format!("{cause}:{ended}");
         // Two bills that fail may give the same end. What is on record under the name of before is not told again.
         if let Some(owed) = new.facts.latest_invoice.as_ref().filter(|_| cause == "payment") {

@@ -31,6 +31,22 @@ fn a_pause_is_told_as_one_with_the_day_on_which_it_ends() {
     }
 }
 
+/// A renewal was waived, its period was served, and then somebody pauses.
+#[test]
+fn what_was_served_until_a_pause_ends_with_the_pause() {
+    let mut life = Life::new();
+    let end = T0.plus_ms(30 * DAY_MS);
+    let seen = with_invoice("active", InvoiceFacts { reaches: Some(end), ..invoice("paid", 1, T0) });
+    life.look(&seen, T0);
+    let mut renewed = with_invoice("active", InvoiceFacts { id: "in_2".into(), ..invoice("void", 0, end) });
+    renewed.items[0].period_end = Some(T0.plus_ms(60 * DAY_MS));
+    life.look(&renewed, T0.plus_ms(32 * DAY_MS));
+    let moment = T0.plus_ms(40 * DAY_MS);
+    let told = life.look(&paused(renewed, None), moment);
+    assert_eq!(told, [(NoticeKind::AccessEnded, format!("paused:{moment}"))]);
+    assert_eq!(life.written.last().unwrap().data["ended_at"], moment.to_string());
+}
+
 #[test]
 fn a_trial_that_ends_in_a_pause_has_no_first_payment_to_tell() {
     let moment = T0.plus_ms(7 * DAY_MS - HOUR_MS);

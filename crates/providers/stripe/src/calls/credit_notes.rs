@@ -64,10 +64,10 @@ pub fn list(invoice: &str, paging: Paging<'_>) -> Call<Page<ObservedCreditNote>>
     Call::new("credit_notes.list", Verb::Get, Path::of("/v1/credit_notes"), form, page)
 }
 
-/// The credit notes of a customer, newest first.
+/// The credit notes of a customer with their invoices, newest first.
 #[must_use]
 pub fn list_of_customer(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedCreditNote>> {
-    let form = paging.add(Form::new().text("customer", customer));
+    let form = paging.add(Form::new().text("customer", customer).list("expand", ["data.invoice"]));
     Call::new("credit_notes.list", Verb::Get, Path::of("/v1/credit_notes"), form, page)
 }
 

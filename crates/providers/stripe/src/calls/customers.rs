@@ -43,6 +43,13 @@ pub fn retrieve(id: &str) -> Call<ObservedCustomer> {
     Call::new("customers.retrieve", Verb::Get, path, Form::new(), ObservedCustomer::read)
 }
 
+/// Deletes a customer for good, and ends what it has; answers with a stub.
+#[must_use]
+pub fn delete(id: &str) -> Call<ObservedCustomer> {
+    let path = Path::of("/v1/customers").id(id);
+    Call::new("customers.delete", Verb::Delete, path, Form::new(), ObservedCustomer::read)
+}
+
 /// Changes a customer.
 #[must_use]
 pub fn update(

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::{Call, IdempotencyKey, Paging, Path, Verb};
 use crate::form::{Form, Metadata};
-use crate::observe::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, Page, ShapeError};
+use crate::observe::{
+    ObservedCharge, ObservedPaymentIntent, ObservedRefund, ObservedSetup, Page, ShapeError,
+};
 
 /// Why money goes back, in Stripe's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +126,13 @@ pub fn list_charges_of(payment: &str, paging: Paging<'_>) -> Call<Page<ObservedC
     Call::new("charges.list", Verb::Get, Path::of("/v1/charges"), form, charges_page)
 }
 
+/// A customer's setup intents, newest first.
+#[must_use]
+pub fn list_setups(customer: &str, paging: Paging<'_>) -> Call<Page<ObservedSetup>> {
+    let form = paging.add(Form::new().text("customer", customer));
+    Call::new("setup_intents.list", Verb::Get, Path::of("/v1/setup_intents"), form, setups_page)
+}
+
 /// All charges of the account, newest first, failed ones and those of guests included.
 #[must_use]
 pub fn list_all_charges(paging: Paging<'_>) -> Call<Page<ObservedCharge>> {
@@ -164,6 +173,10 @@ pub fn list_refunds(paid: Paid<'_>, paging: Paging<'_>) -> Call<Page<ObservedRef
 
 fn intents_page(value: &Value) -> Result<Page<ObservedPaymentIntent>, ShapeError> {
     Page::read(value, ObservedPaymentIntent::read)
+}
+
+fn setups_page(value: &Value) -> Result<Page<ObservedSetup>, ShapeError> {
+    Page::read(value, ObservedSetup::read)
 }
 
 fn charges_page(value: &Value) -> Result<Page<ObservedCharge>, ShapeError> {

@@ -89,8 +89,19 @@ pub struct PortalUpdates<'a> {
     pub proration: &'a str,
     /// Changes that wait for the end of the period.
     pub at_period_end: &'a [&'a str],
-    /// Products with their prices.
-    pub products: &'a [(&'a str, Vec<&'a str>)],
+    /// What is offered.
+    pub products: &'a [OfferedProduct<'a>],
+}
+
+/// A product that customers may change to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedProduct<'a> {
+    /// `prod_...`.
+    pub product: &'a str,
+    /// `price_...`.
+    pub prices: Vec<&'a str>,
+    /// Whether they choose how many.
+    pub units: bool,
 }
 
 /// What a portal configuration lets customers do.
@@ -163,16 +174,21 @@ fn features(wanted: &PortalFeatures<'_>, changes: bool) -> Form {
     form = form.flag("features[subscription_update][enabled]", wanted.update.is_some());
     if let Some(update) = wanted.update {
         let of = |field: &str| format!("features[subscription_update]{field}");
+        let units = update.products.iter().any(|offered| offered.units);
+        let allowed = if units { &["price", "quantity"][..] } else { &["price"] }.iter().copied();
         form = form
-            .text(&of("[default_allowed_updates][0]"), "price")
+            .list(&of("[default_allowed_updates]"), allowed)
             .text(&of("[proration_behavior]"), update.proration)
             // As a change by our API: what was given stays given.
             .text(&of("[trial_update_behavior]"), KEEPS_TRIAL);
-        for (index, (product, prices)) in update.products.iter().enumerate() {
+        for (index, offered) in update.products.iter().enumerate() {
             let product_key = of(&format!("[products][{index}]"));
             form = form
-                .text(&format!("{product_key}[product]"), product)
-                .list(&format!("{product_key}[prices]"), prices.iter().copied());
+                .text(&format!("{product_key}[product]"), offered.product)
+                .list(&format!("{product_key}[prices]"), offered.prices.iter().copied());
+            if offered.units {
+                form = form.flag(&format!("{product_key}[adjustable_quantity][enabled]"), true);
+            }
         }
         let conditions = of("[schedule_at_period_end][conditions]");
         for (index, condition) in update.at_period_end.iter().enumerate() {

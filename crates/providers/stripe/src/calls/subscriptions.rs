@@ -95,11 +95,42 @@ pub struct ItemChange<'a> {
     pub deleted: bool,
 }
 
+/// What becomes of the invoices of a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseBehavior {
+    /// They are voided as they are made.
+    Void,
+    /// They stay drafts.
+    KeepAsDraft,
+    /// They are marked uncollectible.
+    MarkUncollectible,
+}
+
+impl PauseBehavior {
+    /// Stripe's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Void => "void",
+            Self::KeepAsDraft => "keep_as_draft",
+            Self::MarkUncollectible => "mark_uncollectible",
+        }
+    }
+
+    /// Reads Stripe's word; none for one that is not known.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Void, Self::KeepAsDraft, Self::MarkUncollectible].into_iter().find(|b| b.as_str() == word)
+    }
+}
+
 /// A change of a pause of collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PauseCollection {
-    /// Invoices are voided as they are made, until this moment (Unix seconds) or until somebody ends it.
-    Void {
+    /// No money is taken, until this moment (Unix seconds) or until somebody ends it.
+    Begin {
+        /// What becomes of the invoices meanwhile.
+        behavior: PauseBehavior,
         /// When Stripe ends it.
         resumes_at_s: Option<i64>,
     },
@@ -190,8 +221,8 @@ pub fn update(id: &str, wanted: &UpdateSubscription<'_>, key: IdempotencyKey) ->
     form = match wanted.pause {
         None => form,
         Some(PauseCollection::End) => form.unset("pause_collection"),
-        Some(PauseCollection::Void { resumes_at_s }) => form
-            .text("pause_collection[behavior]", "void")
+        Some(PauseCollection::Begin { behavior, resumes_at_s }) => form
+            .text("pause_collection[behavior]", behavior.as_str())
             .int_if("pause_collection[resumes_at]", resumes_at_s),
     };
     if let Some(metadata) = wanted.metadata {

@@ -184,7 +184,10 @@ fn subscription_calls() -> Vec<Wire> {
         cancel_at_period_end: Some(false),
         default_payment_method: Some("pm_1"),
         metadata: Some(&metadata),
-        pause: Some(subscriptions::PauseCollection::Void { resumes_at_s: Some(1_795_000_000) }),
+        pause: Some(subscriptions::PauseCollection::Begin {
+            behavior: subscriptions::PauseBehavior::Void,
+            resumes_at_s: Some(1_795_000_000),
+        }),
         ends_trial: true,
         feedback: Some("unused"),
         comment: Some("no time"),
@@ -323,7 +326,10 @@ fn other_calls() -> Vec<Wire> {
         expires_at_s: Some(1_900_000_000),
         metadata: &metadata,
     };
-    let offered = [("prod_1", vec!["price_1", "price_2"])];
+    let offered = [
+        portal::OfferedProduct { product: "prod_1", prices: vec!["price_1", "price_2"], units: false },
+        portal::OfferedProduct { product: "prod_2", prices: vec!["price_3"], units: true },
+    ];
     let features = portal::PortalFeatures {
         customer_update: &["email"],
         invoice_history: true,

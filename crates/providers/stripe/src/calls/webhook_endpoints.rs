@@ -37,6 +37,7 @@ pub const WANTED_EVENTS: &[&str] = &[
     "payment_intent.payment_failed",
     "payment_intent.requires_action",
     "payment_intent.processing",
+    "setup_intent.setup_failed",
     "charge.refunded",
     "refund.created",
     "refund.updated",

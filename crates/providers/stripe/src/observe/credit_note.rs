@@ -12,6 +12,8 @@ pub struct ObservedCreditNote {
     pub id: String,
     /// `in_...`.
     pub invoice: Option<String>,
+    /// The invoice's status, in Stripe's word; none where the invoice did not come with it.
+    pub invoice_status: Option<String>,
     /// Stripe's word, unmapped.
     pub status: String,
     /// Minor units.
@@ -59,6 +61,7 @@ impl ObservedCreditNote {
         Ok(Self {
             id: node.text("id")?,
             invoice: node.opt_id("invoice")?,
+            invoice_status: value.pointer("/invoice/status").and_then(Value::as_str).map(str::to_owned),
             status: node.text("status")?,
             total,
             tax: node.opt_int("total_excluding_tax")?.map_or(0, |untaxed| total.saturating_sub(untaxed)),

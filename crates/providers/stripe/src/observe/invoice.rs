@@ -192,6 +192,8 @@ pub struct InvoicePreview {
     pub currency: String,
     /// Minor units, before tax and discounts.
     pub subtotal: i64,
+    /// What discounts take off, in minor units.
+    pub discount: i64,
     /// Minor units.
     pub total: i64,
     /// Minor units, after the customer's balance.
@@ -398,6 +400,11 @@ impl InvoicePreview {
         Ok(Self {
             currency: node.text("currency")?,
             subtotal: node.int("subtotal")?,
+            discount: node
+                .array("total_discount_amounts")?
+                .unwrap_or_default()
+                .iter()
+                .try_fold(0_i64, |sum, part| Ok(sum.saturating_add(part.int("amount")?)))?,
             total: node.int("total")?,
             amount_due: node.int("amount_due")?,
             starting_balance: node.int("starting_balance")?,

@@ -21,6 +21,7 @@ mod portal;
 mod price;
 mod read;
 mod schedule;
+mod setup;
 mod subscription;
 
 pub use account::{ObservedAccount, ObservedPortalSession, ObservedWebhookEndpoint};
@@ -41,10 +42,11 @@ pub use kept::Kept;
 pub use offer::{ObservedCoupon, ObservedPromotionCode};
 pub use page::{OddItem, Page};
 pub use payment::{ObservedCharge, ObservedPaymentIntent, ObservedRefund, PaymentFailure};
-pub use portal::{ObservedPortalConfiguration, ObservedPortalUpdate};
+pub use portal::{ObservedPortalConfiguration, ObservedPortalProduct, ObservedPortalUpdate};
 pub use price::{ObservedPrice, ObservedProduct};
 pub use read::{ShapeError, ShapeProblem};
 pub use schedule::{ObservedPhase, ObservedSchedule, PlannedItem};
+pub use setup::ObservedSetup;
 pub use subscription::{
     LatestInvoice, ObservedItem, ObservedPause, ObservedPendingUpdate, ObservedSubscription, Scheduled,
 };

@@ -37,8 +37,19 @@ pub struct ObservedPortalUpdate {
     pub trial_update: Option<String>,
     /// What may be changed, such as `price`.
     pub allowed: Vec<String>,
-    /// Products with their prices.
-    pub products: Vec<(String, Vec<String>)>,
+    /// What is offered.
+    pub products: Vec<ObservedPortalProduct>,
+}
+
+/// A product that customers may change to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedPortalProduct {
+    /// `prod_...`.
+    pub product: String,
+    /// `price_...`.
+    pub prices: Vec<String>,
+    /// Whether they choose how many.
+    pub units: bool,
 }
 
 impl ObservedPortalConfiguration {
@@ -95,7 +106,14 @@ impl ObservedPortalUpdate {
             allowed: node.texts("default_allowed_updates")?,
             products: products
                 .iter()
-                .map(|product| Ok((product.text("product")?, product.texts("prices")?)))
+                .map(|product| {
+                    let quantity = product.child("adjustable_quantity")?;
+                    Ok(ObservedPortalProduct {
+                        product: product.text("product")?,
+                        prices: product.texts("prices")?,
+                        units: quantity.map(|found| found.flag("enabled")).transpose()?.unwrap_or(false),
+                    })
+                })
                 .collect::<Result<_, ShapeError>>()?,
         })
     }

@@ -39,6 +39,7 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
             quantity: 1,
             amount: yen(1980),
             interval: Some(MONTH),
+            adjustable: None,
         }],
         subtotal: None,
         discount: None,
@@ -59,6 +60,21 @@ pub(super) fn checkout(locale: Locale, name: &str) -> CheckoutView {
         needs_card: true,
         button: SubmitWord::Pay,
         details: details(),
+        consent: ConsentView {
+            terms: true,
+            terms_text: None,
+            promotions: true,
+            before_button: Some("Sent within a week.".to_owned()),
+            after_button: Some("Thank you!".to_owned()),
+        },
+        optional: vec![OptionalView {
+            name: "Gift wrap".to_owned(),
+            price: yen(300),
+            interval: None,
+            added: 0,
+            quantity: 1,
+            range: Some((0, 5)),
+        }],
         action: "/c/pay/cs_test_1".to_owned(),
         cancel_url: Some("http://127.0.0.1:4242/pricing".to_owned()),
     }
@@ -86,6 +102,9 @@ fn details() -> DetailsView {
             amount: yen(500),
             chosen: true,
         }],
+        business: Some(true),
+        individual: Some(false),
+        address_text: Some("We send on weekdays.".to_owned()),
     }
 }
 
@@ -108,12 +127,14 @@ fn declined(locale: Locale) -> CheckoutView {
             quantity: 3,
             amount: yen(29_400),
             interval: Some(MONTH),
+            adjustable: None,
         },
         CheckoutLine {
             name: "Workshop recordings".to_owned(),
             quantity: 1,
             amount: yen(4_800),
             interval: None,
+            adjustable: None,
         },
     ];
     view.subtotal = Some(yen(34_200));

@@ -270,6 +270,7 @@ fn asset_names_carry_a_hash() {
 fn plain_frames_hide_what_they_lack() {
     let mut view = checkout(Locale::En, "Atelier");
     view.frame = Frame { time_travel: None, ..frame(Locale::En) };
+    view.optional = Vec::new();
     assert!(!checkout_page(&view).into_string().contains("name=\"step\""));
     view.frame = Frame { ..frame(Locale::En) };
     view.frame.time_travel.as_mut().unwrap().next_renewal = None;

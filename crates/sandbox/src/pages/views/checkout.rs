@@ -25,6 +25,9 @@ pub struct CheckoutLine {
     pub amount: Money,
     /// Billing interval of a recurring price.
     pub interval: Option<Interval>,
+    /// Its id, the fewest and the most, where the buyer can change how many. Posted fields: `step` = `quantity`, `line`,
+    /// `quantity`.
+    pub adjustable: Option<(String, i64, i64)>,
 }
 
 /// The card form's state: what was typed last (never the number or CVC) and why it failed.
@@ -115,6 +118,44 @@ pub struct DetailsView {
     pub countries: Vec<String>,
     /// Ways to send the goods.
     pub rates: Vec<RateView>,
+    /// The buyer's business is asked for: whether that may stay empty. Posted as `business_name`.
+    pub business: Option<bool>,
+    /// The buyer's full name is asked for: whether that may stay empty. Posted as `individual_name`.
+    pub individual: Option<bool>,
+    /// The seller's words beside the address.
+    pub address_text: Option<String>,
+}
+
+/// What the buyer agrees to, beside the button. Posted as `terms` and `promotions`, each `on`.
+#[derive(Clone, Debug, Default)]
+pub struct ConsentView {
+    /// The terms of service must be accepted.
+    pub terms: bool,
+    /// The seller's own words for that.
+    pub terms_text: Option<String>,
+    /// News are offered.
+    pub promotions: bool,
+    /// The seller's words above the button.
+    pub before_button: Option<String>,
+    /// The seller's words below the button.
+    pub after_button: Option<String>,
+}
+
+/// Something that can be added to the order. Posted fields: `step` = `optional`, `place`, `quantity` (0 takes it out).
+#[derive(Clone, Debug)]
+pub struct OptionalView {
+    /// Product name.
+    pub name: String,
+    /// What one costs.
+    pub price: Money,
+    /// Billing interval of a recurring price.
+    pub interval: Option<Interval>,
+    /// How many are added now.
+    pub added: i64,
+    /// How many a click adds.
+    pub quantity: i64,
+    /// The fewest and the most, where the buyer can choose.
+    pub range: Option<(i64, i64)>,
 }
 
 /// A way to pay whose answer takes days.
@@ -175,6 +216,10 @@ pub struct CheckoutView {
     pub button: SubmitWord,
     /// What is asked beside the payment.
     pub details: DetailsView,
+    /// What the buyer agrees to.
+    pub consent: ConsentView,
+    /// What can be added to the order.
+    pub optional: Vec<OptionalView>,
     /// Where the form posts.
     pub action: String,
     /// Where "back" leads: the session's `cancel_url`.

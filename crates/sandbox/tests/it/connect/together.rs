@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::ledgers::{balance, check_books, check_total, entries};
 use super::{As, ready};
 use crate::client::{Client, DAY, HOUR, START, client, id, number, text};
+use crate::payment_links::visit;
 
 const CLOCKS: &str = "/v1/test_helpers/test_clocks";
 const PAY: &str = "currency=usd&payment_method=pm_card_visa&confirm=true";
@@ -339,4 +340,29 @@ proptest! {
         }
         check_total(&client, &accounts);
     }
+}
+
+#[test]
+fn what_a_payment_link_passes_on_each_of_its_payments_passes_on() {
+    let client = client();
+    let account = ready(&client);
+    let price = id(&client.post("/v1/prices", "unit_amount=5000&currency=usd&product_data[name]=Book"));
+    let link = client.post(
+        "/v1/payment_links",
+        &format!(
+            "line_items[0][price]={price}&line_items[0][quantity]=1&transfer_data[destination]={account}&application_fee_amount=700&on_behalf_of={account}"
+        ),
+    );
+    assert_eq!(text(&link, "/transfer_data/destination"), account);
+    assert_eq!((number(&link, "/application_fee_amount"), text(&link, "/on_behalf_of")), (700, &*account));
+    for _ in 0..2 {
+        let session = visit(&client, &link, "").unwrap();
+        client.sandbox.complete_checkout(&session, "pm_card_visa").unwrap();
+    }
+    let fees = client.get("/v1/application_fees", "");
+    let fees: Vec<i64> = fees["data"].as_array().unwrap().iter().map(|fee| number(fee, "/amount")).collect();
+    assert_eq!(fees, [700, 700]);
+    let me = As { client: &client, account: &account };
+    assert_eq!(balance(&me.get("/v1/balance", ""))["usd"], 2 * 4_300);
+    check_books(&client, &[account]);
 }
