@@ -29,6 +29,7 @@ pub fn missing<'a>(
         "trial_end" if letter.kind == Kind::Receipt => hides("trial_end"),
         "charge_date" | "trial_end" | "effective_date" => hides("date"),
         "frequency" => hides("interval"),
+        "terms" => hides("terms_url"),
         "new_terms" => hides(if letter.kind == Kind::PriceChanging { "new_amount" } else { "terms_url" }),
         "cancel_link" => !says("cancel_url"),
         "cancel_steps" => !says("cancel_url") && !says("billing_url"),

@@ -72,7 +72,10 @@ pub fn facts(kind: Kind, language: Language) -> Facts {
         access_until: at(7),
         card: Some("Visa •••• 4242".to_owned()),
         card_expires: plan("11/2026", "2026年11月"),
-        reason: Some("expired_card".to_owned()),
+        reason: Some(match kind {
+            Kind::PaymentActionRequired => "authentication_required".to_owned(),
+            _ => "expired_card".to_owned(),
+        }),
         number: Some("ATL-0042".to_owned()),
         urls: Urls {
             pay: url("pay"),

@@ -125,11 +125,14 @@ fn words(item: &str, kind: Kind, language: Language) -> &'static str {
         "charge_date" | "trial_end" | "effective_date" => ("30 Nov 2026", "2026年11月30日"),
         "frequency" => ("every month", "毎月"),
         "new_terms" if kind == Kind::PriceChanging => ("¥2,180", "2,180円"),
-        "new_terms" => ("https://app.example.com/terms", "https://app.example.com/terms"),
+        "terms" | "new_terms" => ("https://app.example.com/terms", "https://app.example.com/terms"),
         "cancel_link" => ("/mail/cancel/sample", "/mail/cancel/sample"),
         "cancel_steps" => ("ancel", "解約"),
         "card_last4" => ("4242", "4242"),
         "decline" => ("3 Dec 2026", "2026年12月3日"),
+        "decline_reason" if kind == Kind::PaymentActionRequired => {
+            ("Your bank asks you to confirm the payment.", "カード会社による本人確認が必要です。")
+        }
         "decline_reason" => ("The card has expired.", "カードの有効期限が切れています。"),
         other => panic!("nobody knows how {other} is said: teach this table and quittance_mail::said"),
     };
