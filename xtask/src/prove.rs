@@ -1,7 +1,7 @@
 //! `cargo xtask prove`: the long run of the simulator, whose figures go into docs/proof.md.
 //!
-//! It is played in parts, and what was played is kept in `target/prove.json` after each: a run that was interrupted goes on
-//! where it was. Figures of two versions are never added up.
+//! It is played in parts, and what was played is kept in a file after each: a run that was interrupted goes on where it was, on
+//! another machine too. Figures of two versions are never added up.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,9 @@ pub struct ProveArguments {
     /// Begin no part after so many minutes, and write down what was played until then; the next run goes on there.
     #[arg(long)]
     minutes: Option<u64>,
+    /// Where to keep what was played [default: prove.json in the target directory].
+    #[arg(long, value_name = "FILE")]
+    run: Option<PathBuf>,
     /// Forget what an interrupted run has played, and begin anew.
     #[arg(long)]
     afresh: bool,
@@ -52,9 +55,12 @@ impl ProveArguments {
 /// Plays many seeds, optimised and with every assertion, and writes down what came of it.
 pub fn prove(arguments: &ProveArguments) -> Result<()> {
     let player = ["-p", "quittance-simulator", "--example", "many"];
-    interrupt::run(cargo().args(["build", "--profile", "sim", "--locked"]).args(player))?;
-    let binary = target()?.join("sim/examples/many");
-    let path = target()?.join("prove.json");
+    interrupt::run(cargo().args(["build", "--profile", "prove", "--locked"]).args(player))?;
+    let binary = target()?.join("prove/examples/many");
+    let path = match &arguments.run {
+        Some(path) => path.clone(),
+        None => target()?.join("prove.json"),
+    };
     let mut run = Run::begin(&path, arguments, &version()?)?;
     let already = run.seeds();
     if already > 0 {
@@ -259,7 +265,14 @@ mod tests {
 
     #[test]
     fn a_run_ends_with_its_seeds_or_its_minutes() {
-        let run = |minutes| ProveArguments { seeds: 1_000, first: 0, minutes, afresh: false, print: true };
+        let run = |minutes| ProveArguments {
+            seeds: 1_000,
+            first: 0,
+            minutes,
+            run: None,
+            afresh: false,
+            print: true,
+        };
         let (before, at) = (Duration::from_secs(119), Duration::from_secs(120));
         assert!(run(None).wants_more(999, Duration::from_secs(1_000_000)));
         assert!(!run(None).wants_more(1_000, Duration::ZERO));
@@ -310,8 +323,14 @@ mod tests {
     fn an_interrupted_run_goes_on_and_another_versions_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("prove.json");
-        let arguments =
-            |seeds, afresh| ProveArguments { seeds, first: 10, minutes: None, afresh, print: true };
+        let arguments = |seeds, afresh| ProveArguments {
+            seeds,
+            first: 10,
+            minutes: None,
+            run: None,
+            afresh,
+            print: true,
+        };
         let mut run = Run::begin(&path, &arguments(4, false), "v1").expect("a new run");
         assert_eq!(run.seeds(), 0);
         run.add(&json!({ "seeds": 3 }), 2_000);

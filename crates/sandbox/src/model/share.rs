@@ -80,13 +80,18 @@ impl Share {
         }
     }
 
-    /// Shows the share on a payment intent or a charge.
-    pub(crate) fn onto_payment(&self, value: &mut Value) {
+    /// The share where it is told in amounts.
+    fn insert_amounts(&self, fields: &mut Map<String, Value>) {
         let amount = self.passed_on.and_then(Portion::amount);
         let transfer = self.destination.as_ref().map(|to| json!({ "destination": to, "amount": amount }));
+        self.insert(fields, transfer);
+        fields.insert("application_fee_amount".to_owned(), json!(self.fee.and_then(Portion::amount)));
+    }
+
+    /// Shows the share on a payment intent or a charge.
+    pub(crate) fn onto_payment(&self, value: &mut Value) {
         if let Some(fields) = value.as_object_mut() {
-            self.insert(fields, transfer);
-            fields.insert("application_fee_amount".to_owned(), json!(self.fee.and_then(Portion::amount)));
+            self.insert_amounts(fields);
             fields.insert("transfer_group".to_owned(), json!(self.transfer_group));
         }
     }
@@ -104,11 +109,8 @@ impl Share {
 
     /// Shows the share on a payment link, of which each payment or each invoice has its own.
     pub(crate) fn onto_link(&self, value: &mut Value) {
-        let amount = self.passed_on.and_then(Portion::amount);
-        let transfer = self.destination.as_ref().map(|to| json!({ "destination": to, "amount": amount }));
         if let Some(fields) = value.as_object_mut() {
-            self.insert(fields, transfer);
-            fields.insert("application_fee_amount".to_owned(), json!(self.fee.and_then(Portion::amount)));
+            self.insert_amounts(fields);
             fields.insert("application_fee_percent".to_owned(), json!(self.fee.map(Portion::percent)));
         }
     }

@@ -3,6 +3,7 @@
 use quittance_domain::access::OnLatePayment;
 use quittance_domain::change::When;
 use quittance_domain::fraud::Level;
+use quittance_domain::shop::CancelMode;
 use quittance_domain::{CustomerId, Mode, Provider, Scope};
 use quittance_engine::Settings;
 use quittance_engine::subscriptions::Change;
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::client::{ADMIN, App, READ, ROOT};
 use crate::house::{DAY, House, catalog, on_each};
-use crate::known_kit::{failing_subscriber, newest_invoice, operator};
+use crate::known_kit::{break_card, failing_subscriber, newest_invoice, operator, retry_settings};
 
 fn links() -> MailLinks {
     MailLinks::new(ROOT.to_owned().into(), &Scope::own(Provider::Stripe, Mode::Test))
@@ -151,6 +152,40 @@ async fn a_mails_link_does_its_one_thing_for_its_time() {
     .await;
 }
 
+/// Follows the link of a mail to the form that cancels, and sends that.
+async fn the_link_cancels(h: &House, app: &App, who: &str, id: &str) {
+    h.sandbox.reset_provider_calls();
+    let link = path(h, who, &Target::Cancel(id.to_owned()));
+    let to = app.get(&link).key(None).send().await.header("location").to_owned();
+    assert_eq!(to, app.post(&link).key(None).form("").send().await.header("location"), "{who}");
+    let (page, place) = to.split_once('#').unwrap();
+    let shown = app.get(page).key(None).send().await.text();
+    assert_eq!(h.calls(), 0, "{who}: looking changes nothing");
+    assert!(shown.contains(&format!("id=\"{place}\" open")), "{who}: {shown}");
+    let token = page.split("link=").nth(1).unwrap().split('&').next().unwrap();
+    let form = format!("link={token}&lang=en&subscription={id}&reason=");
+    let done = app.post("/billing/cancel").key(None).form(&form).send().await;
+    assert!(done.header("location").contains("notice=changed"), "{who}: {}", done.text());
+    h.settle().await;
+    let row = h.engine.subscription(id).await.unwrap();
+    assert!(row.subscription.facts.ends_at().is_some(), "{who}");
+    let again = app.get(&link).key(None).send().await;
+    assert!(again.header("location").starts_with("/billing?link="), "{who}: it shows when it ends");
+}
+
+/// Where the provider's pages offer no cancelling, the links of mails still do: rules ask for it.
+#[tokio::test]
+async fn where_the_portal_does_not_cancel_the_link_does() {
+    for test in quittance_store::testing::databases().await {
+        let mut settings = Settings::default();
+        settings.portal.cancel = CancelMode::Off;
+        let h = House::with(test, settings, catalog()).await;
+        let app = App::live(&h).await;
+        let id = h.subscriber("ada").await;
+        the_link_cancels(&h, &app, "ada", &id).await;
+    }
+}
+
 /// The provider's page refuses where a change is planned and whoever is suspended; ours cancels all the same.
 #[tokio::test]
 async fn the_link_to_cancel_leads_to_a_form_that_cancels() {
@@ -178,26 +213,7 @@ async fn the_link_to_cancel_leads_to_a_form_that_cancels() {
                     }
                     _ => {}
                 }
-                h.sandbox.reset_provider_calls();
-                let link = path(h, who, &Target::Cancel(id.clone()));
-                let to = app.get(&link).key(None).send().await.header("location").to_owned();
-                assert_eq!(to, app.post(&link).key(None).form("").send().await.header("location"), "{who}");
-                let (page, place) = to.split_once('#').unwrap();
-                let shown = app.get(page).key(None).send().await.text();
-                assert_eq!(h.calls(), 0, "{who}: looking changes nothing");
-                assert!(shown.contains(&format!("id=\"{place}\" open")), "{who}: {shown}");
-                let token = page.split("link=").nth(1).unwrap().split('&').next().unwrap();
-                let form = format!("link={token}&lang=en&subscription={id}&reason=");
-                let done = app.post("/billing/cancel").key(None).form(&form).send().await;
-                assert!(done.header("location").contains("notice=changed"), "{who}: {}", done.text());
-                h.settle().await;
-                let row = h.engine.subscription(&id).await.unwrap();
-                assert!(row.subscription.facts.ends_at().is_some(), "{who}");
-                let again = app.get(&link).key(None).send().await;
-                assert!(
-                    again.header("location").starts_with("/billing?link="),
-                    "{who}: it shows when it ends"
-                );
+                the_link_cancels(h, &app, who, &id).await;
             }
         })
     })
@@ -234,6 +250,18 @@ async fn a_link_to_pay_takes_nothing_for_what_is_over() {
                 let to = app.get(&way).key(None).send().await.header("location").to_owned();
                 assert!(to.starts_with(page), "{late_payment:?}: {to}");
             }
+            // A period that was used to its end is owed, whatever follows.
+            retry_settings(h, &json!({ "retry_days": [1], "on_exhaustion": "leave" }));
+            let used = h.subscriber("bea").await;
+            break_card(h, &used);
+            h.live(32).await;
+            h.provider("POST", &format!("/v1/subscriptions/{used}"), "cancel_at_period_end=true");
+            h.live(32).await;
+            let facts = h.engine.subscription(&used).await.unwrap().subscription.facts;
+            assert!(facts.ended_at.is_some() && facts.ended_at == facts.period_end(), "{facts:?}");
+            let link = path(h, "bea", &Target::Pay(newest_invoice(h, &used)));
+            let owed = app.get(&link).key(None).send().await;
+            assert!(owed.header("location").starts_with("http://127.0.0.1:12111/i/"), "{}", owed.text());
         }
     }
 }
