@@ -215,6 +215,11 @@ impl Engine {
         let (kept, noticed) = self
             .db()
             .write("deliveries.record", move |tx| {
+                let held = end == AttemptOutcome::Over(DeliveryState::Suppressed);
+                let told = match held && deliveries::was_cut_off(tx, &row)? {
+                    true => format!("{told}{MAY_HAVE_LEFT}"),
+                    false => told.clone(),
+                };
                 let kept = deliveries::record(tx, &row, &token, end, &told, (began, now))?;
                 match end {
                     AttemptOutcome::Over(DeliveryState::Failed) if kept => {
@@ -319,6 +324,9 @@ impl Engine {
         Ok(self.delivery(seq).await?.0)
     }
 }
+
+/// What is on record beside why something was not sent, where a try before was cut off: proof must not say what nobody knows.
+const MAY_HAVE_LEFT: &str = "; a try before was cut off, and may have left";
 
 /// The alert's kind, with channel and destination as its object.
 const DELIVERY_FAILED: &str = "delivery_failed";

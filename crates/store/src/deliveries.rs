@@ -148,6 +148,8 @@ static ATTEMPTS: &Sql = crate::sql!(
     "SELECT attempt, began_at, ended_at, outcome, detail FROM delivery_attempts WHERE delivery = $1
      ORDER BY attempt DESC LIMIT $2"
 );
+static RECORDED: &Sql =
+    crate::sql!("deliveries.recorded", "SELECT COUNT(*) AS tries FROM delivery_attempts WHERE delivery = $1");
 static AGAIN: &Sql = crate::sql!(
     "deliveries.again",
     "UPDATE deliveries SET state = 'pending', next_attempt_at = $2, finished_at = NULL, attempts_before = attempts
@@ -325,6 +327,14 @@ pub fn attempts(tx: &mut dyn Tx, seq: i64, limit: i64) -> Result<Vec<AttemptRow>
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Whether a try before the one under way was cut off before anybody recorded how it went: it may have left.
+///
+/// # Errors
+/// As the database.
+pub fn was_cut_off(tx: &mut dyn Tx, row: &DeliveryRow) -> Result<bool> {
+    Ok(tx.query_one(RECORDED, params![row.seq])?.i64("tries")? < row.attempts - 1)
 }
 
 fn read(row: &Row) -> Result<DeliveryRow> {

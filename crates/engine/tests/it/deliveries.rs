@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use quittance_domain::delivery::{Channel, DeliveryState};
 use quittance_engine::deliveries::{Carried, Courier, Outcome};
+use quittance_engine::world::Point;
 use quittance_engine::{Engine, ProblemCode};
 use quittance_store::deliveries::{DeliveryRow, Filter};
 
@@ -168,6 +169,36 @@ async fn nothing_is_written_down_for_a_channel_that_nobody_carries() {
             assert!(all(&h.engine).await.is_empty());
             let absent = h.engine.delivery(1).await.unwrap_err();
             assert_eq!(absent.code, ProblemCode::NotFound);
+        })
+    })
+    .await;
+}
+
+/// Killed between sending and recording, and no longer so by the next try: the record does not say that nothing was sent.
+#[tokio::test]
+async fn what_may_have_left_is_not_on_record_as_held_back_alone() {
+    on_each(|h| {
+        Box::pin(async move {
+            let (engine, notebook) = failing(h).await;
+            notebook.will(refused(), 1);
+            let gate = h.hold_point(Point::DeliverySent);
+            gate.open();
+            tokio::select! {
+                () = days(h, &engine, 40) => panic!("nothing was sent a second time"),
+                () = async { gate.reached().await; gate.reached().await } => {}
+            }
+            h.release_point(Point::DeliverySent);
+            notebook.will(Outcome::Suppressed { reason: "no longer so".into() }, 2);
+            days(h, &engine, 40).await;
+            let rows = all(&engine).await;
+            let held: Vec<_> =
+                rows.iter().rev().map(|row| (row.state, row.last_error.as_deref())).take(2).collect();
+            let over = DeliveryState::Suppressed;
+            let unknown = "no longer so; a try before was cut off, and may have left";
+            assert_eq!(held, [(over, Some(unknown)), (over, Some("no longer so"))]);
+            let (_, tries) = engine.delivery(rows[rows.len() - 1].seq).await.unwrap();
+            let tries: Vec<_> = tries.iter().map(|one| (one.attempt, one.outcome.as_str())).collect();
+            assert_eq!(tries, [(3, "suppressed"), (1, "retry")], "the second was cut off");
         })
     })
     .await;
