@@ -35,13 +35,8 @@ static CUSTOMERS: &Sql = crate::sql!(
     "SELECT
        (SELECT COUNT(*) FROM provider_customers WHERE scope = $1) AS linked,
        (SELECT COUNT(*) FROM aggregates a WHERE a.key {BINARY} >= $2 AND a.key {BINARY} < $3 AND NOT EXISTS (
-          SELECT 1 FROM provider_customers p WHERE p.scope = $1 AND $2 || p.provider_customer = a.key)) AS unowned"
-);
-static UNOWNED: &Sql = crate::sql!(
-    "coverage.unowned",
-    "SELECT a.key FROM aggregates a WHERE a.key {BINARY} >= $2 AND a.key {BINARY} < $3 AND a.key {BINARY} > $4 AND NOT EXISTS (
-       SELECT 1 FROM provider_customers p WHERE p.scope = $1 AND $2 || p.provider_customer = a.key)
-     ORDER BY a.key {BINARY} LIMIT $5"
+          SELECT 1 FROM provider_customers p WHERE p.scope = $1
+            AND p.provider_customer = SUBSTR(a.key, LENGTH($2) + 1))) AS unowned"
 );
 static WAITING: &Sql = crate::sql!(
     "coverage.waiting",
@@ -133,15 +128,6 @@ pub fn booked_after(
 pub fn owners(tx: &mut dyn Tx, scope: &str, prefix: &str) -> Result<Owners> {
     let row = tx.query_one(CUSTOMERS, params![scope, prefix, end_of(prefix)])?;
     Ok(Owners { linked: row.i64("linked")?, unowned: row.i64("unowned")? })
-}
-
-/// Keys of customers of nobody after this key.
-///
-/// # Errors
-/// As the database.
-pub fn unowned(tx: &mut dyn Tx, scope: &str, prefix: &str, after: &str, limit: i64) -> Result<Vec<String>> {
-    let rows = tx.query(UNOWNED, params![scope, prefix, end_of(prefix), after, limit])?;
-    rows.iter().map(|row| row.text("key")).collect()
 }
 
 /// What is still to be synced of the aggregates whose keys begin with `prefix`.

@@ -376,12 +376,14 @@ pub fn trial_balance(tx: &mut dyn Tx, scope: &str, until: Timestamp) -> Result<V
     tx.query(BALANCES, params![scope, until.ms()])?.iter().map(read).collect()
 }
 
+// The index is of the three details: they are named as it names them, so that it is used.
 static UNDER_WAY: &Sql = crate::sql!(
     "ledger.payouts_under_way",
     "SELECT e.source FROM ledger_entries e
-     WHERE e.scope = $1 AND e.detail = 'payout' AND e.source IS NOT NULL
+     WHERE e.scope = $1 AND e.detail IN ('payout', 'payout_cancel', 'payout_failure') AND e.detail = 'payout' AND e.source IS NOT NULL
        AND NOT EXISTS (SELECT 1 FROM ledger_entries a WHERE a.scope = $1 AND a.kind = 'payout_arrival' AND a.object = e.source)
-       AND NOT EXISTS (SELECT 1 FROM ledger_entries b WHERE b.scope = $1 AND b.source = e.source AND b.detail IN ('payout_cancel', 'payout_failure'))
+       AND NOT EXISTS (SELECT 1 FROM ledger_entries b WHERE b.scope = $1 AND b.source = e.source
+         AND b.detail IN ('payout', 'payout_cancel', 'payout_failure') AND b.detail <> 'payout')
      ORDER BY e.source LIMIT $2"
 );
 

@@ -105,6 +105,37 @@ async fn nothing_reads_a_whole_table_that_grows() {
     assert_eq!(scanning, BTreeSet::from(READ_A_WHOLE_TABLE));
 }
 
+/// What is asked of each row must not read all rows of a scope: that grows with the square, and a hundred thousand customers are
+/// minutes.
+#[tokio::test]
+async fn nothing_reads_a_whole_scope_for_each_row() {
+    let test = sqlite().await;
+    let path = test.url.strip_prefix("sqlite://").expect("a file").to_owned();
+    let connection = rusqlite::Connection::open(path).expect("opens");
+    let (mut asked_of_each, mut found) = (0, Vec::new());
+    for statement in STATEMENTS {
+        let explained = format!("EXPLAIN QUERY PLAN {}", statement.text_for(Dialect::Sqlite));
+        let mut plan = connection.prepare(&explained).expect("a plan");
+        let mut rows = plan.raw_query();
+        let mut of_each: BTreeSet<i64> = BTreeSet::new();
+        while let Some(row) = rows.next().expect("a row") {
+            let step: String = row.get("detail").expect("a step");
+            let (id, parent): (i64, i64) =
+                (row.get("id").expect("an id"), row.get("parent").expect("a parent"));
+            let inside = of_each.contains(&parent);
+            if inside || step.starts_with("CORRELATED ") {
+                of_each.insert(id);
+            }
+            asked_of_each += usize::from(inside);
+            if inside && (step.starts_with("SCAN ") || step.ends_with("(scope=?)")) {
+                found.push(format!("{}: {step}", statement.name));
+            }
+        }
+    }
+    assert!(asked_of_each > 10, "plans are not read");
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn names_are_unique_and_placeholders_have_no_gaps() {
     let mut names = BTreeSet::new();
