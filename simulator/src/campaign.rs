@@ -110,6 +110,7 @@ pub struct Report {
     second_subscriptions_mended: u64,
     ledger_entries: u64,
     quoted_changes: u64,
+    own_tries: u64,
     notices: u64,
     app_events: u64,
     faults: std::collections::BTreeMap<&'static str, u64>,
@@ -140,6 +141,7 @@ impl Summary {
         self.figures.heard += figures.heard;
         self.figures.notices += figures.notices;
         self.figures.quotes += figures.quotes;
+        self.figures.own_tries += figures.own_tries;
         self.figures.most.add(&figures.most);
         self.faults.add(&outcome.faults);
         self.steps += outcome.steps;
@@ -174,6 +176,7 @@ impl Summary {
             second_subscriptions_mended: self.figures.duplicates,
             ledger_entries: self.figures.entries,
             quoted_changes: self.figures.quotes,
+            own_tries: self.figures.own_tries,
             notices: self.figures.notices,
             app_events: self.figures.heard,
             faults: Fault::ALL.into_iter().map(|fault| (fault.as_str(), self.faults.of(fault))).collect(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use quittance_domain::access::{MoneyPolicy, OnLatePayment, OnMoneyBack};
 use quittance_domain::catalog::{Interval, Plan as Sold};
+use quittance_domain::dunning::{DunningPolicy, OnExhaustion, Retries};
 use quittance_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use quittance_domain::{AccessPolicy, Catalog};
 use quittance_engine::Settings;
@@ -60,7 +61,7 @@ pub struct Plan {
     pub accountant: bool,
     /// An operator shuts buyers out and lets them in again.
     pub warden: bool,
-    /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`.
+    /// What the provider does when its retries are used up: `cancel`, `unpaid` or `leave`. It has none where we try ourselves.
     pub on_exhaustion: &'static str,
     /// The operator's choices.
     pub settings: Settings,
@@ -88,6 +89,8 @@ const ACCOUNTANT_PER_MILLE: u32 = 400;
 const WARDEN_PER_MILLE: u32 = 250;
 /// How many worlds in a thousand have other rules for money that comes back or late.
 const OTHER_RULES_PER_MILLE: u32 = 400;
+/// How many worlds in a thousand try payments that failed by our own schedule.
+const OWN_TRIES_PER_MILLE: u32 = 250;
 /// How many worlds in a thousand have an operator who imports.
 const IMPORTS_PER_MILLE: u32 = 300;
 /// The pause between the sweeps of a life's world, in milliseconds.
@@ -158,6 +161,7 @@ impl Plan {
         plan.silent = false;
         plan.on_exhaustion = "cancel";
         plan.settings.access = Settings::default().access;
+        plan.settings.dunning = DunningPolicy::default();
         plan.settings.sweep_every_ms = LIFE_SWEEP_MS;
         plan.longest_outage_ms = LONGEST_OUTAGE_MS;
         plan.life = Some(life);
@@ -226,6 +230,25 @@ impl Plan {
         access.renewal_slack_hours = chance.pick(&[1, 24, 72]).copied().unwrap_or(72);
     }
 
+    /// Who tries payments again that failed; drawn apart, as stalls are.
+    fn tries(seed: u64) -> DunningPolicy {
+        let mut chance = Chance::new(seed, "own tries");
+        if !chance.per_mille(OWN_TRIES_PER_MILLE) {
+            return DunningPolicy::default();
+        }
+        let schedules: [&[u32]; 3] = [&[1, 3, 5, 7], &[2], &[1, 2, 4, 8, 12]];
+        let zones = ["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin"];
+        let ends = [OnExhaustion::Cancel, OnExhaustion::Cancel, OnExhaustion::MarkUncollectible];
+        DunningPolicy {
+            retries: Retries::Own,
+            schedule_days: chance.pick(&schedules).map_or_else(|| vec![1], |days| days.to_vec()),
+            hour: u32::try_from(chance.between(0, 23)).unwrap_or(10),
+            time_zone: chance.pick(&zones).copied().unwrap_or("UTC").to_owned(),
+            on_exhaustion: chance.pick(&ends).copied().unwrap_or(OnExhaustion::Cancel),
+            ..DunningPolicy::default()
+        }
+    }
+
     fn settings(seed: u64, chance: &mut Chance, days: i64) -> Settings {
         let mut settings = Settings {
             settle_ms: chance.pick(&[0, 150, 150, 2_000]).copied().unwrap_or(150),
@@ -249,6 +272,7 @@ impl Plan {
         settings.access.grace_days = u32::try_from(chance.between(0, 14)).unwrap_or(7);
         settings.access.canceled_keeps_paid_period = chance.per_mille(200);
         Self::other_rules(seed, &mut settings.access);
+        settings.dunning = Self::tries(seed);
         settings.retry.lease_ms = chance.pick(&[5 * SECOND_MS, MINUTE_MS]).copied().unwrap_or(MINUTE_MS);
         settings.retry.max_attempts = u32::try_from(chance.between(3, 20)).unwrap_or(20);
         settings
@@ -299,6 +323,15 @@ impl fmt::Display for Plan {
                 out,
                 "  {:?}, slack {} h",
                 self.settings.access.money, self.settings.access.renewal_slack_hours
+            )?;
+        }
+        let tries = &self.settings.dunning;
+        if tries.retries == Retries::Own {
+            let (days, hour, zone) = (&tries.schedule_days, tries.hour, &tries.time_zone);
+            writeln!(
+                out,
+                "  tried by ourselves on days {days:?} at {hour} h in {zone}, then {:?}",
+                tries.on_exhaustion
             )?;
         }
         write!(out, "  faults in a thousand:")?;

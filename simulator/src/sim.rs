@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
 use quittance_domain::delivery::Channel;
+use quittance_domain::dunning::Retries;
 use quittance_domain::time::SECOND_MS;
 use quittance_domain::{Catalog, Timestamp};
 use quittance_engine::app_webhooks::WebhookCourier;
@@ -587,7 +588,10 @@ fn prepare(sandbox: &Sandbox, catalog: &Catalog, plan: &Plan) -> Result<String, 
             post("/v1/prices", &form)?;
         }
     }
-    let settings = serde_json::json!({ "on_exhaustion": plan.on_exhaustion });
+    let mut settings = serde_json::json!({ "on_exhaustion": plan.on_exhaustion });
+    if plan.settings.dunning.retries == Retries::Own {
+        settings = serde_json::json!({ "on_exhaustion": "leave", "retry_days": [] });
+    }
     let mut request = HttpRequest::new("PUT", "/_sandbox/settings", SECRET_KEY, "");
     request.body = settings.to_string().into_bytes();
     request.headers.push(("content-type".to_owned(), "application/json".to_owned()));

@@ -238,6 +238,10 @@ fn section(run: &Run) -> String {
         ("second_subscriptions_mended", "second ones cancelled and given back"),
         ("payments", "payments taken"),
         ("ledger_entries", "entries of the ledger"),
+        ("quoted_changes", "changes made as quoted"),
+        ("own_tries", "tries of ours at payments that had failed"),
+        ("notices", "notices to customers"),
+        ("app_events", "events that the app was told"),
     ] {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "| {what} | {} |", count(name));

@@ -168,6 +168,7 @@ fn failure(old: Option<&Subscription>, new: &Subscription) -> Option<AppFact> {
             "access_until": new.standing.until().map(|at| at.to_string()),
             "invoice": invoice.id,
             "attempt": invoice.attempt_count,
+            "own_try": new.own_tries.as_ref().map(|own| own.refused).filter(|number| *number > 0),
             "due": money(invoice.remaining.minor, invoice.remaining.currency.code()),
             "next_attempt_at": new.next_attempt_at().map(|at| at.to_string()),
         }),

@@ -106,8 +106,7 @@ impl Record {
 
     /// What is told once is told once, of what the provider has; and access goes on from where it was.
     fn nothing_invented(&mut self, sim: &Sim, ledger: &Ledger) {
-        let tries: BTreeMap<&str, i64> =
-            ledger.customers.iter().flat_map(|c| &c.invoices).map(|i| (i.id.as_str(), i.attempts)).collect();
+        let tries = self.tries(sim, ledger);
         let subscriptions: BTreeSet<&str> =
             ledger.customers.iter().flat_map(|c| &c.subscriptions).map(|s| s.id.as_str()).collect();
         let wrong = {
@@ -127,7 +126,9 @@ impl Record {
                         let invoice = text(value, "/data/invoice");
                         let count = failed.entry(invoice).or_default();
                         *count += 1;
-                        let name = format!("{invoice} {}", value.pointer("/data/attempt")?);
+                        let number = |of: &str| value.pointer(of).and_then(Value::as_i64);
+                        let tried = (number("/data/attempt"), number("/data/own_try"));
+                        let name = format!("{invoice} {tried:?}");
                         (!once.insert(name) || *count > tries.get(invoice).copied().unwrap_or(0))
                             .then(|| format!("{invoice} is told to have failed {count} times"))
                     }

@@ -44,6 +44,7 @@ impl Record {
                 self.only_what_was_asked_went_back(sim, &id, customer);
                 self.access_is_true(sim, &id, customer);
                 self.shut_out_is_not_charged(&id, customer);
+                self.tries_are_ours(sim, &id, customer);
                 self.plans_are_true(sim, customer);
             }
             self.gifts_stand(sim, &id);
@@ -180,10 +181,9 @@ impl Record {
         }
     }
 
-    /// A failed payment is told once for each try that the provider counts.
+    /// A failed payment is told once for each try that the provider counts, and for each of ours.
     fn nothing_twice(&mut self, sim: &Sim, ledger: &Ledger) {
-        let invoices = ledger.customers.iter().flat_map(|c| &c.invoices);
-        let tries: BTreeMap<&str, i64> = invoices.map(|i| (i.id.as_str(), i.attempts)).collect();
+        let tries = self.tries(sim, ledger);
         for index in 0..sim.plan.buyers {
             let id = buyer_id(index);
             let Some(notices) =

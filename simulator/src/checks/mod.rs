@@ -13,6 +13,7 @@ mod end;
 mod lives;
 mod notices;
 mod suspensions;
+mod tries;
 
 use access::{failing_since, payment_came_back, provider_grants, stands};
 pub use bounds::Most;
@@ -65,6 +66,8 @@ pub struct Figures {
     pub notices: u64,
     /// Changes that were made as they had been quoted.
     pub quotes: u64,
+    /// Tries of ours at payments that had failed.
+    pub own_tries: u64,
     /// The most that bounds were used.
     pub most: Most,
 }

@@ -171,6 +171,7 @@ fn in_words(summary: &Summary) -> String {
         ("payments taken", figures.payments),
         ("entries of the ledger", figures.entries),
         ("changes made as quoted", figures.quotes),
+        ("own tries at failed payments", figures.own_tries),
         ("notices to customers", figures.notices),
         ("events that the app was told", figures.heard),
         ("faults", summary.faults.sum()),
