@@ -444,6 +444,7 @@ impl Buyer {
             if card == "pm_card_visa" {
                 for invoice in customer.invoices.iter().filter(|i| i.status == "open") {
                     let paid = self.sim.dashboard("POST", &format!("/v1/invoices/{}/pay", invoice.id), "");
+                    self.sim.record().paid_by_hand(&invoice.id, paid.status);
                     self.sim.tell(&self.id, format_args!("pays {}: {}", invoice.id, paid.status));
                 }
             }

@@ -254,6 +254,7 @@ impl Buyer {
             let Some(card) = card.get("id").and_then(Value::as_str) else { continue };
             let form = format!("payment_method={card}");
             let paid = self.sim.dashboard("POST", &format!("/v1/invoices/{}/pay", invoice.id), &form);
+            self.sim.record().paid_by_hand(&invoice.id, paid.status);
             self.sim.tell(&self.id, format_args!("pays {} late: {}", invoice.id, paid.status));
         }
     }

@@ -128,6 +128,8 @@ pub struct Record {
     pub changes: Changes,
     /// Who is shut out.
     pub suspensions: Suspensions,
+    /// How often buyers tried an invoice themselves and were refused.
+    pub refused_by_hand: BTreeMap<String, i64>,
     /// A life that was lived to its end.
     pub lived: Option<Lived>,
     /// Subscriptions and when somebody asked to end them, in the words of notices.
@@ -212,6 +214,7 @@ impl Record {
             first_cards: BTreeMap::new(),
             changes: Changes::default(),
             suspensions: Suspensions::default(),
+            refused_by_hand: BTreeMap::new(),
             lived: None,
             cancelled: BTreeSet::new(),
             trials: BTreeSet::new(),

@@ -43,6 +43,13 @@ impl Record {
         }
     }
 
+    /// A buyer has paid an invoice on a page of the provider's, or was refused.
+    pub fn paid_by_hand(&mut self, invoice: &str, status: u16) {
+        if status == 402 {
+            *self.refused_by_hand.entry(invoice.to_owned()).or_default() += 1;
+        }
+    }
+
     /// How often each invoice can have failed: as often as the provider tried, and as tries of ours are written down.
     pub(super) fn tries(&mut self, sim: &Sim, ledger: &Ledger) -> BTreeMap<String, i64> {
         let invoices: Vec<(String, i64)> = ledger
@@ -84,9 +91,10 @@ impl Record {
         }
         let failed = customer.charges.iter().filter(|c| c.invoice.as_ref() == Some(&invoice.id) && !c.paid);
         let failed = i64::try_from(failed.count()).unwrap_or(i64::MAX);
-        if failed > invoice.attempts + tries {
+        let by_hand = self.refused_by_hand.get(&invoice.id).copied().unwrap_or(0);
+        if failed > invoice.attempts + tries + by_hand {
             let detail = format!(
-                "{} failed {failed} times: the provider tried {} times, and {tries} tries of ours are written down",
+                "{} failed {failed} times: the provider tried {} times, its buyer {by_hand} times, and {tries} tries of ours are written down",
                 invoice.id, invoice.attempts
             );
             self.violation("I2", detail);
