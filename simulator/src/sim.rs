@@ -588,10 +588,10 @@ fn prepare(sandbox: &Sandbox, catalog: &Catalog, plan: &Plan) -> Result<String, 
             post("/v1/prices", &form)?;
         }
     }
-    let mut settings = serde_json::json!({ "on_exhaustion": plan.on_exhaustion });
-    if plan.settings.dunning.retries == Retries::Own {
-        settings = serde_json::json!({ "on_exhaustion": "leave", "retry_days": [] });
-    }
+    let settings = match plan.settings.dunning.retries {
+        Retries::Provider => serde_json::json!({ "on_exhaustion": plan.on_exhaustion }),
+        Retries::Own => serde_json::json!({ "on_exhaustion": "leave", "retry_days": [] }),
+    };
     let mut request = HttpRequest::new("PUT", "/_sandbox/settings", SECRET_KEY, "");
     request.body = settings.to_string().into_bytes();
     request.headers.push(("content-type".to_owned(), "application/json".to_owned()));

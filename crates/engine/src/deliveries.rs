@@ -216,10 +216,8 @@ impl Engine {
             .db()
             .write("deliveries.record", move |tx| {
                 let held = end == AttemptOutcome::Over(DeliveryState::Suppressed);
-                let told = match held && deliveries::was_cut_off(tx, &row)? {
-                    true => format!("{told}{MAY_HAVE_LEFT}"),
-                    false => told.clone(),
-                };
+                let more = if held && deliveries::was_cut_off(tx, &row)? { MAY_HAVE_LEFT } else { "" };
+                let told = format!("{told}{more}");
                 let kept = deliveries::record(tx, &row, &token, end, &told, (began, now))?;
                 match end {
                     AttemptOutcome::Over(DeliveryState::Failed) if kept => {

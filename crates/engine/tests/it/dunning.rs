@@ -554,29 +554,37 @@ async fn a_payment_that_comes_too_late_and_gives_nothing_alerts_until_it_is_paid
     .await;
 }
 
+/// A bill that is owed beside a newer one, and a card that would pay it.
+async fn an_older_bill(h: &House) -> (String, String) {
+    dashboard(h, r#"{"retry_days":[3],"on_exhaustion":"leave"}"#);
+    let id = h.subscriber("ada").await;
+    card(h, &id, "pm_card_chargeCustomerFail");
+    until_the_renewal_fails(h).await;
+    let newest =
+        async || h.engine.subscription(&id).await.unwrap().subscription.facts.latest_invoice.unwrap().id;
+    let older = newest().await;
+    h.live(31).await;
+    h.sandbox.advance_time(7_200);
+    h.settle().await;
+    assert_ne!(newest().await, older);
+    (older, known_kit::give_card(h, &known_kit::buyer_of(h, &id), "pm_card_visa"))
+}
+
+/// How many receipts were told.
+async fn receipts(h: &House) -> usize {
+    known_kit::told(h, "ada", Some(NoticeKind::Receipt)).await.len()
+}
+
 /// An older bill that is paid when a newer one is owed too: it is no latest invoice any more, and is told all the same.
 #[tokio::test]
 async fn an_older_bill_that_is_paid_late_has_its_receipt() {
     on_each(|h| {
         Box::pin(async move {
-            dashboard(h, r#"{"retry_days":[3],"on_exhaustion":"leave"}"#);
-            let id = h.subscriber("ada").await;
-            card(h, &id, "pm_card_chargeCustomerFail");
-            until_the_renewal_fails(h).await;
-            let newest = async || {
-                h.engine.subscription(&id).await.unwrap().subscription.facts.latest_invoice.unwrap().id
-            };
-            let older = newest().await;
-            h.live(31).await;
-            h.sandbox.advance_time(7_200);
-            h.settle().await;
-            assert_ne!(newest().await, older);
-            let receipts = async || known_kit::told(h, "ada", Some(NoticeKind::Receipt)).await.len();
-            let before = receipts().await;
-            let method = known_kit::give_card(h, &known_kit::buyer_of(h, &id), "pm_card_visa");
+            let (older, method) = an_older_bill(h).await;
+            let before = receipts(h).await;
             h.provider("POST", &format!("/v1/invoices/{older}/pay"), &format!("payment_method={method}"));
             h.settle().await;
-            assert_eq!(receipts().await, before + 1);
+            assert_eq!(receipts(h).await, before + 1);
         })
     })
     .await;
@@ -587,21 +595,8 @@ async fn an_older_bill_that_is_paid_late_has_its_receipt() {
 async fn an_older_bill_of_which_only_its_payment_is_heard_has_its_receipt() {
     on_each(|h| {
         Box::pin(async move {
-            dashboard(h, r#"{"retry_days":[3],"on_exhaustion":"leave"}"#);
-            let id = h.subscriber("ada").await;
-            card(h, &id, "pm_card_chargeCustomerFail");
-            until_the_renewal_fails(h).await;
-            let newest = async || {
-                h.engine.subscription(&id).await.unwrap().subscription.facts.latest_invoice.unwrap().id
-            };
-            let older = newest().await;
-            h.live(31).await;
-            h.sandbox.advance_time(7_200);
-            h.settle().await;
-            assert_ne!(newest().await, older);
-            let receipts = async || known_kit::told(h, "ada", Some(NoticeKind::Receipt)).await.len();
-            let before = receipts().await;
-            let method = known_kit::give_card(h, &known_kit::buyer_of(h, &id), "pm_card_visa");
+            let (older, method) = an_older_bill(h).await;
+            let before = receipts(h).await;
             h.settle().await;
             h.provider("POST", &format!("/v1/invoices/{older}/pay"), &format!("payment_method={method}"));
             let heard: Vec<_> =
@@ -609,10 +604,10 @@ async fn an_older_bill_of_which_only_its_payment_is_heard_has_its_receipt() {
             assert_eq!(heard.len(), 1);
             h.hand_in(&heard[0]).await.unwrap();
             h.settle().await;
-            assert_eq!(receipts().await, before, "what names the customer may still come");
+            assert_eq!(receipts(h).await, before, "what names the customer may still come");
             h.pass_ms(31_000);
             h.settle().await;
-            assert_eq!(receipts().await, before + 1);
+            assert_eq!(receipts(h).await, before + 1);
         })
     })
     .await;
